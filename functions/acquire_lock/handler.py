@@ -1,0 +1,33 @@
+"""AcquireLock: one conditional write; a holder whose execution has ended is taken over."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import boto3
+
+from kiro_worker.config import load_configuration
+from kiro_worker.lock import LockTable, Subject, execution_is_running, lock_key
+from kiro_worker.models import StepEvent, Work
+from kiro_worker.observability import step
+
+ssm = boto3.client("ssm")
+dynamodb = boto3.client("dynamodb")
+stepfunctions = boto3.client("stepfunctions")
+
+
+@step
+def handler(event: StepEvent) -> dict[str, Any]:
+    """The ``lease``; raises ``LockHeld`` or ``ScopedLockHeld``."""
+    configuration = load_configuration(ssm, os.environ["CONFIG_PARAMETER_NAME"])
+    work = Work.from_dict(event.document["work"])
+    locks = LockTable(
+        dynamodb,
+        os.environ["LOCKS_TABLE_NAME"],
+        int(os.environ["LOCK_LEASE_SECONDS"]),
+        execution_is_running(stepfunctions),
+    )
+    key = lock_key(configuration, work.repository, work.branch)
+    subject = Subject(event.document["item"]["id"], work.repository, work.branch)
+    return locks.acquire(key, event.execution_arn, subject).to_dict()

@@ -1,0 +1,1 @@
+"""The Kiro CodeBuild Worker."""

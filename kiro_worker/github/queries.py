@@ -1,0 +1,167 @@
+"""Every GraphQL operation we send, in one place.
+
+The tests validate each against GitHub's public schema and against the stand-in's subset of it. GitHub's price for a
+query is the number of requests its connections need, divided by 100, rounded, at least 1
+(https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api): ``FETCH_WORK_ITEM``
+asks for 20 cards with one linked branch each, 21 requests, 1 point, whatever the size of the board.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from gql import GraphQLRequest
+
+_CARD = """
+fragment Card on ProjectV2Item {
+  id
+  type
+  isArchived
+  status: fieldValueByName(name: $statusField) { ... on ProjectV2ItemFieldSingleSelectValue { name optionId } }
+  branch: fieldValueByName(name: $branchField) { ... on ProjectV2ItemFieldTextValue { text } }
+  content {
+    __typename
+    ... on DraftIssue { id title }
+    ... on Issue {
+      id number title url
+      issueState: state
+      repository { nameWithOwner }
+      linkedBranches(first: 1) { nodes { ref { name } } }
+    }
+    ... on PullRequest {
+      id number title url
+      pullRequestState: state
+      repository { nameWithOwner }
+      headRefName
+    }
+  }
+}
+"""
+
+_STATUS_FIELD = """
+fragment StatusField on ProjectV2 {
+  id
+  title
+  closed
+  statusField: field(name: $statusField) {
+    __typename
+    ... on ProjectV2SingleSelectField { id name options { id name } }
+  }
+}
+"""
+
+_RATE_LIMIT = "rateLimit { cost remaining resetAt }"
+
+
+def _board(name: str, variables: str, items: str) -> GraphQLRequest:
+    """One document for an organisation's and a user's project: ``@include`` picks the owner, so that the text stays a
+    constant.
+    """
+    project = "projectV2(number: $projectNumber) { ...StatusField ...Items }"
+    return GraphQLRequest(
+        f"""
+query {name}(
+  $owner: String!, $ofOrganization: Boolean!, $projectNumber: Int!,
+  $statusField: String!, $branchField: String!{variables}
+) {{
+  organization(login: $owner) @include(if: $ofOrganization) {{ {project} }}
+  user(login: $owner) @skip(if: $ofOrganization) {{ {project} }}
+  {_RATE_LIMIT}
+}}
+fragment Items on ProjectV2 {{
+  items({items}, orderBy: {{field: POSITION, direction: ASC}}) {{
+    pageInfo {{ hasNextPage endCursor }}
+    nodes {{ ...Card }}
+  }}
+}}
+{_STATUS_FIELD}{_CARD}"""
+    )
+
+
+FETCH_WORK_ITEM: Final = _board("FetchWorkItem", ", $query: String!", "first: 20, query: $query")
+"""The first cards of the target status, in the board's order, filtered by the server."""
+
+FETCH_PAGE: Final = _board("FetchPage", ", $after: String", "first: 100, after: $after")
+"""A page of the whole board, for servers whose ``items`` does not know ``query`` (GitHub Enterprise Server before
+3.20).
+"""
+
+READ_CARD: Final = GraphQLRequest(
+    f"""
+query ReadCard($itemId: ID!, $statusField: String!, $branchField: String!) {{
+  node(id: $itemId) {{ __typename ... on ProjectV2Item {{ ...Card project {{ number ...StatusField }} }} }}
+  {_RATE_LIMIT}
+}}
+{_STATUS_FIELD}{_CARD}"""
+)
+"""One card by its ID, with the options of its board's status field."""
+
+VALIDATE_WORK_ITEM: Final = GraphQLRequest(
+    f"""
+query ValidateWorkItem(
+  $owner: String!, $name: String!, $branch: String!, $ref: String!, $specFolder: String!, $tasks: String!
+) {{
+  repository(owner: $owner, name: $name) {{
+    nameWithOwner
+    isArchived
+    defaultBranchRef {{ name }}
+    ref(qualifiedName: $ref) {{ name target {{ __typename oid }} }}
+    specFolder: object(expression: $specFolder) {{
+      __typename
+      ... on Tree {{ entries {{ name mode type object {{ __typename ... on Blob {{ byteSize isBinary }} }} }} }}
+    }}
+    tasks: object(expression: $tasks) {{ __typename ... on Blob {{ byteSize isBinary isTruncated text }} }}
+    pullRequests(headRefName: $branch, states: [OPEN], first: 20) {{
+      nodes {{ id number url isCrossRepository authorAssociation headRefOid baseRefName }}
+    }}
+  }}
+  {_RATE_LIMIT}
+}}
+"""
+)
+"""Branch, spec folder, tasks and open pull requests in one request. Expressions name ``refs/heads/…`` because a bare
+name resolves tags first.
+"""
+
+SET_STATUS: Final = GraphQLRequest(
+    """
+mutation SetStatus($projectId: ID!, $itemId: ID!, $fieldId: ID!, $optionId: String!) {
+  updateProjectV2ItemFieldValue(
+    input: {projectId: $projectId, itemId: $itemId, fieldId: $fieldId, value: {singleSelectOptionId: $optionId}}
+  ) { projectV2Item { id } }
+}
+"""
+)
+
+FIND_COMMENTS: Final = GraphQLRequest(
+    f"""
+query FindComments($subjectId: ID!, $before: String) {{
+  node(id: $subjectId) {{
+    __typename
+    ... on Issue {{ comments(last: 100, before: $before) {{ ...Page }} }}
+    ... on PullRequest {{ comments(last: 100, before: $before) {{ ...Page }} }}
+  }}
+  {_RATE_LIMIT}
+}}
+fragment Page on IssueCommentConnection {{
+  pageInfo {{ hasPreviousPage startCursor }}
+  nodes {{ id url body viewerDidAuthor }}
+}}
+"""
+)
+
+ADD_COMMENT: Final = GraphQLRequest(
+    """
+mutation AddComment($subjectId: ID!, $body: String!) {
+  addComment(input: {subjectId: $subjectId, body: $body}) { commentEdge { node { id url } } }
+}
+"""
+)
+
+UPDATE_COMMENT: Final = GraphQLRequest(
+    """
+mutation UpdateComment($commentId: ID!, $body: String!) {
+  updateIssueComment(input: {id: $commentId, body: $body}) { issueComment { id url } }
+}
+"""
+)

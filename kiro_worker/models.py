@@ -1,0 +1,190 @@
+"""What the steps hand each other. Dictionaries at the border of a Lambda, frozen dataclasses inside."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any, Literal, Self
+
+Trigger = Literal["schedule", "manual", "replay"]
+
+
+class Outcome(StrEnum):
+    """How a build ended. ``WorkerFailed`` is the build program's own failure, everything else is said by a step of its
+    story.
+    """
+
+    SUCCEEDED = "Succeeded"
+    AGENT_FAILED = "AgentFailed"
+    AGENT_TIMED_OUT = "AgentTimedOut"
+    NO_CHANGES = "NoChanges"
+    TESTS_FAILED = "TestsFailed"
+    COVERAGE_BELOW_THRESHOLD = "CoverageBelowThreshold"
+    PUSH_REJECTED = "PushRejected"
+    LOCK_LOST = "LockLost"
+    GUARD_TRIPPED = "GuardTripped"
+    CHECKOUT_FAILED = "CheckoutFailed"
+    WORKER_FAILED = "WorkerFailed"
+
+
+class Document:
+    """A frozen dataclass that is a part of the state document: camelCase keys, and only the known ones are read."""
+
+    def to_dict(self) -> dict[str, Any]:
+        return {_camel(key): value for key, value in asdict(self).items()}  # type: ignore[call-overload]  # every subclass is a dataclass
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Self:
+        names = {_camel(f.name): f.name for f in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
+        return cls(**{names[key]: value for key, value in document.items() if key in names})
+
+
+@dataclass(frozen=True)
+class WorkItem(Document):
+    """A card of the board. ``repository`` is ``owner/name``; it and ``number`` are empty for a draft or a card we may
+    not see.
+    """
+
+    id: str
+    title: str
+    content_type: str
+    content_id: str = ""
+    url: str = ""
+    repository: str = ""
+    number: int = 0
+    status: str = ""
+    branch: str = ""
+
+
+@dataclass(frozen=True)
+class Work(Document):
+    """What is to be built: the commit that validation saw is the commit that is built."""
+
+    repository: str
+    branch: str
+    commit: str
+    spec_path: str
+    pull_request: int
+    pull_request_id: str
+    pull_request_url: str
+    base_branch: str
+    open_tasks: int
+
+
+@dataclass(frozen=True)
+class Lease(Document):
+    """A held lock. ``fence`` is epoch milliseconds at acquisition, ``expires_at`` epoch seconds."""
+
+    lock_key: str
+    owner: str
+    fence: int
+    expires_at: int
+
+
+@dataclass(frozen=True)
+class Failure(Document):
+    """What made a run fail, as the state document keeps it for the steps that follow."""
+
+    state: str
+    error: str
+    cause: str = ""
+    redrive_count: int = 0
+
+
+@dataclass(frozen=True)
+class StepEvent(Document):
+    """What every step gets: whose execution, its ``redrive_count`` as Step Functions' context says, the execution's
+    own input, the state's name, and the state document ``{request, skipped, item, work, lease, build, failure,
+    report}`` as far as it has grown.
+    """
+
+    execution_arn: str
+    redrive_count: int
+    execution_input: Any
+    state: str
+    document: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BuildResult:
+    """What a build says of itself through its exported variables; every value is a text, empty when the build did not
+    get that far.
+    """
+
+    build_id: str = ""
+    status: str = ""
+    log_url: str = ""
+    outcome: str = ""
+    reason: str = ""
+    commit: str = ""
+    tasks_done: str = ""
+    tasks_open: str = ""
+    tests: str = ""
+    files_changed: str = ""
+    artifacts: str = ""
+    fence: int = 0
+
+    @classmethod
+    def from_document(cls, build: dict[str, Any]) -> BuildResult:
+        """Of the state document's ``build``: ``{id, arn, log, variables: [{Name, Value}]}``."""
+        return cls._from(build.get("id", ""), "SUCCEEDED", build.get("log", ""), build.get("variables") or [])
+
+    @classmethod
+    def from_cause(cls, cause: str) -> BuildResult | None:
+        """Of a failed build's Cause, which is the build as JSON; ``None`` when it is something else, or was cut off."""
+        try:
+            build = json.loads(cause)["Build"]
+            return cls._from(
+                build["Id"],
+                build["BuildStatus"],
+                build.get("Logs", {}).get("DeepLink", ""),
+                build.get("ExportedEnvironmentVariables") or [],
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    @classmethod
+    def _from(cls, build_id: str, status: str, log_url: str, variables: Any) -> BuildResult:
+        # JSONata hands a list of one on as the one.
+        pairs = [variables] if isinstance(variables, dict) else variables
+        value = {pair["Name"]: str(pair.get("Value", "")) for pair in pairs}
+        fence = value.get("RESULT_FENCE", "")
+        return cls(
+            build_id=build_id,
+            status=status,
+            log_url=log_url,
+            outcome=value.get("OUTCOME", ""),
+            reason=value.get("OUTCOME_REASON", ""),
+            commit=value.get("RESULT_COMMIT", ""),
+            tasks_done=value.get("TASKS_DONE", ""),
+            tasks_open=value.get("TASKS_OPEN", ""),
+            tests=value.get("TESTS_SUMMARY", ""),
+            files_changed=value.get("FILES_CHANGED", ""),
+            artifacts=value.get("ARTIFACTS", ""),
+            fence=int(fence) if fence.isdecimal() else 0,
+        )
+
+
+@dataclass(frozen=True)
+class GitCredentials:
+    """User name and password for git over HTTPS; the password never appears in a representation."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+def cause_message(cause: str) -> str:
+    """The message inside a failed function's Cause, which is JSON ``{errorMessage, errorType, …}``; otherwise the text
+    itself.
+    """
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return cause
+    return str(document.get("errorMessage", cause)) if isinstance(document, dict) else cause
+
+
+def _camel(name: str) -> str:
+    head, *tail = name.split("_")
+    return head + "".join(part.capitalize() for part in tail)
