@@ -84,11 +84,10 @@ def step(
             result = run(step_event)
         except KiroWorkerError as error:
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
+            metrics.flush_metrics()
             logger.warning(type(error).__name__, what=error.what, remedy=error.remedy)
             # Step Functions shows the message to people: it goes out as it went into the log, redacted.
             raise type(error)(redact(error.what), redact(error.remedy)) from None
-        finally:
-            metrics.flush_metrics()
         logger.info("ends", result=result)
         return result
 

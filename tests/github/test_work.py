@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kiro_worker.config import Configuration
+from kiro_worker.github.work import branch_problem, problems
+
+CONFIGURATION = Configuration.model_validate(
+    {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "For Implementation"}
+)
+BRANCH = "feature/discounts"
+
+
+def file(name: str, **changes: Any) -> dict[str, Any]:
+    blob = {"__typename": "Blob", "byteSize": 10, "isBinary": False}
+    return {"name": name, "mode": 0o100644, "type": "blob", "object": blob} | changes
+
+
+READY: dict[str, Any] = {
+    "nameWithOwner": "acme/shop",
+    "isArchived": False,
+    "defaultBranchRef": {"name": "main"},
+    "ref": {"name": BRANCH, "target": {"__typename": "Commit", "oid": "a" * 40}},
+    "specFolder": {"__typename": "Tree", "entries": [file("requirements.md"), file("design.md"), file("tasks.md")]},
+    "tasks": {"__typename": "Blob", "byteSize": 10, "isBinary": False, "isTruncated": False, "text": "- [ ] 1. Do it"},
+    "pullRequests": {
+        "nodes": [
+            {
+                "id": "PR_1",
+                "number": 7,
+                "url": "https://github.example/acme/shop/pull/7",
+                "isCrossRepository": False,
+                "authorAssociation": "MEMBER",
+                "headRefOid": "a" * 40,
+                "baseRefName": "main",
+            }
+        ]
+    },
+}
+
+
+def reasons(branch: str = BRANCH, configuration: Configuration = CONFIGURATION, **changes: Any) -> list[str]:
+    return list(problems(copy.deepcopy(READY) | changes, configuration, branch))
+
+
+def with_file(name: str, **changes: Any) -> dict[str, Any]:
+    entries = [
+        file(entry, **(changes if entry == name else {})) for entry in ("requirements.md", "design.md", "tasks.md")
+    ]
+    return {"__typename": "Tree", "entries": entries}
+
+
+def blob(**changes: Any) -> dict[str, Any]:
+    return {"__typename": "Blob", "byteSize": 10, "isBinary": False} | changes
+
+
+def pull_request(**changes: Any) -> dict[str, Any]:
+    return {"nodes": [READY["pullRequests"]["nodes"][0] | changes]}
+
+
+def test_a_ready_branch_has_no_problem() -> None:
+    assert reasons() == []
+
+
+def test_a_bugfix_spec_needs_no_requirements() -> None:
+    entries = [file("bugfix.md"), file("design.md"), file("tasks.md")]
+    assert reasons(specFolder={"__typename": "Tree", "entries": entries}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"isArchived": True}, "is archived"),
+        ({"ref": None}, "does not exist: git checkout -b feature/discounts"),
+        ({"ref": {"name": BRANCH, "target": {"__typename": "Blob", "oid": "a"}}}, "does not point to a commit"),
+        ({"defaultBranchRef": {"name": BRANCH}}, "is the default branch"),
+        ({"specFolder": None}, "spec folder .kiro/specs/feature-discounts does not exist"),
+        ({"specFolder": {"__typename": "Blob"}}, "does not exist"),
+        (
+            {"specFolder": {"__typename": "Tree", "entries": [file("design.md"), file("tasks.md")]}},
+            "requirements.md (or",
+        ),
+        (
+            {"specFolder": {"__typename": "Tree", "entries": [file("requirements.md"), file("tasks.md")]}},
+            "design.md is m",
+        ),
+        ({"specFolder": with_file("tasks.md", mode=0o120000)}, "tasks.md is a symbolic link"),
+        ({"specFolder": with_file("design.md", mode=0o160000, type="commit", object=None)}, "design.md is not a file"),
+        ({"specFolder": with_file("design.md", object=blob(byteSize=0))}, "design.md is empty"),
+        ({"specFolder": with_file("tasks.md", object=blob(byteSize=10 * 2**20))}, "10.0 MB, the limit is 512 KB"),
+        ({"specFolder": with_file("design.md", object=blob(isBinary=True))}, "is not a text"),
+        ({"tasks": blob(isTruncated=False, text="- [x] 1. Done")}, "has no open task"),
+        ({"tasks": blob(isTruncated=False, text="- [ ]* 1. Optional")}, "has no open task"),
+        ({"tasks": blob(isTruncated=False, text="\n ")}, "tasks.md is empty"),
+        ({"pullRequests": {"nodes": []}}, "no open pull request from feature/discounts: gh pr create"),
+        ({"pullRequests": pull_request(isCrossRepository=True)}, "#7) comes from a fork"),
+        ({"pullRequests": pull_request(authorAssociation="CONTRIBUTOR")}, "is CONTRIBUTOR here, allowed are OWNER"),
+    ],
+)
+def test_what_is_missing_is_named_with_what_mends_it(changes: dict[str, Any], reason: str) -> None:
+    found = reasons(**changes)
+    assert len(found) == 1
+    assert reason in found[0]
+
+
+def test_a_forks_pull_request_beside_our_own_does_no_harm() -> None:
+    own, fork = pull_request()["nodes"][0], pull_request(isCrossRepository=True, number=8)["nodes"][0]
+    assert reasons(pullRequests={"nodes": [fork, own]}) == []
+
+
+def test_every_reason_is_told_at_once() -> None:
+    found = reasons(isArchived=True, specFolder=None, pullRequests={"nodes": []})
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("branch", ["feature/x", "fix-1", "release/1.2.x", "user/me+you_2", "feature/#12-x", "a"])
+def test_usual_branch_names_are_fine(branch: str) -> None:
+    assert branch_problem(branch) is None
+
+
+@pytest.mark.parametrize(
+    "branch",
+    [
+        "x;curl${IFS}h|sh",
+        "--upload-pack=touch /tmp/x",
+        "-f",
+        "../../x",
+        "a/../b",
+        "feature/-f",
+        "feature/@",
+        "a@{1}",
+        "a b",
+        "a\nb",
+        "a//b",
+        "/a",
+        "a/",
+        ".a",
+        "a/.b",
+        "a.",
+        "a.lock",
+        "a.lock/b",
+        "a:b",
+        "a~1",
+        "a^",
+        "a?",
+        "a*",
+        "a[",
+        "a\\b",
+        "a\x00",
+        "x" * 201,
+        "fe\u0430ture",
+        "feature\u2215x",
+        "\uff46eature",
+        "a\u202eb",
+    ],
+)
+def test_hostile_branch_names_are_refused(branch: str) -> None:
+    assert branch_problem(branch) is not None
+
+
+@given(st.text())
+def test_an_allowed_name_has_no_character_that_means_something_elsewhere(branch: str) -> None:
+    if branch and branch_problem(branch) is None:
+        assert branch.isascii()
+        assert not set(branch) & set(" \t\n\r;&|<>$`\"'\\(){}[]*?~^:@!=%,")
+        assert not branch.startswith(("-", ".", "/"))
+        assert ".." not in branch

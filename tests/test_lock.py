@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import boto3
+import pytest
+from mypy_boto3_dynamodb import DynamoDBClient
+
+from kiro_worker.errors import LockHeld, LockLost, ScopedLockHeld
+from kiro_worker.lock import BASE_KEY, LockTable, Subject, release
+from kiro_worker.models import Lease, StepEvent
+
+TABLE = "kiro-worker-test-locks"
+ONE = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
+TWO = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:two"
+LEASE = 7200
+
+
+@dataclass
+class World:
+    """The table, a clock that stands until it is set, and the executions that still run."""
+
+    dynamodb: DynamoDBClient
+    now: float = 1_763_900_000.0
+    running: set[str] = field(default_factory=lambda: {ONE, TWO})
+    requests: list[str] = field(default_factory=list)
+
+    def locks(self, skew: float = 0) -> LockTable:
+        return LockTable(self.dynamodb, TABLE, LEASE, self.running.__contains__, lambda: self.now + skew)
+
+    def item(self, key: str = BASE_KEY) -> dict[str, object]:
+        return dict(self.dynamodb.get_item(TableName=TABLE, Key={"lockKey": {"S": key}}).get("Item", {}))
+
+
+@pytest.fixture
+def world(aws: dict[str, str]) -> World:
+    dynamodb: DynamoDBClient = boto3.client("dynamodb", **aws)
+    dynamodb.create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "lockKey", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "lockKey", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    world = World(dynamodb)
+
+    def record(model: object, **_: object) -> None:
+        world.requests.append(getattr(model, "name", "?"))
+
+    dynamodb.meta.events.register("before-call.dynamodb", record)
+    return world
+
+
+def event(owner: str, **document: object) -> StepEvent:
+    return StepEvent(owner, 0, {}, "ReleaseLock", dict(document))
+
+
+def test_a_quiet_cycle_costs_two_requests(world: World) -> None:
+    locks = world.locks()
+    lease = locks.acquire(BASE_KEY, ONE, Subject("PVTI_1", "acme/shop", "feature/x"))
+    assert locks.release(lease)
+    assert world.requests == ["UpdateItem", "UpdateItem"]
+
+
+def test_the_item_tells_people_who_holds_it(world: World) -> None:
+    lease = world.locks().acquire(BASE_KEY, ONE, Subject("PVTI_1", "acme/shop", "feature/x", "build:1"))
+    assert world.item() == {
+        "lockKey": {"S": BASE_KEY},
+        "owner": {"S": ONE},
+        "fence": {"N": str(lease.fence)},
+        "acquiredAt": {"S": "2025-11-23T12:13:20.000Z"},
+        "expiresAt": {"N": str(int(world.now) + LEASE)},
+        "workItemId": {"S": "PVTI_1"},
+        "repository": {"S": "acme/shop"},
+        "branch": {"S": "feature/x"},
+        "buildId": {"S": "build:1"},
+    }
+
+
+def test_a_live_holder_keeps_the_lock(world: World) -> None:
+    world.locks().acquire(BASE_KEY, ONE)
+    with pytest.raises(LockHeld, match="execution:kiro-worker-test:one") as caught:
+        world.locks().acquire(BASE_KEY, TWO)
+    assert "aws stepfunctions describe-execution" in caught.value.remedy
+
+
+def test_a_narrow_lock_has_its_own_error_and_leaves_others_alone(world: World) -> None:
+    world.locks().acquire(f"{BASE_KEY}#acme/shop#a", ONE)
+    with pytest.raises(ScopedLockHeld):
+        world.locks().acquire(f"{BASE_KEY}#acme/shop#a", TWO)
+    world.locks().acquire(f"{BASE_KEY}#acme/shop#b", TWO)
+
+
+def test_a_holder_that_has_ended_is_taken_over_at_once(world: World) -> None:
+    first = world.locks().acquire(BASE_KEY, ONE)
+    world.running.remove(ONE)
+    assert world.locks().acquire(BASE_KEY, TWO).fence > first.fence
+
+
+def test_an_expired_lease_is_free_even_if_its_holder_runs(world: World) -> None:
+    first = world.locks().acquire(BASE_KEY, ONE)
+    world.now += LEASE + 1
+    assert world.locks().acquire(BASE_KEY, TWO).fence > first.fence
+
+
+def test_acquiring_again_after_a_lost_answer_is_still_one_holder(world: World) -> None:
+    first = world.locks().acquire(BASE_KEY, ONE)
+    again = world.locks().acquire(BASE_KEY, ONE)
+    assert again.fence > first.fence
+    assert not world.locks().release(first)
+    assert world.locks().release(again)
+
+
+@pytest.mark.parametrize("skew", [-300.0, 300.0])
+def test_the_fence_rises_whatever_the_writers_clocks_say(world: World, skew: float) -> None:
+    fences = []
+    for owner, clock in ((ONE, 0.0), (TWO, skew), (ONE, 0.0)):
+        lease = world.locks(clock).acquire(BASE_KEY, owner)
+        fences.append(lease.fence)
+        world.locks(clock).release(lease)
+    assert fences == sorted(set(fences))
+
+
+def test_the_fence_rises_over_a_deleted_item(world: World) -> None:
+    first = world.locks().acquire(BASE_KEY, ONE)
+    world.dynamodb.delete_item(TableName=TABLE, Key={"lockKey": {"S": BASE_KEY}})
+    world.now += 0.002
+    assert world.locks().acquire(BASE_KEY, TWO).fence > first.fence
+
+
+def test_release_frees_only_its_own_fence(world: World) -> None:
+    lease = world.locks().acquire(BASE_KEY, ONE)
+    assert world.locks().release(lease)
+    assert not world.locks().release(lease)
+    world.locks().acquire(BASE_KEY, TWO)
+    assert not world.locks().release(lease)
+    assert world.item()["owner"] == {"S": TWO}
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        {"expiresAt": {"N": "1763890000000"}, "owner": {"S": "some-lambda"}, "ttl": {"S": "x"}},
+        {"expiresAt": {"S": "soon"}},
+        {"fence": {"S": "by hand"}},
+        {"owner": {"S": ""}, "expiresAt": {"N": "1"}},
+        {},
+    ],
+    ids=["original system, milliseconds", "expiry is a text", "fence is a text", "empty owner", "bare"],
+)
+def test_items_that_others_wrote_do_not_block(world: World, item: dict[str, dict[str, str]]) -> None:
+    world.dynamodb.put_item(TableName=TABLE, Item={"lockKey": {"S": BASE_KEY}, **item})
+    assert world.locks().acquire(BASE_KEY, ONE).owner == ONE
+
+
+def test_of_many_who_ask_at_once_one_gets_it(world: World) -> None:
+    for attempt in range(5):
+        barrier = threading.Barrier(8)
+        winners: list[Lease] = []
+
+        def contend(owner: str, barrier: threading.Barrier = barrier, winners: list[Lease] = winners) -> None:
+            barrier.wait()
+            try:
+                winners.append(world.locks().acquire(BASE_KEY, owner))
+            except LockHeld:
+                return
+
+        owners = [f"{ONE}-{attempt}-{number}" for number in range(8)]
+        world.running |= set(owners)
+        threads = [threading.Thread(target=contend, args=(owner,)) for owner in owners]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=30)
+        assert len(winners) == 1
+        assert world.locks().release(winners[0])
+
+
+def test_ensure_goes_on_with_the_same_lease(world: World) -> None:
+    lease = world.locks().acquire(BASE_KEY, ONE)
+    assert world.locks().ensure(lease) == lease
+
+
+def test_ensure_takes_a_free_lock_under_a_later_fence(world: World) -> None:
+    lease = world.locks().acquire(BASE_KEY, ONE)
+    world.dynamodb.delete_item(TableName=TABLE, Key={"lockKey": {"S": BASE_KEY}})
+    assert world.locks().ensure(lease).fence > lease.fence
+
+
+@pytest.mark.parametrize("other", [TWO, ONE], ids=["another execution", "a later attempt of the same execution"])
+def test_ensure_gives_up_when_the_lock_is_anothers(world: World, other: str) -> None:
+    lease = world.locks().acquire(BASE_KEY, ONE)
+    world.locks().release(lease)
+    world.now += 1
+    later = world.locks().acquire(BASE_KEY, other)
+    with pytest.raises(LockLost):
+        world.locks().ensure(lease)
+    assert world.item()["fence"] == {"N": str(later.fence)}
+
+
+def clean_up(world: World, after: float, *, running: bool) -> dict[str, str] | None:
+    return release(world.locks(), event(ONE, endedAt=int((world.now + after) * 1000)), running=running)
+
+
+def test_the_clean_up_frees_what_a_dead_execution_left_and_says_what_it_was(world: World) -> None:
+    world.locks().acquire(BASE_KEY, ONE, Subject("PVTI_1", "acme/shop", "feature/x"))
+    assert clean_up(world, 60, running=False) == {
+        "lockKey": BASE_KEY,
+        "workItemId": "PVTI_1",
+        "repository": "acme/shop",
+        "branch": "feature/x",
+    }
+    assert clean_up(world, 60, running=False) is None
+
+
+def test_the_clean_up_spares_a_running_execution_and_a_lock_taken_after_the_event(world: World) -> None:
+    world.locks().acquire(BASE_KEY, ONE)
+    assert clean_up(world, 60, running=True) is None
+    assert clean_up(world, -60, running=False) is None
+    assert world.item()["owner"] == {"S": ONE}
+
+
+@pytest.mark.parametrize("ended", ["well", "badly"])
+def test_release_follows_the_fence_that_the_build_took(world: World, ended: str) -> None:
+    lease = world.locks().acquire(BASE_KEY, ONE)
+    world.dynamodb.delete_item(TableName=TABLE, Key={"lockKey": {"S": BASE_KEY}})
+    taken = world.locks().ensure(lease)
+    variables = f'[{{"Name":"RESULT_FENCE","Value":"{taken.fence}"}}]'
+    document: dict[str, object] = (
+        {"build": {"variables": [{"Name": "RESULT_FENCE", "Value": str(taken.fence)}]}}
+        if ended == "well"
+        else {
+            "failure": {
+                "cause": f'{{"Build":{{"Id":"b","BuildStatus":"FAILED","ExportedEnvironmentVariables":{variables}}}}}'
+            }
+        }
+    )
+    assert release(world.locks(), event(ONE, lease=lease.to_dict(), **document), running=True)
+    assert "owner" not in world.item()
+
+
+def test_release_without_a_lease_frees_whatever_the_execution_holds(world: World) -> None:
+    world.locks().acquire(f"{BASE_KEY}#acme/shop", ONE)
+    world.locks().acquire(BASE_KEY, TWO)
+    assert release(world.locks(), event(ONE), running=True)
+    assert world.item()["owner"] == {"S": TWO}

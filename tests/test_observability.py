@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import base64
+import json
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kiro_worker.errors import WorkItemInvalid
+from kiro_worker.models import StepEvent
+from kiro_worker.observability import redact, step
+
+ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+        "gho_0123456789abcdefghijABCDEFGHIJ012345",
+        "ghs_0123456789abcdefghijABCDEFGHIJ012345",
+        "github_pat_0123456789abcdefghij_ABCDEFGHIJ0123456789",
+        "AKIAIOSFODNN7EXAMPLE",
+        "ASIAIOSFODNN7EXAMPLE",
+        "ksk_0123456789abcdef",
+    ],
+)
+def test_tokens_are_redacted_wherever_they_stand(secret: str) -> None:
+    for text in (secret, f"token={secret},", f"https://x.example/?t={secret}", f"Authorization: Bearer {secret}"):
+        assert secret not in redact(text)
+
+
+def test_passwords_in_addresses_are_redacted_and_the_address_stays_readable() -> None:
+    assert redact("fatal: https://git:hush@github.example/x.git") == "fatal: https://[redacted]@github.example/x.git"
+
+
+@given(st.text(min_size=6), st.text(), st.text())
+def test_the_very_values_never_survive_in_any_common_encoding(secret: str, before: str, after: str) -> None:
+    encoded = secret.encode("utf-8", "replace")
+    for form in (secret, quote(secret, safe="", errors="replace"), base64.b64encode(encoded).decode()):
+        if form not in before + "[redacted]" + after and form not in redact(""):
+            shown = redact(f"{before}{form}{after}", [secret])
+            assert form not in shown or form in redact(before, [secret]) + "[redacted]" + redact(after, [secret])
+
+
+@dataclass
+class Context:
+    aws_request_id: str = "request-1"
+    function_name: str = "kiro-worker-test-validate-work-item"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:x"
+
+
+@pytest.fixture(autouse=True)
+def powertools(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "validate_work_item")
+    monkeypatch.setenv("POWERTOOLS_METRICS_NAMESPACE", "KiroWorker")
+
+
+def call(run: Any) -> Any:
+    event = {
+        "executionArn": ARN,
+        "redriveCount": 0,
+        "executionInput": {},
+        "state": "ValidateWorkItem",
+        "document": {"item": {"id": "PVTI_1"}},
+    }
+    return step(run)(event, Context())  # type: ignore[arg-type]  # the parts of a context that are read
+
+
+def test_every_line_says_which_execution_item_and_step(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(lambda event: {"state": event.state}) == {"state": "ValidateWorkItem"}
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["message"] for line in lines] == ["begins", "ends"]
+    for line in lines:
+        assert (line["execution"], line["item"], line["step"]) == (ARN, "PVTI_1", "ValidateWorkItem")
+
+
+def test_an_error_keeps_its_name_is_counted_and_loses_its_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+    def refuse(event: StepEvent) -> dict[str, Any]:
+        raise WorkItemInvalid("the branch ghp_0123456789abcdefghij is missing", "push it")
+
+    with pytest.raises(WorkItemInvalid, match="push it") as caught:
+        call(refuse)
+    output = capsys.readouterr().out
+    assert "ghp_0123" not in str(caught.value) + output
+    metric = next(line for text in output.splitlines() if "_aws" in (line := json.loads(text)))
+    assert (metric["WorkItemInvalid"], metric["step"]) == ([1.0], "ValidateWorkItem")
