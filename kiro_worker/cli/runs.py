@@ -1,0 +1,62 @@
+"""How an execution looks on a terminal: a line a state, and a line at its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from kiro_worker.models import BuildResult, cause_message
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+    from kiro_worker.local.watch import Passed, Run
+
+
+def show_state(console: Console, passed: Passed, title: Callable[[str | None], str]) -> None:
+    """One state as it is entered, with what the state document says of it."""
+    console.print(f"  {passed.seconds:6.1f} s  {passed.name:<24}[dim]{escape(_remark(passed, title))}[/dim]")
+
+
+def show_failure(console: Console, run: Run) -> None:
+    """An execution that failed, as the console of Step Functions shows it: error and cause."""
+    build = BuildResult.from_cause(run.cause)
+    cause = build.reason if build else cause_message(run.cause)
+    console.print(f"  [red]{run.status}[/red]  {escape(run.error)}: {escape(cause.splitlines()[0] if cause else '')}")
+
+
+def show_run(console: Console, run: Run, graphql: tuple[int, int] | None = None) -> None:
+    """The end of an execution and what it cost."""
+    colour = "green" if run.status == "SUCCEEDED" else "red"
+    redriven = f", redriven {run.redrives} time{'s' if run.redrives > 1 else ''}" if run.redrives else ""
+    cost = f"{run.transitions} state transitions, {run.invocations} Lambda invocations"
+    if graphql is not None:
+        requests, points = graphql
+        cost += f", {requests} GraphQL request{'s' if requests != 1 else ''} for {points} point{'s' if points != 1 else ''}"
+    console.print(f"  [{colour}]{run.status}[/{colour}]  {escape(run.outcome)}{redriven} [dim]({cost})[/dim]")
+
+
+def _remark(passed: Passed, title: Callable[[str | None], str]) -> str:
+    document = passed.document
+    name = title((document.get("item") or {}).get("id"))
+    match passed.name:
+        case "ValidateWorkItem":
+            return f"“{name}”"
+        case "RejectWorkItem":
+            return cause_message(document["failure"]["cause"]).splitlines()[0]
+        case "MarkInProgress":
+            return f"lock taken, fence {document['lease']['fence']}"
+        case "RunBuild":
+            return f"{document['work']['branch']} at {document['work']['commit'][:12]}, {document['work']['openTasks']} open tasks"
+        case "MarkInReview":
+            return f"pushed {BuildResult.from_document(document['build']).commit[:12]}"
+        case "MarkFailed" | "FailRun":
+            failure = document["failure"]
+            build = BuildResult.from_cause(failure["cause"])
+            return f"{failure['state']}: {build.outcome if build else failure['error']}"
+        case "ResumePoint":
+            return "the failed step ran again; starting over from fresh facts"
+    return ""

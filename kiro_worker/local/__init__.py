@@ -1,0 +1,1 @@
+"""The embedded environment: AWS and GitHub on one machine, on loopback only."""
