@@ -1,7 +1,7 @@
 """The state machine's picture in README.md, drawn from the ASL so that it cannot lie.
 
-    python -m infra.picture           writes it
-    python -m infra.picture --check   ends with 1 when it is not current
+python -m infra.picture           writes it
+python -m infra.picture --check   ends with 1 when it is not current
 """
 
 from __future__ import annotations

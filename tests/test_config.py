@@ -29,12 +29,12 @@ MINIMAL = {
 
 
 @pytest.fixture
-def ssm(aws: dict[str, str]) -> SSMClient:
+def ssm(aws: dict[str, Any]) -> SSMClient:
     return boto3.client("ssm", **aws)
 
 
 @pytest.fixture
-def secrets(aws: dict[str, str]) -> SecretsManagerClient:
+def secrets(aws: dict[str, Any]) -> SecretsManagerClient:
     return boto3.client("secretsmanager", **aws)
 
 

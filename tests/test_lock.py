@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
 import boto3
 import pytest
@@ -34,7 +35,7 @@ class World:
 
 
 @pytest.fixture
-def world(aws: dict[str, str]) -> World:
+def world(aws: dict[str, Any]) -> World:
     dynamodb: DynamoDBClient = boto3.client("dynamodb", **aws)
     dynamodb.create_table(
         TableName=TABLE,

@@ -42,7 +42,9 @@ def demo(
         bool, typer.Option("--fail-build", help="Let the first build fail, then redrive the execution.")
     ] = False,
 ) -> None:
-    """Run the whole worker on this machine: a board, its cards, the real state machine, Lambdas and build. Nothing leaves the machine."""
+    """Run the whole worker on this machine: a board, its cards, the real state machine, Lambdas and build. Nothing
+    leaves the machine.
+    """
     console = Console(stderr=as_json, quiet=as_json, highlight=False, soft_wrap=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kiro-worker-demo-") as folder:
@@ -59,9 +61,10 @@ demo.__doc__ = f"{demo.__doc__}\n{_EXAMPLES}"
 def _play(console: Console, folder: Path, fail_build: bool, began: float) -> dict[str, Any]:
     console.print(
         Panel(
-            "The whole worker on this machine: AWS's own template, state machine, Lambda processes and build, in an embedded AWS;\n"
-            "a project board and git over HTTP, in a stand-in for GitHub. The agent is a [bold]scripted stand-in[/bold] that really edits"
-            " files;\non AWS it is the Kiro CLI. No account is used and nothing leaves this machine.",
+            "The whole worker on this machine: AWS's own template, state machine, Lambda processes and build, in an\n"
+            "embedded AWS; a project board and git over HTTP, in a stand-in for GitHub. The agent is a [bold]scripted\n"
+            "stand-in[/bold] that really edits files; on AWS it is the Kiro CLI. No account is used and nothing leaves\n"
+            "this machine.",
             title="kiro-worker demo",
             expand=False,
         )
@@ -74,7 +77,9 @@ def _play(console: Console, folder: Path, fail_build: bool, began: float) -> dic
         configuration = {**CONFIGURATION, "agent": {"command": agent}}
         with console.status("Synthesising the stacks and deploying them into the embedded AWS …"):
             local = LocalEnvironment(
-                GitHubAccess(github.graphql_url, github.git_url, token), configuration, on_line=_agent_lines(console)
+                GitHubAccess(github.graphql_url, github.git_url, token),
+                configuration,
+                on_build_line=_build_lines(console),
             )
             local.__enter__()
         try:
@@ -135,11 +140,11 @@ def _board(before: dict[str, str | None], after: dict[str, str | None] | None = 
     return table
 
 
-def _agent_lines(console: Console) -> Callable[[str, str], None]:
-    """Shows what the build prints while it runs; the Lambdas' lines are for their log groups."""
+def _build_lines(console: Console) -> Callable[[str, str], None]:
+    """Shows what the build prints while it runs."""
 
-    def on_line(source: str, line: str) -> None:
-        if ":" in source and line.strip():
+    def on_line(_build_id: str, line: str) -> None:
+        if line.strip():
             console.print(f"      [dim]│ {escape(line.rstrip())}[/dim]")
 
     return on_line

@@ -52,9 +52,12 @@ def local() -> None:
 
 
 def up(
-    port: Annotated[int, typer.Option(help="Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.", min=0, max=65535)] = 0,
+    port: Annotated[
+        int, typer.Option(help="Port of the AWS endpoint on 127.0.0.1; 0 takes a free one.", min=0, max=65535)
+    ] = 0,
     config: Annotated[
-        Path | None, typer.Option(help="The configuration parameter as a JSON file; without it the demo's.", exists=True)
+        Path | None,
+        typer.Option(help="The configuration parameter as a JSON file; without it the demo's.", exists=True),
     ] = None,
     board: Annotated[
         Path | None, typer.Option(help="A board of your own for the stand-in GitHub, YAML or JSON.", exists=True)
@@ -68,7 +71,8 @@ def up(
         str | None, typer.Option(help="The agent's command line; it reads the prompt on stdin, in the checkout.")
     ] = None,
     every: Annotated[
-        float | None, typer.Option(help="Seconds between ticks; 0 is no schedule. Default: as the template says.", min=0)
+        float | None,
+        typer.Option(help="Seconds between ticks; 0 is no schedule. Default: as the template says.", min=0),
     ] = None,
 ) -> None:
     """Run the worker here, in the foreground, until Ctrl-C."""
@@ -108,7 +112,9 @@ def _github(
         if missing := [option for option, value in given.items() if not value]:
             raise typer.BadParameter(f"a real GitHub needs {', '.join(missing)} too")
         if config is None:
-            raise typer.BadParameter("a real GitHub needs --config: organization, repository, projectNumber, targetStatusColumn")
+            raise typer.BadParameter(
+                "a real GitHub needs --config: organization, repository, projectNumber, targetStatusColumn"
+            )
         assert api_url and git_url and token_env  # noqa: S101, PT018  # checked above
         token = os.environ.get(token_env, "").strip()
         if not token:
@@ -146,7 +152,9 @@ def _document(path: Path) -> dict[str, Any]:
 
 def _say_how_to_reach(console: Console, local: LocalEnvironment) -> None:
     url = local.aws.endpoint_url
-    console.print(f"AWS endpoint: [bold]{url}[/bold] (region us-east-1, any credentials), state machine [bold]{NAME}[/bold]\n")
+    console.print(
+        f"AWS endpoint: [bold]{url}[/bold] (region us-east-1, any credentials), state machine [bold]{NAME}[/bold]\n"
+    )
     console.print("From another terminal:\n")
     for command in (
         "export AWS_ACCESS_KEY_ID=local AWS_SECRET_ACCESS_KEY=local AWS_DEFAULT_REGION=us-east-1",

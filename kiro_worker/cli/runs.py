@@ -35,7 +35,9 @@ def show_run(console: Console, run: Run, graphql: tuple[int, int] | None = None)
     cost = f"{run.transitions} state transitions, {run.invocations} Lambda invocations"
     if graphql is not None:
         requests, points = graphql
-        cost += f", {requests} GraphQL request{'s' if requests != 1 else ''} for {points} point{'s' if points != 1 else ''}"
+        cost += (
+            f", {requests} GraphQL request{'s' if requests != 1 else ''} for {points} point{'s' if points != 1 else ''}"
+        )
     console.print(f"  [{colour}]{run.status}[/{colour}]  {escape(run.outcome)}{redriven} [dim]({cost})[/dim]")
 
 
@@ -50,7 +52,8 @@ def _remark(passed: Passed, title: Callable[[str | None], str]) -> str:
         case "MarkInProgress":
             return f"lock taken, fence {document['lease']['fence']}"
         case "RunBuild":
-            return f"{document['work']['branch']} at {document['work']['commit'][:12]}, {document['work']['openTasks']} open tasks"
+            work = document["work"]
+            return f"{work['branch']} at {work['commit'][:12]}, {work['openTasks']} open tasks"
         case "MarkInReview":
             return f"pushed {BuildResult.from_document(document['build']).commit[:12]}"
         case "MarkFailed" | "FailRun":

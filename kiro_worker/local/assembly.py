@@ -1,6 +1,8 @@
-"""The cloud assembly that is deployed: synthesised by the CDK app in a process of its own, and again only when its sources change.
+"""The cloud assembly that is deployed: synthesised by the CDK app in a process of its own, and again only when its
+sources change.
 
-The assembly is the one for AWS but for the wheels: `packagingPlatform=host` packs them for the interpreter that runs here.
+The assembly is the one for AWS but for the wheels: `packagingPlatform=host` packs them for the interpreter that runs
+here.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from kiro_worker.local.watch import Passed, Run, follow, history, read_run
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from kiro_worker.local.github.board import Board, Item, Repository
+    from kiro_worker.local.github.board import Board
+    from kiro_worker.local.github.model import Item, Repository
 
 ORGANIZATION: Final = "acme"
 REPOSITORY: Final = "acme/shop"
@@ -32,10 +33,14 @@ _MOST_TICKS: Final = 6
 
 
 def seed(board: Board) -> None:
-    """The organisation, its repository and five cards: ready, no branch, spec incomplete, from a fork, and one in another column."""
+    """The organisation, its repository and five cards: ready, no branch, spec incomplete, from a fork, and one in
+    another column.
+    """
     repository = board.add_repository(REPOSITORY)
     files = read_directory(_FILES)
-    repository.git.commit("main", {path: text for path, text in files.items() if not path.startswith(".kiro/")}, "Begin the shop")
+    repository.git.commit(
+        "main", {path: text for path, text in files.items() if not path.startswith(".kiro/")}, "Begin the shop"
+    )
     repository.git.commit(READY, files, "Write the spec for discounts", base="main")
     _spec(repository, "feature/returns", files, without="design.md")
     _spec(repository, "feature/translations", files)
@@ -93,8 +98,8 @@ class Demo:
         self.branches_before = self._branches()
 
     def play(self) -> Iterator[tuple[str, Passed | Run]]:
-        """Tick until a tick finds nothing: every state as ``("state", …)``, every run's end as ``("run", …)``; a run that failed is redriven
-        once and goes on as ``("redriven", …)``.
+        """Tick until a tick finds nothing: every state as ``("state", …)``, every run's end as ``("run", …)``; a run
+        that failed is redriven once and goes on as ``("redriven", …)``.
         """
         for _ in range(_MOST_TICKS):
             before = self.usage()

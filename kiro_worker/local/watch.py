@@ -1,4 +1,6 @@
-"""What an execution did, read from its history through the API alone, so that it holds for the embedded AWS and for the real one."""
+"""What an execution did, read from its history through the API alone, so that it holds for the embedded AWS and for
+the real one.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ class Passed:
 
 @dataclass(frozen=True)
 class Run:
-    """An execution. ``states`` are those entered, in order, over all redrives; ``transitions`` are what AWS bills: states entered, retries
-    and redrives (https://aws.amazon.com/step-functions/pricing/); ``invocations`` are Lambda's; ``output`` is there when it succeeded.
+    """An execution. ``states`` are those entered, in order, over all redrives; ``transitions`` are what AWS bills:
+    states entered, retries and redrives (https://aws.amazon.com/step-functions/pricing/); ``invocations`` are
+    Lambda's; ``output`` is there when it succeeded.
     """
 
     arn: str
@@ -124,4 +127,4 @@ def _retries(events: Iterable[Any]) -> int:
     scheduled = sum(event["type"] == "TaskScheduled" for event in events)
     entered = sum(event["type"] == "TaskStateEntered" for event in events)
     redriven = sum(event["type"] == "ExecutionRedriven" for event in events)
-    return max(scheduled - entered - redriven, 0)
+    return int(max(scheduled - entered - redriven, 0))

@@ -12,24 +12,22 @@ from moto.dynamodb.models import DynamoDBBackend
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from kiro_worker.local.aws.replacements import Replacements
+
 _WRITES = ("put_item", "update_item", "delete_item", "transact_write_items")
 _COMPARISONS = ("OpLessThan", "OpGreaterThan", "OpLessThanOrEqual", "OpGreaterThanOrEqual")
 
 
-def install() -> None:
-    """Replaces the write methods of ``moto.dynamodb.models.DynamoDBBackend`` (moto evaluates the condition and writes without a lock,
-    so that of two threads of its server both can win) and ``expr`` of the comparisons in ``moto.dynamodb.comparisons`` (moto raises
-    ``TypeError`` for a text compared with a number). Safe to repeat.
+def install(replacements: Replacements) -> None:
+    """Replaces the write methods of ``DynamoDBBackend`` (moto tests the condition and writes without a lock, so that of two
+    threads of its server both can win) and ``expr`` of the comparisons (moto raises ``TypeError`` for a text and a number).
     """
-    if getattr(DynamoDBBackend, "_kiro_worker_atomic", False):
-        return
     lock = threading.RLock()
     for name in _WRITES:
-        setattr(DynamoDBBackend, name, _one_at_a_time(getattr(DynamoDBBackend, name), lock))
+        replacements.set(DynamoDBBackend, name, _one_at_a_time(getattr(DynamoDBBackend, name), lock))
     for name in _COMPARISONS:
         comparison = getattr(comparisons, name)
-        comparison.expr = _false_across_types(comparison.expr)
-    DynamoDBBackend._kiro_worker_atomic = True
+        replacements.set(comparison, "expr", _false_across_types(comparison.expr))
 
 
 def _one_at_a_time(method: Callable[..., Any], lock: threading.RLock) -> Callable[..., Any]:

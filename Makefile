@@ -1,0 +1,87 @@
+# Needs Python 3.11 or newer, git and make. Everything else goes into .venv and build/, from the lock files.
+
+ENVIRONMENT ?= test
+ARGS ?=
+BIN := .venv/bin
+# The command that deploys; it has no dependencies of its own.
+CDK := $(BIN)/npx --yes aws-cdk@2.1148.1
+# Certificates of the system, for a proxy of a company may sign with its own.
+export UV_SYSTEM_CERTS ?= true
+NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-all check synth deploy lock clean
+
+help:
+	@echo 'make demo      a card becomes pushed code, on this machine alone   (ARGS=--fail-build, ARGS=--json)'
+	@echo 'make test      all tests                                           (ARGS="-k lock")'
+	@echo 'make check     linters, types, import contracts, ASL, templates'
+	@echo 'make synth     CloudFormation templates into cdk.out               (ENVIRONMENT=test|staging|production)'
+	@echo 'make deploy    deploys them to the AWS account of your credentials (ENVIRONMENT=…)'
+	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml'
+	@echo 'make clean     removes everything that make built'
+
+demo: .venv/ready
+	@$(BIN)/kiro-worker demo $(ARGS)
+
+test: .venv/ready build/node/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+test-all: test
+
+# W3005: the CDK states a dependency on a role beside the reference to it, which is redundant and harmless.
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m infra.check_asl statemachine/*.asl.json
+	$(MAKE) --no-print-directory synth
+	$(BIN)/cfn-lint --ignore-checks W3005 --template cdk.out/*.template.json
+
+synth: .venv/ready
+	@rm -rf cdk.out
+	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"environment": "$(ENVIRONMENT)"}' $(BIN)/python -m infra.app
+
+deploy: .venv/ready
+	$(NPM_ENV) $(CDK) deploy --all --context environment=$(ENVIRONMENT) $(ARGS)
+
+# ---------------------------------------------------------------------------------------------- set-up
+# Hashes and no addresses, so that the lock serves every index and mirror; one resolution for all platforms.
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --upgrade pyproject.toml
+
+lock: .venv/ready
+	$(COMPILE) --extra lambda -o requirements/lambda.txt
+	$(COMPILE) --extra dev -c requirements/lambda.txt -o requirements/dev.txt
+	$(COMPILE) --extra runtime -c requirements/dev.txt -o requirements/runtime.txt
+	cd tests && $(NPM_ENV) ../$(BIN)/npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel error
+
+.venv/ready: pyproject.toml requirements/dev.txt
+	@set -eu; \
+	if [ ! -x $(BIN)/uv ]; then \
+	  python=; \
+	  for candidate in $(PYTHON) python3 python3.13 python3.12 python3.11 python; do \
+	    if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then python=$$candidate; break; fi; \
+	  done; \
+	  if [ -z "$$python" ]; then \
+	    echo 'No Python 3.11 or newer on the PATH. Install one, or name it: make PYTHON=/path/to/python3' >&2; exit 1; \
+	  fi; \
+	  echo "Setting up .venv with $$($$python --version) (once, about half a minute) …" >&2; \
+	  rm -rf .venv; \
+	  "$$python" -m venv .venv || { echo 'That Python has no venv; on Debian and Ubuntu: apt-get install python3-venv' >&2; exit 1; }; \
+	  sed -n '/^uv==/,/^ *# via/p' requirements/dev.txt > .venv/uv.txt; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt; \
+	fi; \
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt; \
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	touch $@
+
+# GitHub's public schema for the tests: build/node/node_modules/@octokit/graphql-schema/schema.graphql
+build/node/ready: .venv/ready tests/package.json tests/package-lock.json
+	@mkdir -p build/node && cp tests/package.json tests/package-lock.json build/node/
+	@$(NPM_ENV) $(BIN)/npm ci --prefix build/node --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
+
+clean:
+	rm -rf .venv build cdk.out .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage

@@ -1,0 +1,38 @@
+"""What outlives a change of the workflow: the lock, the artifacts, the secrets, the configuration and the logs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aws_cdk import CfnOutput, Stack
+from constructs import Construct
+
+from infra.constructs.artifacts import Artifacts
+from infra.constructs.lock_table import LockTable
+from infra.constructs.log_groups import LogGroups
+from infra.constructs.project_config import ProjectConfig
+from infra.constructs.secrets import Secrets
+from infra.settings import Settings
+
+
+class CoreStack(Stack):
+    def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, steps: Iterable[str]) -> None:
+        super().__init__(
+            scope,
+            construct_id,
+            stack_name=f"{construct_id}-{settings.environment}",
+            description="Kiro CodeBuild Worker: lock, artifacts, secrets, configuration, logs",
+            termination_protection=settings.keeps_data,
+        )
+        self.lock_table = LockTable(self, "LockTable", settings=settings).table
+        self.artifacts = Artifacts(self, "Artifacts", settings=settings).bucket
+        self.secrets = Secrets(self, "Secrets", settings=settings)
+        self.config = ProjectConfig(self, "ProjectConfig", settings=settings).parameter
+        self.log_groups = LogGroups(self, "LogGroups", settings=settings, steps=steps)
+
+        CfnOutput(self, "ConfigParameter", value=self.config.parameter_name)
+        CfnOutput(self, "GitHubTokenSecret", value=self.secrets.github_token.secret_arn)
+        CfnOutput(self, "GitCredentialsSecret", value=self.secrets.git_credentials.secret_arn)
+        CfnOutput(self, "KiroApiKeySecret", value=self.secrets.kiro_api_key.secret_arn)
+        CfnOutput(self, "LockTableName", value=self.lock_table.table_name)
+        CfnOutput(self, "ArtifactsBucketName", value=self.artifacts.bucket_name)

@@ -1,0 +1,62 @@
+"""What the person who deploys may choose, by CDK context (`--context key=value` or `cdk.json`), checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from infra.errors import SynthError
+from infra.packaging import LAMBDA, PLATFORMS, Platform
+
+ENVIRONMENTS = ("test", "staging", "production")
+DEFAULT_LEASE_SECONDS = 7200
+
+
+@dataclass(frozen=True)
+class Settings:
+    environment: str = "test"
+    platform: Platform = LAMBDA
+    lock_lease_seconds: int = DEFAULT_LEASE_SECONDS
+    kiro_cli_url: str = ""
+    kiro_cli_sha256: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """What every name on AWS begins with."""
+        return f"kiro-worker-{self.environment}"
+
+    @property
+    def keeps_data(self) -> bool:
+        """Production's table and bucket outlive their stack; elsewhere `cdk destroy` leaves nothing behind."""
+        return self.environment == "production"
+
+
+def read_settings(context: Callable[[str], object]) -> Settings:
+    """`context` is `node.try_get_context`: None for a key that is not set, a string from the command line."""
+    return Settings(
+        environment=_one_of(context, "environment", ENVIRONMENTS, default="test"),
+        platform=PLATFORMS[_one_of(context, "packagingPlatform", tuple(PLATFORMS), default=LAMBDA.name)],
+        lock_lease_seconds=_seconds(context, "lockLeaseSeconds", default=DEFAULT_LEASE_SECONDS),
+        kiro_cli_url=str(context("kiroCliUrl") or ""),
+        kiro_cli_sha256=str(context("kiroCliSha256") or ""),
+    )
+
+
+def _one_of(context: Callable[[str], object], key: str, allowed: tuple[str, ...], default: str) -> str:
+    value = context(key)
+    if value is None:
+        return default
+    if value not in allowed:
+        raise SynthError(f"Context {key} is {value!r}, but it must be one of {', '.join(allowed)}.")
+    return str(value)
+
+
+def _seconds(context: Callable[[str], object], key: str, default: int) -> int:
+    value = context(key)
+    if value is None:
+        return default
+    # The command line gives a string, cdk.json and jsii a number, perhaps a float.
+    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+    if not text.isdecimal() or int(text) == 0:
+        raise SynthError(f"Context {key} is {value!r}, but it must be a whole number of seconds above 0.")
+    return int(text)

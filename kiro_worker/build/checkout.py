@@ -1,0 +1,152 @@
+"""The pinned commit in a folder that the agent may do with as it likes, and a repository that it may not.
+
+::
+
+    <workspace>/trusted.git   bare; fetched and pushed by the worker, its configuration is ours
+    <workspace>/checkout/     the files, and a .git of the agent's own that borrows the trusted objects
+
+Nothing that the agent does to its ``.git`` (configuration, hooks, remotes, credential helpers, filters, fsmonitor) has
+an effect on us, because the worker never runs git on it. See :mod:`kiro_worker.build.commit` for the way back.
+"""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.build.git import AUTHOR_EMAIL, AUTHOR_NAME, NEVER_COMMITTED, Git, GitFailed
+from kiro_worker.build.outcome import Stopped
+from kiro_worker.models import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kiro_worker.build.job import BuildJob
+    from kiro_worker.models import GitCredentials
+
+EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
+_PARTIAL: Final = "--filter=blob:none"
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """``git`` works on the trusted repository; ``head`` is where the branch stood when it was fetched."""
+
+    folder: Path
+    git: Git
+    branch: str
+    commit: str
+    head: str
+
+
+def check_out(
+    job: BuildJob, workspace: Path, git_url: str, credentials: GitCredentials | None, parent: Mapping[str, str]
+) -> Checkout:
+    """Fetch the branch and lay out the pinned commit, and no other. Raises :class:`Stopped` (CheckoutFailed)."""
+    git = Git(
+        workspace / "trusted.git",
+        work_tree=workspace / "checkout",
+        home=workspace / "git-home",
+        url=f"{git_url}/{job.repository}.git",
+        credentials=credentials,
+        parent=parent,
+    )
+    try:
+        # Without the old blobs a large history is a fraction of its size. A server that refuses may do so at the fetch
+        # or not before the blobs of the commit are asked for.
+        _fetch_and_populate(git, job, _PARTIAL)
+    except GitFailed:
+        try:
+            _fetch_and_populate(git, job, "")
+        except GitFailed as failure:
+            raise Stopped(
+                Outcome.CHECKOUT_FAILED,
+                f"the branch {job.branch} of {job.repository} cannot be fetched: git {failure.command} failed",
+                "check that the branch exists and that the git credentials may read it",
+                failure.error,
+            ) from None
+    head = git.text("rev-parse", "--verify", _tracking(job.branch))
+    _give_the_agent_a_repository(git, job)
+    return Checkout(git.work_tree, git, job.branch, job.commit, head)
+
+
+def published_earlier(checkout: Checkout, execution: str) -> str:
+    """The commit of this very execution that the branch already carries above the pinned one; empty when there is none.
+
+    Then an earlier attempt pushed, and only its answer was lost.
+    """
+    if checkout.head == checkout.commit:
+        return ""
+    found = checkout.git.text(
+        "log",
+        f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)",
+        f"{checkout.commit}..{checkout.head}",
+    )
+    for line in found.splitlines():
+        commit, _, executions = line.partition(" ")
+        if execution in executions.split(","):
+            # Read once where the remote may be asked, so that the contents are here for whoever looks at them next.
+            checkout.git.network("diff-tree", "-p", "--no-ext-diff", "--no-textconv", checkout.commit, commit)
+            return commit
+    return ""
+
+
+def require_unmoved_branch(checkout: Checkout) -> None:
+    """A branch that moved since it was validated would reject the push: say so before the agent costs anything."""
+    if checkout.head != checkout.commit:
+        raise Stopped(
+            Outcome.PUSH_REJECTED,
+            f"{checkout.branch} moved from {checkout.commit[:12]} to {checkout.head[:12]} since the card was validated,"
+            " so the agent was not started",
+            "redrive the execution, or move the card back: the new head is then validated and built",
+        )
+
+
+def _fetch_and_populate(git: Git, job: BuildJob, filtered: str) -> None:
+    for folder in (git.directory, git.work_tree):
+        shutil.rmtree(folder, ignore_errors=True)
+    git.work_tree.mkdir(parents=True)
+    git.run("init", "--bare", "--quiet", "--template=", str(git.directory))
+    (git.directory / "info").mkdir(exist_ok=True)
+    (git.directory / "info" / "exclude").write_text(NEVER_COMMITTED)
+    git.run("config", "remote.origin.url", git.url)
+    branch = f"+refs/heads/{job.branch}:{_tracking(job.branch)}"
+    git.network("fetch", "--quiet", "--no-tags", *([filtered] if filtered else []), "origin", branch)
+    _require_on_branch(git, job)
+    git.network("read-tree", "--reset", "-u", job.commit, in_work_tree=True)
+
+
+def _require_on_branch(git: Git, job: BuildJob) -> None:
+    if not git.succeeds("merge-base", "--is-ancestor", job.commit, _tracking(job.branch)):
+        raise Stopped(
+            Outcome.CHECKOUT_FAILED,
+            f"the validated commit {job.commit} is not on {job.branch} any more: the branch was rewritten",
+            "redrive the execution, or move the card back: the new head is then validated and built",
+        )
+
+
+def _give_the_agent_a_repository(git: Git, job: BuildJob) -> None:
+    """A ``.git`` with which ``git status``, ``diff``, ``log`` and ``commit`` work for the agent, made without running
+    anything that reads it.
+    """
+    own = git.work_tree / ".git"
+    for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
+        (own / folder).mkdir(parents=True)
+    reference = own / "refs" / "heads" / job.branch
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text(f"{job.commit}\n")
+    (own / "HEAD").write_text(f"ref: refs/heads/{job.branch}\n")
+    (own / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
+    (own / "info" / "exclude").write_text(NEVER_COMMITTED)
+    (own / "config").write_text(
+        "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = false\n[gc]\n\tauto = 0\n"
+        f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
+        f'[remote "origin"]\n\turl = {git.url}\n'
+    )
+    shutil.copy(git.directory / "index", own / "index")
+
+
+def _tracking(branch: str) -> str:
+    return f"refs/remotes/origin/{branch}"

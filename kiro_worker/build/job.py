@@ -1,0 +1,116 @@
+"""What a build is to do, from its environment variables. Every value is checked before anything is done with it: they
+come from a card, and reach command lines, URLs and file names.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.errors import WorkItemInvalid
+from kiro_worker.github.work import branch_problem, validate_branch
+from kiro_worker.lock import lock_key
+from kiro_worker.models import Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kiro_worker.config import Configuration
+    from kiro_worker.github.client import GitHubSession
+
+_PATTERNS: Final = {
+    "REPOSITORY": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/(?!\.{1,2}$)[A-Za-z0-9._-]+"),
+    "COMMIT_SHA": re.compile(r"[0-9a-f]{40}"),
+    "SPEC_PATH": re.compile(r"(?!.*(?:^|/)\.\.?(?:/|$))[A-Za-z0-9._+#-]+(?:/[A-Za-z0-9._+#-]+)*"),
+    "PULL_REQUEST_NUMBER": re.compile(r"[0-9]{1,12}"),
+    "LOCK_KEY": re.compile(r"work-item-processor-lock(?:#[A-Za-z0-9._/#+-]+)?"),
+    "LOCK_FENCE": re.compile(r"[0-9]{1,18}"),
+    "EXECUTION_ARN": re.compile(r"arn:[A-Za-z0-9:/_.-]+"),
+    "WORK_ITEM_ID": re.compile(r"[A-Za-z0-9_=-]*"),
+}
+_ORDER: Final = "the state machine sets this variable; by hand set BRANCH_NAME only"
+
+
+@dataclass(frozen=True)
+class BuildJob:
+    """``commit`` is the commit that was validated, and the only one that is built. ``owner`` is what the lock is held
+    by: the execution, or this build when it was ``started_by_hand``.
+    """
+
+    repository: str
+    branch: str
+    commit: str
+    spec_path: str
+    pull_request: int
+    lease: Lease
+    work_item_id: str = ""
+    started_by_hand: bool = False
+
+    @property
+    def owner(self) -> str:
+        return self.lease.owner
+
+    @property
+    def run_name(self) -> str:
+        """The execution's name, or the build's, as a folder name."""
+        return re.sub(r"[^A-Za-z0-9._-]", "-", self.owner.rsplit(":", 1)[-1]) or "run"
+
+
+def is_complete(environment: Mapping[str, str]) -> bool:
+    """Whether the state machine started this build; otherwise a person did, with BRANCH_NAME alone."""
+    return bool(environment.get("EXECUTION_ARN"))
+
+
+def from_environment(environment: Mapping[str, str]) -> BuildJob:
+    """Raises :class:`WorkItemInvalid` that names the variable."""
+    value = {name: _checked(environment, name) for name in _PATTERNS}
+    return BuildJob(
+        repository=value["REPOSITORY"],
+        branch=checked_branch(environment.get("BRANCH_NAME", "")),
+        commit=value["COMMIT_SHA"],
+        spec_path=value["SPEC_PATH"],
+        pull_request=int(value["PULL_REQUEST_NUMBER"]),
+        lease=Lease(value["LOCK_KEY"], value["EXECUTION_ARN"], int(value["LOCK_FENCE"]), expires_at=0),
+        work_item_id=value["WORK_ITEM_ID"],
+    )
+
+
+async def from_branch(
+    session: GitHubSession,
+    configuration: Configuration,
+    branch: str,
+    owner: str,
+    repository: str = "",
+) -> BuildJob:
+    """The job of a build that was started by hand: GitHub is asked for the rest, by the same rules as for a card. Its
+    lease is not held yet. Raises :class:`WorkItemInvalid`.
+    """
+    checked = checked_branch(branch)
+    where = repository or configuration.allowed_repositories[0]
+    work = await validate_branch(session, configuration, where, checked)
+    return BuildJob(
+        repository=work.repository,
+        branch=work.branch,
+        commit=work.commit,
+        spec_path=work.spec_path,
+        pull_request=work.pull_request,
+        lease=Lease(lock_key(configuration, work.repository, work.branch), owner, fence=0, expires_at=0),
+        started_by_hand=True,
+    )
+
+
+def checked_branch(branch: str) -> str:
+    """``branch``, or :class:`WorkItemInvalid`."""
+    if not branch:
+        raise WorkItemInvalid("BRANCH_NAME is not set", "--environment-variables-override name=BRANCH_NAME,value=…")
+    if problem := branch_problem(branch):
+        raise WorkItemInvalid(f"BRANCH_NAME: {problem}", "rename the branch")
+    return branch
+
+
+def _checked(environment: Mapping[str, str], name: str) -> str:
+    value = environment.get(name, "")
+    if not _PATTERNS[name].fullmatch(value):
+        raise WorkItemInvalid(f"{name} is {value[:100]!a}, which is not of the form it must have", _ORDER)
+    return value

@@ -1,0 +1,51 @@
+"""How a step of the story says that the build ends here, and what the whole build has to say when it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from kiro_worker.models import Outcome
+
+
+class Stopped(Exception):
+    """The build ends here, for a named reason. ``remedy`` is what mends it, mostly a command; ``details`` the last
+    lines of a child's output.
+    """
+
+    def __init__(self, outcome: Outcome, reason: str, remedy: str = "", details: str = "") -> None:
+        super().__init__(outcome, reason, remedy, details)
+        self.outcome = outcome
+        self.reason = reason
+        self.remedy = remedy
+        self.details = details
+
+    def __str__(self) -> str:
+        return f"{self.outcome}: {self.reason}" + (f"\nTo mend it: {self.remedy}" if self.remedy else "")
+
+
+@dataclass
+class Record:
+    """What is known of this build so far. The story fills it in as it goes, so that a build that fails half-way reports
+    what it did until then.
+    """
+
+    outcome: Outcome = Outcome.WORKER_FAILED
+    reason: str = ""
+    remedy: str = ""
+    details: str = ""
+    fence: int = 0
+    commit: str = ""
+    tasks_done: int | None = None
+    tasks_open: int | None = None
+    tests: str = ""
+    test_command: tuple[str, ...] = ()
+    files_changed: tuple[str, ...] = ()
+    patch: bytes = field(default=b"", repr=False)
+    agent_credits: float | None = None
+    agent_seconds: float | None = None
+    artifacts: str = ""
+    seconds: float = 0.0
+    phases: dict[str, float] = field(default_factory=dict)
+
+    def stopped(self, stop: Stopped) -> None:
+        self.outcome, self.reason, self.remedy, self.details = stop.outcome, stop.reason, stop.remedy, stop.details

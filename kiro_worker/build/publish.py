@@ -1,0 +1,56 @@
+"""The branch moves: a fast-forward from the pinned commit, or not at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kiro_worker.build.git import GitFailed
+from kiro_worker.build.outcome import Stopped
+from kiro_worker.models import Outcome
+
+if TYPE_CHECKING:
+    from kiro_worker.build.checkout import Checkout
+
+
+def publish(checkout: Checkout, commit: str) -> None:
+    """Push ``commit`` to the branch. Raises :class:`Stopped` (PushRejected) when the branch did not move.
+
+    A lease on the pinned commit makes it a compare-and-set: not even a fast-forward of somebody else's push is
+    overwritten. An answer that was lost is looked up, so that a push that took place is never called rejected.
+    """
+    reference = f"refs/heads/{checkout.branch}"
+    if not checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit):
+        raise Stopped(Outcome.PUSH_REJECTED, f"{commit[:12]} does not descend from {checkout.commit[:12]}")
+    try:
+        checkout.git.network(
+            "push",
+            "--quiet",
+            "--no-verify",
+            f"--force-with-lease={reference}:{checkout.commit}",
+            "origin",
+            f"{commit}:{reference}",
+        )
+    except GitFailed as failure:
+        if _remote_head(checkout, reference) == commit:
+            return
+        raise Stopped(
+            Outcome.PUSH_REJECTED,
+            f"{checkout.branch} did not accept the push: {_why(failure.error)}",
+            "redrive the execution, or move the card back: the new head is then validated and built."
+            " The work of this run is in its artifacts, as changes.patch",
+            failure.error,
+        ) from None
+
+
+def _remote_head(checkout: Checkout, reference: str) -> str:
+    try:
+        return checkout.git.network("ls-remote", "origin", reference).partition("\t")[0]
+    except GitFailed:
+        return ""
+
+
+def _why(error: str) -> str:
+    if "stale info" in error or "fetch first" in error or "non-fast-forward" in error or "cannot lock ref" in error:
+        return "somebody pushed to it meanwhile"
+    lines = [line for line in error.splitlines() if line.strip()]
+    return lines[-1] if lines else "git gave no reason"

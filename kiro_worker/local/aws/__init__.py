@@ -1,0 +1,1 @@
+"""The embedded AWS: moto behind one loopback port, and what it lacks."""

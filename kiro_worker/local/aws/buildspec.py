@@ -1,0 +1,101 @@
+"""A buildspec.yml as CodeBuild reads it: the part of version 0.2 that a single build on Linux needs, and a clear no to the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+PHASES = ("install", "pre_build", "build", "post_build")
+_TOP = {"version", "env", "phases", "artifacts", "cache", "reports", "batch"}
+_ENV = {"shell", "variables", "parameter-store", "secrets-manager", "exported-variables", "git-credential-helper"}
+_PHASE = {"commands", "finally", "runtime-versions", "on-failure", "run-as"}
+
+
+class BuildspecInvalid(ValueError):
+    """CodeBuild calls it YAML_FILE_ERROR."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    commands: tuple[str, ...] = ()
+    finally_commands: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Buildspec:
+    phases: Mapping[str, Phase]
+    variables: Mapping[str, str]
+    parameters: Mapping[str, str]
+    secrets: Mapping[str, str]
+    exported: tuple[str, ...]
+
+
+def parse(text: str) -> Buildspec:
+    """Raises BuildspecInvalid. ``runtime-versions`` is accepted: the running Python stands in for it."""
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as problem:
+        raise BuildspecInvalid(f"the buildspec is no YAML: {problem}") from problem
+    if not isinstance(document, dict) or str(document.get("version")) != "0.2":
+        raise BuildspecInvalid("the buildspec must be a mapping with version 0.2")
+    _known("", document, _TOP)
+    environment = _mapping("env", document.get("env"))
+    _known("env.", environment, _ENV)
+    if environment.get("shell", "/bin/sh") not in ("sh", "/bin/sh"):
+        raise BuildspecInvalid("env.shell: only /bin/sh")
+    phases = _mapping("phases", document.get("phases"))
+    _known("phases.", phases, set(PHASES))
+    if not phases:
+        raise BuildspecInvalid("phases: at least one is needed")
+    return Buildspec(
+        phases={name: _phase(name, phases.get(name)) for name in PHASES},
+        variables=_texts("env.variables", environment.get("variables")),
+        parameters=_texts("env.parameter-store", environment.get("parameter-store")),
+        secrets=_texts("env.secrets-manager", environment.get("secrets-manager")),
+        exported=_lines("env.exported-variables", environment.get("exported-variables")),
+    )
+
+
+def _phase(name: str, value: Any) -> Phase:
+    phase = _mapping(f"phases.{name}", value)
+    _known(f"phases.{name}.", phase, _PHASE)
+    if phase.get("on-failure", "ABORT") != "ABORT" or "run-as" in phase:
+        raise BuildspecInvalid(f"phases.{name}: on-failure other than ABORT and run-as are not supported here")
+    return Phase(
+        commands=_lines(f"phases.{name}.commands", phase.get("commands")),
+        finally_commands=_lines(f"phases.{name}.finally", phase.get("finally")),
+    )
+
+
+def _known(where: str, mapping: Mapping[str, Any], known: set[str]) -> None:
+    unknown = sorted(set(map(str, mapping)) - known)
+    if unknown:
+        raise BuildspecInvalid(f"unknown key {where}{unknown[0]}; known are {', '.join(sorted(known))}")
+
+
+def _mapping(where: str, value: Any) -> dict[str, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise BuildspecInvalid(f"{where} must be a mapping")
+    return value
+
+
+def _texts(where: str, value: Any) -> dict[str, str]:
+    texts = _mapping(where, value)
+    for name, text in texts.items():
+        if isinstance(text, dict | list) or text is None:
+            raise BuildspecInvalid(f"{where}.{name} must be a text")
+    # YAML's booleans and numbers are texts to a shell.
+    return {name: str(text).lower() if isinstance(text, bool) else str(text) for name, text in texts.items()}
+
+
+def _lines(where: str, value: Any) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(line, str | int | float) for line in value):
+        raise BuildspecInvalid(f"{where} must be a list of texts")
+    return tuple(str(line) for line in value)

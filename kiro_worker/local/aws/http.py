@@ -1,0 +1,54 @@
+"""moto's web application on one loopback port."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from typing import Any
+
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from werkzeug.serving import BaseWSGIServer, make_server
+
+LOOPBACK = "127.0.0.1"
+
+
+class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's classes are not typed
+    disable_nagle_algorithm = True  # it would hold small answers back for 40 ms
+
+    def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
+        """A line for every request would drown what the reader came for."""
+
+
+class LoopbackServer:
+    def __init__(self, port: int = 0) -> None:
+        """Raises OSError when the port is taken."""
+        # Bound here: the web server itself would print and exit the whole program.
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind((LOOPBACK, port))
+            listening.listen(128)
+            self.port: int = listening.getsockname()[1]
+            application = DomainDispatcherApplication(create_backend_app)
+            self._server: BaseWSGIServer = make_server(
+                LOOPBACK,
+                self.port,
+                application,
+                threaded=True,
+                request_handler=_QuietHandler,
+                fd=listening.fileno(),
+            )
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="embedded-aws", daemon=True
+        )
+
+    @property
+    def url(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}"
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

@@ -1,0 +1,16 @@
+"""What a Lambda's process runs, in an isolated interpreter: ``python -I -S lambda_bootstrap.py HANDLER PATH…``.
+
+The paths are the asset, the layers and the runtime, in the order of the real service, and nothing else of this machine is
+importable but the standard library.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+if __name__ == "__main__":
+    _, handler, *paths = sys.argv
+    sys.path[:0] = paths
+    sys.argv = ["bootstrap", handler]
+    runpy.run_module("awslambdaric", run_name="__main__", alter_sys=True)

@@ -1,0 +1,84 @@
+"""RedriveExecution, which moto lacks: the same execution goes on from the state at which it ended, with the document that state had."""
+
+from __future__ import annotations
+
+import datetime
+
+from moto.core.exceptions import AWSError
+from moto.core.responses import ActionResult
+from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.state_map import StateMap
+from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.state_parallel import StateParallel
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from kiro_worker.local.aws.executions import LocalExecution
+from kiro_worker.local.aws.replacements import Replacements
+
+REDRIVABLE = "REDRIVABLE"
+NOT_REDRIVABLE = "NOT_REDRIVABLE"
+PERIOD = datetime.timedelta(days=14)
+MOST_EVENTS = 24_999
+_TOKENS_KEPT = 10
+_TOKEN_LIFE = datetime.timedelta(minutes=15)
+
+
+class ExecutionNotRedrivable(AWSError):  # type: ignore[misc]  # moto's errors are not typed
+    TYPE = "ExecutionNotRedrivable"
+
+
+def install(replacements: Replacements) -> None:
+    """Adds ``redrive_execution`` to ``StepFunctionResponse``: moto has no such action."""
+    replacements.set(StepFunctionResponse, "redrive_execution", _redrive_execution)
+
+
+def obstacle(execution: LocalExecution, now: datetime.datetime) -> str | None:
+    """Why it cannot be redriven, in AWS's words where AWS has words."""
+    if execution.exec_status in (ExecutionStatus.RUNNING, ExecutionStatus.SUCCEEDED):
+        return f"Execution is {execution.status} and cannot be redriven"
+    if execution.stop_date and now - execution.stop_date > PERIOD:
+        return "Execution redrivable period exceeded"
+    if execution.history_length >= MOST_EVENTS:
+        return "Execution history event limit exceeded"
+    if execution.position and isinstance(execution.position.state, StateParallel | StateMap):
+        return (
+            f"The embedded AWS cannot redrive an execution that ended within a Parallel or Map state "
+            f"({execution.position.state.name})"
+        )
+    return None
+
+
+def redrive(execution: LocalExecution, client_token: str | None, now: datetime.datetime) -> datetime.datetime:
+    """When it was redriven. The same token within 15 minutes gives the same answer and redrives nothing."""
+    with execution.lock:
+        earlier = execution.redrive_tokens.get(client_token or "")
+        if earlier and now - earlier <= _TOKEN_LIFE:
+            return earlier
+        reason = obstacle(execution, now)
+        if reason:
+            raise ExecutionNotRedrivable(f"{reason}: '{execution.exec_arn}'")
+        execution.redrive(now)
+        if client_token:
+            execution.redrive_tokens[client_token] = now
+            for token in list(execution.redrive_tokens)[:-_TOKENS_KEPT]:
+                del execution.redrive_tokens[token]
+        return now
+
+
+def describe(execution: LocalExecution) -> dict[str, object]:
+    """The redrive fields of DescribeExecution."""
+    reason = obstacle(execution, datetime.datetime.now(datetime.UTC))
+    described: dict[str, object] = {
+        "redriveCount": execution.redrive_count,
+        "redriveStatus": NOT_REDRIVABLE if reason else REDRIVABLE,
+    }
+    if reason:
+        described["redriveStatusReason"] = f"{reason}."
+    if execution.redrive_date:
+        described["redriveDate"] = execution.redrive_date
+    return described
+
+
+def _redrive_execution(self: StepFunctionResponse) -> ActionResult:
+    execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+    now = datetime.datetime.now(datetime.UTC)
+    return ActionResult({"redriveDate": redrive(execution, self._get_param("clientToken"), now)})

@@ -1,0 +1,46 @@
+"""What our extensions change in moto: every replacement is made through one object, which can put everything back."""
+
+from __future__ import annotations
+
+import sys
+from types import ModuleType
+from typing import Any
+
+from moto import __version__ as moto_version
+
+SUPPORTED_MOTO = "5.2"
+_ABSENT = object()
+
+
+class UnsupportedMoto(RuntimeError):
+    """The extensions name moto's inner parts, which other versions of it may have changed."""
+
+
+class Replacements:
+    """Attributes of moto's classes and modules that are replaced while an embedded AWS runs."""
+
+    def __init__(self) -> None:
+        if moto_version.split(".")[:2] != SUPPORTED_MOTO.split("."):
+            raise UnsupportedMoto(
+                f"The embedded AWS is made for moto {SUPPORTED_MOTO}, and {moto_version} is installed. "
+                f"To mend it: pip install 'moto=={SUPPORTED_MOTO}.*'"
+            )
+        self._originals: list[tuple[type | ModuleType, str, Any]] = []
+
+    def set(self, owner: type | ModuleType, name: str, value: Any) -> None:
+        self._originals.append((owner, name, vars(owner).get(name, _ABSENT)))
+        setattr(owner, name, value)
+
+    def set_everywhere(self, package: str, name: str, original: Any, value: Any) -> None:
+        """Also where a module of the package holds the original under its own name (``from … import name``)."""
+        for module_name, module in list(sys.modules.items()):
+            if module_name.startswith(package) and vars(module).get(name) is original:
+                self.set(module, name, value)
+
+    def restore(self) -> None:
+        while self._originals:
+            owner, name, original = self._originals.pop()
+            if original is _ABSENT:
+                delattr(owner, name)
+            else:
+                setattr(owner, name, original)

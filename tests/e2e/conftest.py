@@ -1,0 +1,74 @@
+"""One embedded AWS and one stand-in GitHub a test process; a fresh organisation, board and repository a test."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
+from kiro_worker.local.github.stand_in import StandInGitHub
+from tests.e2e.world import TOKEN, World
+
+
+class _Entered:
+    """Calls what a test wants to happen at the moment a state is entered, in the interpreter's own thread: no race."""
+
+    def __init__(self) -> None:
+        self.hooks: dict[str, Callable[[], None]] = {}
+
+    def __call__(self, _arn: str, event: Mapping[str, Any]) -> None:
+        name = event.get("stateEnteredEventDetails", {}).get("name")
+        if hook := self.hooks.pop(name, None):
+            hook()
+
+
+@pytest.fixture(scope="session")
+def entered() -> _Entered:
+    return _Entered()
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> Iterator[StandInGitHub]:
+    with StandInGitHub() as github:
+        github.add_token(TOKEN, "kiro-worker-bot")
+        yield github
+
+
+@pytest.fixture(scope="session")
+def deployed(stand_in: StandInGitHub, entered: _Entered) -> Iterator[LocalEnvironment]:
+    access = GitHubAccess(stand_in.graphql_url, stand_in.git_url, TOKEN)
+    with LocalEnvironment(access, {}, on_history_event=entered, pause_scale=0.01) as local:
+        yield local
+
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture
+def world(deployed: LocalEnvironment, stand_in: StandInGitHub, entered: _Entered, tmp_path: Path) -> Iterator[World]:
+    organization = f"acme{next(_serial)}"
+    repository = stand_in.board.add_repository(f"{organization}/shop")
+    repository.git.commit("main", {"README.md": "# Shop\n"}, "Begin")
+    project = stand_in.board.add_project(organization, number=1)
+    world = World(deployed, stand_in, tmp_path, organization, repository, project, entered.hooks)
+    world.configuration = {
+        "organization": organization,
+        "repository": "shop",
+        "projectNumber": 1,
+        "targetStatusColumn": "For Implementation",
+        "githubApiUrl": stand_in.graphql_url,
+        "gitUrl": stand_in.git_url,
+        "testCommand": "python3 -m unittest -v",
+    }
+    world.agent()
+    stand_in.requests.clear()
+    yield world
+    stand_in.faults.clear()
+    entered.hooks.clear()
+    deployed.put_secret("github-token", TOKEN)
+    deployed.put_secret("git-credentials", json.dumps({"username": "git", "password": TOKEN}))

@@ -1,0 +1,228 @@
+"""GitHub's faults and bad input: a named error or a retry, nothing written, nothing leaked, the lock free."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from tests.e2e.world import TOKEN, World, names
+
+from kiro_worker.local.github.faults import FaultKind
+from kiro_worker.local.github.git_repository import Submodule, Symlink
+from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_worker.local.watch import Run
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.mark.parametrize(
+    ("kind", "more"),
+    [
+        (FaultKind.BAD_GATEWAY, {}),
+        (FaultKind.RESET, {}),
+        (FaultKind.SECONDARY_LIMIT, {"seconds": 1}),
+        (FaultKind.SECONDARY_LIMIT, {"seconds": 1, "status": 200}),
+        (FaultKind.RATE_LIMITED, {"seconds": 2}),
+        (FaultKind.SLOW, {"seconds": 2}),
+    ],
+)
+def test_a_passing_fault_of_a_query_is_waited_out(world: World, kind: FaultKind, more: dict[str, Any]) -> None:
+    world.github.faults.add(kind, "FetchWorkItem", **more)
+    assert world.tick().outcome == "NothingToDo"
+
+
+@pytest.mark.parametrize("operation", ["SetStatus", "AddComment"])
+@pytest.mark.parametrize("kind", [FaultKind.BAD_GATEWAY, FaultKind.RESET, FaultKind.LOST_ANSWER])
+def test_a_write_whose_fate_is_unknown_is_repeated_without_a_second_effect(
+    world: World, operation: str, kind: FaultKind
+) -> None:
+    card = world.card()
+    world.entered["MarkInReview"] = lambda: world.github.faults.add(kind, operation)
+    run = world.tick()
+    assert run.outcome == "Succeeded"
+    assert world.status(card) == "In Review"
+    assert len(world.comments()) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "error"),
+    [
+        (FaultKind.UNAUTHORIZED, {}, "GitHubTokenInvalid"),
+        (FaultKind.INSUFFICIENT_SCOPES, {}, "GitHubScopesInsufficient"),
+        (FaultKind.FORBIDDEN, {}, "GitHubForbidden"),
+        (FaultKind.RATE_LIMITED, {"seconds": 1800}, "GitHubRateLimited"),
+        (FaultKind.SECONDARY_LIMIT, {"seconds": 0}, "GitHubRateLimited"),
+    ],
+)
+def test_a_lasting_fault_ends_in_its_name(world: World, kind: FaultKind, more: dict[str, Any], error: str) -> None:
+    card = world.card()
+    world.github.faults.add(kind, times=None, **more)
+    untouched(world, world.tick(), error)
+    assert world.status(card) == "For Implementation"
+
+
+def untouched(world: World, run: Run, error: str) -> None:
+    """The run failed by that name at its first state, said how to mend it, and nothing else happened."""
+    assert (run.status, run.error, names(run)) == ("FAILED", error, ["FetchWorkItem"])
+    message = json.loads(run.cause)["errorMessage"]
+    assert "To mend it:" in message
+    assert TOKEN not in run.cause
+    assert world.local.lock() is None
+    assert world.comments() == []
+
+
+CONFIGURATION: list[tuple[str, Callable[[dict[str, Any]], Any], str, str]] = [
+    ("no parameter", lambda _: None, "ConfigurationMissing", "aws ssm put-parameter"),
+    ("not JSON", lambda _: "{", "ConfigurationInvalid", "is not JSON"),
+    ("unknown key", lambda good: good | {"projectNumbr": 1}, "ConfigurationInvalid", 'did you mean "projectNumber"'),
+    ("wrong type", lambda good: good | {"projectNumber": "one"}, "ConfigurationInvalid", "projectNumber"),
+    ("unknown project", lambda good: good | {"projectNumber": 77}, "ProjectNotFound", "has no project 77"),
+    ("unknown owner", lambda good: good | {"organization": "nobody"}, "ProjectNotFound", "nobody"),
+    (
+        "unknown status",
+        lambda good: good | {"targetStatusColumn": "Redy"},
+        "StatusNotFound",
+        "'In Progress', 'In Review'",
+    ),
+    ("unknown field", lambda good: good | {"statusField": "Stage"}, "StatusNotFound", '"Stage"'),
+    ("unknown review status", lambda good: good | {"reviewStatus": "Reviw"}, "StatusNotFound", "'Reviw'"),
+]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "says"), [row[1:] for row in CONFIGURATION], ids=[row[0] for row in CONFIGURATION]
+)
+def test_a_bad_configuration_ends_in_its_name(
+    world: World, change: Callable[[dict[str, Any]], Any], error: str, says: str
+) -> None:
+    world.card()
+    world.local.configure(change(world.configuration))
+    run = world.tick()
+    untouched(world, run, error)
+    assert says in json.loads(run.cause)["errorMessage"]
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        (" ", "SecretEmpty"),
+        ("placeholder", "SecretPlaceholder"),
+        ('{"tokn": "hush"}', "SecretMalformed"),
+        ("ghp_" + "0" * 36, "GitHubTokenInvalid"),
+    ],
+)
+def test_a_bad_token_ends_in_its_name(world: World, value: str, error: str) -> None:
+    world.card()
+    world.local.put_secret("github-token", value)
+    untouched(world, world.tick(), error)
+
+
+@pytest.mark.parametrize("value", ["git:hush-hush", '{"username":"git","password":"your_token"}'])
+def test_bad_git_credentials_push_nothing_and_never_show(world: World, value: str) -> None:
+    card = world.card()
+    head = world.head()
+    world.local.put_secret("git-credentials", value)
+    run = world.tick()
+    assert run.status == "FAILED"
+    assert (world.head(), world.status(card)) == (head, "Blocked")
+    assert world.local.lock() is None
+    [comment] = world.comments()
+    assert "put-secret-value --secret-id kiro-worker-test-git-credentials" in comment
+    assert "hush-hush" not in comment + run.cause
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"itemid": "PVTI_1"},
+        {"trigger": "cron"},
+        {"itemId": 7},
+        {"itemId": "x; curl"},
+        {"skipped": []},
+        [],
+        "text",
+        7,
+        None,
+    ],
+    ids=str,
+)
+def test_input_that_is_not_in_the_contract_is_refused(world: World, document: Any) -> None:
+    world.card()
+    untouched(world, world.start(document), "InvalidExecutionInput")
+
+
+@pytest.mark.parametrize("item_id", ["PVTI_unknown"])
+def test_a_card_that_is_not_there_is_named(world: World, item_id: str) -> None:
+    untouched(world, world.start({"itemId": item_id}), "WorkItemNotFound")
+
+
+HOSTILE_BRANCHES = ["x;curl${IFS}h|sh", "--upload-pack=touch x", "-f", "../../x", "fe\u0430ture/x", "a\u202eb", "main"]
+
+
+def test_hostile_branch_names_are_rejected_and_named(world: World) -> None:
+    cards = [world.bare_card(branch) for branch in HOSTILE_BRANCHES]
+    run = world.tick()
+    assert run.outcome == "NothingToDo"
+    assert [world.status(card) for card in cards] == ["Blocked"] * len(cards)
+    assert len(world.comments()) == len(cards)
+    assert all("To mend it" in comment for comment in world.comments())
+
+
+def test_hostile_specs_and_cards_are_rejected_and_named(world: World) -> None:
+    board = world.github.board
+    world.spec("feature/huge", changes={"tasks.md": "- [ ] 1. x\n" + "x" * 10 * 2**20})
+    world.spec("feature/link", changes={"design.md": Symlink("/etc/passwd")})
+    world.spec("feature/module", changes={"design.md": Submodule("a" * 40)})
+    branches = ["feature/huge", "feature/link", "feature/module"]
+    for branch in branches:
+        board.add_pull_request(world.repository, branch)
+    cards = [world.bare_card(branch) for branch in branches]
+    cards.append(board.add_card(world.project, "A draft", status="For Implementation"))
+    cards.append(board.add_card(world.project, None, status="For Implementation"))
+    cards.append(board.add_card(world.project, None, type_="ISSUE", status="For Implementation"))
+    elsewhere = board.add_repository(f"{world.organization}/elsewhere")
+    cards.append(
+        board.add_card(world.project, board.add_issue(elsewhere, "x"), status="For Implementation", branch="feature/x")
+    )
+    run = world.tick()
+    assert (run.status, run.outcome, names(run).count("RejectWorkItem")) == ("SUCCEEDED", "NothingToDo", len(cards))
+    assert [world.status(card) for card in cards] == ["Blocked"] * len(cards)
+    said = "\n".join(passed.document["failure"]["cause"] for passed in run.states if passed.name == "RejectWorkItem")
+    for reason in ("10.0 MB", "is a symbolic link", "is not a file", "is a draft", "not visible", "not on the list"):
+        assert reason in said
+    assert "RunBuild" not in names(run)
+
+
+def test_an_archived_repository_is_rejected(world: World) -> None:
+    card = world.card()
+    world.repository.is_archived = True
+    assert world.tick().outcome == "NothingToDo"
+    assert world.status(card) == "Blocked"
+
+
+def test_a_fork_is_rejected(world: World) -> None:
+    world.spec("feature/sum")
+    world.github.board.add_repository(f"{world.organization}-volunteer/shop", parent=world.repository)
+    world.github.board.add_pull_request(
+        world.repository, f"{world.organization}-volunteer:feature/sum", association="NONE", author="volunteer"
+    )
+    card = world.bare_card("feature/sum")
+    assert world.tick().outcome == "NothingToDo"
+    assert world.status(card) == "Blocked"
+    assert "comes from a fork" in "\n".join(world.comments())
+
+
+def test_an_older_server_is_asked_page_by_page(world: World) -> None:
+    with StandInGitHub(before_ghes_3_20=True) as older:
+        older.add_token(TOKEN)
+        project = older.board.add_project(world.organization, number=1)
+        for number in range(120):
+            older.board.add_card(project, f"Idea {number}", status="Todo")
+        card = older.board.add_card(project, "A draft", status="For Implementation")
+        world.configure(githubApiUrl=older.graphql_url)
+        run = world.tick()
+        assert (run.outcome, run.output["skipped"]) == ("NothingToDo", [card.id])
+        # Two pages to find the card, and two more to find no other.
+        assert len(older.requests.graphql("FetchPage")) == 4

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.e2e.world import IMPLEMENT, World, names
+
+pytestmark = pytest.mark.e2e
+
+FULL_RUN = [
+    "FetchWorkItem",
+    "WorkItemFound",
+    "ValidateWorkItem",
+    "AcquireLock",
+    "MarkInProgress",
+    "RunBuild",
+    "MarkInReview",
+    "ReleaseLock",
+    "Done",
+]
+
+
+def test_a_ready_card_becomes_pushed_code_whose_tests_pass(world: World) -> None:
+    card = world.card()
+    before = world.head()
+    run = world.tick()
+    assert (run.status, run.outcome, names(run)) == ("SUCCEEDED", "Succeeded", FULL_RUN)
+    assert run.transitions <= 12
+    assert world.status(card) == "In Review"
+    assert world.head() != before
+    assert run.output["commit"] == world.head()
+    assert world.file("sums.py") == "def add(a, b):\n    return a + b\n"
+    assert world.file(".kiro/specs/feature-sum/tasks.md").endswith("- [x] 1. Write the function\n")
+    assert f"Kiro-Worker-Execution: {run.arn}" in world.repository.git.run("log", "-1", "feature/sum").decode()
+    assert world.local.lock() is None
+    [comment] = world.comments()
+    assert "✅ **Implemented**" in comment
+    assert run.arn in comment
+
+
+def test_a_second_tick_does_not_do_a_finished_card_again(world: World) -> None:
+    world.card()
+    world.tick()
+    head, comments, builds = world.head(), world.comments(), world.builds()
+    assert world.tick().outcome == "NothingToDo"
+    assert (world.head(), world.comments(), world.builds()) == (head, comments, builds)
+
+
+def test_a_tick_that_finds_nothing_costs_one_invocation_one_request_one_point_and_three_transitions(
+    world: World,
+) -> None:
+    for number in range(130):
+        world.github.board.add_card(world.project, f"Idea {number}", status="Todo")
+    run = world.tick()
+    assert (run.outcome, run.transitions, run.invocations) == ("NothingToDo", 3, 1)
+    assert [(request.operation, request.cost) for request in world.github.requests] == [("FetchWorkItem", 1)]
+
+
+def test_cards_that_are_not_ready_are_told_why_and_do_not_starve_the_queue(world: World) -> None:
+    missing = world.bare_card("feature/missing")
+    world.spec("feature/no-design", without="design.md")
+    no_design = world.bare_card("feature/no-design")
+    ready = world.card()
+    run = world.tick()
+    assert names(run).count("RejectWorkItem") == 2
+    assert names(run)[-1] == "Done"
+    assert [world.status(card) for card in (missing, no_design, ready)] == ["Blocked", "Blocked", "In Review"]
+    first, second, third = world.comments()
+    assert "the branch feature/missing does not exist" in first
+    assert ".kiro/specs/feature-no-design/design.md is missing" in second
+    assert "there is no open pull request from feature/no-design" in second
+    assert "✅" in third
+
+
+def test_a_run_passes_over_ten_cards_and_leaves_the_rest_to_the_next(world: World) -> None:
+    cards = [world.bare_card(f"feature/missing-{number}") for number in range(11)]
+    run = world.tick()
+    assert (run.outcome, len(run.output["skipped"])) == ("NothingToDo", 10)
+    assert [world.status(card) for card in cards] == ["Blocked"] * 10 + ["For Implementation"]
+    world.tick()
+    assert world.status(cards[-1]) == "Blocked"
+
+
+def test_a_card_left_where_it_is_gets_one_comment_however_often_it_is_rejected(world: World) -> None:
+    world.configure(blockedStatus=None)
+    card = world.bare_card("feature/missing")
+    world.tick()
+    world.tick()
+    assert world.status(card) == "For Implementation"
+    assert len(world.comments()) == 1
+
+
+def test_while_an_execution_works_another_ends_quietly(world: World) -> None:
+    first, second = world.card("feature/one"), world.card("feature/two")
+    gate = world.folder / "go"
+    world.agent(f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n{IMPLEMENT}")
+    working = world.local.tick()
+    world.wait_until(lambda: world.status(first) == "In Progress")
+    other = world.tick()
+    assert (other.status, other.outcome) == ("SUCCEEDED", "WorkInProgressElsewhere")
+    assert working in other.output["reason"]
+    assert world.status(second) == "For Implementation"
+    gate.touch()
+    assert world.finish(working).outcome == "Succeeded"
+    assert world.tick().output["item"] == second.id
+
+
+def test_a_card_that_somebody_moves_before_the_lock_is_left_alone(world: World) -> None:
+    card = world.card()
+    head = world.head()
+    world.entered["AcquireLock"] = lambda: world.github.board.move(card, "Done")
+    run = world.tick()
+    assert (run.status, run.outcome) == ("SUCCEEDED", "WorkItemMoved")
+    assert (world.status(card), world.head(), world.comments()) == ("Done", head, [])
+    assert world.local.lock() is None
+
+
+def test_a_replay_that_names_a_card_does_that_card(world: World) -> None:
+    world.card("feature/one")
+    second = world.card("feature/two", status="Blocked")
+    run = world.start({"trigger": "replay", "itemId": second.id})
+    assert (run.outcome, run.output["item"]) == ("Succeeded", second.id)
+
+
+def test_a_replay_of_a_card_in_review_is_refused_by_name(world: World) -> None:
+    card = world.card(status="In Review")
+    run = world.start({"trigger": "replay", "itemId": card.id})
+    assert (run.status, run.error) == ("FAILED", "WorkItemMoved")
+    assert world.comments() == []
+
+
+def test_the_artifacts_of_a_build_are_kept(world: World) -> None:
+    world.card()
+    run = world.tick()
+    build = run.states[-1].document["build"]
+    prefix = next(variable["Value"] for variable in build["variables"] if variable["Name"] == "ARTIFACTS")
+    assert Path(prefix).name
+    assert run.arn.rpartition(":")[2] in prefix
+    assert "test_add" in world.local.artifact(prefix, "tests.log")
+    assert '"outcome": "Succeeded"' in world.local.artifact(prefix, "result.json")

@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+import pytest
+from tests.e2e.world import IMPLEMENT, World, names
+
+from kiro_worker.local.github.faults import FaultKind
+from kiro_worker.local.watch import Run
+
+pytestmark = pytest.mark.e2e
+
+FAILING = "import sys\nprint('the agent gives up', flush=True)\nsys.exit(3)\n"
+
+
+def fence(run: Run) -> int:
+    return int(next(passed.document["lease"]["fence"] for passed in reversed(run.states) if "lease" in passed.document))
+
+
+def test_a_failed_build_says_so_and_a_redrive_turns_it_into_success(world: World) -> None:
+    card = world.card()
+    head = world.head()
+    world.agent(FAILING)
+    failed = world.tick()
+    assert (failed.status, failed.error) == ("FAILED", "States.TaskFailed")
+    assert names(failed)[-4:] == ["BuildFaulted", "MarkFailed", "ReleaseLockAfterFailure", "FailRun"]
+    assert (world.status(card), world.head()) == ("Blocked", head)
+    assert world.local.lock() is None
+    [comment] = world.comments()
+    assert "❌ **AgentFailed**" in comment
+    assert f"redrive-execution --execution-arn {failed.arn}" in comment
+
+    world.agent(IMPLEMENT)
+    redriven = world.redrive(failed)
+    assert (redriven.arn, redriven.status, redriven.outcome) == (failed.arn, "SUCCEEDED", "Succeeded")
+    assert redriven.redrives == 1
+    assert fence(redriven) > fence(failed)
+    assert world.status(card) == "In Review"
+    [comment] = world.comments()
+    assert "✅" in comment
+    assert world.local.lock() is None
+
+
+def test_a_redrive_that_fails_again_shows_the_new_cause(world: World) -> None:
+    world.card()
+    world.agent(FAILING)
+    failed = world.tick()
+    world.agent("import sys\nsys.stdin.read()\n")
+    again = world.redrive(failed)
+    assert (again.status, again.redrives) == ("FAILED", 1)
+    assert "❌ **NoChanges**" in world.comments()[0]
+    world.agent(IMPLEMENT)
+    assert world.redrive(again).outcome == "Succeeded"
+
+
+def test_failing_tests_push_nothing(world: World) -> None:
+    card = world.card()
+    head = world.head()
+    world.agent("import pathlib\npathlib.Path('sums.py').write_text('def add(a, b): return 0')\n")
+    run = world.tick()
+    assert run.status == "FAILED"
+    assert (world.head(), world.status(card)) == (head, "Blocked")
+    assert "❌ **TestsFailed**" in world.comments()[0]
+
+
+@pytest.mark.parametrize("operation", ["SetStatus", "AddComment"])
+def test_when_only_the_telling_failed_a_redrive_does_not_repeat_the_build(world: World, operation: str) -> None:
+    card = world.card()
+    world.entered["MarkInReview"] = lambda: world.github.faults.add(FaultKind.FORBIDDEN, operation, times=None)
+    failed = world.tick()
+    assert (failed.status, failed.error) == ("FAILED", "GitHubForbidden")
+    assert world.local.lock() is None
+    builds = world.builds()
+    world.github.faults.clear()
+    redriven = world.redrive(failed)
+    assert redriven.outcome == "Succeeded"
+    assert names(redriven).count("RunBuild") == 1
+    assert world.builds() == builds
+    assert world.status(card) == "In Review"
+
+
+def test_a_failure_without_the_lock_is_rerun_at_its_state_alone(world: World) -> None:
+    world.card()
+    world.github.faults.add(FaultKind.UNAUTHORIZED, "ValidateWorkItem")
+    failed = world.tick()
+    assert (failed.error, names(failed)) == (
+        "GitHubTokenInvalid",
+        ["FetchWorkItem", "WorkItemFound", "ValidateWorkItem"],
+    )
+    assert world.redrive(failed).outcome == "Succeeded"
+
+
+def test_an_aborted_run_leaves_no_lock_and_a_card_that_says_so(world: World) -> None:
+    card = world.card()
+    world.agent("import time\ntime.sleep(600)\n")
+    arn = world.local.tick()
+    world.wait_until(lambda: "RunBuild" in names(world.read(arn)))
+    world.local.client("stepfunctions").stop_execution(executionArn=arn, cause="enough")
+    world.wait_until(lambda: world.local.lock() is None and world.status(card) == "Blocked")
+    world.wait_until(lambda: bool(world.comments()))
+    assert "❌ **ABORTED**" in world.comments()[0]
+    assert world.read(arn).status == "ABORTED"
+    world.agent(IMPLEMENT)
+    redriven = world.redrive(world.read(arn))
+    assert redriven.status == "SUCCEEDED"
+    assert world.local.lock() is None
+
+
+def test_a_lock_whose_holder_has_ended_is_taken_over(world: World) -> None:
+    world.card()
+    dead = world.tick()
+    world.local.client("dynamodb").put_item(
+        TableName="kiro-worker-test-locks",
+        Item={
+            "lockKey": {"S": "work-item-processor-lock"},
+            "owner": {"S": dead.arn},
+            "fence": {"N": "9999999999999"},
+            "acquiredAt": {"S": "2026-01-01T00:00:00.000Z"},
+            "expiresAt": {"N": "9999999999"},
+        },
+    )
+    world.card("feature/two")
+    run = world.tick()
+    assert run.outcome == "Succeeded"
+    assert fence(run) == 10**13
+
+
+def test_what_a_build_leaves_behind_after_a_lost_push_answer_is_recognised(world: World) -> None:
+    """The push took place and its answer was lost: the branch carries this execution's commit, and no agent is paid
+    for twice.
+    """
+    world.card()
+    world.github.faults.add(FaultKind.LOST_ANSWER, "git-receive-pack")
+    run = world.tick()
+    if run.status == "FAILED":
+        world.agent(FAILING)
+        run = world.redrive(run)
+    assert run.outcome == "Succeeded"
+    log = world.repository.git.run("log", "--format=%H", "main..feature/sum").decode().split()
+    assert len(log) == 2

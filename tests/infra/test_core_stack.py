@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_the_lock_table_is_keyed_billed_and_protected_as_designed(stacks: Any) -> None:
+    table = stacks.of("AWS::DynamoDB::Table")["kiro-worker-test-locks"]
+    assert table["KeySchema"] == [{"AttributeName": "lockKey", "KeyType": "HASH"}]
+    assert table["AttributeDefinitions"] == [{"AttributeName": "lockKey", "AttributeType": "S"}]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+
+
+def test_the_artifacts_bucket_is_private_encrypted_and_forgets(stacks: Any) -> None:
+    bucket = stacks.of("AWS::S3::Bucket")["kiro-worker-test-artifacts-<AccountId>-<Region>"]
+    assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
+    assert len(bucket["PublicAccessBlockConfiguration"]) == 4
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule == {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+    (lifecycle,) = bucket["LifecycleConfiguration"]["Rules"]
+    assert (lifecycle["ExpirationInDays"], lifecycle["Status"]) == (90, "Enabled")
+    assert "VersioningConfiguration" not in bucket
+
+
+def test_the_artifacts_bucket_refuses_plain_http(stacks: Any) -> None:
+    (statement,) = stacks.one("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
+    assert statement["Effect"] == "Deny"
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def test_the_secrets_hold_the_word_that_the_worker_recognises(stacks: Any) -> None:
+    assert {name: secret["SecretString"] for name, secret in stacks.of("AWS::SecretsManager::Secret").items()} == {
+        "kiro-worker-test-github-token": "placeholder",
+        "kiro-worker-test-git-credentials": "placeholder",
+        "kiro-worker-test-kiro-api-key": "placeholder",
+    }  # fmt: skip
+
+
+def test_the_parameter_shows_the_shape_of_the_configuration(stacks: Any) -> None:
+    parameter = stacks.of("AWS::SSM::Parameter")["/kiro-worker/test/github-project-config"]
+    assert json.loads(parameter["Value"]) == {
+        "organization": "your-org",
+        "repository": "your-repo",
+        "projectNumber": 1,
+        "targetStatusColumn": "For Implementation",
+    }
+
+
+def test_every_log_group_has_its_name_and_forgets(stacks: Any) -> None:
+    groups = stacks.of("AWS::Logs::LogGroup")
+    assert set(groups) == {
+        "/aws/lambda/kiro-worker-test-acquire-lock",
+        "/aws/lambda/kiro-worker-test-fail-run",
+        "/aws/lambda/kiro-worker-test-fetch-work-item",
+        "/aws/lambda/kiro-worker-test-release-lock",
+        "/aws/lambda/kiro-worker-test-update-status",
+        "/aws/lambda/kiro-worker-test-validate-work-item",
+        "/aws/codebuild/kiro-worker-test",
+        "/aws/vendedlogs/states/kiro-worker-test",
+    }
+    assert {group["RetentionInDays"] for group in groups.values()} == {30}
+
+
+def test_nothing_outlives_a_test_environment(stacks: Any) -> None:
+    kept = {i for i, resource in stacks.resources.items() if resource.get("DeletionPolicy", "Delete") != "Delete"}
+    assert kept == set()
+
+
+@pytest.fixture(scope="module")
+def production(tmp_path_factory: pytest.TempPathFactory, synthesise: Any) -> Any:
+    outdir: Path = tmp_path_factory.mktemp("production")
+    done = synthesise(outdir, environment="production", packagingPlatform="host", lockLeaseSeconds=9000)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    stacks = ("KiroWorkerCore", "KiroWorkerWorkflow")
+    return {stack: json.loads((outdir / f"{stack}.template.json").read_text()) for stack in stacks}
+
+
+def test_production_keeps_its_lock_table_and_artifacts(production: Any) -> None:
+    resources = production["KiroWorkerCore"]["Resources"].values()
+    kept = {resource["Type"] for resource in resources if resource.get("DeletionPolicy") == "Retain"}
+    assert kept == {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Logs::LogGroup"}
+
+
+def test_names_and_lease_follow_the_context(production: Any) -> None:
+    resources = production["KiroWorkerWorkflow"]["Resources"].values()
+    functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
+    assert all(f["FunctionName"].startswith("kiro-worker-production-") for f in functions)
+    leases = {f["Environment"]["Variables"].get("LOCK_LEASE_SECONDS") for f in functions} - {None}
+    assert leases == {"9000"}

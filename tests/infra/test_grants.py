@@ -1,0 +1,112 @@
+"""Who may do what: the whole list, so that a grant that is added, widened or forgotten fails here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+CONFIG = (
+    "ssm:GetParameter",
+    "arn:<Partition>:ssm:<Region>:<AccountId>:parameterAWS::SSM::Parameter /kiro-worker/test/github-project-config",
+)
+TOKEN = ("secretsmanager:GetSecretValue", "AWS::SecretsManager::Secret kiro-worker-test-github-token")
+LOCKS = "AWS::DynamoDB::Table kiro-worker-test-locks"
+DESCRIBE = ("states:DescribeExecution", "arn:<Partition>:states:<Region>:<AccountId>:execution:kiro-worker-test:*")
+PROJECT = "AWS::CodeBuild::Project kiro-worker-test"
+MANAGED_RULE = "arn:<Partition>:events:<Region>:<AccountId>:rule/StepFunctionsGetEventForCodeBuildStartBuildRule"
+LOG_DELIVERY = {
+    (f"logs:{action}", "*")
+    for action in (
+        "CreateLogDelivery", "GetLogDelivery", "UpdateLogDelivery", "DeleteLogDelivery", "ListLogDeliveries",
+        "PutResourcePolicy", "DescribeResourcePolicies", "DescribeLogGroups",
+    )
+}  # fmt: skip
+
+STEPS = {
+    "fetch-work-item": {CONFIG, TOKEN},
+    "validate-work-item": {CONFIG, TOKEN},
+    "update-status": {CONFIG, TOKEN},
+    "acquire-lock": {CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE},
+    "release-lock": {
+        ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE,
+    },
+    "fail-run": {DESCRIBE},
+}  # fmt: skip
+
+# Every wildcard there is, and why it must be one.
+WILDCARDS = {
+    DESCRIBE[1]: "an execution's ARN ends in its name, which is not known beforehand",
+    "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>/runs/*": "one folder a run",
+    "*": "log delivery knows no resources: Step Functions Developer Guide, Logging using CloudWatch Logs",
+}
+
+
+def logs(group: str) -> set[tuple[str, str]]:
+    resource = f"AWS::Logs::LogGroup {group}"
+    return {("logs:CreateLogStream", resource), ("logs:PutLogEvents", resource)}
+
+
+def invoke(*steps: str) -> set[tuple[str, str]]:
+    return {("lambda:InvokeFunction", f"AWS::Lambda::Function kiro-worker-test-{step}") for step in steps}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_a_step_may_do_only_its_own_work(stacks: Any, name: str) -> None:
+    function = stacks.of("AWS::Lambda::Function")[f"kiro-worker-test-{name}"]
+    assert stacks.grants(function["Role"]) == STEPS[name] | logs(f"/aws/lambda/kiro-worker-test-{name}")
+
+
+def test_the_build_reads_its_secrets_and_writes_only_under_runs(stacks: Any) -> None:
+    granted = stacks.grants(stacks.one("AWS::CodeBuild::Project")["ServiceRole"])
+    source = {resource for action, resource in granted if action.startswith("s3:GetObject")}
+    assert len(source) == 1
+    assert source.pop().endswith(".zip")
+    assert {grant for grant in granted if not grant[0].startswith("s3:GetObject")} == {
+        CONFIG,
+        TOKEN,
+        ("secretsmanager:GetSecretValue", "AWS::SecretsManager::Secret kiro-worker-test-git-credentials"),
+        ("secretsmanager:GetSecretValue", "AWS::SecretsManager::Secret kiro-worker-test-kiro-api-key"),
+        ("dynamodb:GetItem", LOCKS),
+        ("dynamodb:UpdateItem", LOCKS),
+        DESCRIBE,
+        ("s3:PutObject", "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>/runs/*"),
+        *logs("/aws/codebuild/kiro-worker-test"),
+    }
+
+
+def test_the_workflow_runs_its_steps_and_its_build(stacks: Any) -> None:
+    machine = stacks.of("AWS::StepFunctions::StateMachine")["kiro-worker-test"]
+    assert stacks.grants(machine["RoleArn"]) == {
+        *invoke(*STEPS),
+        *((f"codebuild:{a}", PROJECT) for a in ("StartBuild", "StopBuild", "BatchGetBuilds", "BatchGetReports")),
+        *((f"events:{action}", MANAGED_RULE) for action in ("PutTargets", "PutRule", "DescribeRule")),
+        *LOG_DELIVERY,
+    }
+
+
+def test_the_clean_up_runs_two_steps(stacks: Any) -> None:
+    machine = stacks.of("AWS::StepFunctions::StateMachine")["kiro-worker-test-clean-up"]
+    assert stacks.grants(machine["RoleArn"]) == invoke("release-lock", "update-status") | LOG_DELIVERY
+
+
+def test_the_schedule_starts_the_workflow_and_keeps_what_it_could_not_deliver(stacks: Any) -> None:
+    target = stacks.one("AWS::Scheduler::Schedule")["Target"]
+    assert stacks.grants(target["RoleArn"]) == {
+        ("states:StartExecution", "AWS::StepFunctions::StateMachine kiro-worker-test"),
+        ("sqs:SendMessage", "AWS::SQS::Queue kiro-worker-test-schedule-dlq"),
+    }
+
+
+def test_the_rule_starts_the_clean_up_alone(stacks: Any) -> None:
+    (target,) = stacks.one("AWS::Events::Rule")["Targets"]
+    assert stacks.grants(target["RoleArn"]) == {
+        ("states:StartExecution", "AWS::StepFunctions::StateMachine kiro-worker-test-clean-up")
+    }
+
+
+def test_every_wildcard_has_a_reason(stacks: Any) -> None:
+    roles = [{"Fn::GetAtt": [i, "Arn"]} for i, r in stacks.resources.items() if r["Type"] == "AWS::IAM::Role"]
+    grants = set().union(*(stacks.grants(role) for role in roles))
+    assert {resource for _, resource in grants if "*" in resource} == set(WILDCARDS)
+    assert not [action for action, _ in grants if "*" in action]

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.packaging import AWS_SERVICES, HOST, LAMBDA, ROOT, Package, Platform, package, package_runtime
+
+STEPS = sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py"))
+# What the Lambda runtime itself sets, as far as importing a step can notice.
+RUNTIME_ENVIRONMENT = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "LANG": "en_US.UTF-8"}
+
+
+@pytest.fixture(scope="session")
+def lambda_package() -> Package:
+    return package(LAMBDA)
+
+
+def files(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+def library(folder: Path) -> set[str]:
+    """Top-level names of kiro_worker in a package."""
+    return {path.name for path in (folder / "python" / "kiro_worker").iterdir()} - {"__pycache__"}
+
+
+CORE = {
+    "__init__.py", "config.py", "errors.py", "github", "lock.py", "models.py", "observability.py", "spec.py",
+}  # fmt: skip
+
+
+def test_the_layer_holds_the_core_and_nothing_else_of_ours(lambda_package: Package) -> None:
+    assert library(lambda_package.layer.path) == CORE
+    assert {path.name for path in lambda_package.layer.path.iterdir()} == {"python"}
+    assert not (lambda_package.layer.path / "python" / "functions").exists()
+
+
+def test_the_build_source_adds_the_build_and_its_buildspec(lambda_package: Package) -> None:
+    assert library(lambda_package.source.path) == CORE | {"build"}
+    assert {path.name for path in lambda_package.source.path.iterdir()} == {"buildspec.yml", "python"}
+
+
+def test_a_step_is_its_handler_alone(lambda_package: Package) -> None:
+    assert sorted(lambda_package.functions) == STEPS
+    for asset in lambda_package.functions.values():
+        assert files(asset.path) == {"handler.py"}
+
+
+def test_the_layer_is_for_arm_and_python_3_13(lambda_package: Package) -> None:
+    compiled = [name for name in files(lambda_package.layer.path) if name.endswith(".so")]
+    assert compiled
+    for name in compiled:
+        header = (lambda_package.layer.path / name).read_bytes()[:20]
+        assert int.from_bytes(header[18:20], "little") == 183, f"{name} is not for aarch64"
+        assert "abi3" in name or "cpython-313-" in name
+
+
+def test_the_layer_holds_nothing_that_differs_by_machine(lambda_package: Package) -> None:
+    for name in files(lambda_package.layer.path):
+        path = Path(name)
+        assert "__pycache__" not in path.parts
+        assert path.name not in {"RECORD", "INSTALLER", "REQUESTED", "direct_url.json", ".lock"}
+    assert not (lambda_package.layer.path / "python" / "bin").exists()
+
+
+def test_the_layer_is_far_below_the_limit_of_lambda(lambda_package: Package, tmp_path: Path) -> None:
+    """50 MB zipped for a direct upload, 250 MB unpacked: AWS Lambda Developer Guide, quotas."""
+    archive = tmp_path / "layer.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as opened:
+        for name in files(lambda_package.layer.path):
+            opened.write(lambda_package.layer.path / name, name)
+    assert archive.stat().st_size < 20e6
+    assert sum((lambda_package.layer.path / name).stat().st_size for name in files(lambda_package.layer.path)) < 60e6
+
+
+def test_every_aws_service_that_the_code_calls_is_packaged(lambda_package: Package) -> None:
+    folders = [ROOT / "functions", *(ROOT / "kiro_worker" / name for name in (*CORE, "build"))]
+    sources = [file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("*.py"))]
+    called = set().union(*(services_called(file) for file in sources))
+    assert {"dynamodb", "secretsmanager", "ssm", "stepfunctions"} <= called <= set(AWS_SERVICES)
+    data = lambda_package.layer.path / "python" / "botocore" / "data"
+    assert {path.name for path in data.iterdir() if path.is_dir()} == set(AWS_SERVICES)
+
+
+def services_called(file: Path) -> set[str]:
+    return {
+        node.args[0].value
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in {"client", "resource"}
+        and node.args
+        and isinstance(node.args[0], ast.Constant)
+        and isinstance(node.args[0].value, str)
+    }
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_a_step_imports_from_its_asset_and_the_layer_alone(step: str, host_package: Package, stacks: Any) -> None:
+    asset, layer = host_package.functions[step].path, host_package.layer.path / "python"
+    script = (
+        "import json, sys\n"
+        f"sys.path[:0] = [{str(asset)!r}, {str(layer)!r}]\n"
+        "import handler\n"
+        "assert callable(handler.handler)\n"
+        "files = [getattr(module, '__file__', None) for module in list(sys.modules.values())]\n"
+        "print(json.dumps([sys.prefix, sys.base_prefix, [file for file in files if file]]))\n"
+    )
+    function = stacks.of("AWS::Lambda::Function")[f"kiro-worker-test-{step.replace('_', '-')}"]
+    given = {name: stacks.resolve(value) for name, value in function["Environment"]["Variables"].items()}
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-W", "error", "-c", script],
+        env=RUNTIME_ENVIRONMENT | given, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    _, base, loaded = json.loads(done.stdout.splitlines()[-1])
+    allowed = (str(asset), str(layer), base)
+    assert [file for file in loaded if not file.startswith(allowed) or "site-packages" in file] == []
+
+
+def test_the_build_imports_from_its_source_alone(host_package: Package) -> None:
+    source = host_package.source.path / "python"
+    script = f"import sys; sys.path.insert(0, {str(source)!r}); import kiro_worker.build, boto3, pydantic"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], env={}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_runtime_client_stands_alone() -> None:
+    runtime = package_runtime().path
+    script = f"import sys; sys.path.insert(0, {str(runtime)!r}); import awslambdaric.bootstrap, runtime_client"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", script], env={}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert not (runtime / "boto3").exists()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A house with nothing to install, so that packaging it takes no time."""
+    root = tmp_path / "house"
+    shutil.copytree(ROOT / "kiro_worker", root / "kiro_worker", ignore=shutil.ignore_patterns("__pycache__"))
+    (root / "kiro_worker" / "build").mkdir(exist_ok=True)
+    (root / "functions" / "only_step").mkdir(parents=True)
+    (root / "functions" / "only_step" / "handler.py").write_text("def handler(event, context): ...\n")
+    (root / "buildspec.yml").write_text("version: 0.2\n")
+    (root / "requirements").mkdir()
+    (root / "requirements" / "lambda.txt").write_text("")
+    return root
+
+
+@pytest.mark.parametrize("platform", [HOST, LAMBDA], ids=lambda platform: platform.name)
+def test_packaging_twice_builds_once(small: Path, platform: Platform) -> None:
+    first = package(platform, small)
+    untouched = first.layer.path / "untouched"
+    untouched.touch()
+    assert package(platform, small) == first
+    assert untouched.exists()
+
+
+def test_a_changed_source_is_packaged_again(small: Path) -> None:
+    first = package(LAMBDA, small)
+    with (small / "kiro_worker" / "lock.py").open("a") as lock:
+        lock.write("CHANGED = True\n")
+    second = package(LAMBDA, small)
+    assert second.layer.digest != first.layer.digest
+    assert "CHANGED" in (second.layer.path / "python" / "kiro_worker" / "lock.py").read_text()
+    assert second.functions == first.functions
+
+
+def test_two_checkouts_package_the_same_bytes(small: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "elsewhere"
+    shutil.copytree(small, twin)
+    ours, theirs = package(LAMBDA, small), package(LAMBDA, twin)
+    assert ours.layer.digest == theirs.layer.digest
+    assert files(ours.layer.path) == files(theirs.layer.path)
+    for name in files(ours.layer.path):
+        assert (ours.layer.path / name).read_bytes() == (theirs.layer.path / name).read_bytes()
+
+
+def test_processes_that_package_at_once_do_not_disturb_each_other(small: Path) -> None:
+    script = (
+        "import sys; from pathlib import Path; from infra.packaging import HOST, package;"
+        "print(package(HOST, Path(sys.argv[1])).layer.digest)"
+    )
+    command = [sys.executable, "-c", script, str(small)]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=os.environ) for _ in range(4)]
+    digests = {process.communicate(timeout=60)[0] for process in running}
+    assert [process.returncode for process in running] == [0, 0, 0, 0]
+    assert len(digests) == 1

@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from kiro_worker.local.aws.error_matching import matches
+
+
+@pytest.mark.parametrize(
+    ("error", "error_equals", "taken"),
+    [
+        ("LockHeld", ["LockHeld"], True),
+        ("LockHeld", ["LockLost"], False),
+        ("LockHeld", ["States.ALL"], True),
+        ("LockHeld", ["States.TaskFailed"], True),
+        (None, ["States.ALL"], True),
+        ("States.Timeout", ["States.ALL"], True),
+        ("States.Timeout", ["States.TaskFailed"], False),
+        ("States.Timeout", ["States.Timeout"], True),
+        ("States.QueryEvaluationError", ["States.TaskFailed"], True),
+        ("States.DataLimitExceeded", ["States.ALL"], False),
+        ("States.DataLimitExceeded", ["States.DataLimitExceeded"], True),
+        ("States.Runtime", ["States.ALL"], False),
+        ("States.Runtime", ["States.TaskFailed"], False),
+        ("States.Runtime", ["States.Runtime"], False),
+    ],
+)
+def test_which_errors_a_catcher_takes(error: str | None, error_equals: list[str], taken: bool) -> None:
+    assert matches(error, error_equals) is taken

@@ -1,0 +1,319 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from kiro_worker.local.aws.http import LoopbackServer
+from kiro_worker.local.aws.server import EmbeddedAws, EmbeddedAwsRunning
+
+INVOKE = "arn:aws:states:::lambda:invoke"
+WAITING = {"Wait": {"Type": "Wait", "Seconds": 60_000, "End": True}}
+NASTY = 'quotes " \' newline \n dollar $x {% %} emoji 😀 backslash \\'
+
+
+def code(error: pytest.ExceptionInfo[ClientError]) -> str:
+    return str(error.value.response["Error"]["Code"])
+
+
+def test_a_lambda_task_gets_its_arguments_and_gives_its_payload(
+    function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
+    name = function("echo", "def handler(event, context):\n    return {'got': event}\n")
+    states = {
+        "Call": {
+            "Type": "Task",
+            "Resource": INVOKE,
+            "Arguments": {"FunctionName": name, "Payload": {"text": "{% $states.input.text %}"}},
+            "Output": "{% $merge([$states.input, $states.result.Payload]) %}",
+            "End": True,
+        }
+    }
+    assert run(machine(states), {"text": NASTY}).output() == {"text": NASTY, "got": {"text": NASTY}}
+
+
+def test_a_python_exception_is_an_error_by_its_class_name(
+    function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
+    name = function("held", "class LockHeld(Exception): pass\ndef handler(event, context):\n    raise LockHeld('by me')\n")
+    states = {
+        "Call": {
+            "Type": "Task",
+            "Resource": INVOKE,
+            "Arguments": {"FunctionName": name},
+            "Catch": [
+                {"ErrorEquals": ["Other"], "Next": "Never"},
+                {"ErrorEquals": ["LockHeld"], "Output": "{% $parse($states.errorOutput.Cause) %}", "Next": "Told"},
+            ],
+            "End": True,
+        },
+        "Never": {"Type": "Fail"},
+        "Told": {"Type": "Succeed"},
+    }
+    output = run(machine(states)).output()
+    assert output["errorType"] == "LockHeld"
+    assert output["errorMessage"] == "by me"
+
+
+@pytest.mark.parametrize("where", ["Arguments", "Output"])
+def test_an_expression_that_gives_nothing_can_be_caught(
+    function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any], where: str
+) -> None:
+    name = function("one", "def handler(event, context):\n    return 1\n")
+    missing = "{% $states.input.missing %}"
+    states = {
+        "Call": {
+            "Type": "Task",
+            "Resource": INVOKE,
+            "Arguments": {"FunctionName": name, "Payload": missing if where == "Arguments" else 1},
+            "Output": missing if where == "Output" else 1,
+            "Catch": [
+                {
+                    "ErrorEquals": ["States.QueryEvaluationError"],
+                    "Output": "{% $states.errorOutput.Error %}",
+                    "Next": "Told",
+                }
+            ],
+            "End": True,
+        },
+        "Told": {"Type": "Succeed"},
+    }
+    execution = run(machine(states))
+    assert execution.output() == "States.QueryEvaluationError"
+    assert execution.event_types().count("EvaluationFailed") == 1
+
+
+@pytest.mark.parametrize("condition", ["{% $states.input.missing %}", "{% 'text' %}"])
+def test_a_condition_must_be_a_boolean(machine: Callable[..., str], run: Callable[..., Any], condition: str) -> None:
+    states = {
+        "Choose": {"Type": "Choice", "Choices": [{"Condition": condition, "Next": "End"}], "Default": "End"},
+        "End": {"Type": "Succeed"},
+    }
+    execution = run(machine(states))
+    assert execution.ended()["error"] == "States.QueryEvaluationError"
+    assert execution.event_types().count("EvaluationFailed") == 1
+
+
+def test_a_definition_with_a_bad_expression_is_refused(machine: Callable[..., str]) -> None:
+    with pytest.raises(ClientError, match="InvalidDefinition"):
+        machine({"A": {"Type": "Pass", "Output": "{% $states.input. %}", "End": True}})
+
+
+def test_executions_without_a_name_have_names_of_their_own(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    arn = machine({"A": {"Type": "Pass", "End": True}})
+    assert run(arn).arn != run(arn).arn
+
+
+def test_a_name_can_be_used_once(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    arn = machine(WAITING)
+    first = run(arn, {"a": 1}, name="once")
+    assert run(arn, {"a": 1}, name="once").arn == first.arn
+    with pytest.raises(ClientError) as refused:
+        run(arn, {"a": 2}, name="once")
+    assert code(refused) == "ExecutionAlreadyExists"
+
+
+@pytest.mark.parametrize("name", ["a b", "a/b", "a:b", "a*", 'a"'])
+def test_names_have_rules(machine: Callable[..., str], run: Callable[..., Any], name: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        run(machine(WAITING), name=name)
+    assert code(refused) == "InvalidName"
+
+
+def test_a_waiting_execution_is_aborted_at_once(
+    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    execution = run(machine(WAITING))
+    eventually(lambda: execution.entered("Wait"))
+    started = time.monotonic()
+    stopped = embedded.client("stepfunctions").stop_execution(executionArn=execution.arn, error="Own", cause="why")
+    described = execution.describe()
+    assert time.monotonic() - started < 2
+    assert (described["status"], described["error"], described["cause"]) == ("ABORTED", "Own", "why")
+    assert described["stopDate"] == stopped["stopDate"]
+    assert execution.history()[-1]["executionAbortedEventDetails"] == {"error": "Own", "cause": "why"}
+    again = embedded.client("stepfunctions").stop_execution(executionArn=execution.arn, error="Other")
+    assert again["stopDate"] == stopped["stopDate"]
+    assert execution.describe()["error"] == "Own"
+
+
+def test_a_lambda_at_work_is_left_behind(
+    embedded: EmbeddedAws,
+    function: Callable[..., str],
+    machine: Callable[..., str],
+    run: Callable[..., Any],
+    eventually: Callable[..., Any],
+) -> None:
+    text = "import pathlib, time\ndef handler(event, context):\n    while not pathlib.Path(event).exists(): time.sleep(0.01)\n"
+    name = function("blocked", text, Timeout=60)
+    release = embedded.workspace / "release"
+    states = {
+        "Call": {
+            "Type": "Task",
+            "Resource": INVOKE,
+            "Arguments": {"FunctionName": name, "Payload": str(release)},
+            "Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Never"}],
+            "End": True,
+        },
+        "Never": {"Type": "Succeed"},
+    }
+    execution = run(machine(states))
+    eventually(lambda: "TaskStarted" in execution.event_types())
+    embedded.client("stepfunctions").stop_execution(executionArn=execution.arn)
+    assert execution.describe()["status"] == "ABORTED"
+    history = execution.event_types()
+    release.touch()
+    embedded.client("lambda").invoke(FunctionName=name, Payload=json.dumps(str(release)))
+    assert execution.event_types() == history
+    assert history[-1] == "ExecutionAborted"
+
+
+def test_the_pause_before_a_retry_ends_with_the_execution(
+    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any], eventually: Callable[..., Any]
+) -> None:
+    states = {
+        "Call": {
+            "Type": "Task",
+            "Resource": INVOKE,
+            "Arguments": {"FunctionName": "nobody"},
+            "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 60_000}],
+            "End": True,
+        }
+    }
+    execution = run(machine(states))
+    eventually(lambda: "TaskFailed" in execution.event_types())
+    embedded.client("stepfunctions").stop_execution(executionArn=execution.arn)
+    assert execution.describe()["status"] == "ABORTED"
+
+
+def test_the_machines_timeout_ends_it(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    execution = run(machine(WAITING, TimeoutSeconds=1))
+    described = execution.ended()
+    assert (described["status"], described["error"]) == ("TIMED_OUT", "States.Timeout")
+    assert described["stopDate"] >= described["startDate"]
+    assert execution.event_types()[-1] == "ExecutionTimedOut"
+
+
+def test_a_states_timeout_is_an_error_of_the_state(
+    function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
+    name = function("sleeper", "import time\ndef handler(event, context):\n    time.sleep(30)\n", Timeout=60)
+    states = {
+        "Call": {
+            "Type": "Task",
+            "Resource": INVOKE,
+            "TimeoutSeconds": 1,
+            "Arguments": {"FunctionName": name},
+            "Catch": [{"ErrorEquals": ["States.Timeout"], "Next": "Late"}],
+            "End": True,
+        },
+        "Late": {"Type": "Pass", "Output": "late", "End": True},
+    }
+    assert run(machine(states)).output() == "late"
+
+
+def test_the_history_has_pages_and_an_order(
+    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
+    execution = run(machine({"A": {"Type": "Pass", "End": True}}))
+    execution.ended()
+    pages = embedded.client("stepfunctions").get_paginator("get_execution_history")
+    found = [
+        event["id"]
+        for page in pages.paginate(executionArn=execution.arn, reverseOrder=True, maxResults=2)
+        for event in page["events"]
+    ]
+    assert found == [4, 3, 2, 1]
+
+
+def test_executions_are_listed_with_their_status(
+    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
+    arn = machine({"A": {"Type": "Fail", "Error": "E"}})
+    run(arn).ended()
+    listed = embedded.client("stepfunctions").list_executions(stateMachineArn=arn, statusFilter="FAILED")["executions"]
+    assert [(item["status"], item["redriveCount"]) for item in listed] == [("FAILED", 0)]
+    assert listed[0]["stopDate"] >= listed[0]["startDate"]
+
+
+def test_many_executions_at_once_do_not_mix(
+    function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
+    name = function("double", "def handler(event, context):\n    return event * 2\n", Timeout=60)
+    states = {
+        "Call": {
+            "Type": "Task",
+            "Resource": INVOKE,
+            "Arguments": {"FunctionName": name, "Payload": "{% $states.input.n %}"},
+            "Output": {"n": "{% $states.input.n %}", "twice": "{% $states.result.Payload %}"},
+            "Next": "Choose",
+        },
+        "Choose": {
+            "Type": "Choice",
+            "Choices": [{"Condition": "{% $states.input.twice = 2 * $states.input.n %}", "Next": "Good"}],
+            "Default": "Bad",
+        },
+        "Good": {"Type": "Succeed"},
+        "Bad": {"Type": "Fail", "Error": "Mixed"},
+    }
+    arn = machine(states)
+    executions = [run(arn, {"n": n}) for n in range(64)]
+    assert [execution.output()["twice"] for execution in executions] == [2 * n for n in range(64)]
+
+
+def test_another_process_can_start_watch_and_stop(embedded: EmbeddedAws, machine: Callable[..., str]) -> None:
+    program = f"""
+import boto3
+states = boto3.client("stepfunctions")
+arn = states.start_execution(stateMachineArn="{machine(WAITING)}", input="{{}}")["executionArn"]
+print(states.describe_execution(executionArn=arn)["status"])
+states.stop_execution(executionArn=arn)
+print(states.describe_execution(executionArn=arn)["status"])
+print(states.redrive_execution(executionArn=arn)["redriveDate"].year > 2000)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=embedded.environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["RUNNING", "ABORTED", "True"]
+
+
+def test_no_request_goes_to_a_proxy_or_uses_the_owners_profile(
+    monkeypatch: pytest.MonkeyPatch, deploy_function: Callable[..., str]
+) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://192.0.2.1:9")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://192.0.2.1:9")
+    with EmbeddedAws() as aws:
+        name = deploy_function(aws, "one", "def handler(event, context):\n    return 1\n")
+        assert aws.client("lambda").invoke(FunctionName=name)["Payload"].read() == b"1"
+
+
+def test_one_process_has_one_embedded_aws(embedded: EmbeddedAws) -> None:
+    with pytest.raises(EmbeddedAwsRunning), EmbeddedAws():
+        pass
+    assert embedded.client("stepfunctions").list_state_machines()["stateMachines"] == []
+
+
+def test_a_new_one_knows_nothing_of_the_one_before_and_no_thread_stays() -> None:
+    with EmbeddedAws() as aws:
+        aws.client("s3").create_bucket(Bucket="left-over")
+        first = aws.workspace
+    assert not first.exists()
+    with EmbeddedAws() as aws:
+        assert aws.client("s3").list_buckets()["Buckets"] == []
+    names = [thread.name for thread in threading.enumerate()]
+    assert not [name for name in names if name.startswith(("embedded", "execution", "program", "lambda", "build"))]
+
+
+def test_a_port_that_is_taken_is_an_error(embedded: EmbeddedAws) -> None:
+    port = int(embedded.endpoint_url.rpartition(":")[2])
+    with pytest.raises(OSError, match="in use"):
+        LoopbackServer(port)
