@@ -10,13 +10,15 @@ export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check synth deploy lock clean
+.PHONY: help demo test test-all check synth picture deploy bootstrap lock clean
 
 help:
 	@echo 'make demo      a card becomes pushed code, on this machine alone   (ARGS=--fail-build, ARGS=--json)'
 	@echo 'make test      all tests                                           (ARGS="-k lock")'
 	@echo 'make check     linters, types, import contracts, ASL, templates'
 	@echo 'make synth     CloudFormation templates into cdk.out               (ENVIRONMENT=test|staging|production)'
+	@echo 'make picture   draws the state machine in README.md again'
+	@echo 'make bootstrap prepares an AWS account for deployments, once        (ARGS=aws://ACCOUNT/REGION)'
 	@echo 'make deploy    deploys them to the AWS account of your credentials (ENVIRONMENT=…)'
 	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml'
 	@echo 'make clean     removes everything that make built'
@@ -36,12 +38,19 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m infra.check_asl statemachine/*.asl.json
+	$(BIN)/python -m infra.picture --check
 	$(MAKE) --no-print-directory synth
 	$(BIN)/cfn-lint --ignore-checks W3005 --template cdk.out/*.template.json
 
 synth: .venv/ready
 	@rm -rf cdk.out
 	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"environment": "$(ENVIRONMENT)"}' $(BIN)/python -m infra.app
+
+picture: .venv/ready
+	$(BIN)/python -m infra.picture
+
+bootstrap: .venv/ready
+	$(NPM_ENV) $(CDK) bootstrap $(ARGS)
 
 deploy: .venv/ready
 	$(NPM_ENV) $(CDK) deploy --all --context environment=$(ENVIRONMENT) $(ARGS)
