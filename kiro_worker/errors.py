@@ -5,8 +5,9 @@
     KiroWorkerError
     ├── ConfigurationError       ConfigurationMissing ConfigurationInvalid ProjectNotFound StatusNotFound
     ├── SecretError              SecretMissing SecretEmpty SecretPlaceholder SecretMalformed
-    ├── GitHubError              GitHubUnavailable GitHubRateLimited GitHubTokenInvalid GitHubScopesInsufficient
-    GitHubForbidden ├── WorkItemError            InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemMoved
+    ├── GitHubError              GitHubUnavailable GitHubRateLimited GitHubRefused GitHubForbidden
+    │                            GitHubTokenInvalid GitHubScopesInsufficient
+    ├── WorkItemError            InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemMoved
     └── LockError                LockHeld ScopedLockHeld LockLost
 
 A class name is a contract: Step Functions takes a Python exception's class name as the error name, and ``ErrorEquals``
@@ -84,6 +85,12 @@ class GitHubRateLimited(GitHubError):
     """A primary or secondary limit; ``retry_after`` is how many seconds GitHub asks to wait."""
 
     retry_after: float = 60.0
+
+
+class GitHubRefused(GitHubError):
+    """GitHub understood and refuses: a write to something that is gone, or a value that is not valid. Trying again is of
+    no use.
+    """
 
 
 class GitHubTokenInvalid(GitHubError):

@@ -83,16 +83,6 @@ class Lease(Document):
 
 
 @dataclass(frozen=True)
-class Failure(Document):
-    """What made a run fail, as the state document keeps it for the steps that follow."""
-
-    state: str
-    error: str
-    cause: str = ""
-    redrive_count: int = 0
-
-
-@dataclass(frozen=True)
 class StepEvent(Document):
     """What every step gets: whose execution, its ``redrive_count`` as Step Functions' context says, the execution's
     own input, the state's name, and the state document ``{request, skipped, item, work, lease, build, failure,
@@ -164,6 +154,35 @@ class BuildResult:
             artifacts=value.get("ARTIFACTS", ""),
             fence=int(fence) if fence.isdecimal() else 0,
         )
+
+
+@dataclass(frozen=True)
+class Failure(Document):
+    """What made a run fail, as the state document keeps it for the steps that follow."""
+
+    state: str
+    error: str
+    cause: str = ""
+    redrive_count: int = 0
+
+    @property
+    def build(self) -> BuildResult | None:
+        """The build that failed, when it was one."""
+        return BuildResult.from_cause(self.cause)
+
+    @property
+    def name(self) -> str:
+        """What people see: a build's own outcome, else the error's name. ``States.`` is reserved for Step Functions
+        itself, and no function may raise an error under it.
+        """
+        return (self.build.outcome if self.build else "") or self.error.removeprefix("States.")
+
+    @property
+    def reason(self) -> str:
+        """Why, for people: the build's reason or status, else the message of the function that failed."""
+        if self.build:
+            return self.build.reason or f"the build ended as {self.build.status}"
+        return cause_message(self.cause)
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,9 @@ def step(
 
     @wraps(run)
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        step_event = StepEvent.from_dict(event)
+        # An execution's input is the first state's document, and people can put anything there.
+        document = event["document"] if isinstance(event["document"], dict) else {}
+        step_event = StepEvent.from_dict({**event, "document": document})
         logger.clear_state()
         logger.append_keys(
             execution=step_event.execution_arn,

@@ -15,8 +15,8 @@ TaskState = Literal["open", "in_progress", "done"]
 TASKS_FILE: Final = "tasks.md"
 REQUIREMENTS_FILES: Final = ("requirements.md", "bugfix.md")
 DESIGN_FILE: Final = "design.md"
-LARGEST_FILE: Final = 512 * 1024
-"""Bytes a spec file may have: GitHub truncates the text of larger blobs, and no agent reads more."""
+LARGEST_FILE: Final = 512_000
+"""Bytes a spec file may have: GitHub gives no more of a blob's text than this, and no agent reads more."""
 
 _BOX: Final[dict[str, TaskState]] = {" ": "open", "x": "done", "X": "done", "-": "in_progress"}
 _TASK = re.compile(

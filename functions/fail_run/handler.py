@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 
 from kiro_worker.errors import raise_by_name
-from kiro_worker.models import Failure, StepEvent, cause_message
+from kiro_worker.models import Failure, StepEvent
 from kiro_worker.observability import step
 
 stepfunctions = boto3.client("stepfunctions")
@@ -23,5 +23,5 @@ def handler(event: StepEvent) -> dict[str, Any]:
     # The larger of the two: it is not documented that a redriven Task's arguments are evaluated again.
     described = stepfunctions.describe_execution(executionArn=event.execution_arn).get("redriveCount", 0)
     if max(event.redrive_count, described) <= failure.redrive_count:
-        raise_by_name(failure.error, cause_message(failure.cause))
+        raise_by_name(failure.name, failure.reason)
     return {"resumed": True}

@@ -137,6 +137,8 @@ async def _ask_github(environment: Mapping[str, str], edges: Edges, token: str, 
 
 
 def _stopped_from_outside(number: int, _frame: FrameType | None) -> None:
+    # Once is enough: a second signal must not keep the report from being written.
+    signal.signal(number, signal.SIG_IGN)
     raise Stopped(Outcome.WORKER_FAILED, f"the build was stopped ({signal.Signals(number).name})")
 
 

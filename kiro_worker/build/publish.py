@@ -52,5 +52,7 @@ def _remote_head(checkout: Checkout, reference: str) -> str:
 def _why(error: str) -> str:
     if "stale info" in error or "fetch first" in error or "non-fast-forward" in error or "cannot lock ref" in error:
         return "somebody pushed to it meanwhile"
-    lines = [line for line in error.splitlines() if line.strip()]
-    return lines[-1] if lines else "git gave no reason"
+    lines = [line.strip() for line in error.splitlines() if line.strip()]
+    # "remote rejected" carries the server's own reason (a protected branch, a missing scope); the last line never does.
+    telling = [line for line in lines if "rejected]" in line or line.startswith(("fatal:", "remote: error"))]
+    return (telling or lines or ["git gave no reason"])[-1]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from kiro_worker.models import BuildResult, cause_message
+from kiro_worker.models import BuildResult, Failure, cause_message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,9 +23,8 @@ def show_state(console: Console, passed: Passed, title: Callable[[str | None], s
 
 def show_failure(console: Console, run: Run) -> None:
     """An execution that failed, as the console of Step Functions shows it: error and cause."""
-    build = BuildResult.from_cause(run.cause)
-    cause = build.reason if build else cause_message(run.cause)
-    console.print(f"  [red]{run.status}[/red]  {escape(run.error)}: {escape(cause.splitlines()[0] if cause else '')}")
+    cause = cause_message(run.cause).splitlines()
+    console.print(f"  [red]{run.status}[/red]  {escape(run.error)}: {escape(cause[0] if cause else '')}")
 
 
 def show_run(console: Console, run: Run, graphql: tuple[int, int] | None = None) -> None:
@@ -57,9 +56,8 @@ def _remark(passed: Passed, title: Callable[[str | None], str]) -> str:
         case "MarkInReview":
             return f"pushed {BuildResult.from_document(document['build']).commit[:12]}"
         case "MarkFailed" | "FailRun":
-            failure = document["failure"]
-            build = BuildResult.from_cause(failure["cause"])
-            return f"{failure['state']}: {build.outcome if build else failure['error']}"
+            failure = Failure.from_dict(document["failure"])
+            return f"{failure.state}: {failure.name}"
         case "ResumePoint":
             return "the failed step ran again; starting over from fresh facts"
     return ""

@@ -45,11 +45,12 @@ async def fetch_next_card(
 
     The status is compared again here: the filter is a search language, and a search is not a promise.
     """
+    if '"' in configuration.target_status_column:
+        # A view's filter has no escape for a quotation mark inside a value.
+        return await _fetch_next_card_by_paging(session, configuration, skipped)
+    variables = _board_variables(configuration) | _filter(configuration)
     try:
-        board = _project(
-            await session.query(FETCH_WORK_ITEM, _board_variables(configuration) | _filter(configuration)),
-            configuration,
-        )
+        board = _project(await session.query(FETCH_WORK_ITEM, variables), configuration)
     except UnknownArgument:
         return await _fetch_next_card_by_paging(session, configuration, skipped)
     _check_statuses(board, configuration)
@@ -68,10 +69,11 @@ async def read_card(session: GitHubSession, configuration: Configuration, item_i
     node = (await session.query(READ_CARD, variables)).get("node")
     if not node or node["__typename"] != "ProjectV2Item":
         raise WorkItemNotFound(f"there is no card {item_id[:100]!r} that the token can see", _HOW_TO_NAME_A_CARD)
-    if node["project"]["number"] != configuration.project_number:
+    board = (str(node["project"]["owner"].get("login", "")), node["project"]["number"])
+    if (board[0].lower(), board[1]) != (configuration.organization.lower(), configuration.project_number):
         raise WorkItemNotFound(
-            f"the card {item_id} is on board {node['project']['number']},"
-            f" the configured one is {configuration.project_number}",
+            f"the card {item_id} is on the board {board[0]}/{board[1]},"
+            f" the configured one is {configuration.organization}/{configuration.project_number}",
             _HOW_TO_NAME_A_CARD,
         )
     return Card(_work_item(node), node["isArchived"], _check_statuses(node["project"], configuration))
@@ -124,10 +126,9 @@ def _board_variables(configuration: Configuration) -> dict[str, Any]:
 
 
 def _filter(configuration: Configuration) -> dict[str, str]:
-    # A view's filter names a field by its slug and has no escape for a quotation mark inside a value.
+    # A view's filter names a field by its slug.
     slug = "-".join(configuration.status_field.lower().split())
-    status = configuration.target_status_column.replace('"', "")
-    return {"query": f'{slug}:"{status}"'}
+    return {"query": f'{slug}:"{configuration.target_status_column}"'}
 
 
 def _project(data: Mapping[str, Any], configuration: Configuration) -> Mapping[str, Any]:

@@ -31,6 +31,7 @@ from kiro_worker.errors import (
     GitHubError,
     GitHubForbidden,
     GitHubRateLimited,
+    GitHubRefused,
     GitHubScopesInsufficient,
     GitHubTokenInvalid,
     GitHubUnavailable,
@@ -39,9 +40,11 @@ from kiro_worker.errors import (
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
+    from aiohttp import ClientResponse
     from gql.client import AsyncClientSession
 
-REQUEST_SECONDS: Final = 20.0
+REQUEST_SECONDS: Final = 12.0
+"""GitHub itself gives up after 10 s. Three attempts and their waits must fit a function of 60 s."""
 _QUERY_ATTEMPTS: Final = 3
 _LONGEST_WAIT: Final = 8.0
 """Seconds a query may wait inside a function of 60 s; a longer wait is the state machine's, which does not bill for
@@ -85,7 +88,7 @@ class GitHubSession:
         attempt = 1
         while True:
             try:
-                return await self._once(operation, variables)
+                return await self._once(operation, variables, tolerated=("NOT_FOUND",))
             except (GitHubUnavailable, GitHubRateLimited) as error:
                 wait = _wait(error, attempt, self._jitter())
                 if attempt == _QUERY_ATTEMPTS or wait > _LONGEST_WAIT:
@@ -94,12 +97,14 @@ class GitHubSession:
             attempt += 1
 
     async def mutate(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The data of a mutation, tried once."""
-        return await self._once(operation, variables)
+        """The data of a mutation, tried once. What is not there to be written to is :class:`GitHubRefused`."""
+        return await self._once(operation, variables, tolerated=())
 
-    async def _once(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _once(
+        self, operation: GraphQLRequest, variables: Mapping[str, Any], tolerated: tuple[str, ...]
+    ) -> Mapping[str, Any]:
         answer = await self._send(operation, variables)
-        _raise_for_errors(answer)
+        _raise_for_errors(answer, tolerated)
         return answer.data
 
     async def _send(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Answer:
@@ -113,13 +118,15 @@ class GitHubSession:
         except TransportProtocolError:
             raise GitHubUnavailable("GitHub's answer was not GraphQL", "https://www.githubstatus.com") from None
         except (TransportConnectionFailed, TransportError, TimeoutError, OSError) as error:
+            if isinstance(error.__cause__, _SecondaryLimit):
+                raise _rate_limited(error.__cause__.headers) from None
             raise GitHubUnavailable(
                 f"no answer from GitHub: {type(error).__name__}", "https://www.githubstatus.com"
             ) from None
         return Answer(result.data or {}, (), self._headers())
 
     def _headers(self) -> Mapping[str, str]:
-        return {name.lower(): value for name, value in (self._transport.response_headers or {}).items()}
+        return _lower(self._transport.response_headers or {})
 
 
 @asynccontextmanager
@@ -130,11 +137,30 @@ async def github_session(url: str, token: str) -> AsyncIterator[GitHubSession]:
     transport = AIOHTTPTransport(
         url=url,
         headers={"Authorization": f"bearer {token}", "User-Agent": "kiro-codebuild-worker"},
-        client_session_args={"timeout": ClientTimeout(total=REQUEST_SECONDS)},
+        client_session_args={
+            "timeout": ClientTimeout(total=REQUEST_SECONDS),
+            "raise_for_status": _tell_secondary_limit_from_forbidden,
+        },
     )
     client = Client(transport=transport, execute_timeout=REQUEST_SECONDS + 1)
     async with client as session:
         yield GitHubSession(session, transport)
+
+
+class _SecondaryLimit(Exception):
+    """A 403 whose body speaks of a rate limit."""
+
+    def __init__(self, headers: Mapping[str, str]) -> None:
+        super().__init__()
+        self.headers = _lower(headers)
+
+
+async def _tell_secondary_limit_from_forbidden(response: ClientResponse) -> None:
+    """gql raises for a 403 without its body, and the body alone tells a secondary limit without ``retry-after`` from a
+    refusal.
+    """
+    if response.status == 403 and "rate limit" in (await response.text()).lower():
+        raise _SecondaryLimit(response.headers)
 
 
 def _wait(error: GitHubError, attempt: int, jitter: float) -> float:
@@ -159,13 +185,13 @@ def _for_status(code: int | None, headers: Mapping[str, str]) -> GitHubError:
     return GitHubUnavailable(f"GitHub answers {code}", "https://www.githubstatus.com")
 
 
-def _raise_for_errors(answer: Answer) -> None:
+def _raise_for_errors(answer: Answer, tolerated: tuple[str, ...]) -> None:
     for error in answer.errors:
         kind, message = str(error.get("type", "")), str(error.get("message", ""))
-        if kind == "NOT_FOUND":
+        if kind in tolerated:
             continue
         if (
-            kind == "RATE_LIMITED"
+            kind in ("RATE_LIMIT", "RATE_LIMITED")
             or answer.headers.get("x-ratelimit-remaining") == "0"
             or "rate limit" in message.lower()
         ):
@@ -183,6 +209,10 @@ def _raise_for_errors(answer: Answer) -> None:
             )
         if "argument 'query'" in message or error.get("extensions", {}).get("code") == "argumentNotAccepted":
             raise UnknownArgument(message)
+        if kind:
+            raise GitHubRefused(
+                f"GitHub refuses it ({kind}): {message}", "see what the message names, then redrive the execution"
+            )
         raise GitHubUnavailable(f"GitHub reports: {message}", "https://www.githubstatus.com")
 
 
@@ -203,6 +233,10 @@ def _rate_limited(headers: Mapping[str, str]) -> GitHubRateLimited:
     )
     error.retry_after = seconds
     return error
+
+
+def _lower(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}
 
 
 def _number(text: str, otherwise: float) -> float:

@@ -9,14 +9,16 @@ from kiro_worker.github.queries import ADD_COMMENT, FIND_COMMENTS, UPDATE_COMMEN
 if TYPE_CHECKING:
     from kiro_worker.github.client import GitHubSession
 
-_MARKER: Final = "<!-- kiro-worker "
 _LONGEST_BODY: Final = 60_000
 """GitHub refuses bodies above 65,536 characters."""
 
 
 async def put_comment(session: GitHubSession, subject_id: str, body: str, execution_arn: str) -> str:
     """Write ``body`` as our comment on the subject and return its URL. Safe to repeat: it looks before it adds."""
-    text = f"{_MARKER}{execution_arn} -->\n{body[:_LONGEST_BODY]}"
+    # Up to the execution's name: every run of this deployment updates the same comment, another deployment has its own.
+    deployment, _, execution = execution_arn.rpartition(":")
+    marker = f"<!-- kiro-worker {deployment}:"
+    text = f"{marker}{execution} -->\n{body[:_LONGEST_BODY]}"
     before = None
     while True:
         data = await session.query(FIND_COMMENTS, {"subjectId": subject_id, "before": before})
@@ -25,7 +27,7 @@ async def put_comment(session: GitHubSession, subject_id: str, body: str, execut
             return ""
         for comment in reversed(comments["nodes"]):
             # Somebody else's comment that quotes or forges the marker is left alone.
-            if comment["viewerDidAuthor"] and comment["body"].startswith(_MARKER):
+            if comment["viewerDidAuthor"] and comment["body"].startswith(marker):
                 if comment["body"] != text:
                     await session.mutate(UPDATE_COMMENT, {"commentId": comment["id"], "body": text})
                 return str(comment["url"])

@@ -89,7 +89,11 @@ FETCH_PAGE: Final = _board("FetchPage", ", $after: String", "first: 100, after: 
 READ_CARD: Final = GraphQLRequest(
     f"""
 query ReadCard($itemId: ID!, $statusField: String!, $branchField: String!) {{
-  node(id: $itemId) {{ __typename ... on ProjectV2Item {{ ...Card project {{ number ...StatusField }} }} }}
+  node(id: $itemId) {{ __typename ... on ProjectV2Item {{
+      ...Card
+      project {{ number owner {{ ... on Organization {{ login }} ... on User {{ login }} }} ...StatusField }}
+    }}
+   }}
   {_RATE_LIMIT}
 }}
 {_STATUS_FIELD}{_CARD}"""

@@ -5,20 +5,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kiro_worker.github.markdown import block, code, link
-from kiro_worker.models import BuildResult, Failure, Outcome, cause_message
 from kiro_worker.observability import redact
 
 if TYPE_CHECKING:
     from kiro_worker.config import Configuration
-    from kiro_worker.models import Work
+    from kiro_worker.models import BuildResult, Failure, Work
 
 
-def rejected(configuration: Configuration, reasons: str, execution_arn: str) -> str:
+def rejected(reasons: str, execution_arn: str) -> str:
     """The card is not ready; ``reasons`` is :class:`~kiro_worker.errors.WorkItemInvalid`'s text, a reason a line."""
     return _comment(
         "🚫 **Not ready for implementation**",
         block(redact(reasons)),
-        f"Nothing was built. When it is mended, move the card back to {code(configuration.target_status_column)}.",
+        "Nothing was built.",
         _links(execution_arn, None),
     )
 
@@ -34,14 +33,10 @@ def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
 
 def failed(configuration: Configuration, failure: Failure, execution_arn: str) -> str:
     """The run failed; says why and the two ways on."""
-    build = BuildResult.from_cause(failure.cause)
-    name = (build.outcome if build else "") or failure.error
-    reason = (build.reason if build else "") or (
-        f"the build ended as {build.status}" if build else cause_message(failure.cause)
-    )
+    build = failure.build
     return _comment(
-        f"❌ **{name}**" + (f" in {code(failure.state)}" if failure.state else ""),
-        block(redact(reason)[:4000]) if reason else "",
+        f"❌ **{failure.name}**" + (f" in {code(failure.state)}" if failure.state else ""),
+        block(redact(failure.reason)[:4000]) if failure.reason else "",
         _facts(build) if build else "",
         "Two ways on: redrive the execution (nothing that succeeded is repeated)\n"
         + block(f"aws stepfunctions redrive-execution --execution-arn {execution_arn}")
@@ -54,17 +49,6 @@ def execution_url(execution_arn: str) -> str:
     """The execution's page in the console."""
     region = execution_arn.split(":")[3] if execution_arn.count(":") >= 3 else ""
     return f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/{execution_arn}"
-
-
-def outcome_of(failure: Failure) -> str:
-    """The build's own outcome when a build failed, else the error's name."""
-    build = BuildResult.from_cause(failure.cause)
-    return (build.outcome if build else "") or failure.error
-
-
-def lost_the_lock(failure: Failure) -> bool:
-    """Whether somebody else may be working on the card, so that it must be left as it is."""
-    return outcome_of(failure) == Outcome.LOCK_LOST
 
 
 def _facts(build: BuildResult) -> str:

@@ -4,14 +4,15 @@ is still to be written, so that each is safe to run twice; and none overrules a 
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kiro_worker.errors import WorkItemInvalid, WorkItemMoved
+from kiro_worker.errors import GitHubForbidden, GitHubRefused, WorkItemMoved
 from kiro_worker.github import report
 from kiro_worker.github.board import read_card, set_status
 from kiro_worker.github.comments import put_comment
-from kiro_worker.github.work import validate_branch
-from kiro_worker.models import BuildResult, Failure, Work, WorkItem, cause_message
+from kiro_worker.github.work import find_pull_request
+from kiro_worker.models import BuildResult, Failure, Outcome, Work, WorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,20 +24,22 @@ if TYPE_CHECKING:
 
 
 async def reject(session: GitHubSession, configuration: Configuration, event: StepEvent) -> dict[str, Any]:
-    """Say on the card, and on the pull request if the branch has one, what is missing; then move it to the blocked
-    status.
+    """Move the card to the blocked status, and say on it and on its branch's pull request what is missing.
+
+    It is moved first: in a repository that is archived or closed to us nothing can be said, and a card that stays in
+    its place would be the first of the queue on every tick.
     """
     card = await read_card(session, configuration, _item_id(event))
-    body = report.rejected(
-        configuration, cause_message(Failure.from_dict(event.document["failure"]).cause), event.execution_arn
-    )
-    url = await put_comment(session, card.item.content_id, body, event.execution_arn) if _has_comments(card) else ""
-    workable = {
-        configuration.target_status_column,
-        configuration.in_progress_status,
-        configuration.failed_status,
-    }
-    status = await _move(session, card, configuration.blocked_status, {status for status in workable if status})
+    workable = (configuration.target_status_column, configuration.in_progress_status, configuration.failed_status)
+    status = await _move(session, card, configuration.blocked_status, workable)
+    body = report.rejected(Failure.from_dict(event.document["failure"]).reason, event.execution_arn)
+    item = WorkItem.from_dict(event.document["item"])
+    pull_request = await find_pull_request(session, configuration, item.repository, item.branch)
+    subjects = dict.fromkeys([card.item.content_id if _has_comments(card) else "", pull_request])
+    url = ""
+    for subject in filter(None, subjects):
+        with suppress(GitHubForbidden, GitHubRefused):
+            url = await put_comment(session, subject, body, event.execution_arn) or url
     return {"status": status, "commentUrl": url}
 
 
@@ -71,7 +74,7 @@ async def mark_failed(session: GitHubSession, configuration: Configuration, even
     nothing is touched.
     """
     failure = Failure.from_dict(event.document["failure"])
-    if report.lost_the_lock(failure):
+    if failure.name == Outcome.LOCK_LOST:
         return {"status": "", "commentUrl": ""}
     card = await read_card(session, configuration, _item_id(event))
     status = await _move(
@@ -85,7 +88,7 @@ async def mark_failed(session: GitHubSession, configuration: Configuration, even
     return {"status": status, "commentUrl": url}
 
 
-async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str]) -> str:
+async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:
     """Move the card if it stands in one of ``allowed``; the status it has afterwards."""
     if target is None or card.archived or card.item.status == target or card.item.status not in allowed:
         return card.item.status
@@ -108,13 +111,8 @@ async def _pull_request_id(session: GitHubSession, configuration: Configuration,
     """The pull request of the work; after an abort, of the branch that the lock names."""
     if work := event.document.get("work"):
         return Work.from_dict(work).pull_request_id
-    held = event.document.get("held")
-    if not held or not held["branch"]:
-        return ""
-    try:
-        return (await validate_branch(session, configuration, held["repository"], held["branch"])).pull_request_id
-    except WorkItemInvalid:
-        return ""
+    held = event.document.get("held") or {}
+    return await find_pull_request(session, configuration, held.get("repository", ""), held.get("branch", ""))
 
 
 def _item_id(event: StepEvent) -> str:

@@ -53,20 +53,7 @@ async def validate_item(session: GitHubSession, configuration: Configuration, it
 async def validate_branch(session: GitHubSession, configuration: Configuration, repository: str, branch: str) -> Work:
     """The same for a repository's branch without a card, as a build started by hand names it."""
     _refuse(_before_asking(configuration, repository, branch), configuration)
-    folder = spec_folder(configuration.spec_root, branch)
-    owner, _, name = repository.partition("/")
-    data = await session.query(
-        VALIDATE_WORK_ITEM,
-        {
-            "owner": owner,
-            "name": name,
-            "branch": branch,
-            "ref": f"refs/heads/{branch}",
-            "specFolder": f"refs/heads/{branch}:{folder}",
-            "tasks": f"refs/heads/{branch}:{folder}/{TASKS_FILE}",
-        },
-    )
-    found = data.get("repository")
+    found = await _ask(session, configuration, repository, branch)
     if found is None:
         raise WorkItemInvalid(
             f"the repository {repository} is not visible to the token", "give the token the scope repo for it"
@@ -77,13 +64,39 @@ async def validate_branch(session: GitHubSession, configuration: Configuration, 
         repository=found["nameWithOwner"],
         branch=branch,
         commit=found["ref"]["target"]["oid"],
-        spec_path=folder,
+        spec_path=spec_folder(configuration.spec_root, branch),
         pull_request=pull_request["number"],
         pull_request_id=pull_request["id"],
         pull_request_url=pull_request["url"],
         base_branch=pull_request["baseRefName"],
         open_tasks=len(open_tasks(found["tasks"]["text"])),
     )
+
+
+async def find_pull_request(session: GitHubSession, configuration: Configuration, repository: str, branch: str) -> str:
+    """The ID of the open pull request from a branch of the same repository, ready or not; empty when there is none."""
+    if any(_before_asking(configuration, repository, branch)):
+        return ""
+    found = await _ask(session, configuration, repository, branch)
+    nodes = found["pullRequests"]["nodes"] if found else []
+    return next((str(node["id"]) for node in nodes if not node["isCrossRepository"]), "")
+
+
+async def _ask(
+    session: GitHubSession, configuration: Configuration, repository: str, branch: str
+) -> Mapping[str, Any] | None:
+    folder = spec_folder(configuration.spec_root, branch)
+    owner, _, name = repository.partition("/")
+    variables = {
+        "owner": owner,
+        "name": name,
+        "branch": branch,
+        "ref": f"refs/heads/{branch}",
+        "specFolder": f"refs/heads/{branch}:{folder}",
+        "tasks": f"refs/heads/{branch}:{folder}/{TASKS_FILE}",
+    }
+    answer: Mapping[str, Any] | None = (await session.query(VALIDATE_WORK_ITEM, variables)).get("repository")
+    return answer
 
 
 def problems(repository: Mapping[str, Any], configuration: Configuration, branch: str) -> Iterator[str]:
@@ -124,7 +137,9 @@ def branch_problem(branch: str) -> str | None:
 
 def _refuse(reasons: Iterator[str], configuration: Configuration) -> None:
     if found := list(reasons):
-        raise WorkItemInvalid("\n".join(found), f"then move the card back to {configuration.target_status_column!r}")
+        raise WorkItemInvalid(
+            "\n".join(found), f"as each line says; then move the card back to {configuration.target_status_column!r}"
+        )
 
 
 def _before_asking(configuration: Configuration, repository: str, branch: str) -> Iterator[str]:
@@ -174,7 +189,7 @@ def _file_problem(entry: Mapping[str, Any] | None, path: str) -> str | None:
     if size == 0:
         return f"{path} is empty: write it, commit and push"
     if size > LARGEST_FILE:
-        return f"{path} has {size / 2**20:.1f} MB, the limit is {LARGEST_FILE // 1024} KB: split the spec"
+        return f"{path} has {size / 10**6:.1f} MB, the limit is {LARGEST_FILE // 1000} KB: split the spec"
     if entry["object"]["isBinary"]:
         return f"{path} is not a text"
     return None

@@ -192,6 +192,21 @@ def test_a_branch_that_somebody_moved_meanwhile_is_left_to_them(worker: Any) -> 
     assert worker.repository.git.run("log", "-1", "--format=%s", BRANCH).decode().strip() == "by a person"
 
 
+def test_the_reason_of_a_server_that_refuses_a_push_is_told(worker: Any) -> None:
+    hook = worker.repository.git.path / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'this branch is protected' >&2\nexit 1\n")
+    hook.chmod(0o755)
+
+    finished = worker.run()
+
+    assert (finished.exit_code, finished.outcome) == (1, "PushRejected")
+    assert "remote rejected" in finished.exports["OUTCOME_REASON"]
+    assert "hook declined" in finished.exports["OUTCOME_REASON"]
+    assert "this branch is protected" in finished.result["details"]
+    assert worker.head() == worker.commit
+
+
 STEAL_THE_LOCK = """
 import sys, time, boto3
 boto3.client("dynamodb", endpoint_url=sys.argv[1], region_name="us-east-1", aws_access_key_id="a",

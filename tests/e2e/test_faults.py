@@ -190,7 +190,7 @@ def test_hostile_specs_and_cards_are_rejected_and_named(world: World) -> None:
     assert (run.status, run.outcome, names(run).count("RejectWorkItem")) == ("SUCCEEDED", "NothingToDo", len(cards))
     assert [world.status(card) for card in cards] == ["Blocked"] * len(cards)
     said = "\n".join(passed.document["failure"]["cause"] for passed in run.states if passed.name == "RejectWorkItem")
-    for reason in ("10.0 MB", "is a symbolic link", "is not a file", "is a draft", "not visible", "not on the list"):
+    for reason in ("10.5 MB", "is a symbolic link", "is not a file", "is a draft", "not visible", "not on the list"):
         assert reason in said
     assert "RunBuild" not in names(run)
 

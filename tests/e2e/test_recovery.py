@@ -20,7 +20,7 @@ def test_a_failed_build_says_so_and_a_redrive_turns_it_into_success(world: World
     head = world.head()
     world.agent(FAILING)
     failed = world.tick()
-    assert (failed.status, failed.error) == ("FAILED", "States.TaskFailed")
+    assert (failed.status, failed.error) == ("FAILED", "AgentFailed")
     assert names(failed)[-4:] == ["BuildFaulted", "MarkFailed", "ReleaseLockAfterFailure", "FailRun"]
     assert (world.status(card), world.head()) == ("Blocked", head)
     assert world.local.lock() is None

@@ -126,5 +126,3 @@ class World:
 
 def names(run: Run) -> list[str]:
     return [passed.name for passed in run.states]
-
-

@@ -248,6 +248,44 @@ class Secret(_Named, CloudFormationModel):  # type: ignore[misc]  # moto is unty
         )
 
 
+class _ResourcePolicy(_Named):
+    """A resource policy. Nothing enforces IAM here, so it is accepted and otherwise left out."""
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str, **_: Any
+    ) -> Any:
+        return cls(resource_name, "")
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls, original_resource: Any, new_resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
+    ) -> Any:
+        return original_resource
+
+    @classmethod
+    def delete_from_cloudformation_json(
+        cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
+    ) -> None:
+        return
+
+
+class BucketPolicy(_ResourcePolicy, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
+    """``AWS::S3::BucketPolicy``."""
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::S3::BucketPolicy"
+
+
+class QueuePolicy(_ResourcePolicy, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
+    """``AWS::SQS::QueuePolicy``."""
+
+    @staticmethod
+    def cloudformation_type() -> str:
+        return "AWS::SQS::QueuePolicy"
+
+
 def _with_small_first_letters(value: Any) -> Any:
     if isinstance(value, dict):
         return {_api_name(key): _with_small_first_letters(part) for key, part in value.items()}

@@ -12,6 +12,8 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import ClientError
+
 from kiro_worker.local.aws.session import ACCOUNT, REGION
 
 if TYPE_CHECKING:
@@ -94,10 +96,13 @@ def _deploy_stack(cloudformation: CloudFormationClient, name: str, template: Pat
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
     }
     known = {stack["StackName"] for page in cloudformation.get_paginator("list_stacks").paginate() for stack in page["StackSummaries"]}
-    if name in known:
-        cloudformation.update_stack(**arguments)
-    else:
-        cloudformation.create_stack(**arguments)
+    try:
+        if name in known:
+            cloudformation.update_stack(**arguments)
+        else:
+            cloudformation.create_stack(**arguments)
+    except ClientError as failure:  # the emulator answers at once with what the service would tell in the stack's events
+        raise DeploymentFailed(f"{name}: {failure.response['Error']['Message']}") from failure
     stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     if not stack["StackStatus"].endswith("_COMPLETE") or "ROLLBACK" in stack["StackStatus"]:
         events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]

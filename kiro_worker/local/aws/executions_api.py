@@ -11,8 +11,10 @@ import threading
 import uuid
 from typing import Any
 
+from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import InvalidExecutionInput, InvalidName, InvalidToken
+from moto.stepfunctions.parser import api
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.responses import StepFunctionResponse
 
@@ -23,14 +25,19 @@ from kiro_worker.local.aws.replacements import Replacements
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 _LARGEST_INPUT = 256 * 1024
 _LARGEST_PAGE = 1000
-_starting = threading.Lock()  # two requests of one name must not both find it free
+# Two requests of one name must not both find it free; a start can start others in its turn, through a rule.
+_starting = threading.RLock()
 
 
 def install(replacements: Replacements) -> None:
     """Replaces ``start_execution`` (no name: AWS makes up a UUID, moto lets executions collide), ``stop_execution`` (moto drops
     error and cause), ``describe_execution`` and ``list_executions`` (no redrive fields, no stopDate when timed out) and
-    ``get_execution_history`` (no pages, no reverse order) of ``StepFunctionResponse``.
+    ``get_execution_history`` (no pages, no reverse order) of ``StepFunctionResponse``. Sets ``TYPE`` of the errors in
+    ``moto.stepfunctions.parser.api``, which otherwise reach the caller without their names.
     """
+    for error in vars(api).values():
+        if isinstance(error, type) and issubclass(error, AWSError) and error is not AWSError:
+            replacements.set(error, "TYPE", error.__name__)
     replacements.set(StepFunctionResponse, "start_execution", _start_execution)
     replacements.set(StepFunctionResponse, "stop_execution", _stop_execution)
     replacements.set(StepFunctionResponse, "describe_execution", _describe_execution)

@@ -17,6 +17,7 @@ from moto.core.config import default_user_config
 from kiro_worker.local.aws import (
     builds,
     cloudformation,
+    cloudformation_stacks,
     codebuild_sync,
     dynamodb,
     error_matching,
@@ -27,6 +28,7 @@ from kiro_worker.local.aws import (
     lambda_runtime,
     loopback,
     redrive,
+    status_events,
 )
 from kiro_worker.local.aws.builds import Builds
 from kiro_worker.local.aws.executions import ExecutionRuntime
@@ -98,6 +100,7 @@ class EmbeddedAws:
         replacements = Replacements()
         stack.callback(replacements.restore)
         self._install(replacements)
+        status_events.install(self.executions)
         stack.enter_context(_configuration())
         server.start()
         stack.callback(server.stop)
@@ -107,6 +110,7 @@ class EmbeddedAws:
 
     def _install(self, replacements: Replacements) -> None:
         cloudformation.install(replacements)
+        cloudformation_stacks.install(replacements, self.clients)
         dynamodb.install(replacements)
         loopback.install(replacements, self.clients)
         jsonata.install(replacements)

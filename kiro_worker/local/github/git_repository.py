@@ -176,9 +176,8 @@ class GitRepository:
         An existing branch goes on from its own tip, and a branch with neither starts a history of its own.
         """
         self.run("check-ref-format", f"refs/heads/{branch}")
-        parent = self.head_of(branch)
-        if parent is None and base is not None:
-            parent = self.head_of(base) or base
+        heads = {name.removeprefix("refs/heads/"): info.oid for name, info in self.refs().items()}
+        parent = heads.get(branch) or (heads.get(base, base) if base is not None else None)
         when = FIRST_COMMIT_TIME
         if parent is not None:
             when = int(self.run("show", "--no-patch", "--format=%ct", parent)) + 60

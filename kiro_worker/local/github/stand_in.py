@@ -14,6 +14,7 @@ from __future__ import annotations
 import shutil
 import tempfile
 import threading
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -43,6 +44,9 @@ class StandInGitHub:
         points_an_hour: int = POINTS_AN_HOUR,
     ) -> None:
         self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="stand-in-github-"))
+        if self._temporary:
+            # Also for one that is never started, or never stopped.
+            weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
         self._port = port
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
@@ -57,7 +61,7 @@ class StandInGitHub:
         self._server = Server(self, self._port)
         self.board.base_url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, name="stand-in-github", daemon=True
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="stand-in-github", daemon=True
         )
         self._thread.start()
         return self

@@ -10,7 +10,9 @@ from kiro_worker.local.aws.server import EmbeddedAws
 
 SYNC = "arn:aws:states:::codebuild:startBuild.sync"
 GOOD = "version: 0.2\nenv: {exported-variables: [OUTCOME]}\nphases: {build: {commands: ['export OUTCOME=$WISH']}}"
-BAD = "version: 0.2\nenv: {exported-variables: [OUTCOME]}\nphases: {build: {commands: ['export OUTCOME=lost', 'false']}}"
+BAD = (
+    "version: 0.2\nenv: {exported-variables: [OUTCOME]}\nphases: {build: {commands: ['export OUTCOME=lost', 'false']}}"
+)
 LONG = "version: 0.2\nphases: {build: {commands: ['sleep 600']}}"
 
 
@@ -21,7 +23,9 @@ def task(project: str, **fields: Any) -> dict[str, Any]:
             "Resource": SYNC,
             "Arguments": {
                 "ProjectName": project,
-                "EnvironmentVariablesOverride": [{"Name": "WISH", "Value": "{% $states.input.wish %}", "Type": "PLAINTEXT"}],
+                "EnvironmentVariablesOverride": [
+                    {"Name": "WISH", "Value": "{% $states.input.wish %}", "Type": "PLAINTEXT"}
+                ],
                 "IdempotencyToken": "{% $string($states.context.Execution.RedriveCount) & $states.context.Execution.Name %}",
             },
             "End": True,

@@ -16,7 +16,7 @@ from kiro_worker.local.aws.server import EmbeddedAws, EmbeddedAwsRunning
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 WAITING = {"Wait": {"Type": "Wait", "Seconds": 60_000, "End": True}}
-NASTY = 'quotes " \' newline \n dollar $x {% %} emoji 😀 backslash \\'
+NASTY = "quotes \" ' newline \n dollar $x {% %} emoji 😀 backslash \\"
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> str:
@@ -42,7 +42,9 @@ def test_a_lambda_task_gets_its_arguments_and_gives_its_payload(
 def test_a_python_exception_is_an_error_by_its_class_name(
     function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
-    name = function("held", "class LockHeld(Exception): pass\ndef handler(event, context):\n    raise LockHeld('by me')\n")
+    name = function(
+        "held", "class LockHeld(Exception): pass\ndef handler(event, context):\n    raise LockHeld('by me')\n"
+    )
     states = {
         "Call": {
             "Type": "Task",
@@ -106,7 +108,9 @@ def test_a_definition_with_a_bad_expression_is_refused(machine: Callable[..., st
         machine({"A": {"Type": "Pass", "Output": "{% $states.input. %}", "End": True}})
 
 
-def test_executions_without_a_name_have_names_of_their_own(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_executions_without_a_name_have_names_of_their_own(
+    machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
     arn = machine({"A": {"Type": "Pass", "End": True}})
     assert run(arn).arn != run(arn).arn
 

@@ -110,6 +110,13 @@ def make_shop(github: StandInGitHub) -> Shop:
     return Shop(github, repository, pull_request, project, card)
 
 
+@pytest.fixture(scope="session")
+def untouched_shop() -> Iterator[Shop]:
+    """The same for tests that only read, and so can share one."""
+    with StandInGitHub() as github:
+        yield make_shop(github)
+
+
 @pytest.fixture
 def shop() -> Iterator[Shop]:
     with StandInGitHub() as github:

@@ -169,10 +169,10 @@ def test_another_sites_page_cannot_switch_faults(shop: Shop) -> None:
     ["", "[]", "{", '{"kind": "nonsense"}', '{"kind": "slow", "seconds": "1"}', '{"kind": "slow", "more": 1}',
      '{"kind": "slow", "times": true}', '{"kind": "slow", "operation": 5}', '{"seconds": 1}'],
 )  # fmt: skip
-def test_what_is_no_fault_is_refused(shop: Shop, body: str) -> None:
-    answer = shop.request("POST", "/_stand_in/faults", body, JSON)
+def test_what_is_no_fault_is_refused(untouched_shop: Shop, body: str) -> None:
+    answer = untouched_shop.request("POST", "/_stand_in/faults", body, JSON)
     assert (answer.status, answer.json["kinds"]) == (400, [str(kind) for kind in FaultKind])
-    assert shop.github.faults.waiting() == ()
+    assert untouched_shop.github.faults.waiting() == ()
 
 
 def test_git_stands_for_every_git_request() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from kiro_worker.local.github.stand_in import StandInGitHub
 
 if TYPE_CHECKING:
     from tests.local.github.conftest import Shop
@@ -129,8 +132,8 @@ def test_without_credentials_git_is_asked_for_them(shop: Shop) -> None:
     "path",
     ["acme/nowhere.git", "nobody/shop.git"],
 )
-def test_an_unknown_repository_is_not_found(shop: Shop, client: Client, path: str) -> None:
-    done = client.run("ls-remote", url(shop, path))
+def test_an_unknown_repository_is_not_found(untouched_shop: Shop, client: Client, path: str) -> None:
+    done = client.run("ls-remote", url(untouched_shop, path))
     assert done.returncode != 0
     assert "not found" in done.stderr
 
@@ -151,9 +154,9 @@ def test_an_unknown_repository_is_not_found(shop: Shop, client: Client, path: st
         "/acme/..%2fshop.git/info/refs?service=git-upload-pack",
     ],
 )
-def test_a_hostile_path_finds_nothing(shop: Shop, path: str) -> None:
-    headers = {"authorization": "Basic " + base64.b64encode(f"x:{shop.token}".encode()).decode()}
-    answer = shop.request("GET", path, headers=headers)
+def test_a_hostile_path_finds_nothing(untouched_shop: Shop, path: str) -> None:
+    headers = {"authorization": "Basic " + base64.b64encode(f"x:{untouched_shop.token}".encode()).decode()}
+    answer = untouched_shop.request("GET", path, headers=headers)
     assert answer.status == 404
     assert "refs/heads" not in answer.text
 
@@ -235,3 +238,11 @@ def test_the_server_leaves_no_process_and_no_directory(shop: Shop, client: Clien
     listed = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
     commands = [Path(f"/proc/{child}/cmdline").read_bytes() for children in listed for child in children]
     assert not [command for command in commands if b"git" in command]
+
+
+def test_a_stand_in_that_was_never_started_leaves_no_directory() -> None:
+    github = StandInGitHub()
+    directory = github.board.add_repository("acme/shop").git.path
+    del github
+    gc.collect()
+    assert not directory.exists()

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from kiro_worker.local.github.board import Board
@@ -9,9 +7,9 @@ from kiro_worker.local.github.item_filter import Term, matcher, parse
 from kiro_worker.local.github.model import Project
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    board = Board(tmp_path / "github")
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    board = Board(tmp_path_factory.mktemp("github"))
     repository = board.add_repository("acme/shop")
     repository.git.commit("main", {"a": "a"})
     repository.git.commit("x", {"a": "b"}, base="main")

@@ -105,26 +105,30 @@ def test_a_card_that_moves_away_between_pages_keeps_its_place(shop: Shop) -> Non
     assert not rest["pageInfo"]["hasNextPage"]
 
 
-def test_an_invented_cursor_is_refused(shop: Shop) -> None:
+def test_an_invented_cursor_is_refused(untouched_shop: Shop) -> None:
     with pytest.raises(TransportQueryError, match="does not appear to be a valid cursor"):
-        shop.ask(queries.FETCH_PAGE, **shop.board_variables, after="nonsense")
+        untouched_shop.ask(queries.FETCH_PAGE, **untouched_shop.board_variables, after="nonsense")
 
 
-def test_one_card_is_read_with_its_board(shop: Shop) -> None:
-    node = shop.ask(queries.READ_CARD, itemId=shop.card.id, statusField="status", branchField="branch")["node"]
+def test_one_card_is_read_with_its_board(untouched_shop: Shop) -> None:
+    node = untouched_shop.ask(
+        queries.READ_CARD, itemId=untouched_shop.card.id, statusField="status", branchField="branch"
+    )["node"]
     assert node["project"]["number"] == 1
     assert node["project"]["statusField"]["__typename"] == "ProjectV2SingleSelectField"
     assert node["status"]["name"] == "For Implementation"
 
 
-def test_a_text_field_is_no_status_field(shop: Shop) -> None:
-    node = shop.ask(queries.READ_CARD, itemId=shop.card.id, statusField="Branch", branchField="None")["node"]
+def test_a_text_field_is_no_status_field(untouched_shop: Shop) -> None:
+    node = untouched_shop.ask(
+        queries.READ_CARD, itemId=untouched_shop.card.id, statusField="Branch", branchField="None"
+    )["node"]
     assert node["project"]["statusField"] == {"__typename": "ProjectV2Field"}
 
 
-def test_a_branch_is_read_from_git(shop: Shop) -> None:
-    found = shop.validate()
-    tip = shop.repository.git.head_of("feature/checkout")
+def test_a_branch_is_read_from_git(untouched_shop: Shop) -> None:
+    found = untouched_shop.validate()
+    tip = untouched_shop.repository.git.head_of("feature/checkout")
     assert found["defaultBranchRef"] == {"name": "main"}
     assert found["ref"] == {"name": "feature/checkout", "target": {"__typename": "Commit", "oid": tip}}
     assert [entry["name"] for entry in found["specFolder"]["entries"]] == ["design.md", "requirements.md", "tasks.md"]
@@ -140,8 +144,8 @@ def test_a_new_commit_is_seen_by_the_next_query(shop: Shop) -> None:
     assert found["ref"]["target"]["oid"] == found["pullRequests"]["nodes"][0]["headRefOid"] == new
 
 
-def test_what_is_not_there_is_null(shop: Shop) -> None:
-    found = shop.validate("feature/nowhere")
+def test_what_is_not_there_is_null(untouched_shop: Shop) -> None:
+    found = untouched_shop.validate("feature/nowhere")
     assert (found["ref"], found["specFolder"], found["tasks"]) == (None, None, None)
     assert found["pullRequests"]["nodes"] == []
 
@@ -193,8 +197,8 @@ def test_a_binary_file_has_no_text(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "expression", ["", "a\nb", "\0", "refs/heads/main:../../etc/passwd", "--help", "x y z", "ü" * 500]
 )
-def test_a_strange_expression_finds_nothing(shop: Shop, expression: str) -> None:
-    assert shop.validate(tasks=expression)["tasks"] is None
+def test_a_strange_expression_finds_nothing(untouched_shop: Shop, expression: str) -> None:
+    assert untouched_shop.validate(tasks=expression)["tasks"] is None
 
 
 def test_a_tag_does_not_hide_a_branch(shop: Shop) -> None:
@@ -291,9 +295,9 @@ def test_comments_are_read_from_the_last_backwards(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize(("body", "words"), [(" ", "cannot be blank"), ("x" * 65_537, "too long")])
-def test_a_comment_has_a_length(shop: Shop, body: str, words: str) -> None:
+def test_a_comment_has_a_length(untouched_shop: Shop, body: str, words: str) -> None:
     with pytest.raises(TransportQueryError, match=words):
-        shop.ask(queries.ADD_COMMENT, subjectId=shop.pull_request.id, body=body)
+        untouched_shop.ask(queries.ADD_COMMENT, subjectId=untouched_shop.pull_request.id, body=body)
 
 
 def test_nobody_comments_in_an_archived_repository(shop: Shop) -> None:
@@ -303,8 +307,8 @@ def test_nobody_comments_in_an_archived_repository(shop: Shop) -> None:
     assert shop.validate()["isArchived"]
 
 
-def test_unknown_things_are_null_beside_the_rest_with_githubs_words(shop: Shop) -> None:
-    answer = shop.post(PROJECT, n=7)
+def test_unknown_things_are_null_beside_the_rest_with_githubs_words(untouched_shop: Shop) -> None:
+    answer = untouched_shop.post(PROJECT, n=7)
     assert answer.status == 200
     assert answer.json["data"] == {"organization": {"projectV2": None}, "rateLimit": {"cost": 1}}
     assert answer.json["errors"] == [
@@ -329,23 +333,27 @@ def test_unknown_things_are_null_beside_the_rest_with_githubs_words(shop: Shop) 
         ('{ node(id: "I_no") { id } }', "Could not resolve to a node with the global id of 'I_no'"),
     ],
 )
-def test_what_is_unknown_is_not_found(shop: Shop, query: str, words: str) -> None:
-    (error,) = shop.post(query).json["errors"]
+def test_what_is_unknown_is_not_found(untouched_shop: Shop, query: str, words: str) -> None:
+    (error,) = untouched_shop.post(query).json["errors"]
     assert (error["type"], error["message"]) == ("NOT_FOUND", words)
 
 
-def test_names_ignore_case(shop: Shop) -> None:
+def test_names_ignore_case(untouched_shop: Shop) -> None:
     query = '{ repository(owner: "ACME", name: "Shop") { nameWithOwner } }'
-    assert shop.post(query).json["data"]["repository"]["nameWithOwner"] == "acme/shop"
+    assert untouched_shop.post(query).json["data"]["repository"]["nameWithOwner"] == "acme/shop"
 
 
-def test_an_older_enterprise_server_does_not_know_the_filter(shop: Shop) -> None:
+def test_an_older_enterprise_server_does_not_know_the_filter(untouched_shop: Shop) -> None:
     with StandInGitHub(before_ghes_3_20=True) as older:
-        older.add_token(shop.token)
+        older.add_token(untouched_shop.token)
         with pytest.raises(TransportQueryError) as caught:
-            type(shop)(older, shop.repository, shop.pull_request, shop.project, shop.card).ask(
-                queries.FETCH_WORK_ITEM, **shop.board_variables, query=""
-            )
+            type(untouched_shop)(
+                older,
+                untouched_shop.repository,
+                untouched_shop.pull_request,
+                untouched_shop.project,
+                untouched_shop.card,
+            ).ask(queries.FETCH_WORK_ITEM, **untouched_shop.board_variables, query="")
     assert caught.value.errors is not None
     first, second = caught.value.errors
     assert first["message"] == "Field 'items' doesn't accept argument 'query'"
@@ -356,8 +364,8 @@ def test_an_older_enterprise_server_does_not_know_the_filter(shop: Shop) -> None
     assert second["message"] == "Variable $query is declared by FetchWorkItem but not used"
 
 
-def test_an_unknown_field_is_worded_as_github_does(shop: Shop) -> None:
-    (error,) = shop.post("query Mine { viewer { login, mood } }").json["errors"]
+def test_an_unknown_field_is_worded_as_github_does(untouched_shop: Shop) -> None:
+    (error,) = untouched_shop.post("query Mine { viewer { login, mood } }").json["errors"]
     assert error == {
         "message": "Field 'mood' doesn't exist on type 'User'",
         "locations": [{"line": 1, "column": 30}],
@@ -367,15 +375,15 @@ def test_an_unknown_field_is_worded_as_github_does(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("query", ["{ viewer {", "", "query A { viewer { id } } query B { viewer { id } }"])
-def test_a_document_that_cannot_be_executed_is_an_error(shop: Shop, query: str) -> None:
-    answer = shop.post(query)
+def test_a_document_that_cannot_be_executed_is_an_error(untouched_shop: Shop, query: str) -> None:
+    answer = untouched_shop.post(query)
     assert answer.status == 200
     assert answer.json["errors"]
     assert "data" not in answer.json
 
 
-def test_a_variable_of_the_wrong_type_is_an_error(shop: Shop) -> None:
-    assert "$n" in shop.post(PROJECT, n="seven").json["errors"][0]["message"]
+def test_a_variable_of_the_wrong_type_is_an_error(untouched_shop: Shop) -> None:
+    assert "$n" in untouched_shop.post(PROJECT, n="seven").json["errors"][0]["message"]
 
 
 def test_the_headers_and_the_field_tell_the_same_balance(shop: Shop) -> None:
@@ -411,8 +419,8 @@ def test_the_last_point_is_the_last(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("token", "message"), [("ghp_other", "Bad credentials"), (None, "This endpoint requires you to be authenticated.")]
 )
-def test_without_a_known_token_nothing_is_answered(shop: Shop, token: str | None, message: str) -> None:
-    answer = shop.post("{ viewer { login } }", token=token)
+def test_without_a_known_token_nothing_is_answered(untouched_shop: Shop, token: str | None, message: str) -> None:
+    answer = untouched_shop.post("{ viewer { login } }", token=token)
     assert (answer.status, answer.json["message"]) == (401, message)
 
 
@@ -446,15 +454,15 @@ def test_a_fine_grained_token_reaches_organisations_only(shop: Shop) -> None:
     assert answer.json == {"data": {"user": {"projectsV2": {"totalCount": 0}}}}
 
 
-def test_what_is_no_json_is_refused(shop: Shop) -> None:
-    headers = {"authorization": f"bearer {shop.token}", "user-agent": "tests"}
-    answer = shop.request("POST", "/graphql", "{", headers)
+def test_what_is_no_json_is_refused(untouched_shop: Shop) -> None:
+    headers = {"authorization": f"bearer {untouched_shop.token}", "user-agent": "tests"}
+    answer = untouched_shop.request("POST", "/graphql", "{", headers)
     assert (answer.status, answer.json["message"]) == (400, "Problems parsing JSON")
 
 
-def test_who_does_not_say_who_it_is_is_refused(shop: Shop) -> None:
-    answer = shop.request(
-        "POST", "/graphql", '{"query": "{ viewer { id } }"}', {"authorization": f"bearer {shop.token}"}
+def test_who_does_not_say_who_it_is_is_refused(untouched_shop: Shop) -> None:
+    answer = untouched_shop.request(
+        "POST", "/graphql", '{"query": "{ viewer { id } }"}', {"authorization": f"bearer {untouched_shop.token}"}
     )
     assert answer.status == 403
     assert "User-Agent" in answer.text

@@ -79,5 +79,5 @@ def test_an_issue_and_an_owner_have_pages(shop: Shop) -> None:
         "/a/b/c",
     ],
 )
-def test_what_is_not_there_is_not_found(shop: Shop, path: str) -> None:
-    assert shop.request("GET", path).status == 404
+def test_what_is_not_there_is_not_found(untouched_shop: Shop, path: str) -> None:
+    assert untouched_shop.request("GET", path).status == 404
