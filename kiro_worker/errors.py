@@ -88,8 +88,8 @@ class GitHubRateLimited(GitHubError):
 
 
 class GitHubRefused(GitHubError):
-    """GitHub understood and refuses: a write to something that is gone, or a value that is not valid. Trying again is of
-    no use.
+    """GitHub understood and refuses: a write to something that is gone, or a value that is not
+    valid. A second try is of no use.
     """
 
 

@@ -63,8 +63,8 @@ def _play(console: Console, folder: Path, fail_build: bool, began: float) -> dic
         Panel(
             "The whole worker on this machine: AWS's own template, state machine, Lambda processes and build, in an\n"
             "embedded AWS; a project board and git over HTTP, in a stand-in for GitHub. The agent is a [bold]scripted\n"
-            "stand-in[/bold] that really edits files; on AWS it is the Kiro CLI. No account is used and nothing leaves\n"
-            "this machine.",
+            "stand-in[/bold] that really edits files; on AWS it is the Kiro CLI. No account is used and nothing\n"
+            "leaves this machine.",
             title="kiro-worker demo",
             expand=False,
         )
@@ -144,7 +144,8 @@ def _build_lines(console: Console) -> Callable[[str, str], None]:
     """Shows what the build prints while it runs."""
 
     def on_line(_build_id: str, line: str) -> None:
-        if line.strip():
+        # CodeBuild's own lines, which phase and which command, are for its log.
+        if line.strip() and not line.startswith(("[phase]", "[command]")):
             console.print(f"      [dim]│ {escape(line.rstrip())}[/dim]")
 
     return on_line

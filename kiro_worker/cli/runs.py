@@ -30,14 +30,16 @@ def show_failure(console: Console, run: Run) -> None:
 def show_run(console: Console, run: Run, graphql: tuple[int, int] | None = None) -> None:
     """The end of an execution and what it cost."""
     colour = "green" if run.status == "SUCCEEDED" else "red"
-    redriven = f", redriven {run.redrives} time{'s' if run.redrives > 1 else ''}" if run.redrives else ""
-    cost = f"{run.transitions} state transitions, {run.invocations} Lambda invocations"
+    redriven = f", redriven {_count(run.redrives, 'time')}" if run.redrives else ""
+    cost = f"{_count(run.transitions, 'state transition')}, {_count(run.invocations, 'Lambda invocation')}"
     if graphql is not None:
         requests, points = graphql
-        cost += (
-            f", {requests} GraphQL request{'s' if requests != 1 else ''} for {points} point{'s' if points != 1 else ''}"
-        )
+        cost += f", {_count(requests, 'GraphQL request')} for {_count(points, 'point')}"
     console.print(f"  [{colour}]{run.status}[/{colour}]  {escape(run.outcome)}{redriven} [dim]({cost})[/dim]")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _remark(passed: Passed, title: Callable[[str | None], str]) -> str:

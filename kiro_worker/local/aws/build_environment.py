@@ -1,4 +1,6 @@
-"""The environment of a build: what CodeBuild documents, the project, the caller and the buildspec, and nothing of this machine's owner."""
+"""The environment of a build: what CodeBuild documents, the project, the caller and the buildspec, and
+nothing of this machine's owner.
+"""
 
 from __future__ import annotations
 

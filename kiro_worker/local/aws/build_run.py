@@ -97,9 +97,7 @@ class BuildRun:
             return self._leave("FAILED", "CLIENT_ERROR", str(problem))
         except (BuildspecInvalid, OSError, UnicodeDecodeError) as problem:
             return self._leave("FAILED", "YAML_FILE_ERROR", str(problem))
-        shell = BuildShell(
-            source, self.plan.workspace, self.plan.environment(buildspec, source), self.plan.on_line
-        )
+        shell = BuildShell(source, self.plan.workspace, self.plan.environment(buildspec, source), self.plan.on_line)
         with self.lock:
             self._shell = shell
             stopped_meanwhile = self._verdict is not None

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from kiro_worker.local.aws.logs import LineReader
@@ -15,8 +16,9 @@ from kiro_worker.local.aws.logs import LineReader
 SHELL = "/bin/sh"
 _GRACE_SECONDS = 5.0
 
-# Commands come on the shell's own input, one file a line, and their statuses go to its own output; the commands themselves
-# read nothing and write to the log. A command that calls `exit` ends the shell: the next one starts from the last exports.
+# Commands come on the shell's own input, one file a line, and their statuses go to its own output; the
+# commands themselves read nothing and write to the log. A command that calls `exit` ends the shell: the next
+# one starts from the last exports.
 _DRIVER = """
 exec 3<&0 4>&1 </dev/null 1>&2
 if [ -f {state} ]; then . {state}; cd "$PWD" || exit; fi
@@ -81,10 +83,8 @@ class BuildShell:
         if process is None:
             return
         _signal(process, signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
         _signal(process, signal.SIGKILL)
 
     def close(self) -> None:
@@ -131,7 +131,5 @@ class BuildShell:
 
 
 def _signal(process: subprocess.Popen[bytes], which: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, which)
-    except ProcessLookupError:
-        pass

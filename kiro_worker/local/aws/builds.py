@@ -1,4 +1,6 @@
-"""CodeBuild with real builds: StartBuild runs the project's buildspec as local processes, and the API tells what became of them."""
+"""CodeBuild with real builds: StartBuild runs the project's buildspec as local processes, and the API tells
+what became of them.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ class Builds:
         self._tokens: dict[str, _Token] = {}
 
     def start(self, request: Mapping[str, Any]) -> Build:
-        """Raises the service's errors. The same token within 5 minutes gives the same build, or is refused for another request."""
+        """Raises the service's errors. The same token within 5 minutes gives the same build, or is refused
+        for another request.
+        """
         with self._lock:
             project = self._project(str(request.get("projectName") or ""))
             token = request.get("idempotencyToken")
@@ -166,8 +170,8 @@ class Builds:
 
 
 def install(replacements: Replacements, builds: Builds) -> None:
-    """Replaces ``start_build``, ``batch_get_builds``, ``stop_build``, ``list_builds`` and ``list_builds_for_project`` of
-    ``CodeBuildResponse``: moto's builds succeed at once and run nothing.
+    """Replaces ``start_build``, ``batch_get_builds``, ``stop_build``, ``list_builds`` and
+    ``list_builds_for_project`` of ``CodeBuildResponse``: moto's builds succeed at once and run nothing.
     """
 
     def start_build(self: CodeBuildResponse) -> ActionResult:

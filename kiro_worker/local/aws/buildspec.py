@@ -1,4 +1,6 @@
-"""A buildspec.yml as CodeBuild reads it: the part of version 0.2 that a single build on Linux needs, and a clear no to the rest."""
+"""A buildspec.yml as CodeBuild reads it: the part of version 0.2 that a single build on Linux needs, and a
+clear no to the rest.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""CloudFormation for what moto cannot create from a template: CodeBuild projects, schedules, secrets, and parameters with
-tags.
+"""CloudFormation for what moto cannot create from a template: CodeBuild projects, schedules, secrets, and
+parameters with tags.
 
-moto finds resource types by asking for the subclasses of ``CloudFormationModel``: defining the classes here is what registers them.
+moto finds resource types by asking for the subclasses of ``CloudFormationModel``: defining the classes here
+is what registers them.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces ``create_from_cloudformation_json`` of ``Parameter`` (moto expects a parameter's tags as a list, a template has a map)
-    and of ``StateMachine`` together with its update (moto leaves ``DefinitionSubstitutions`` out), and the backend that the latter
-    two write to (moto takes the one that executes nothing). Replaces it of ``LambdaFunction``, too: moto leaves out all but a few of
-    a function's properties, its layers among them, and does not know what ``Ref`` of a layer is.
+    """Replaces ``create_from_cloudformation_json`` of ``Parameter`` (moto expects a parameter's tags as a
+    list, a template has a map) and of ``StateMachine`` together with its update (moto leaves
+    ``DefinitionSubstitutions`` out), and the backend that the latter two write to (moto takes the one that
+    executes nothing). Replaces it of ``LambdaFunction``, too: moto leaves out all but a few of a
+    function's properties, its layers among them, and does not know what ``Ref`` of a layer is.
     """
     # A template's state machine must be where the interpreter looks for it.
     replacements.set(stepfunctions_models, "stepfunctions_backends", stepfunctions_parser_backends)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from moto.awslambda.models import LayerVersion
 from moto.cloudformation import parsing
 from moto.cloudformation.exceptions import ValidationError
 from moto.cloudformation.models import Stack
@@ -26,15 +27,19 @@ _FAILURES = (BotoCoreError, ClientError, ServiceException, _RESTError, KeyError,
 
 
 def install(replacements: Replacements, clients: Clients) -> None:
-    """Replaces in ``moto.cloudformation``: ``parse_and_create_resource`` and ``parse_and_update_resource`` (moto does not say which
-    resource failed, only warns of a type it does not know, and forgets a resource whose type cannot be updated),
-    ``ResourceMap.build_resource_diff`` (misses what refers to a replaced resource), ``Stack.parse_template`` (reads JSON as YAML,
-    slowly), and ``Table.create_from_cloudformation_json`` (leaves out time to live and point-in-time recovery).
+    """Replaces in ``moto.cloudformation``: ``parse_and_create_resource`` and ``parse_and_update_resource``
+    (moto does not say which resource failed, only warns of a type it does not know, and forgets a resource
+    whose type cannot be updated), ``ResourceMap.build_resource_diff`` (misses what refers to a replaced
+    resource), ``Stack.parse_template`` (reads JSON as YAML, slowly), and
+    ``Table.create_from_cloudformation_json`` (leaves out time to live and point-in-time recovery). Adds
+    ``LayerVersion.update_from_cloudformation_json``: a layer that changed is a new version.
     """
     replacements.set(parsing, "parse_and_create_resource", _create)
     replacements.set(parsing, "parse_and_update_resource", _update)
     replacements.set(parsing.ResourceMap, "build_resource_diff", _diff)
     replacements.set(Stack, "parse_template", staticmethod(_parse))
+
+    replacements.set(LayerVersion, "update_from_cloudformation_json", classmethod(_new_layer_version))
 
     def create_table(cls: type[Table], name: str, document: Any, *where: Any, **more: Any) -> Table:
         table = _ORIGINAL_CREATE_TABLE.__func__(cls, name, document, *where, **more)
@@ -42,6 +47,17 @@ def install(replacements: Replacements, clients: Clients) -> None:
         return table
 
     replacements.set(Table, "create_from_cloudformation_json", classmethod(create_table))
+
+
+def _new_layer_version(
+    cls: type[LayerVersion],
+    original_resource: LayerVersion,
+    new_resource_name: str,
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+) -> LayerVersion:
+    return cls.create_from_cloudformation_json(new_resource_name, cloudformation_json, account_id, region_name)
 
 
 def _parse(template: str) -> Any:
@@ -70,7 +86,7 @@ def _update(logical_id: str, resource_json: Any, resources_map: Any, account_id:
 
 
 def _named(logical_id: str, kind: str, failure: Exception) -> Exception:
-    text = getattr(failure, "message", None) or str(failure) or type(failure).__name__
+    text = str(getattr(failure, "message", "")) or str(failure) or type(failure).__name__
     if text.startswith("Resource "):  # one that this one depends on has said it already
         return failure
     return ValidationError(message=f"Resource {logical_id} ({kind}): {text}")
@@ -93,9 +109,7 @@ def _diff(self: Any, other_template: dict[str, Any], parameters: dict[str, Any] 
 
 def _finish_table(client: Any, name: str, properties: dict[str, Any]) -> None:
     if "TimeToLiveSpecification" in properties:
-        client.update_time_to_live(
-            TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"]
-        )
+        client.update_time_to_live(TableName=name, TimeToLiveSpecification=properties["TimeToLiveSpecification"])
     recovery = properties.get("PointInTimeRecoverySpecification")
     if recovery:
         client.update_continuous_backups(TableName=name, PointInTimeRecoverySpecification=recovery)

@@ -1,4 +1,6 @@
-"""``codebuild:startBuild`` and ``.sync`` in a state machine, which moto only forwards: start a build, wait for it, fail with it."""
+"""``codebuild:startBuild`` and ``.sync`` in a state machine, which moto only forwards: start a build, wait
+for it, fail with it.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ _FINAL = ("SUCCEEDED", "FAILED", "FAULT", "TIMED_OUT", "STOPPED")
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces ``state_task_service_for`` where ``state_task_factory`` uses it: moto's table has codebuild as "unsupported"."""
+    """Replaces ``state_task_service_for`` where ``state_task_factory`` uses it: moto's table has codebuild as
+    "unsupported".
+    """
 
     def with_codebuild(service_name: str) -> StateTaskService:
         return StartBuild() if service_name == "codebuild" else state_task_service_for(service_name)
@@ -61,9 +65,9 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
     def _eval_service_task(
         self,
         env: Environment,
-        resource_runtime_part: Any,  # noqa: ARG002 - one region, one account
+        resource_runtime_part: Any,
         normalised_parameters: dict[str, Any],
-        state_credentials: Any,  # noqa: ARG002 - roles are not enforced
+        state_credentials: Any,
     ) -> None:
         response = _codebuild().start_build(**_camel(normalised_parameters))
         env.stack.append({"Build": pascal(response["build"])})
@@ -71,9 +75,9 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
     def _eval_integration_pattern(
         self,
         env: Environment,
-        resource_runtime_part: Any,  # noqa: ARG002
-        normalised_parameters: dict[str, Any],  # noqa: ARG002
-        state_credentials: Any,  # noqa: ARG002
+        resource_runtime_part: Any,
+        normalised_parameters: dict[str, Any],
+        state_credentials: Any,
     ) -> None:
         build_id = env.stack.pop()["Build"]["Id"]
         build = self._wait(env, build_id)

@@ -1,7 +1,9 @@
-"""Deploys a CDK cloud assembly the way `cdk deploy` does: assets to the bootstrap bucket, then the stacks in their order.
+"""Deploys a CDK cloud assembly the way `cdk deploy` does: assets to the bootstrap bucket, then the stacks in
+their order.
 
-What is deployed is the synthesised template itself, unchanged. The assembly's layout is CDK's own: ``manifest.json`` names the
-stacks with their templates and dependencies, ``*.assets.json`` the files and where they go.
+What is deployed is the synthesised template itself, unchanged. The assembly's layout is CDK's own:
+``manifest.json`` names the stacks with their templates and dependencies, ``*.assets.json`` the files and
+where they go.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ class DeploymentFailed(Exception):
 
 
 def deploy(client: Callable[[str], Any], assembly: Path) -> Mapping[str, Mapping[str, str]]:
-    """Deploy every stack of ``assembly``; the outputs, by stack name. ``client`` makes a boto3 client of a service's name."""
+    """Deploy every stack of ``assembly``; the outputs, by stack name. ``client`` makes a boto3 client of a
+    service's name.
+    """
     manifest = json.loads((assembly / "manifest.json").read_text("utf-8"))
     artifacts: dict[str, Any] = manifest["artifacts"]
     client("ssm").put_parameter(Name=_BOOTSTRAP_VERSION, Type="String", Value="30", Overwrite=True)
@@ -95,13 +99,19 @@ def _deploy_stack(cloudformation: CloudFormationClient, name: str, template: Pat
         "TemplateBody": template.read_text("utf-8"),
         "Capabilities": ["CAPABILITY_NAMED_IAM"],
     }
-    known = {stack["StackName"] for page in cloudformation.get_paginator("list_stacks").paginate() for stack in page["StackSummaries"]}
+    known = {
+        stack["StackName"]
+        for page in cloudformation.get_paginator("list_stacks").paginate()
+        for stack in page["StackSummaries"]
+    }
     try:
         if name in known:
             cloudformation.update_stack(**arguments)
         else:
             cloudformation.create_stack(**arguments)
-    except ClientError as failure:  # the emulator answers at once with what the service would tell in the stack's events
+    except (
+        ClientError
+    ) as failure:  # the emulator answers at once with what the service would tell in the stack's events
         raise DeploymentFailed(f"{name}: {failure.response['Error']['Message']}") from failure
     stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     if not stack["StackStatus"].endswith("_COMPLETE") or "ROLLBACK" in stack["StackStatus"]:
@@ -111,5 +121,7 @@ def _deploy_stack(cloudformation: CloudFormationClient, name: str, template: Pat
             for event in events
             if event["ResourceStatus"].endswith("_FAILED")
         ]
-        raise DeploymentFailed(f"{name} is {stack['StackStatus']}: {'; '.join(reasons) or stack.get('StackStatusReason', '')}")
+        raise DeploymentFailed(
+            f"{name} is {stack['StackStatus']}: {'; '.join(reasons) or stack.get('StackStatusReason', '')}"
+        )
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

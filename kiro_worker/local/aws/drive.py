@@ -1,4 +1,6 @@
-"""One run of a state machine's program: from its start, or from the state at which an earlier run of the same execution ended."""
+"""One run of a state machine's program: from its start, or from the state at which an earlier run of the same
+execution ended.
+"""
 
 from __future__ import annotations
 
@@ -104,9 +106,7 @@ class Drive:
 
     def _supervise(self, conclude: Callable[[Drive], None]) -> None:
         limit = self.program.timeout_seconds
-        worker = threading.Thread(
-            target=self._run, name=f"program-{self._execution.name}", daemon=True
-        )
+        worker = threading.Thread(target=self._run, name=f"program-{self._execution.name}", daemon=True)
         self._tell_beginning()
         worker.start()
         worker.join(min(limit.timeout_seconds, threading.TIMEOUT_MAX) if limit else None)

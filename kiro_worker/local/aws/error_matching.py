@@ -12,8 +12,8 @@ TERMINAL = ("States.DataLimitExceeded", "States.Runtime")
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces ``ErrorEqualsDecl._eval_body``: in moto ``States.ALL`` takes what AWS says it does not, and ``States.TaskFailed``
-    only errors of one's own, where AWS takes every error but ``States.Timeout``.
+    """Replaces ``ErrorEqualsDecl._eval_body``: in moto ``States.ALL`` takes what AWS says it does not, and
+    ``States.TaskFailed`` only errors of one's own, where AWS takes every error but ``States.Timeout``.
     """
     replacements.set(ErrorEqualsDecl, "_eval_body", _matches_on_stack)
 

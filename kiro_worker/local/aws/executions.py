@@ -60,9 +60,10 @@ class ExecutionRuntime:
 
 
 def install(replacements: Replacements, runtime: ExecutionRuntime) -> None:
-    """Replaces ``moto.stepfunctions.parser.models.Execution`` by ours. Replaces ``AmazonStateLanguageParser.parse`` by one that
-    parses a definition once (a third of a second each time otherwise, for every execution), and ``EvalComponent.heap_key``,
-    which makes up its key on first use and so is not safe when executions share what was parsed.
+    """Replaces ``moto.stepfunctions.parser.models.Execution`` by ours. Replaces
+    ``AmazonStateLanguageParser.parse`` by one that parses a definition once (a third of a second each time
+    otherwise, for every execution), and ``EvalComponent.heap_key``, which makes up its key on first use
+    and so is not safe when executions share what was parsed.
     """
     bound = type("Execution", (LocalExecution,), {"runtime": runtime})
     replacements.set(models, "Execution", bound)
@@ -94,7 +95,10 @@ class LocalExecution(Execution):  # type: ignore[misc]  # moto's interpreter is 
             raise RuntimeError(f"{self.exec_arn} never started")
         self.redrive_count += 1
         self.redrive_date = when
-        self.stop_date = self.output = self.error = self.cause = None
+        self.stop_date: datetime.datetime | None = None
+        self.output = None
+        self.error: str | None = None
+        self.cause: str | None = None
         redriven = Redriven(
             count=self.redrive_count, date=when, stale_arguments=self.runtime.stale_arguments_on_redrive
         )

@@ -1,4 +1,6 @@
-"""The requests about executions, answered as AWS answers them where moto is shorter: names, ends, redrives, pages of history."""
+"""The requests about executions, answered as AWS answers them where moto is shorter: names, ends, redrives,
+pages of history.
+"""
 
 from __future__ import annotations
 
@@ -30,10 +32,11 @@ _starting = threading.RLock()
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces ``start_execution`` (no name: AWS makes up a UUID, moto lets executions collide), ``stop_execution`` (moto drops
-    error and cause), ``describe_execution`` and ``list_executions`` (no redrive fields, no stopDate when timed out) and
-    ``get_execution_history`` (no pages, no reverse order) of ``StepFunctionResponse``. Sets ``TYPE`` of the errors in
-    ``moto.stepfunctions.parser.api``, which otherwise reach the caller without their names.
+    """Replaces ``start_execution`` (no name: AWS makes up a UUID, moto lets executions collide),
+    ``stop_execution`` (moto drops error and cause), ``describe_execution`` and ``list_executions`` (no
+    redrive fields, no stopDate when timed out) and ``get_execution_history`` (no pages, no reverse order)
+    of ``StepFunctionResponse``. Sets ``TYPE`` of the errors in ``moto.stepfunctions.parser.api``, which
+    otherwise reach the caller without their names.
     """
     for error in vars(api).values():
         if isinstance(error, type) and issubclass(error, AWSError) and error is not AWSError:

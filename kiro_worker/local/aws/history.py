@@ -1,4 +1,6 @@
-"""The event history of an execution, which goes on over its redrives, and the bell that wakes whatever waits in one of them."""
+"""The event history of an execution, which goes on over its redrives, and the bell that wakes whatever waits
+in one of them.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryC
 HistoryListener = Callable[[str, Mapping[str, Any]], None]
 
 
-class ExecutionHistory(EventManager):
+class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interpreter is not typed
     """The events of one drive (the first run or one redrive), appended to those of the drives before it."""
 
     def __init__(self, execution_arn: str, listener: HistoryListener | None = None) -> None:
@@ -28,7 +30,9 @@ class ExecutionHistory(EventManager):
         self._interrupted = False
 
     def continued(self) -> ExecutionHistory:
-        """The history of a redrive. The state it resumes was entered already and has not been left, so that is not told twice."""
+        """The history of a redrive. The state it resumes was entered already and has not been left, so that
+        is not told twice.
+        """
         following = ExecutionHistory(self._execution_arn, self._listener)
         following._history_event_list.extend(self._history_event_list)
         following._event_id_gen = self._event_id_gen
@@ -51,9 +55,7 @@ class ExecutionHistory(EventManager):
                 self._skip_entry = False
                 return int(context.last_published_event_id)
             self._latest = max(self._latest, timestamp or datetime.datetime.now(datetime.UTC))
-            event_id = int(
-                super().add_event(context, event_type, event_details, self._latest, update_source_event_id)
-            )
+            event_id = int(super().add_event(context, event_type, event_details, self._latest, update_source_event_id))
             event = self._history_event_list[-1]
         if self._listener:
             self._listener(self._execution_arn, event)

@@ -1,4 +1,6 @@
-"""A stopped or timed out execution ends at once, whatever it is waiting for: a Task, the pause before a retry, a Wait."""
+"""A stopped or timed out execution ends at once, whatever it is waiting for: a Task, the pause before a
+retry, a Wait.
+"""
 
 from __future__ import annotations
 
@@ -22,19 +24,18 @@ _ORIGINAL_STATE_OUTPUT = ExecutionState._eval_state_output
 
 
 def install(replacements: Replacements, pause_scale: float = 1.0) -> None:
-    """Replaces ``ExecutionState._evaluate_with_timeout`` (moto waits for the Task even after StopExecution) and with it
-    ``_eval_state_output`` (an ``Output`` that cannot be evaluated is an error of the Task, which its Catch sees; moto evaluates
-    it too late for that), ``RetrierDecl._eval_body`` (a plain sleep) and ``WaitFunction._wait_interval`` (misses a stop that
-    comes just before it waits).
+    """Replaces ``ExecutionState._evaluate_with_timeout`` (moto waits for the Task even after StopExecution)
+    and with it ``_eval_state_output`` (an ``Output`` that cannot be evaluated is an error of the Task,
+    which its Catch sees; moto evaluates it too late for that), ``RetrierDecl._eval_body`` (a plain sleep)
+    and ``WaitFunction._wait_interval`` (misses a stop that comes just before it waits).
 
-    ``pause_scale`` shortens the pauses of retries and Wait states for tests: they take this part of their seconds.
+    ``pause_scale`` shortens the pauses of retries and Wait states for tests: they take this part of their
+    seconds.
     """
     replacements.set(ExecutionState, "_evaluate_with_timeout", _evaluate_with_timeout)
     replacements.set(ExecutionState, "_eval_state_output", _eval_state_output)
     replacements.set(RetrierDecl, "_eval_body", functools.partialmethod(_retry, pause_scale=pause_scale))
-    replacements.set(
-        WaitFunction, "_wait_interval", functools.partialmethod(_wait_interval, pause_scale=pause_scale)
-    )
+    replacements.set(WaitFunction, "_wait_interval", functools.partialmethod(_wait_interval, pause_scale=pause_scale))
 
 
 def pause(env: Environment, seconds: float) -> None:
@@ -79,7 +80,7 @@ def _evaluate_with_timeout(self: ExecutionState, env: Environment) -> None:
     if not env.is_running():
         return  # the execution is over, and the program sees that next
     if not attempt.finished:
-        raise EvalTimeoutError()
+        raise EvalTimeoutError
     if attempt.error:
         raise attempt.error
     if self._is_language_query_jsonpath():
@@ -134,5 +135,5 @@ def _retry(self: RetrierDecl, env: Environment, pause_scale: float) -> None:
     env.stack.append(RetrierOutcome.Executed)
 
 
-def _wait_interval(self: WaitFunction, env: Environment, wait_seconds: float, pause_scale: float) -> None:  # noqa: ARG001
+def _wait_interval(self: WaitFunction, env: Environment, wait_seconds: float, pause_scale: float) -> None:
     pause(env, wait_seconds * pause_scale)

@@ -1,4 +1,6 @@
-"""JSONata as Step Functions speaks it: AWS's functions, its rule for `undefined`, and values that are bound, never pasted as text."""
+"""JSONata as Step Functions speaks it: AWS's functions, its rule for `undefined`, and values that are bound,
+never pasted as text.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,8 @@ class JSONataFailure(Exception):
 
 
 def evaluate(expression: str, bindings: Mapping[str, Any]) -> Any:
-    """The JSON value of an expression, with or without its ``{% %}``, over variables by name: ``{"states": {"input": …}}``.
+    """The JSON value of an expression, with or without its ``{% %}``, over variables by name: ``{"states":
+    {"input": …}}``.
 
     Raises JSONataFailure where AWS raises States.QueryEvaluationError.
     """
@@ -75,9 +78,11 @@ def without_delimiters(expression: str) -> str:
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces ``StringJSONata.__init__`` (AWS refuses a definition whose expressions do not parse) and ``_eval_body``: moto writes the whole states document as text in front of the expression, where a
-    quote in a value breaks it, and evaluates nothing without a JVM. Replaces ``ConditionStringJSONata._eval_body``, because a
-    condition that is no boolean is a States.QueryEvaluationError on AWS.
+    """Replaces ``StringJSONata.__init__`` (AWS refuses a definition whose expressions do not parse) and
+    ``_eval_body``: moto writes the whole states document as text in front of the expression, where a quote
+    in a value breaks it, and evaluates nothing without a JVM. Replaces
+    ``ConditionStringJSONata._eval_body``, because a condition that is no boolean is a
+    States.QueryEvaluationError on AWS.
     """
     replacements.set(StringJSONata, "__init__", _check_and_construct)
     replacements.set(StringJSONata, "_eval_body", _evaluate_string)

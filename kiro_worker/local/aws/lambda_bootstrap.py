@@ -1,7 +1,8 @@
-"""What a Lambda's process runs, in an isolated interpreter: ``python -I -S lambda_bootstrap.py HANDLER PATH…``.
+"""What a Lambda's process runs, in an isolated interpreter: ``python -I -S lambda_bootstrap.py HANDLER
+PATH…``.
 
-The paths are the asset, the layers and the runtime, in the order of the real service, and nothing else of this machine is
-importable but the standard library.
+The paths are the asset, the layers and the runtime, in the order of the real service, and nothing else of
+this machine is importable but the standard library.
 """
 
 from __future__ import annotations

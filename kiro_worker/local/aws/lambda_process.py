@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,10 +73,10 @@ class LambdaProcess:
         self._watcher = threading.Thread(target=self._watch, name=f"lambda-{function.name}", daemon=True)
         self._watcher.start()
 
-    def _environment(
-        self, runtime_directory: Path, home: Path, surroundings: Mapping[str, str]
-    ) -> dict[str, str]:
-        """The template's variables and those that the service documents as its own; HOME keeps the owner's dot files out."""
+    def _environment(self, runtime_directory: Path, home: Path, surroundings: Mapping[str, str]) -> dict[str, str]:
+        """The template's variables and those that the service documents as its own; HOME keeps the owner's
+        dot files out.
+        """
         function = self.function
         return {
             **function.environment,
@@ -155,10 +156,8 @@ class LambdaProcess:
 
     def kill(self) -> None:
         """Ends the process and all that it started. Safe to repeat."""
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self._process.wait()
 
     def close(self) -> None:

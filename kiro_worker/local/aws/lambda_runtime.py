@@ -210,7 +210,7 @@ def install(replacements: Replacements, runtime: LambdaRuntime) -> None:
 
 def _check(payload: bytes) -> None:
     if len(payload) > LARGEST_PAYLOAD:
-        raise RequestTooLarge()
+        raise RequestTooLarge
     try:
         json.loads(payload)
     except ValueError as problem:

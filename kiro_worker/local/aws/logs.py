@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 
 from moto.logs.exceptions import ResourceAlreadyExistsException, ResourceNotFoundException
 from moto.logs.models import LogsBackend, logs_backends
@@ -29,20 +30,16 @@ class LogStream:
         backend: LogsBackend = logs_backends[ACCOUNT][REGION]
         with _writing:
             backend.ensure_log_group(group)
-            try:
+            with suppress(ResourceAlreadyExistsException):
                 backend.create_log_stream(group, stream)
-            except ResourceAlreadyExistsException:
-                pass
         self._backend = backend
 
     def write(self, line: str) -> None:
         self.last_lines.append(line)
         event = {"timestamp": int(time.time() * 1000), "message": line}
-        with _writing:
-            try:
-                self._backend.put_log_events(self.group, self.stream, [event])
-            except ResourceNotFoundException:
-                pass  # somebody deleted the group meanwhile: the lines still reach the listener
+        # Somebody may have deleted the group meanwhile: the lines still reach the listener.
+        with _writing, suppress(ResourceNotFoundException):
+            self._backend.put_log_events(self.group, self.stream, [event])
         if self._listener:
             self._listener(line)
 

@@ -1,4 +1,6 @@
-"""RedriveExecution, which moto lacks: the same execution goes on from the state at which it ended, with the document that state had."""
+"""RedriveExecution, which moto lacks: the same execution goes on from the state at which it ended, with the
+document that state had.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """EventBridge Scheduler's deliveries: moto keeps schedules but never fires them.
 
-A delivery starts the target state machine with the schedule's input, is retried as its retry policy says, and ends in the dead-letter queue
-when it cannot be made (https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule.html).
+A delivery starts the target state machine with the schedule's input, is retried as its retry policy says, and
+ends in the dead-letter queue when it cannot be made
+(https://docs.aws.amazon.com/scheduler/latest/UserGuide/managing-schedule.html).
 """
 
 from __future__ import annotations
@@ -39,7 +40,9 @@ def tick(client: Callable[[str], Any], name: str) -> str:
         sqs = client("sqs")
         url = sqs.get_queue_url(QueueName=queue.rsplit(":", 1)[-1])["QueueUrl"]
         attribute = {"DataType": "String", "StringValue": reason}
-        sqs.send_message(QueueUrl=url, MessageBody=target.get("Input", "{}"), MessageAttributes={"ERROR_MESSAGE": attribute})
+        sqs.send_message(
+            QueueUrl=url, MessageBody=target.get("Input", "{}"), MessageAttributes={"ERROR_MESSAGE": attribute}
+        )
     raise DeliveryFailed(f"the schedule {name} could not start {target['Arn']}: {reason}")
 
 

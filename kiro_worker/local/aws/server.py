@@ -63,8 +63,9 @@ class EmbeddedAws:
         pause_scale: float = 1.0,
         minute_seconds: float = 60.0,
     ) -> None:
-        """``runtime_path``: a directory with awslambdaric; ``pause_scale``, ``minute_seconds``: shorter retry pauses and Wait
-        states, and shorter minutes of build timeouts, for tests; ``stale_arguments_on_redrive``: see ExecutionRuntime.
+        """``runtime_path``: a directory with awslambdaric; ``pause_scale``, ``minute_seconds``: shorter retry
+        pauses and Wait states, and shorter minutes of build timeouts, for tests;
+        ``stale_arguments_on_redrive``: see ExecutionRuntime.
         """
         self._port = port
         self._pause_scale, self._minute_seconds = pause_scale, minute_seconds
@@ -145,7 +146,9 @@ class EmbeddedAws:
 
 @contextmanager
 def _configuration() -> Iterator[None]:
-    """moto executes state machines only when told to; its interpreter logs every failed state as an error of its own."""
+    """moto executes state machines only when told to; its interpreter logs every failed state as an error of
+    its own.
+    """
     before = dict(default_user_config["stepfunctions"])
     default_user_config["stepfunctions"]["execute_state_machine"] = True
     interpreter = logging.getLogger("moto.stepfunctions.parser")
@@ -155,4 +158,4 @@ def _configuration() -> Iterator[None]:
         yield
     finally:
         interpreter.setLevel(level)
-        default_user_config["stepfunctions"].update(before)  # type: ignore[typeddict-item]
+        default_user_config["stepfunctions"].update(before)

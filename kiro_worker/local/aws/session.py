@@ -59,9 +59,8 @@ class Clients:
     def get(self, service: str) -> Any:
         with _creating:
             if service not in self._clients:
-                self._clients[service] = self._session.client(
-                    service, endpoint_url=self.endpoint_url, config=self._config
-                )
+                make: Any = self._session.client  # its stubs know only literal names
+                self._clients[service] = make(service, endpoint_url=self.endpoint_url, config=self._config)
             return self._clients[service]
 
     def close(self) -> None:

@@ -1,4 +1,6 @@
-"""Tells EventBridge what becomes of executions, which moto does not: each change of status, to the rules of the default bus."""
+"""Tells EventBridge what becomes of executions, which moto does not: each change of status, to the rules of
+the default bus.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _LOG = logging.getLogger(__name__)
 
 
 def install(runtime: ExecutionRuntime) -> None:
-    """Listens to the executions; replaces nothing of moto's. Delivery is in order for one execution, and best effort."""
+    """Listens to the executions; replaces nothing of moto's. Delivery is in order for one execution, and best
+    effort.
+    """
     runtime.status_listeners.append(lambda execution: deliver(event_of(execution)))
 
 

@@ -26,7 +26,7 @@ def task(project: str, **fields: Any) -> dict[str, Any]:
                 "EnvironmentVariablesOverride": [
                     {"Name": "WISH", "Value": "{% $states.input.wish %}", "Type": "PLAINTEXT"}
                 ],
-                "IdempotencyToken": "{% $string($states.context.Execution.RedriveCount) & $states.context.Execution.Name %}",
+                "IdempotencyToken": "{% $states.context.Execution.RedriveCount & $states.context.Execution.Name %}",
             },
             "End": True,
             **fields,

@@ -155,7 +155,12 @@ def test_a_lambda_at_work_is_left_behind(
     run: Callable[..., Any],
     eventually: Callable[..., Any],
 ) -> None:
-    text = "import pathlib, time\ndef handler(event, context):\n    while not pathlib.Path(event).exists(): time.sleep(0.01)\n"
+    text = """
+import pathlib, time
+def handler(event, context):
+    while not pathlib.Path(event).exists():
+        time.sleep(0.01)
+"""
     name = function("blocked", text, Timeout=60)
     release = embedded.workspace / "release"
     states = {

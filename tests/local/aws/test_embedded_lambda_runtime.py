@@ -80,7 +80,14 @@ def test_its_environment_is_the_templates_and_the_services(
 
 
 def test_a_process_is_used_again(embedded: EmbeddedAws, function: Deploy) -> None:
-    text = "import os\ncalls = 0\ndef handler(event, context):\n    global calls\n    calls += 1\n    return calls, os.getpid()\n"
+    text = """
+import os
+calls = 0
+def handler(event, context):
+    global calls
+    calls += 1
+    return calls, os.getpid()
+"""
     name = function("warm", text)
     (first, process), _ = invoke(embedded, name)
     (second, again), _ = invoke(embedded, name)

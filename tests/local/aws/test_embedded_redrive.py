@@ -53,7 +53,7 @@ def again(execution: Any, **fields: Any) -> dict[str, Any]:
 def refused(execution: Any) -> dict[str, str]:
     with pytest.raises(ClientError) as error:
         again(execution)
-    return dict(error.value.response["Error"])
+    return {name: str(value) for name, value in error.value.response["Error"].items()}
 
 
 @pytest.mark.usefixtures("stubborn")
@@ -255,7 +255,15 @@ def test_executions_are_listed_by_whether_they_were_redriven(
 def test_whether_the_resumed_state_sees_the_new_count_can_be_chosen(
     deploy_function: Callable[..., str], eventually: Callable[..., Any], stale: bool, seen: list[int]
 ) -> None:
-    once = "import pathlib\ndef handler(event, context):\n    mark = pathlib.Path.home() / 'mark'\n    if not mark.exists():\n        mark.touch()\n        raise ValueError\n    return event\n"
+    once = """
+import pathlib
+def handler(event, context):
+    mark = pathlib.Path.home() / "mark"
+    if not mark.exists():
+        mark.touch()
+        raise ValueError
+    return event
+"""
     count = "{% $states.context.Execution.RedriveCount %}"
     arguments = {"FunctionName": "once", "Payload": count}
     states = {

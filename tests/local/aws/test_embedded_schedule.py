@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from kiro_worker.local.aws.schedule import DeliveryFailed, Ticker, seconds_between, tick
+from kiro_worker.local.aws.server import EmbeddedAws
+
+ROLE = "arn:aws:iam::123456789012:role/any"
+
+
+@pytest.fixture
+def schedule(embedded: EmbeddedAws) -> Callable[..., str]:
+    def create(target: str, expression: str = "rate(5 minutes)") -> str:
+        queue = embedded.client("sqs").create_queue(QueueName="dead-letters")["QueueUrl"]
+        attributes = embedded.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
+        embedded.client("scheduler").create_schedule(
+            Name="schedule",
+            ScheduleExpression=expression,
+            FlexibleTimeWindow={"Mode": "OFF"},
+            Target={
+                "Arn": target,
+                "RoleArn": ROLE,
+                "Input": '{"trigger":"schedule"}',
+                "RetryPolicy": {"MaximumRetryAttempts": 2},
+                "DeadLetterConfig": {"Arn": attributes["Attributes"]["QueueArn"]},
+            },
+        )
+        return str(queue)
+
+    return create
+
+
+def test_a_tick_starts_the_target_with_the_schedules_input(
+    embedded: EmbeddedAws, machine: Callable[..., str], schedule: Callable[..., str]
+) -> None:
+    schedule(machine({"A": {"Type": "Succeed"}}))
+    arn = tick(embedded.client, "schedule")
+    assert embedded.client("stepfunctions").describe_execution(executionArn=arn)["input"] == '{"trigger":"schedule"}'
+    assert tick(embedded.client, "schedule") != arn
+
+
+def test_what_cannot_be_delivered_goes_to_the_dead_letters(embedded: EmbeddedAws, schedule: Callable[..., str]) -> None:
+    queue = schedule("arn:aws:states:us-east-1:123456789012:stateMachine:nobody")
+    with pytest.raises(DeliveryFailed, match="nobody"):
+        tick(embedded.client, "schedule")
+    messages = embedded.client("sqs").receive_message(QueueUrl=queue)["Messages"]
+    assert [message["Body"] for message in messages] == ['{"trigger":"schedule"}']
+
+
+def test_a_ticker_delivers_until_it_is_stopped(
+    embedded: EmbeddedAws, machine: Callable[..., str], schedule: Callable[..., str], eventually: Callable[..., Any]
+) -> None:
+    arn = machine({"A": {"Type": "Succeed"}})
+    schedule(arn)
+
+    def count() -> int:
+        return len(embedded.client("stepfunctions").list_executions(stateMachineArn=arn)["executions"])
+
+    ticker = Ticker(embedded.client, "schedule", every=0.01)
+    ticker.start()
+    eventually(lambda: count() >= 3)
+    ticker.stop()
+    seen = count()
+    eventually(lambda: count() == seen)
+
+
+@pytest.mark.parametrize(
+    ("expression", "seconds"), [("rate(5 minutes)", 300), ("rate(1 hour)", 3600), ("rate(2 days)", 172_800)]
+)
+def test_a_rate_is_so_many_seconds(expression: str, seconds: float) -> None:
+    assert seconds_between(expression) == seconds
+
+
+def test_a_cron_expression_is_refused() -> None:
+    with pytest.raises(ValueError, match="cron"):
+        seconds_between("cron(0 * * * ? *)")
