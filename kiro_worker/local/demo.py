@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from kiro_worker.local.github.board import Board
-    from kiro_worker.local.github.model import Item, Repository
+    from kiro_worker.local.github.model import Issue, Item, PullRequest, Repository
 
 ORGANIZATION: Final = "acme"
 REPOSITORY: Final = "acme/shop"
@@ -130,7 +130,7 @@ class Demo:
         """The texts of the comments, by the title of the issue or pull request they are on."""
         repository = self.board.repository(REPOSITORY)
         assert repository is not None  # noqa: S101  # seeded
-        subjects = [*repository.issues, *repository.pull_requests]
+        subjects: list[Issue | PullRequest] = [*repository.issues, *repository.pull_requests]
         return {
             f"{subject.typename} #{subject.number} {subject.title}": [comment.body for comment in subject.comments]
             for subject in subjects

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.e2e.world import TOKEN, World, names
 
 from kiro_worker.local.github.faults import FaultKind
 from kiro_worker.local.github.git_repository import Submodule, Symlink
 from kiro_worker.local.github.stand_in import StandInGitHub
 from kiro_worker.local.watch import Run
+from tests.e2e.world import TOKEN, World, names
 
 pytestmark = pytest.mark.e2e
 

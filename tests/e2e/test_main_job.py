@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.world import IMPLEMENT, World, names
 
 pytestmark = pytest.mark.e2e

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import pytest
-from tests.e2e.world import IMPLEMENT, World, names
 
 from kiro_worker.local.github.faults import FaultKind
 from kiro_worker.local.watch import Run
+from tests.e2e.world import IMPLEMENT, World, names
 
 pytestmark = pytest.mark.e2e
 

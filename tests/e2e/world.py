@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import itertools
-import json
 import sys
 import textwrap
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import pytest
-
-from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
+from kiro_worker.local.environment import LocalEnvironment
 from kiro_worker.local.github.model import Issue, Item, Project, PullRequest, Repository
 from kiro_worker.local.github.stand_in import StandInGitHub
 from kiro_worker.local.watch import Run, read_run, wait
