@@ -89,7 +89,8 @@ def _named(logical_id: str, kind: str, failure: Exception) -> Exception:
     text = str(getattr(failure, "message", "")) or str(failure) or type(failure).__name__
     if text.startswith("Resource "):  # one that this one depends on has said it already
         return failure
-    return ValidationError(message=f"Resource {logical_id} ({kind}): {text}")
+    named: Exception = ValidationError(message=f"Resource {logical_id} ({kind}): {text}")
+    return named
 
 
 def _diff(self: Any, other_template: dict[str, Any], parameters: dict[str, Any] | None = None) -> dict[str, Any]:
