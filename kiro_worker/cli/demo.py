@@ -112,7 +112,7 @@ def _tell(console: Console, game: Demo) -> None:
 def _sum_up(console: Console, game: Demo, seconds: float) -> None:
     result = game.to_dict(seconds)
     console.print("\n[bold]What happened to each card[/bold]")
-    console.print(_board(game.cards_before, {title: card["after"] for title, card in result["cards"].items()}))
+    console.print(_board_afterwards(result["cards"]))
     if diff := game.diff():
         console.print(f"[bold]What was pushed to {READY}[/bold]")
         console.print(Syntax(diff, "diff", background_color="default", word_wrap=True))
@@ -131,12 +131,19 @@ def _sum_up(console: Console, game: Demo, seconds: float) -> None:
     )
 
 
-def _board(before: dict[str, str | None], after: dict[str, str | None] | None = None) -> Table:
-    table = Table("Card", "Column", *(["Now"] if after else []))
-    for title, column in before.items():
-        now = after.get(title) if after else None
-        changed = f"[bold]{now}[/bold]" if now != column else str(now)
-        table.add_row(title, column or "", *([changed] if after else []))
+def _board(cards: dict[str, str | None]) -> Table:
+    table = Table("Card", "Column")
+    for title, column in cards.items():
+        table.add_row(title, column or "")
+    return table
+
+
+def _board_afterwards(cards: dict[str, dict[str, Any]]) -> Table:
+    table = Table("Card", "Was in", "Is in", "Why")
+    for title, card in cards.items():
+        moved = card["after"] != card["before"]
+        why = "\n".join(card["reasons"]) or ("implemented, tested and pushed" if moved else "not asked for")
+        table.add_row(title, card["before"], f"[bold]{card['after']}[/bold]" if moved else card["after"], escape(why))
     return table
 
 

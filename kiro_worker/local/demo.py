@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kiro_worker.local.environment import LocalEnvironment
 from kiro_worker.local.github.git_repository import read_directory
 from kiro_worker.local.watch import Passed, Run, follow, history, read_run
+from kiro_worker.models import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -126,6 +127,14 @@ class Demo:
     def title(self, item_id: str | None) -> str:
         return next((item.title for item in self._items() if item.id == item_id), "")
 
+    def reasons(self) -> dict[str, list[str]]:
+        """Why cards were rejected, by their titles."""
+        rejected = [passed.document for run in self.runs for passed in run.states if passed.name == "RejectWorkItem"]
+        return {
+            self.title(document["item"]["id"]): Failure.from_dict(document["failure"]).reason.splitlines()[:-1]
+            for document in rejected
+        }
+
     def comments(self) -> dict[str, list[str]]:
         """The texts of the comments, by the title of the issue or pull request they are on."""
         repository = self.board.repository(REPOSITORY)
@@ -158,7 +167,7 @@ class Demo:
 
     def to_dict(self, seconds: float) -> dict[str, Any]:
         """The one object of ``--json``."""
-        cards, branches = self._cards(), self._branches()
+        cards, branches, reasons = self._cards(), self._branches(), self.reasons()
         return {
             "runs": [
                 {
@@ -176,7 +185,10 @@ class Demo:
                 }
                 for run, (requests, points) in zip(self.runs, self.graphql, strict=True)
             ],
-            "cards": {title: {"before": before, "after": cards[title]} for title, before in self.cards_before.items()},
+            "cards": {
+                title: {"before": before, "after": cards[title], "reasons": reasons.get(title, [])}
+                for title, before in self.cards_before.items()
+            },
             "branches": {
                 name: {"before": self.branches_before.get(name), "after": branches.get(name)}
                 for name in sorted({*self.branches_before, *branches})

@@ -31,6 +31,11 @@ def check_the_board(result: dict[str, Any]) -> None:
         **dict.fromkeys(REJECTED, "Blocked"),
         "Loyalty points": "Todo",
     }
+    reasons = {title: " ".join(card["reasons"]) for title, card in result["cards"].items() if card["reasons"]}
+    assert set(reasons) == set(REJECTED)
+    assert "does not exist" in reasons["Gift cards"]
+    assert "design.md is missing" in reasons["Returns within 30 days"]
+    assert "comes from a fork" in reasons["Translations by a volunteer"]
     moved = {name for name, head in result["branches"].items() if head["before"] != head["after"]}
     assert moved == {"feature/discounts"}
     assert result["lock"] == {"held": False}

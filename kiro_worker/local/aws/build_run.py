@@ -17,7 +17,7 @@ IN_PROGRESS = "IN_PROGRESS"
 
 
 class SourceMissing(Exception):
-    """The project's source cannot be read."""
+    """The project's source, or a secret or parameter of its environment, cannot be read."""
 
 
 @dataclass
@@ -93,11 +93,12 @@ class BuildRun:
         try:
             _unpack(self.plan.fetch_source(), source)
             buildspec = parse((source / self.plan.buildspec_name).read_text())
+            environment = self.plan.environment(buildspec, source)
         except (SourceMissing, zipfile.BadZipFile) as problem:
             return self._leave("FAILED", "CLIENT_ERROR", str(problem))
         except (BuildspecInvalid, OSError, UnicodeDecodeError) as problem:
             return self._leave("FAILED", "YAML_FILE_ERROR", str(problem))
-        shell = BuildShell(source, self.plan.workspace, self.plan.environment(buildspec, source), self.plan.on_line)
+        shell = BuildShell(source, self.plan.workspace, environment, self.plan.on_line)
         with self.lock:
             self._shell = shell
             stopped_meanwhile = self._verdict is not None

@@ -89,6 +89,7 @@ class EmbeddedAws:
         BackendDict.reset()
         self.workspace = Path(stack.enter_context(TemporaryDirectory(prefix="embedded-aws-")))
         server = LoopbackServer(self._port)
+        stack.callback(server.stop)  # for when the rest cannot be started; otherwise it has stopped by then
         self.endpoint_url = server.url
         self.clients = Clients(server.url)
         stack.callback(self.clients.close)

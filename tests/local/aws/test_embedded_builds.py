@@ -125,6 +125,14 @@ def test_secrets_and_parameters_are_looked_up(embedded: EmbeddedAws, build: Call
     assert exported(done) == {"P": "from ssm", "S": "from the secret"}
 
 
+def test_a_secret_that_does_not_exist_fails_the_build_by_name(build: Callable[..., dict[str, Any]]) -> None:
+    done = build(
+        spec(build="true"), environmentVariablesOverride=[{"name": "S", "value": "nobody", "type": "SECRETS_MANAGER"}]
+    )
+    assert done["buildStatus"] == "FAILED"
+    assert "SECRETS_MANAGER nobody: ResourceNotFoundException" in done["phases"][-2]["contexts"][0]["message"]
+
+
 def test_python3_is_the_running_interpreter(build: Callable[..., dict[str, Any]]) -> None:
     done = build(spec(exports="EXE", build="export EXE=$(python3 -c 'import sys; print(sys.executable)')"))
     assert Path(exported(done)["EXE"]).parent == Path(sys.executable).parent

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import types
+
+import pytest
+from moto.awslambda.models import LambdaFunction
+from moto.cloudformation import parsing
+from moto.codebuild.responses import CodeBuildResponse
+from moto.core.config import default_user_config
+from moto.stepfunctions.parser import models
+from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
+from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
+from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
+from moto.stepfunctions.responses import StepFunctionResponse
+
+from kiro_worker.local.aws import replacements
+from kiro_worker.local.aws.replacements import Replacements, UnsupportedMoto
+from kiro_worker.local.aws.server import EmbeddedAws
+
+REPLACED: list[tuple[type | types.ModuleType, str]] = [
+    (CodeBuildResponse, "start_build"),
+    (ExecutionState, "_evaluate_with_timeout"),
+    (LambdaFunction, "invoke"),
+    (StepFunctionResponse, "describe_execution"),
+    (StepFunctionResponse, "redrive_execution"),
+    (StringJSONata, "_eval_body"),
+    (lambda_eval_utils, "boto_client_for"),
+    (models, "Execution"),
+    (parsing, "parse_and_create_resource"),
+]
+
+
+def test_moto_is_as_it_was_when_the_embedded_aws_has_stopped() -> None:
+    before = [vars(owner).get(name) for owner, name in REPLACED]
+    with EmbeddedAws():
+        during = [vars(owner).get(name) for owner, name in REPLACED]
+        assert default_user_config["stepfunctions"]["execute_state_machine"] is True
+    assert all(mine is not original for mine, original in zip(during, before, strict=True))
+    assert [vars(owner).get(name) for owner, name in REPLACED] == before
+    assert default_user_config["stepfunctions"]["execute_state_machine"] is False
+
+
+def test_what_was_not_there_is_gone_again_and_layers_come_off_in_order() -> None:
+    class Subject:
+        there = 1
+
+    changes = Replacements()
+    changes.set(Subject, "there", 2)
+    changes.set(Subject, "there", 3)
+    changes.set(Subject, "new", 4)
+    assert (Subject.there, vars(Subject)["new"]) == (3, 4)
+    changes.restore()
+    assert Subject.there == 1
+    assert "new" not in vars(Subject)
+
+
+def test_another_moto_is_refused_by_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replacements, "moto_version", "6.0.1")
+    with pytest.raises(UnsupportedMoto, match=r"made for moto 5\.2, and 6\.0\.1 is installed.*pip install"):
+        Replacements()
