@@ -10,12 +10,13 @@ export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check synth picture deploy bootstrap lock clean
+.PHONY: help demo test test-all bench check synth picture deploy bootstrap lock clean
 
 help:
 	@echo 'make demo      a card becomes pushed code, on this machine alone   (ARGS=--fail-build, ARGS=--json)'
 	@echo 'make test      all tests                                           (ARGS="-k lock")'
 	@echo 'make check     linters, types, import contracts, ASL, templates'
+	@echo 'make bench     what the worker costs against the plain way, one table (ARGS=redaction)'
 	@echo 'make synth     CloudFormation templates into cdk.out               (ENVIRONMENT=test|staging|production)'
 	@echo 'make picture   draws the state machine in README.md again'
 	@echo 'make bootstrap prepares an AWS account for deployments, once        (ARGS=aws://ACCOUNT/REGION)'
@@ -30,6 +31,9 @@ test: .venv/ready build/node/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 test-all: test
+
+bench: .venv/ready
+	@$(BIN)/python -m bench $(ARGS)
 
 # W3005: the CDK states a dependency on a role beside the reference to it, which is redundant and harmless.
 check: .venv/ready
@@ -62,7 +66,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 
 lock: .venv/ready
 	$(COMPILE) --extra lambda -o requirements/lambda.txt
-	$(COMPILE) --extra dev -c requirements/lambda.txt -o requirements/dev.txt
+	$(COMPILE) --extra gate -c requirements/lambda.txt -o requirements/gate.txt
+	$(COMPILE) --extra dev -c requirements/lambda.txt -c requirements/gate.txt -o requirements/dev.txt
 	$(COMPILE) --extra runtime -c requirements/dev.txt -o requirements/runtime.txt
 	cd tests && $(NPM_ENV) ../$(BIN)/npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel error
 

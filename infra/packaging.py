@@ -94,6 +94,7 @@ def package(platform: Platform, root: Path = ROOT, out: Path | None = None) -> P
     """Everything that the stacks deploy."""
     folder = (out or root / "build") / platform.name
     wheels = _wheels(platform, root / "requirements" / "lambda.txt", folder / "wheels")
+    gate = _wheels(platform, root / "requirements" / "gate.txt", folder / "gate")
     handlers = sorted((root / "functions").glob("*/handler.py"))
     if not handlers:
         raise SynthError(f"{root / 'functions'} contains no <step>/handler.py to package.")
@@ -102,7 +103,7 @@ def package(platform: Platform, root: Path = ROOT, out: Path | None = None) -> P
         functions={
             handler.parent.name: _step(handler, folder / "functions" / handler.parent.name) for handler in handlers
         },
-        source=_source(platform, wheels, root, folder / "source"),
+        source=_source(platform, wheels, gate, root, folder / "source"),
     )
 
 
@@ -141,17 +142,19 @@ def _step(handler: Path, target: Path) -> Asset:
     return _cached(target, _digest([handler]), build)
 
 
-def _source(platform: Platform, wheels: Asset, root: Path, target: Path) -> Asset:
+def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: Path) -> Asset:
+    """The layer's wheels and, beside them, those that only the build needs: the layer does not carry them."""
     buildspec = root / "buildspec.yml"
     library = [root / "kiro_worker" / name for name in (*CORE, "build")]
 
     def build(folder: Path) -> None:
         _copy_tree(wheels.path, folder / "python")
+        _copy_tree(gate.path, folder / "python")
         shutil.copyfile(buildspec, folder / "buildspec.yml")
         _copy_library(library, folder / "python" / "kiro_worker")
         _compile(platform, folder / "python" / "kiro_worker")
 
-    return _cached(target, _digest([buildspec, *library], wheels.digest), build)
+    return _cached(target, _digest([buildspec, *library], wheels.digest, gate.digest), build)
 
 
 def _install(platform: Platform, lock_file: Path, target: Path) -> None:
@@ -201,7 +204,7 @@ def _compile(platform: Platform, folder: Path) -> None:
 
 def _copy_tree(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, target, copy_function=shutil.copyfile)
+    shutil.copytree(source, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
 
 
 def _copy_library(sources: Iterable[Path], target: Path) -> None:

@@ -184,6 +184,18 @@ class WorkflowStack(Stack):
         allow(build.role, ["states:DescribeExecution"], executions)
         allow(build.role, ["s3:PutObject"], core.artifacts.arn_for_objects("runs/*"))
 
+        # Its two report groups, and no right to make others: AWS CodeBuild User Guide, "Test report permissions".
+        allow(
+            build.role,
+            [
+                "codebuild:CreateReport",
+                "codebuild:UpdateReport",
+                "codebuild:BatchPutTestCases",
+                "codebuild:BatchPutCodeCoverages",
+            ],
+            *(group.report_group_arn for group in build.report_groups),
+        )
+
         # The state machines: CDK derives no grant from the text of a definition.
         for started in (
             fetch_work_item,

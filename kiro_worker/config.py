@@ -59,6 +59,7 @@ _PLACEHOLDERS: Final = (
 )
 
 LockScope = Literal["environment", "repository", "branch"]
+AgentName = Literal["kiro", "claude", "codex", "gemini", "command"]
 
 
 def _command(value: object) -> object:
@@ -71,6 +72,13 @@ def _http_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _path(value: str) -> str:
+    parts = value.strip("/").split("/")
+    if "\\" in value or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("must be a path inside the repository, without . and ..")
+    return "/".join(parts)
+
+
 def _repository(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", value):
         raise ValueError("must be owner/name")
@@ -80,6 +88,7 @@ def _repository(value: str) -> str:
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Command = Annotated[tuple[Name, ...], BeforeValidator(_command), Field(min_length=1)]
 Url = Annotated[str, AfterValidator(_http_url)]
+RepositoryPath = Annotated[Name, AfterValidator(_path)]
 RepositoryName = Annotated[str, AfterValidator(_repository)]
 
 
@@ -90,13 +99,17 @@ class _Model(BaseModel):
 
 
 class AgentConfiguration(_Model):
-    """Who implements the tasks: ``"kiro"``, or ``{"command": [argv…]}`` for a program of your own that reads the
-    prompt on stdin.
+    """Who implements the tasks: ``"kiro"`` or another adapter's name, or ``{"command": [argv…]}`` for a program of
+    your own that reads the prompt on stdin. One task a turn, or all open tasks in one; ``timeout_minutes`` is a turn's.
+    After ``max_credits`` (in the agent's own unit) or ``max_minutes`` no further turn is begun.
     """
 
-    name: Literal["kiro", "command"] = "kiro"
+    name: AgentName = "kiro"
     command: Command | None = None
+    mode: Literal["task", "all"] = "task"
     timeout_minutes: Annotated[int, Field(ge=1, le=480)] = 45
+    max_credits: Annotated[float, Field(gt=0)] | None = None
+    max_minutes: Annotated[float, Field(gt=0, le=480)] | None = None
 
 
 def _agent(value: object) -> object:
@@ -130,6 +143,15 @@ class Configuration(_Model):
     test_command: Command | None = None
     coverage_report: Name | None = None
     coverage_threshold: Annotated[float, Field(ge=0, le=100)] | None = 80.0
+    coverage_mode: Literal["all", "changed"] = "all"
+    guarded_paths: tuple[RepositoryPath, ...] = (
+        ".kiro/agents",
+        ".kiro/hooks",
+        ".kiro/settings/mcp.json",
+        ".kiro/steering",
+        "AGENTS.md",
+    )
+    guard_label: Name | None = None
     agent: Annotated[AgentConfiguration, BeforeValidator(_agent)] = AgentConfiguration()
     github_api_url: Url = "https://api.github.com/graphql"
     git_url: Url = "https://github.com"

@@ -99,7 +99,7 @@ class StepEvent(Document):
 @dataclass(frozen=True)
 class BuildResult:
     """What a build says of itself through its exported variables; every value is a text, empty when the build did not
-    get that far.
+    get that far. ``phases`` is ``name:seconds;…`` in their order; ``tail`` the last lines that matter.
     """
 
     build_id: str = ""
@@ -113,6 +113,12 @@ class BuildResult:
     tests: str = ""
     files_changed: str = ""
     artifacts: str = ""
+    coverage: str = ""
+    credits: str = ""
+    minutes: str = ""
+    checkpoint: str = ""
+    phases: str = ""
+    tail: str = ""
     fence: int = 0
 
     @classmethod
@@ -152,6 +158,12 @@ class BuildResult:
             tests=value.get("TESTS_SUMMARY", ""),
             files_changed=value.get("FILES_CHANGED", ""),
             artifacts=value.get("ARTIFACTS", ""),
+            coverage=value.get("COVERAGE", ""),
+            credits=value.get("CREDITS", ""),
+            minutes=value.get("MINUTES", ""),
+            checkpoint=value.get("CHECKPOINT", ""),
+            phases=value.get("PHASES", ""),
+            tail=_text_of_json(value.get("TAIL", "")),
             fence=int(fence) if fence.isdecimal() else 0,
         )
 
@@ -202,6 +214,15 @@ def cause_message(cause: str) -> str:
     except ValueError:
         return cause
     return str(document.get("errorMessage", cause)) if isinstance(document, dict) else cause
+
+
+def _text_of_json(text: str) -> str:
+    """A text that was written as JSON to be one line; what is none is nothing."""
+    try:
+        document = json.loads(text or '""')
+    except ValueError:
+        return ""
+    return document if isinstance(document, str) else ""
 
 
 def _camel(name: str) -> str:

@@ -1,7 +1,8 @@
 """A Kiro spec: where it lies, and the tasks of its ``tasks.md``.
 
 The form is Kiro's own: ``- [ ] 1. Title``, ``- [x]`` done, ``- [-]`` in progress, ``- [ ]* …`` optional, nested
-numbers (``1.1``). What is inside a code fence is not a task.
+numbers (``1.1``). What is inside a code fence is not a task. A task with parts (``1`` of ``1.1``, or lines indented
+below it) only holds them together: it is done when they are.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LARGEST_FILE: Final = 512_000
 
 _BOX: Final[dict[str, TaskState]] = {" ": "open", "x": "done", "X": "done", "-": "in_progress"}
 _TASK = re.compile(
-    r"^\s*[-*+] \[(?P<box>[ xX-])\](?P<optional>\*)?[ \t]+"
+    r"^(?P<indent>\s*)[-*+] \[(?P<box>[ xX-])\](?P<optional>\*)?[ \t]+"
     r"(?P<number>\d+(?:\.\d+)*\.?(?=\s))?[ \t]*(?P<title>\S.*?)[ \t]*$"
 )
 _FENCE = re.compile(r"^\s*(```+|~~~+)")
@@ -28,13 +29,21 @@ _FENCE = re.compile(r"^\s*(```+|~~~+)")
 
 @dataclass(frozen=True)
 class Task:
-    """``line`` counts from 0; ``number`` is as written without the last dot, empty when there is none."""
+    """``line`` counts from 0; ``number`` is as written without the last dot, empty when there is none; ``indent`` is
+    in columns.
+    """
 
     line: int
     number: str
     title: str
     state: TaskState
     optional: bool = False
+    indent: int = 0
+
+    @property
+    def name(self) -> str:
+        """What people call it, and what tells it from others: ``1.1 Title``."""
+        return f"{self.number} {self.title}".strip()
 
 
 def spec_folder(spec_root: str, branch: str) -> str:
@@ -58,6 +67,7 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
                     title=match["title"],
                     state=_BOX[match["box"]],
                     optional=match["optional"] is not None,
+                    indent=len(match["indent"].expandtabs(4)),
                 )
             )
     return tuple(tasks)
@@ -70,11 +80,57 @@ def open_tasks(text: str) -> tuple[Task, ...]:
     return tuple(task for task in parse_tasks(text) if task.state != "done" and not task.optional)
 
 
+def to_do(text: str) -> tuple[Task, ...]:
+    """The open tasks that somebody has to work at: without those that have parts, for these are asked for, and without
+    the parts of optional ones.
+    """
+    tasks = parse_tasks(text)
+    optional = {part for task in tasks if task.optional for part in _parts(task, tasks)}
+    return tuple(task for task in open_tasks(text) if task not in optional and not _needed_parts(task, tasks))
+
+
 def tick(text: str, task: Task) -> str:
     """The same text with that task's box ticked and nothing else changed."""
+    return _mark(text, task, "x")
+
+
+def tick_groups(text: str) -> str:
+    """Tick every open task whose parts are all done; the optional ones do not count."""
+    tasks = parse_tasks(text)
+    for task in reversed(tasks):
+        parts = _needed_parts(task, parse_tasks(text))
+        if task.state != "done" and not task.optional and parts and all(part.state == "done" for part in parts):
+            text = tick(text, task)
+    return text
+
+
+def reset(text: str) -> str:
+    """Nobody is at a task that was left in progress: ``[-]`` becomes ``[ ]``."""
+    for task in parse_tasks(text):
+        if task.state == "in_progress":
+            text = _mark(text, task, " ")
+    return text
+
+
+def _mark(text: str, task: Task, box: str) -> str:
     lines = text.splitlines(keepends=True)
-    lines[task.line] = re.sub(r"\[[ xX-]\]", "[x]", lines[task.line], count=1)
+    lines[task.line] = re.sub(r"\[[ xX-]\]", f"[{box}]", lines[task.line], count=1)
     return "".join(lines)
+
+
+def _needed_parts(task: Task, tasks: tuple[Task, ...]) -> list[Task]:
+    return [part for part in _parts(task, tasks) if not part.optional]
+
+
+def _parts(task: Task, tasks: tuple[Task, ...]) -> list[Task]:
+    """What belongs to ``task``: by its number, or by standing indented below it."""
+    found = [part for part in tasks if task.number and part.number.startswith(f"{task.number}.")]
+    for part in tasks[tasks.index(task) + 1 :]:
+        if part.indent <= task.indent:
+            break
+        if part not in found:
+            found.append(part)
+    return found
 
 
 def _fence_after(fence: str, marker: str) -> str:

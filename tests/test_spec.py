@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_worker.spec import open_tasks, parse_tasks, spec_folder, tick
+from kiro_worker.spec import open_tasks, parse_tasks, reset, spec_folder, tick, tick_groups, to_do
 
 TASKS = """# Implementation plan
 
@@ -67,3 +67,44 @@ def test_ticking_a_task_changes_its_box_and_nothing_else(content: list[str], end
         differing = [index for index, (before, after) in enumerate(zip(text, ticked, strict=True)) if before != after]
         assert len(differing) <= 1
         assert [other.state for other in parse_tasks(ticked) if other.line == task.line] == ["done"]
+
+
+def test_parts_are_asked_for_and_what_holds_them_together_is_not() -> None:
+    text = "- [ ] 1. Group\n  - [ ] 1.1 Part\n  - [ ]* 1.2 Optional\n- [ ] 2. Alone\n  - [ ]* 2.1 Optional\n"
+    text += "- [ ]* 3. Optional group\n  - [ ] 3.1 Part of it\n- [ ] Unnumbered\n  - [ ] below it\n"
+    assert [task.name for task in to_do(text)] == ["1.1 Part", "2 Alone", "below it"]
+
+
+def test_a_group_is_ticked_when_all_its_parts_are_done() -> None:
+    text = "- [ ] 1. Group\r\n  - [ ] 1.1 Inner\r\n    - [x] 1.1.1 Part\r\n- [ ] 2. Group\r\n  - [ ] 2.1 Part\r\n"
+    assert tick_groups(text) == text.replace("[ ] 1", "[x] 1")
+
+
+def test_nobody_is_at_a_task_that_was_left_in_progress() -> None:
+    text = "- [-] 1. One\n```\n- [-] 2. an example\n```\n- [x] 3. Three\n"
+    assert reset(text) == text.replace("[-] 1", "[ ] 1")
+
+
+LIST = st.lists(
+    st.one_of(
+        st.text(),
+        st.builds(
+            "{}- [{}]{} {} {}{}".format,
+            st.sampled_from(["", "  ", "\t"]),
+            st.sampled_from(" x-"),
+            st.sampled_from(["", "*"]),
+            st.sampled_from(["", "1.", "1.1", "2"]),
+            st.text(min_size=1),
+            st.sampled_from(["", "\r"]),
+        ),
+    )
+).map("\n".join)
+
+
+@given(LIST)
+def test_marking_changes_boxes_and_nothing_else(text: str) -> None:
+    for changed in (tick_groups(text), reset(text), *(tick(text, task) for task in parse_tasks(text))):
+        assert len(changed) == len(text)
+        differing = [(old, new) for old, new in zip(text, changed, strict=True) if old != new]
+        assert set(differing) <= {(" ", "x"), ("-", "x"), ("X", "x"), ("-", " ")}
+        assert len(parse_tasks(changed)) == len(parse_tasks(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration
+from aws_cdk import Duration, RemovalPolicy
 from aws_cdk import aws_codebuild as codebuild
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
@@ -55,3 +55,19 @@ class BuildProject(Construct):
             grant_report_group_permissions=False,
         )
         log_group.grant_write(self.role)
+        # By the names that CodeBuild makes of the project's and those in buildspec.yml, so that it finds them there:
+        # AWS CodeBuild User Guide, "Report group naming". It would make them itself, with a right to make any.
+        self.report_groups = [
+            codebuild.ReportGroup(
+                self,
+                construct_id,
+                report_group_name=f"{settings.prefix}-{name}",
+                type=kind,
+                removal_policy=RemovalPolicy.RETAIN if settings.keeps_data else RemovalPolicy.DESTROY,
+                delete_reports=not settings.keeps_data,
+            )
+            for construct_id, name, kind in (
+                ("Tests", "tests", codebuild.ReportGroupType.TEST),
+                ("Coverage", "coverage", codebuild.ReportGroupType.CODE_COVERAGE),
+            )
+        ]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.build.git import AUTHOR_EMAIL, AUTHOR_NAME, NEVER_COMMITTED, Git, GitFailed
 from kiro_worker.build.outcome import Stopped
+from kiro_worker.build.tree import leads_out
 from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
@@ -27,18 +28,25 @@ if TYPE_CHECKING:
     from kiro_worker.models import GitCredentials
 
 EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
-_PARTIAL: Final = "--filter=blob:none"
+_SHALLOW: Final = "--depth=1"
+_WAYS: Final = ("--filter=blob:none", _SHALLOW, "")
+"""How to fetch. Without the old blobs a large history is a fraction of its size. A server that refuses, at the fetch or
+not before the blobs of the commit are asked for, is asked for the last commit alone, and then for everything."""
+_LINK: Final = "120000"
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """``git`` works on the trusted repository; ``head`` is where the branch stood when it was fetched."""
+    """``git`` works on the trusted repository; ``head`` is where the branch stood when it was fetched, with ``way`` as
+    an option of ``git fetch``; more is fetched in the same way.
+    """
 
     folder: Path
     git: Git
     branch: str
     commit: str
     head: str
+    way: str = ""
 
 
 def check_out(
@@ -53,23 +61,34 @@ def check_out(
         credentials=credentials,
         parent=parent,
     )
-    try:
-        # Without the old blobs a large history is a fraction of its size. A server that refuses may do so at the fetch
-        # or not before the blobs of the commit are asked for.
-        _fetch_and_populate(git, job, _PARTIAL)
-    except GitFailed:
-        try:
-            _fetch_and_populate(git, job, "")
-        except GitFailed as failure:
-            raise Stopped(
-                Outcome.CHECKOUT_FAILED,
-                f"the branch {job.branch} of {job.repository} cannot be fetched: git {failure.command} failed",
-                "check that the branch exists and that the git credentials may read it",
-                failure.error,
-            ) from None
+    way = _fetch(git, job)
+    _require_links_inside(git, job)
     head = git.text("rev-parse", "--verify", _tracking(job.branch))
     _give_the_agent_a_repository(git, job)
-    return Checkout(git.work_tree, git, job.branch, job.commit, head)
+    return Checkout(git.work_tree, git, job.branch, job.commit, head, way)
+
+
+def fetch_default_branch(checkout: Checkout) -> str:
+    """The commit that the repository's default branch is at now. Raises :class:`Stopped` (CheckoutFailed)."""
+    git, reference = checkout.git, "refs/kiro-worker/default"
+    way = [checkout.way] if checkout.way else []
+    try:
+        git.network("fetch", "--quiet", "--no-tags", *way, "origin", f"+HEAD:{reference}")
+    except GitFailed as failure:
+        raise Stopped(
+            Outcome.CHECKOUT_FAILED,
+            "the default branch cannot be fetched, so nothing can be compared with it",
+            "redrive the execution",
+            failure.error,
+        ) from None
+    return git.text("rev-parse", "--verify", reference)
+
+
+def links_leading_out(git: Git, commit: str) -> tuple[str, ...]:
+    """The symbolic links of ``commit``, which is laid out, that end outside of the tree or in ``.git``."""
+    entries = git.run("ls-tree", "-r", "-z", commit).decode(errors="surrogateescape").split("\0")
+    links = (entry.partition("\t")[2] for entry in entries if entry.startswith(_LINK))
+    return tuple(link for link in links if leads_out(git.work_tree, git.work_tree / link))
 
 
 def published_earlier(checkout: Checkout, execution: str) -> str:
@@ -89,6 +108,9 @@ def published_earlier(checkout: Checkout, execution: str) -> str:
         if execution in executions.split(","):
             # Read once where the remote may be asked, so that the contents are here for whoever looks at them next.
             checkout.git.network("diff-tree", "-p", "--no-ext-diff", "--no-textconv", checkout.commit, commit)
+            checkout.git.network(
+                "log", "-p", "--no-ext-diff", "--no-textconv", "--format=", f"{checkout.commit}..{commit}"
+            )
             return commit
     return ""
 
@@ -104,6 +126,23 @@ def require_unmoved_branch(checkout: Checkout) -> None:
         )
 
 
+def _fetch(git: Git, job: BuildJob) -> str:
+    """Fetch the branch and lay out the commit in the first of the ways that the server goes along with."""
+    for way in _WAYS:
+        try:
+            _fetch_and_populate(git, job, way)
+        except GitFailed as failure:
+            failed = failure
+        else:
+            return way
+    raise Stopped(
+        Outcome.CHECKOUT_FAILED,
+        f"the branch {job.branch} of {job.repository} cannot be fetched: git {failed.command} failed",
+        "check that the branch exists and that the git credentials may read it",
+        failed.error,
+    )
+
+
 def _fetch_and_populate(git: Git, job: BuildJob, filtered: str) -> None:
     for folder in (git.directory, git.work_tree):
         shutil.rmtree(folder, ignore_errors=True)
@@ -114,6 +153,8 @@ def _fetch_and_populate(git: Git, job: BuildJob, filtered: str) -> None:
     git.run("config", "remote.origin.url", git.url)
     branch = f"+refs/heads/{job.branch}:{_tracking(job.branch)}"
     git.network("fetch", "--quiet", "--no-tags", *([filtered] if filtered else []), "origin", branch)
+    if filtered == _SHALLOW and git.text("rev-parse", "--verify", _tracking(job.branch)) != job.commit:
+        raise GitFailed("fetch", "the validated commit is not the last one of its branch")
     _require_on_branch(git, job)
     git.network("read-tree", "--reset", "-u", job.commit, in_work_tree=True)
 
@@ -124,6 +165,15 @@ def _require_on_branch(git: Git, job: BuildJob) -> None:
             Outcome.CHECKOUT_FAILED,
             f"the validated commit {job.commit} is not on {job.branch} any more: the branch was rewritten",
             "redrive the execution, or move the card back: the new head is then validated and built",
+        )
+
+
+def _require_links_inside(git: Git, job: BuildJob) -> None:
+    if links := links_leading_out(git, job.commit):
+        raise Stopped(
+            Outcome.CHECKOUT_FAILED,
+            f"symbolic links of {job.branch} leave the repository: {', '.join(map(ascii, links[:10]))}",
+            "replace them by links to files of the repository, or by the files themselves",
         )
 
 
@@ -141,7 +191,7 @@ def _give_the_agent_a_repository(git: Git, job: BuildJob) -> None:
     (own / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
     (own / "info" / "exclude").write_text(NEVER_COMMITTED)
     (own / "config").write_text(
-        "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = false\n[gc]\n\tauto = 0\n"
+        "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
         f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
         f'[remote "origin"]\n\turl = {git.url}\n'
     )

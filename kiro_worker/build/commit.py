@@ -41,21 +41,87 @@ class Change:
     history: bytes = field(repr=False)
 
 
-def commit_work(checkout: Checkout, job: BuildJob, title: str, log: Callable[[str], None]) -> Change | None:
-    """Commit what the agent changed, on top of its own commits where it made some; ``None`` when it changed nothing."""
+@dataclass(frozen=True)
+class Label:
+    """How a commit of ours is called; ``trailers`` say whose it is and what it finished."""
+
+    title: str
+    body: str
+    trailers: tuple[str, ...]
+
+
+def execution_trailer(job: BuildJob) -> str:
+    """Whose commit it is: :func:`~kiro_worker.build.checkout.published_earlier` looks for it."""
+    return f"{EXECUTION_TRAILER}: {job.owner}"
+
+
+def commit_turn(checkout: Checkout, base: str, found: str, tree: str, label: Label, log: Callable[[str], None]) -> str:
+    """Commit ``tree`` on top of ``base`` and of the agent's own commits where it made some. ``found`` is the tree as
+    the agent left it, which ``tree`` may differ from by the boxes that we ticked.
+    """
     git = checkout.git
-    tree = _tree_of_files(checkout, log)
-    if tree == git.text("rev-parse", f"{checkout.commit}^{{tree}}"):
+    head = _adopted_head(checkout, base, log)
+    if head != base and found == git.text("rev-parse", f"{head}^{{tree}}"):
+        signed = _again(checkout, head, git.text("rev-parse", f"{head}^@").split(), tree, label.trailers, log)
+        if signed:
+            return signed
+    lines = [label.title, "", label.body, "", *label.trailers, ""]
+    return _commit(checkout, tree, [head], "\n".join(lines))
+
+
+def signed(checkout: Checkout, job: BuildJob, commit: str, log: Callable[[str], None]) -> str:
+    """``commit`` with this execution's trailer: itself if it has it, else written again."""
+    trailer = execution_trailer(job)
+    if trailer in checkout.git.text("show", "--no-patch", "--format=%(trailers:unfold)", commit).splitlines():
+        return commit
+    parents = checkout.git.text("rev-parse", f"{commit}^@").split()
+    tree = checkout.git.text("rev-parse", f"{commit}^{{tree}}")
+    return _again(checkout, commit, parents, tree, (trailer,), log) or commit
+
+
+def replayed(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[str], None]) -> str:
+    """The commits ``base..tip`` on top of ``onto``, each with its author and message; empty when they do not apply
+    cleanly.
+
+    In the repository alone, without a work tree. git 2.39 has no ``merge-tree --merge-base``, so that a commit is
+    replayed as the merge with one whose parent is the replayed commit's parent, and whose tree is what it goes onto.
+    """
+    git = checkout.git
+    for line in git.text("rev-list", "--reverse", "--topo-order", "--parents", f"{base}..{tip}").splitlines():
+        commit, *parents = line.split()
+        if len(parents) != 1:
+            log(f"{commit[:12]} is a merge, which is not replayed")
+            return ""
+        onto_tree = git.text("rev-parse", f"{onto}^{{tree}}")
+        side = _commit(checkout, onto_tree, parents, "side\n")
+        try:
+            # May ask the remote for contents that a partial clone left there.
+            tree = git.network("merge-tree", "--write-tree", side, commit).splitlines()[0]
+        except GitFailed:
+            log(f"{commit[:12]} does not apply cleanly to {onto[:12]}")
+            return ""
+        if tree != onto_tree:
+            onto = _again(checkout, commit, [onto], tree, (), log)
+            if not onto:
+                return ""
+    return onto
+
+
+def with_file(checkout: Checkout, path: str, content: bytes) -> str:
+    """The tree of what is in the index, with this file in it; the file is put into the checkout, too."""
+    git = checkout.git
+    blob = git.run("hash-object", "-w", "--stdin", stdin=content).decode().strip()
+    git.run("update-index", "--add", "--replace", "--cacheinfo", f"100644,{blob},{path}", in_work_tree=True)
+    git.run("checkout-index", "--force", "--quiet", "--", path, in_work_tree=True)
+    return git.text("write-tree")
+
+
+def file_in(checkout: Checkout, tree: str, path: str) -> str | None:
+    """A regular file's text in a commit or tree; ``None`` when there is none."""
+    entry = checkout.git.text("ls-tree", tree, "--", path).split()
+    if len(entry) < 3 or entry[0] not in ("100644", "100755"):
         return None
-    head = _adopted_head(checkout, log)
-    trailer = f"{EXECUTION_TRAILER}: {job.owner}"
-    commit = ""
-    if head != checkout.commit and tree == git.text("rev-parse", f"{head}^{{tree}}"):
-        commit = _with_trailer(checkout, head, trailer, log)
-    if not commit:
-        message = f"{title}\n\nImplemented from the spec in {job.spec_path}.\n\n{trailer}\n"
-        commit = _commit(checkout, tree, [head], message)
-    return changes_between(checkout, commit)
+    return checkout.git.run("cat-file", "blob", entry[2]).decode(errors="surrogateescape")
 
 
 def changes_between(checkout: Checkout, commit: str) -> Change:
@@ -71,7 +137,8 @@ def changes_between(checkout: Checkout, commit: str) -> Change:
     )
 
 
-def _tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
+def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
+    """The tree of what the agent left in its folder. Raises :class:`Stopped` (AgentFailed) when there is none."""
     if not checkout.folder.is_dir():
         raise Stopped(Outcome.AGENT_FAILED, "the agent removed the folder it was to work in")
     # `git add` would run git in a repository below, with that one's configuration, and commit a pointer to nowhere.
@@ -98,24 +165,24 @@ def _nested_repositories(folder: Path) -> list[Path]:
     return found
 
 
-def _adopted_head(checkout: Checkout, log: Callable[[str], None]) -> str:
-    """The agent's last commit, its objects taken over, if it descends from the pinned one; else the pinned one."""
+def _adopted_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> str:
+    """The agent's last commit, its objects taken over, if it descends from ``base``; else ``base``."""
     head = _head_of(checkout.folder / ".git")
-    if head in ("", checkout.commit):
-        return checkout.commit
+    if head in ("", base):
+        return base
     git = checkout.git
     borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(checkout.folder / ".git" / "objects"), "GIT_NO_LAZY_FETCH": "1"}
     try:
         pack = git.run(
             *("pack-objects", "--revs", "--stdout", "--quiet"),
-            stdin=f"{head}\n^{checkout.commit}\n".encode(),
+            stdin=f"{head}\n^{base}\n".encode(),
             environment=borrowed,
         )
         git.run("index-pack", "--stdin", "--strict", stdin=pack)
-        git.run("merge-base", "--is-ancestor", checkout.commit, head)
+        git.run("merge-base", "--is-ancestor", base, head)
     except GitFailed as failure:
         log(f"the agent's own commits are not kept, only its files: {failure}")
-        return checkout.commit
+        return base
     return head
 
 
@@ -142,21 +209,29 @@ def _small_file(path: Path) -> str:
         return ""
 
 
-def _with_trailer(checkout: Checkout, commit: str, trailer: str, log: Callable[[str], None]) -> str:
-    """The same commit with our trailer, for an agent that committed everything itself gets no empty commit on top;
-    empty when git cannot write such a commit again.
+def _again(
+    checkout: Checkout,
+    commit: str,
+    parents: list[str],
+    tree: str,
+    trailers: tuple[str, ...],
+    log: Callable[[str], None],
+) -> str:
+    """The same commit, by its author and with its message, with other parents, another tree and more trailers; empty
+    when git cannot write such a commit. So an agent that committed everything itself gets no empty commit on top.
     """
     git = checkout.git
     try:
-        raw = git.text("show", "--no-patch", "--format=%P%x00%an%x00%ae%x00%aI%x00%T%x00%B", commit)
-        parents, name, email, date, tree, message = raw.split("\0", 5)
-        signed = git.run(
-            *("interpret-trailers", "--no-divider", "--trailer", trailer), stdin=f"{message.rstrip()}\n".encode()
-        )
+        raw = git.text("show", "--no-patch", "--format=%an%x00%ae%x00%aI%x00%B", commit)
+        name, email, date, message = raw.split("\0", 3)
+        text = f"{message.rstrip()}\n".encode()
+        if trailers:
+            words = [word for trailer in trailers for word in ("--trailer", trailer)]
+            text = git.run("interpret-trailers", "--no-divider", *words, stdin=text)
         author = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email, "GIT_AUTHOR_DATE": date}
-        return _commit(checkout, tree, parents.split(), signed.decode(errors="replace"), author)
+        return _commit(checkout, tree, parents, text.decode(errors="replace"), author)
     except (GitFailed, ValueError) as failure:
-        log(f"the agent's last commit cannot be signed, ours follows it: {failure}")
+        log(f"the commit {commit[:12]} cannot be written again: {failure}")
         return ""
 
 

@@ -40,7 +40,7 @@ NEVER_COMMITTED: Final = "\n".join(
 _PROXIES: Final = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "no_proxy", "SSL_CERT_FILE")
 _SETTINGS: Final = (
     "core.hooksPath={empty}",
-    "core.symlinks=false",
+    "core.symlinks=true",
     "core.fsmonitor=false",
     "core.untrackedCache=false",
     "core.autocrlf=false",
@@ -92,6 +92,7 @@ class Git:
         self._home = home
         self._empty = home / "no-hooks"
         self._empty.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o700)
         (home / "gitconfig").write_text("")
 
     def run(

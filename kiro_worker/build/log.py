@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
-from kiro_worker.observability import redact
+from kiro_worker.observability import holds_secret, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -26,15 +26,16 @@ class Redaction:
         self._secrets: dict[str, None] = {}
 
     def know(self, *secrets: str) -> None:
-        """From now on these values are taken out, too."""
-        self._secrets |= dict.fromkeys(secret for secret in secrets if secret)
+        """From now on these values are taken out, too; of several lines, each, for a log is redacted line by line."""
+        for secret in secrets:
+            self._secrets |= dict.fromkeys(filter(None, (secret, *map(str.strip, secret.splitlines()))))
 
     def __call__(self, text: str) -> str:
         return redact(text, self._secrets)
 
     def is_in(self, content: bytes) -> bool:
-        """Whether one of the very secrets is in ``content``."""
-        return any(secret.encode() in content for secret in self._secrets)
+        """Whether one of the very secrets is in ``content``, plain or encoded."""
+        return holds_secret(content.decode(errors="replace"), self._secrets)
 
 
 class Log:

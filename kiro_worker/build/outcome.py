@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
 
 from kiro_worker.models import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 class Stopped(Exception):
@@ -21,6 +27,14 @@ class Stopped(Exception):
 
     def __str__(self) -> str:
         return f"{self.outcome}: {self.reason}" + (f"\nTo mend it: {self.remedy}" if self.remedy else "")
+
+
+class Phase(NamedTuple):
+    """A part of the story; ``start`` and ``seconds`` in seconds, the start from the build's own."""
+
+    name: str
+    start: float
+    seconds: float
 
 
 @dataclass
@@ -43,9 +57,23 @@ class Record:
     patch: bytes = field(default=b"", repr=False)
     agent_credits: float | None = None
     agent_seconds: float | None = None
+    agent_unit: str = "credits"
     artifacts: str = ""
     seconds: float = 0.0
-    phases: dict[str, float] = field(default_factory=dict)
+    phases: list[Phase] = field(default_factory=list)
+    checkpoint_branch: str = ""
+    checkpoint_commit: str = ""
+    coverage_line: str = ""
+    _began: float = field(default_factory=time.monotonic, repr=False)
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Note when a part of the story began and how long it took, however it ends."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.phases.append(Phase(name, round(began - self._began, 3), round(time.monotonic() - began, 3)))
 
     def stopped(self, stop: Stopped) -> None:
         self.outcome, self.reason, self.remedy, self.details = stop.outcome, stop.reason, stop.remedy, stop.details

@@ -10,22 +10,23 @@ child, is seen and is killed.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import selectors
 import signal
 import subprocess
-import sys
 import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.build import orphans
 from kiro_worker.build.output import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from kiro_worker.build.isolation import Sandbox
 
 GRACE_SECONDS: Final = 5.0
 """How long a child that was told to stop (TERM) may take before it is killed."""
@@ -39,7 +40,6 @@ TOOLCHAINS: Final = (
 """Where an image keeps its runtimes: directories, no secrets, and without them the shims on PATH do not work."""
 
 _DRAIN_SECONDS: Final = 2.0
-_PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 @dataclass(frozen=True)
@@ -94,9 +94,11 @@ def stream(
     sink: Callable[[str], None],
     redact: Callable[[str], str] = str,
     stdin: str = "",
+    sandbox: Sandbox | None = None,
 ) -> Finished:
     """Run ``argv`` to its end and hand every line of its output, both streams as they come, to ``sink``: clean,
-    redacted, bounded. Raises :class:`OSError` when it cannot be started.
+    redacted, bounded. With a ``sandbox`` it runs in there, and nothing is left in it afterwards. Raises
+    :class:`OSError` when it cannot be started.
     """
     started = time.monotonic()
     deadline = started + timeout_seconds
@@ -108,7 +110,7 @@ def stream(
             kept.append(line)
             sink(line)
 
-    with _child(argv, cwd=cwd, environment=environment, stderr=subprocess.STDOUT) as child:
+    with _child(argv, cwd=cwd, environment=environment, stderr=subprocess.STDOUT, sandbox=sandbox) as child:
         for chunk in _chunks(child, stdin.encode(), deadline):
             tell(lines.feed(chunk))
         timed_out = _outlives(child, deadline)
@@ -137,24 +139,36 @@ def capture(
 
 @contextlib.contextmanager
 def _child(
-    argv: Sequence[str], *, cwd: Path, environment: Mapping[str, str], stderr: int, pass_fds: Sequence[int] = ()
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    environment: Mapping[str, str],
+    stderr: int,
+    pass_fds: Sequence[int] = (),
+    sandbox: Sandbox | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    adopted = _adopt_orphans()
-    before = _children() if adopted else set()
-    child = subprocess.Popen(
-        argv,
-        cwd=cwd,
-        env=dict(environment),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=stderr,
-        pass_fds=pass_fds,
-        start_new_session=True,
-    )
+    adopted = orphans.adopt()
+    before = orphans.children() if adopted else set()
+
+    def start(command: Sequence[str], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            env=dict(environment),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            pass_fds=descriptors,
+            start_new_session=True,
+        )
+
+    child = _start_in(sandbox, argv, start) if sandbox else start(argv, pass_fds)
     try:
         yield child
     finally:
         _signal_group(child.pid, signal.SIGKILL)
+        if sandbox:
+            sandbox.end()
         child.wait()
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe:
@@ -162,7 +176,24 @@ def _child(
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
         if adopted:
-            _kill_orphans(before)
+            orphans.kill(before, GRACE_SECONDS)
+
+
+def _start_in(
+    sandbox: Sandbox, argv: Sequence[str], start: Callable[[Sequence[str], Sequence[int]], subprocess.Popen[bytes]]
+) -> subprocess.Popen[bytes]:
+    """Start ``argv`` by way of the sandbox's own program, which says on a pipe why it could not, and else closes it."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as report:
+        try:
+            child = start(sandbox.command(argv, writing), (writing,))
+        finally:
+            os.close(writing)
+        failure = report.read()
+    if failure:
+        child.communicate()
+        raise OSError(int(failure), os.strerror(int(failure)), argv[0])
+    return child
 
 
 def _chunks(child: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> Iterator[bytes]:
@@ -223,35 +254,3 @@ def _stop(child: subprocess.Popen[bytes]) -> None:
 def _signal_group(group: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
-
-
-def _adopt_orphans() -> bool:
-    """Have the kernel hand us the orphans among our descendants (``PR_SET_CHILD_SUBREAPER``); whether it does."""
-    if not sys.platform.startswith("linux") or not Path("/proc/self/stat").exists():
-        return False
-    return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
-
-
-def _kill_orphans(before: set[int]) -> None:
-    """Kill what became our child since ``before``, then its children, which become ours in turn, until none is left."""
-    until = time.monotonic() + GRACE_SECONDS
-    while (orphans := _children() - before) and time.monotonic() < until:
-        for pid in orphans:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
-        for pid in orphans:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
-
-
-def _children() -> set[int]:
-    """The processes whose parent we are."""
-    own, found = os.getpid(), set()
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
-                # "pid (name) state ppid …", and the name may itself contain a parenthesis.
-                after_name = Path(entry.path, "stat").read_text().rpartition(")")[2].split()
-                if int(after_name[1]) == own:
-                    found.add(int(entry.name))
-    return found

@@ -1,4 +1,4 @@
-"""The branch moves: a fast-forward from the pinned commit, or not at all."""
+"""The branch moves: a fast-forward from the commit it is known to be at, or not at all."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ if TYPE_CHECKING:
     from kiro_worker.build.checkout import Checkout
 
 
+class BranchMoved(Stopped):
+    """Somebody pushed to the branch meanwhile; it is at ``head`` now."""
+
+    def __init__(self, stop: Stopped, head: str) -> None:
+        super().__init__(stop.outcome, stop.reason, stop.remedy, stop.details)
+        self.head = head
+
+
 def publish(checkout: Checkout, commit: str) -> None:
-    """Push ``commit`` to the branch. Raises :class:`Stopped` (PushRejected) when the branch did not move.
+    """Push ``commit`` to the branch. Raises :class:`Stopped` (PushRejected) when the branch did not move, and
+    :class:`BranchMoved` when that is because somebody else moved it.
 
     A lease on the pinned commit makes it a compare-and-set: not even a fast-forward of somebody else's push is
     overwritten. An answer that was lost is looked up, so that a push that took place is never called rejected.
@@ -31,15 +40,19 @@ def publish(checkout: Checkout, commit: str) -> None:
             f"{commit}:{reference}",
         )
     except GitFailed as failure:
-        if _remote_head(checkout, reference) == commit:
+        head = _remote_head(checkout, reference)
+        if head == commit:
             return
-        raise Stopped(
+        stop = Stopped(
             Outcome.PUSH_REJECTED,
             f"{checkout.branch} did not accept the push: {_why(failure.error)}",
             "redrive the execution, or move the card back: the new head is then validated and built."
-            " The work of this run is in its artifacts, as changes.patch",
+            " The work of this run is in its checkpoint, and in its artifacts as changes.patch",
             failure.error,
-        ) from None
+        )
+        if head not in ("", checkout.commit):
+            raise BranchMoved(stop, head) from None
+        raise stop from None
 
 
 def _remote_head(checkout: Checkout, reference: str) -> str:

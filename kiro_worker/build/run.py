@@ -1,25 +1,30 @@
-"""The story of a build: hold the lock, check out the pinned commit, let the agent work, commit, test, hold the lock
-still, push.
+"""The story of a build: hold the lock, check out the pinned commit, look for files that steer the agent, let it work
+task by task, test, hold the lock still, push.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from kiro_worker.build.agent import configured_agent, nothing_changed, run_agent
+from kiro_worker.build.agents import configured_agent
 from kiro_worker.build.checkout import Checkout, check_out, published_earlier, require_unmoved_branch
-from kiro_worker.build.commit import Change, changes_between, commit_work
-from kiro_worker.build.gate import run_tests
+from kiro_worker.build.checkpoint import Checkpoint, Start
+from kiro_worker.build.commit import changes_between, replayed, signed
+from kiro_worker.build.gate import run_gate
+from kiro_worker.build.git import GitFailed
+from kiro_worker.build.guard import require_trusted
+from kiro_worker.build.isolation import Sandbox, sandbox
 from kiro_worker.build.outcome import Stopped
-from kiro_worker.build.prompt import prompt
-from kiro_worker.build.publish import publish
+from kiro_worker.build.publish import BranchMoved, publish
+from kiro_worker.build.turns import Place, Turns, clean, note_tasks
 from kiro_worker.lock import LockTable, Subject
-from kiro_worker.models import Lease, Outcome
-from kiro_worker.spec import TASKS_FILE, open_tasks, parse_tasks
+from kiro_worker.models import Outcome
+from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from kiro_worker.build.job import BuildJob
@@ -48,111 +53,216 @@ def run(job: BuildJob, edges: Edges, record: Record) -> None:
     """Build ``job`` and fill in ``record`` on the way. Returns when the branch carries the work; raises
     :class:`Stopped`, and every error of :mod:`kiro_worker.errors`, otherwise.
     """
-    phase = edges.log.phase
-    with phase("hold the lock", record.phases):
-        lease = hold_lock(job.lease, job, edges, record)
-    with phase("check out", record.phases):
-        checkout = check_out_work(job, edges)
-    if commit := published_earlier(checkout, job.owner):
-        note_work(changes_between(checkout, commit), checkout, job, record)
-        succeed(record, commit, "an earlier attempt of this execution had pushed already; nothing was run again")
-        return
-    require_unmoved_branch(checkout)
-    lease = hold_lock(lease, job, edges, record)
-    with phase("agent", record.phases):
-        change = implement(job, checkout, edges, record)
-    with phase("tests", record.phases):
-        test(checkout, edges, record)
-    with phase("push", record.phases):
-        hold_lock(lease, job, edges, record)
-        publish(checkout, change.commit)
-    succeed(record, change.commit, "")
+    Build(job, edges, record).run()
 
 
-def hold_lock(lease: Lease, job: BuildJob, edges: Edges, record: Record) -> Lease:
-    """Make sure that this run holds the lock. A build started by hand, which nobody gave one, takes it."""
-    subject = Subject(
-        job.work_item_id, job.repository, job.branch, build_id=edges.environment.get("CODEBUILD_BUILD_ID", "")
-    )
-    if job.started_by_hand and not lease.fence:
-        held = edges.locks.acquire(lease.lock_key, lease.owner, subject)
-    else:
-        held = edges.locks.ensure(lease, subject)
-    record.fence = held.fence
-    return held
+class Build:
+    """One build. Everything it has done so far is in ``record``, and safe in the checkpoint."""
 
+    def __init__(self, job: BuildJob, edges: Edges, record: Record) -> None:
+        self._job = job
+        self._edges = edges
+        self._record = record
+        self._lease = job.lease
 
-def check_out_work(job: BuildJob, edges: Edges) -> Checkout:
-    """The checkout, with the git credentials known to the redaction first."""
-    credentials = edges.load_git_credentials()
-    edges.redaction.know(credentials.password, f"{credentials.username}:{credentials.password}")
-    checkout = check_out(job, edges.workspace, edges.configuration.git_url, credentials, edges.environment)
-    edges.log.say(f"{job.repository} {job.branch} at {job.commit}")
-    return checkout
+    def run(self) -> None:
+        with self._phase("hold the lock"):
+            self._hold_lock()
+        with self._phase("check out"):
+            checkout = self._check_out()
+            checkpoint = Checkpoint(checkout, self._edges.log.say)
+        if commit := published_earlier(checkout, self._job.owner):
+            self._note_work(checkout, commit)
+            self._succeed(checkpoint, commit)
+            self._record.reason = "an earlier attempt of this execution had pushed already; nothing was run again"
+            return
+        require_unmoved_branch(checkout)
+        with self._phase("guard"):
+            require_trusted(checkout, self._job, self._edges.configuration, frozenset())
+        edges = self._edges
+        with (
+            edges.log.sink("agent", edges.logs / "agent.log") as sink,
+            sandbox(edges.environment, edges.workspace, edges.log.say) as box,
+        ):
+            with self._phase("agent"):
+                self._hold_lock()
+                turns = self._implement(checkout, checkpoint, sink, box)
+            with self._phase("tests"):
+                self._test_or_mend(checkout, turns, box)
+            with self._phase("push"):
+                commit = self._push(checkout, checkpoint, turns.commit, box)
+        self._succeed(checkpoint, commit)
 
+    def _hold_lock(self) -> None:
+        """Make sure that this run holds the lock. A build started by hand, which nobody gave one, takes it."""
+        job, locks, build_id = self._job, self._edges.locks, self._edges.environment.get("CODEBUILD_BUILD_ID", "")
+        subject = Subject(job.work_item_id, job.repository, job.branch, build_id=build_id)
+        if job.started_by_hand and not self._lease.fence:
+            self._lease = locks.acquire(self._lease.lock_key, self._lease.owner, subject)
+        else:
+            self._lease = locks.ensure(self._lease, subject)
+        self._record.fence = self._lease.fence
 
-def implement(job: BuildJob, checkout: Checkout, edges: Edges, record: Record) -> Change:
-    """Let the agent work and commit what it did."""
-    tasks_before = tasks_text(checkout, job, job.commit)
-    tasks = open_tasks(tasks_before)
-    note_tasks(tasks_before, record)
-    agent = configured_agent(edges.configuration.agent, job, edges.load_agent_key)
-    edges.redaction.know(*agent.own_variables.values())
-    edges.log.say(f"{agent.name} gets {len(tasks)} open tasks")
-    with edges.log.sink("agent", edges.logs / "agent.log") as sink:
-        done = run_agent(
-            agent,
-            prompt(job, checkout.folder, tasks),
-            checkout.folder,
-            edges.workspace / "agent-home",
-            parent=edges.environment,
+    def _check_out(self) -> Checkout:
+        """The checkout, with the git credentials known to the redaction first."""
+        job, edges = self._job, self._edges
+        credentials = edges.load_git_credentials()
+        edges.redaction.know(credentials.password, f"{credentials.username}:{credentials.password}")
+        checkout = check_out(job, edges.workspace, edges.configuration.git_url, credentials, edges.environment)
+        edges.log.say(f"{job.repository} {job.branch} at {job.commit}")
+        return checkout
+
+    def _implement(
+        self, checkout: Checkout, checkpoint: Checkpoint, sink: Callable[[str], None], box: Sandbox
+    ) -> Turns:
+        """Let the agent work, from where an earlier build left off, and keep every task that it finishes."""
+        edges, configuration = self._edges, self._edges.configuration.agent
+        start = self._resume(checkout, checkpoint)
+        agent = configured_agent(configuration, self._job, edges.load_agent_key)
+        edges.redaction.know(*agent.own_variables.values())
+        self._record.agent_unit = agent.unit
+        place = Place(
+            home=edges.workspace / "agent-home",
+            sandbox=box,
+            environment=edges.environment,
             sink=sink,
-            redact=edges.redaction,
+            say=edges.log.say,
+            redaction=edges.redaction,
+            keep=lambda commit: self._keep(checkpoint, commit),
         )
-    record.agent_credits, record.agent_seconds = done.credits, done.seconds or round(done.finished.seconds, 1)
-    change = commit_work(checkout, job, f"Implement {job.spec_path.rpartition('/')[2]}", edges.log.say)
-    if change is None:
-        raise nothing_changed(agent, done)
-    require_no_secret(change, edges.redaction)
-    note_work(change, checkout, job, record)
-    edges.log.say(f"{len(change.files)} files changed, {record.tasks_done} tasks done, {record.tasks_open} open")
-    return change
-
-
-def test(checkout: Checkout, edges: Edges, record: Record) -> None:
-    """The gate: the project's own tests, on the files as they were committed."""
-    with edges.log.sink("tests", edges.logs / "tests.log") as sink:
-        tests = run_tests(
-            edges.configuration,
-            checkout.folder,
-            edges.workspace / "tests-home",
-            parent=edges.environment,
-            sink=sink,
-            redact=edges.redaction,
+        turns = Turns(self._job, checkout, agent, place, self._record, start)
+        turns.work(configuration)
+        if turns.changed_nothing:
+            # Boxes alone are not worth going on from.
+            self._drop(checkpoint)
+            raise turns.nothing_changed()
+        record = self._record
+        edges.log.say(
+            f"{len(record.files_changed)} files changed, {record.tasks_done} tasks done, {record.tasks_open} open"
         )
-    record.tests, record.test_command = tests.summary, tests.command
+        return turns
 
+    def _resume(self, checkout: Checkout, checkpoint: Checkpoint) -> Start:
+        start = checkpoint.resume()
+        if start.commit == checkout.commit:
+            return start
+        try:
+            # What steers the agent is not to come from an agent either.
+            require_trusted(checkout, self._job, self._edges.configuration, frozenset(), start.commit)
+        except Stopped as stop:
+            self._edges.log.say(f"the checkpoint is not used, and the work starts over: {stop.reason}")
+            return Start(checkout.commit, checkout.commit)
+        self._note_work(checkout, start.commit)
+        self._keep(checkpoint, start.commit)
+        return start
 
-def require_no_secret(change: Change, redaction: Redaction) -> None:
-    """An agent that knows its own key can write it into a file: that must never reach the branch."""
-    if redaction.is_in(change.history):
-        raise Stopped(
-            Outcome.GUARD_TRIPPED,
-            "the change contains one of the worker's own secrets, so nothing of it was kept or pushed",
-            "find out why in agent.log, and replace the secret",
-        )
+    def _keep(self, checkpoint: Checkpoint, commit: str) -> None:
+        """Push ``commit`` to the checkpoint branch, under the lock like every push."""
+        if commit != checkpoint.commit:
+            self._hold_lock()
+            checkpoint.save(commit)
+        if checkpoint.commit:
+            self._record.checkpoint_branch, self._record.checkpoint_commit = checkpoint.branch, checkpoint.commit
 
+    def _drop(self, checkpoint: Checkpoint) -> None:
+        checkpoint.drop()
+        self._record.checkpoint_branch = checkpoint.branch if checkpoint.commit else ""
+        self._record.checkpoint_commit = checkpoint.commit
 
-def note_work(change: Change, checkout: Checkout, job: BuildJob, record: Record) -> None:
-    """What is known once there is a commit."""
-    record.files_changed, record.patch = change.files, change.patch
-    note_tasks(tasks_text(checkout, job, change.commit), record)
+    def _test_or_mend(self, checkout: Checkout, turns: Turns, box: Sandbox) -> None:
+        """The gate. Where an earlier build had done all tasks and failed here, the agent gets one turn to mend that:
+        otherwise a redrive could only fail again.
+        """
+        try:
+            self._test(checkout, box)
+        except Stopped as stop:
+            mendable = stop.outcome in (Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD)
+            if not mendable or not turns.only_mending_is_left:
+                raise
+            self._edges.log.say(f"{stop.outcome}: {stop.reason}")
+            turns.mend(stop)
+            self._test(checkout, box)
 
+    def _test(self, checkout: Checkout, box: Sandbox) -> None:
+        """The project's own tests, on the files as they were committed."""
+        edges, record = self._edges, self._record
+        home = edges.workspace / "tests-home"
+        with edges.log.sink("tests", edges.logs / "tests.log") as sink:
+            box.hand_over(checkout.folder, home)
+            try:
+                gate = run_gate(
+                    edges.configuration,
+                    checkout.folder,
+                    home,
+                    parent=edges.environment,
+                    sink=sink,
+                    redact=edges.redaction,
+                    patch=record.patch,
+                    keep=edges.logs / "reports",
+                    sandbox=box,
+                )
+            finally:
+                box.take_back(checkout.folder, home)
+        record.tests, record.test_command, record.coverage_line = gate.summary, gate.command, gate.coverage_line
 
-def note_tasks(text: str, record: Record) -> None:
-    """How many tasks are done and open."""
-    record.tasks_done = sum(task.state == "done" for task in parse_tasks(text))
-    record.tasks_open = len(open_tasks(text))
+    def _push(self, checkout: Checkout, checkpoint: Checkpoint, commit: str, box: Sandbox) -> str:
+        """Move the branch, under the lock. When somebody else moved it meanwhile: once more, on top of theirs."""
+        commit = signed(checkout, self._job, commit, self._edges.log.say)
+        self._hold_lock()
+        try:
+            publish(checkout, commit)
+        except BranchMoved as moved:
+            self._edges.log.say(f"{checkout.branch} is at {moved.head[:12]} now: the work goes on top of it, once")
+            checkout, commit = self._on_top(checkout, commit, moved)
+            self._note_work(checkout, commit)
+            self._keep(checkpoint, commit)
+            self._test(checkout, box)
+            self._hold_lock()
+            publish(checkout, commit)
+        return commit
+
+    def _on_top(self, checkout: Checkout, commit: str, moved: BranchMoved) -> tuple[Checkout, str]:
+        """The work on top of what somebody else pushed, laid out to be tested. Raises :class:`Stopped` when it does
+        not apply.
+        """
+        git, say = checkout.git, self._edges.log.say
+        reference = f"refs/remotes/origin/{checkout.branch}"
+        try:
+            fetch = ("fetch", "--quiet", "--no-tags", "--no-filter", "origin")
+            git.network(*fetch, f"+refs/heads/{checkout.branch}:{reference}")
+        except GitFailed:
+            raise moved from None
+        head = git.text("rev-parse", "--verify", reference)
+        theirs = git.succeeds("merge-base", "--is-ancestor", checkout.commit, head)
+        tip = replayed(checkout, checkout.commit, commit, head, say) if theirs else ""
+        if not tip or tip == head:
+            reason = f"{moved.reason}, and the work does not apply cleanly to what they pushed"
+            raise Stopped(moved.outcome, reason, moved.remedy, moved.details)
+        there = replace(checkout, commit=head, head=head)
+        require_trusted(there, self._job, self._edges.configuration, frozenset())
+        clean(there, tip)
+        return there, signed(there, self._job, tip, say)
+
+    def _note_work(self, checkout: Checkout, commit: str) -> None:
+        change = changes_between(checkout, commit)
+        self._record.files_changed, self._record.patch = change.files, change.patch
+        note_tasks(tasks_text(checkout, self._job, commit), self._record)
+
+    def _succeed(self, checkpoint: Checkpoint, commit: str) -> None:
+        """The branch carries ``commit``, and the checkpoint has served its purpose."""
+        self._record.outcome, self._record.reason, self._record.commit = Outcome.SUCCEEDED, "", commit
+        if not checkpoint.commit:
+            try:
+                checkpoint.look()
+            except GitFailed as failure:
+                self._edges.log.say(f"whether there is a checkpoint left cannot be told: {failure}")
+        self._drop(checkpoint)
+
+    @contextmanager
+    def _phase(self, name: str) -> Iterator[None]:
+        self._edges.log.say(f"── {name}")
+        with self._record.phase(name):
+            yield
 
 
 def tasks_text(checkout: Checkout, job: BuildJob, commit: str) -> str:
@@ -161,8 +271,3 @@ def tasks_text(checkout: Checkout, job: BuildJob, commit: str) -> str:
     if not checkout.git.succeeds("cat-file", "-e", name):
         return ""
     return checkout.git.run("cat-file", "blob", name).decode(errors="replace")
-
-
-def succeed(record: Record, commit: str, reason: str) -> None:
-    """The branch carries ``commit``."""
-    record.outcome, record.reason, record.commit = Outcome.SUCCEEDED, reason, commit

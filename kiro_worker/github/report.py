@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from kiro_worker.github.markdown import block, code, link
 from kiro_worker.observability import redact
@@ -10,6 +12,10 @@ from kiro_worker.observability import redact
 if TYPE_CHECKING:
     from kiro_worker.config import Configuration
     from kiro_worker.models import BuildResult, Failure, Work
+
+
+_PHASE: Final = re.compile(r"([^:;]{1,100}):([0-9]{1,6}(?:\.[0-9]{1,3})?)")
+_MOST_PHASES: Final = 40
 
 
 def rejected(reasons: str, execution_arn: str) -> str:
@@ -26,23 +32,33 @@ def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
     """The work is on the branch."""
     return _comment(
         f"✅ **Implemented**: {code(build.commit[:12])} on {code(work.branch)} is ready for review",
-        _facts(build),
+        redact(code(build.reason)) if build.reason else "",
+        _facts(build, repository_url(work.pull_request_url)),
+        _timeline(build),
         _links(execution_arn, build),
     )
 
 
-def failed(configuration: Configuration, failure: Failure, execution_arn: str) -> str:
-    """The run failed; says why and the two ways on."""
+def failed(configuration: Configuration, failure: Failure, execution_arn: str, repository: str = "") -> str:
+    """The run failed; says why and the two ways on. ``repository`` is its address, for the link to the checkpoint."""
     build = failure.build
     return _comment(
         f"❌ **{failure.name}**" + (f" in {code(failure.state)}" if failure.state else ""),
         block(redact(failure.reason)[:4000]) if failure.reason else "",
-        _facts(build) if build else "",
+        _facts(build, repository) if build else "",
+        "The last lines:\n" + block(redact(build.tail)[-4000:]) if build and build.tail.strip() else "",
         "Two ways on: redrive the execution (nothing that succeeded is repeated)\n"
         + block(f"aws stepfunctions redrive-execution --execution-arn {execution_arn}")
         + f"\nor mend the cause and move the card back to {code(configuration.target_status_column)}.",
+        _timeline(build) if build else "",
         _links(execution_arn, build),
     )
+
+
+def repository_url(pull_request_url: str) -> str:
+    """``https://github.com/owner/name`` of the address of one of its pull requests; empty for anything else."""
+    found = re.fullmatch(r"(https?://[^\s/]+/[^\s/]+/[^\s/]+)/pull/\d+", pull_request_url)
+    return found[1] if found else ""
 
 
 def execution_url(execution_arn: str) -> str:
@@ -51,21 +67,53 @@ def execution_url(execution_arn: str) -> str:
     return f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/{execution_arn}"
 
 
-def _facts(build: BuildResult) -> str:
+def _facts(build: BuildResult, repository: str) -> str:
     rows = [
         ("Tasks", f"{build.tasks_done} done, {build.tasks_open or '0'} open" if build.tasks_done else ""),
         ("Tests", build.tests),
+        ("Coverage", build.coverage),
         ("Files changed", build.files_changed),
-        ("Artifacts", build.artifacts),
+        ("Agent", build.credits),
+        ("Minutes", build.minutes),
+        ("Commit", build.commit),
     ]
-    filled = [f"| {name} | {code(redact(value)).replace('|', '¦')} |" for name, value in rows if value]
-    return "\n".join(["| | |", "|---|---|", *filled]) if filled else ""
+    cells = [(name, _cell(redact(value))) for name, value in rows if value.strip()]
+    if build.checkpoint:
+        shown = _cell(redact(build.checkpoint))
+        cells.append(
+            ("Checkpoint", link(shown, f"{repository}/tree/{quote(build.checkpoint)}") if repository else shown)
+        )
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {cell} |" for name, cell in cells)]) if cells else ""
+
+
+def _cell(text: str) -> str:
+    # A bar ends a cell, even inside code.
+    return code(text[:500]).replace("|", "¦")
+
+
+def _timeline(build: BuildResult) -> str:
+    """The phases as a Mermaid chart. Of a name only letters, digits and a few signs are shown: no other sign can end
+    its place, and behind its number it cannot be a word of Mermaid's.
+    """
+    found = [_PHASE.fullmatch(entry) for entry in build.phases.split(";")[:_MOST_PHASES]]
+    bars = []
+    for number, phase in enumerate(filter(None, found), 1):
+        name = re.sub(r"[^A-Za-z0-9 ._-]+", " ", phase[1]).strip()[:40]
+        begins = f"after p{number - 1}" if number > 1 else "0"
+        bars.append(f"    {number} {name} {phase[2]} s :p{number}, {begins}, {max(float(phase[2]), 0.1):.1f}s")
+    if not bars:
+        return ""
+    chart = "\n".join(["gantt", "    dateFormat X", "    axisFormat %M:%S", "    section Build", *bars])
+    return f"<details><summary>Timeline</summary>\n\n```mermaid\n{chart}\n```\n\n</details>"
 
 
 def _links(execution_arn: str, build: BuildResult | None) -> str:
     links = [link("execution", execution_url(execution_arn))]
     if build and build.log_url:
         links.append(link("build log", build.log_url))
+    if build and (place := re.fullmatch(r"s3://([a-z0-9.-]+)/([A-Za-z0-9._/-]+)", build.artifacts)):
+        address = f"https://s3.console.aws.amazon.com/s3/buckets/{place[1]}?prefix={quote(place[2])}"
+        links.append(f"{link('artifacts', address)} {code(build.artifacts)}")
     return " · ".join(links) + f"\n<sub>{code(execution_arn)}</sub>"
 
 

@@ -83,7 +83,8 @@ async def mark_failed(session: GitHubSession, configuration: Configuration, even
     subject = await _pull_request_id(session, configuration, event) or (
         card.item.content_id if _has_comments(card) else ""
     )
-    body = report.failed(configuration, failure, event.execution_arn)
+    repository = report.repository_url(str((event.document.get("work") or {}).get("pullRequestUrl", "")))
+    body = report.failed(configuration, failure, event.execution_arn, repository)
     url = await put_comment(session, subject, body, event.execution_arn) if subject else ""
     return {"status": status, "commentUrl": url}
 

@@ -1,9 +1,9 @@
 """The demonstration's agent: a script that stands in for a real one. It reads the prompt on its standard input, as an
-agent does, and really edits the files of the demonstration's repository, task by task. It knows these tasks and no
-others; one that it does not know stays open.
+agent does, and really edits the files of the demonstration's repository: for the tasks that the prompt lists, or for
+all when it lists none. It knows these tasks and no others; one that it does not know stays open.
 
 It runs on its own, as any agent would, and so imports nothing but the standard library. ``--fail-first DIR`` makes it
-fail half-way the first time, and leave a mark in DIR so that it does not the second.
+fail the first time that it has done its second task, and leave a mark in DIR so that it does not again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TASKS_FILE: Final = re.compile(r"[\w./+#-]+/tasks\.md")
+_ASKED_TASK: Final = re.compile(r"^- (\d[\d.]*) ", re.MULTILINE)
 _OPEN_TASK: Final = re.compile(r"^(?P<before>\s*- \[)[ -](?P<after>\] (?P<number>[\d.]+)\s+(?P<title>.+))$")
 
 _DISCOUNTS: Final = '''\
@@ -79,19 +80,23 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--fail-first", type=Path, metavar="DIR")
     chosen = parser.parse_args(arguments)
     say("This is the scripted stand-in agent of the demonstration: no model is asked, the edits are real.")
-    tasks_file = tasks_file_of(sys.stdin.read())
+    prompt = sys.stdin.read()
+    tasks_file = tasks_file_of(prompt)
     if tasks_file is None:
         say("The prompt names no tasks.md that exists here.")
         return 2
     known, unknown = 0, 0
+    asked = {number.rstrip(".") for number in _ASKED_TASK.findall(prompt)}
     for number, title in open_tasks(tasks_file):
+        if asked and number not in asked:
+            continue
         if work := work_for(title):
             say(f"Task {number} {title}")
             for path in work():
                 say(f"  edited {path}")
             tick(tasks_file, number)
             known += 1
-            if chosen.fail_first and fails_this_time(chosen.fail_first):
+            if chosen.fail_first and done_tasks(tasks_file) > 1 and fails_this_time(chosen.fail_first):
                 say("This stand-in was told to fail the first time: it gives up in the middle of its work.")
                 return 1
         elif tick_group(tasks_file, number):
@@ -124,6 +129,11 @@ def open_tasks(tasks_file: Path) -> list[tuple[str, str]]:
     numbers = [number for number, _ in found]
     groups = [task for task in found if any(number.startswith(f"{task[0]}.") for number in numbers)]
     return [task for task in found if task not in groups] + groups
+
+
+def done_tasks(tasks_file: Path) -> int:
+    """How many boxes are ticked."""
+    return len(re.findall(r"^\s*- \[x\] ", tasks_file.read_text(), re.MULTILINE))
 
 
 def tick(tasks_file: Path, number: str) -> None:
@@ -210,8 +220,10 @@ def write(path: str, text: str) -> str:
 
 
 def edit(path: str, old: str, new: str) -> str:
-    """Replace the one place that reads ``old``."""
+    """Replace the one place that reads ``old``. What an earlier attempt had replaced already stays as it is."""
     text = Path(path).read_text()
+    if new in text:
+        return path
     if text.count(old) != 1:
         raise SystemExit(f"{path} is not what the script expects")
     Path(path).write_text(text.replace(old, new))

@@ -69,6 +69,7 @@ class Worker:
             "repository": "shop",
             "projectNumber": 1,
             "targetStatusColumn": "For Implementation",
+            "coverageThreshold": None,
             "agent": agent or {"command": [sys.executable, str(SCRIPTED_AGENT)]},
             "githubApiUrl": self.github.graphql_url,
             "gitUrl": self.github.git_url,
@@ -76,11 +77,11 @@ class Worker:
         }
         self.client("ssm").put_parameter(Name=PARAMETER, Type="String", Overwrite=True, Value=json.dumps(document))
 
-    def agent(self, code: str, *arguments: str, timeout_minutes: int = 1) -> dict[str, Any]:
+    def agent(self, code: str, *arguments: str, timeout_minutes: int = 1, mode: str = "task") -> dict[str, Any]:
         """An agent that is this Python program."""
         script = self.folder / f"agent-{len(list(self.folder.iterdir()))}.py"
         script.write_text(code)
-        return {"command": [sys.executable, str(script), *arguments], "timeoutMinutes": timeout_minutes}
+        return {"command": [sys.executable, str(script), *arguments], "timeoutMinutes": timeout_minutes, "mode": mode}
 
     def hold_lock(self, owner: str = EXECUTION, fence: int = FENCE) -> None:
         self.client("dynamodb").put_item(
@@ -152,6 +153,9 @@ class Worker:
 
     def head(self) -> str:
         return self.repository.git.head_of(BRANCH) or ""
+
+    def checkpoint(self) -> str:
+        return self.repository.git.head_of(f"kiro-worker/checkpoint/{BRANCH}") or ""
 
     def file(self, path: str, commit: str = BRANCH) -> str:
         return self.repository.git.run("show", f"{commit}:{path}").decode()

@@ -42,14 +42,13 @@ def test_the_branch_gets_tested_commits(worker: Any) -> None:
     assert finished.exports["ARTIFACTS"] == "s3://kiro-worker-test-artifacts/runs/run-1/7/"
     assert "def apply_discount" in worker.file("shop/discounts.py")
     show = worker.repository.git.run(
-        "log", "-1", "--format=%an <%ae>%n%s%n%P%n%(trailers:key=Kiro-Worker-Execution)", BRANCH
+        "log", "--reverse", "--format=%an|%s|%(trailers:valueonly,separator=%x2C)", f"{worker.commit}..{BRANCH}"
     )
-    assert show.decode().splitlines()[:4] == [
-        "Kiro CodeBuild Worker <kiro-worker@users.noreply.github.com>",
-        "Implement feature-discounts",
-        worker.commit,
-        f"Kiro-Worker-Execution: {EXECUTION}",
-    ]
+    author, titles, trailers = zip(*(line.split("|") for line in show.decode().splitlines()), strict=True)
+    assert set(author) == {"Kiro CodeBuild Worker"}
+    assert [title.split()[1] for title in titles] == ["1.1", "1.2", "1.3", "2.1", "2.2"], "a commit a task"
+    assert trailers[0].startswith(f"{EXECUTION},1.1 Add `apply_discount`")
+    assert worker.checkpoint() == "", "the branch carries everything now"
     assert worker.lock()["owner"] == EXECUTION, "the state machine releases it, not the build"
 
 
@@ -181,15 +180,41 @@ out("update-ref", "refs/heads/feature/discounts", commit)
 """
 
 
-def test_a_branch_that_somebody_moved_meanwhile_is_left_to_them(worker: Any) -> None:
-    agent = worker.agent(MOVE_THE_BRANCH + WORK, str(worker.repository.git.path), worker.commit)
+def test_work_goes_on_top_of_what_somebody_pushed_meanwhile_and_is_tested_again(worker: Any) -> None:
+    agent = worker.agent(MOVE_THE_BRANCH + WORK, str(worker.repository.git.path), worker.commit, mode="all")
+    worker.configure(agent)
+
+    finished = worker.run()
+
+    assert (finished.exit_code, finished.outcome) == (0, "Succeeded"), finished.log
+    log = worker.repository.git.run("log", "-2", "--format=%s", BRANCH).decode().splitlines()
+    assert log == ["Implement feature-discounts", "by a person"]
+    assert finished.log.count("[tests] Ran 2 tests") == 2
+    assert worker.checkpoint() == ""
+
+
+def test_work_that_does_not_apply_to_what_somebody_pushed_is_kept_in_the_checkpoint(worker: Any) -> None:
+    conflicting = f"""
+import subprocess
+open("{worker.folder}/theirs", "w").write("THEIRS = 1\\n")
+blob = out("hash-object", "-w", "{worker.folder}/theirs")
+env["GIT_INDEX_FILE"] = "{worker.folder}/index"
+out("read-tree", sys.argv[2])
+out("update-index", "--add", "--cacheinfo", "100644," + blob + ",shop/notes.py")
+commit = out("commit-tree", "-p", sys.argv[2], "-m", "by a person", out("write-tree"))
+out("update-ref", "refs/heads/feature/discounts", commit)
+"""
+    agent = worker.agent(
+        MOVE_THE_BRANCH + conflicting + WORK, str(worker.repository.git.path), worker.commit, mode="all"
+    )
     worker.configure(agent)
 
     finished = worker.run()
 
     assert (finished.exit_code, finished.outcome) == (1, "PushRejected"), finished.log
-    assert "somebody pushed to it meanwhile" in finished.exports["OUTCOME_REASON"]
+    assert "does not apply cleanly" in finished.exports["OUTCOME_REASON"]
     assert worker.repository.git.run("log", "-1", "--format=%s", BRANCH).decode().strip() == "by a person"
+    assert worker.file("shop/notes.py", worker.checkpoint()) == "NOTES = 1\n"
 
 
 def test_the_reason_of_a_server_that_refuses_a_push_is_told(worker: Any) -> None:
@@ -443,7 +468,7 @@ print(subprocess.run(["git", "status", "--short"], capture_output=True, text=Tru
 
 
 def test_the_commits_of_an_agent_are_kept_and_the_last_one_gets_our_trailer(worker: Any) -> None:
-    worker.configure(worker.agent(COMMIT))
+    worker.configure(worker.agent(COMMIT, mode="all"))
 
     finished = worker.run()
 
@@ -456,7 +481,7 @@ def test_the_commits_of_an_agent_are_kept_and_the_last_one_gets_our_trailer(work
 
 
 def test_what_an_agent_left_uncommitted_follows_its_commits(worker: Any) -> None:
-    worker.configure(worker.agent(COMMIT + WORK))
+    worker.configure(worker.agent(COMMIT + WORK, mode="all"))
 
     finished = worker.run()
 
@@ -474,7 +499,7 @@ git("reset", "--quiet", "--soft", git("commit-tree", "-m", "out of nowhere", tre
 
 
 def test_a_history_that_does_not_descend_from_the_pinned_commit_is_not_kept(worker: Any) -> None:
-    worker.configure(worker.agent(UNRELATED + WORK))
+    worker.configure(worker.agent(UNRELATED + WORK, mode="all"))
 
     finished = worker.run()
 
@@ -495,7 +520,7 @@ def test_a_history_that_does_not_descend_from_the_pinned_commit_is_not_kept(work
     ],
 )
 def test_a_ruined_repository_of_the_agent_costs_no_work(worker: Any, ruin: str) -> None:
-    worker.configure(worker.agent(ruin + "\n" + WORK))
+    worker.configure(worker.agent(ruin + "\n" + WORK, mode="all"))
 
     finished = worker.run()
 
@@ -524,7 +549,7 @@ while len(os.listdir(sys.argv[1])) < 2:
 def test_what_the_agent_leaves_running_is_gone_when_its_turn_ends(worker: Any, tmp_path: Path) -> None:
     daemons = tmp_path / "daemons"
     daemons.mkdir()
-    worker.configure(worker.agent(LEAVE_A_DAEMON + WORK, str(daemons)))
+    worker.configure(worker.agent(LEAVE_A_DAEMON + WORK, str(daemons), mode="all"))
     started = time.monotonic()
 
     finished = worker.run()
@@ -570,7 +595,7 @@ def test_the_kiro_cli_is_run_headless_with_its_key_alone(worker: Any, tmp_path: 
     kiro.parent.mkdir()
     kiro.write_text(KIRO.format(seen=seen))
     kiro.chmod(0o755)
-    worker.configure("kiro")
+    worker.configure({"name": "kiro", "mode": "all"})
 
     finished = worker.run(PATH=f"{kiro.parent}{os.pathsep}{worker.environment()['PATH']}")
 

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_worker.build.outcome import Record, Stopped
-from kiro_worker.build.report import LONGEST_VALUE, Place, exported_variables, shell_exports
+from kiro_worker.build.outcome import Phase, Record, Stopped
+from kiro_worker.build.report import LONGEST_LIST, LONGEST_VALUE, Place, exported_variables, shell_exports
 from kiro_worker.models import Outcome
 
 HOSTILE = "'; touch owned; echo '$(touch owned)`touch owned`\n\x1b[31m\u2028export OUTCOME=Succeeded"
@@ -35,20 +36,39 @@ def test_every_value_is_one_line_of_a_bounded_length(reason: str, remedy: str, d
 
     lines = shell_exports(exported_variables(record)).splitlines()
 
-    assert len(lines) == 9
+    values = exported_variables(record)
+    assert len(lines) == len(values)
     assert all(line.startswith("export ") for line in lines)
-    assert all(len(value) <= LONGEST_VALUE for value in exported_variables(record).values())
+    lists = ("PHASES", "TAIL")
+    assert all(len(value) <= (LONGEST_LIST if name in lists else LONGEST_VALUE) for name, value in values.items())
+    assert not values["TAIL"] or details.splitlines()[-1:] or json.loads(values["TAIL"])
 
 
-def test_the_end_of_what_was_said_gives_way_to_the_reason_and_the_remedy() -> None:
+def test_the_remedy_is_whole_and_what_was_said_is_told_by_itself() -> None:
     record = Record()
-    record.stopped(Stopped(Outcome.TESTS_FAILED, "it failed", "do this", "x" * 10_000 + " the last word"))
+    record.stopped(
+        Stopped(Outcome.TESTS_FAILED, "it failed" * 200, "do this", "x" * 10_000 + "\nFAILED a\nthe last word")
+    )
 
-    reason = exported_variables(record)["OUTCOME_REASON"]
+    values = exported_variables(record)
 
-    assert reason.startswith("it failed. Last said: xxx")
-    assert reason.endswith(" the last word To mend it: do this")
-    assert len(reason) <= LONGEST_VALUE
+    assert values["OUTCOME_REASON"].startswith("it failed")
+    assert values["OUTCOME_REASON"].endswith(". To mend it: do this")
+    assert json.loads(values["TAIL"]) == "FAILED a\nthe last word"
+
+
+def test_of_one_long_line_the_end_is_told() -> None:
+    tail = exported_variables(Record(details="é" * 5000 + "!"))["TAIL"]
+
+    assert len(tail) <= LONGEST_LIST
+    assert json.loads(tail).endswith("é!")
+
+
+def test_phases_are_names_and_seconds() -> None:
+    record = Record(phases=[Phase("check out", 0, 1.25), Phase("a;b:c\n", 2, 3)])
+
+    assert exported_variables(record)["PHASES"] == "check out:1.2;a b c:3.0"
+    assert len(exported_variables(Record(phases=[Phase("x" * 90, 0, 1)] * 99))["PHASES"]) <= LONGEST_LIST
 
 
 def test_a_secret_at_the_cut_is_redacted_before_the_cut() -> None:
@@ -72,6 +92,12 @@ def test_what_is_not_known_is_empty() -> None:
                 "TESTS_SUMMARY",
                 "FILES_CHANGED",
                 "ARTIFACTS",
+                "COVERAGE",
+                "CREDITS",
+                "MINUTES",
+                "CHECKPOINT",
+                "PHASES",
+                "TAIL",
             ),
             "",
         ),

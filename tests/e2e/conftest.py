@@ -61,6 +61,7 @@ def world(deployed: LocalEnvironment, stand_in: StandInGitHub, entered: _Entered
         "repository": "shop",
         "projectNumber": 1,
         "targetStatusColumn": "For Implementation",
+        "coverageThreshold": None,
         "githubApiUrl": stand_in.graphql_url,
         "gitUrl": stand_in.git_url,
         "testCommand": "python3 -m unittest -v",

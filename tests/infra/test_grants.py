@@ -15,6 +15,11 @@ LOCKS = "AWS::DynamoDB::Table kiro-worker-test-locks"
 DESCRIBE = ("states:DescribeExecution", "arn:<Partition>:states:<Region>:<AccountId>:execution:kiro-worker-test:*")
 PROJECT = "AWS::CodeBuild::Project kiro-worker-test"
 MANAGED_RULE = "arn:<Partition>:events:<Region>:<AccountId>:rule/StepFunctionsGetEventForCodeBuildStartBuildRule"
+REPORTS = {
+    (f"codebuild:{action}", f"AWS::CodeBuild::ReportGroup kiro-worker-test-{group}")
+    for action in ("CreateReport", "UpdateReport", "BatchPutTestCases", "BatchPutCodeCoverages")
+    for group in ("tests", "coverage")
+}
 LOG_DELIVERY = {
     (f"logs:{action}", "*")
     for action in (
@@ -71,6 +76,7 @@ def test_the_build_reads_its_secrets_and_writes_only_under_runs(stacks: Any) -> 
         ("dynamodb:UpdateItem", LOCKS),
         DESCRIBE,
         ("s3:PutObject", "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>/runs/*"),
+        *REPORTS,
         *logs("/aws/codebuild/kiro-worker-test"),
     }
 

@@ -49,6 +49,12 @@ def test_the_build_source_adds_the_build_and_its_buildspec(lambda_package: Packa
     assert {path.name for path in lambda_package.source.path.iterdir()} == {"buildspec.yml", "python"}
 
 
+def test_what_reads_reports_is_in_the_build_source_and_not_in_the_layer(lambda_package: Package) -> None:
+    readers = {"defusedxml", "junitparser"}
+    assert readers <= {path.name for path in (lambda_package.source.path / "python").iterdir()}
+    assert not readers & {path.name for path in (lambda_package.layer.path / "python").iterdir()}
+
+
 def test_a_step_is_its_handler_alone(lambda_package: Package) -> None:
     assert sorted(lambda_package.functions) == STEPS
     for asset in lambda_package.functions.values():
@@ -156,7 +162,8 @@ def small(tmp_path: Path) -> Path:
     (root / "functions" / "only_step" / "handler.py").write_text("def handler(event, context): ...\n")
     (root / "buildspec.yml").write_text("version: 0.2\n")
     (root / "requirements").mkdir()
-    (root / "requirements" / "lambda.txt").write_text("")
+    for lock in ("lambda.txt", "gate.txt"):
+        (root / "requirements" / lock).write_text("")
     return root
 
 

@@ -13,6 +13,7 @@ import yaml
 PHASES = ("install", "pre_build", "build", "post_build")
 _TOP = {"version", "env", "phases", "artifacts", "cache", "reports", "batch"}
 _ENV = {"shell", "variables", "parameter-store", "secrets-manager", "exported-variables", "git-credential-helper"}
+_REPORT = {"files", "base-directory", "file-format", "discard-paths"}
 _PHASE = {"commands", "finally", "runtime-versions", "on-failure", "run-as"}
 
 
@@ -52,6 +53,10 @@ def parse(text: str) -> Buildspec:
     _known("phases.", phases, set(PHASES))
     if not phases:
         raise BuildspecInvalid("phases: at least one is needed")
+    for name, report in _mapping("reports", document.get("reports")).items():
+        # Checked, and otherwise left alone: there are no report groups here that could be filled.
+        _known(f"reports.{name}.", _mapping(f"reports.{name}", report), _REPORT)
+        _lines(f"reports.{name}.files", report.get("files"))
     return Buildspec(
         phases={name: _phase(name, phases.get(name)) for name in PHASES},
         variables=_texts("env.variables", environment.get("variables")),

@@ -84,7 +84,7 @@ def _substituted(properties: dict[str, Any]) -> dict[str, Any]:
     return properties | {"DefinitionString": definition}
 
 
-class _Named:
+class NamedResource:
     """A resource with a name that the template gives; ``Ref`` is that name unless the type says otherwise."""
 
     def __init__(self, name: str, arn: str) -> None:
@@ -111,7 +111,7 @@ class _Named:
         return True
 
 
-class CodeBuildProject(_Named, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
+class CodeBuildProject(NamedResource, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
     """``AWS::CodeBuild::Project``. The API's names are the template's with a small first letter."""
 
     @staticmethod
@@ -159,7 +159,7 @@ class CodeBuildProject(_Named, CloudFormationModel):  # type: ignore[misc]  # mo
         codebuild_backends[account_id][region_name].delete_project(resource_name)
 
 
-class SchedulerSchedule(_Named, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
+class SchedulerSchedule(NamedResource, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
     """``AWS::Scheduler::Schedule``."""
 
     @staticmethod
@@ -204,7 +204,7 @@ class SchedulerSchedule(_Named, CloudFormationModel):  # type: ignore[misc]  # m
         )
 
 
-class Secret(_Named, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
+class Secret(NamedResource, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
     """``AWS::SecretsManager::Secret``; ``Ref`` is its ARN."""
 
     @property
@@ -250,7 +250,7 @@ class Secret(_Named, CloudFormationModel):  # type: ignore[misc]  # moto is unty
         )
 
 
-class _ResourcePolicy(_Named):
+class _ResourcePolicy(NamedResource):
     """A resource policy. Nothing enforces IAM here, so it is accepted and otherwise left out."""
 
     @classmethod

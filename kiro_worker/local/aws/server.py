@@ -30,6 +30,7 @@ from kiro_worker.local.aws import (
     redrive,
     status_events,
 )
+from kiro_worker.local.aws import report_groups as report_groups  # defining its class registers it with moto
 from kiro_worker.local.aws.builds import Builds
 from kiro_worker.local.aws.executions import ExecutionRuntime
 from kiro_worker.local.aws.history import HistoryListener

@@ -50,3 +50,10 @@ def test_a_buildspec_is_read() -> None:
 def test_what_is_wrong_is_named(text: str, says: str) -> None:
     with pytest.raises(BuildspecInvalid, match=says):
         parse(text)
+
+
+def test_reports_are_accepted_and_checked() -> None:
+    text = "version: 0.2\nphases: {build: {commands: ['true']}}\nreports: {tests: {files: ['*.xml'], %s}}"
+    assert parse(text % "file-format: JUNITXML").phases["build"].commands == ("true",)
+    with pytest.raises(BuildspecInvalid, match=r"unknown key reports.tests.format"):
+        parse(text % "format: JUNITXML")

@@ -1,0 +1,122 @@
+"""Time and bytes to a ready checkout of a large repository, against a plain ``git clone``, both over the same counting
+wire to the same server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import threading
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from bench.figure import Clock, Figure, megabytes, seconds
+from bench.history import BRANCH, large_repository
+from kiro_worker.build.checkout import check_out
+from kiro_worker.build.job import BuildJob
+from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_worker.models import GitCredentials, Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RUNS: Final = 3
+TOKEN: Final = "ghp_bench"  # noqa: S105  # a stand-in takes it
+EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-bench:run-1"
+
+
+def measure(cache: Path) -> list[Figure]:
+    source = large_repository(cache)
+    ours, plain = Clock(), Clock()
+    with TemporaryDirectory(prefix="bench-") as temporary, StandInGitHub() as github:
+        folder = Path(temporary)
+        github.add_token(TOKEN)
+        repository = github.board.add_repository("acme/large")
+        commit = (source / "refs" / "heads" / BRANCH).read_text().strip()
+        (repository.git.path / "objects" / "info").mkdir(exist_ok=True)
+        (repository.git.path / "objects" / "info" / "alternates").write_text(f"{source / 'objects'}\n")
+        for name in ("main", BRANCH):
+            repository.git.run("update-ref", f"refs/heads/{name}", commit)
+        with Wire(github.git_url) as wire:
+            for _ in range(RUNS):
+                with ours.running():
+                    _check_out(commit, folder / "ours", wire.url)
+                our_bytes = wire.take()
+                with plain.running():
+                    _clone(folder / "plain", wire.url)
+                plain_bytes = wire.take()
+                for done in ("ours", "plain"):
+                    shutil.rmtree(folder / done)
+    time, size = ours.seconds / plain.seconds, our_bytes / plain_bytes
+    return [
+        Figure("checkout, time against git clone", seconds(ours.seconds), seconds(plain.seconds), time, at_most=0.1),
+        Figure("checkout, bytes", megabytes(our_bytes), megabytes(plain_bytes), size, at_most=0.1),
+    ]
+
+
+def _check_out(commit: str, workspace: Path, url: str) -> None:
+    job = BuildJob("acme/large", BRANCH, commit, ".kiro/specs/feature-large", 1, Lease("bench", EXECUTION, 1, 0))
+    checkout = check_out(job, workspace, url, GitCredentials("git", TOKEN), os.environ)
+    _require_files(checkout.folder)
+
+
+def _clone(folder: Path, url: str) -> None:
+    parts = urlsplit(url)
+    address = f"{parts.scheme}://git:{TOKEN}@{parts.netloc}/acme/large.git"
+    subprocess.run(["git", "clone", "--quiet", "--branch", BRANCH, address, folder], check=True)
+    _require_files(folder)
+
+
+def _require_files(folder: Path) -> None:
+    if len(list(folder.glob("part-*/file-*.bin"))) != 200:
+        raise ValueError(f"{folder} is not the whole checkout")
+
+
+class Wire:
+    """Passes connections on to a server, and counts the bytes of both directions."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._server = (parts.hostname or "", parts.port or 80)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._counting = threading.Lock()
+        self._bytes = 0
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def take(self) -> int:
+        """The bytes since the last time."""
+        with self._counting:
+            taken, self._bytes = self._bytes, 0
+        return taken
+
+    def __enter__(self) -> Wire:
+        threading.Thread(target=self._accept, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._listener.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            for client in self._clients():
+                server = socket.create_connection(self._server)
+                for one, other in ((client, server), (server, client)):
+                    threading.Thread(target=self._pass, args=(one, other), daemon=True).start()
+
+    def _clients(self) -> Iterator[socket.socket]:
+        while True:
+            yield self._listener.accept()[0]
+
+    def _pass(self, one: socket.socket, other: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := one.recv(1 << 18):
+                other.sendall(data)
+                with self._counting:
+                    self._bytes += len(data)
+        with contextlib.suppress(OSError):
+            other.shutdown(socket.SHUT_WR)

@@ -1,0 +1,183 @@
+"""What the worker costs besides agent and tests, on a small repository: a whole build, as CodeBuild runs it, against a
+shell script that clones, runs the same agent and the same tests, commits and pushes. Agent and tests do next to
+nothing, so that what is measured is everything else.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+from urllib.request import Request, urlopen
+
+from moto.server import ThreadedMotoServer
+
+from bench.figure import Clock, Figure, seconds
+from kiro_worker.local.aws import dynamodb
+from kiro_worker.local.aws.replacements import Replacements
+from kiro_worker.local.github.stand_in import StandInGitHub
+from tests.build.conftest import AGENT_KEY, BRANCH, BUCKET, PASSWORD, TABLE, TOKEN, Worker
+
+if TYPE_CHECKING:
+    from kiro_worker.local.github.model import Repository
+
+RUNS: Final = 5
+_AGENT: Final = "cat > /dev/null; echo 'DONE = True' > done.py"
+_TESTS: Final = "test -f done.py && echo 'Ran 1 test in 0.001s'"
+_SPEC: Final = ".kiro/specs/feature-discounts"
+_FILES: Final = {
+    f"{_SPEC}/requirements.md": "# Requirements\n\n1. IT SHALL be done.\n",
+    f"{_SPEC}/design.md": "# Design\n\nA file.\n",
+    f"{_SPEC}/tasks.md": "# Tasks\n\n- [ ] 1. Write the file\n",
+    **{f"part/file_{number}.py": f"NUMBER = {number}\n" for number in range(50)},
+}
+_SCRIPT: Final = """
+set -eu
+git clone --quiet --branch "$BRANCH" "$URL" checkout
+cd checkout
+echo 'Do the task.' | sh -c "$AGENT"
+sed -i 's/\\[ \\]/[x]/' "$TASKS"
+sh -c "$TESTS"
+git add --all
+git commit --quiet --message 'Do the task'
+git push --quiet origin "$BRANCH"
+"""
+_STARTS: Final = {
+    "an interpreter": "pass",
+    "  and boto3, four clients": "import boto3\nfor s in ('ssm', 'secretsmanager', 'dynamodb', 's3'): boto3.client(s)",
+    "  and the build program": "import kiro_worker.build.__main__",
+}
+
+
+def measure() -> list[Figure]:
+    bare = Clock()
+    whole: list[float] = []
+    phases: dict[str, list[float]] = defaultdict(list)
+    replacements = Replacements()
+    dynamodb.install(replacements)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    try:
+        for _ in range(RUNS):
+            with TemporaryDirectory(prefix="bench-") as temporary, StandInGitHub() as github:
+                worker = _scene(Path(temporary), "http://{}:{}".format(*server.get_host_and_port()), github)
+                _run_script(bare, github, worker.folder)
+                clock = Clock()
+                with clock.running():
+                    finished = worker.run()
+                if finished.outcome != "Succeeded":
+                    raise RuntimeError(finished.log)
+                whole += clock.runs
+                _note_phases(finished.result, clock.seconds, phases)
+    finally:
+        server.stop()
+        replacements.restore()
+    ours = median(whole)
+    worker_figure = Figure(
+        "overhead of a build, against a script",
+        seconds(ours),
+        seconds(bare.seconds),
+        ours / bare.seconds,
+        at_most=2,
+    )
+    told = [Figure(f"  {name}", seconds(median(times))) for name, times in phases.items()]
+    return [worker_figure, *told, *_starts()]
+
+
+def _note_phases(result: dict[str, Any], total: float, phases: dict[str, list[float]]) -> None:
+    summed: dict[str, float] = defaultdict(float)
+    for phase in result["phases"]:
+        summed[phase["name"]] += phase["seconds"]
+    first = min(phase["start"] for phase in result["phases"])
+    phases["until the first phase, in the program"].append(first)
+    for name, time in summed.items():
+        phases[f"phase: {name}"].append(time)
+    phases["between phases, and the report"].append(result["seconds"] - first - sum(summed.values()))
+    phases["start of the process, artifacts, end"].append(total - result["seconds"])
+
+
+def _starts() -> list[Figure]:
+    figures = []
+    for name, code in _STARTS.items():
+        clock = Clock()
+        for _ in range(RUNS):
+            with clock.running():
+                environment = {**os.environ, "AWS_DEFAULT_REGION": "us-east-1"}
+                subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+        figures.append(Figure(f"  to start: {name.strip()}", seconds(clock.seconds)))
+    return figures
+
+
+def _run_script(clock: Clock, github: StandInGitHub, folder: Path) -> None:
+    """On a twin of the repository, so that each pushes to a branch of its own."""
+    twin = github.board.add_repository("acme/twin")
+    _fill(twin)
+    host = github.git_url.removeprefix("http://")
+    home = folder / "script"
+    home.mkdir()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(home),
+        "GIT_AUTHOR_NAME": "Bench",
+        "GIT_AUTHOR_EMAIL": "bench@bench.invalid",
+        "GIT_COMMITTER_NAME": "Bench",
+        "GIT_COMMITTER_EMAIL": "bench@bench.invalid",
+        "URL": f"http://git:{TOKEN}@{host}/acme/twin.git",
+        "BRANCH": BRANCH,
+        "TASKS": f"{_SPEC}/tasks.md",
+        "AGENT": _AGENT,
+        "TESTS": _TESTS,
+    }
+    with clock.running():
+        subprocess.run(["sh", "-c", _SCRIPT], cwd=home, env=environment, check=True, stdout=subprocess.DEVNULL)
+
+
+def _scene(folder: Path, endpoint: str, github: StandInGitHub) -> Worker:
+    aws = {
+        "endpoint_url": endpoint,
+        "region_name": "us-east-1",
+        "aws_access_key_id": "testing",
+        "aws_secret_access_key": "testing",
+    }
+    for token in (TOKEN, PASSWORD):
+        github.add_token(token)
+    repository = github.board.add_repository("acme/shop")
+    _fill(repository)
+    github.board.add_pull_request(repository, BRANCH)
+    worker = Worker(folder, aws, github, repository, commit=repository.git.head_of(BRANCH) or "")
+    _reset(endpoint)
+    for name, value in {
+        "github-token": TOKEN,
+        "git-credentials": json.dumps({"username": "git", "password": PASSWORD}),
+        "kiro-api-key": AGENT_KEY,
+    }.items():
+        secrets = worker.client("secretsmanager")
+        worker.secrets[name] = secrets.create_secret(Name=f"kiro-worker-test-{name}", SecretString=value)["ARN"]
+    worker.client("s3").create_bucket(Bucket=BUCKET)
+    worker.client("dynamodb").create_table(
+        TableName=TABLE,
+        KeySchema=[{"AttributeName": "lockKey", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "lockKey", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    worker.configure({"command": ["sh", "-c", _AGENT]}, testCommand=["sh", "-c", _TESTS], coverageThreshold=None)
+    worker.hold_lock()
+    return worker
+
+
+def _fill(repository: Repository) -> None:
+    repository.git.commit("main", {"README.md": "# shop\n"}, "Begin")
+    repository.git.commit(BRANCH, _FILES, "Write the spec", base="main")
+
+
+def _reset(endpoint: str) -> None:
+    with urlopen(Request(f"{endpoint}/moto-api/reset", method="POST"), timeout=10):  # noqa: S310  # loopback
+        pass

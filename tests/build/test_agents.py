@@ -1,0 +1,109 @@
+"""Every adapter against a program of its name on the PATH that behaves as its vendor documents."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kiro_worker.build.agents import ADAPTERS, claude_spent, codex_spent, gemini_spent, kiro_spent
+
+AGENT_KEY = "the-agents-own-key-42"
+OUTPUT = {
+    "kiro": ("kiro-cli", " ▸ Credits: 0.42 • Time: 1m 5s"),
+    "claude": (
+        "claude",
+        '{"type":"result","is_error":false,"duration_ms":65000,"total_cost_usd":0.42,"result":"done"}',
+    ),
+    "codex": (
+        "codex",
+        """{"type":"turn.started"}
+{"type":"turn.completed","usage":{"input_tokens":40,"cached_input_tokens":30,"output_tokens":2}}""",
+    ),
+    "gemini": (
+        "gemini",
+        """{
+  "response": "done",
+  "stats": {"models": {"gemini-pro": {"api": {"totalRequests": 2},
+    "tokens": {
+      "prompt": 40,
+      "total": 42
+    }}}}
+}""",
+    ),
+}
+EXPECTED: dict[str, float] = {"kiro": 0.42, "claude": 0.42, "codex": 42, "gemini": 42}
+
+
+def install(folder: Path, program: str, output: str, ending: str = "exit 0") -> str:
+    """A program of that name that works, notes how it was called, and says ``output``; the PATH on which it is."""
+    path = folder / "bin" / program
+    path.parent.mkdir()
+    (folder / "output").write_text(f"{output}\n")
+    path.write_text(
+        f'#!/bin/sh\necho "$@" > {folder}/arguments\ncat > {folder}/prompt\nenv > {folder}/environment\n'
+        f"echo 'NOTES = 1' > shop/notes.py\ncat {folder}/output\n{ending}\n"
+    )
+    path.chmod(0o755)
+    folder.chmod(0o777)
+    return f"{path.parent}{os.pathsep}"
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+def test_an_agent_gets_the_prompt_and_its_key_and_its_cost_is_read(worker: Any, tmp_path: Path, name: str) -> None:
+    program, output = OUTPUT[name]
+    path = install(tmp_path, program, output)
+    worker.configure({"name": name, "mode": "all"})
+
+    finished = worker.run(PATH=path + worker.environment()["PATH"])
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert (tmp_path / "arguments").read_text().split() == " ".join(ADAPTERS[name].argv[1:]).split()
+    environment = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines())
+    assert environment.pop(ADAPTERS[name].key_variable) == AGENT_KEY
+    assert AGENT_KEY not in str(environment)
+    assert "Add `apply_discount`" in (tmp_path / "prompt").read_text()
+    assert finished.result["agent"]["credits"] == EXPECTED[name]
+    assert AGENT_KEY not in finished.log
+
+
+@pytest.mark.parametrize("name", OUTPUT)
+def test_an_agent_that_ends_well_without_its_closing_line_did_not_work(worker: Any, tmp_path: Path, name: str) -> None:
+    path = install(tmp_path, OUTPUT[name][0], "I am done!")
+    worker.configure(name)
+
+    finished = worker.run(PATH=path + worker.environment()["PATH"])
+
+    assert finished.outcome == "AgentFailed"
+    assert "rejected API key" in finished.exports["OUTCOME_REASON"]
+    assert worker.head() == worker.commit
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("claude", '{"type":"result","subtype":"error_max_turns","is_error":true,"total_cost_usd":0.1}'),
+        ("codex", '{"type":"turn.failed","error":{"message":"no"}}'),
+    ],
+)
+def test_an_agent_that_says_that_it_failed_is_believed(worker: Any, tmp_path: Path, name: str, output: str) -> None:
+    path = install(tmp_path, OUTPUT[name][0], output)
+    worker.configure(name)
+
+    finished = worker.run(PATH=path + worker.environment()["PATH"])
+
+    assert finished.outcome == "AgentFailed"
+    assert "says that its turn failed" in finished.exports["OUTCOME_REASON"]
+
+
+def test_what_an_answer_quotes_is_not_taken_for_the_cost() -> None:
+    quoted = r'{"result":"the field \"total_cost_usd\": 99 is a number","total_cost_usd":0.5,"duration_ms":1500}'
+    spent = claude_spent([quoted])
+    assert (spent.credits, spent.seconds, spent.failed) == (0.5, 1.5, False)
+
+
+@pytest.mark.parametrize("read", [kiro_spent, claude_spent, codex_spent, gemini_spent])
+def test_nothing_said_is_nothing_known(read: Any) -> None:
+    assert read(["hello"]).credits is None

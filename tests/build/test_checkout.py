@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kiro_worker.build.checkout import Checkout, check_out, fetch_default_branch
+from kiro_worker.build.job import BuildJob
+from kiro_worker.build.outcome import Stopped
+from kiro_worker.local.github.git_repository import Submodule, Symlink
+from kiro_worker.models import GitCredentials, Lease, Outcome
+
+BRANCH = "feature/discounts"
+NO_FILTER = ("uploadpackfilter.allow", "false")
+
+
+@pytest.fixture
+def repository(github: Any) -> Any:
+    repository = github.board.add_repository("acme/shop")
+    repository.git.commit("main", {"README.md": "# first\n"}, "Begin")
+    repository.git.commit("main", {"README.md": "# shop\n"}, "Go on")
+    repository.git.commit(BRANCH, {"shop.py": "PRICE = 1\n", "tool/run": "x\n"}, "Change", base="main")
+    return repository
+
+
+@pytest.fixture
+def workspace() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield Path(folder)
+
+
+def checked_out(github: Any, repository: Any, workspace: Path, commit: str = "") -> Checkout:
+    lease = Lease("work-item-processor-lock", "arn:aws:states:x:1:execution:w:run-1", 1, expires_at=0)
+    job = BuildJob(
+        "acme/shop", BRANCH, commit or repository.git.head_of(BRANCH), ".kiro/specs/feature-discounts", 1, lease
+    )
+    credentials = GitCredentials("git", "p4ss/w0rd+of=the&worker")
+    return check_out(job, workspace, github.git_url, credentials, {"PATH": os.environ["PATH"]})
+
+
+def refused(github: Any, repository: Any, workspace: Path) -> str:
+    with pytest.raises(Stopped) as stopped:
+        checked_out(github, repository, workspace)
+    assert stopped.value.outcome is Outcome.CHECKOUT_FAILED
+    return stopped.value.reason
+
+
+def test_only_the_contents_of_the_commit_are_fetched(github: Any, repository: Any, workspace: Path) -> None:
+    checkout = checked_out(github, repository, workspace)
+
+    assert checkout.way == "--filter=blob:none"
+    old = repository.git.run("rev-parse", "main~1:README.md").decode().strip()
+    assert not checkout.git.succeeds("cat-file", "-e", old)
+    assert (checkout.folder / "README.md").read_text() == "# shop\n"
+    assert checkout.git.text("rev-list", "--count", checkout.commit) == "3"
+
+
+def test_a_server_that_refuses_filters_is_asked_for_the_last_commit(
+    github: Any, repository: Any, workspace: Path
+) -> None:
+    repository.git.run("config", *NO_FILTER)
+
+    checkout = checked_out(github, repository, workspace)
+
+    assert checkout.way == "--depth=1"
+    assert checkout.git.text("rev-list", "--count", checkout.commit) == "1"
+    assert (checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
+
+
+def test_everything_is_fetched_where_the_last_commit_is_not_enough(
+    github: Any, repository: Any, workspace: Path
+) -> None:
+    repository.git.run("config", *NO_FILTER)
+    commit = repository.git.head_of(BRANCH)
+    head = repository.git.commit(BRANCH, {"shop.py": "PRICE = 2\n"}, "By a person")
+
+    checkout = checked_out(github, repository, workspace, commit)
+
+    assert checkout.way == ""
+    assert (checkout.commit, checkout.head) == (commit, head)
+    assert (checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
+
+
+def test_a_server_that_ignores_filters_sends_everything(github: Any, repository: Any, workspace: Path) -> None:
+    repository.git.run("config", "uploadpack.allowFilter", "false")
+
+    checkout = checked_out(github, repository, workspace)
+
+    old = repository.git.run("rev-parse", "main~1:README.md").decode().strip()
+    assert checkout.git.succeeds("cat-file", "-e", old)
+
+
+@pytest.mark.parametrize(
+    "setting", [("uploadpack.allowFilter", "true"), NO_FILTER, ("uploadpack.allowFilter", "false")]
+)
+def test_the_default_branch_is_fetched_in_the_same_way_and_the_work_can_be_pushed(
+    github: Any, repository: Any, workspace: Path, setting: tuple[str, str]
+) -> None:
+    repository.git.run("config", *setting)
+    newest = repository.git.commit("main", {"README.md": "# shop, open\n"}, "Open")
+    checkout = checked_out(github, repository, workspace)
+    git = checkout.git
+
+    assert fetch_default_branch(checkout) == newest
+    assert git.text("diff-tree", "-r", "--name-only", newest, checkout.commit).split() == [
+        *("README.md", "shop.py", "tool/run"),
+    ]
+    (checkout.folder / "shop.py").write_text("PRICE = 3\n")
+    git.run("add", "--all", in_work_tree=True)
+    commit = git.text("commit-tree", git.text("write-tree"), "-p", checkout.commit, "-m", "x")
+    git.network("push", "--quiet", "origin", f"{commit}:refs/heads/{BRANCH}")
+    assert repository.git.head_of(BRANCH) == commit
+    assert repository.git.run("rev-list", "--count", BRANCH) == b"4\n"
+
+
+def test_links_inside_the_tree_are_links(github: Any, repository: Any, workspace: Path) -> None:
+    links = {"CLAUDE.md": Symlink("README.md"), "tool/here": Symlink(".."), "to-be": Symlink("not/yet/there")}
+    commit = repository.git.commit(BRANCH, links, "Link")
+
+    checkout = checked_out(github, repository, workspace)
+
+    assert (checkout.folder / "CLAUDE.md").readlink() == Path("README.md")
+    checkout.git.run("add", "--all", in_work_tree=True)
+    assert checkout.git.text("write-tree") == checkout.git.text("rev-parse", f"{commit}^{{tree}}")
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({"passwd": Symlink("/etc/passwd")}, "'passwd'"),
+        ({"tool/up": Symlink("../../logs/worker.log")}, "'tool/up'"),
+        ({"config": Symlink(".git/config")}, "'config'"),
+        ({"deep/er/root": Symlink("../.."), "deep/out": Symlink("er/root/../logs")}, "'deep/out'"),
+        ({"a": Symlink("b"), "b": Symlink("../x")}, "'a', 'b'"),
+    ],
+)
+def test_links_that_leave_the_tree_are_refused(
+    github: Any, repository: Any, workspace: Path, files: dict[str, Symlink], named: str
+) -> None:
+    repository.git.commit(BRANCH, files, "Link")
+
+    assert refused(github, repository, workspace) == f"symbolic links of {BRANCH} leave the repository: {named}"
+
+
+def test_submodules_and_large_files_are_left_out(github: Any, repository: Any, workspace: Path) -> None:
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 9\n"
+    files = {
+        ".gitmodules": '[submodule "lib"]\n\tpath = lib\n\turl = ext::sh -c "touch /tmp/owned"\n',
+        "lib": Submodule("1" * 40),
+        ".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n",
+        "large.bin": pointer,
+    }
+    commit = repository.git.commit(BRANCH, files, "More")
+
+    checkout = checked_out(github, repository, workspace)
+
+    assert list((checkout.folder / "lib").iterdir()) == []
+    assert (checkout.folder / "large.bin").read_text() == pointer
+    checkout.git.run("add", "--all", in_work_tree=True)
+    assert checkout.git.text("write-tree") == checkout.git.text("rev-parse", f"{commit}^{{tree}}")
+
+
+def test_another_branchs_commit_is_refused(github: Any, repository: Any, workspace: Path) -> None:
+    other = repository.git.commit("other", {"x": "x\n"}, "Other", base="main")
+
+    with pytest.raises(Stopped, match="is not on feature/discounts any more"):
+        checked_out(github, repository, workspace, other)
+
+
+def test_a_server_that_does_not_answer_is_named(github: Any, repository: Any, workspace: Path) -> None:
+    gone = replace(checked_out(github, repository, workspace), way="")
+    repository.git.delete_branch("main")
+
+    with pytest.raises(Stopped, match="default branch cannot be fetched"):
+        fetch_default_branch(gone)
+    repository.git.delete_branch(BRANCH)
+    with pytest.raises(Stopped, match="cannot be fetched"):
+        checked_out(github, repository, workspace, gone.commit)

@@ -1,0 +1,173 @@
+"""Reports as coverage.py, JaCoCo, Clover, lcov, Go and Istanbul write them."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kiro_worker.build.coverage import (
+    Ratio,
+    as_cobertura,
+    changed_lines,
+    merged,
+    of_changed_lines,
+    read_coverage,
+)
+from kiro_worker.build.evidence import Unreadable
+
+COBERTURA = b"""<?xml version="1.0" ?><!DOCTYPE coverage SYSTEM 'http://cobertura.sourceforge.net/xml/coverage-04.dtd'>
+<coverage version="7.6" line-rate="0.6667" branch-rate="0.5"><sources><source>/work/src</source></sources><packages>
+<package name="."><classes><class name="a.py" filename="shop/a.py"><methods/><lines><line number="1" hits="1"/>
+<line number="2" hits="1" branch="true" condition-coverage="50% (1/2)" missing-branches="3"/><line number="3" hits="0"/>
+</lines></class></classes></package></packages></coverage>"""
+JACOCO = b"""<?xml version="1.0" encoding="UTF-8" standalone="yes"?><!DOCTYPE report PUBLIC "-//JACOCO//DTD Report
+1.1//EN"
+"report.dtd"><report name="shop"><sessioninfo id="x" start="1" dump="2"/><package name="com/example"><class
+name="com/example/Shop" sourcefilename="Shop.java"><method name="m" desc="()V" line="3"><counter type="LINE" missed="9"
+covered="9"/></method></class><sourcefile name="Shop.java"><line nr="3" mi="0" ci="2" mb="1" cb="1"/><line nr="4" mi="2"
+ci="0" mb="0" cb="0"/><counter type="LINE" missed="1" covered="1"/></sourcefile></package></report>"""
+CLOVER = b"""<?xml version="1.0" encoding="UTF-8"?><coverage generated="1" clover="3.2.0"><project timestamp="1"
+name="All">
+<metrics statements="3" coveredstatements="2"/><package name="shop"><file name="a.js" path="/work/shop/a.js"><metrics/>
+<line num="1" count="1" type="stmt"/><line num="2" count="4" type="cond" truecount="1" falsecount="0"/><line num="3"
+count="0" type="stmt"/><line num="4" count="0" type="method"/></file></package></project></coverage>"""
+LCOV = b"""TN:
+SF:/work/shop/a.js
+FN:1,add
+FNDA:1,add
+DA:1,1
+DA:2,4
+DA:3,0
+BRDA:2,0,0,4
+BRDA:2,0,1,-
+LF:3
+LH:2
+end_of_record
+"""
+GO = b"mode: set\nexample.com/shop/a.go:1.20,2.10 1 1\nexample.com/shop/a.go:3.1,3.9 1 0\n"
+ISTANBUL = b"""{"total": {"lines": {"total": 3, "covered": 2, "skipped": 0, "pct": 66.67}, "statements": {"total": 3,
+"covered": 2, "pct": 66.67}, "branches": {"total": 2, "covered": 1, "pct": 50}}}"""
+
+
+@pytest.mark.parametrize(
+    ("report", "kind", "lines", "branches"),
+    [
+        (COBERTURA, "cobertura", (2, 3), (1, 2)),
+        (JACOCO, "jacoco", (1, 2), (1, 2)),
+        (CLOVER, "clover", (2, 3), (1, 2)),
+        (LCOV, "lcov", (2, 3), (1, 2)),
+        (GO, "go", (2, 3), (0, 0)),
+        (ISTANBUL, "istanbul", (2, 3), (1, 2)),
+    ],
+)
+def test_each_format_says_the_same(report: bytes, kind: str, lines: tuple[int, int], branches: tuple[int, int]) -> None:
+    coverage = read_coverage(report, "report")
+
+    assert (coverage.format, coverage.lines, coverage.branches) == (kind, lines, branches)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        *(b"", b"hello", b"<html/>", b"{}", b'{"total": 3}', b"mode: set\nnonsense", b"SF:a\nDA:x,y\n", b"[" * 9999),
+        b'{"total": {"lines": {"total": "3", "covered": true}}}',
+        b"mode: set\na.go:1.1,999999999.1 1 1\n",
+        b'<!DOCTYPE c [<!ENTITY a "b"><!ENTITY c "&a;&a;">]><coverage><sources>&c;</sources></coverage>',
+    ],
+)
+def test_hostile_and_broken_reports_are_refused(report: bytes) -> None:
+    with pytest.raises(Unreadable):
+        read_coverage(report, "report")
+
+
+@given(st.binary() | st.text().map(str.encode), st.sampled_from([b"", b"SF:a\n", b"mode: set\n", b"{", b"<coverage>"]))
+def test_whatever_the_bytes_are_there_is_an_answer_or_one_kind_of_error(content: bytes, start: bytes) -> None:
+    try:
+        read_coverage(start + content, "report")
+    except Unreadable:
+        return
+
+
+def test_a_threshold_is_met_exactly_and_never_by_rounding() -> None:
+    assert Ratio(8, 10).meets(80)
+    assert not Ratio(7999, 10_000).meets(80)
+    assert str(Ratio(7999, 10_000)) == "79.9 % (7999/10000)"
+    assert not Ratio(0, 0).meets(0)
+
+
+def test_several_reports_are_one_and_a_line_that_ran_once_ran() -> None:
+    other = LCOV.replace(b"DA:3,0", b"DA:3,7").replace(b"DA:1,1", b"DA:1,0")
+    both = merged([read_coverage(LCOV, "a"), read_coverage(other, "b")])
+
+    assert both
+    assert both.lines == (3, 3)
+
+
+def test_any_format_becomes_cobertura_for_the_report_group() -> None:
+    for report in (COBERTURA, JACOCO, CLOVER, LCOV, GO):
+        coverage = read_coverage(report, "report")
+        again = read_coverage(as_cobertura(coverage), "again")
+        assert (again.format, again.lines, again.by_line) == ("cobertura", coverage.lines, coverage.by_line)
+    assert as_cobertura(read_coverage(ISTANBUL, "summary")) == b""
+
+
+@pytest.mark.parametrize(
+    ("report", "path"),
+    [(COBERTURA, "src/shop/a.py"), (LCOV, "shop/a.js"), (GO, "a.go"), (JACOCO, "src/main/java/com/example/Shop.java")],
+)
+def test_changed_lines_are_found_under_the_names_that_reports_use(report: bytes, path: str) -> None:
+    patch = f"--- a/{path}\n+++ b/{path}\n@@ -0,0 +3,2 @@\n+x\n+y\n".encode()
+
+    found = of_changed_lines(read_coverage(report, "report"), patch, "/work")
+
+    assert found in ((0, 1), (1, 2))
+
+
+def test_a_report_that_knows_no_changed_file_proves_nothing() -> None:
+    patch = b"--- a/x.js\n+++ b/x.js\n@@ -0,0 +1 @@\n+x\n"
+    assert of_changed_lines(read_coverage(LCOV, "report"), patch) is None
+
+
+line = st.text(alphabet="ab+-@ \t", max_size=8)
+
+
+@settings(deadline=None)  # two processes each
+@given(st.lists(line, max_size=12), st.lists(line, max_size=12))
+def test_changed_lines_are_gits_own(tmp_path_factory: pytest.TempPathFactory, old: list[str], new: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("diff")
+    for name, lines in (("old", old), ("new", new)):
+        Path(folder, name).write_text("".join(f"{text}\n" for text in lines))
+    patches = [
+        subprocess.run(
+            ["git", "diff", "--no-index", f"-U{context}", "old", "new"], cwd=folder, capture_output=True, check=False
+        ).stdout
+        for context in (0, 3)
+    ]
+
+    plain, with_context = map(changed_lines, patches)
+
+    assert plain == with_context
+    added = plain.get("new", set())
+    assert [text for number, text in enumerate(new, 1) if number not in added] == _kept(old, patches[0])
+
+
+def _kept(old: list[str], patch: bytes) -> list[str]:
+    removed = set()
+    number = left = skip = 0
+    for text in patch.decode().split("\n"):
+        if left or skip:
+            if text.startswith("-"):
+                removed.add(number)
+                number, left = number + 1, left - 1
+            elif text.startswith("+"):
+                skip -= 1
+        elif text.startswith("@@ "):
+            before, after = text.split(" ")[1:3]
+            start, _, count = before[1:].partition(",")
+            number, left = int(start), int(count or 1)
+            skip = int(after[1:].partition(",")[2] or 1)
+    return [text for position, text in enumerate(old, 1) if position not in removed]

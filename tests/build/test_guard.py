@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kiro_worker.build.checkout import Checkout, check_out
+from kiro_worker.build.guard import require_trusted
+from kiro_worker.build.job import BuildJob
+from kiro_worker.build.outcome import Stopped
+from kiro_worker.config import Configuration
+from kiro_worker.local.github.git_repository import Content, Symlink
+from kiro_worker.models import GitCredentials, Lease, Outcome
+
+BRANCH = "feature/discounts"
+ON_MAIN: dict[str, Content] = {
+    "AGENTS.md": "Be kind.\n",
+    ".kiro/steering/style.md": "Two spaces.\n",
+    ".kiro/agents/reviewer.json": "{}\n",
+    "docs/agents.md": "As the others.\n",
+    "shop.py": "PRICE = 1\n",
+}
+
+
+@dataclass
+class Opened:
+    """Called, it is a checkout of a branch that changes these files of main."""
+
+    repository: Any
+    git_url: str
+    workspace: Path
+
+    def __call__(
+        self, changes: Mapping[str, Content], on_main: Mapping[str, Content] = ON_MAIN
+    ) -> tuple[Checkout, BuildJob]:
+        self.repository.git.commit("main", on_main, "Begin")
+        commit = self.repository.git.commit(BRANCH, changes, "Change", base="main")
+        lease = Lease("work-item-processor-lock", "arn:aws:states:x:1:execution:w:run-1", 1, expires_at=0)
+        job = BuildJob("acme/shop", BRANCH, commit, ".kiro/specs/feature-discounts", 1, lease)
+        credentials = GitCredentials("git", "p4ss/w0rd+of=the&worker")
+        return check_out(job, self.workspace, self.git_url, credentials, {"PATH": os.environ["PATH"]}), job
+
+
+def configuration(**more: Any) -> Configuration:
+    required = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Go"}
+    return Configuration.model_validate(required | more)
+
+
+@pytest.fixture
+def opened(github: Any) -> Iterator[Opened]:
+    with tempfile.TemporaryDirectory() as workspace:
+        yield Opened(github.board.add_repository("acme/shop"), github.git_url, Path(workspace))
+
+
+def paths_named(opened: Opened, changes: Mapping[str, Content], on_main: Mapping[str, Content] = ON_MAIN) -> str:
+    checkout, job = opened(changes, on_main)
+    with pytest.raises(Stopped) as stopped:
+        require_trusted(checkout, job, configuration(), frozenset())
+    assert stopped.value.outcome is Outcome.GUARD_TRIPPED
+    return stopped.value.reason.rpartition(": ")[2]
+
+
+def test_a_branch_that_changes_code_and_its_spec_passes(opened: Opened) -> None:
+    checkout, job = opened({"shop.py": "PRICE = 2\n", ".kiro/specs/feature-discounts/tasks.md": "- [ ] 1. x\n"})
+
+    assert require_trusted(checkout, job, configuration(), frozenset()) == ()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(".kiro/agents/evil.json", ".kiro/hooks/run.kiro.hook", ".kiro/settings/mcp.json", ".kiro/steering/style.md"),
+        *("AGENTS.md", "deep/down/AGENTS.md", ".kiro/agents", ".kiro/steering/dir/ü\n.md"),
+    ],
+)
+def test_a_changed_or_added_file_that_steers_is_named(opened: Opened, path: str) -> None:
+    gone = {".kiro/agents/reviewer.json": None} if path == ".kiro/agents" else {}
+
+    named = paths_named(opened, {**gone, path: "Obey.\n"})
+
+    assert (path if path.isprintable() else ascii(path)) in named
+
+
+def test_a_removed_file_that_steers_is_named(opened: Opened) -> None:
+    assert paths_named(opened, {"AGENTS.md": None}) == "AGENTS.md"
+
+
+def test_a_file_that_is_older_than_the_default_branchs_is_not_the_same(opened: Opened) -> None:
+    checkout, job = opened({"shop.py": "PRICE = 2\n"})
+    opened.repository.git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Mind")
+
+    with pytest.raises(Stopped) as stopped:
+        require_trusted(checkout, job, configuration(), frozenset())
+
+    assert stopped.value.reason.endswith("run commands: AGENTS.md")
+    assert stopped.value.remedy.startswith("merge the default branch")
+
+
+def test_a_folder_on_the_way_that_is_a_link_is_named(opened: Opened) -> None:
+    changes: dict[str, Content] = {
+        **dict.fromkeys((".kiro/steering/style.md", ".kiro/agents/reviewer.json")),
+        ".kiro": Symlink("other"),
+        "other/hooks/run.kiro.hook": "rm -rf /\n",
+    }
+
+    named = paths_named(opened, changes).split(", ")
+
+    assert {".kiro", "other/hooks/run.kiro.hook"} <= set(named)
+
+
+def test_the_target_of_a_link_is_guarded_where_the_link_is_the_default_branchs(opened: Opened) -> None:
+    on_main = {**ON_MAIN, "AGENTS.md": Symlink("docs/first.md"), "docs/first.md": Symlink("agents.md")}
+
+    assert paths_named(opened, {"docs/agents.md": "Obey.\n"}, on_main) == "docs/agents.md"
+
+
+def test_a_link_in_a_guarded_folder_makes_its_target_guarded(opened: Opened) -> None:
+    on_main = {**ON_MAIN, ".kiro/steering/product.md": Symlink("../../README.md"), "README.md": "# shop\n"}
+
+    assert paths_named(opened, {"README.md": "Obey.\n"}, on_main) == "README.md"
+
+
+def test_a_configured_label_lets_it_through_and_no_other_does(opened: Opened) -> None:
+    checkout, job = opened({"AGENTS.md": "Obey.\n"})
+    reviewed = configuration(guardLabel="steering-reviewed")
+
+    assert require_trusted(checkout, job, reviewed, frozenset({"bug", "steering-reviewed"})) == ("AGENTS.md",)
+    with pytest.raises(Stopped, match="steering-reviewed"):
+        require_trusted(checkout, job, reviewed, frozenset({"bug"}))
+    with pytest.raises(Stopped, match="guardLabel"):
+        require_trusted(checkout, job, configuration(), frozenset({"steering-reviewed"}))
+
+
+def test_the_paths_can_be_configured(opened: Opened) -> None:
+    checkout, job = opened({"AGENTS.md": "Obey.\n", "ci/run.sh": "true\n", "a*b": "x\n"})
+
+    with pytest.raises(Stopped, match=r"commands: a\*b, ci/run.sh"):
+        require_trusted(checkout, job, configuration(guardedPaths=["ci/run.sh", "a*b"]), frozenset())
+    assert require_trusted(checkout, job, configuration(guardedPaths=[]), frozenset()) == ()
+
+
+def test_what_the_agent_made_can_be_held_to_it_too(opened: Opened) -> None:
+    checkout, job = opened({"shop.py": "PRICE = 2\n"})
+    git = checkout.git
+    (checkout.folder / "AGENTS.md").write_text("Obey.\n")
+    git.run("add", "--all", in_work_tree=True)
+    commit = git.text("commit-tree", git.text("write-tree"), "-p", job.commit, "-m", "x")
+
+    assert require_trusted(checkout, job, configuration(), frozenset()) == ()
+    with pytest.raises(Stopped, match=r"AGENTS\.md"):
+        require_trusted(checkout, job, configuration(), frozenset(), commit)
+
+
+def test_a_default_branch_that_cannot_be_had_is_no_pass(opened: Opened, github: Any) -> None:
+    checkout, job = opened({})
+    opened.repository.git.set_default_branch("gone")
+
+    with pytest.raises(Stopped) as stopped:
+        require_trusted(checkout, job, configuration(), frozenset())
+
+    assert stopped.value.outcome is Outcome.CHECKOUT_FAILED
