@@ -118,11 +118,11 @@ def _sum_up(console: Console, game: Demo, seconds: float) -> None:
         console.print(Syntax(diff, "diff", background_color="default", word_wrap=True))
     if tests := game.tests():
         console.print("[bold]The tests that ran[/bold]")
-        console.print(Panel(escape(tests.strip()), expand=False))
+        console.print(Panel(escape(tests.strip()), expand=False), soft_wrap=False)
     for subject, bodies in game.comments().items():
         for body in bodies:
             console.print(f"[bold]The comment on {escape(subject)}[/bold]")
-            console.print(Panel(escape(body.partition("-->")[2].strip()), expand=False))
+            console.print(Panel(escape(body.partition("-->")[2].strip()), expand=False), soft_wrap=False)
     held = "held" if result["lock"]["held"] else "free"
     transitions = sum(run.transitions for run in game.runs)
     console.print(
