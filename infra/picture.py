@@ -53,7 +53,7 @@ def draw(asl: Path) -> str:
     for name, state in definition["States"].items():
         if "Next" in state:
             lines.append(f"    {name} --> {state['Next']}")
-        lines += [f"    {name} -->|yes| {rule['Next']}" for rule in state.get("Choices", [])]
+        lines += [f"    {name} -->|{rule.get('Comment', 'yes')}| {rule['Next']}" for rule in state.get("Choices", [])]
         if "Default" in state:
             lines.append(f"    {name} -->|otherwise| {state['Default']}")
         lines += [f"    {name} -.->|{_errors(rule)}| {rule['Next']}" for rule in state.get("Catch", [])]

@@ -7,7 +7,7 @@ import secrets
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -16,14 +16,11 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
 
-from kiro_worker.cli.runs import show_failure, show_run, show_state
+from kiro_worker.cli.runs import show_build_lines, show_failure, show_run, show_state
 from kiro_worker.local.demo import CONFIGURATION, READY, Demo, agent_command, seed
 from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
 from kiro_worker.local.github.stand_in import StandInGitHub
 from kiro_worker.local.watch import Passed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _EXAMPLES = """
 Examples:
@@ -79,7 +76,7 @@ def _play(console: Console, folder: Path, fail_build: bool, began: float) -> dic
             local = LocalEnvironment(
                 GitHubAccess(github.graphql_url, github.git_url, token),
                 configuration,
-                on_build_line=_build_lines(console),
+                on_build_line=show_build_lines(console),
             )
             local.__enter__()
         try:
@@ -101,7 +98,7 @@ def _tell(console: Console, game: Demo) -> None:
             if what.name == "FetchWorkItem" and what.document.get("skipped") is None and "item" not in what.document:
                 number += 1
                 console.print(f"\n[bold]Tick {number} of the schedule[/bold]")
-            show_state(console, what, game.title)
+            show_state(console, what)
         elif kind == "failed":
             show_failure(console, what)
             console.print("  [bold]redriven[/bold] through the RedriveExecution API: the same execution goes on")
@@ -118,11 +115,11 @@ def _sum_up(console: Console, game: Demo, seconds: float) -> None:
         console.print(Syntax(diff, "diff", background_color="default", word_wrap=True))
     if tests := game.tests():
         console.print("[bold]The tests that ran[/bold]")
-        console.print(Panel(escape(tests.strip()), expand=False))
+        console.print(Panel(escape(tests.strip()), expand=False), soft_wrap=False)
     for subject, bodies in game.comments().items():
         for body in bodies:
             console.print(f"[bold]The comment on {escape(subject)}[/bold]")
-            console.print(Panel(escape(body.partition("-->")[2].strip()), expand=False))
+            console.print(Panel(escape(body.partition("-->")[2].strip()), expand=False), soft_wrap=False)
     held = "held" if result["lock"]["held"] else "free"
     transitions = sum(run.transitions for run in game.runs)
     console.print(
@@ -145,14 +142,3 @@ def _board_afterwards(cards: dict[str, dict[str, Any]]) -> Table:
         why = "\n".join(card["reasons"]) or ("implemented, tested and pushed" if moved else "not asked for")
         table.add_row(title, card["before"], f"[bold]{card['after']}[/bold]" if moved else card["after"], escape(why))
     return table
-
-
-def _build_lines(console: Console) -> Callable[[str, str], None]:
-    """Shows what the build prints while it runs."""
-
-    def on_line(_build_id: str, line: str) -> None:
-        # CodeBuild's own lines, which phase and which command, are for its log.
-        if line.strip() and not line.startswith(("[phase]", "[command]")):
-            console.print(f"      [dim]│ {escape(line.rstrip())}[/dim]")
-
-    return on_line

@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from kiro_worker.cli.runs import show_failure, show_run, show_state
+from kiro_worker.cli.runs import show_build_lines, show_failure, show_run, show_state
 from kiro_worker.config import parse_configuration
 from kiro_worker.local import demo
 from kiro_worker.local.aws.schedule import seconds_between
@@ -85,9 +85,14 @@ def up(
             configuration = {**configuration, "agent": {"command": shlex.split(agent_command)}}
         parse_configuration(json.dumps(configuration), str(config or CONFIG_PARAMETER))
         environment = LocalEnvironment(
-            access, configuration, port=port, agent_key=os.environ.get("KIRO_API_KEY") or "local-agent-key"
+            access,
+            configuration,
+            port=port,
+            agent_key=os.environ.get("KIRO_API_KEY") or "local-agent-key",
+            on_build_line=show_build_lines(console),
         )
-        local = stack.enter_context(environment)
+        with console.status("Synthesising the stacks and deploying them into the embedded AWS …"):
+            local = stack.enter_context(environment)
         _say_how_to_reach(console, local)
         _tick_until(stopped, console, local, every)
     console.print("Stopped; nothing was left running.")
@@ -178,7 +183,7 @@ def _tick_until(stopped: threading.Event, console: Console, local: LocalEnvironm
         arn = local.tick()
         console.print(f"[bold]{arn}[/bold]")
         for passed in follow(client, arn):
-            show_state(console, passed, lambda item_id: item_id or "")
+            show_state(console, passed)
             if stopped.is_set():
                 return
         run = read_run(client, arn)

@@ -9,16 +9,25 @@ from rich.markup import escape
 from kiro_worker.models import BuildResult, Failure, cause_message
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
 
+    from kiro_worker.local.aws.server import LineListener
     from kiro_worker.local.watch import Passed, Run
 
 
-def show_state(console: Console, passed: Passed, title: Callable[[str | None], str]) -> None:
+def show_state(console: Console, passed: Passed) -> None:
     """One state as it is entered, with what the state document says of it."""
-    console.print(f"  {passed.seconds:6.1f} s  {passed.name:<24}[dim]{escape(_remark(passed, title))}[/dim]")
+    console.print(f"  {passed.seconds:6.1f} s  {passed.name:<24}[dim]{escape(_remark(passed))}[/dim]")
+
+
+def show_build_lines(console: Console) -> LineListener:
+    """Shows what a build prints while it runs. CodeBuild's own lines, which phase and which command, are left out."""
+
+    def on_line(_build_id: str, line: str) -> None:
+        if line.strip() and not line.startswith(("[phase]", "[command]")):
+            console.print(f"      [dim]│ {escape(line.rstrip())}[/dim]")
+
+    return on_line
 
 
 def show_failure(console: Console, run: Run) -> None:
@@ -42,12 +51,12 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _remark(passed: Passed, title: Callable[[str | None], str]) -> str:
+def _remark(passed: Passed) -> str:
     document = passed.document
-    name = title((document.get("item") or {}).get("id"))
     match passed.name:
         case "ValidateWorkItem":
-            return f"“{name}”"
+            item = document["item"]
+            return f"“{item['title'] or item['id']}”"
         case "RejectWorkItem":
             return cause_message(document["failure"]["cause"]).splitlines()[0]
         case "MarkInProgress":

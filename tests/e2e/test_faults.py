@@ -52,6 +52,7 @@ def test_a_write_whose_fate_is_unknown_is_repeated_without_a_second_effect(
         (FaultKind.UNAUTHORIZED, {}, "GitHubTokenInvalid"),
         (FaultKind.INSUFFICIENT_SCOPES, {}, "GitHubScopesInsufficient"),
         (FaultKind.FORBIDDEN, {}, "GitHubForbidden"),
+        (FaultKind.BAD_GATEWAY, {}, "GitHubUnavailable"),
         (FaultKind.RATE_LIMITED, {"seconds": 1800}, "GitHubRateLimited"),
         (FaultKind.SECONDARY_LIMIT, {"seconds": 0}, "GitHubRateLimited"),
     ],

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import base64
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.world import IMPLEMENT, World, names
+from kiro_worker.local.watch import history
+from tests.e2e.world import IMPLEMENT, TOKEN, World, names
 
 pytestmark = pytest.mark.e2e
 
@@ -139,3 +141,23 @@ def test_the_artifacts_of_a_build_are_kept(world: World) -> None:
     assert run.arn.rpartition(":")[2] in prefix
     assert "test_add" in world.local.artifact(prefix, "tests.log")
     assert '"outcome": "Succeeded"' in world.local.artifact(prefix, "result.json")
+
+
+def test_no_secret_is_in_a_log_a_state_document_a_comment_or_an_artifact(world: World) -> None:
+    world.agent(f"import os\nprint(sorted(os.environ.items()))\n{IMPLEMENT}")
+    world.card()
+    run = world.tick()
+    assert run.outcome == "Succeeded"
+    logs = world.local.client("logs")
+    written = [str(history(world.local.client("stepfunctions"), run.arn)), *world.comments()]
+    for group in logs.describe_log_groups()["logGroups"]:
+        for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
+            written += [event["message"] for event in page["events"]]
+    s3 = world.local.client("s3")
+    bucket = "kiro-worker-test-artifacts-123456789012-us-east-1"
+    artifacts = s3.list_objects_v2(Bucket=bucket, Prefix="runs/")["Contents"]
+    written += [s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read().decode() for each in artifacts]
+    assert any("begins" in text for text in written), "the functions' logs are among it"
+    assert any("ran 1 test" in text.lower() for text in written), "the build's log is among it"
+    encoded = base64.b64encode(f"git:{TOKEN}".encode()).decode()
+    assert [text for text in written if TOKEN in text or encoded in text or "local-agent-key" in text] == []

@@ -7,9 +7,7 @@ ends in the dead-letter queue when it cannot be made
 
 from __future__ import annotations
 
-import contextlib
 import re
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -52,30 +50,3 @@ def seconds_between(expression: str) -> float:
     if not match:
         raise ValueError(f"the schedule {expression!r} is no rate(…), which is all that is delivered here")
     return float(match[1]) * _UNIT_SECONDS[match[2]]
-
-
-class Ticker:
-    """Delivers a schedule again and again, the first time at once, until it is stopped."""
-
-    def __init__(self, client: Callable[[str], Any], name: str, every: float | None = None) -> None:
-        self._client = client
-        self._name = name
-        self._every = every
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"schedule {name}", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._stopped.set()
-        if self._thread.is_alive():
-            self._thread.join(timeout=10)
-
-    def _run(self) -> None:
-        expression = self._client("scheduler").get_schedule(Name=self._name)["ScheduleExpression"]
-        every = self._every or seconds_between(expression)
-        while not self._stopped.is_set():
-            with contextlib.suppress(DeliveryFailed):
-                tick(self._client, self._name)
-            self._stopped.wait(every)

@@ -238,6 +238,12 @@ class Board:
             item.values[found.id] = value if found.options is None else found.option(value).id
             item.updated_at = now()
 
+    def remove_card(self, item: Item) -> None:
+        """Takes the card off its project, as deleting it does."""
+        with self.lock:
+            item.project.items.remove(item)
+            del self._nodes[item.id]
+
     def move(self, item: Item, status: str) -> None:
         """What a person does with the mouse: the card goes to another column."""
         self.set_value(item, "Status", status)

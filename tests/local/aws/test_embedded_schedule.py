@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws.schedule import DeliveryFailed, Ticker, seconds_between, tick
+from kiro_worker.local.aws.schedule import DeliveryFailed, seconds_between, tick
 from kiro_worker.local.aws.server import EmbeddedAws
 
 ROLE = "arn:aws:iam::123456789012:role/any"
@@ -48,23 +47,6 @@ def test_what_cannot_be_delivered_goes_to_the_dead_letters(embedded: EmbeddedAws
         tick(embedded.client, "schedule")
     messages = embedded.client("sqs").receive_message(QueueUrl=queue)["Messages"]
     assert [message["Body"] for message in messages] == ['{"trigger":"schedule"}']
-
-
-def test_a_ticker_delivers_until_it_is_stopped(
-    embedded: EmbeddedAws, machine: Callable[..., str], schedule: Callable[..., str], eventually: Callable[..., Any]
-) -> None:
-    arn = machine({"A": {"Type": "Succeed"}})
-    schedule(arn)
-
-    def count() -> int:
-        return len(embedded.client("stepfunctions").list_executions(stateMachineArn=arn)["executions"])
-
-    ticker = Ticker(embedded.client, "schedule", every=0.01)
-    ticker.start()
-    eventually(lambda: count() >= 3)
-    ticker.stop()
-    seen = count()
-    eventually(lambda: count() == seen)
 
 
 @pytest.mark.parametrize(

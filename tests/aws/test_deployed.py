@@ -1,0 +1,73 @@
+"""What only a real account can prove. Opt in with KIRO_WORKER_AWS=1, credentials in the shell, and the stacks deployed
+and configured.
+
+    KIRO_WORKER_AWS=1 KIRO_WORKER_ENVIRONMENT=test make test ARGS='tests/aws -s'
+
+It starts one execution, which takes the next card that waits: use a board that is meant for it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from kiro_worker.local.watch import Run, history, wait
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+ENVIRONMENT = os.environ.get("KIRO_WORKER_ENVIRONMENT", "test")
+NAME = f"kiro-worker-{ENVIRONMENT}"
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("KIRO_WORKER_AWS") != "1",
+    reason="needs an AWS account with the stacks deployed: KIRO_WORKER_AWS=1 (see docs/unproven.md)",
+)
+
+
+@pytest.fixture(scope="module")
+def client() -> SFNClient:
+    return boto3.client("stepfunctions")
+
+
+@pytest.fixture(scope="module")
+def run(client: SFNClient) -> Run:
+    """A tick, redriven once if it failed; at most the state machine's own time."""
+    region, account = client.meta.region_name, boto3.client("sts").get_caller_identity()["Account"]
+    machine = f"arn:aws:states:{region}:{account}:stateMachine:{NAME}"
+    started = client.start_execution(stateMachineArn=machine, input='{"trigger":"manual"}')
+    print(f"\nwatching {started['executionArn']}")
+    return wait(client, started["executionArn"], patience=7200)
+
+
+def test_a_tick_ends_by_its_own_name_and_leaves_no_lock(run: Run) -> None:
+    print(run.status, run.outcome, [passed.name for passed in run.states], run.transitions)
+    assert run.status == "SUCCEEDED" or run.error.partition(".")[0] not in ("States", "Lambda", "Runtime"), run.cause
+    items = boto3.client("dynamodb").scan(TableName=f"{NAME}-locks", ConsistentRead=True)["Items"]
+    assert [item for item in items if item.get("owner", {}).get("S") == run.arn] == []
+
+
+def test_numbers_reach_the_build_in_full(run: Run, client: SFNClient) -> None:
+    scheduled = [
+        event["taskScheduledEventDetails"]["parameters"]
+        for event in history(client, run.arn)
+        if event.get("taskScheduledEventDetails", {}).get("resourceType") == "codebuild"
+    ]
+    if not scheduled:
+        pytest.skip("no card was ready, so no build was started")
+    assert '"LOCK_FENCE"' in scheduled[0]
+    assert str(int(time.time() * 1000))[:4] in scheduled[0]
+
+
+def test_a_redriven_failure_goes_on_or_fails_by_its_own_name_again(run: Run, client: SFNClient) -> None:
+    if run.status == "SUCCEEDED":
+        pytest.skip("nothing failed, so there is nothing to redrive")
+    client.redrive_execution(executionArn=run.arn)
+    again = wait(client, run.arn, patience=7200)
+    print(again.status, again.outcome, [passed.name for passed in again.states])
+    assert again.redrives == 1
+    assert again.status == "SUCCEEDED" or not again.error.startswith("States.")
