@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench check synth picture deploy bootstrap lock clean
+.PHONY: help demo test test-all bench check synth picture reference deploy bootstrap lock clean
 
 help:
 	@echo 'make demo      a card becomes pushed code, on this machine alone   (ARGS=--fail-build, ARGS=--json)'
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench     what the worker costs against the plain way, one table (ARGS=redaction)'
 	@echo 'make synth     CloudFormation templates into cdk.out               (ENVIRONMENT=test|staging|production)'
 	@echo 'make picture   draws the state machine in README.md again'
+	@echo 'make reference writes the table of keys in docs/configuration.md again'
 	@echo 'make bootstrap prepares an AWS account for deployments, once        (ARGS=aws://ACCOUNT/REGION)'
 	@echo 'make deploy    deploys them to the AWS account of your credentials (ENVIRONMENT=…)'
 	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml'
@@ -43,6 +44,7 @@ check: .venv/ready
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m infra.check_asl statemachine/*.asl.json
 	$(BIN)/python -m infra.picture --check
+	$(BIN)/python -m kiro_worker.local.reference --check
 	$(MAKE) --no-print-directory synth
 	$(BIN)/cfn-lint --ignore-checks W3005 --template cdk.out/*.template.json
 
@@ -52,6 +54,9 @@ synth: .venv/ready
 
 picture: .venv/ready
 	$(BIN)/python -m infra.picture
+
+reference: .venv/ready
+	$(BIN)/python -m kiro_worker.local.reference
 
 bootstrap: .venv/ready
 	$(NPM_ENV) $(CDK) bootstrap $(ARGS)

@@ -105,11 +105,17 @@ class AgentConfiguration(_Model):
     """
 
     name: AgentName = "kiro"
+    """whose adapter: see agents.md"""
     command: Command | None = None
+    """for the name `command`: a program of your own, which reads the prompt on stdin and works in the checkout"""
     mode: Literal["task", "all"] = "task"
+    """one task a turn, or all open tasks in one"""
     timeout_minutes: Annotated[int, Field(ge=1, le=480)] = 45
+    """of one turn"""
     max_credits: Annotated[float, Field(gt=0)] | None = None
+    """of a build, in the agent's own unit; after it no further turn is begun"""
     max_minutes: Annotated[float, Field(gt=0, le=480)] | None = None
+    """of a build's turns together; after it no further turn is begun"""
 
 
 def _agent(value: object) -> object:
@@ -126,24 +132,44 @@ class Configuration(_Model):
     """
 
     organization: Name
+    """the owner of the board, and of `repository`"""
     repository: Name
+    """the repository's name"""
     project_number: Annotated[int, Field(ge=1, strict=True)]
+    """from the board's address"""
     target_status_column: Name
+    """the column that means “do it”, `For Implementation`"""
     owner_type: Literal["organization", "user"] = "organization"
+    """of the board"""
     repositories: tuple[RepositoryName, ...] = ()
+    """the only repositories whose cards are built, `owner/name` each; empty: `organization/repository`"""
     status_field: Name = "Status"
+    """the board's field of the columns"""
     branch_field: Name = "Branch"
+    """the board's text field that names a card's branch"""
     in_progress_status: Name = "In Progress"
+    """where a card goes when its build begins; the board must have it, and the others"""
     review_status: Name = "In Review"
+    """where a card goes when its work is pushed"""
     failed_status: Name | None = "Blocked"
+    """where a card goes after a failure; `null` leaves it where it is"""
     blocked_status: Name | None = "Blocked"
+    """where a card goes that is not ready; `null` leaves it where it is"""
     spec_root: Annotated[Name, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = ".kiro/specs"
+    """the folder of the specs, a path in the repository"""
     allowed_author_associations: tuple[Name, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
+    """who may open the pull request"""
     lock_scope: LockScope = "environment"
+    """one job at a time, or one for each repository or branch"""
     test_command: Command | None = None
+    """a list of words, or a text that is split into words; no shell; `null`: the ecosystem's usual one"""
     coverage_report: Name | None = None
+    """the report that the tests write, a path in the repository; `null`: by its usual name"""
     coverage_threshold: Annotated[float, Field(ge=0, le=100)] | None = 80.0
+    """per cent of the lines. One that cannot be measured is an error and not a pass, **the default too**: `null` for a
+    project that writes no coverage report"""
     coverage_mode: Literal["all", "changed"] = "all"
+    """`changed`: only the lines that the change adds count"""
     guarded_paths: tuple[RepositoryPath, ...] = (
         ".kiro/agents",
         ".kiro/hooks",
@@ -151,10 +177,15 @@ class Configuration(_Model):
         ".kiro/steering",
         "AGENTS.md",
     )
+    """what must be the same as on the default branch, because it steers the agent: see security.md"""
     guard_label: Name | None = None
+    """the pull request's label that lets a change of guarded paths through; `null`: none does"""
     agent: Annotated[AgentConfiguration, BeforeValidator(_agent)] = AgentConfiguration()
+    """an adapter's name, or an object with the keys below; with a `command` its name may be left out"""
     github_api_url: Url = "https://api.github.com/graphql"
+    """of GitHub Enterprise Server"""
     git_url: Url = "https://github.com"
+    """of GitHub Enterprise Server"""
 
     @property
     def allowed_repositories(self) -> tuple[str, ...]:
