@@ -88,7 +88,7 @@ def test_lines_may_come_one_by_one_or_all_at_once(text: str, secrets: list[str])
 @pytest.mark.parametrize(
     "text",
     [
-        "npm https://registry.npmjs.org:443/@types/node",
+        "npm https://registry.example.org:443/@types/node",
         "git clone ssh://git@github.com/acme/shop.git",
         "see https://host.example/a and write to me@host.example",
         "basic authentication, bearer authorization, security token service",

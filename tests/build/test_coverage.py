@@ -20,7 +20,7 @@ from kiro_worker.build.coverage import (
 from kiro_worker.build.evidence import Unreadable
 
 COBERTURA = b"""<?xml version="1.0" ?><!DOCTYPE coverage SYSTEM 'http://cobertura.sourceforge.net/xml/coverage-04.dtd'>
-<coverage version="7.6" line-rate="0.6667" branch-rate="0.5"><sources><source>/work/src</source></sources><packages>
+<coverage version="7.6" line-rate="0.6667" branch-rate="0.5"><sources><source>/srv/src</source></sources><packages>
 <package name="."><classes><class name="a.py" filename="shop/a.py"><methods/><lines><line number="1" hits="1"/>
 <line number="2" hits="1" branch="true" condition-coverage="50% (1/2)" missing-branches="3"/><line number="3" hits="0"/>
 </lines></class></classes></package></packages></coverage>"""
@@ -32,11 +32,11 @@ covered="9"/></method></class><sourcefile name="Shop.java"><line nr="3" mi="0" c
 ci="0" mb="0" cb="0"/><counter type="LINE" missed="1" covered="1"/></sourcefile></package></report>"""
 CLOVER = b"""<?xml version="1.0" encoding="UTF-8"?><coverage generated="1" clover="3.2.0"><project timestamp="1"
 name="All">
-<metrics statements="3" coveredstatements="2"/><package name="shop"><file name="a.js" path="/work/shop/a.js"><metrics/>
+<metrics statements="3" coveredstatements="2"/><package name="shop"><file name="a.js" path="/srv/shop/a.js"><metrics/>
 <line num="1" count="1" type="stmt"/><line num="2" count="4" type="cond" truecount="1" falsecount="0"/><line num="3"
 count="0" type="stmt"/><line num="4" count="0" type="method"/></file></package></project></coverage>"""
 LCOV = b"""TN:
-SF:/work/shop/a.js
+SF:/srv/shop/a.js
 FN:1,add
 FNDA:1,add
 DA:1,1
