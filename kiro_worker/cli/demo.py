@@ -70,7 +70,12 @@ def _play(console: Console, folder: Path, fail_build: bool, began: float) -> dic
         seed(github.board)
         token = f"ghp_{secrets.token_hex(18)}"
         github.add_token(token, "kiro-worker-bot")
-        agent = agent_command(folder if fail_build else None)
+        # The agent may be run as a user of its own, and leaves its mark that it has failed once.
+        marks = folder / "marks"
+        marks.mkdir()
+        marks.chmod(0o777)
+        folder.chmod(0o711)
+        agent = agent_command(marks if fail_build else None)
         configuration = {**CONFIGURATION, "agent": {"command": agent}}
         with console.status("Synthesising the stacks and deploying them into the embedded AWS …"):
             local = LocalEnvironment(

@@ -89,9 +89,9 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
             each.process.wait(timeout=30)
 
 
-def test_another_process_starts_watches_stops_and_redrives_executions(up: Callable[..., Up], tmp_path: Path) -> None:
-    go = tmp_path / "go"
-    agent = tmp_path / "agent.py"
+def test_another_process_starts_watches_stops_and_redrives_executions(up: Callable[..., Up], open_folder: Path) -> None:
+    go = open_folder / "go"
+    agent = open_folder / "agent.py"
     agent.write_text(
         "import pathlib, sys, time\nsys.stdin.read()\n"
         f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.05)\n"

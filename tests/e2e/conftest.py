@@ -50,12 +50,12 @@ _serial = itertools.count(1)
 
 
 @pytest.fixture
-def world(deployed: LocalEnvironment, stand_in: StandInGitHub, entered: _Entered, tmp_path: Path) -> Iterator[World]:
+def world(deployed: LocalEnvironment, stand_in: StandInGitHub, entered: _Entered, open_folder: Path) -> Iterator[World]:
     organization = f"acme{next(_serial)}"
     repository = stand_in.board.add_repository(f"{organization}/shop")
     repository.git.commit("main", {"README.md": "# Shop\n"}, "Begin")
     project = stand_in.board.add_project(organization, number=1)
-    world = World(deployed, stand_in, tmp_path, organization, repository, project, entered.hooks)
+    world = World(deployed, stand_in, open_folder, organization, repository, project, entered.hooks)
     world.configuration = {
         "organization": organization,
         "repository": "shop",
