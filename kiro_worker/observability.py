@@ -80,7 +80,7 @@ _AUTHORIZATION: Final = tuple(
     for scheme in ("earer", "EARER", "asic", "ASIC")
 )
 # All of it at once: an expression that gave up where no @ is would begin again at every address within.
-_ADDRESS: Final = re.compile(r'://[^\s"<>`]++')
+_ADDRESS: Final = re.compile(r'://[^\s"<>`]+')
 _HOST: Final = re.compile(r"[^/:]*(?::[0-9]{1,5})?/")
 _LONGEST_USER_NAME: Final = 19
 
@@ -177,8 +177,8 @@ def _written_out(secret: str) -> _Form:
 
 def _character(character: str) -> str:
     if character[0] == "\\":
-        # One way through any number of them, or the search would try them all.
-        return rf"(?<!\\)(?:\\u005[Cc]|\\(?!u[0-9A-Fa-f]{{4}})|%(?:25)*5[Cc]){{{len(character)},}}+"
+        # Each is read in one way only, so that a search that fails gives up after one walk back.
+        return rf"(?<!\\)(?:\\u005[Cc]|\\(?!u[0-9A-Fa-f]{{4}})|%(?:25)*5[Cc]){{{len(character)},}}"
     ways = [re.escape(character)]
     ways.append("".join(f"%(?:25)*{_any_case(byte)}" for byte in character.encode("utf-8", "replace")))
     units = character.encode("utf-16-be", "replace")
