@@ -64,7 +64,7 @@ def check_out(
     way = _fetch(git, job)
     _require_links_inside(git, job)
     head = git.text("rev-parse", "--verify", _tracking(job.branch))
-    _give_the_agent_a_repository(git, job)
+    give_the_agent_a_repository(git, job)
     return Checkout(git.work_tree, git, job.branch, job.commit, head, way)
 
 
@@ -177,7 +177,7 @@ def _require_links_inside(git: Git, job: BuildJob) -> None:
         )
 
 
-def _give_the_agent_a_repository(git: Git, job: BuildJob) -> None:
+def give_the_agent_a_repository(git: Git, job: BuildJob) -> None:
     """A ``.git`` with which ``git status``, ``diff``, ``log`` and ``commit`` work for the agent, made without running
     anything that reads it.
     """

@@ -5,7 +5,6 @@ Nothing is written that was not redacted.
 from __future__ import annotations
 
 import sys
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -66,13 +65,3 @@ class Log:
                     self.say(f"the output of the {name} goes on, but no more of it is kept")
 
             yield line
-
-    @contextmanager
-    def phase(self, name: str, seconds: dict[str, float]) -> Iterator[None]:
-        """Announce a part of the story and note how long it took."""
-        self.say(f"── {name}")
-        started = time.monotonic()
-        try:
-            yield
-        finally:
-            seconds[name] = round(time.monotonic() - started, 3)

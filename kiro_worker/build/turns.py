@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kiro_worker.build.agent import AgentRun, run_agent
-from kiro_worker.build.checkout import _give_the_agent_a_repository
+from kiro_worker.build.checkout import give_the_agent_a_repository
 from kiro_worker.build.checkpoint import PARTIAL_TRAILER, TASK_TRAILER
 from kiro_worker.build.commit import (
     Label,
@@ -257,7 +257,7 @@ class Turns:
             shutil.rmtree(own)
         else:
             own.unlink(missing_ok=True)
-        _give_the_agent_a_repository(self._checkout.git, replace(self._job, commit=self.commit))
+        give_the_agent_a_repository(self._checkout.git, replace(self._job, commit=self.commit))
 
 
 def lay_out(checkout: Checkout, commit: str) -> None:
