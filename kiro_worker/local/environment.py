@@ -8,17 +8,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from kiro_worker.local import watch
-from kiro_worker.local.assembly import synthesise
+from kiro_worker.local.assembly import ROOT, synthesise
 from kiro_worker.local.aws.deploy import deploy
 from kiro_worker.local.aws.schedule import tick
 from kiro_worker.local.aws.server import EmbeddedAws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from kiro_worker.local.aws.history import HistoryListener
     from kiro_worker.local.aws.server import LineListener
+    from kiro_worker.local.aws.step_faults import StepFaults
 
 ENVIRONMENT: Final = "test"
 NAME: Final = f"kiro-worker-{ENVIRONMENT}"
@@ -39,8 +41,8 @@ class LocalEnvironment:
     """``with LocalEnvironment(access, configuration) as local: run = local.run()``.
 
     ``configuration`` is the configuration parameter's object; the two addresses are added to it. ``agent_key`` is the
-    secret that the agent gets. ``pause_scale`` shortens the pauses between retries. Everything that is started is
-    stopped at the end.
+    secret that the agent gets. ``pause_scale`` shortens the pauses between retries. ``faults`` is what is to go wrong,
+    ``root`` the tree that is deployed. Everything that is started is stopped at the end.
     """
 
     def __init__(
@@ -53,19 +55,26 @@ class LocalEnvironment:
         on_build_line: LineListener | None = None,
         on_history_event: HistoryListener | None = None,
         pause_scale: float = 1.0,
+        faults: StepFaults | None = None,
+        root: Path = ROOT,
     ) -> None:
+        self._root = root
         self._github = github
         self._configuration = configuration
         self._agent_key = agent_key
         self._stack = ExitStack()
         self.aws = EmbeddedAws(
-            port, on_build_line=on_build_line, on_history_event=on_history_event, pause_scale=pause_scale
+            port,
+            on_build_line=on_build_line,
+            on_history_event=on_history_event,
+            pause_scale=pause_scale,
+            faults=faults,
         )
         self.state_machine_arn = ""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            assembly = synthesise(environment=ENVIRONMENT)
+            assembly = synthesise(self._root, ENVIRONMENT)
             stack.enter_context(self.aws)
             outputs = deploy(self.aws.client, assembly)
             self.state_machine_arn = outputs[f"KiroWorkerWorkflow-{ENVIRONMENT}"]["StateMachineArn"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +29,7 @@ from kiro_worker.local.aws import (
     loopback,
     redrive,
     status_events,
+    step_faults,
 )
 from kiro_worker.local.aws import report_groups as report_groups  # defining its class registers it with moto
 from kiro_worker.local.aws.builds import Builds
@@ -38,6 +39,7 @@ from kiro_worker.local.aws.http import LoopbackServer
 from kiro_worker.local.aws.lambda_runtime import LambdaRuntime
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import CREDENTIALS, REGION, Clients
+from kiro_worker.local.aws.step_faults import StepFaults
 
 #: Called with the name of the function or the id of the build, and one line of what it wrote.
 LineListener = Callable[[str, str], None]
@@ -63,17 +65,20 @@ class EmbeddedAws:
         stale_arguments_on_redrive: bool = False,
         pause_scale: float = 1.0,
         minute_seconds: float = 60.0,
+        faults: StepFaults | None = None,
     ) -> None:
         """``runtime_path``: a directory with awslambdaric; ``pause_scale``, ``minute_seconds``: shorter retry
         pauses and Wait states, and shorter minutes of build timeouts, for tests;
-        ``stale_arguments_on_redrive``: see ExecutionRuntime.
+        ``stale_arguments_on_redrive``: see ExecutionRuntime; ``faults``: what is to go wrong.
         """
         self._port = port
         self._pause_scale, self._minute_seconds = pause_scale, minute_seconds
         self._runtime_path = runtime_path
         self._on_function_line = on_function_line
         self._on_build_line = on_build_line
-        self.executions = ExecutionRuntime(on_history_event, stale_arguments_on_redrive)
+        self._on_history_event = on_history_event
+        self.faults = faults or StepFaults()
+        self.executions = ExecutionRuntime(self._tell_of_event, stale_arguments_on_redrive)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -98,12 +103,12 @@ class EmbeddedAws:
             self.workspace / "lambda", self.environment, self._runtime_path, self._on_function_line
         )
         self.builds = Builds(
-            self.workspace / "builds", self.clients, self.environment, self._on_build_line, self._minute_seconds
+            self.workspace / "builds", self.clients, self.environment, self._tell_of_line, self._minute_seconds
         )
         replacements = Replacements()
         stack.callback(replacements.restore)
         self._install(replacements)
-        status_events.install(self.executions)
+        status_events.install(self.executions, lambda event: self.faults.deliver(event))
         stack.enter_context(_configuration())
         server.start()
         stack.callback(server.stop)
@@ -125,6 +130,17 @@ class EmbeddedAws:
         codebuild_sync.install(replacements)
         lambda_runtime.install(replacements, self.lambdas)
         builds.install(replacements, self.builds)
+        step_faults.install(replacements, self.faults, self.lambdas, self.builds)
+
+    def _tell_of_event(self, arn: str, event: Mapping[str, Any]) -> None:
+        if self._on_history_event:
+            self._on_history_event(arn, event)
+        self.faults.on_history_event(arn, event)
+
+    def _tell_of_line(self, build_id: str, line: str) -> None:
+        if self._on_build_line:
+            self._on_build_line(build_id, line)
+        self.faults.on_build_line(line)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
