@@ -12,6 +12,7 @@ from kiro_worker.local.assembly import ROOT, synthesise
 from kiro_worker.local.aws.deploy import deploy
 from kiro_worker.local.aws.schedule import tick
 from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,8 +42,9 @@ class LocalEnvironment:
     """``with LocalEnvironment(access, configuration) as local: run = local.run()``.
 
     ``configuration`` is the configuration parameter's object; the two addresses are added to it. ``agent_key`` is the
-    secret that the agent gets. ``pause_scale`` shortens the pauses between retries. ``faults`` is what is to go wrong,
-    ``root`` the tree that is deployed. Everything that is started is stopped at the end.
+    secret that the agent gets. ``pause_scale`` shortens the pauses between retries; ``undocumented`` says how AWS
+    behaves where its documentation is silent, ``faults`` what is to go wrong, ``root`` which tree is deployed. Everything that is
+    started is stopped at the end.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class LocalEnvironment:
         pause_scale: float = 1.0,
         faults: StepFaults | None = None,
         root: Path = ROOT,
+        undocumented: Undocumented = ASSUMED,
     ) -> None:
         self._root = root
         self._github = github
@@ -69,6 +72,7 @@ class LocalEnvironment:
             on_history_event=on_history_event,
             pause_scale=pause_scale,
             faults=faults,
+            undocumented=undocumented,
         )
         self.state_machine_arn = ""
 

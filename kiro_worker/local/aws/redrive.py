@@ -9,8 +9,10 @@ import datetime
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
 from moto.stepfunctions.parser.api import ExecutionStatus
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (
+    DistributedIterationComponent,
+)
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.state_map import StateMap
-from moto.stepfunctions.parser.asl.component.state.exec.state_parallel.state_parallel import StateParallel
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from kiro_worker.local.aws.executions import LocalExecution
@@ -19,6 +21,7 @@ from kiro_worker.local.aws.replacements import Replacements
 REDRIVABLE = "REDRIVABLE"
 NOT_REDRIVABLE = "NOT_REDRIVABLE"
 PERIOD = datetime.timedelta(days=14)
+LONGEST = datetime.timedelta(days=365)
 MOST_EVENTS = 24_999
 _TOKENS_KEPT = 10
 _TOKEN_LIFE = datetime.timedelta(minutes=15)
@@ -37,15 +40,15 @@ def obstacle(execution: LocalExecution, now: datetime.datetime) -> str | None:
     """Why it cannot be redriven, in AWS's words where AWS has words."""
     if execution.exec_status in (ExecutionStatus.RUNNING, ExecutionStatus.SUCCEEDED):
         return f"Execution is {execution.status} and cannot be redriven"
-    if execution.stop_date and now - execution.stop_date > PERIOD:
-        return "Execution redrivable period exceeded"
     if execution.history_length >= MOST_EVENTS:
         return "Execution history event limit exceeded"
-    if execution.position and isinstance(execution.position.state, StateParallel | StateMap):
-        return (
-            f"The embedded AWS cannot redrive an execution that ended within a Parallel or Map state "
-            f"({execution.position.state.name})"
-        )
+    if now - execution.start_date > LONGEST:
+        return "Execution has exceeded the max execution time"
+    if execution.stop_date and now - execution.stop_date > PERIOD:
+        return "Execution redrivable period exceeded"
+    for state in execution.progress.unfinished():
+        if isinstance(state, StateMap) and isinstance(state.iteration_component, DistributedIterationComponent):
+            return f"The embedded AWS cannot redrive an execution that ended within a Distributed Map ({state.name})"
     return None
 
 
@@ -74,7 +77,7 @@ def describe(execution: LocalExecution) -> dict[str, object]:
         "redriveStatus": NOT_REDRIVABLE if reason else REDRIVABLE,
     }
     if reason:
-        described["redriveStatusReason"] = f"{reason}."
+        described["redriveStatusReason"] = reason
     if execution.redrive_date:
         described["redriveDate"] = execution.redrive_date
     return described
