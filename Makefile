@@ -96,7 +96,7 @@ lock: .venv/ready
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	touch $@
 
-# GitHub's public schema for the tests: build/node/node_modules/@octokit/graphql-schema/schema.graphql
+# For the tests: GitHub's public schema in build/node/node_modules/@octokit/graphql-schema, and dynalite, a second DynamoDB
 build/node/ready: .venv/ready tests/package.json tests/package-lock.json
 	@mkdir -p build/node && cp tests/package.json tests/package-lock.json build/node/
 	@$(NPM_ENV) $(BIN)/npm ci --prefix build/node --ignore-scripts --no-audit --no-fund --loglevel error

@@ -7,7 +7,7 @@
     ├── SecretError              SecretMissing SecretEmpty SecretPlaceholder SecretMalformed
     ├── GitHubError              GitHubUnavailable GitHubRateLimited GitHubRefused GitHubForbidden
     │                            GitHubTokenInvalid GitHubScopesInsufficient
-    ├── WorkItemError            InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemMoved
+    ├── WorkItemError            InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused WorkItemMoved
     └── LockError                LockHeld ScopedLockHeld LockLost
 
 A class name is a contract: Step Functions takes a Python exception's class name as the error name, and ``ErrorEquals``
@@ -121,6 +121,12 @@ class WorkItemNotFound(WorkItemError):
 
 class WorkItemInvalid(WorkItemError):
     """The card is not ready: branch, spec, pull request or a safety rule. The message lists every reason."""
+
+
+class WorkItemRefused(WorkItemError):
+    """The card is not ready, and only the input or a redrive names it: whoever started the run is told, the card is
+    not.
+    """
 
 
 class WorkItemMoved(WorkItemError):

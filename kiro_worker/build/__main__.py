@@ -29,7 +29,8 @@ from kiro_worker.build.run import Edges, run
 from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
 from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockError
 from kiro_worker.github.client import github_session
-from kiro_worker.lock import LockTable, execution_is_running
+from kiro_worker.lock import LockTable
+from kiro_worker.lock_owner import owner_is_running
 from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _edges(environment: Mapping[str, str], workspace: Path, logs: Path, log: Log
             boto3.client("dynamodb"),
             environment["LOCKS_TABLE_NAME"],
             int(environment["LOCK_LEASE_SECONDS"]),
-            execution_is_running(boto3.client("stepfunctions")),
+            owner_is_running(boto3.client("stepfunctions"), lambda: boto3.client("codebuild")),
         ),
         load_git_credentials=lambda: load_git_credentials(secrets, environment["GIT_CREDENTIALS_SECRET_ARN"]),
         load_agent_key=lambda: load_agent_key(secrets, environment.get("KIRO_API_KEY_SECRET_ARN", "")),
@@ -121,7 +122,7 @@ def _job(environment: Mapping[str, str], edges: Edges) -> BuildJob:
         return jobs.from_environment(environment)
     token = load_github_token(boto3.client("secretsmanager"), environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
     edges.redaction.know(token)
-    owner = environment.get("CODEBUILD_BUILD_ARN") or f"build:{uuid4()}"
+    owner = environment.get("CODEBUILD_BUILD_ARN") or f"local-build-{uuid4()}"
     return asyncio.run(_ask_github(environment, edges, token, owner))
 
 
