@@ -130,7 +130,7 @@ class EmbeddedAws:
         executions.install(replacements, self.executions)
         executions_api.install(replacements)
         redrive.install(replacements)
-        codebuild_sync.install(replacements, self.executions.undocumented)
+        codebuild_sync.install(replacements, lambda: self.executions.undocumented)
         lambda_runtime.install(replacements, self.lambdas)
         builds.install(replacements, self.builds)
         step_faults.install(replacements, self.faults, self.lambdas, self.builds)

@@ -99,6 +99,7 @@ class StepFaults:
         self._waiting: list[StepFault] = []
         self._late: list[Callable[[], None]] = []
         self._at_line: dict[str, Callable[[], None]] = {}
+        self.at_end: dict[str, StepFault] = {}
 
     def add(self, fault: StepFault) -> None:
         with self._lock:
@@ -110,6 +111,7 @@ class StepFaults:
             self._waiting.clear()
             self._late.clear()
             self._at_line.clear()
+            self.at_end.clear()
             self.happened.clear()
         self.deliver = status_events.deliver
 
@@ -154,7 +156,7 @@ class StepFaults:
         kind = HistoryEventType(event["type"]).value
         if not kind.endswith("StateEntered") or kind.startswith("Task"):
             return
-        execution = _execution(arn)
+        execution = execution_of(arn)
         fault = self.take(execution.state_machine.name, event["stateEnteredEventDetails"]["name"])
         if fault is None:
             return
@@ -175,8 +177,6 @@ def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRunti
     """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda`` and of our ``StartBuild``, and the latter's wait for
     the end of the build.
     """
-    Task = Callable[..., None]
-
     def call_function(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
         fault = faults.take(*_place(env))
         work = partial(invoke, self, env=env, normalised_parameters=normalised_parameters, **rest)
@@ -193,16 +193,16 @@ def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRunti
             builds.end_next_as(fault.ending)
             fault = None
         elif fault and fault.moment is Moment.DURING:
-            execution, means = _execution_of(env), fault.means
+            execution, means = _of(env), fault.means
             faults.at_line(fault.line, lambda: _end(execution, means))
             fault = None
         elif fault and fault.moment is Moment.AFTER and _is_end(fault):
-            self._ends_after = fault
+            faults.at_end[_arn(env)] = fault
             fault = None
         _meet(env, faults, fault, work)
 
     def wait(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
-        fault = vars(self).pop("_ends_after", None)
+        fault = faults.at_end.pop(_arn(env), None)
         _meet(
             env,
             faults,
@@ -210,9 +210,9 @@ def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRunti
             partial(wait_for_build, self, env=env, normalised_parameters=normalised_parameters, **rest),
         )
 
-    invoke: Task = StateTaskServiceLambda._eval_service_task
-    start: Task = StartBuild._eval_service_task
-    wait_for_build: Task = StartBuild._eval_integration_pattern
+    invoke: Callable[..., None] = StateTaskServiceLambda._eval_service_task
+    start: Callable[..., None] = StartBuild._eval_service_task
+    wait_for_build: Callable[..., None] = StartBuild._eval_integration_pattern
     replacements.set(StateTaskServiceLambda, "_eval_service_task", call_function)
     replacements.set(StartBuild, "_eval_service_task", start_build)
     replacements.set(StartBuild, "_eval_integration_pattern", wait)
@@ -229,7 +229,7 @@ def _meet(env: Environment, faults: StepFaults, fault: StepFault | None, work: C
         faults.put_off(lambda: _unheard(work))
     if fault.means is Means.ERROR:
         raise FailureEventException(_failure(env, fault.error))
-    _end(_execution_of(env), fault.means)
+    _end(_of(env), fault.means)
     raise _Over
 
 
@@ -274,10 +274,14 @@ def _place(env: Environment) -> tuple[str, str]:
     return context["StateMachine"]["Name"], context["State"]["Name"]
 
 
-def _execution_of(env: Environment) -> LocalExecution:
-    return _execution(env.states.context_object.context_object_data["Execution"]["Id"])
+def _of(env: Environment) -> LocalExecution:
+    return execution_of(_arn(env))
 
 
-def _execution(arn: str) -> LocalExecution:
+def _arn(env: Environment) -> str:
+    return str(env.states.context_object.context_object_data["Execution"]["Id"])
+
+
+def execution_of(arn: str) -> LocalExecution:
     execution: LocalExecution = stepfunctions_parser_backends[ACCOUNT][REGION].describe_execution(arn)
     return execution

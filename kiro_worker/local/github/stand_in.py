@@ -26,6 +26,7 @@ from kiro_worker.local.github.server import Server
 from kiro_worker.local.github.tokens import CLASSIC_SCOPES, POINTS_AN_HOUR, Budget, Token, Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 
@@ -54,6 +55,8 @@ class StandInGitHub:
         self.tokens = Tokens()
         self.faults = Faults()
         self.requests = Records()
+        #: Called with ``owner/name`` before git receives a push: nothing has moved yet.
+        self.on_push: Callable[[str], None] | None = None
         self.api = GraphQLApi(self.board, Budget(points_an_hour), before_ghes_3_20=before_ghes_3_20)
 
     def start(self) -> Self:

@@ -1,0 +1,216 @@
+"""Plays one cell: a run with its fault, then one way of carrying on; and judges what is then to be seen."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from kiro_worker.local.aws.step_faults import execution_of
+from kiro_worker.local.faults import CLEAN_UP, parse_fault
+from kiro_worker.local.github.model import Item
+from kiro_worker.local.watch import Run
+from tests.e2e.world import World, names
+from tests.recovery.cells import LOST, NOTHING, REDRIVE, REPLAY, TICK, Cell
+from tests.recovery.observer import Observer
+
+BRANCH = "feature/sum"
+CHECKPOINT = f"kiro-worker/checkpoint/{BRANCH}"
+PATIENCE = 120.0
+AGENT = """
+import pathlib, sys
+sys.stdin.read()
+with open({turns!r}, "a") as turns:
+    turns.write("x")
+pathlib.Path("sums.py").write_text("def add(a, b):\\n    return a + b\\n")
+"""
+REDRIVABLE = ("FAILED", "ABORTED", "TIMED_OUT")
+
+
+@dataclass
+class Play:
+    """One world, one card, and what was seen of it."""
+
+    world: World
+    observer: Observer
+    cell: Cell
+    card: Item
+    run: Run
+    wrong: list[str] = field(default_factory=list)
+
+    @property
+    def turns(self) -> int:
+        """How often the agent was paid."""
+        return len(turns_of(self.world))
+
+    @property
+    def pushed(self) -> bool:
+        return "def add" in self.world.file("sums.py", BRANCH)
+
+    def require(self, holds: bool, what: str) -> None:
+        if not holds:
+            self.wrong.append(what)
+
+
+def turns_of(world: World) -> str:
+    file = world.folder / "turns"
+    return file.read_text() if file.exists() else ""
+
+
+def play(world: World, observer: Observer, cell: Cell) -> Play:
+    """The run with the fault, to its end and to that of the clean-up."""
+    turns = world.folder / "turns"
+    turns.touch()
+    turns.chmod(0o666)
+    world.agent(AGENT.format(turns=str(turns)))
+    faults = world.local.aws.faults
+    if cell.state == "RejectWorkItem":
+        world.bare_card("feature/missing")
+    card = world.card(BRANCH) if cell.state != "NothingToDo" else world.bare_card(BRANCH, status="Todo")
+    if cell.event == LOST:
+        faults.deliver = lambda _event: None
+    if cell.first:
+        faults.add(parse_fault(cell.first))
+    if cell.state == "ResumePoint":
+        run = settled(world, world.local.tick())
+        faults.add(parse_fault(cell.fault))
+        world.local.redrive(run.arn)
+    else:
+        faults.add(parse_fault(cell.fault))
+        run = world.read(world.local.tick())
+    run = settled(world, run.arn)
+    here = Play(world, observer, cell, card, run)
+    if not any(fault.state == cell.state.removeprefix(CLEAN_UP) for fault in faults.happened):
+        here.wrong.append(f"the fault did not happen: the run passed {names(run)}")
+    faults.do_late()
+    faults.clear()
+    return here
+
+
+def settled(world: World, arn: str) -> Run:
+    """When that execution and everything that it set off has ended."""
+    execution = execution_of(arn)
+    assert execution._drive is not None
+    assert execution._drive.concluded.wait(PATIENCE), f"{arn} still runs"
+    quiet(world)
+    return world.read(arn)
+
+
+def quiet(world: World) -> None:
+    """Until no execution and no build runs."""
+    deadline = time.monotonic() + PATIENCE
+    while busy(world):
+        assert time.monotonic() < deadline, f"still busy: {busy(world)}"
+        time.sleep(0.01)
+
+
+def busy(world: World) -> list[str]:
+    aws = world.local.aws
+    live = [execution.exec_arn for execution in list(aws.executions._live)]
+    return live + [build for build, found in list(aws.builds._builds.items()) if not found.run.finished.is_set()]
+
+
+def carry_on(here: Play, way: str) -> dict[str, Any]:
+    """Carry on, judge, and say what was seen."""
+    before, turns = here.pushed, here.turns
+    seen = look(here)
+    WAYS[way](here)
+    quiet(here.world)
+    if before:
+        here.require(here.turns == turns, "a build that had succeeded was repeated")
+    judge(here, way)
+    return {"before": seen, "after": look(here)}
+
+
+def nothing(here: Play) -> None:
+    """The clean-up has had its chance, and nobody does anything."""
+
+
+def tick(here: Play) -> None:
+    settled(here.world, here.world.local.tick())
+
+
+def replay(here: Play) -> None:
+    run = settled(here.world, here.world.local.start({"trigger": "replay", "itemId": here.card.id}))
+    finished = ("WorkItemRefused", "WorkItemMoved")
+    here.require(
+        run.status == "SUCCEEDED" or (here.pushed and run.error in finished),
+        f"the replay ended as {run.status} {run.error}: {run.cause[:200]}",
+    )
+    settled(here.world, here.world.local.tick())
+
+
+def redrive(here: Play) -> None:
+    """Redrive until it succeeds, with a tick while it builds. Once is enough, or the first says again why it failed."""
+    world, run = here.world, here.run
+    if run.status not in REDRIVABLE:
+        return
+    errors = [run.error]
+    for _ in range(2):
+        meanwhile: list[str] = []
+        world.card("feature/other")
+        world.entered["RunBuild"] = partial(_tick_into, world, meanwhile)
+        world.local.redrive(run.arn)
+        run = settled(world, run.arn)
+        for arn in meanwhile:
+            other = settled(world, arn)
+            if run.status == "SUCCEEDED" and "RunBuild" in names(other):
+                here.wrong.append("a tick built while a redrive was under way")
+        world.entered.clear()
+        errors.append(run.error)
+        if run.status == "SUCCEEDED":
+            break
+    here.run = run
+    here.require(run.status == "SUCCEEDED", f"redriven, it ended as {errors}: {run.cause[:300]}")
+
+
+def _tick_into(world: World, started: list[str]) -> None:
+    started.append(world.local.tick())
+
+
+WAYS: dict[str, Callable[[Play], None]] = {NOTHING: nothing, TICK: tick, REPLAY: replay, REDRIVE: redrive}
+
+
+def judge(here: Play, way: str) -> None:
+    """The invariants."""
+    world, status = here.world, here.world.status(here.card)
+    here.wrong += here.observer.violations
+    told = not (way == NOTHING and (here.cell.event == LOST or here.cell.state.startswith(CLEAN_UP)))
+    if way != NOTHING:
+        lock = world.local.lock()
+        here.require(lock is None, f"the lock is still {lock and lock['owner']}'s")
+        here.require(status != "In Progress", "the card is in progress, and nobody works on it")
+    if status == "In Review":
+        here.require(here.pushed, "the card is in review, and the work is not on the branch")
+    comments = [
+        [comment.body for comment in pull_request.comments] for pull_request in world.repository.pull_requests
+    ]
+    here.require(all(len(bodies) <= 1 for bodies in comments), f"more than one comment: {comments}")
+    if status == "In Review" and told and comments[0]:
+        here.require("✅" in comments[0][0], f"in review, and the comment says {comments[0][0][:80]}")
+    if here.turns and not here.pushed:
+        kept = world.head(CHECKPOINT) is not None and "def add" in world.file("sums.py", CHECKPOINT)
+        stopped = here.cell.kind.endswith("-during")
+        here.require(kept or stopped, "the agent's work is neither on the branch nor on the checkpoint")
+    if way == REDRIVE and here.run.outcome == "Succeeded":
+        here.require(status == "In Review", f"the run succeeded, and the card is in {status}")
+
+
+def look(here: Play) -> dict[str, Any]:
+    """What decides how it goes on, and what people see."""
+    lock = here.world.local.lock()
+    return {
+        "run": " ".join(filter(None, (here.run.status, here.run.error))),
+        "card": here.world.status(here.card),
+        "lock": "held" if lock else "free",
+        "work": "branch" if here.pushed else "checkpoint" if here.world.head(CHECKPOINT) else "none",
+    }
+
+
+def digest(seen: dict[str, Any]) -> str:
+    return json.dumps(seen, sort_keys=True)
+
+
