@@ -85,7 +85,7 @@ class LockTable:
         for _ in range(_ROUNDS):
             if isinstance(taken, Lease):
                 return taken
-            if taken.owner not in ("", owner) and self._may_act(taken):
+            if taken.owner not in ("", owner) and self._may_act(taken, taken.owner):
                 break
             # Dead, or its fence is ahead of our clock: take over exactly what we saw, so that of two who see it one
             # wins.
@@ -125,12 +125,29 @@ class LockTable:
             "nothing was touched; replay the card when that execution has ended",
         )
 
-    def release(self, lease: Lease) -> bool:
-        """Free the lock if it is held under this lease; whether it was. Safe to repeat."""
+    def release(self, lease: Lease, *, untold: bool = False) -> bool:
+        """Free the lock if it is held under this lease; whether it was. Safe to repeat. ``untold`` notes that the card
+        does not know yet how the run ended.
+        """
         values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
-        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values) is None
+        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, untold=untold) is None
 
-    def release_owned(self, owner: str, *, acquired_before: float = math.inf) -> Holder | None:
+    def abandoned(self) -> list[Holder]:
+        """What executions that have ended left behind: a lock that they hold, or a card that they could not tell."""
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True)
+        holders = [Holder.from_item(item) for page in pages for item in page["Items"]]
+        return [
+            holder
+            for holder in holders
+            if (holder.owner or holder.untold) and not self._may_act(holder, holder.owner or holder.untold)
+        ]
+
+    def settle(self, holder: Holder) -> None:
+        """Free what ``holder`` left behind, if it still is as it was seen: its card has been told."""
+        values: dict[str, Any] = {}
+        self._update(holder.lock_key, "REMOVE #owner, buildId, untold", holder.unchanged(values), values)
+
+    def release_owned(self, owner: str, *, acquired_before: float = math.inf, untold: bool = False) -> Holder | None:
         """Free whatever ``owner`` holds and return the first of it; ``None`` when it holds nothing.
 
         ``acquired_before`` (epoch seconds, the clean-up) spares a lock that was taken after that moment, and every
@@ -145,7 +162,7 @@ class LockTable:
             if acquired_before < math.inf and self._is_running(owner):
                 break
             values: dict[str, Any] = {}
-            found = self._free(holder.lock_key, holder.unchanged(values), values)
+            found = self._free(holder.lock_key, holder.unchanged(values), values, untold=untold)
             # Free under the same fence: our own write, sent twice because its answer was lost.
             if found is None or (not found.owner and found.fence == holder.fence):
                 freed.append(holder)
@@ -158,9 +175,9 @@ class LockTable:
         ).get("Item")
         return Holder.from_item(item) if item else Holder(key)
 
-    def _may_act(self, holder: Holder) -> bool:
+    def _may_act(self, holder: Holder, owner: str) -> bool:
         """Whether the owner may still act. Its lease says so only where nobody else can."""
-        running = self._is_running(holder.owner)
+        running = self._is_running(owner)
         return holder.expires_at + _SKEW_SECONDS > self._clock() if running is None else running
 
     def _require_sole(self, lease: Lease, other_build: str) -> None:
@@ -207,7 +224,7 @@ class LockTable:
         found = self._update(
             key,
             "SET #owner = :owner, fence = :fence, acquiredAt = :at, expiresAt = :expires,"
-            " workItemId = :item, repository = :repository, branch = :branch, buildId = :build",
+            " workItemId = :item, repository = :repository, branch = :branch, buildId = :build REMOVE untold",
             condition,
             values,
         )
@@ -221,8 +238,9 @@ class LockTable:
         found = self._update(lease.lock_key, "SET expiresAt = :expires, buildId = :build", condition, values)
         return found or replace(lease, fence=seen.fence, expires_at=expires_at)
 
-    def _free(self, key: str, condition: str, values: dict[str, Any]) -> Holder | None:
-        return self._update(key, "REMOVE #owner, buildId", condition, values)
+    def _free(self, key: str, condition: str, values: dict[str, Any], *, untold: bool) -> Holder | None:
+        update = "SET untold = #owner REMOVE #owner, buildId" if untold else "REMOVE #owner, buildId, untold"
+        return self._update(key, update, condition, values)
 
     def _update(self, key: str, update: str, condition: str, values: dict[str, Any]) -> Holder | None:
         """``None`` when the write took place, otherwise what stood in the way."""
@@ -275,18 +293,21 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     """Free the lock that ``event``'s execution holds, and say what it named; ``None`` when there was nothing to free.
 
     With a ``lease`` in the document it is exactly that one, or the one that the build took when it found the lock
-    gone. Without one (the answer of AcquireLock was lost) it is whatever the execution holds. With ``endedAt`` (epoch
+    gone. Without one (the answer of AcquireLock was lost) it is whatever the execution holds. With ``untold`` (the
+    card could not be moved) the lock remembers it, for the next run to tell. With ``endedAt`` (epoch
     milliseconds, the clean-up) the execution must have ended, and the lock must have been taken before that moment: an
     execution redriven meanwhile holds its own.
     """
     document = event.document
     if "endedAt" in document:
-        return _named(locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000))
+        # The card is told next, and should that fail it is not forgotten.
+        before = document["endedAt"] / 1000
+        return _named(locks.release_owned(event.execution_arn, acquired_before=before, untold=True))
     if "lease" not in document:
         return _named(locks.release_owned(event.execution_arn))
     lease = Lease.from_dict(document["lease"])
     for fence in (_fence_of_build(document), lease.fence):
-        if fence and locks.release(replace(lease, fence=fence)):
+        if fence and locks.release(replace(lease, fence=fence), untold=document.get("untold", False)):
             return {"lockKey": lease.lock_key}
     return None
 

@@ -49,6 +49,17 @@ def execution_is_running(sfn: SFNClient) -> Callable[[str], bool | None]:
     return is_running
 
 
+def ending_of(sfn: SFNClient, execution: str) -> tuple[str, str]:
+    """How an execution ended: its error, else its status, and the cause; empty when it is not known any more."""
+    try:
+        described = sfn.describe_execution(executionArn=execution)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _UNKNOWN:
+            return "", ""
+        raise
+    return described.get("error") or described["status"], described.get("cause", "")
+
+
 def _build_is_running(codebuild: CodeBuildClient, build: str) -> bool | None:
     try:
         builds = codebuild.batch_get_builds(ids=[build])["builds"]

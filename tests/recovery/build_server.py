@@ -42,7 +42,7 @@ def warm() -> None:
     import kiro_worker.build.__main__  # noqa: F401
 
     for service in ("dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "codebuild"):
-        boto3.client(service).close()  # type: ignore[call-overload]  # the stubs know literal names only
+        boto3.client(service).close()
 
 
 def serve(connection: socket.socket) -> int:

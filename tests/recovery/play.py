@@ -185,9 +185,7 @@ def judge(here: Play, way: str) -> None:
         here.require(status != "In Progress", "the card is in progress, and nobody works on it")
     if status == "In Review":
         here.require(here.pushed, "the card is in review, and the work is not on the branch")
-    comments = [
-        [comment.body for comment in pull_request.comments] for pull_request in world.repository.pull_requests
-    ]
+    comments = [[comment.body for comment in pull_request.comments] for pull_request in world.repository.pull_requests]
     here.require(all(len(bodies) <= 1 for bodies in comments), f"more than one comment: {comments}")
     if status == "In Review" and told and comments[0]:
         here.require("✅" in comments[0][0], f"in review, and the comment says {comments[0][0][:80]}")
@@ -210,7 +208,23 @@ def look(here: Play) -> dict[str, Any]:
     }
 
 
-def digest(seen: dict[str, Any]) -> str:
+def digest(here: Play, way: str) -> str:
+    """All that decides how that way goes."""
+    seen = look(here)
+    if way in (TICK, REPLAY):
+        del seen["run"]
+    seen["comment"] = [body[:40].partition("*")[0] for body in here.world.comments()]
+    seen["cards"] = len(here.world.project.items)
+    seen["untold"] = [key for key in lock_items(here.world)[0] if key == "untold"] if lock_items(here.world) else []
+    if way == REDRIVE:
+        last = here.run.states[-1]
+        failure = last.document.get("failure") or {}
+        seen["at"] = [last.name, sorted(last.document), failure.get("state"), failure.get("redriveCount")]
+    if way == NOTHING:
+        seen["cell"] = here.cell.id
     return json.dumps(seen, sort_keys=True)
 
 
+def lock_items(world: World) -> list[dict[str, Any]]:
+    items: list[dict[str, Any]] = world.local.client("dynamodb").scan(TableName="kiro-worker-test-locks")["Items"]
+    return items

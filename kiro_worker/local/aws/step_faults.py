@@ -177,6 +177,7 @@ def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRunti
     """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda`` and of our ``StartBuild``, and the latter's wait for
     the end of the build.
     """
+
     def call_function(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
         fault = faults.take(*_place(env))
         work = partial(invoke, self, env=env, normalised_parameters=normalised_parameters, **rest)
