@@ -43,8 +43,8 @@ class LocalEnvironment:
 
     ``configuration`` is the configuration parameter's object; the two addresses are added to it. ``agent_key`` is the
     secret that the agent gets. ``pause_scale`` shortens the pauses between retries; ``undocumented`` says how AWS
-    behaves where its documentation is silent, ``faults`` what is to go wrong, ``root`` which tree is deployed. Everything
-    that is started is stopped at the end.
+    behaves where its documentation is silent, ``faults`` what is to go wrong, ``root`` which tree is deployed.
+    Everything that is started is stopped at the end.
     """
 
     def __init__(

@@ -89,7 +89,7 @@ class StepFault:
 
 
 class StepFaults:
-    """Those that wait to happen. ``late_seconds`` is when late work is done; ``None``: when :meth:`do_late` is called."""
+    """Those that wait to happen. ``late_seconds`` is when late work is done; ``None`` waits for :meth:`do_late`."""
 
     def __init__(self, late_seconds: float | None = None) -> None:
         self.late_seconds = late_seconds
