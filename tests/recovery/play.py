@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from kiro_worker.local.aws.build_run import BuildEnding
 from kiro_worker.local.aws.step_faults import execution_of
 from kiro_worker.local.faults import CLEAN_UP, parse_fault
 from kiro_worker.local.github.model import Item
@@ -27,6 +28,7 @@ with open({turns!r}, "a") as turns:
     turns.write("x")
 pathlib.Path("sums.py").write_text("def add(a, b):\\n    return a + b\\n")
 """
+DONE = "def add(a, b):\n    return a + b\n"
 REDRIVABLE = ("FAILED", "ABORTED", "TIMED_OUT")
 
 
@@ -70,6 +72,8 @@ def play(world: World, observer: Observer, cell: Cell) -> Play:
     if cell.state == "RejectWorkItem":
         world.bare_card("feature/missing")
     card = world.card(BRANCH) if cell.state != "NothingToDo" else world.bare_card(BRANCH, status="Todo")
+    if cell.state not in ("RunBuild", "NothingToDo") and not cell.first:
+        world.entered["RunBuild"] = partial(_succeed_without_building, world)
     if cell.event == LOST:
         faults.deliver = lambda _event: None
     if cell.first:
@@ -87,7 +91,18 @@ def play(world: World, observer: Observer, cell: Cell) -> Play:
         here.wrong.append(f"the fault did not happen: the run passed {names(run)}")
     faults.do_late()
     faults.clear()
+    world.entered.clear()
+    world.local.aws.builds.end_next_as(None)
     return here
+
+
+def _succeed_without_building(world: World) -> None:
+    """Where the build is not what the cell is about: its work is on the branch, in no time."""
+    tasks = f".kiro/specs/{BRANCH.replace('/', '-')}/tasks.md"
+    files = {"sums.py": DONE, tasks: world.file(tasks, BRANCH).replace("[ ]", "[x]")}
+    commit = world.repository.git.commit(BRANCH, files, "Implement 1 Write the function")
+    exported = {"OUTCOME": "Succeeded", "RESULT_COMMIT": commit, "TASKS_DONE": "1", "TASKS_OPEN": "0"}
+    world.local.aws.builds.end_next_as(BuildEnding("SUCCEEDED", exported))
 
 
 def settled(world: World, arn: str) -> Run:
