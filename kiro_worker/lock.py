@@ -58,7 +58,8 @@ class LockTable:
     """The table, and who may ask it what.
 
     ``is_running`` answers for an owner whether that execution or build may still act, or ``None`` when that cannot be
-    known (:mod:`kiro_worker.lock_owner`); ``clock`` gives epoch seconds.
+    known (:mod:`kiro_worker.lock_owner`); ``clock`` gives epoch seconds; ``stop_build`` ends a build that its execution
+    has left behind.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class LockTable:
         lease_seconds: int,
         is_running: Callable[[str], bool | None],
         clock: Callable[[], float] = time.time,
+        stop_build: Callable[[str], None] | None = None,
     ) -> None:
         self._dynamodb = dynamodb
         self._table_name = table_name
         self._lease_seconds = lease_seconds
         self._is_running = is_running
         self._clock = clock
+        self._stop_build = stop_build
 
     def acquire(self, key: str, owner: str, subject: Subject = NOBODY, *, above: int = 0) -> Lease:
         """Take the lock if it is free, already ``owner``'s, or held by one that has ended.
@@ -159,7 +162,7 @@ class LockTable:
         for holder in self._held_by(owner):
             if holder.acquired_instant >= acquired_before:
                 continue
-            if acquired_before < math.inf and self._is_running(owner):
+            if acquired_before < math.inf and (self._is_running(owner) or self._build_runs_on(holder)):
                 break
             values: dict[str, Any] = {}
             found = self._free(holder.lock_key, holder.unchanged(values), values, untold=untold)
@@ -175,10 +178,27 @@ class LockTable:
         ).get("Item")
         return Holder.from_item(item) if item else Holder(key)
 
+    def build_runs_on(self, key: str) -> bool:
+        """Whether the build that works under the lock runs although its execution has given it up."""
+        return self._build_runs_on(self.read(key))
+
     def _may_act(self, holder: Holder, owner: str) -> bool:
         """Whether the owner may still act. Its lease says so only where nobody else can."""
         running = self._is_running(owner)
-        return holder.expires_at + _SKEW_SECONDS > self._clock() if running is None else running
+        if running is None:
+            return holder.expires_at + _SKEW_SECONDS > self._clock()
+        return running or self._build_runs_on(holder)
+
+    def _build_runs_on(self, holder: Holder) -> bool:
+        """Whether the build under the lock outlives its execution, though it was told to stop: that an abort stops it
+        is best effort. Until it is over nobody else may build.
+        """
+        build = holder.subject.build_id
+        if not build or not self._is_running(build):
+            return False
+        if self._stop_build:
+            self._stop_build(build)
+        return bool(self._is_running(build))
 
     def _require_sole(self, lease: Lease, other_build: str) -> None:
         """Raises :class:`LockLost` when the build that asks was left behind by its execution, or has a double."""
@@ -306,6 +326,9 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     if "lease" not in document:
         return _named(locks.release_owned(event.execution_arn))
     lease = Lease.from_dict(document["lease"])
+    if document.get("failure", {}).get("state") == "RunBuild" and locks.build_runs_on(lease.lock_key):
+        # The start's answer was lost, or the state's time was up. Whoever asks for the lock next asks for the build.
+        return None
     for fence in (_fence_of_build(document), lease.fence):
         if fence and locks.release(replace(lease, fence=fence), untold=document.get("untold", False)):
             return {"lockKey": lease.lock_key}

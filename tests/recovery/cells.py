@@ -19,8 +19,8 @@ from kiro_worker.local.faults import ALWAYS, CLEAN_UP, ENDINGS, ERRORS, KINDS, S
 
 REDRIVE, TICK, REPLAY, NOTHING = "redrive", "tick", "replay", "nothing"
 WAYS: Final = (NOTHING, TICK, REPLAY, REDRIVE)
-LOST: Final = "event-lost"
-"""The status event of the execution's end is not delivered: best effort."""
+LOST, LATE, TWICE = "event-lost", "event-late", "event-twice"
+"""What can become of the status event of the execution's end, which is delivered as best AWS can."""
 
 IMPOSSIBLE: Final[Mapping[str, str]] = {
     "a Choice or a Succeed state: an error, a timeout, a lost answer, throttling, SIGKILL": "it calls nothing",
@@ -28,7 +28,8 @@ IMPOSSIBLE: Final[Mapping[str, str]] = {
     "RunBuild: SIGKILL of the build": "is a build that failed; tests/build kills it in each of its phases",
     "RunBuild: an error of ours by name": "it calls no function: a build has outcomes",
     "clean-up: redrive": "its execution is not what a person redrives; the next tick does its work",
-    "a failed run: its event lost": "no matter unless the run died without freeing its lock itself",
+    "a run that ended by FailRun: its event lost, late or twice": "the clean-up has nothing to do after it",
+    "a timeout of the machine, States.Runtime: the event late or twice": "to the clean-up it is what an abort is",
     "the first redrive: every fault again": "a redriven state is the state: its faults are the same cells",
 }
 
@@ -94,6 +95,9 @@ def cells_of(state: str) -> Iterator[Cell]:
             yield Cell(state, kind, always=True)
         if cell.ends_execution and not state.startswith(CLEAN_UP):
             yield Cell(state, kind, event=LOST)
+            if kind.startswith("aborted"):
+                yield Cell(state, kind, event=LATE)
+                yield Cell(state, kind, event=TWICE)
     if states()[state] != SILENT and "lambda" in definition["Resource"]:
         yield from _by_name(state, definition)
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from kiro_worker.local.aws import status_events
 from kiro_worker.local.aws.build_run import BuildEnding
 from kiro_worker.local.aws.step_faults import execution_of
-from kiro_worker.local.faults import CLEAN_UP, parse_fault
+from kiro_worker.local.faults import CLEAN_UP, ENDINGS, parse_fault
 from kiro_worker.local.github.model import Item
 from kiro_worker.local.watch import Run
 from tests.e2e.world import World, names
-from tests.recovery.cells import LOST, NOTHING, REDRIVE, REPLAY, TICK, Cell
+from tests.recovery.cells import LATE, LOST, NOTHING, REDRIVE, REPLAY, TICK, TWICE, Cell
 from tests.recovery.observer import Observer
 
 BRANCH = "feature/sum"
@@ -41,6 +42,7 @@ class Play:
     cell: Cell
     card: Item
     run: Run
+    late: list[Callable[[], None]]
     wrong: list[str] = field(default_factory=list)
 
     @property
@@ -74,8 +76,8 @@ def play(world: World, observer: Observer, cell: Cell) -> Play:
     card = world.card(BRANCH) if cell.state != "NothingToDo" else world.bare_card(BRANCH, status="Todo")
     if cell.state not in ("RunBuild", "NothingToDo") and not cell.first:
         world.entered["RunBuild"] = partial(_succeed_without_building, world)
-    if cell.event == LOST:
-        faults.deliver = lambda _event: None
+    late: list[Callable[[], None]] = []
+    faults.deliver = partial(_deliver, cell.event, late)
     if cell.first:
         faults.add(parse_fault(cell.first))
     if cell.state == "ResumePoint":
@@ -86,10 +88,10 @@ def play(world: World, observer: Observer, cell: Cell) -> Play:
         faults.add(parse_fault(cell.fault))
         run = world.read(world.local.tick())
     run = settled(world, run.arn)
-    here = Play(world, observer, cell, card, run)
+    here = Play(world, observer, cell, card, run, late)
     if not any(fault.state == cell.state.removeprefix(CLEAN_UP) for fault in faults.happened):
         here.wrong.append(f"the fault did not happen: the run passed {names(run)}")
-    faults.do_late()
+    late += faults.take_late()
     faults.clear()
     world.entered.clear()
     world.local.aws.builds.end_next_as(None)
@@ -114,10 +116,10 @@ def settled(world: World, arn: str) -> Run:
     return world.read(arn)
 
 
-def quiet(world: World) -> None:
-    """Until no execution and no build runs."""
+def quiet(world: World, *but: str) -> None:
+    """Until no execution and no build runs, ``but`` those."""
     deadline = time.monotonic() + PATIENCE
-    while busy(world):
+    while set(busy(world)) - set(but):
         assert time.monotonic() < deadline, f"still busy: {busy(world)}"
         time.sleep(0.01)
 
@@ -130,6 +132,8 @@ def busy(world: World) -> list[str]:
 
 def carry_on(here: Play, way: str) -> dict[str, Any]:
     """Carry on, judge, and say what was seen."""
+    if way != REDRIVE:
+        do_late(here)
     before, turns = here.pushed, here.turns
     seen = look(here)
     WAYS[way](here)
@@ -138,6 +142,22 @@ def carry_on(here: Play, way: str) -> dict[str, Any]:
         here.require(here.turns == turns, "a build that had succeeded was repeated")
     judge(here, way)
     return {"before": seen, "after": look(here)}
+
+
+def do_late(here: Play, *running: str) -> None:
+    """What comes too late: the work of a function that was given up, the event of an end."""
+    while here.late:
+        here.late.pop()()
+    quiet(here.world, *running)
+
+
+def _deliver(how: str, late: list[Callable[[], None]], event: Mapping[str, Any]) -> None:
+    if how == LATE and event["detail"]["status"] in REDRIVABLE:
+        late.append(partial(status_events.deliver, event))
+    elif how != LOST:
+        status_events.deliver(event)
+        if how == TWICE:
+            status_events.deliver(event)
 
 
 def nothing(here: Play) -> None:
@@ -167,7 +187,7 @@ def redrive(here: Play) -> None:
     for _ in range(2):
         meanwhile: list[str] = []
         world.card("feature/other")
-        world.entered["RunBuild"] = partial(_tick_into, world, meanwhile)
+        world.entered["RunBuild"] = partial(_tick_into, here, meanwhile)
         world.local.redrive(run.arn)
         run = settled(world, run.arn)
         for arn in meanwhile:
@@ -182,8 +202,10 @@ def redrive(here: Play) -> None:
     here.require(run.status == "SUCCEEDED", f"redriven, it ended as {errors}: {run.cause[:300]}")
 
 
-def _tick_into(world: World, started: list[str]) -> None:
-    started.append(world.local.tick())
+def _tick_into(here: Play, started: list[str]) -> None:
+    """Called when the redriven execution enters RunBuild: late things come now, and the schedule ticks."""
+    do_late(here, here.run.arn)
+    started.append(here.world.local.tick())
 
 
 WAYS: dict[str, Callable[[Play], None]] = {NOTHING: nothing, TICK: tick, REPLAY: replay, REDRIVE: redrive}
@@ -194,6 +216,9 @@ def judge(here: Play, way: str) -> None:
     world, status = here.world, here.world.status(here.card)
     here.wrong += here.observer.violations
     told = not (way == NOTHING and (here.cell.event == LOST or here.cell.state.startswith(CLEAN_UP)))
+    if here.cell.kind in ENDINGS and way == NOTHING and here.cell.kind != "build-fault":
+        here.require(here.run.status == "FAILED", "a build that failed was not the end of the run")
+        here.require(names(here.run).count("RunBuild") == 1, "a build that ran was run again")
     if way != NOTHING:
         lock = world.local.lock()
         here.require(lock is None, f"the lock is still {lock and lock['owner']}'s")
@@ -234,6 +259,7 @@ def digest(here: Play, way: str) -> str:
     if way == REDRIVE:
         last = here.run.states[-1]
         failure = last.document.get("failure") or {}
+        seen["late"] = [here.cell.event, bool(here.late)]
         seen["at"] = [last.name, sorted(last.document), failure.get("state"), failure.get("redriveCount")]
     if way == NOTHING:
         seen["cell"] = here.cell.id

@@ -89,7 +89,7 @@ class StepFault:
 
 
 class StepFaults:
-    """Those that wait to happen. ``late_seconds`` is when late work is done; ``None`` waits for :meth:`do_late`."""
+    """Those that wait to happen. ``late_seconds`` is when late work is done; ``None``: :meth:`take_late`."""
 
     def __init__(self, late_seconds: float | None = None) -> None:
         self.late_seconds = late_seconds
@@ -125,11 +125,14 @@ class StepFaults:
                     return fault
         return None
 
-    def do_late(self) -> None:
+    def take_late(self) -> list[Callable[[], None]]:
         """What was left undone when its caller gave up."""
         with self._lock:
             late, self._late = self._late, []
-        for work in late:
+        return late
+
+    def do_late(self) -> None:
+        for work in self.take_late():
             work()
 
     def put_off(self, work: Callable[[], None]) -> None:
