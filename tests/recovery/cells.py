@@ -71,6 +71,11 @@ class Cell:
         return _FIRST.get(self.state, "RunBuild:aborted-during" if self.state.startswith(CLEAN_UP) else "")
 
     @property
+    def is_waited_out(self) -> bool:
+        """Whether a Retry takes it, and it does not come again."""
+        return not self.always and Cell(self.state, self.kind, always=True, names=self.names) in all_cells()
+
+    @property
     def ends_execution(self) -> bool:
         kind = KINDS.get(self.kind)
         return kind is not None and (kind.means in (Means.ABORT, Means.TIME_OUT) or kind.error == RUNTIME)
@@ -79,6 +84,18 @@ class Cell:
 @cache
 def all_cells() -> tuple[Cell, ...]:
     return tuple(cell for state in states() for cell in cells_of(state))
+
+
+@cache
+def sample() -> frozenset[Cell]:
+    """One a state, for the lane that runs on every change: a run that dies there and whose event is lost, where it can,
+    for that is where most guards are needed.
+    """
+    chosen = {}
+    for cell in all_cells():
+        if cell.state not in chosen or (cell.event == LOST and not chosen[cell.state].event):
+            chosen[cell.state] = cell
+    return frozenset(chosen.values())
 
 
 def cells_of(state: str) -> Iterator[Cell]:

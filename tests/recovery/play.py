@@ -30,6 +30,7 @@ with open({turns!r}, "a") as turns:
 pathlib.Path("sums.py").write_text("def add(a, b):\\n    return a + b\\n")
 """
 DONE = "def add(a, b):\n    return a + b\n"
+_FIRST_ENDS = {"RunBuild:TestsFailed": "TestsFailed"}
 REDRIVABLE = ("FAILED", "ABORTED", "TIMED_OUT")
 
 
@@ -135,13 +136,17 @@ def carry_on(here: Play, way: str) -> dict[str, Any]:
     if way != REDRIVE:
         do_late(here)
     before, turns = here.pushed, here.turns
-    seen = look(here)
     WAYS[way](here)
     quiet(here.world)
     if before:
         here.require(here.turns == turns, "a build that had succeeded was repeated")
     judge(here, way)
-    return {"before": seen, "after": look(here)}
+    seen = look(here)
+    if way == REDRIVE:
+        seen["redrives"] = here.run.redrives - (here.cell.state == "ResumePoint")
+    else:
+        del seen["run"]
+    return seen
 
 
 def do_late(here: Play, *running: str) -> None:
@@ -223,6 +228,9 @@ def judge(here: Play, way: str) -> None:
         lock = world.local.lock()
         here.require(lock is None, f"the lock is still {lock and lock['owner']}'s")
         here.require(status != "In Progress", "the card is in progress, and nobody works on it")
+    if here.cell.is_waited_out and way == NOTHING:
+        as_ever = ("SUCCEEDED", "") if not here.cell.first else (here.run.status, _FIRST_ENDS.get(here.cell.first, ""))
+        here.require((here.run.status, here.run.error) == as_ever, f"what is retried was not waited out: {look(here)}")
     if status == "In Review":
         here.require(here.pushed, "the card is in review, and the work is not on the branch")
     comments = [[comment.body for comment in pull_request.comments] for pull_request in world.repository.pull_requests]

@@ -71,8 +71,8 @@ def test_the_clean_up_stops_a_build_that_was_left_behind(new_world: Callable[[],
     aborted_while_testing(world)
     assert running(world)
     held.let_go()
-    quiet(world)
-    assert world.local.lock() is None
+    world.wait_until(lambda: world.local.lock() is None)
+    assert running(world) == [], "the lock was freed under a build that works"
     assert "def add" not in world.file("sums.py", BRANCH)
     assert observer.violations == []
 
