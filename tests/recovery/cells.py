@@ -91,7 +91,7 @@ def sample() -> frozenset[Cell]:
     """One a state, for the lane that runs on every change: a run that dies there and whose event is lost, where it can,
     for that is where most guards are needed.
     """
-    chosen = {}
+    chosen: dict[str, Cell] = {}
     for cell in all_cells():
         if cell.state not in chosen or (cell.event == LOST and not chosen[cell.state].event):
             chosen[cell.state] = cell

@@ -121,7 +121,7 @@ def _outcome(seen: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _after(seen: Mapping[str, Any] | None, way: str) -> str:
     if seen is None:
-        return "–"
+        return ""
     if way == REDRIVE:
         return f"{seen['card']}, {seen['redrives']}x"
     return f"{seen['card']}, {seen['lock']}"
