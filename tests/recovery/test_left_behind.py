@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from kiro_worker.local.aws import status_events
+from kiro_worker.local.aws.build_run import BuildEnding
 from kiro_worker.local.aws.step_faults import execution_of
 from kiro_worker.local.environment import LocalEnvironment
 from kiro_worker.local.faults import parse_fault
 from tests.e2e.world import World, names
 from tests.recovery.observer import Observer
-from tests.recovery.play import AGENT, BRANCH, quiet, settled
+from tests.recovery.play import AGENT, BRANCH, DONE, quiet, settled
 
 pytestmark = pytest.mark.e2e
 
@@ -145,3 +146,30 @@ def test_a_redrive_that_fails_again_builds_once_and_says_why(new_world: Callable
     again = settled(world, failed.arn)
     assert (again.status, again.error) == ("FAILED", "TestsFailed")
     assert names(again).count("RunBuild") == 2
+
+
+def test_work_that_was_pushed_before_its_build_died_is_recognised_by_a_redrive(
+    new_world: Callable[[], World], observer: Observer
+) -> None:
+    """The build pushed and was killed before it could say so: all tasks are done, and the run failed."""
+    world = new_world()
+    world.agent(AGENT.format(turns=str(world.folder / "turns")))
+    card = world.card(BRANCH)
+
+    def push_and_die() -> None:
+        [live] = world.local.aws.executions._live
+        trailer = f"Implement 1 Write the function\n\nKiro-Worker-Execution: {live.exec_arn}\n"
+        tasks = ".kiro/specs/feature-sum/tasks.md"
+        files = {"sums.py": DONE, tasks: world.file(tasks, BRANCH).replace("[ ]", "[x]")}
+        world.repository.git.commit(BRANCH, files, trailer)
+        world.local.aws.builds.end_next_as(BuildEnding("FAILED"))
+
+    world.entered["RunBuild"] = push_and_die
+    failed = settled(world, world.local.tick())
+    assert failed.status == "FAILED"
+    head = world.head(BRANCH)
+    world.local.redrive(failed.arn)
+    redriven = settled(world, failed.arn)
+    assert (redriven.status, redriven.outcome) == ("SUCCEEDED", "Succeeded"), redriven.cause
+    assert (world.status(card), world.head(BRANCH)) == ("In Review", head)
+    assert not (world.folder / "turns").exists(), "no agent is paid for work that is done"
