@@ -29,6 +29,7 @@ from kiro_worker.build.run import Edges, run
 from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
 from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockError
 from kiro_worker.github.client import github_session
+from kiro_worker.github.labels import read_labelling
 from kiro_worker.lock import LockTable, execution_is_running
 from kiro_worker.models import Outcome
 
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from kiro_worker.build.job import BuildJob
+    from kiro_worker.github.labels import Labelling
 
 _REQUIRED = ("CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN")
 
@@ -97,7 +99,7 @@ def _edges(environment: Mapping[str, str], workspace: Path, logs: Path, log: Log
             f"the build's environment lacks {', '.join(missing)}", "the CodeBuild project sets them: make deploy"
         )
     secrets = boto3.client("secretsmanager")
-    return Edges(
+    edges = Edges(
         configuration=load_configuration(boto3.client("ssm"), environment["CONFIG_PARAMETER_NAME"]),
         locks=LockTable(
             boto3.client("dynamodb"),
@@ -107,20 +109,21 @@ def _edges(environment: Mapping[str, str], workspace: Path, logs: Path, log: Log
         ),
         load_git_credentials=lambda: load_git_credentials(secrets, environment["GIT_CREDENTIALS_SECRET_ARN"]),
         load_agent_key=lambda: load_agent_key(secrets, environment.get("KIRO_API_KEY_SECRET_ARN", "")),
+        read_labelling=lambda job, label: _read_labelling(environment, edges, job, label),
         environment=environment,
         workspace=workspace,
         logs=logs,
         log=log,
         redaction=redaction,
     )
+    return edges
 
 
 def _job(environment: Mapping[str, str], edges: Edges) -> BuildJob:
     """The state machine's job, or, with BRANCH_NAME alone, what GitHub says about that branch."""
     if jobs.is_complete(environment):
         return jobs.from_environment(environment)
-    token = load_github_token(boto3.client("secretsmanager"), environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
-    edges.redaction.know(token)
+    token = _github_token(environment, edges)
     owner = environment.get("CODEBUILD_BUILD_ARN") or f"build:{uuid4()}"
     return asyncio.run(_ask_github(environment, edges, token, owner))
 
@@ -134,6 +137,22 @@ async def _ask_github(environment: Mapping[str, str], edges: Edges, token: str, 
             owner,
             environment.get("REPOSITORY", ""),
         )
+
+
+def _read_labelling(environment: Mapping[str, str], edges: Edges, job: BuildJob, label: str) -> Labelling:
+    token = _github_token(environment, edges)
+
+    async def ask() -> Labelling:
+        async with github_session(edges.configuration.github_api_url, token) as session:
+            return await read_labelling(session, job.repository, job.pull_request, label)
+
+    return asyncio.run(ask())
+
+
+def _github_token(environment: Mapping[str, str], edges: Edges) -> str:
+    token = load_github_token(boto3.client("secretsmanager"), environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
+    edges.redaction.know(token)
+    return token
 
 
 def _stopped_from_outside(number: int, _frame: FrameType | None) -> None:
