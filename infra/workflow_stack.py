@@ -184,6 +184,11 @@ class WorkflowStack(Stack):
         allow(build.role, ["states:DescribeExecution"], executions)
         allow(build.role, ["s3:PutObject"], core.artifacts.arn_for_objects("runs/*"))
 
+        # Central steering files, where there are some. Wildcard: their names are in a manifest, which may change.
+        if settings.steering_prefix:
+            steering = f"arn:{self.partition}:s3:::{settings.steering_prefix}/*"
+            allow(build.role, ["s3:GetObject"], steering)
+
         # Its two report groups, and no right to make others: AWS CodeBuild User Guide, "Test report permissions".
         allow(
             build.role,

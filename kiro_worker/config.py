@@ -85,10 +85,20 @@ def _repository(value: str) -> str:
     return value
 
 
+def _steering(value: str) -> str:
+    bucket = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.'()-]+)+/?"
+    repository = r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+@[A-Za-z0-9][A-Za-z0-9._/+#-]*:[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?"
+    found = re.fullmatch(bucket, value) or re.fullmatch(repository, value)
+    if not found or any(part in (".", "..") for part in re.split("[/@:]", value)):
+        raise ValueError("must be s3://bucket/prefix or owner/name@branch:path")
+    return value.rstrip("/")
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Command = Annotated[tuple[Name, ...], BeforeValidator(_command), Field(min_length=1)]
 Url = Annotated[str, AfterValidator(_http_url)]
 RepositoryPath = Annotated[Name, AfterValidator(_path)]
+SteeringSource = Annotated[str, AfterValidator(_steering)]
 RepositoryName = Annotated[str, AfterValidator(_repository)]
 
 
@@ -180,6 +190,8 @@ class Configuration(_Model):
     """what must be the same as on the default branch, because it steers the agent: see security.md"""
     guard_label: Name | None = None
     """the pull request's label that lets a change of guarded paths through; `null`: none does"""
+    steering: SteeringSource | None = None
+    """steering files that are kept centrally, `s3://bucket/prefix` or `owner/name@branch:path`: see below"""
     agent: Annotated[AgentConfiguration, BeforeValidator(_agent)] = AgentConfiguration()
     """an adapter's name, or an object with the keys below; with a `command` its name may be left out"""
     github_api_url: Url = "https://api.github.com/graphql"

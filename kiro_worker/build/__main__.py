@@ -109,6 +109,7 @@ def _edges(environment: Mapping[str, str], workspace: Path, logs: Path, log: Log
         ),
         load_git_credentials=lambda: load_git_credentials(secrets, environment["GIT_CREDENTIALS_SECRET_ARN"]),
         load_agent_key=lambda: load_agent_key(secrets, environment.get("KIRO_API_KEY_SECRET_ARN", "")),
+        s3=lambda: boto3.client("s3"),
         read_labelling=lambda job, label: _read_labelling(environment, edges, job, label),
         environment=environment,
         workspace=workspace,

@@ -177,9 +177,9 @@ def _require_links_inside(git: Git, job: BuildJob) -> None:
         )
 
 
-def give_the_agent_a_repository(git: Git, job: BuildJob) -> None:
+def give_the_agent_a_repository(git: Git, job: BuildJob, unseen: tuple[str, ...] = ()) -> None:
     """A ``.git`` with which ``git status``, ``diff``, ``log`` and ``commit`` work for the agent, made without running
-    anything that reads it.
+    anything that reads it. ``unseen`` are files in the checkout that are not for it to commit.
     """
     own = git.work_tree / ".git"
     for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
@@ -189,7 +189,7 @@ def give_the_agent_a_repository(git: Git, job: BuildJob) -> None:
     reference.write_text(f"{job.commit}\n")
     (own / "HEAD").write_text(f"ref: refs/heads/{job.branch}\n")
     (own / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
-    (own / "info" / "exclude").write_text(NEVER_COMMITTED)
+    (own / "info" / "exclude").write_text(NEVER_COMMITTED + "".join(f"/{path}\n" for path in unseen))
     (own / "config").write_text(
         "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
         f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"

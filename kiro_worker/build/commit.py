@@ -65,12 +65,17 @@ def commit_turn(
     log: Callable[[str], None],
     *,
     with_its_commits: bool = True,
+    unseen: tuple[str, ...] = (),
 ) -> str:
     """Commit ``tree`` on top of ``base`` and, unless it is not to be, of the agent's own commits where it made some.
-    ``found`` is the tree as the agent left it, which ``tree`` may differ from by the boxes that we ticked.
+    ``found`` is the tree as the agent left it, which ``tree`` may differ from by the boxes that we ticked. Commits that
+    say anything of ``unseen`` files are not kept.
     """
     git = checkout.git
     head = _adopted_head(checkout, base, log) if with_its_commits else base
+    if head != base and _touched(checkout, base, head, unseen):
+        log("the agent's own commits are not kept, only its files: they hold central steering files")
+        head = base
     if head != base and found == git.text("rev-parse", f"{head}^{{tree}}"):
         signed = _again(checkout, head, git.text("rev-parse", f"{head}^@").split(), tree, label.trailers, log)
         if signed:
@@ -198,6 +203,15 @@ def _adopted_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> 
         log(f"the agent's own commits are not kept, only its files: {failure}")
         return base
     return head
+
+
+def _touched(checkout: Checkout, base: str, head: str, paths: tuple[str, ...]) -> bool:
+    """Whether any commit above ``base``, merges included, changes one of the files."""
+    if not paths:
+        return False
+    specs = (f":(top,literal){path}" for path in paths)
+    every = ("-m", "--full-history", "--max-count=1", "--format=%H")
+    return bool(checkout.git.text("log", *every, f"{base}..{head}", "--", *specs))
 
 
 def _head_of(repository: Path) -> str:

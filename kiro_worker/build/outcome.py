@@ -64,6 +64,8 @@ class Record:
     checkpoint_branch: str = ""
     checkpoint_commit: str = ""
     coverage_line: str = ""
+    steering_source: str = ""
+    steering_version: str = ""
     _began: float = field(default_factory=time.monotonic, repr=False)
 
     @contextmanager

@@ -21,6 +21,7 @@
      "filesChanged": ["inventory/discounts.py"],
      "agent": {"credits": 0.4, "seconds": 61},
      "checkpoint": {"branch": "kiro-worker/checkpoint/feature/x", "commit": "…40 hex…"},   empty when there is none
+     "steering": {"source": "s3://acme-steering/kiro", "version": "2026-11-24"},   empty when none is configured
      "seconds": 74.2, "phases": [{"name": "check out", "start": 0.3, "seconds": 1.2}, …],
      "artifacts": "s3://…/runs/<run>/<attempt>/"}
 
@@ -162,6 +163,7 @@ def result(record: Record, job: BuildJob | None, place: Place, gate: Mapping[str
         "filesChanged": list(record.files_changed),
         "agent": {"credits": record.agent_credits, "seconds": record.agent_seconds},
         "checkpoint": {"branch": record.checkpoint_branch, "commit": record.checkpoint_commit},
+        "steering": {"source": record.steering_source, "version": record.steering_version},
         "seconds": round(record.seconds, 3),
         "phases": [phase._asdict() for phase in record.phases],
         "artifacts": record.artifacts,

@@ -18,6 +18,7 @@ from kiro_worker.build.guard import Guard
 from kiro_worker.build.isolation import Sandbox, sandbox
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.build.publish import BranchMoved, publish
+from kiro_worker.build.steering import Steering, git_reader, load_steering, s3_reader
 from kiro_worker.build.turns import Place, Turns, clean, note_tasks
 from kiro_worker.lock import LockTable, Subject
 from kiro_worker.models import Outcome
@@ -26,6 +27,8 @@ from kiro_worker.spec import TASKS_FILE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
+
+    from mypy_boto3_s3 import S3Client
 
     from kiro_worker.build.job import BuildJob
     from kiro_worker.build.log import Log, Redaction
@@ -44,6 +47,7 @@ class Edges:
     load_git_credentials: Callable[[], GitCredentials]
     load_agent_key: Callable[[], str]
     read_labelling: Callable[[BuildJob, str], Labelling]
+    s3: Callable[[], S3Client]
     environment: Mapping[str, str]
     workspace: Path
     logs: Path
@@ -84,6 +88,7 @@ class Build:
         require_unmoved_branch(checkout)
         with self._phase("guard"):
             self._guard.require_trusted(checkout)
+        steering = self._load_steering()
         edges = self._edges
         with (
             edges.log.sink("agent", edges.logs / "agent.log") as sink,
@@ -91,7 +96,7 @@ class Build:
         ):
             with self._phase("agent"):
                 self._hold_lock()
-                turns = self._implement(checkout, checkpoint, sink, box)
+                turns = self._implement(checkout, checkpoint, steering, sink, box)
             with self._phase("tests"):
                 self._test_or_mend(checkout, turns, box)
             with self._phase("push"):
@@ -117,8 +122,29 @@ class Build:
         edges.log.say(f"{job.repository} {job.branch} at {job.commit}")
         return checkout
 
+    def _load_steering(self) -> Steering:
+        """The files that are kept centrally, where some are configured."""
+        edges, source = self._edges, self._edges.configuration.steering
+        if source is None:
+            return Steering()
+        with self._phase("steering"):
+            if source.startswith("s3://"):
+                read = s3_reader(source, edges.s3())
+            else:
+                git_url, credentials = edges.configuration.git_url, edges.load_git_credentials()
+                read = git_reader(source, edges.workspace, git_url, credentials, edges.environment)
+            steering = load_steering(source, read)
+        self._record.steering_source, self._record.steering_version = source, steering.version
+        edges.log.say(f"version {steering.version} of {source}: {', '.join(steering.files)}")
+        return steering
+
     def _implement(
-        self, checkout: Checkout, checkpoint: Checkpoint, sink: Callable[[str], None], box: Sandbox
+        self,
+        checkout: Checkout,
+        checkpoint: Checkpoint,
+        steering: Steering,
+        sink: Callable[[str], None],
+        box: Sandbox,
     ) -> Turns:
         """Let the agent work, from where an earlier build left off, and keep every task that it finishes."""
         edges, configuration = self._edges, self._edges.configuration.agent
@@ -135,6 +161,7 @@ class Build:
             redaction=edges.redaction,
             keep=lambda commit: self._keep(checkpoint, commit),
             guard=self._guard,
+            steering=steering,
         )
         turns = Turns(self._job, checkout, agent, place, self._record, start)
         turns.work(configuration)

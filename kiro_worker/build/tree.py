@@ -39,6 +39,24 @@ def write_file(folder: Path, relative: str, content: bytes) -> None:
         file.write(content)
 
 
+def remove_file(folder: Path, relative: str) -> None:
+    """Remove a file or symbolic link below ``folder``, should there be one. Raises :class:`OSError` for a folder, and
+    where the way there is a symbolic link.
+    """
+    with contextlib.suppress(FileNotFoundError), _parent_opened(folder, relative) as (parent, name):
+        os.unlink(name, dir_fd=parent)
+
+
+def place_file(folder: Path, relative: str, content: bytes) -> None:
+    """Write a new file below ``folder``, and folders on the way to it. Raises :class:`OSError` where there is
+    something already, or the way there is a symbolic link.
+    """
+    with _parent_opened(folder, relative, make=True) as (parent, name):
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+
+
 def leads_out(folder: Path, link: Path) -> bool:
     """Whether a symbolic link in ``folder`` ends outside of it, or in its ``.git``, whatever lies between."""
     root = os.path.realpath(folder)
@@ -107,8 +125,10 @@ def hand_to(folder: Path, uid: int, say: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path, relative: str, flags: int) -> Iterator[int]:
-    """A descriptor of a regular file that has this one name, reached step by step without following a link."""
+def _parent_opened(folder: Path, relative: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    """A descriptor of the folder that a path below ``folder`` is in, reached step by step without following a link, and
+    its name there.
+    """
     *parents, name = Path(relative).parts
     if ".." in parents or name == ".." or Path(relative).is_absolute():
         raise PermissionError(f"{relative} leaves the folder")
@@ -116,12 +136,23 @@ def _opened(folder: Path, relative: str, flags: int) -> Iterator[int]:
         here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         opened.callback(os.close, here)
         for parent in parents:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(parent, 0o755, dir_fd=here)
             here = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
             opened.callback(os.close, here)
+        yield here, name
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, relative: str, flags: int) -> Iterator[int]:
+    """A descriptor of a regular file that has this one name, reached step by step without following a link."""
+    with _parent_opened(folder, relative) as (here, name):
         # Not waiting for the other end of a pipe, should it be one.
         descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
-        opened.callback(os.close, descriptor)
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
-            raise PermissionError(f"{relative} is not a regular file of its own")
-        yield descriptor
+        with contextlib.ExitStack() as opened:
+            opened.callback(os.close, descriptor)
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+                raise PermissionError(f"{relative} is not a regular file of its own")
+            yield descriptor

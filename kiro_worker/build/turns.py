@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from kiro_worker.build.job import BuildJob
     from kiro_worker.build.log import Redaction
     from kiro_worker.build.outcome import Record
+    from kiro_worker.build.steering import Steering
     from kiro_worker.config import AgentConfiguration
     from kiro_worker.spec import Task
 
@@ -64,6 +65,7 @@ class Place:
     redaction: Redaction
     keep: Callable[[str], None]
     guard: Guard
+    steering: Steering
 
 
 class Turns:
@@ -136,6 +138,9 @@ class Turns:
         """
         place, checkout = self._place, self._checkout
         lend_objects(checkout.git.directory)
+        if place.steering.files:
+            self._give_repository()
+            place.steering.lay_over(checkout)
         done = run_agent(
             self._agent,
             text,
@@ -148,6 +153,7 @@ class Turns:
         )
         self._last = done
         self._note_spent(done)
+        place.steering.take_away(checkout)
         found = tree_of_files(checkout, place.say)
         problem: Stopped | KiroWorkerError | None = done.problem
         whole = b""
@@ -203,7 +209,14 @@ class Turns:
         """Commit ``tree``, make it safe, and let the agent go on from there."""
         checkout, log = self._checkout, self._place.say
         commit = commit_turn(
-            checkout, self.commit, found, tree, label, log, with_its_commits=with_its_commits
+            checkout,
+            self.commit,
+            found,
+            tree,
+            label,
+            log,
+            with_its_commits=with_its_commits,
+            unseen=tuple(self._place.steering.files),
         )
         change = changes_between(checkout, commit)
         require_no_secret(change.history, self._place.redaction)
@@ -275,7 +288,9 @@ class Turns:
             shutil.rmtree(own)
         else:
             own.unlink(missing_ok=True)
-        give_the_agent_a_repository(self._checkout.git, replace(self._job, commit=self.commit))
+        give_the_agent_a_repository(
+            self._checkout.git, replace(self._job, commit=self.commit), unseen=tuple(self._place.steering.files)
+        )
 
 
 def lay_out(checkout: Checkout, commit: str) -> None:
