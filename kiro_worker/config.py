@@ -192,6 +192,8 @@ class Configuration(_Model):
     """the pull request's label that lets a change of guarded paths through; `null`: none does"""
     steering: SteeringSource | None = None
     """steering files that are kept centrally, `s3://bucket/prefix` or `owner/name@branch:path`: see below"""
+    submodules: bool = False
+    """whether the agent and the tests get the files of submodules: see security.md"""
     agent: Annotated[AgentConfiguration, BeforeValidator(_agent)] = AgentConfiguration()
     """an adapter's name, or an object with the keys below; with a `command` its name may be left out"""
     github_api_url: Url = "https://api.github.com/graphql"
@@ -203,6 +205,11 @@ class Configuration(_Model):
     def allowed_repositories(self) -> tuple[str, ...]:
         """The repositories whose cards may be built, ``owner/name`` each."""
         return self.repositories or (f"{self.organization}/{self.repository}",)
+
+    @property
+    def everything_guarded(self) -> tuple[str, ...]:
+        """``guarded_paths``, and what says which other repositories are read with the worker's credentials."""
+        return (*self.guarded_paths, "./.gitmodules") if self.submodules else self.guarded_paths
 
     @property
     def statuses(self) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ class Guard:
         the default branch's, and no label lets them through; those that one lets through are the answer.
         """
         default = fetch_default_branch(checkout)
-        different = different_paths(checkout.git, default, commit or checkout.commit, self.configuration.guarded_paths)
+        different = different_paths(checkout.git, default, commit or checkout.commit, self.configuration.everything_guarded)
         branch = self.job.branch
         self._require_label(
             different,
@@ -59,16 +59,29 @@ class Guard:
         trees.
         """
         self._require_label(
-            different_paths(checkout.git, before, after, self.configuration.guarded_paths),
+            different_paths(checkout.git, before, after, self.configuration.everything_guarded),
             "the agent changed files that steer an agent or run commands",
             "redrive the execution, which goes on without these changes (they are in the artifacts' changes.patch)",
+        )
+
+    def require_trusted_submodule(self, git: Git, path: str, before: str, after: str) -> None:
+        """The same for a submodule at ``path`` whose commit is not the default branch's, which is ``before`` or, when
+        that has none there, empty.
+        """
+        empty = git.run("mktree").decode().strip()
+        guarded = [each for each in self.configuration.guarded_paths if "/" not in each]
+        guarded += [each.removeprefix(f"{path}/") for each in self.configuration.guarded_paths if each.startswith(f"{path}/")]
+        self._require_label(
+            tuple(f"{path}/{name}" for name in different_paths(git, before or empty, after, guarded)),
+            f"the submodule {path} brings other files that steer the agent or run commands than on the default branch",
+            f"undo the change of {path} on {self.job.branch}",
         )
 
     def undone(self, checkout: Checkout, before: str, after: str) -> str:
         """The tree ``after``, which is in the index, with its guarded files as they are in ``before``; the index has it
         then, the checkout has not.
         """
-        git, guarded = checkout.git, self.configuration.guarded_paths
+        git, guarded = checkout.git, self.configuration.everything_guarded
         entries = git.run("ls-tree", "-r", "-z", before).split(b"\0")
         earlier = {entry.partition(b"\t")[2]: entry for entry in entries if entry}
         # Again, for with a link that is back its target is guarded as well.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kiro_worker.build.agents import configured_agent
-from kiro_worker.build.checkout import Checkout, check_out, published_earlier, require_unmoved_branch
+from kiro_worker.build.checkout import Checkout, check_out, fetch_default_branch, published_earlier, require_unmoved_branch
 from kiro_worker.build.checkpoint import Checkpoint, Start
 from kiro_worker.build.commit import changes_between, replayed, signed
 from kiro_worker.build.gate import run_gate
@@ -19,6 +19,7 @@ from kiro_worker.build.isolation import Sandbox, sandbox
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.build.publish import BranchMoved, publish
 from kiro_worker.build.steering import Steering, git_reader, load_steering, s3_reader
+from kiro_worker.build.submodules import Source, Submodules, load_submodules
 from kiro_worker.build.turns import Place, Turns, clean, note_tasks
 from kiro_worker.lock import LockTable, Subject
 from kiro_worker.models import Outcome
@@ -70,6 +71,7 @@ class Build:
         self._edges = edges
         self._record = record
         self._lease = job.lease
+        self._submodules = Submodules({})
         self._guard = Guard(
             job, edges.configuration, lambda label: edges.read_labelling(job, label), edges.log.say
         )
@@ -88,6 +90,7 @@ class Build:
         require_unmoved_branch(checkout)
         with self._phase("guard"):
             self._guard.require_trusted(checkout)
+        self._load_submodules(checkout)
         steering = self._load_steering()
         edges = self._edges
         with (
@@ -121,6 +124,20 @@ class Build:
         checkout = check_out(job, edges.workspace, edges.configuration.git_url, credentials, edges.environment)
         edges.log.say(f"{job.repository} {job.branch} at {job.commit}")
         return checkout
+
+    def _load_submodules(self, checkout: Checkout) -> None:
+        """Their files, where they are configured; the guard has looked at ``.gitmodules`` by now."""
+        edges, job = self._edges, self._job
+        if not edges.configuration.submodules:
+            return
+        with self._phase("submodules"):
+            git_url, credentials = edges.configuration.git_url, edges.load_git_credentials()
+            source = Source(
+                edges.workspace / checkout.commit, git_url, job.repository, credentials, edges.environment
+            )
+            default = fetch_default_branch(checkout)
+            self._submodules = load_submodules(checkout, default, source, self._guard)
+        edges.log.say(f"submodules: {', '.join(map(ascii, self._submodules.repositories)) or 'none'}")
 
     def _load_steering(self) -> Steering:
         """The files that are kept centrally, where some are configured."""
@@ -162,6 +179,7 @@ class Build:
             keep=lambda commit: self._keep(checkpoint, commit),
             guard=self._guard,
             steering=steering,
+            submodules=self._submodules,
         )
         turns = Turns(self._job, checkout, agent, place, self._record, start)
         turns.work(configuration)
@@ -220,6 +238,7 @@ class Build:
         """The project's own tests, on the files as they were committed."""
         edges, record = self._edges, self._record
         home = edges.workspace / "tests-home"
+        self._submodules.lay_out(checkout)
         with edges.log.sink("tests", edges.logs / "tests.log") as sink:
             box.hand_over(checkout.folder, home)
             try:
@@ -275,6 +294,7 @@ class Build:
         self._guard.require_trusted(there)
         # What was a guarded file's change nowhere can be one there: a link of theirs leads to it.
         self._guard.require_unchanged(there, head, tip)
+        self._load_submodules(there)
         clean(there, tip)
         return there, signed(there, self._job, tip, say)
 

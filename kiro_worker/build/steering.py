@@ -79,8 +79,6 @@ class Steering:
 
     def take_away(self, checkout: Checkout) -> None:
         """Whatever the agent made of them. What the branch has under such a name is as it was before."""
-        if not checkout.folder.is_dir():
-            return
         for path in self.files:
             try:
                 remove_file(checkout.folder, path)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -55,6 +56,29 @@ def place_file(folder: Path, relative: str, content: bytes) -> None:
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=parent)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+
+
+def empty_folder(folder: Path, relative: str) -> None:
+    """An empty folder below ``folder``, in place of whatever is there or in the way to it."""
+    with contextlib.ExitStack() as opened:
+        here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        opened.callback(os.close, here)
+        *parents, name = Path(relative).parts
+        for parent in parents:
+            _make_folder(parent, here)
+            here = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            opened.callback(os.close, here)
+        _make_folder(name, here)
+        shutil.rmtree(name, dir_fd=here)
+        os.mkdir(name, 0o755, dir_fd=here)
+
+
+def _make_folder(name: str, parent: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
+            os.unlink(name, dir_fd=parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o755, dir_fd=parent)
 
 
 def leads_out(folder: Path, link: Path) -> bool:

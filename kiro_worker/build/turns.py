@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from kiro_worker.build.log import Redaction
     from kiro_worker.build.outcome import Record
     from kiro_worker.build.steering import Steering
+    from kiro_worker.build.submodules import Submodules
     from kiro_worker.config import AgentConfiguration
     from kiro_worker.spec import Task
 
@@ -66,6 +67,7 @@ class Place:
     keep: Callable[[str], None]
     guard: Guard
     steering: Steering
+    submodules: Submodules
 
 
 class Turns:
@@ -138,6 +140,7 @@ class Turns:
         """
         place, checkout = self._place, self._checkout
         lend_objects(checkout.git.directory)
+        place.submodules.lay_out(checkout)
         if place.steering.files:
             self._give_repository()
             place.steering.lay_over(checkout)
@@ -153,7 +156,9 @@ class Turns:
         )
         self._last = done
         self._note_spent(done)
-        place.steering.take_away(checkout)
+        if checkout.folder.is_dir():
+            place.steering.take_away(checkout)
+            place.submodules.lay_out(checkout)
         found = tree_of_files(checkout, place.say)
         problem: Stopped | KiroWorkerError | None = done.problem
         whole = b""
