@@ -5,7 +5,6 @@ an outcome and an exit code: 0 for Succeeded, 1 for everything else.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import shutil
 import signal
@@ -18,9 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import boto3
-
 from kiro_worker.build import job as jobs
+from kiro_worker.build.aws import Clients
 from kiro_worker.build.git import GitFailed
 from kiro_worker.build.log import Log, Redaction
 from kiro_worker.build.outcome import Record, Stopped
@@ -28,7 +26,6 @@ from kiro_worker.build.report import Place, report
 from kiro_worker.build.run import Edges, run
 from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
 from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockError
-from kiro_worker.github.client import github_session
 from kiro_worker.lock import LockTable, execution_is_running
 from kiro_worker.models import Outcome
 
@@ -58,12 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log, redaction: Redaction) -> int:
-    record, job, started = Record(), None, time.monotonic()
+    record, job, started, clients = Record(), None, time.monotonic(), Clients()
     logs = workspace / "logs"
     logs.mkdir()
     try:
-        edges = _edges(environment, workspace, logs, log, redaction)
-        job = _job(environment, edges)
+        edges = _edges(environment, clients, workspace, logs, log, redaction)
+        job = _job(environment, edges, clients)
         try:
             run(job, edges, record)
         finally:
@@ -84,29 +81,34 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
     record.seconds = time.monotonic() - started
     place = Place.of(environment, job)
     folder = Path(environment.get("CODEBUILD_SRC_DIR") or Path.cwd())
-    trouble = report(record, job, place, folder=folder, logs=logs, redact=redaction, s3=lambda: boto3.client("s3"))
+    trouble = report(record, job, place, folder=folder, logs=logs, redact=redaction, s3=lambda: clients("s3"))
     log.say(trouble)
     log.say(f"── {record.outcome}")
     log.say("\n".join(filter(None, (record.reason, record.remedy and f"To mend it: {record.remedy}", record.details))))
     return 0 if record.outcome is Outcome.SUCCEEDED else 1
 
 
-def _edges(environment: Mapping[str, str], workspace: Path, logs: Path, log: Log, redaction: Redaction) -> Edges:
+def _edges(
+    environment: Mapping[str, str], clients: Clients, workspace: Path, logs: Path, log: Log, redaction: Redaction
+) -> Edges:
     if missing := [name for name in _REQUIRED if not environment.get(name)]:
         raise ConfigurationMissing(
             f"the build's environment lacks {', '.join(missing)}", "the CodeBuild project sets them: make deploy"
         )
-    secrets = boto3.client("secretsmanager")
     return Edges(
-        configuration=load_configuration(boto3.client("ssm"), environment["CONFIG_PARAMETER_NAME"]),
+        configuration=load_configuration(clients("ssm"), environment["CONFIG_PARAMETER_NAME"]),
         locks=LockTable(
-            boto3.client("dynamodb"),
+            clients("dynamodb"),
             environment["LOCKS_TABLE_NAME"],
             int(environment["LOCK_LEASE_SECONDS"]),
-            execution_is_running(boto3.client("stepfunctions")),
+            lambda owner: execution_is_running(clients("stepfunctions"))(owner),
         ),
-        load_git_credentials=lambda: load_git_credentials(secrets, environment["GIT_CREDENTIALS_SECRET_ARN"]),
-        load_agent_key=lambda: load_agent_key(secrets, environment.get("KIRO_API_KEY_SECRET_ARN", "")),
+        load_git_credentials=lambda: load_git_credentials(
+            clients("secretsmanager"), environment["GIT_CREDENTIALS_SECRET_ARN"]
+        ),
+        load_agent_key=lambda: load_agent_key(
+            clients("secretsmanager"), environment.get("KIRO_API_KEY_SECRET_ARN", "")
+        ),
         environment=environment,
         workspace=workspace,
         logs=logs,
@@ -115,25 +117,15 @@ def _edges(environment: Mapping[str, str], workspace: Path, logs: Path, log: Log
     )
 
 
-def _job(environment: Mapping[str, str], edges: Edges) -> BuildJob:
+def _job(environment: Mapping[str, str], edges: Edges, clients: Clients) -> BuildJob:
     """The state machine's job, or, with BRANCH_NAME alone, what GitHub says about that branch."""
     if jobs.is_complete(environment):
         return jobs.from_environment(environment)
-    token = load_github_token(boto3.client("secretsmanager"), environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
+    token = load_github_token(clients("secretsmanager"), environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
     edges.redaction.know(token)
     owner = environment.get("CODEBUILD_BUILD_ARN") or f"build:{uuid4()}"
-    return asyncio.run(_ask_github(environment, edges, token, owner))
-
-
-async def _ask_github(environment: Mapping[str, str], edges: Edges, token: str, owner: str) -> BuildJob:
-    async with github_session(edges.configuration.github_api_url, token) as session:
-        return await jobs.from_branch(
-            session,
-            edges.configuration,
-            environment.get("BRANCH_NAME", ""),
-            owner,
-            environment.get("REPOSITORY", ""),
-        )
+    branch, repository = environment.get("BRANCH_NAME", ""), environment.get("REPOSITORY", "")
+    return jobs.ask_github(edges.configuration, token, branch, owner, repository)
 
 
 def _stopped_from_outside(number: int, _frame: FrameType | None) -> None:
