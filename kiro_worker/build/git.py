@@ -114,7 +114,7 @@ class Git:
         """Whether a local command that answers by its exit code says yes."""
         return self._answer(arguments, {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}).exit_code == 0
 
-    def network(self, *arguments: str, in_work_tree: bool = False) -> str:
+    def network(self, *arguments: str, stdin: bytes = b"", in_work_tree: bool = False) -> str:
         """What a command that may talk to the remote printed, on either stream. Raises :class:`GitFailed`."""
         environment = {
             "GIT_ALLOW_PROTOCOL": "http:https",
@@ -132,6 +132,7 @@ class Git:
             answer = self._answer(
                 (*helper, *arguments),
                 environment,
+                stdin,
                 in_work_tree=in_work_tree,
                 minutes=MINUTES_FOR_NETWORK,
                 descriptors=() if descriptor is None else (descriptor,),
