@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from kiro_worker.build.job import BuildJob
+    from kiro_worker.github.labels import Labelling
 
 _REQUIRED = ("CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN")
 
@@ -95,7 +96,7 @@ def _edges(
         raise ConfigurationMissing(
             f"the build's environment lacks {', '.join(missing)}", "the CodeBuild project sets them: make deploy"
         )
-    return Edges(
+    edges = Edges(
         configuration=load_configuration(clients("ssm"), environment["CONFIG_PARAMETER_NAME"]),
         locks=LockTable(
             clients("dynamodb"),
@@ -109,23 +110,40 @@ def _edges(
         load_agent_key=lambda: load_agent_key(
             clients("secretsmanager"), environment.get("KIRO_API_KEY_SECRET_ARN", "")
         ),
+        read_labelling=lambda job, label: _read_labelling(environment, edges, clients, job, label),
         environment=environment,
         workspace=workspace,
         logs=logs,
         log=log,
         redaction=redaction,
     )
+    return edges
 
 
 def _job(environment: Mapping[str, str], edges: Edges, clients: Clients) -> BuildJob:
     """The state machine's job, or, with BRANCH_NAME alone, what GitHub says about that branch."""
     if jobs.is_complete(environment):
         return jobs.from_environment(environment)
-    token = load_github_token(clients("secretsmanager"), environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
-    edges.redaction.know(token)
+    from kiro_worker.build.questions import job_of_branch
+
+    token = _github_token(environment, edges, clients)
     owner = environment.get("CODEBUILD_BUILD_ARN") or f"build:{uuid4()}"
     branch, repository = environment.get("BRANCH_NAME", ""), environment.get("REPOSITORY", "")
-    return jobs.ask_github(edges.configuration, token, branch, owner, repository)
+    return job_of_branch(edges.configuration, token, branch, owner, repository)
+
+
+def _read_labelling(
+    environment: Mapping[str, str], edges: Edges, clients: Clients, job: BuildJob, label: str
+) -> Labelling:
+    from kiro_worker.build.questions import labelling_of
+
+    return labelling_of(edges.configuration, _github_token(environment, edges, clients), job, label)
+
+
+def _github_token(environment: Mapping[str, str], edges: Edges, clients: Clients) -> str:
+    token = load_github_token(clients("secretsmanager"), environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
+    edges.redaction.know(token)
+    return token
 
 
 def _stopped_from_outside(number: int, _frame: FrameType | None) -> None:

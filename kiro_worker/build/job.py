@@ -76,20 +76,6 @@ def from_environment(environment: Mapping[str, str]) -> BuildJob:
     )
 
 
-def ask_github(configuration: Configuration, token: str, branch: str, owner: str, repository: str = "") -> BuildJob:
-    """:func:`from_branch` in a session of its own. Raises :class:`GitHubError`, too."""
-    # Not at the top: a build that the state machine starts asks GitHub nothing, and would wait for these to be read.
-    import asyncio
-
-    from kiro_worker.github.client import github_session
-
-    async def ask() -> BuildJob:
-        async with github_session(configuration.github_api_url, token) as session:
-            return await from_branch(session, configuration, branch, owner, repository)
-
-    return asyncio.run(ask())
-
-
 async def from_branch(
     session: GitHubSession,
     configuration: Configuration,
@@ -100,7 +86,7 @@ async def from_branch(
     """The job of a build that was started by hand: GitHub is asked for the rest, by the same rules as for a card. Its
     lease is not held yet. Raises :class:`WorkItemInvalid`.
     """
-    # Not at the top, as in ask_github.
+    # Not at the top: a build that the state machine starts asks GitHub nothing, and would wait for the GraphQL client.
     from kiro_worker.github.work import validate_branch
 
     checked = checked_branch(branch)

@@ -14,7 +14,7 @@ from kiro_worker.build.checkpoint import Checkpoint, Start
 from kiro_worker.build.commit import changes_between, replayed, signed
 from kiro_worker.build.gate import run_gate
 from kiro_worker.build.git import GitFailed
-from kiro_worker.build.guard import require_trusted
+from kiro_worker.build.guard import Guard
 from kiro_worker.build.isolation import Sandbox, sandbox
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.build.publish import BranchMoved, publish
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from kiro_worker.build.log import Log, Redaction
     from kiro_worker.build.outcome import Record
     from kiro_worker.config import Configuration
+    from kiro_worker.github.labels import Labelling
     from kiro_worker.models import GitCredentials
 
 
@@ -42,6 +43,7 @@ class Edges:
     locks: LockTable
     load_git_credentials: Callable[[], GitCredentials]
     load_agent_key: Callable[[], str]
+    read_labelling: Callable[[BuildJob, str], Labelling]
     environment: Mapping[str, str]
     workspace: Path
     logs: Path
@@ -64,6 +66,9 @@ class Build:
         self._edges = edges
         self._record = record
         self._lease = job.lease
+        self._guard = Guard(
+            job, edges.configuration, lambda label: edges.read_labelling(job, label), edges.log.say
+        )
 
     def run(self) -> None:
         with self._phase("hold the lock"):
@@ -78,7 +83,7 @@ class Build:
             return
         require_unmoved_branch(checkout)
         with self._phase("guard"):
-            require_trusted(checkout, self._job, self._edges.configuration, frozenset())
+            self._guard.require_trusted(checkout)
         edges = self._edges
         with (
             edges.log.sink("agent", edges.logs / "agent.log") as sink,
@@ -129,6 +134,7 @@ class Build:
             say=edges.log.say,
             redaction=edges.redaction,
             keep=lambda commit: self._keep(checkpoint, commit),
+            guard=self._guard,
         )
         turns = Turns(self._job, checkout, agent, place, self._record, start)
         turns.work(configuration)
@@ -148,7 +154,7 @@ class Build:
             return start
         try:
             # What steers the agent is not to come from an agent either.
-            require_trusted(checkout, self._job, self._edges.configuration, frozenset(), start.commit)
+            self._guard.require_trusted(checkout, start.commit)
         except Stopped as stop:
             self._edges.log.say(f"the checkpoint is not used, and the work starts over: {stop.reason}")
             return Start(checkout.commit, checkout.commit)
@@ -240,7 +246,9 @@ class Build:
             raise Stopped(moved.outcome, reason, moved.remedy, moved.details)
         # What it is compared with is fetched again: the agent may have worked for hours.
         there = replace(checkout, commit=head, head=head, default="")
-        require_trusted(there, self._job, self._edges.configuration, frozenset())
+        self._guard.require_trusted(there)
+        # What was a guarded file's change nowhere can be one there: a link of theirs leads to it.
+        self._guard.require_unchanged(there, head, tip)
         clean(there, tip)
         return there, signed(there, self._job, tip, say)
 

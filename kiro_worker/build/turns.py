@@ -21,12 +21,14 @@ from kiro_worker.build.commit import (
     commit_turn,
     execution_trailer,
     file_in,
+    patch_between,
     tree_of_files,
     with_file,
 )
 from kiro_worker.build.isolation import lend_objects
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.build.prompt import mending_prompt, prompt
+from kiro_worker.errors import KiroWorkerError
 from kiro_worker.models import Outcome
 from kiro_worker.spec import TASKS_FILE, open_tasks, parse_tasks, reset, tick, tick_groups, to_do
 
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from kiro_worker.build.agents import Agent
     from kiro_worker.build.checkout import Checkout
     from kiro_worker.build.checkpoint import Start
+    from kiro_worker.build.guard import Guard
     from kiro_worker.build.isolation import Sandbox
     from kiro_worker.build.job import BuildJob
     from kiro_worker.build.log import Redaction
@@ -60,6 +63,7 @@ class Place:
     say: Callable[[str], None]
     redaction: Redaction
     keep: Callable[[str], None]
+    guard: Guard
 
 
 class Turns:
@@ -127,7 +131,9 @@ class Turns:
         )
 
     def _turn(self, text: str, tasks: Sequence[Task]) -> bool:
-        """Whether it changed anything. Raises :class:`Stopped` when it proves nothing, its files kept."""
+        """Whether it changed anything. Raises :class:`Stopped` when it proves nothing, its files kept; and when it changed
+        guarded files, what else it did kept.
+        """
         place, checkout = self._place, self._checkout
         lend_objects(checkout.git.directory)
         done = run_agent(
@@ -143,12 +149,22 @@ class Turns:
         self._last = done
         self._note_spent(done)
         found = tree_of_files(checkout, place.say)
+        problem: Stopped | KiroWorkerError | None = done.problem
+        whole = b""
+        try:
+            place.guard.require_unchanged(checkout, self.commit, found)
+        except (Stopped, KiroWorkerError) as refused:
+            problem, whole = refused, patch_between(checkout, found)
+            require_no_secret(whole, place.redaction)
+            found = place.guard.undone(checkout, self.commit, found)
         names = checkout.git.text("diff-tree", "-r", "--name-only", "--no-renames", self._before, found).splitlines()
         changed = any(name != self._path for name in names)
-        if done.problem:
+        if problem:
             if changed:
-                self._keep(found, self._with_tasks(self._tasks), self._label(tasks, PARTIAL_TRAILER))
-            raise done.problem
+                tree, label = self._with_tasks(self._tasks), self._label(tasks, PARTIAL_TRAILER)
+                self._keep(found, tree, label, with_its_commits=not whole)
+            self._record.patch = whole or self._record.patch
+            raise problem
         left = file_in(checkout, found, self._path)
         if not changed and not _claims(left or "", tasks):
             self._with_tasks(self._tasks)
@@ -177,10 +193,12 @@ class Turns:
                 text = tick(text, task)
         return tick_groups(text)
 
-    def _keep(self, found: str, tree: str, label: Label) -> None:
+    def _keep(self, found: str, tree: str, label: Label, *, with_its_commits: bool = True) -> None:
         """Commit ``tree``, make it safe, and let the agent go on from there."""
-        checkout = self._checkout
-        commit = commit_turn(checkout, self.commit, found, tree, label, self._place.say)
+        checkout, log = self._checkout, self._place.say
+        commit = commit_turn(
+            checkout, self.commit, found, tree, label, log, with_its_commits=with_its_commits
+        )
         change = changes_between(checkout, commit)
         require_no_secret(change.history, self._place.redaction)
         self._record.files_changed, self._record.patch = change.files, change.patch
