@@ -39,11 +39,20 @@ if TYPE_CHECKING:
 _REQUIRED = ("CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN")
 
 
+_EXAMPLES = """examples:
+  python -m kiro_worker.build --branch feature/x --dry-run --environment test
+  GITHUB_TOKEN=$(gh auth token) python -m kiro_worker.build --branch feature/x --dry-run --config project.json --json
+"""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Build what the environment names, and report it whatever happens."""
-    parser = argparse.ArgumentParser(prog="python -m kiro_worker.build", description=__doc__)
-    parser.add_argument("--branch", metavar="NAME", help="as BRANCH_NAME in the environment")
+    parser = _parser()
     chosen = parser.parse_args(arguments)
+    if chosen.dry_run:
+        return _dry_run(parser, chosen)
+    if any(value for name, value in vars(chosen).items() if name != "branch"):
+        parser.error("these options go with --dry-run")
     environment = dict(os.environ) | ({"BRANCH_NAME": chosen.branch} if chosen.branch else {})
     redaction = Redaction()
     log = Log(redaction)
@@ -53,6 +62,56 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _build_and_report(environment, workspace, log, redaction)
     finally:
         shutil.rmtree(workspace, ignore_errors=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m kiro_worker.build",
+        description="Build what the environment names, as CodeBuild does; or say what a build of a branch would do.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--branch", metavar="NAME", help="as BRANCH_NAME in the environment")
+    dry = parser.add_argument_group(
+        "dry run", "Takes no lock, starts no agent, writes nothing. Ends with 0 (would go), 1 (would stop) or 2 (usage)."
+    )
+    dry.add_argument("--dry-run", action="store_true", help="say what would be done with --branch and what would stop it")
+    dry.add_argument("--environment", metavar="NAME", default="", help="test, staging …: read what is deployed on AWS")
+    dry.add_argument("--config", metavar="FILE", type=Path, help="the configuration as JSON: go without AWS")
+    dry.add_argument("--repository", metavar="OWNER/NAME", default="", help="default: the configuration's first")
+    dry.add_argument(
+        "--token-variable",
+        metavar="VARIABLE",
+        default="",
+        help="the environment variable with the GitHub token; default: the secret, with --config GITHUB_TOKEN",
+    )
+    dry.add_argument(
+        "--git-password-variable",
+        metavar="VARIABLE",
+        default="",
+        help="the same for git's password; default: the secret, with --config the GitHub token",
+    )
+    dry.add_argument("--json", action="store_true", help="one JSON object for programs")
+    return parser
+
+
+def _dry_run(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
+    from kiro_worker.build.dry_run import Options, dry_run
+
+    if not chosen.branch:
+        parser.error("--dry-run needs --branch NAME")
+    if bool(chosen.environment) == bool(chosen.config):
+        parser.error("--dry-run needs --environment NAME or --config FILE")
+    options = Options(
+        chosen.branch,
+        chosen.environment,
+        chosen.config,
+        chosen.repository,
+        chosen.token_variable,
+        chosen.git_password_variable,
+        chosen.json,
+    )
+    return dry_run(options, os.environ)
 
 
 def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log, redaction: Redaction) -> int:

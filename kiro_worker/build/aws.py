@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_stepfunctions import SFNClient
+    from mypy_boto3_sts import STSClient
 
-SERVICES: Final = ("dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions")
+SERVICES: Final = ("dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "sts")
 
 
 class Clients:
@@ -45,6 +46,8 @@ class Clients:
     def __call__(self, service: Literal["ssm"]) -> SSMClient: ...
     @overload
     def __call__(self, service: Literal["stepfunctions"]) -> SFNClient: ...
+    @overload
+    def __call__(self, service: Literal["sts"]) -> STSClient: ...
     def __call__(self, service: str) -> Any:
         # Making a client is not safe in several threads at once, using one is.
         with self._making:
