@@ -183,8 +183,15 @@ def running(uid: int) -> set[int]:
 def _threads_of(uid: int) -> int:
     if not Path("/proc/self/status").exists():
         return 0
-    statuses = (_status(entry.path) for entry in os.scandir("/proc") if entry.name.isdecimal())
-    return sum(int(status["Threads"]) for status in statuses if status.get("Uid", "").split()[:1] == [str(uid)])
+    own = b"\nUid:\t%d\t" % uid
+    found = 0
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                status = Path(entry.path, "status").read_bytes()
+                if own in status:
+                    found += int(status.partition(b"\nThreads:")[2].split(maxsplit=1)[0])
+    return found
 
 
 def _status(process: str) -> dict[str, str]:
