@@ -52,7 +52,7 @@ git push --quiet origin "$BRANCH"
 _STARTS: Final = {
     "an interpreter": "pass",
     "  and boto3, four clients": "import boto3\nfor s in ('ssm', 'secretsmanager', 'dynamodb', 's3'): boto3.client(s)",
-    "  and the build program": "import kiro_worker.build.__main__",
+    "  and the build program": "import kiro_worker.build.program",
 }
 
 

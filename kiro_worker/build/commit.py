@@ -142,11 +142,13 @@ def file_in(checkout: Checkout, tree: str, path: str) -> str | None:
 def changes_between(checkout: Checkout, commit: str) -> Change:
     """What ``commit`` changes since the pinned commit."""
     git = checkout.git
-    files = git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", checkout.commit, commit)
+    told = git.run("diff-tree", "-r", "-z", "--no-renames", "--raw", "-p", *_PLAINLY, checkout.commit, commit)
+    # ":<modes, objects and what was done>" and the name, a pair a file; an empty one ends them, and the patch follows.
+    raw, _, patch = told.partition(b"\0\0")
     return Change(
         commit,
-        tuple(name.decode(errors="replace") for name in files.split(b"\0") if name),
-        patch_between(checkout, commit),
+        tuple(name.decode(errors="replace") for name in raw.split(b"\0")[1::2]),
+        patch,
         git.run("log", "--format=%an%n%ae%n%B", "-p", *_PLAINLY, f"{checkout.commit}..{commit}"),
     )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import WorkItemInvalid
-from kiro_worker.github.work import branch_problem, validate_branch
+from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.lock import lock_key
 from kiro_worker.models import Lease
 
@@ -86,6 +86,9 @@ async def from_branch(
     """The job of a build that was started by hand: GitHub is asked for the rest, by the same rules as for a card. Its
     lease is not held yet. Raises :class:`WorkItemInvalid`.
     """
+    # Not at the top: a build that the state machine starts asks GitHub nothing, and would wait for the GraphQL client.
+    from kiro_worker.github.work import validate_branch
+
     checked = checked_branch(branch)
     where = repository or configuration.allowed_repositories[0]
     work = await validate_branch(session, configuration, where, checked)

@@ -44,6 +44,7 @@ import json
 import re
 import shlex
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -66,6 +67,7 @@ LONGEST_VALUE: Final = 500
 LONGEST_LIST: Final = 1500
 REPORTS: Final = "reports"
 LARGEST_PATCH: Final = 5 * 1024 * 1024
+_UPLOADS: Final = 8
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -247,10 +249,15 @@ def _files(record: Record, logs: Path) -> dict[str, bytes]:
 
 
 def _upload(s3: S3Client, place: Place, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
+    def put(name: str) -> None:
         # Never a type that a browser would render: the reports are text of the repository's making.
         kind = "application/json" if name.endswith(".json") else "text/plain; charset=utf-8"
-        s3.put_object(Bucket=place.bucket, Key=place.prefix + name, Body=content, ContentType=kind)
+        s3.put_object(Bucket=place.bucket, Key=place.prefix + name, Body=files[name], ContentType=kind)
+
+    # They wait for the network, not for us.
+    with ThreadPoolExecutor(_UPLOADS) as pool:
+        for _done in pool.map(put, files):
+            pass
 
 
 def _file_name(text: str) -> str:

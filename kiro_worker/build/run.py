@@ -262,7 +262,7 @@ class Build:
         commit = signed(checkout, self._job, commit, self._edges.log.say)
         self._hold_lock()
         try:
-            publish(checkout, commit)
+            publish(checkout, commit, checkpoint)
         except BranchMoved as moved:
             self._edges.log.say(f"{checkout.branch} is at {moved.head[:12]} now: the work goes on top of it, once")
             checkout, commit = self._on_top(checkout, commit, moved)
@@ -270,7 +270,7 @@ class Build:
             self._keep(checkpoint, commit)
             self._test(checkout, box)
             self._hold_lock()
-            publish(checkout, commit)
+            publish(checkout, commit, checkpoint)
         return commit
 
     def _on_top(self, checkout: Checkout, commit: str, moved: BranchMoved) -> tuple[Checkout, str]:
@@ -290,7 +290,8 @@ class Build:
         if not tip or tip == head:
             reason = f"{moved.reason}, and the work does not apply cleanly to what they pushed"
             raise Stopped(moved.outcome, reason, moved.remedy, moved.details)
-        there = replace(checkout, commit=head, head=head)
+        # What it is compared with is fetched again: the agent may have worked for hours.
+        there = replace(checkout, commit=head, head=head, default="")
         self._guard.require_trusted(there)
         # What was a guarded file's change nowhere can be one there: a link of theirs leads to it.
         self._guard.require_unchanged(there, head, tip)
@@ -308,7 +309,7 @@ class Build:
         self._record.outcome, self._record.reason, self._record.commit = Outcome.SUCCEEDED, "", commit
         if not checkpoint.commit:
             try:
-                checkpoint.look()
+                checkpoint.find()
             except GitFailed as failure:
                 self._edges.log.say(f"whether there is a checkpoint left cannot be told: {failure}")
         self._drop(checkpoint)

@@ -176,28 +176,22 @@ class Turns:
                 self._keep(found, tree, label, with_its_commits=not whole)
             self._record.patch = whole or self._record.patch
             raise problem
-        if not changed and not self._claims(found, tasks):
+        left = file_in(checkout, found, self._path)
+        if not changed and not _claims(left or "", tasks):
             self._with_tasks(self._tasks)
             return False
-        self._tasks = self._ticked(found, tasks)
-        tree = self._with_tasks(self._tasks) if file_in(checkout, found, self._path) != self._tasks else found
+        self._tasks = self._ticked(left or "", tasks)
+        tree = self._with_tasks(self._tasks) if left != self._tasks else found
         note_tasks(self._tasks, self._record)
         self._keep(found, tree, self._label(tasks, TASK_TRAILER))
         self._before = tree
         return True
 
-    def _claims(self, found: str, tasks: Sequence[Task]) -> bool:
-        """Whether the agent ticked what it was asked for: there are tasks for which nothing needs to change."""
-        done = {
-            task.name for task in parse_tasks(file_in(self._checkout, found, self._path) or "") if task.state == "done"
-        }
-        return any(task.name in done for task in tasks)
-
-    def _ticked(self, found: str, tasks: Sequence[Task]) -> str:
-        """The list of tasks after a turn that ended well. The agent's own list is taken when nothing but boxes differs
-        in it, and no box that was ticked is lost.
+    def _ticked(self, left: str, tasks: Sequence[Task]) -> str:
+        """The list of tasks after a turn that ended well. The agent's own list, ``left``, is taken when nothing but
+        boxes differs in it, and no box that was ticked is lost.
         """
-        text = reset(file_in(self._checkout, found, self._path) or "")
+        text = reset(left)
         if [task.name for task in parse_tasks(text)] != [task.name for task in parse_tasks(self._tasks)]:
             self._place.say(f"{self._path} was rewritten by the agent: of that only boxes count, the list is put back")
             text = self._tasks
@@ -296,6 +290,12 @@ class Turns:
         give_the_agent_a_repository(
             self._checkout.git, replace(self._job, commit=self.commit), unseen=tuple(self._place.steering.files)
         )
+
+
+def _claims(text: str, tasks: Sequence[Task]) -> bool:
+    """Whether the agent ticked what it was asked for: there are tasks for which nothing needs to change."""
+    done = {task.name for task in parse_tasks(text) if task.state == "done"}
+    return any(task.name in done for task in tasks)
 
 
 def lay_out(checkout: Checkout, commit: str) -> None:

@@ -5,11 +5,10 @@ The rules are pure functions of GitHub's answer, so that they are tested without
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import WorkItemInvalid
+from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.queries import VALIDATE_WORK_ITEM
 from kiro_worker.models import Work
 from kiro_worker.spec import (
@@ -27,12 +26,6 @@ if TYPE_CHECKING:
     from kiro_worker.config import Configuration
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
-
-# Stricter than `git check-ref-format`, which allows `-f`, `$`, `;`, `@` and every script's letters: a branch name
-# reaches command lines, file names and Markdown, and a look-alike letter in it deceives the reader.
-_BRANCH: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+#-]*")
-_FORBIDDEN_IN_BRANCH: Final = re.compile(r"\.\.|//|/\.|\.(?:/|$)|\.lock(?:/|$)|/$|/-")
-_LONGEST_BRANCH: Final = 200
 
 _SYMLINK: Final = 0o120000
 _SUBMODULE: Final = 0o160000
@@ -115,24 +108,6 @@ def problems(repository: Mapping[str, Any], configuration: Configuration, branch
         yield f"{branch} is the default branch: work on a branch of its own"
     yield from _spec_problems(repository, configuration, branch)
     yield from _pull_request_problems(repository, configuration, branch)
-
-
-def branch_problem(branch: str) -> str | None:
-    """Why a branch name is refused before it reaches GitHub, git or a shell; ``None`` when it is fine."""
-    if not branch:
-        return None
-    if any(ord(character) > 126 for character in branch):
-        plain = unicodedata.normalize("NFKC", branch)
-        looks_like = " that only look like others" if plain != branch else ""
-        return f"the branch name {branch!a} has characters outside ASCII{looks_like}"
-    if len(branch) > _LONGEST_BRANCH:
-        return f"the branch name is longer than {_LONGEST_BRANCH} characters"
-    if not _BRANCH.fullmatch(branch) or _FORBIDDEN_IN_BRANCH.search(branch):
-        return (
-            f"the branch name {branch!a} is not allowed: letters, digits and . _ / + # - only,"
-            " beginning with a letter or digit"
-        )
-    return None
 
 
 def _refuse(reasons: Iterator[str], configuration: Configuration) -> None:

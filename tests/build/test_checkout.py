@@ -173,11 +173,13 @@ def test_another_branchs_commit_is_refused(github: Any, repository: Any, workspa
 
 
 def test_a_server_that_does_not_answer_is_named(github: Any, repository: Any, workspace: Path) -> None:
-    gone = replace(checked_out(github, repository, workspace), way="")
+    gone = replace(checked_out(github, repository, workspace), way="", default="")
     repository.git.delete_branch("main")
 
     with pytest.raises(Stopped, match="default branch cannot be fetched"):
         fetch_default_branch(gone)
+    with pytest.raises(Stopped, match="default branch cannot be fetched"):
+        checked_out(github, repository, workspace, gone.commit)
     repository.git.delete_branch(BRANCH)
     with pytest.raises(Stopped, match="cannot be fetched"):
         checked_out(github, repository, workspace, gone.commit)

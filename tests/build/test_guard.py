@@ -3,7 +3,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +103,7 @@ def test_a_file_that_is_older_than_the_default_branchs_is_not_the_same(opened: O
     opened.repository.git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Mind")
 
     with pytest.raises(Stopped) as stopped:
-        guard(job, configuration()).require_trusted(checkout)
+        guard(job, configuration()).require_trusted(replace(checkout, default=""))
 
     assert stopped.value.reason.endswith("run commands: AGENTS.md")
     assert stopped.value.remedy.startswith("merge the default branch")
@@ -215,6 +215,6 @@ def test_a_default_branch_that_cannot_be_had_is_no_pass(opened: Opened, github: 
     opened.repository.git.set_default_branch("gone")
 
     with pytest.raises(Stopped) as stopped:
-        guard(job, configuration()).require_trusted(checkout)
+        guard(job, configuration()).require_trusted(replace(checkout, default=""))
 
     assert stopped.value.outcome is Outcome.CHECKOUT_FAILED

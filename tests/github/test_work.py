@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_worker.config import Configuration
-from kiro_worker.github.work import branch_problem, problems
+from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.work import problems
 
 CONFIGURATION = Configuration.model_validate(
     {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "For Implementation"}
