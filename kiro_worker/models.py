@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Literal, Self
+from typing import Any, Final, Literal, Self
 
 Trigger = Literal["schedule", "manual", "replay"]
+
+EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
+"""The trailer of a commit that names the execution which pushed it."""
 
 
 class Outcome(StrEnum):

@@ -113,6 +113,25 @@ def test_a_forks_pull_request_beside_our_own_does_no_harm() -> None:
     assert reasons(pullRequests={"nodes": [fork, own]}) == []
 
 
+@pytest.mark.parametrize(
+    ("message", "execution", "refused"),
+    [
+        ("Implement 2\n\nKiro-Worker-Execution: arn:one\nKiro-Worker-Task: 2", "arn:one", False),
+        ("Implement 2\n\nKiro-Worker-Execution: arn:one", "arn:two", True),
+        ("Implement 2\n\nKiro-Worker-Execution: arn:one", "", True),
+        ("Implement 2\n\nKiro-Worker-Execution: ", "", True),
+        ("Say Kiro-Worker-Execution: arn:one", "arn:one", True),
+    ],
+)
+def test_a_branch_that_the_very_execution_has_pushed_needs_no_open_task(
+    message: str, execution: str, refused: bool
+) -> None:
+    ref = {"name": BRANCH, "target": {"__typename": "Commit", "oid": "a" * 40, "message": message}}
+    done = {**READY, "ref": ref, "tasks": blob(isTruncated=False, text="- [x] 1. Done")}
+    found = list(problems(done, CONFIGURATION, BRANCH, execution))
+    assert [reason.partition(" has no open task")[1] for reason in found] == ([" has no open task"] if refused else [])
+
+
 def test_every_reason_is_told_at_once() -> None:
     found = reasons(isArchived=True, specFolder=None, pullRequests={"nodes": []})
     assert len(found) == 3
