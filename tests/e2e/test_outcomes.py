@@ -5,10 +5,7 @@ artifacts, lock.
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -146,36 +143,6 @@ def test_a_lost_lock_touches_neither_branch_nor_card(world: World) -> None:
         table.delete_item(TableName="kiro-worker-test-locks", Key={"lockKey": stolen["lockKey"]})
 
 
-def test_a_build_that_is_killed_between_two_tasks_goes_on_with_the_second(world: World) -> None:
-    """SIGKILL at the agent's second task: the first is in the checkpoint, and the redriven run asks for the second
-    alone.
-    """
-    two_tasks(world)
-    marks = world.folder / "marks"
-    marks.mkdir(mode=0o777)
-    marks.chmod(0o777)
-    note = f"number = '1' if '- 1. ' in prompt else '2'\nmark = pathlib.Path({str(marks)!r}, number)\nmark.touch()\n"
-    work = "pathlib.Path('task_' + number).write_text('done')\n"
-    world.agent(ADD + note + "if number == '2': time.sleep(600)\n" + work)
-    arn = world.local.tick()
-    world.wait_until(lambda: (marks / "2").exists())
-    checkpoint = world.head(CHECKPOINT)
-    assert checkpoint, "the first task is safe before the second begins"
-    kill_the_worker(str(world.folder / "agent.py"))
-    failed = world.finish(arn)
-    assert failed.status == "FAILED"
-    for mark in marks.iterdir():
-        mark.unlink()
-
-    world.agent(ADD + note + work)
-    redriven = world.redrive(failed)
-
-    assert redriven.outcome == "Succeeded"
-    assert [mark.name for mark in marks.iterdir()] == ["2"], "no task is paid for twice"
-    assert world.file("task_1") == world.file("task_2") == "done"
-    assert world.head(CHECKPOINT) is None
-
-
 def two_tasks(world: World) -> Any:
     """A card that is ready and has two tasks."""
     world.agent(IMPLEMENT)
@@ -196,18 +163,3 @@ def result(world: World, run: Run) -> dict[str, Any]:
         world.local.artifact(f"s3://{bucket}/{key.rpartition('/')[0]}/", "result.json")
     )
     return document
-
-
-def kill_the_worker(agent: str) -> None:
-    """SIGKILL to the build program whose child runs ``agent``: by its parent's id, not by a name."""
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                command = (entry / "cmdline").read_bytes().decode().split("\0")
-                parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if agent in command:
-                os.kill(parent, signal.SIGKILL)
-                return
-    raise AssertionError("the agent does not run")
