@@ -118,7 +118,12 @@ def rewrites_the_branch(world: World) -> None:
     works(world)
     git = world.repository.git
     git.run("tag", "before", git.head_of(BRANCH) or "")
-    world.entered["RunBuild"] = lambda: git.run("update-ref", f"refs/heads/{BRANCH}", git.head_of("main") or "")
+    main = git.head_of("main") or ""
+
+    def rewrite() -> None:
+        git.run("update-ref", f"refs/heads/{BRANCH}", main)
+
+    world.entered["RunBuild"] = rewrite
 
 
 def puts_the_branch_back(world: World) -> None:
