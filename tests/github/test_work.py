@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kiro_worker.config import Configuration
@@ -176,6 +177,7 @@ def test_usual_branch_names_are_fine(branch: str) -> None:
         "feature\u2215x",
         "\uff46eature",
         "a\u202eb",
+        "HEAD",
     ],
 )
 def test_hostile_branch_names_are_refused(branch: str) -> None:
@@ -189,3 +191,24 @@ def test_an_allowed_name_has_no_character_that_means_something_elsewhere(branch:
         assert not set(branch) & set(" \t\n\r;&|<>$`\"'\\(){}[]*?~^:@!=%,")
         assert not branch.startswith(("-", ".", "/"))
         assert ".." not in branch
+
+
+BRANCHES = st.one_of(
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._/+#-]{0,40}", fullmatch=True),
+    st.text(st.sampled_from("aZ0._/+#-@{}~^:?*[\\ $;&|<>'\"`\n\t"), min_size=1, max_size=12),
+    st.lists(st.sampled_from(["HEAD", "refs", "heads", "a", ".lock", "..", ".", "-", "@", "#", "a.lock", "0" * 40]))
+    .map("/".join)
+    .filter(bool),
+).filter(lambda name: branch_problem(name) is None)
+
+
+@settings(max_examples=60)
+@given(st.lists(BRANCHES, min_size=1, max_size=5))
+def test_git_and_a_shell_take_an_allowed_name_as_it_stands(branches: list[str]) -> None:
+    for branch in branches:
+        checked = subprocess.run(["git", "check-ref-format", "--branch", branch], capture_output=True, text=True)
+        assert (checked.returncode, checked.stdout) == (0, f"{branch}\n"), branch
+    said = subprocess.run(
+        ["sh", "-c", f"printf '%s\\n' {' '.join(branches)}"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines() == branches
