@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench check synth picture reference deploy bootstrap lock clean
+.PHONY: help demo test test-all bench check synth picture reference tables deploy bootstrap lock clean
 
 help:
 	@echo 'make demo      a card becomes pushed code, on this machine alone   (ARGS=--fail-build, ARGS=--json)'
@@ -20,6 +20,7 @@ help:
 	@echo 'make synth     CloudFormation templates into cdk.out               (ENVIRONMENT=test|staging|production)'
 	@echo 'make picture   draws the state machine in README.md again'
 	@echo 'make reference writes the table of keys in docs/configuration.md again'
+	@echo 'make tables    writes the tables in docs/ that come from what tests see again'
 	@echo 'make bootstrap prepares an AWS account for deployments, once        (ARGS=aws://ACCOUNT/REGION)'
 	@echo 'make deploy    deploys them to the AWS account of your credentials (ENVIRONMENT=…)'
 	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml'
@@ -57,6 +58,9 @@ picture: .venv/ready
 
 reference: .venv/ready
 	$(BIN)/python -m kiro_worker.local.reference
+
+tables: .venv/ready
+	KIRO_WORKER_WRITE_TABLES=1 $(BIN)/python -m pytest -q tests/e2e/test_killed_builds.py
 
 bootstrap: .venv/ready
 	$(NPM_ENV) $(CDK) bootstrap $(ARGS)

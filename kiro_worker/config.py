@@ -120,7 +120,7 @@ class AgentConfiguration(_Model):
     """for the name `command`: a program of your own, which reads the prompt on stdin and works in the checkout"""
     mode: Literal["task", "all"] = "task"
     """one task a turn, or all open tasks in one"""
-    timeout_minutes: Annotated[int, Field(ge=1, le=480)] = 45
+    timeout_minutes: Annotated[float, Field(gt=0, le=480)] = 45
     """of one turn"""
     max_credits: Annotated[float, Field(gt=0)] | None = None
     """of a build, in the agent's own unit; after it no further turn is begun"""

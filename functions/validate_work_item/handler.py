@@ -20,10 +20,10 @@ secrets = boto3.client("secretsmanager")
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
     """The ``work``; raises ``WorkItemInvalid`` with every reason."""
-    return asyncio.run(validate_work_item(WorkItem.from_dict(event.document["item"])))
+    return asyncio.run(validate_work_item(WorkItem.from_dict(event.document["item"]), event.execution_arn))
 
 
-async def validate_work_item(item: WorkItem) -> dict[str, Any]:
+async def validate_work_item(item: WorkItem, execution_arn: str) -> dict[str, Any]:
     async with configured_session(ssm, secrets, os.environ) as (session, configuration):
-        work = await validate_item(session, configuration, item)
+        work = await validate_item(session, configuration, item, execution_arn)
     return work.to_dict()

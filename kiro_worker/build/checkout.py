@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.build.git import AUTHOR_EMAIL, AUTHOR_NAME, NEVER_COMMITTED, Git, GitFailed
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.build.tree import leads_out
-from kiro_worker.models import Outcome
+from kiro_worker.models import EXECUTION_TRAILER, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from kiro_worker.build.job import BuildJob
     from kiro_worker.models import GitCredentials
 
-EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
 _SHALLOW: Final = "--depth=1"
 _WAYS: Final = ("--filter=blob:none", _SHALLOW, "")
 """How to fetch. Without the old blobs a large history is a fraction of its size. A server that refuses, at the fetch or
@@ -112,18 +111,16 @@ def links_leading_out(git: Git, commit: str) -> tuple[str, ...]:
 
 
 def published_earlier(checkout: Checkout, execution: str) -> str:
-    """The commit of this very execution that the branch already carries above the pinned one; empty when there is none.
+    """The commit of this very execution that the branch already carries, above the pinned one or as that one; empty when
+    there is none.
 
-    Then an earlier attempt pushed, and only its answer was lost.
+    Then an earlier attempt pushed, and only its answer was lost, or the attempt itself before it could tell. A redrive
+    validates the branch afresh, and what it pins is what that attempt pushed.
     """
-    if checkout.head == checkout.commit:
-        return ""
-    found = checkout.git.text(
-        "log",
-        f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)",
-        f"{checkout.commit}..{checkout.head}",
-    )
-    for line in found.splitlines():
+    form = f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)"
+    git = checkout.git
+    above = git.text("log", form, f"{checkout.commit}..{checkout.head}")
+    for line in (*above.splitlines(), git.text("log", "--max-count=1", form, checkout.commit)):
         commit, _, executions = line.partition(" ")
         if execution in executions.split(","):
             # Read once where the remote may be asked, so that the contents are here for whoever looks at them next.

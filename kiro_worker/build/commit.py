@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.build.checkout import EXECUTION_TRAILER
 from kiro_worker.build.git import GitFailed
 from kiro_worker.build.outcome import Stopped
-from kiro_worker.models import Outcome
+from kiro_worker.models import EXECUTION_TRAILER, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -7,8 +7,9 @@ import unicodedata
 from typing import Final
 
 # Stricter than `git check-ref-format`, which allows `-f`, `$`, `;`, `@` and every script's letters: a branch name
-# reaches command lines, file names and Markdown, and a look-alike letter in it deceives the reader.
-_BRANCH: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+#-]*")
+# reaches command lines, file names and Markdown, and a look-alike letter in it deceives the reader. HEAD is a name that
+# git itself gives.
+_BRANCH: Final = re.compile(r"(?!HEAD\Z)[A-Za-z0-9][A-Za-z0-9._/+#-]*")
 _FORBIDDEN_IN_BRANCH: Final = re.compile(r"\.\.|//|/\.|\.(?:/|$)|\.lock(?:/|$)|/$|/-")
 _LONGEST_BRANCH: Final = 200
 
@@ -26,6 +27,6 @@ def branch_problem(branch: str) -> str | None:
     if not _BRANCH.fullmatch(branch) or _FORBIDDEN_IN_BRANCH.search(branch):
         return (
             f"the branch name {branch!a} is not allowed: letters, digits and . _ / + # - only,"
-            " beginning with a letter or digit"
+            " beginning with a letter or digit, and not HEAD"
         )
     return None

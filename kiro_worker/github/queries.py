@@ -109,7 +109,7 @@ query ValidateWorkItem(
     nameWithOwner
     isArchived
     defaultBranchRef {{ name }}
-    ref(qualifiedName: $ref) {{ name target {{ __typename oid }} }}
+    ref(qualifiedName: $ref) {{ name target {{ __typename oid ... on Commit {{ message }} }} }}
     specFolder: object(expression: $specFolder) {{
       __typename
       ... on Tree {{ entries {{ name mode type object {{ __typename ... on Blob {{ byteSize isBinary }} }} }} }}

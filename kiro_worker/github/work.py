@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.queries import VALIDATE_WORK_ITEM
-from kiro_worker.models import Work
+from kiro_worker.models import EXECUTION_TRAILER, Work
 from kiro_worker.spec import (
     DESIGN_FILE,
     LARGEST_FILE,
@@ -31,8 +31,13 @@ _SYMLINK: Final = 0o120000
 _SUBMODULE: Final = 0o160000
 
 
-async def validate_item(session: GitHubSession, configuration: Configuration, item: WorkItem) -> Work:
-    """What is to be built for the card, or :class:`WorkItemInvalid` with everything that is missing."""
+async def validate_item(
+    session: GitHubSession, configuration: Configuration, item: WorkItem, execution: str = ""
+) -> Work:
+    """What is to be built for the card, or :class:`WorkItemInvalid` with everything that is missing.
+
+    A branch whose head ``execution`` itself has pushed needs no open task: it is being redriven, and has yet to say so.
+    """
     if item.content_type == "Redacted":
         raise WorkItemInvalid(
             "the card's issue or pull request is not visible to the token",
@@ -40,10 +45,12 @@ async def validate_item(session: GitHubSession, configuration: Configuration, it
         )
     if item.content_type == "DraftIssue":
         raise WorkItemInvalid("the card is a draft: it belongs to no repository", "convert it to an issue in the board")
-    return await validate_branch(session, configuration, item.repository, item.branch)
+    return await validate_branch(session, configuration, item.repository, item.branch, execution)
 
 
-async def validate_branch(session: GitHubSession, configuration: Configuration, repository: str, branch: str) -> Work:
+async def validate_branch(
+    session: GitHubSession, configuration: Configuration, repository: str, branch: str, execution: str = ""
+) -> Work:
     """The same for a repository's branch without a card, as a build started by hand names it."""
     _refuse(_before_asking(configuration, repository, branch), configuration)
     found = await _ask(session, configuration, repository, branch)
@@ -51,7 +58,7 @@ async def validate_branch(session: GitHubSession, configuration: Configuration, 
         raise WorkItemInvalid(
             f"the repository {repository} is not visible to the token", "give the token the scope repo for it"
         )
-    _refuse(problems(found, configuration, branch), configuration)
+    _refuse(problems(found, configuration, branch, execution), configuration)
     pull_request = _pull_requests(found, configuration)[0]
     return Work(
         repository=found["nameWithOwner"],
@@ -92,7 +99,9 @@ async def _ask(
     return answer
 
 
-def problems(repository: Mapping[str, Any], configuration: Configuration, branch: str) -> Iterator[str]:
+def problems(
+    repository: Mapping[str, Any], configuration: Configuration, branch: str, execution: str = ""
+) -> Iterator[str]:
     """Every reason why GitHub's answer about a repository and branch is not ready to be built, each with what mends
     it.
     """
@@ -106,7 +115,8 @@ def problems(repository: Mapping[str, Any], configuration: Configuration, branch
         yield f"refs/heads/{branch} does not point to a commit"
     if branch == (repository["defaultBranchRef"] or {}).get("name"):
         yield f"{branch} is the default branch: work on a branch of its own"
-    yield from _spec_problems(repository, configuration, branch)
+    pushed = f"{EXECUTION_TRAILER}: {execution}" in str(reference["target"].get("message", "")).splitlines()
+    yield from _spec_problems(repository, configuration, branch, all_done=bool(execution) and pushed)
     yield from _pull_request_problems(repository, configuration, branch)
 
 
@@ -134,7 +144,9 @@ def _before_asking(configuration: Configuration, repository: str, branch: str) -
         yield problem
 
 
-def _spec_problems(repository: Mapping[str, Any], configuration: Configuration, branch: str) -> Iterator[str]:
+def _spec_problems(
+    repository: Mapping[str, Any], configuration: Configuration, branch: str, *, all_done: bool
+) -> Iterator[str]:
     folder = spec_folder(configuration.spec_root, branch)
     tree = repository["specFolder"]
     if tree is None or tree["__typename"] != "Tree":
@@ -149,7 +161,7 @@ def _spec_problems(repository: Mapping[str, Any], configuration: Configuration, 
         if problem := _file_problem(entries.get(name), f"{folder}/{name}"):
             sound = sound and name != TASKS_FILE
             yield problem
-    if sound:
+    if sound and not all_done:
         yield from _tasks_problems(repository["tasks"], f"{folder}/{TASKS_FILE}")
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kiro_worker.local.aws.history import HistoryListener
+    from kiro_worker.local.aws.http import RequestListener
     from kiro_worker.local.aws.server import LineListener
 
 ENVIRONMENT: Final = "test"
@@ -52,6 +53,7 @@ class LocalEnvironment:
         agent_key: str = "local-agent-key",
         on_build_line: LineListener | None = None,
         on_history_event: HistoryListener | None = None,
+        on_request: RequestListener | None = None,
         pause_scale: float = 1.0,
     ) -> None:
         self._github = github
@@ -59,7 +61,11 @@ class LocalEnvironment:
         self._agent_key = agent_key
         self._stack = ExitStack()
         self.aws = EmbeddedAws(
-            port, on_build_line=on_build_line, on_history_event=on_history_event, pause_scale=pause_scale
+            port,
+            on_build_line=on_build_line,
+            on_history_event=on_history_event,
+            on_request=on_request,
+            pause_scale=pause_scale,
         )
         self.state_machine_arn = ""
 

@@ -56,7 +56,7 @@ def test_the_result_and_the_logs_are_kept_as_artifacts(worker: Any) -> None:
     finished = worker.run()
 
     assert json.loads(worker.artifact("result.json")) == finished.result
-    assert finished.result["schemaVersion"] == 1
+    assert finished.result["schemaVersion"] == 2
     assert finished.result["job"]["commit"] == worker.commit
     assert finished.result["build"] == {"id": "kiro-worker-test:5f2c", "attempt": "7"}
     assert finished.result["filesChanged"] == [

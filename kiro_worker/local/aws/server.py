@@ -34,7 +34,7 @@ from kiro_worker.local.aws import report_groups as report_groups  # defining its
 from kiro_worker.local.aws.builds import Builds
 from kiro_worker.local.aws.executions import ExecutionRuntime
 from kiro_worker.local.aws.history import HistoryListener
-from kiro_worker.local.aws.http import LoopbackServer
+from kiro_worker.local.aws.http import LoopbackServer, RequestListener
 from kiro_worker.local.aws.lambda_runtime import LambdaRuntime
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import CREDENTIALS, REGION, Clients
@@ -60,6 +60,7 @@ class EmbeddedAws:
         on_history_event: HistoryListener | None = None,
         on_function_line: LineListener | None = None,
         on_build_line: LineListener | None = None,
+        on_request: RequestListener | None = None,
         stale_arguments_on_redrive: bool = False,
         pause_scale: float = 1.0,
         minute_seconds: float = 60.0,
@@ -73,6 +74,7 @@ class EmbeddedAws:
         self._runtime_path = runtime_path
         self._on_function_line = on_function_line
         self._on_build_line = on_build_line
+        self._on_request = on_request
         self.executions = ExecutionRuntime(on_history_event, stale_arguments_on_redrive)
         self._stack = ExitStack()
 
@@ -89,7 +91,7 @@ class EmbeddedAws:
         stack.callback(BackendDict.reset)
         BackendDict.reset()
         self.workspace = Path(stack.enter_context(TemporaryDirectory(prefix="embedded-aws-")))
-        server = LoopbackServer(self._port)
+        server = LoopbackServer(self._port, self._on_request)
         stack.callback(server.stop)  # for when the rest cannot be started; otherwise it has stopped by then
         self.endpoint_url = server.url
         self.clients = Clients(server.url)

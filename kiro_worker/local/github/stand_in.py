@@ -26,6 +26,7 @@ from kiro_worker.local.github.server import Server
 from kiro_worker.local.github.tokens import CLASSIC_SCOPES, POINTS_AN_HOUR, Budget, Token, Tokens
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
 
@@ -54,6 +55,9 @@ class StandInGitHub:
         self.tokens = Tokens()
         self.faults = Faults()
         self.requests = Records()
+        #: Called with the operation of each GraphQL and git request that has arrived and of which nothing was done yet,
+        #: in the request's own thread. :class:`ConnectionError` ends the request there.
+        self.on_request: Callable[[str], None] = lambda _operation: None
         self.api = GraphQLApi(self.board, Budget(points_an_hour), before_ghes_3_20=before_ghes_3_20)
 
     def start(self) -> Self:
