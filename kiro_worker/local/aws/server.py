@@ -28,6 +28,7 @@ from kiro_worker.local.aws import (
     jsonata,
     lambda_runtime,
     loopback,
+    nested_executions,
     redrive,
     status_events,
 )
@@ -125,6 +126,7 @@ class EmbeddedAws:
         executions.install(replacements, self.executions)
         executions_api.install(replacements)
         redrive.install(replacements)
+        nested_executions.install(replacements)
         codebuild_sync.install(replacements, self.executions.undocumented)
         lambda_runtime.install(replacements, self.lambdas)
         builds.install(replacements, self.builds)
