@@ -138,6 +138,33 @@ def test_whether_a_build_that_nobody_waits_for_is_stopped(
             assert status() == "IN_PROGRESS"
 
 
+@pytest.mark.parametrize(
+    ("undocumented", "builds"),
+    [(ASSUMED, 2), (Undocumented(redrive_evaluates_arguments=False), 1)],
+    ids=["assumed", "stale arguments"],
+)
+def test_whose_build_a_redriven_abort_waits_for(
+    deploy_project: Callable[..., str], eventually: Callable[..., Any], undocumented: Undocumented, builds: int
+) -> None:
+    token = f"{{% 'token-' & {COUNT} %}}"
+    arguments = {"ProjectName": "builder", "IdempotencyToken": token}
+    state = {"Type": "Task", "Resource": SYNC, "Arguments": arguments, "End": True}
+    with started(undocumented, {"Build": state}, lambda aws: _project(aws, deploy_project, LONG)) as (aws, arn):
+        codebuild, states = aws.client("codebuild"), aws.client("stepfunctions")
+
+        def found() -> list[str]:
+            return list(codebuild.list_builds_for_project(projectName="builder")["ids"])
+
+        eventually(found)
+        states.stop_execution(executionArn=arn)
+        eventually(lambda: codebuild.batch_get_builds(ids=found())["builds"][0]["buildStatus"] == "STOPPED")
+        states.redrive_execution(executionArn=arn)
+        if builds == 1:  # the stopped build is what the same token stands for, for five minutes
+            described = ended(aws, arn, eventually)
+            assert json.loads(described["cause"])["Build"]["BuildStatus"] == "STOPPED"
+        eventually(lambda: len(found()) == builds)
+
+
 def _project(aws: EmbeddedAws, deploy_project: Callable[..., str], buildspec: str) -> None:
     deploy_project(aws, buildspec)
 
