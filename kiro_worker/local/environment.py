@@ -12,6 +12,7 @@ from kiro_worker.local.assembly import synthesise
 from kiro_worker.local.aws.deploy import deploy
 from kiro_worker.local.aws.schedule import tick
 from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -40,8 +41,8 @@ class LocalEnvironment:
     """``with LocalEnvironment(access, configuration) as local: run = local.run()``.
 
     ``configuration`` is the configuration parameter's object; the two addresses are added to it. ``agent_key`` is the
-    secret that the agent gets. ``pause_scale`` shortens the pauses between retries. Everything that is started is
-    stopped at the end.
+    secret that the agent gets. ``pause_scale`` shortens the pauses between retries; ``undocumented`` says how AWS
+    behaves where its documentation is silent. Everything that is started is stopped at the end.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class LocalEnvironment:
         on_history_event: HistoryListener | None = None,
         on_request: RequestListener | None = None,
         pause_scale: float = 1.0,
+        undocumented: Undocumented = ASSUMED,
     ) -> None:
         self._github = github
         self._configuration = configuration
@@ -66,6 +68,7 @@ class LocalEnvironment:
             on_history_event=on_history_event,
             on_request=on_request,
             pause_scale=pause_scale,
+            undocumented=undocumented,
         )
         self.state_machine_arn = ""
 

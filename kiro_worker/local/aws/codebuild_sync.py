@@ -16,10 +16,6 @@ from moto.stepfunctions.parser.asl.component.common.error_name.failure_event imp
     FailureEvent,
     FailureEventException,
 )
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import (
-    StatesErrorNameType,
-)
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import state_task_factory
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.resource import ResourceCondition
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import (
@@ -32,31 +28,34 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     state_task_service_for,
 )
 from moto.stepfunctions.parser.asl.eval.environment import Environment
+from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded, ProgramState, ProgramTimedOut
 from moto.stepfunctions.parser.asl.utils import boto_client
 
 from kiro_worker.local.aws.interruption import pause
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import REGION
+from kiro_worker.local.aws.undocumented import Undocumented
 
 _FIRST_POLL_SECONDS = 0.05
 _SLOWEST_POLL_SECONDS = 0.5
 _FINAL = ("SUCCEEDED", "FAILED", "FAULT", "TIMED_OUT", "STOPPED")
 
 
-def install(replacements: Replacements) -> None:
+def install(replacements: Replacements, undocumented: Undocumented) -> None:
     """Replaces ``state_task_service_for`` where ``state_task_factory`` uses it: moto's table has codebuild as
     "unsupported".
     """
 
     def with_codebuild(service_name: str) -> StateTaskService:
-        return StartBuild() if service_name == "codebuild" else state_task_service_for(service_name)
+        return StartBuild(undocumented) if service_name == "codebuild" else state_task_service_for(service_name)
 
     replacements.set(state_task_factory, "state_task_service_for", with_codebuild)
 
 
 class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's interpreter is not typed
-    def __init__(self) -> None:
+    def __init__(self, undocumented: Undocumented) -> None:
         super().__init__(supported_integration_patterns={ResourceCondition.Sync})
+        self._undocumented = undocumented
 
     def _validate_service_integration_is_supported(self) -> None:
         if self.resource.api_action != "startBuild" or self.resource.condition not in (None, "sync"):
@@ -82,8 +81,8 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
         build_id = env.stack.pop()["Build"]["Id"]
         build = self._wait(env, build_id)
         if build is None:
-            # Stopped, or timed out: AWS stops the build as best it can.
-            self._stop(build_id)
+            if self._stops_build(env.program_state()):
+                self._stop(build_id)
             return
         if build["BuildStatus"] != "SUCCEEDED":
             raise FailureEventException(self._failure(env, build))
@@ -100,6 +99,13 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
             seconds = min(seconds * 1.5, _SLOWEST_POLL_SECONDS)
         return None
 
+    def _stops_build(self, ending: ProgramState) -> bool:
+        if isinstance(ending, ProgramTimedOut):
+            return self._undocumented.machine_timeout_stops_build
+        if isinstance(ending, ProgramEnded):  # the Task's own timeout: its frame was closed while it waited
+            return self._undocumented.state_timeout_stops_build
+        return self._undocumented.abort_stops_build
+
     def _stop(self, build_id: str) -> None:
         try:
             _codebuild().stop_build(id=build_id)
@@ -107,9 +113,11 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
             return  # it is gone, or over
 
     def _failure(self, env: Environment, build: dict[str, Any]) -> FailureEvent:
-        failed = StatesErrorNameType.StatesTaskFailed
+        if not self._undocumented.failed_build_exports_variables:
+            build = {**build, "ExportedEnvironmentVariables": []}
+        error = self._undocumented.failed_build_error
         cause = json.dumps({"Build": build}, ensure_ascii=False, separators=(",", ":"))
-        return self._task_failed(env, StatesErrorName(typ=failed), failed.to_name(), cause)
+        return self._task_failed(env, CustomErrorName(error), error, cause)
 
     def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:
         if not isinstance(ex, ClientError):

@@ -12,10 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from moto.core.utils import iso_8601_datetime_with_milliseconds
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
 from moto.stepfunctions.parser.asl.component.program.program import Program
-from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
-from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.event.event_manager import EventHistoryContext
 from moto.stepfunctions.parser.asl.eval.program_state import (
@@ -28,24 +25,12 @@ from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguagePa
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from kiro_worker.local.aws.history import ExecutionHistory
+from kiro_worker.local.aws.progress import Progress
 
 if TYPE_CHECKING:
     from kiro_worker.local.aws.executions import LocalExecution
 
 TIMED_OUT = "States.Timeout"
-
-
-@dataclass(frozen=True)
-class Position:
-    state: CommonStateField
-    document: Any
-
-
-@dataclass(frozen=True)
-class Redriven:
-    count: int
-    date: datetime.datetime
-    stale_arguments: bool
 
 
 @dataclass(frozen=True)
@@ -57,25 +42,14 @@ class Ending:
 
 
 class Drive:
-    def __init__(
-        self,
-        execution: LocalExecution,
-        history: ExecutionHistory,
-        previous: Drive | None = None,
-        redriven: Redriven | None = None,
-    ) -> None:
+    def __init__(self, execution: LocalExecution, history: ExecutionHistory, progress: Progress) -> None:
         self.program: Program = AmazonStateLanguageParser.parse(execution.state_machine.definition)[0]
         self.history = history
-        self.position: Position | None = previous.position if previous else None
+        self.progress = progress
         self.concluded = threading.Event()
         self._execution = execution
-        self._redriven = redriven
-        self.env = self._environment(previous)
-        # A program that is about to run can already be stopped.
-        first = self.position.state.name if self.position else self.program.start_at.start_at_name
-        self.env.next_state_name = first
-        if self.position:
-            self.env.states.reset(self.position.document)
+        self.env = self._environment()
+        progress.prepare(self.program, self.env)
 
     def start(self, conclude: Callable[[Drive], None]) -> None:
         arguments = (conclude,)
@@ -106,7 +80,12 @@ class Drive:
 
     def _supervise(self, conclude: Callable[[Drive], None]) -> None:
         limit = self.program.timeout_seconds
-        worker = threading.Thread(target=self._run, name=f"program-{self._execution.name}", daemon=True)
+        worker = threading.Thread(
+            target=self.progress.walk,
+            args=(self.program, self.env),
+            name=f"program-{self._execution.name}",
+            daemon=True,
+        )
         self._tell_beginning()
         worker.start()
         worker.join(min(limit.timeout_seconds, threading.TIMEOUT_MAX) if limit else None)
@@ -122,38 +101,13 @@ class Drive:
         conclude(self)
         self.concluded.set()
 
-    def _run(self) -> None:
-        env = self.env
-        try:
-            while env.is_running():
-                state = self.program._get_state(env.next_state_name)
-                self.position = Position(state, env.states.get_input())
-                self._evaluate(state)
-                env.stack.clear()
-                env.heap.clear()
-                self._see_redrive()
-        except FailureEventException as failure:
-            env.set_error(failure.get_execution_failed_event_details())
-        except Exception as failure:  # noqa: BLE001 - whatever breaks in a state is that execution's States.Runtime
-            env.set_error({"error": "States.Runtime", "cause": f"{type(failure).__name__}({failure})"})
-
-    def _evaluate(self, state: CommonStateField) -> None:
-        try:
-            state.eval(self.env)
-        except FailureEventException as failure:
-            event = failure.failure_event
-            if event.event_type == HistoryEventType.EvaluationFailed and not isinstance(state, ExecutionState):
-                self._tell(event.event_type, event.event_details)
-            raise
-
-    def _see_redrive(self) -> None:
-        """From the second state of a redrive on, the new count is seen in any case."""
-        if self._redriven and self._redriven.stale_arguments:
-            self.env.states.context_object.context_object_data["Execution"].update(_redrive_data(self._redriven))
-
     # ------------------------------------------------------------------------------------ what it sees
 
-    def _environment(self, previous: Drive | None) -> Environment:
+    def context(self) -> dict[str, Any]:
+        """The context object's ``Execution`` as it is now."""
+        return dict(self.env.states.context_object.context_object_data["Execution"])
+
+    def _environment(self) -> Environment:
         execution = self._execution
         machine = execution.get_start_state_machine_details()
         data: dict[str, Any] = {
@@ -164,9 +118,6 @@ class Drive:
             "StartTime": iso_8601_datetime_with_milliseconds(execution.start_date),
             "RedriveCount": 0,
         }
-        if previous and self._redriven:
-            stale = previous.env.states.context_object.context_object_data["Execution"]
-            data = {**stale} if self._redriven.stale_arguments else {**data, **_redrive_data(self._redriven)}
         environment = Environment(
             aws_execution_details=execution._get_start_aws_execution_details(),
             execution_type=machine.typ,
@@ -174,7 +125,6 @@ class Drive:
             event_history_context=EventHistoryContext(previous_event_id=self.history.last_event_id()),
             cloud_watch_logging_session=None,
             activity_store=execution._activity_store,
-            variable_store=previous.env.variable_store if previous else None,
         )
         environment.event_manager = self.history
         return environment
@@ -190,8 +140,9 @@ class Drive:
         )
 
     def _tell_beginning(self) -> None:
-        if self._redriven:
-            details: dict[str, Any] = {"executionRedrivenEventDetails": {"redriveCount": self._redriven.count}}
+        redriven = self.progress.redriven
+        if redriven:
+            details: dict[str, Any] = {"executionRedrivenEventDetails": {"redriveCount": redriven.count}}
             self._tell(HistoryEventType.ExecutionRedriven, details)
             return
         details = {
@@ -217,7 +168,3 @@ class Drive:
             self._tell(HistoryEventType.ExecutionTimedOut, {"executionTimedOutEventDetails": details})
         else:
             self._tell(HistoryEventType.ExecutionFailed, {"executionFailedEventDetails": details})
-
-
-def _redrive_data(redriven: Redriven) -> dict[str, Any]:
-    return {"RedriveCount": redriven.count, "RedriveTime": iso_8601_datetime_with_milliseconds(redriven.date)}

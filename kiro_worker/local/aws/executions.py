@@ -16,9 +16,11 @@ from moto.stepfunctions.parser.asl.component.eval_component import EvalComponent
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.backend.execution import Execution
 
-from kiro_worker.local.aws.drive import Drive, Position, Redriven
+from kiro_worker.local.aws.drive import Drive
 from kiro_worker.local.aws.history import ExecutionHistory, HistoryListener
+from kiro_worker.local.aws.progress import Progress, Redriven
 from kiro_worker.local.aws.replacements import Replacements
+from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
 
 _STOPPING_SECONDS = 10.0
 _ORIGINAL_PARSE = AmazonStateLanguageParser.parse
@@ -31,8 +33,7 @@ class ExecutionRuntime:
     """What all executions of one embedded AWS share."""
 
     on_history_event: HistoryListener | None = None
-    #: Whether the Arguments of the Task that a redrive resumes see the new RedriveCount. AWS documents neither.
-    stale_arguments_on_redrive: bool = False
+    undocumented: Undocumented = ASSUMED
     status_listeners: list[StatusListener] = field(default_factory=list)
     _live: set[LocalExecution] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -85,8 +86,7 @@ class LocalExecution(Execution):  # type: ignore[misc]  # moto's interpreter is 
 
     def start(self) -> None:
         history = ExecutionHistory(self.exec_arn, self.runtime.on_history_event)
-        drive = Drive(self, history)
-        self._set_off(drive)
+        self._set_off(Drive(self, history, Progress()))
 
     def redrive(self, when: datetime.datetime) -> None:
         """The caller holds the lock and has seen that it is allowed."""
@@ -99,10 +99,11 @@ class LocalExecution(Execution):  # type: ignore[misc]  # moto's interpreter is 
         self.output = None
         self.error: str | None = None
         self.cause: str | None = None
-        redriven = Redriven(
-            count=self.redrive_count, date=when, stale_arguments=self.runtime.stale_arguments_on_redrive
-        )
-        self._set_off(Drive(self, previous.history.continued(), previous, redriven))
+        undocumented = self.runtime.undocumented
+        redriven = Redriven(self.redrive_count, when, undocumented, previous.context())
+        # Documented: after States.DataLimitExceeded a Parallel or Map state is run again as a whole.
+        progress = previous.progress.resumed(redriven, whole=previous.ending().error == "States.DataLimitExceeded")
+        self._set_off(Drive(self, previous.history.continued(), progress))
 
     def _set_off(self, drive: Drive) -> None:
         self._drive = drive
@@ -126,9 +127,9 @@ class LocalExecution(Execution):  # type: ignore[misc]  # moto's interpreter is 
         self.runtime.status_changed(self)
 
     @property
-    def position(self) -> Position | None:
-        """The state at which it is or ended, with the document that it was given."""
-        return self._drive.position if self._drive else None
+    def progress(self) -> Progress:
+        """How far it has come."""
+        return self._drive.progress if self._drive else Progress()
 
     @property
     def history_length(self) -> int:

@@ -24,21 +24,23 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
         self._listener = listener
         self._open = True
         self._gate = threading.RLock()
-        self._skip_entry = False
+        self._entered: set[EventHistoryContext] = set()
         self._latest = datetime.datetime.min.replace(tzinfo=datetime.UTC)
         self._waiting: set[threading.Event] = set()
         self._interrupted = False
 
     def continued(self) -> ExecutionHistory:
-        """The history of a redrive. The state it resumes was entered already and has not been left, so that
-        is not told twice.
-        """
+        """The history of a redrive."""
         following = ExecutionHistory(self._execution_arn, self._listener)
         following._history_event_list.extend(self._history_event_list)
         following._event_id_gen = self._event_id_gen
         following._latest = self._latest
-        following._skip_entry = True
         return following
+
+    def skip_entry(self, context: EventHistoryContext) -> None:
+        """The state that a redrive resumes was entered already and has not been left, so that is not told twice."""
+        with self._gate:
+            self._entered.add(context)
 
     def add_event(
         self,
@@ -51,8 +53,8 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
         with self._gate:
             if not self._open:  # a Task that was left behind has come to an end: nobody asks any more
                 return int(context.last_published_event_id)
-            if self._skip_entry and str(event_type.value).endswith("StateEntered"):
-                self._skip_entry = False
+            if context in self._entered and str(event_type.value).endswith("StateEntered"):
+                self._entered.discard(context)
                 return int(context.last_published_event_id)
             self._latest = max(self._latest, timestamp or datetime.datetime.now(datetime.UTC))
             event_id = int(super().add_event(context, event_type, event_details, self._latest, update_source_event_id))

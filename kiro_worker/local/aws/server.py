@@ -15,6 +15,7 @@ from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 
 from kiro_worker.local.aws import (
+    branches,
     builds,
     cloudformation,
     cloudformation_stacks,
@@ -27,6 +28,7 @@ from kiro_worker.local.aws import (
     jsonata,
     lambda_runtime,
     loopback,
+    nested_executions,
     redrive,
     status_events,
 )
@@ -38,6 +40,7 @@ from kiro_worker.local.aws.http import LoopbackServer, RequestListener
 from kiro_worker.local.aws.lambda_runtime import LambdaRuntime
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import CREDENTIALS, REGION, Clients
+from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
 
 #: Called with the name of the function or the id of the build, and one line of what it wrote.
 LineListener = Callable[[str, str], None]
@@ -61,13 +64,13 @@ class EmbeddedAws:
         on_function_line: LineListener | None = None,
         on_build_line: LineListener | None = None,
         on_request: RequestListener | None = None,
-        stale_arguments_on_redrive: bool = False,
+        undocumented: Undocumented = ASSUMED,
         pause_scale: float = 1.0,
         minute_seconds: float = 60.0,
     ) -> None:
         """``runtime_path``: a directory with awslambdaric; ``pause_scale``, ``minute_seconds``: shorter retry
         pauses and Wait states, and shorter minutes of build timeouts, for tests;
-        ``stale_arguments_on_redrive``: see ExecutionRuntime.
+        ``undocumented``: how AWS behaves where its documentation is silent.
         """
         self._port = port
         self._pause_scale, self._minute_seconds = pause_scale, minute_seconds
@@ -75,7 +78,7 @@ class EmbeddedAws:
         self._on_function_line = on_function_line
         self._on_build_line = on_build_line
         self._on_request = on_request
-        self.executions = ExecutionRuntime(on_history_event, stale_arguments_on_redrive)
+        self.executions = ExecutionRuntime(on_history_event, undocumented)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -121,10 +124,12 @@ class EmbeddedAws:
         jsonata.install(replacements)
         error_matching.install(replacements)
         interruption.install(replacements, self._pause_scale)
+        branches.install(replacements)
         executions.install(replacements, self.executions)
         executions_api.install(replacements)
         redrive.install(replacements)
-        codebuild_sync.install(replacements)
+        nested_executions.install(replacements)
+        codebuild_sync.install(replacements, self.executions.undocumented)
         lambda_runtime.install(replacements, self.lambdas)
         builds.install(replacements, self.builds)
 
