@@ -106,6 +106,7 @@ def test_a_commit_of_another_execution_is_not_taken_for_ours(worker: Any) -> Non
     other = worker.run(EXECUTION_ARN=EXECUTION.replace("run-1", "run-2"), LOCK_FENCE="1700000000000")
 
     assert other.outcome == "LockLost"
+    worker.start_execution(EXECUTION.replace("run-1", "run-2"))
     worker.hold_lock(EXECUTION.replace("run-1", "run-2"))
     other = worker.run(EXECUTION_ARN=EXECUTION.replace("run-1", "run-2"))
     assert other.outcome == "PushRejected"
