@@ -33,7 +33,7 @@ test: .venv/ready build/node/ready
 
 test-all: test
 
-bench: .venv/ready
+bench: .venv/ready build/node/ready
 	@$(BIN)/python -m bench $(ARGS)
 
 # W3005: the CDK states a dependency on a role beside the reference to it, which is redundant and harmless.
