@@ -34,7 +34,7 @@ test: .venv/ready build/node/ready
 
 test-all: test
 
-bench: .venv/ready
+bench: .venv/ready build/node/ready
 	@$(BIN)/python -m bench $(ARGS)
 
 # W3005: the CDK states a dependency on a role beside the reference to it, which is redundant and harmless.
@@ -100,7 +100,7 @@ lock: .venv/ready
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	touch $@
 
-# GitHub's public schema for the tests: build/node/node_modules/@octokit/graphql-schema/schema.graphql
+# For the tests: GitHub's public schema in build/node/node_modules/@octokit/graphql-schema, and dynalite, a second DynamoDB
 build/node/ready: .venv/ready tests/package.json tests/package-lock.json
 	@mkdir -p build/node && cp tests/package.json tests/package-lock.json build/node/
 	@$(NPM_ENV) $(BIN)/npm ci --prefix build/node --ignore-scripts --no-audit --no-fund --loglevel error

@@ -169,6 +169,7 @@ def _scene(folder: Path, endpoint: str, github: StandInGitHub) -> Worker:
         BillingMode="PAY_PER_REQUEST",
     )
     worker.configure({"command": ["sh", "-c", _AGENT]}, testCommand=["sh", "-c", _TESTS], coverageThreshold=None)
+    worker.start_execution()
     worker.hold_lock()
     return worker
 

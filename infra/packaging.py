@@ -39,6 +39,8 @@ CORE = (
     "errors.py",
     "github",
     "lock.py",
+    "lock_item.py",
+    "lock_owner.py",
     "models.py",
     "observability.py",
     "spec.py",

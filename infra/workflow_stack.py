@@ -147,7 +147,8 @@ class WorkflowStack(Stack):
             allow(reader.role, ["ssm:GetParameter"], core.config.parameter_arn)
             allow(reader.role, ["secretsmanager:GetSecretValue"], core.secrets.github_token.secret_arn)
 
-        # The lock: its scope is in the configuration; whether its holder still runs, Step Functions knows.
+        # The lock: its scope is in the configuration; whether its holder still runs, Step Functions knows, and
+        # CodeBuild of a build that was started by hand.
         # Wildcard: an execution's ARN ends in its name, which is not known beforehand.
         executions = self.format_arn(
             service="states",
@@ -158,6 +159,7 @@ class WorkflowStack(Stack):
         allow(acquire_lock.role, ["ssm:GetParameter"], core.config.parameter_arn)
         allow(acquire_lock.role, ["dynamodb:GetItem", "dynamodb:UpdateItem"], core.lock_table.table_arn)
         allow(acquire_lock.role, ["states:DescribeExecution"], executions)
+        allow(acquire_lock.role, ["codebuild:BatchGetBuilds"], build.project.project_arn)
         # The clean-up knows the execution and not the key of its lock, so it looks through the few items.
         allow(
             release_lock.role,
@@ -182,6 +184,7 @@ class WorkflowStack(Stack):
         )
         allow(build.role, ["dynamodb:GetItem", "dynamodb:UpdateItem"], core.lock_table.table_arn)
         allow(build.role, ["states:DescribeExecution"], executions)
+        allow(build.role, ["codebuild:BatchGetBuilds"], build.project.project_arn)
         allow(build.role, ["s3:PutObject"], core.artifacts.arn_for_objects("runs/*"))
 
         # Central steering files, where there are some. Wildcard: their names are in a manifest, which may change.

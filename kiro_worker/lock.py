@@ -2,38 +2,45 @@
 for it.
 
 Acquire is one conditional write and release is one, so a quiet cycle costs two requests. Whoever finds a holder asks
-Step Functions whether that execution still runs; if it has ended, the lock is taken over at once. The lease's expiry
-is only the last resort, and DynamoDB's TTL (epoch seconds, deletes within days) only collects garbage: every condition
-tests the expiry itself.
+whether that owner still runs: if it has ended the lock is taken over at once, if it runs the lock is its own, expired
+or not. Only for an owner that nobody can be asked about does the lease's expiry decide. DynamoDB's TTL (epoch seconds,
+deletes within days) collects garbage and decides nothing.
+
+A fence is above every earlier one for as long as the item exists, whatever the writers' clocks say. Whose the lock is
+stands in ``owner`` and ``fence`` together and is tested by equality, so nothing is unsafe after a person deleted the
+item, when only the clock remembers the last fence.
 """
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from kiro_worker.errors import LockError, LockHeld, LockLost, ScopedLockHeld
+from kiro_worker.lock_item import NOBODY, Holder, Subject
 from kiro_worker.models import BuildResult, Lease
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_stepfunctions import SFNClient
 
     from kiro_worker.config import Configuration
     from kiro_worker.models import StepEvent
 
 BASE_KEY: Final = "work-item-processor-lock"
-_ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 
-# Seconds above this are milliseconds: the original system wrote those into expiresAt. 10^11 seconds is the year 5138.
-_MILLISECONDS_FROM: Final = 10**11
+# Of two writers each clock may be five minutes off: a lease has expired when it has by both.
+_SKEW_SECONDS: Final = 600
+# How often another may step between a look at the lock and the write that rests on it; more is contention.
+_ROUNDS: Final = 4
 
 
 def lock_key(configuration: Configuration, repository: str, branch: str) -> str:
@@ -47,60 +54,11 @@ def lock_key(configuration: Configuration, repository: str, branch: str) -> str:
             return f"{BASE_KEY}#{repository}#{branch}"
 
 
-@dataclass(frozen=True)
-class Subject:
-    """What the holder works on: attributes for people who look at the item."""
-
-    work_item_id: str = ""
-    repository: str = ""
-    branch: str = ""
-    build_id: str = ""
-
-
-NOBODY: Final = Subject()
-
-
-@dataclass(frozen=True)
-class Holder:
-    """The lock item as it stands. ``owner`` is empty when the lock is free, ``expires_at`` is epoch seconds."""
-
-    lock_key: str
-    owner: str
-    fence: int
-    expires_at: float
-    acquired_at: str
-    subject: Subject
-    item: Mapping[str, Any] = field(default_factory=dict, repr=False)
-
-    @classmethod
-    def from_item(cls, item: Mapping[str, Any]) -> Holder:
-        """Of an item in DynamoDB's own JSON; tolerates items that people or the original system wrote."""
-
-        def text(name: str) -> str:
-            return str(item.get(name, {}).get("S", ""))
-
-        def number(name: str) -> float:
-            try:
-                return float(item.get(name, {}).get("N", 0))
-            except ValueError:
-                return 0
-
-        expires_at = number("expiresAt")
-        return cls(
-            lock_key=text("lockKey"),
-            owner=text("owner"),
-            fence=int(number("fence")),
-            expires_at=expires_at / 1000 if expires_at > _MILLISECONDS_FROM else expires_at,
-            acquired_at=text("acquiredAt"),
-            subject=Subject(text("workItemId"), text("repository"), text("branch"), text("buildId")),
-            item=item,
-        )
-
-
 class LockTable:
     """The table, and who may ask it what.
 
-    ``is_running`` answers for an owner whether that execution or build may still act; ``clock`` gives epoch seconds.
+    ``is_running`` answers for an owner whether that execution or build may still act, or ``None`` when that cannot be
+    known (:mod:`kiro_worker.lock_owner`); ``clock`` gives epoch seconds.
     """
 
     def __init__(
@@ -108,7 +66,7 @@ class LockTable:
         dynamodb: DynamoDBClient,
         table_name: str,
         lease_seconds: int,
-        is_running: Callable[[str], bool],
+        is_running: Callable[[str], bool | None],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._dynamodb = dynamodb
@@ -118,79 +76,117 @@ class LockTable:
         self._clock = clock
 
     def acquire(self, key: str, owner: str, subject: Subject = NOBODY, *, above: int = 0) -> Lease:
-        """Take the lock if it is free, expired, already ``owner``'s, or held by an execution that has ended.
+        """Take the lock if it is free, already ``owner``'s, or held by one that has ended.
 
         The fence is greater than ``above`` and than the one in the item. Raises :class:`LockHeld`
         (:class:`ScopedLockHeld` for a repository's or branch's key) when a live holder has it.
         """
         taken = self._write(key, owner, subject, above=above)
-        if isinstance(taken, Lease):
-            return taken
-        holder = taken
-        if (
-            holder.owner
-            and holder.owner != owner
-            and holder.expires_at > self._clock()
-            and self._is_running(holder.owner)
-        ):
-            raise self._held(holder)
-        # Dead, or its fence is ahead of our clock: take over exactly what we saw, so that of two who see it one wins.
-        taken = self._write(key, owner, subject, above=max(above, holder.fence), seen=holder)
+        for _ in range(_ROUNDS):
+            if isinstance(taken, Lease):
+                return taken
+            if taken.owner not in ("", owner) and self.may_act(taken):
+                break
+            # Dead, or its fence is ahead of our clock: take over exactly what we saw, so that of two who see it one
+            # wins.
+            taken = self._write(key, owner, subject, above=max(above, taken.fence), seen=taken)
         if isinstance(taken, Lease):
             return taken
         raise self._held(taken)
 
     def ensure(self, lease: Lease, subject: Subject = NOBODY) -> Lease:
-        """Held by ``lease.owner`` with ``lease.fence``: go on. Free: acquire it, under a later fence. Another's:
-        :class:`LockLost`.
+        """Held under ``lease``: go on, and note the build that does. Free: acquire it, under a later fence.
+
+        Raises :class:`LockLost` when it is another's, when another build of the same execution still runs under this
+        lease, and when ``lease.owner`` has ended: its build was left behind.
         """
         holder = self.read(lease.lock_key)
-        if holder and holder.owner == lease.owner and holder.fence == lease.fence and holder.expires_at > self._clock():
-            return replace(lease, expires_at=int(holder.expires_at))
-        if holder and holder.owner and (holder.owner != lease.owner or holder.fence > lease.fence):
-            raise LockLost(
-                f"the lock {lease.lock_key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}",
-                "nothing was touched; replay the card when that execution has ended",
+        for _ in range(_ROUNDS):
+            noted = holder.subject.build_id == subject.build_id
+            # Under a later fence too, if it names this very build: our own write, whose answer was lost.
+            mine = holder.owner == lease.owner and (holder.fence == lease.fence or (noted and subject.build_id != ""))
+            if mine and noted and holder.expires_at > self._clock() + self._lease_seconds / 2:
+                return replace(lease, fence=holder.fence, expires_at=int(holder.expires_at))
+            if holder.owner and not mine and (holder.owner != lease.owner or holder.fence > lease.fence):
+                break
+            self._require_sole(lease, holder.subject.build_id if mine and not noted else "")
+            # Exactly what we saw: a later attempt of the same execution may be about to take it too.
+            above = max(lease.fence, holder.fence)
+            taken = (
+                self._renew(lease, subject, holder)
+                if mine
+                else self._write(lease.lock_key, lease.owner, subject, above=above, seen=holder)
             )
-        try:
-            return self.acquire(lease.lock_key, lease.owner, subject, above=lease.fence)
-        except LockError as error:
-            raise LockLost(error.what, error.remedy) from None
+            if isinstance(taken, Lease):
+                return taken
+            holder = taken
+        raise LockLost(
+            f"the lock {lease.lock_key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}",
+            "nothing was touched; replay the card when that execution has ended",
+        )
 
     def release(self, lease: Lease) -> bool:
         """Free the lock if it is held under this lease; whether it was. Safe to repeat."""
-        return self._free(lease.lock_key, lease.owner, lease.fence)
+        values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
+        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values) is None
 
     def release_owned(self, owner: str, *, acquired_before: float = math.inf) -> Holder | None:
-        """Free the lock that ``owner`` holds, whichever it is, and return it; ``None`` when it holds none.
+        """Free whatever ``owner`` holds and return the first of it; ``None`` when it holds nothing.
 
-        ``acquired_before`` (epoch seconds) spares a lock that the owner, redriven meanwhile, took after that moment.
-        The table has one item a lock key, a handful, so a scan reads it whole in one request.
+        ``acquired_before`` (epoch seconds, the clean-up) spares a lock that was taken after that moment, and every
+        lock of an owner that runs, again or still: asked after the lock was read, so that what a redriven execution
+        takes in between has another fence and is not freed. The table has one item a lock key, a handful, so a scan
+        reads it whole in one request.
         """
+        freed = []
         for holder in self._held_by(owner):
-            if _instant(holder.acquired_at) >= acquired_before:
+            if holder.acquired_instant >= acquired_before:
                 continue
-            if self._free(holder.lock_key, owner, holder.fence):
-                return holder
-        return None
+            if acquired_before < math.inf and self._is_running(owner):
+                break
+            values: dict[str, Any] = {}
+            found = self._free(holder.lock_key, holder.unchanged(values), values)
+            # Free under the same fence: our own write, sent twice because its answer was lost.
+            if found is None or (not found.owner and found.fence == holder.fence):
+                freed.append(holder)
+        return freed[0] if freed else None
 
-    def read(self, key: str) -> Holder | None:
-        """The lock's item, read consistently."""
+    def read(self, key: str) -> Holder:
+        """The lock as it stands, read consistently."""
         item = self._dynamodb.get_item(
             TableName=self._table_name, Key={"lockKey": {"S": key}}, ConsistentRead=True
         ).get("Item")
-        return Holder.from_item(item) if item else None
+        return Holder.from_item(item) if item else Holder(key)
+
+    def may_act(self, holder: Holder) -> bool:
+        """Whether the owner may still act. Its lease says so only where nobody else can."""
+        running = self._is_running(holder.owner)
+        return holder.expires_at + _SKEW_SECONDS > self._clock() if running is None else running
+
+    def _require_sole(self, lease: Lease, other_build: str) -> None:
+        """Raises :class:`LockLost` when the build that asks was left behind by its execution, or has a double."""
+        if self._is_running(lease.owner) is False:
+            raise LockLost(
+                f"{lease.owner} has ended, and its build may not hold the lock {lease.lock_key}",
+                "nothing was touched; redrive the execution, or replay the card",
+            )
+        if other_build and self._is_running(other_build):
+            raise LockLost(
+                f"the build {other_build} of the same execution still runs under the lock {lease.lock_key}",
+                f"aws codebuild stop-build --id {shlex.quote(other_build)}, then redrive the execution",
+            )
 
     def _write(
         self, key: str, owner: str, subject: Subject, *, above: int, seen: Holder | None = None
     ) -> Lease | Holder:
         """One conditional write: the lease when it took place, the holder that stood in the way otherwise.
 
-        Without ``seen`` it goes through when the lock is free, expired or ``owner``'s already, which makes the step
-        safe to run twice when an answer was lost. With ``seen`` it goes through when owner and fence are still as seen.
+        Without ``seen`` it goes through when the lock is free or ``owner``'s already, which makes the step safe to run
+        twice when an answer was lost. With ``seen`` it goes through when owner, fence and build are still as seen.
         """
         now = self._clock()
-        # Epoch milliseconds, so that a fence is above its predecessor's even when the item was deleted in between.
+        # Epoch milliseconds, so that a fence is above its predecessor's even when the item was deleted in between,
+        # as far as the two writers' clocks agree.
         fence = max(int(now * 1000), above + 1)
         expires_at = int(now) + self._lease_seconds
         values: dict[str, Any] = {
@@ -203,23 +199,38 @@ class LockTable:
             ":branch": {"S": subject.branch},
             ":build": {"S": subject.build_id},
         }
-        if seen is None:
-            condition = (
-                "(attribute_not_exists(#owner) OR #owner = :owner OR expiresAt < :now)"
-                " AND (attribute_not_exists(fence) OR fence < :fence)"
-            )
-            values[":now"] = {"N": str(int(now))}
-        else:
-            same_owner = _unchanged("#owner", ":seenOwner", seen, values)
-            condition = f"{same_owner} AND {_unchanged('fence', ':seenFence', seen, values)}"
+        condition = (
+            "(attribute_not_exists(#owner) OR #owner = :owner) AND (attribute_not_exists(fence) OR fence < :fence)"
+            if seen is None
+            else seen.unchanged(values)
+        )
+        found = self._update(
+            key,
+            "SET #owner = :owner, fence = :fence, acquiredAt = :at, expiresAt = :expires,"
+            " workItemId = :item, repository = :repository, branch = :branch, buildId = :build",
+            condition,
+            values,
+        )
+        return found or Lease(lock_key=key, owner=owner, fence=fence, expires_at=expires_at)
+
+    def _renew(self, lease: Lease, subject: Subject, seen: Holder) -> Lease | Holder:
+        """Note the build and a later expiry, under the same fence; the holder that stood in the way otherwise."""
+        expires_at = int(self._clock()) + self._lease_seconds
+        values: dict[str, Any] = {":expires": {"N": str(expires_at)}, ":build": {"S": subject.build_id}}
+        condition = seen.unchanged(values)
+        found = self._update(lease.lock_key, "SET expiresAt = :expires, buildId = :build", condition, values)
+        return found or replace(lease, fence=seen.fence, expires_at=expires_at)
+
+    def _free(self, key: str, condition: str, values: dict[str, Any]) -> Holder | None:
+        return self._update(key, "REMOVE #owner, buildId", condition, values)
+
+    def _update(self, key: str, update: str, condition: str, values: dict[str, Any]) -> Holder | None:
+        """``None`` when the write took place, otherwise what stood in the way."""
         try:
             self._dynamodb.update_item(
                 TableName=self._table_name,
                 Key={"lockKey": {"S": key}},
-                UpdateExpression=(
-                    "SET #owner = :owner, fence = :fence, acquiredAt = :at, expiresAt = :expires,"
-                    " workItemId = :item, repository = :repository, branch = :branch, buildId = :build"
-                ),
+                UpdateExpression=update,
                 ConditionExpression=condition,
                 ExpressionAttributeNames={"#owner": "owner"},
                 ExpressionAttributeValues=values,
@@ -230,25 +241,8 @@ class LockTable:
                 raise
             # Not every server sends the item along; DynamoDB does, at no cost.
             item: Any = error.response.get("Item")
-            found = Holder.from_item(item) if item else self.read(key)
-            return found or Holder(key, "", 0, 0, "", Subject())
-        return Lease(lock_key=key, owner=owner, fence=fence, expires_at=expires_at)
-
-    def _free(self, key: str, owner: str, fence: int) -> bool:
-        try:
-            self._dynamodb.update_item(
-                TableName=self._table_name,
-                Key={"lockKey": {"S": key}},
-                UpdateExpression="REMOVE #owner, buildId",
-                ConditionExpression="#owner = :owner AND fence = :fence",
-                ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues={":owner": {"S": owner}, ":fence": {"N": str(fence)}},
-            )
-        except ClientError as error:
-            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
-                raise
-            return False
-        return True
+            return Holder.from_item(item) if item else self.read(key)
+        return None
 
     def _held_by(self, owner: str) -> list[Holder]:
         pages = self._dynamodb.get_paginator("scan").paginate(
@@ -263,35 +257,21 @@ class LockTable:
     def _held(self, holder: Holder) -> LockError:
         kind = LockHeld if holder.lock_key == BASE_KEY else ScopedLockHeld
         until = datetime.fromtimestamp(holder.expires_at, UTC).isoformat(timespec="seconds")
+        key = json.dumps({"lockKey": {"S": holder.lock_key}})
+        if ":execution:" in holder.owner:
+            remedy = f"aws stepfunctions describe-execution --execution-arn {shlex.quote(holder.owner)}"
+        elif ":build/" in holder.owner:
+            remedy = f"aws codebuild batch-get-builds --ids {shlex.quote(holder.owner)}"
+        else:
+            remedy = f"aws dynamodb delete-item --table-name {self._table_name} --key {shlex.quote(key)}"
         return kind(
             f"the lock {holder.lock_key} is held by {holder.owner or 'another execution'} since {holder.acquired_at},"
-            f" at the latest until {until}",
-            f"aws stepfunctions describe-execution --execution-arn {holder.owner}"
-            if ":execution:" in holder.owner
-            else "",
+            f" with a lease until {until}",
+            remedy,
         )
 
 
-def execution_is_running(sfn: SFNClient) -> Callable[[str], bool]:
-    """Answers whether the owner of a lock may still act: an execution that is not known, or has ended, may not.
-
-    An owner that is no execution (a build started by hand) counts as running until its lease expires.
-    """
-
-    def is_running(owner: str) -> bool:
-        if ":execution:" not in owner:
-            return True
-        try:
-            return sfn.describe_execution(executionArn=owner)["status"] not in _ENDED
-        except ClientError as error:
-            if error.response["Error"]["Code"] in ("ExecutionDoesNotExist", "InvalidArn"):
-                return False
-            raise
-
-    return is_running
-
-
-def release(locks: LockTable, event: StepEvent, *, running: bool) -> dict[str, str] | None:
+def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     """Free the lock that ``event``'s execution holds, and say what it named; ``None`` when there was nothing to free.
 
     With a ``lease`` in the document it is exactly that one, or the one that the build took when it found the lock
@@ -301,8 +281,6 @@ def release(locks: LockTable, event: StepEvent, *, running: bool) -> dict[str, s
     """
     document = event.document
     if "endedAt" in document:
-        if running:
-            return None
         return _named(locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000))
     if "lease" not in document:
         return _named(locks.release_owned(event.execution_arn))
@@ -330,19 +308,3 @@ def _named(holder: Holder | None) -> dict[str, str] | None:
         "repository": subject.repository,
         "branch": subject.branch,
     }
-
-
-def _unchanged(name: str, placeholder: str, seen: Holder, values: dict[str, Any]) -> str:
-    """The condition that an attribute still is what was seen, whatever type a person's edit gave it."""
-    attribute = seen.item.get(name.lstrip("#"))
-    if attribute is None:
-        return f"attribute_not_exists({name})"
-    values[placeholder] = attribute
-    return f"{name} = {placeholder}"
-
-
-def _instant(text: str) -> float:
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError:
-        return 0.0

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 import requests
 from moto.server import ThreadedMotoServer
 
 from kiro_worker.local.aws import dynamodb
 from kiro_worker.local.aws.replacements import Replacements
+from tests.dynalite import dynalite
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +38,35 @@ def aws(aws_server: str) -> dict[str, Any]:
         "aws_access_key_id": "testing",
         "aws_secret_access_key": "testing",
     }
+
+
+@pytest.fixture(scope="session")
+def dynalite_server() -> Iterator[str]:
+    with dynalite() as address:
+        yield address
+
+
+@pytest.fixture
+def aws_of_dynalite(dynalite_server: str) -> dict[str, Any]:
+    """Arguments for ``boto3.client("dynamodb")``; there are no tables at the beginning of each test."""
+    arguments: dict[str, Any] = {
+        "endpoint_url": dynalite_server,
+        "region_name": "us-east-1",
+        "aws_access_key_id": "testing",
+        "aws_secret_access_key": "testing",
+    }
+    client = boto3.client("dynamodb", **arguments)
+    for name in client.list_tables()["TableNames"]:
+        client.delete_table(TableName=name)
+        client.get_waiter("table_not_exists").wait(TableName=name, WaiterConfig={"Delay": 1})
+    return arguments
+
+
+@pytest.fixture(params=["moto", "dynalite"])
+def aws_of_each(request: pytest.FixtureRequest) -> dict[str, Any]:
+    """Of one DynamoDB and of the other, for what must hold on any."""
+    arguments: dict[str, Any] = request.getfixturevalue("aws" if request.param == "moto" else "aws_of_dynalite")
+    return arguments
 
 
 @pytest.fixture

@@ -9,12 +9,14 @@ import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from kiro_worker.errors import LockHeld, LockLost, ScopedLockHeld
-from kiro_worker.lock import BASE_KEY, LockTable, Subject, release
+from kiro_worker.lock import BASE_KEY, LockTable, release
+from kiro_worker.lock_item import Subject
 from kiro_worker.models import Lease, StepEvent
 
 TABLE = "kiro-worker-test-locks"
 ONE = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 TWO = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:two"
+STRANGER = "somebody"
 LEASE = 7200
 
 
@@ -28,7 +30,10 @@ class World:
     requests: list[str] = field(default_factory=list)
 
     def locks(self, skew: float = 0) -> LockTable:
-        return LockTable(self.dynamodb, TABLE, LEASE, self.running.__contains__, lambda: self.now + skew)
+        return LockTable(self.dynamodb, TABLE, LEASE, self.is_running, lambda: self.now + skew)
+
+    def is_running(self, owner: str) -> bool | None:
+        return owner in self.running if ":" in owner else None
 
     def item(self, key: str = BASE_KEY) -> dict[str, object]:
         return dict(self.dynamodb.get_item(TableName=TABLE, Key={"lockKey": {"S": key}}).get("Item", {}))
@@ -98,10 +103,26 @@ def test_a_holder_that_has_ended_is_taken_over_at_once(world: World) -> None:
     assert world.locks().acquire(BASE_KEY, TWO).fence > first.fence
 
 
-def test_an_expired_lease_is_free_even_if_its_holder_runs(world: World) -> None:
-    first = world.locks().acquire(BASE_KEY, ONE)
-    world.now += LEASE + 1
-    assert world.locks().acquire(BASE_KEY, TWO).fence > first.fence
+def test_an_expired_lease_is_not_taken_from_a_holder_that_runs(world: World) -> None:
+    world.locks().acquire(BASE_KEY, ONE)
+    world.now += LEASE + 86400
+    with pytest.raises(LockHeld):
+        world.locks().acquire(BASE_KEY, TWO)
+
+
+@pytest.mark.parametrize(("after", "taken"), [(-1, False), (599, False), (601, True)])
+def test_expiry_decides_only_for_an_owner_that_nobody_knows_and_allows_for_two_clocks(
+    world: World, after: float, taken: bool
+) -> None:
+    """The owner's clock was five minutes behind, ours is five minutes ahead."""
+    world.locks(-300).acquire(BASE_KEY, STRANGER)
+    world.now += LEASE + after - 600
+    if taken:
+        assert world.locks(300).acquire(BASE_KEY, TWO).owner == TWO
+        return
+    with pytest.raises(LockHeld) as caught:
+        world.locks(300).acquire(BASE_KEY, TWO)
+    assert f"aws dynamodb delete-item --table-name {TABLE}" in caught.value.remedy
 
 
 def test_acquiring_again_after_a_lost_answer_is_still_one_holder(world: World) -> None:
@@ -145,13 +166,30 @@ def test_release_frees_only_its_own_fence(world: World) -> None:
         {"expiresAt": {"S": "soon"}},
         {"fence": {"S": "by hand"}},
         {"owner": {"S": ""}, "expiresAt": {"N": "1"}},
+        {"owner": {"N": "5"}, "fence": {"NULL": True}, "buildId": {"L": [{"S": "x"}]}},
+        {"owner": {"M": {"name": {"S": "x"}}}, "fence": {"N": "1E+30"}},
+        {"owner": {"S": "somebody"}, "expiresAt": {"N": "1E+30"}, "fence": {"N": "-3.5"}},
+        {"lockId": {"S": "f3"}, "executionId": {"S": "e1"}, "acquiredAt": {"N": "1763890000000"}},
         {},
     ],
-    ids=["original system, milliseconds", "expiry is a text", "fence is a text", "empty owner", "bare"],
+    ids=[
+        *("original system, milliseconds", "expiry is a text", "fence is a text", "empty owner", "owner is a number"),
+        *("owner is a map", "expiry is no time", "original system, no owner", "bare"),
+    ],
 )
 def test_items_that_others_wrote_do_not_block(world: World, item: dict[str, dict[str, str]]) -> None:
     world.dynamodb.put_item(TableName=TABLE, Item={"lockKey": {"S": BASE_KEY}, **item})
     assert world.locks().acquire(BASE_KEY, ONE).owner == ONE
+
+
+@pytest.mark.parametrize("edit", ["expiresAt", "acquiredAt", "fence"])
+def test_an_attribute_that_a_person_removed_does_not_free_a_live_lock(world: World, edit: str) -> None:
+    world.locks().acquire(BASE_KEY, ONE)
+    world.dynamodb.update_item(TableName=TABLE, Key={"lockKey": {"S": BASE_KEY}}, UpdateExpression=f"REMOVE {edit}")
+    with pytest.raises(LockHeld):
+        world.locks().acquire(BASE_KEY, TWO)
+    world.running.remove(ONE)
+    assert world.locks().acquire(BASE_KEY, TWO).owner == TWO
 
 
 def test_of_many_who_ask_at_once_one_gets_it(world: World) -> None:
@@ -199,8 +237,50 @@ def test_ensure_gives_up_when_the_lock_is_anothers(world: World, other: str) -> 
     assert world.item()["fence"] == {"N": str(later.fence)}
 
 
+def test_ensure_notes_the_build_and_puts_the_expiry_off(world: World) -> None:
+    lease = world.locks().acquire(BASE_KEY, ONE, Subject("PVTI_1"))
+    world.now += LEASE - 60
+    kept = world.locks().ensure(lease, Subject("PVTI_1", build_id="kiro-worker-test:1"))
+    assert (kept.fence, kept.expires_at) == (lease.fence, int(world.now) + LEASE)
+    assert world.item()["buildId"] == {"S": "kiro-worker-test:1"}
+    assert world.item()["acquiredAt"] == {"S": "2025-11-23T12:13:20.000Z"}
+    world.requests.clear()
+    assert world.locks().ensure(kept, Subject("PVTI_1", build_id="kiro-worker-test:1")) == kept
+    assert world.requests == ["GetItem"]
+
+
+def test_of_two_builds_of_one_execution_the_later_waits_for_the_earlier_to_end(world: World) -> None:
+    """The execution was aborted and redriven, and the abort's StopBuild did not take place."""
+    first, second = Subject(build_id="kiro-worker-test:1"), Subject(build_id="kiro-worker-test:2")
+    lease = world.locks().acquire(BASE_KEY, ONE)
+    world.locks().ensure(lease, first)
+    world.running.add(first.build_id)
+    with pytest.raises(LockLost, match="kiro-worker-test:1 of the same execution still runs"):
+        world.locks().ensure(lease, second)
+    world.running.remove(first.build_id)
+    assert world.locks().ensure(lease, second).fence == lease.fence
+
+
+def test_a_build_that_its_execution_left_behind_does_not_take_the_lock_again(world: World) -> None:
+    lease = world.locks().acquire(BASE_KEY, ONE)
+    world.locks().release(lease)
+    world.running.remove(ONE)
+    with pytest.raises(LockLost, match="has ended"):
+        world.locks().ensure(lease)
+    assert "owner" not in world.item()
+
+
+def test_release_frees_every_lock_of_an_execution_whose_scope_was_changed(world: World) -> None:
+    world.locks().acquire(BASE_KEY, ONE)
+    world.locks().acquire(f"{BASE_KEY}#acme/shop", ONE)
+    assert release(world.locks(), event(ONE))
+    assert "owner" not in world.item()
+    assert "owner" not in world.item(f"{BASE_KEY}#acme/shop")
+
+
 def clean_up(world: World, after: float, *, running: bool) -> dict[str, str] | None:
-    return release(world.locks(), event(ONE, endedAt=int((world.now + after) * 1000)), running=running)
+    world.running = {ONE} if running else set()
+    return release(world.locks(), event(ONE, endedAt=int((world.now + after) * 1000)))
 
 
 def test_the_clean_up_frees_what_a_dead_execution_left_and_says_what_it_was(world: World) -> None:
@@ -236,12 +316,12 @@ def test_release_follows_the_fence_that_the_build_took(world: World, ended: str)
             }
         }
     )
-    assert release(world.locks(), event(ONE, lease=lease.to_dict(), **document), running=True)
+    assert release(world.locks(), event(ONE, lease=lease.to_dict(), **document))
     assert "owner" not in world.item()
 
 
 def test_release_without_a_lease_frees_whatever_the_execution_holds(world: World) -> None:
     world.locks().acquire(f"{BASE_KEY}#acme/shop", ONE)
     world.locks().acquire(BASE_KEY, TWO)
-    assert release(world.locks(), event(ONE), running=True)
+    assert release(world.locks(), event(ONE))
     assert world.item()["owner"] == {"S": TWO}

@@ -1,4 +1,4 @@
-"""AcquireLock: one conditional write; a holder whose execution has ended is taken over."""
+"""AcquireLock: one conditional write; a holder that has ended is taken over."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 import boto3
 
 from kiro_worker.config import load_configuration
-from kiro_worker.lock import LockTable, Subject, execution_is_running, lock_key
+from kiro_worker.lock import LockTable, lock_key
+from kiro_worker.lock_item import Subject
+from kiro_worker.lock_owner import owner_is_running
 from kiro_worker.models import StepEvent, Work
 from kiro_worker.observability import step
 
@@ -26,7 +28,8 @@ def handler(event: StepEvent) -> dict[str, Any]:
         dynamodb,
         os.environ["LOCKS_TABLE_NAME"],
         int(os.environ["LOCK_LEASE_SECONDS"]),
-        execution_is_running(stepfunctions),
+        # Built when it is needed: only builds that were started by hand are asked about.
+        owner_is_running(stepfunctions, lambda: boto3.client("codebuild")),
     )
     key = lock_key(configuration, work.repository, work.branch)
     subject = Subject(event.document["item"]["id"], work.repository, work.branch)

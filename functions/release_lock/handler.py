@@ -9,7 +9,8 @@ from typing import Any
 
 import boto3
 
-from kiro_worker.lock import LockTable, execution_is_running, release
+from kiro_worker.lock import LockTable, release
+from kiro_worker.lock_owner import execution_is_running
 from kiro_worker.models import StepEvent
 from kiro_worker.observability import step
 
@@ -27,5 +28,5 @@ def handler(event: StepEvent) -> dict[str, Any]:
         is_running=execution_is_running(stepfunctions),
     )
     execution = stepfunctions.describe_execution(executionArn=event.execution_arn)
-    held = release(locks, event, running=execution["status"] == "RUNNING")
+    held = release(locks, event)
     return {"released": held is not None, "held": held, "redriveCount": execution.get("redriveCount", 0)}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
     from mypy_boto3_sts import STSClient
 
-SERVICES: Final = ("dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "sts")
+SERVICES: Final = ("codebuild", "dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "sts")
 
 
 class Clients:
@@ -36,6 +37,8 @@ class Clients:
         self._made: dict[str, Any] = {}
         self._making = Lock()
 
+    @overload
+    def __call__(self, service: Literal["codebuild"]) -> CodeBuildClient: ...
     @overload
     def __call__(self, service: Literal["dynamodb"]) -> DynamoDBClient: ...
     @overload

@@ -9,7 +9,6 @@ import shlex
 import shutil
 import sys
 import tempfile
-import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -32,7 +31,8 @@ from kiro_worker.build.testing import asked_for_reports, detected_command
 from kiro_worker.build.turns import lay_out
 from kiro_worker.config import load_configuration, load_git_credentials, load_github_token, parse_configuration
 from kiro_worker.errors import ConfigurationError, ConfigurationInvalid, KiroWorkerError, LockError
-from kiro_worker.lock import LockTable, execution_is_running
+from kiro_worker.lock import LockTable
+from kiro_worker.lock_owner import owner_is_running
 from kiro_worker.models import GitCredentials, Outcome
 from kiro_worker.spec import reset, to_do
 
@@ -138,7 +138,6 @@ class _Source:
     load_token: Callable[[], str]
     load_git_credentials: Callable[[], GitCredentials]
     locks: LockTable | None
-    is_running: Callable[[str], bool]
     bucket: str
 
     @classmethod
@@ -152,14 +151,14 @@ class _Source:
         token = _variable(parent, options.token_variable or DEFAULT_VARIABLE)
         password = _variable(parent, options.password_variable) if options.password_variable else token
         return cls(
-            _configuration_in(file), lambda: token, lambda: GitCredentials("git", password), None, lambda _: True, ""
+            _configuration_in(file), lambda: token, lambda: GitCredentials("git", password), None, ""
         )
 
     @classmethod
     def on_aws(cls, options: Options, parent: Mapping[str, str]) -> _Source:
         """By the names that the deployment gives everything."""
         clients, prefix = Clients(), f"kiro-worker-{options.environment}"
-        is_running = execution_is_running(clients("stepfunctions"))
+        is_running = owner_is_running(clients("stepfunctions"), lambda: clients("codebuild"))
         secrets = clients("secretsmanager")
         token, password = (
             _variable(parent, name) if name else "" for name in (options.token_variable, options.password_variable)
@@ -173,7 +172,6 @@ class _Source:
                 else load_git_credentials(secrets, f"{prefix}-git-credentials")
             ),
             LockTable(clients("dynamodb"), f"{prefix}-locks", 0, is_running),
-            is_running,
             f"{prefix}-artifacts-{clients('sts').get_caller_identity()['Account']}-{clients('ssm').meta.region_name}",
         )
 
@@ -233,11 +231,11 @@ class _Dry:
             self._plan.note("lock", f"{key}: not looked at, that takes AWS")
             return
         holder = locks.read(key)
-        if not holder or not holder.owner or holder.expires_at <= time.time():
+        if not holder.owner:
             self._plan.note("lock", f"{key} is free", {"key": key, "owner": None})
             return
         fact = {"key": key, "owner": holder.owner, "since": holder.acquired_at}
-        if not self._source.is_running(holder.owner):
+        if not locks.may_act(holder):
             self._plan.note("lock", f"{key} would be taken over from {holder.owner}, which has ended", fact)
             return
         what = f"the lock {key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"

@@ -27,7 +27,8 @@ from kiro_worker.build.report import Place, report
 from kiro_worker.build.run import Edges, run
 from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
 from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockError
-from kiro_worker.lock import LockTable, execution_is_running
+from kiro_worker.lock import LockTable
+from kiro_worker.lock_owner import owner_is_running
 from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _edges(
             clients("dynamodb"),
             environment["LOCKS_TABLE_NAME"],
             int(environment["LOCK_LEASE_SECONDS"]),
-            lambda owner: execution_is_running(clients("stepfunctions"))(owner),
+            lambda owner: owner_is_running(clients("stepfunctions"), lambda: clients("codebuild"))(owner),
         ),
         load_git_credentials=lambda: load_git_credentials(
             clients("secretsmanager"), environment["GIT_CREDENTIALS_SECRET_ARN"]
@@ -190,7 +191,7 @@ def _job(environment: Mapping[str, str], edges: Edges, clients: Clients) -> Buil
     from kiro_worker.build.questions import job_of_branch
 
     token = _github_token(environment, edges, clients)
-    owner = environment.get("CODEBUILD_BUILD_ARN") or f"build:{uuid4()}"
+    owner = environment.get("CODEBUILD_BUILD_ARN") or f"local-build-{uuid4()}"
     branch, repository = environment.get("BRANCH_NAME", ""), environment.get("REPOSITORY", "")
     return job_of_branch(edges.configuration, token, branch, owner, repository)
 

@@ -95,6 +95,17 @@ class Worker:
             },
         )
 
+    def start_execution(self, arn: str = EXECUTION) -> None:
+        """What the build belongs to: it runs, for the emulator only notes it. A build whose execution has ended may
+        not hold the lock.
+        """
+        *_, machine, name = arn.split(":")
+        states = self.client("stepfunctions")
+        created = states.create_state_machine(
+            name=machine, definition="{}", roleArn="arn:aws:iam::123456789012:role/states"
+        )
+        states.start_execution(stateMachineArn=created["stateMachineArn"], name=name)
+
     def lock(self) -> dict[str, Any]:
         item = self.client("dynamodb").get_item(TableName=TABLE, Key={"lockKey": {"S": LOCK_KEY}}).get("Item", {})
         return {key: next(iter(value.values())) for key, value in item.items()}
@@ -197,5 +208,6 @@ def worker(tmp_path: Path, aws: dict[str, str], github: StandInGitHub) -> Worker
         BillingMode="PAY_PER_REQUEST",
     )
     worker.configure()
+    worker.start_execution()
     worker.hold_lock()
     return worker

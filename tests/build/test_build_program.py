@@ -106,6 +106,7 @@ def test_a_commit_of_another_execution_is_not_taken_for_ours(worker: Any) -> Non
     other = worker.run(EXECUTION_ARN=EXECUTION.replace("run-1", "run-2"), LOCK_FENCE="1700000000000")
 
     assert other.outcome == "LockLost"
+    worker.start_execution(EXECUTION.replace("run-1", "run-2"))
     worker.hold_lock(EXECUTION.replace("run-1", "run-2"))
     other = worker.run(EXECUTION_ARN=EXECUTION.replace("run-1", "run-2"))
     assert other.outcome == "PushRejected"
@@ -667,6 +668,16 @@ def test_a_result_is_left_behind_when_aws_does_not_answer(worker: Any) -> None:
     assert finished.exports["ARTIFACTS"] == ""
 
 
+def test_a_build_that_its_execution_left_behind_does_not_begin(worker: Any) -> None:
+    worker.client("stepfunctions").stop_execution(executionArn=EXECUTION)
+
+    finished = worker.run()
+
+    assert finished.outcome == "LockLost"
+    assert "has ended" in finished.log
+    assert not worker.github.requests.git()
+
+
 @pytest.fixture
 def by_hand() -> dict[str, str]:
     """What a build that a person starts has not got."""
@@ -693,12 +704,12 @@ def test_a_build_by_hand_finds_the_rest_takes_the_lock_and_releases_it(worker: A
 
 
 def test_a_build_by_hand_does_not_begin_while_another_holds_the_lock(worker: Any, by_hand: dict[str, str]) -> None:
-    worker.hold_lock("arn:aws:codebuild:us-east-1:123456789012:build/kiro-worker-test:other")
+    worker.hold_lock("somebody")
 
     finished = worker.run(**by_hand)
 
     assert finished.outcome == "LockLost"
-    assert worker.lock()["owner"].endswith(":other")
+    assert worker.lock()["owner"] == "somebody"
 
 
 def test_a_build_by_hand_releases_the_lock_when_it_fails(worker: Any, by_hand: dict[str, str]) -> None:

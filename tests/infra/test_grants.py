@@ -16,6 +16,7 @@ TOKEN = ("secretsmanager:GetSecretValue", "AWS::SecretsManager::Secret kiro-work
 LOCKS = "AWS::DynamoDB::Table kiro-worker-test-locks"
 DESCRIBE = ("states:DescribeExecution", "arn:<Partition>:states:<Region>:<AccountId>:execution:kiro-worker-test:*")
 PROJECT = "AWS::CodeBuild::Project kiro-worker-test"
+BUILDS = ("codebuild:BatchGetBuilds", PROJECT)
 MANAGED_RULE = "arn:<Partition>:events:<Region>:<AccountId>:rule/StepFunctionsGetEventForCodeBuildStartBuildRule"
 REPORTS = {
     (f"codebuild:{action}", f"AWS::CodeBuild::ReportGroup kiro-worker-test-{group}")
@@ -34,7 +35,9 @@ STEPS = {
     "fetch-work-item": {CONFIG, TOKEN},
     "validate-work-item": {CONFIG, TOKEN},
     "update-status": {CONFIG, TOKEN},
-    "acquire-lock": {CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE},
+    "acquire-lock": {
+        CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS,
+    },
     "release-lock": {
         ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE,
     },
@@ -77,6 +80,7 @@ def test_the_build_reads_its_secrets_and_writes_only_under_runs(stacks: Any) -> 
         ("dynamodb:GetItem", LOCKS),
         ("dynamodb:UpdateItem", LOCKS),
         DESCRIBE,
+        BUILDS,
         ("s3:PutObject", "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>/runs/*"),
         *REPORTS,
         *logs("/aws/codebuild/kiro-worker-test"),
