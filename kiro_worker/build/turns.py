@@ -135,15 +135,11 @@ class Turns:
         )
 
     def _turn(self, text: str, tasks: Sequence[Task]) -> bool:
-        """Whether it changed anything. Raises :class:`Stopped` when it proves nothing, its files kept; and when it changed
-        guarded files, what else it did kept.
+        """Whether it changed anything. Raises :class:`Stopped` when it proves nothing, its files kept; and what the
+        guard raises, with what else the agent did kept.
         """
         place, checkout = self._place, self._checkout
-        lend_objects(checkout.git.directory)
-        place.submodules.lay_out(checkout)
-        if place.steering.files:
-            self._give_repository()
-            place.steering.lay_over(checkout)
+        self._set_out()
         done = run_agent(
             self._agent,
             text,
@@ -156,25 +152,17 @@ class Turns:
         )
         self._last = done
         self._note_spent(done)
-        if checkout.folder.is_dir():
-            place.steering.take_away(checkout)
-            place.submodules.lay_out(checkout)
-        found = tree_of_files(checkout, place.say)
-        problem: Stopped | KiroWorkerError | None = done.problem
-        whole = b""
-        try:
-            place.guard.require_unchanged(checkout, self.commit, found)
-        except (Stopped, KiroWorkerError) as refused:
-            problem, whole = refused, patch_between(checkout, found)
-            require_no_secret(whole, place.redaction)
-            found = place.guard.undone(checkout, self.commit, found)
+        left = self._collect()
+        found, refused = self._held_to_guard(left)
         names = checkout.git.text("diff-tree", "-r", "--name-only", "--no-renames", self._before, found).splitlines()
         changed = any(name != self._path for name in names)
-        if problem:
+        if problem := refused or done.problem:
             if changed:
                 tree, label = self._with_tasks(self._tasks), self._label(tasks, PARTIAL_TRAILER)
-                self._keep(found, tree, label, with_its_commits=not whole)
-            self._record.patch = whole or self._record.patch
+                self._keep(found, tree, label, with_its_commits=refused is None)
+            if refused:
+                # For people: what was refused is in there, and in no commit.
+                self._record.patch = patch_between(checkout, left)
             raise problem
         if not changed and not self._claims(found, tasks):
             self._with_tasks(self._tasks)
@@ -185,6 +173,33 @@ class Turns:
         self._keep(found, tree, self._label(tasks, TASK_TRAILER))
         self._before = tree
         return True
+
+    def _set_out(self) -> None:
+        """What the agent finds besides the files of the branch, as new in every turn."""
+        place, checkout = self._place, self._checkout
+        lend_objects(checkout.git.directory)
+        place.submodules.lay_out(checkout)
+        if place.steering.files:
+            self._give_repository()
+            place.steering.lay_over(checkout)
+
+    def _collect(self) -> str:
+        """The tree that the agent left, without what is not its to change."""
+        place, checkout = self._place, self._checkout
+        if checkout.folder.is_dir():
+            place.steering.take_away(checkout)
+            place.submodules.lay_out(checkout)
+        return tree_of_files(checkout, place.say)
+
+    def _held_to_guard(self, left: str) -> tuple[str, Stopped | KiroWorkerError | None]:
+        """The tree without changes of guarded files, and why they are refused, unless they are let through."""
+        place, checkout = self._place, self._checkout
+        try:
+            place.guard.require_unchanged(checkout, self.commit, left)
+        except (Stopped, KiroWorkerError) as refused:
+            require_no_secret(patch_between(checkout, left), place.redaction)
+            return place.guard.undone(checkout, self.commit, left), refused
+        return left, None
 
     def _claims(self, found: str, tasks: Sequence[Task]) -> bool:
         """Whether the agent ticked what it was asked for: there are tasks for which nothing needs to change."""
