@@ -45,7 +45,9 @@ class Guard:
         the default branch's, and no label lets them through; those that one lets through are the answer.
         """
         default = fetch_default_branch(checkout)
-        different = different_paths(checkout.git, default, commit or checkout.commit, self.configuration.everything_guarded)
+        different = different_paths(
+            checkout.git, default, commit or checkout.commit, self.configuration.everything_guarded
+        )
         branch = self.job.branch
         self._require_label(
             different,
@@ -70,7 +72,9 @@ class Guard:
         """
         empty = git.run("mktree").decode().strip()
         guarded = [each for each in self.configuration.guarded_paths if "/" not in each]
-        guarded += [each.removeprefix(f"{path}/") for each in self.configuration.guarded_paths if each.startswith(f"{path}/")]
+        guarded += [
+            each.removeprefix(f"{path}/") for each in self.configuration.guarded_paths if each.startswith(f"{path}/")
+        ]
         self._require_label(
             tuple(f"{path}/{name}" for name in different_paths(git, before or empty, after, guarded)),
             f"the submodule {path} brings other files that steer the agent or run commands than on the default branch",

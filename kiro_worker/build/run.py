@@ -9,7 +9,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kiro_worker.build.agents import configured_agent
-from kiro_worker.build.checkout import Checkout, check_out, fetch_default_branch, published_earlier, require_unmoved_branch
+from kiro_worker.build.checkout import (
+    Checkout,
+    check_out,
+    fetch_default_branch,
+    published_earlier,
+    require_unmoved_branch,
+)
 from kiro_worker.build.checkpoint import Checkpoint, Start
 from kiro_worker.build.commit import changes_between, replayed, signed
 from kiro_worker.build.gate import run_gate
@@ -73,9 +79,7 @@ class Build:
         self._record = record
         self._lease = job.lease
         self._submodules = Submodules({})
-        self._guard = Guard(
-            job, edges.configuration, lambda label: edges.read_labelling(job, label), edges.log.say
-        )
+        self._guard = Guard(job, edges.configuration, lambda label: edges.read_labelling(job, label), edges.log.say)
 
     def run(self) -> None:
         with self._phase("hold the lock"):
@@ -133,9 +137,7 @@ class Build:
             return
         with self._phase("submodules"):
             git_url, credentials = edges.configuration.git_url, edges.load_git_credentials()
-            source = Source(
-                edges.workspace / checkout.commit, git_url, job.repository, credentials, edges.environment
-            )
+            source = Source(edges.workspace / checkout.commit, git_url, job.repository, credentials, edges.environment)
             default = fetch_default_branch(checkout)
             self._submodules = load_submodules(checkout, default, source, self._guard)
         edges.log.say(f"submodules: {', '.join(map(ascii, self._submodules.repositories)) or 'none'}")

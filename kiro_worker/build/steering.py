@@ -1,6 +1,6 @@
 """Steering files that are kept centrally, for the agent to read and for nobody to commit.
 
-The configuration's ``steering`` is ``s3://bucket/prefix``, or ``owner/name@ref:path`` on the same git server. There lies
+The configuration's ``steering`` is ``s3://bucket/prefix``, or ``owner/name@ref:path`` on the same git server. There is
 a ``manifest.json``, and beside it the files that it lists by their SHA-256::
 
     {"version": "2026-11-24", "files": {"steering/security.md": "…64 hex…"}}
@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,7 +137,8 @@ def git_reader(
     repository, _, rest = source.partition("@")
     reference, _, path = rest.partition(":")
     # A branch before a tag of the same name.
-    wanted = [reference] if re.fullmatch("[0-9a-f]{40}", reference) else [f"refs/heads/{reference}", f"refs/tags/{reference}"]
+    named = [f"refs/heads/{reference}", f"refs/tags/{reference}"]
+    wanted = [reference] if re.fullmatch("[0-9a-f]{40}", reference) else named
     git = Git(
         folder / "steering.git",
         work_tree=folder / "no-steering",

@@ -173,6 +173,4 @@ def _populate(git: Git, path: str, commit: str) -> None:
 
 
 def _refused(reason: str, details: str = "") -> Stopped:
-    return Stopped(
-        Outcome.CHECKOUT_FAILED, reason, f'put {FILE} right, or configure "submodules": false', details
-    )
+    return Stopped(Outcome.CHECKOUT_FAILED, reason, f'put {FILE} right, or configure "submodules": false', details)

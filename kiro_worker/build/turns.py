@@ -135,15 +135,11 @@ class Turns:
         )
 
     def _turn(self, text: str, tasks: Sequence[Task]) -> bool:
-        """Whether it changed anything. Raises :class:`Stopped` when it proves nothing, its files kept; and when it changed
-        guarded files, what else it did kept.
+        """Whether it changed anything. Raises :class:`Stopped` when it proves nothing, its files kept; and what the
+        guard raises, with what else the agent did kept.
         """
         place, checkout = self._place, self._checkout
-        lend_objects(checkout.git.directory)
-        place.submodules.lay_out(checkout)
-        if place.steering.files:
-            self._give_repository()
-            place.steering.lay_over(checkout)
+        self._set_out()
         done = run_agent(
             self._agent,
             text,
@@ -156,42 +152,61 @@ class Turns:
         )
         self._last = done
         self._note_spent(done)
-        if checkout.folder.is_dir():
-            place.steering.take_away(checkout)
-            place.submodules.lay_out(checkout)
-        found = tree_of_files(checkout, place.say)
-        problem: Stopped | KiroWorkerError | None = done.problem
-        whole = b""
-        try:
-            place.guard.require_unchanged(checkout, self.commit, found)
-        except (Stopped, KiroWorkerError) as refused:
-            problem, whole = refused, patch_between(checkout, found)
-            require_no_secret(whole, place.redaction)
-            found = place.guard.undone(checkout, self.commit, found)
+        left = self._collect()
+        found, refused = self._held_to_guard(left)
         names = checkout.git.text("diff-tree", "-r", "--name-only", "--no-renames", self._before, found).splitlines()
         changed = any(name != self._path for name in names)
-        if problem:
+        if problem := refused or done.problem:
             if changed:
                 tree, label = self._with_tasks(self._tasks), self._label(tasks, PARTIAL_TRAILER)
-                self._keep(found, tree, label, with_its_commits=not whole)
-            self._record.patch = whole or self._record.patch
+                self._keep(found, tree, label, with_its_commits=refused is None)
+            if refused:
+                # For people: what was refused is in there, and in no commit.
+                self._record.patch = patch_between(checkout, left)
             raise problem
-        left = file_in(checkout, found, self._path)
-        if not changed and not _claims(left or "", tasks):
+        listed = file_in(checkout, found, self._path)
+        if not changed and not _claims(listed or "", tasks):
             self._with_tasks(self._tasks)
             return False
-        self._tasks = self._ticked(left or "", tasks)
-        tree = self._with_tasks(self._tasks) if left != self._tasks else found
+        self._tasks = self._ticked(listed or "", tasks)
+        tree = self._with_tasks(self._tasks) if listed != self._tasks else found
         note_tasks(self._tasks, self._record)
         self._keep(found, tree, self._label(tasks, TASK_TRAILER))
         self._before = tree
         return True
 
-    def _ticked(self, left: str, tasks: Sequence[Task]) -> str:
-        """The list of tasks after a turn that ended well. The agent's own list, ``left``, is taken when nothing but
+    def _set_out(self) -> None:
+        """What the agent finds besides the files of the branch, as new in every turn."""
+        place, checkout = self._place, self._checkout
+        lend_objects(checkout.git.directory)
+        place.submodules.lay_out(checkout)
+        if place.steering.files:
+            self._give_repository()
+            place.steering.lay_over(checkout)
+
+    def _collect(self) -> str:
+        """The tree that the agent left, without what is not its to change."""
+        place, checkout = self._place, self._checkout
+        if checkout.folder.is_dir():
+            place.steering.take_away(checkout)
+            place.submodules.lay_out(checkout)
+        return tree_of_files(checkout, place.say)
+
+    def _held_to_guard(self, left: str) -> tuple[str, Stopped | KiroWorkerError | None]:
+        """The tree without changes of guarded files, and why they are refused, unless they are let through."""
+        place, checkout = self._place, self._checkout
+        try:
+            place.guard.require_unchanged(checkout, self.commit, left)
+        except (Stopped, KiroWorkerError) as refused:
+            require_no_secret(patch_between(checkout, left), place.redaction)
+            return place.guard.undone(checkout, self.commit, left), refused
+        return left, None
+
+    def _ticked(self, listed: str, tasks: Sequence[Task]) -> str:
+        """The list of tasks after a turn that ended well. The agent's own list, ``listed``, is taken when nothing but
         boxes differs in it, and no box that was ticked is lost.
         """
-        text = reset(left)
+        text = reset(listed)
         if [task.name for task in parse_tasks(text)] != [task.name for task in parse_tasks(self._tasks)]:
             self._place.say(f"{self._path} was rewritten by the agent: of that only boxes count, the list is put back")
             text = self._tasks

@@ -65,7 +65,7 @@ def test_the_agent_reads_them_every_turn_and_no_commit_has_them(worker: Any) -> 
     seen = {f".kiro/{name}": text for name, text in sorted(CENTRAL.items())}
     lines = worker.file("seen.txt").splitlines()
     assert len(lines) == 5
-    assert {str(sorted(ast.literal_eval(line).items())) for line in lines} == {str(sorted(seen.items()))}, "as new in every turn"
+    assert all(ast.literal_eval(line) == seen for line in lines), "as new in every turn"
     assert worker.file(".kiro/steering/security.md") == "The branch's own.\n"
     assert changed_since(worker, worker.head()) == {"seen.txt"}
     assert "SPOILT" not in worker.artifact("changes.patch")
@@ -123,7 +123,7 @@ def test_the_tests_do_not_see_them(worker: Any) -> None:
     worker.configure(
         worker.agent(AGENT, mode="all"),
         steering=SOURCE,
-        testCommand=["sh", "-c", "find .kiro/steering -type f; echo Ran 1 test in 0s; test -z $(find .kiro/steering -type f)"],
+        testCommand=["sh", "-c", "echo Ran 1 test in 0s; test ! -e .kiro/steering/security.md"],
     )
 
     finished = worker.run()
@@ -144,7 +144,9 @@ def test_a_repository_can_hold_them(worker: Any) -> None:
     assert finished.result["steering"] == {"source": "acme/steering@main:kiro", "version": "v7"}
 
 
-@pytest.mark.parametrize("source", ["acme/steering@gone:kiro", "acme/steering@main:none", "acme/none@main:kiro", SOURCE])
+@pytest.mark.parametrize(
+    "source", ["acme/steering@gone:kiro", "acme/steering@main:none", "acme/none@main:kiro", SOURCE]
+)
 def test_what_cannot_be_had_stops_the_build_before_the_agent(worker: Any, source: str) -> None:
     worker.github.board.add_repository("acme/steering").git.commit("main", {"a": "a"}, "Begin")
     worker.configure({"command": ["this-agent-must-not-run"]}, steering=source)
@@ -176,7 +178,14 @@ SUM = hashlib.sha256(b"x").hexdigest()
 @pytest.mark.parametrize(
     "name",
     [
-        *("../AGENTS.md", "steering/../../x.md", "/etc/passwd", "steering//x.md", "steering/.git/config", "hooks/x.hook"),
+        *(
+            "../AGENTS.md",
+            "steering/../../x.md",
+            "/etc/passwd",
+            "steering//x.md",
+            "steering/.git/config",
+            "hooks/x.hook",
+        ),
         *("steering", "steering/", "steering/a b.md", "steering/x\n.md", "steering/ü.md", "steering/-x.md", ""),
     ],
 )

@@ -49,9 +49,7 @@ def test_agent_and_tests_have_the_pinned_files_and_commits_have_none(worker: Any
     with_submodule(worker, url.format(git_url=worker.github.git_url))
     spoil = 'pathlib.Path("vendor/lib/lib.py").write_text("LIB = 3")\npathlib.Path("vendor/lib/more").write_text("x")\n'
     repository = 'subprocess.run(["git", "init", "-q", "vendor/lib"], check=True)\n'
-    worker.configure(
-        worker.agent(LOOK + spoil + repository), submodules=True, testCommand=["sh", "-c", SEES_THEM]
-    )
+    worker.configure(worker.agent(LOOK + spoil + repository), submodules=True, testCommand=["sh", "-c", SEES_THEM])
 
     finished = worker.run()
 
@@ -74,9 +72,7 @@ def test_agent_and_tests_have_the_pinned_files_and_commits_have_none(worker: Any
 )
 def test_whatever_the_agent_makes_of_the_folder_the_gitlink_is_untouched(worker: Any, trick: str) -> None:
     with_submodule(worker, "../lib.git")
-    worker.configure(
-        worker.agent(LOOK + trick, mode="all"), submodules=True, testCommand=["sh", "-c", SEES_THEM]
-    )
+    worker.configure(worker.agent(LOOK + trick, mode="all"), submodules=True, testCommand=["sh", "-c", SEES_THEM])
 
     finished = worker.run()
 
