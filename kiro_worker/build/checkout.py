@@ -27,10 +27,15 @@ if TYPE_CHECKING:
     from kiro_worker.build.job import BuildJob
     from kiro_worker.models import GitCredentials
 
+_FILTERED: Final = "--filter=blob:none"
 _SHALLOW: Final = "--depth=1"
-_WAYS: Final = ("--filter=blob:none", _SHALLOW, "")
+_WAYS: Final = (_FILTERED, _SHALLOW, "")
 """How to fetch. Without the old blobs a large history is a fraction of its size. A server that refuses, at the fetch or
 not before the blobs of the commit are asked for, is asked for the last commit alone, and then for everything."""
+NEAR_PAST: Final = 50
+"""So many commits come along, without their files, for an agent that asks ``git log`` how things are done here. Of a
+long history the commits and trees alone take as long as all files of the last commit. Where it is older commits that
+are in question, the rest is fetched: see :func:`descends`."""
 _LINK: Final = "120000"
 _DEFAULT: Final = "refs/kiro-worker/default"
 CHECKPOINTS: Final = "kiro-worker/checkpoint"
@@ -88,6 +93,24 @@ def fetch_default_branch(checkout: Checkout) -> str:
     except GitFailed as failure:
         raise _no_default_branch(failure) from None
     return git.text("rev-parse", "--verify", _DEFAULT)
+
+
+def descends(git: Git, commit: str, ancestor: str) -> bool:
+    """Whether ``commit`` is or comes from ``ancestor``, by all of the history when what is here of it says no. Raises
+    :class:`GitFailed`.
+    """
+    question = ("merge-base", "--is-ancestor", ancestor, commit)
+    if commit == ancestor or git.succeeds(*question):
+        return True
+    if not (git.directory / "shallow").is_file():
+        return False
+    # By their hashes, so that none of our references moves.
+    here = git.text("for-each-ref", "--format=%(objectname)").split()
+    git.network(
+        *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--unshallow", _FILTERED, "origin"),
+        *dict.fromkeys(here),
+    )
+    return git.succeeds(*question)
 
 
 def fetch_contents(checkout: Checkout, commits: str) -> None:
@@ -172,7 +195,10 @@ def _fetch_and_populate(git: Git, job: BuildJob, filtered: str) -> dict[str, str
     if filtered != _SHALLOW:
         # A pattern, for a branch that is named and is not there is an error, and mostly there is none.
         wanted.append(f"+refs/heads/{CHECKPOINTS}*/{job.branch}:{_CHECKPOINT[:-1]}*/{job.branch}")
-    git.network("fetch", "--quiet", "--no-tags", *([filtered] if filtered else []), "origin", *wanted)
+    way = [filtered] if filtered else []
+    if filtered == _FILTERED:
+        way.append(f"--depth={NEAR_PAST}")
+    git.network("fetch", "--quiet", "--no-tags", *way, "origin", *wanted)
     lines = git.text("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
     fetched = dict(line.split() for line in lines)
     head = fetched[_tracking(job.branch)]
@@ -205,7 +231,7 @@ def _no_default_branch(failure: GitFailed) -> Stopped:
 
 
 def _require_on_branch(git: Git, job: BuildJob, head: str) -> None:
-    if head != job.commit and not git.succeeds("merge-base", "--is-ancestor", job.commit, _tracking(job.branch)):
+    if not descends(git, head, job.commit):
         raise Stopped(
             Outcome.CHECKOUT_FAILED,
             f"the validated commit {job.commit} is not on {job.branch} any more: the branch was rewritten",
@@ -241,6 +267,8 @@ def give_the_agent_a_repository(git: Git, job: BuildJob, unseen: tuple[str, ...]
         f'[remote "origin"]\n\turl = {git.url}\n'
     )
     shutil.copy(git.directory / "index", own / "index")
+    if (git.directory / "shallow").is_file():
+        shutil.copy(git.directory / "shallow", own / "shallow")
 
 
 def _tracking(branch: str) -> str:

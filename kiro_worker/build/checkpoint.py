@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.build.checkout import CHECKPOINTS, fetch_contents
+from kiro_worker.build.checkout import CHECKPOINTS, descends, fetch_contents
 from kiro_worker.build.commit import replayed
 from kiro_worker.build.git import GitFailed
 
@@ -70,14 +70,13 @@ class Checkpoint:
         try:
             if not self.find():
                 return over
-            # Contents included: all that comes is the work of a few turns, and every bit of it is looked at.
-            if self._checkout.checkpoint == self.commit:
-                fetch_contents(self._checkout, f"{head}..{self.commit}")
-            else:
+            if self._checkout.checkpoint != self.commit:
                 git.network("fetch", "--quiet", "--no-tags", "--no-filter", "origin", f"+{self.reference}:{_FETCHED}")
-            if git.succeeds("merge-base", "--is-ancestor", self.commit, head):
+            if not descends(git, self.commit, head) and descends(git, head, self.commit):
                 return over
             base = git.text("merge-base", head, self.commit)
+            # All that comes is the work of a few turns, and every bit of it is looked at.
+            fetch_contents(self._checkout, f"{base}..{self.commit}")
         except GitFailed as failure:
             self._log(f"the checkpoint {self.branch} cannot be used, so the work starts over: {failure}")
             return over

@@ -150,9 +150,7 @@ class _Source:
     def without_aws(cls, options: Options, file: Path, parent: Mapping[str, str]) -> _Source:
         token = _variable(parent, options.token_variable or DEFAULT_VARIABLE)
         password = _variable(parent, options.password_variable) if options.password_variable else token
-        return cls(
-            _configuration_in(file), lambda: token, lambda: GitCredentials("git", password), None, ""
-        )
+        return cls(_configuration_in(file), lambda: token, lambda: GitCredentials("git", password), None, "")
 
     @classmethod
     def on_aws(cls, options: Options, parent: Mapping[str, str]) -> _Source:

@@ -56,6 +56,10 @@ _SETTINGS: Final = (
     "push.followTags=false",
     "http.followRedirects=false",
     "credential.helper=",
+    # As many at a time as there are cores, where there are many files to write.
+    "checkout.workers=0",
+    # Nothing here is to survive the machine: what counts is on the server.
+    "core.fsync=none",
 )
 
 

@@ -8,7 +8,6 @@ import argparse
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import time
 import traceback
@@ -75,9 +74,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--branch", metavar="NAME", help="as BRANCH_NAME in the environment")
     dry = parser.add_argument_group(
-        "dry run", "Takes no lock, starts no agent, writes nothing. Ends with 0 (would go), 1 (would stop) or 2 (usage)."
+        "dry run",
+        "Takes no lock, starts no agent, writes nothing. Ends with 0 (would go), 1 (would stop) or 2 (usage).",
     )
-    dry.add_argument("--dry-run", action="store_true", help="say what would be done with --branch and what would stop it")
+    dry.add_argument(
+        "--dry-run", action="store_true", help="say what would be done with --branch and what would stop it"
+    )
     dry.add_argument("--environment", metavar="NAME", default="", help="test, staging …: read what is deployed on AWS")
     dry.add_argument("--config", metavar="FILE", type=Path, help="the configuration as JSON: go without AWS")
     dry.add_argument("--repository", metavar="OWNER/NAME", default="", help="default: the configuration's first")

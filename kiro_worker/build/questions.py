@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 
-def job_of_branch(
-    configuration: Configuration, token: str, branch: str, owner: str, repository: str = ""
-) -> BuildJob:
+def job_of_branch(configuration: Configuration, token: str, branch: str, owner: str, repository: str = "") -> BuildJob:
     """:func:`~kiro_worker.build.job.from_branch`. Raises :class:`GitHubError`, too."""
-    return _asked(
-        configuration, token, lambda session: from_branch(session, configuration, branch, owner, repository)
-    )
+    return _asked(configuration, token, lambda session: from_branch(session, configuration, branch, owner, repository))
 
 
 def labelling_of(configuration: Configuration, token: str, job: BuildJob, label: str) -> Labelling:
