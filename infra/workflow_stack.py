@@ -147,8 +147,8 @@ class WorkflowStack(Stack):
             allow(reader.role, ["ssm:GetParameter"], core.config.parameter_arn)
             allow(reader.role, ["secretsmanager:GetSecretValue"], core.secrets.github_token.secret_arn)
 
-        # The lock: its scope is in the configuration; whether its holder still runs, Step Functions knows, and CodeBuild
-        # for a build that was started by hand.
+        # The lock: its scope is in the configuration; whether its holder still runs, Step Functions knows, and
+        # CodeBuild of a build that was started by hand.
         # Wildcard: an execution's ARN ends in its name, which is not known beforehand.
         executions = self.format_arn(
             service="states",
