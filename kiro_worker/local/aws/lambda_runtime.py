@@ -25,8 +25,8 @@ from kiro_worker.local.aws.logs import LogStream
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import ACCOUNT, REGION
 
-# Of one function. To start one takes the processor far longer than an invocation of a warm one, so where many executions
-# begin at once, waiting for a warm process is the faster way.
+# Of one function. To start one takes far longer than an invocation of a warm one: where many executions
+# begin at once, it is faster to wait for a warm process.
 _MOST_PROCESSES = min(16, max(4, 2 * (os.cpu_count() or 1)))
 _LOG_TAIL = 4096
 
