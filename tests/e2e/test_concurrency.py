@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from itertools import pairwise
@@ -166,7 +166,7 @@ def test_two_environments_of_one_account_do_not_meet(world: World) -> None:
         assert [item for item in items if "owner" in item] == []
 
 
-def configure_staging(world: World, changes: Mapping[str, Any]) -> None:
+def configure_staging(world: World, changes: dict[str, Any]) -> None:
     client, name = world.local.client, "kiro-worker-staging"
     client("ssm").put_parameter(
         Name="/kiro-worker/staging/github-project-config",
