@@ -171,6 +171,8 @@ class Configuration(_Model):
     """who may open the pull request"""
     lock_scope: LockScope = "environment"
     """one job at a time, or one for each repository or branch"""
+    max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
+    """how many builds may run at once with `lockScope` `repository` or `branch`; `null`: one for each"""
     test_command: Command | None = None
     """a list of words, or a text that is split into words; no shell; `null`: the ecosystem's usual one"""
     coverage_report: Name | None = None

@@ -7,7 +7,8 @@
     ├── SecretError              SecretMissing SecretEmpty SecretPlaceholder SecretMalformed
     ├── GitHubError              GitHubUnavailable GitHubRateLimited GitHubRefused GitHubForbidden
     │                            GitHubTokenInvalid GitHubScopesInsufficient
-    ├── WorkItemError            InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemMoved
+    ├── WorkItemError            InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused
+    │                            WorkItemMoved
     └── LockError                LockHeld ScopedLockHeld LockLost
 
 A class name is a contract: Step Functions takes a Python exception's class name as the error name, and ``ErrorEquals``
@@ -123,6 +124,12 @@ class WorkItemInvalid(WorkItemError):
     """The card is not ready: branch, spec, pull request or a safety rule. The message lists every reason."""
 
 
+class WorkItemRefused(WorkItemError):
+    """The card is not ready, and only the input or a redrive names it: whoever started the run is told, the card is
+    not.
+    """
+
+
 class WorkItemMoved(WorkItemError):
     """Somebody moved the card between its selection and the lock."""
 
@@ -132,7 +139,9 @@ class LockError(KiroWorkerError):
 
 
 class LockHeld(LockError):
-    """A running execution holds the one lock of this environment: nothing else can start."""
+    """A running execution holds the one lock of this environment, or as many builds run as may: nothing else can
+    start.
+    """
 
 
 class ScopedLockHeld(LockError):

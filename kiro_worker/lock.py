@@ -130,7 +130,9 @@ class LockTable:
         values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
         return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values) is None
 
-    def release_owned(self, owner: str, *, acquired_before: float = math.inf) -> Holder | None:
+    def release_owned(
+        self, owner: str, *, acquired_before: float = math.inf, only: Callable[[Holder], bool] = lambda _: True
+    ) -> Holder | None:
         """Free whatever ``owner`` holds and return the first of it; ``None`` when it holds nothing.
 
         ``acquired_before`` (epoch seconds, the clean-up) spares a lock that was taken after that moment, and every
@@ -140,7 +142,7 @@ class LockTable:
         """
         freed = []
         for holder in self._held_by(owner):
-            if holder.acquired_instant >= acquired_before:
+            if holder.acquired_instant >= acquired_before or not only(holder):
                 continue
             if acquired_before < math.inf and self._is_running(owner):
                 break

@@ -77,12 +77,15 @@ class Work(Document):
 
 @dataclass(frozen=True)
 class Lease(Document):
-    """A held lock. ``fence`` is epoch milliseconds at acquisition, ``expires_at`` epoch seconds."""
+    """A held lock. ``fence`` is epoch milliseconds at acquisition, ``expires_at`` epoch seconds; ``slot`` is the key of
+    the place among the builds that may run at once, empty where they are not bounded.
+    """
 
     lock_key: str
     owner: str
     fence: int
     expires_at: int
+    slot: str = ""
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from kiro_worker.lock_item import Subject
 from kiro_worker.lock_owner import owner_is_running
 from kiro_worker.models import StepEvent, Work
 from kiro_worker.observability import step
+from kiro_worker.slots import acquire_with_slot
 
 ssm = boto3.client("ssm")
 dynamodb = boto3.client("dynamodb")
@@ -33,4 +34,4 @@ def handler(event: StepEvent) -> dict[str, Any]:
     )
     key = lock_key(configuration, work.repository, work.branch)
     subject = Subject(event.document["item"]["id"], work.repository, work.branch)
-    return locks.acquire(key, event.execution_arn, subject).to_dict()
+    return acquire_with_slot(locks, configuration, key, event.execution_arn, subject).to_dict()

@@ -13,6 +13,7 @@ from kiro_worker.lock import LockTable, release
 from kiro_worker.lock_owner import execution_is_running
 from kiro_worker.models import StepEvent
 from kiro_worker.observability import step
+from kiro_worker.slots import release_slot
 
 dynamodb = boto3.client("dynamodb")
 stepfunctions = boto3.client("stepfunctions")
@@ -28,5 +29,6 @@ def handler(event: StepEvent) -> dict[str, Any]:
         is_running=execution_is_running(stepfunctions),
     )
     execution = stepfunctions.describe_execution(executionArn=event.execution_arn)
+    release_slot(locks, event)
     held = release(locks, event)
     return {"released": held is not None, "held": held, "redriveCount": execution.get("redriveCount", 0)}

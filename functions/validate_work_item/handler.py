@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 
 from kiro_worker.github.connect import configured_session
-from kiro_worker.github.work import validate_item
+from kiro_worker.github.selection import ExecutionInput, validate_selected
 from kiro_worker.models import StepEvent, WorkItem
 from kiro_worker.observability import step
 
@@ -19,11 +19,13 @@ secrets = boto3.client("secretsmanager")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """The ``work``; raises ``WorkItemInvalid`` with every reason."""
-    return asyncio.run(validate_work_item(WorkItem.from_dict(event.document["item"]), event.execution_arn))
+    """The ``work``; raises ``WorkItemInvalid`` with every reason, ``WorkItemRefused`` for a card that is not queued."""
+    request = ExecutionInput.parse(event.execution_input)
+    item = WorkItem.from_dict(event.document["item"])
+    return asyncio.run(validate_work_item(request, item, event.execution_arn))
 
 
-async def validate_work_item(item: WorkItem, execution_arn: str) -> dict[str, Any]:
+async def validate_work_item(request: ExecutionInput, item: WorkItem, execution_arn: str) -> dict[str, Any]:
     async with configured_session(ssm, secrets, os.environ) as (session, configuration):
-        work = await validate_item(session, configuration, item, execution_arn)
+        work = await validate_selected(session, configuration, request, item, execution_arn)
     return work.to_dict()

@@ -1,5 +1,5 @@
-"""``python -m kiro_worker.build``: what buildspec.yml runs. It starts :mod:`kiro_worker.build.program` and ends it, both
-without what an interpreter does in vain.
+"""``python -m kiro_worker.build``: what buildspec.yml runs. It starts :mod:`kiro_worker.build.program` and ends it,
+both without what an interpreter does in vain.
 """
 
 from __future__ import annotations

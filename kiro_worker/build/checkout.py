@@ -134,8 +134,8 @@ def links_leading_out(git: Git, commit: str) -> tuple[str, ...]:
 
 
 def published_earlier(checkout: Checkout, execution: str) -> str:
-    """The commit of this very execution that the branch already carries, above the pinned one or as that one; empty when
-    there is none.
+    """The commit of this very execution that the branch already carries, above the pinned one or as that one; empty
+    when there is none.
 
     Then an earlier attempt pushed, and only its answer was lost, or the attempt itself before it could tell. A redrive
     validates the branch afresh, and what it pins is what that attempt pushed.

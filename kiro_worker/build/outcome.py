@@ -48,6 +48,7 @@ class Record:
     remedy: str = ""
     details: str = ""
     fence: int = 0
+    slot: str = ""
     commit: str = ""
     tasks_done: int | None = None
     tasks_open: int | None = None

@@ -29,6 +29,7 @@ from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockError
 from kiro_worker.lock import LockTable
 from kiro_worker.lock_owner import owner_is_running
 from kiro_worker.models import Outcome
+from kiro_worker.slots import release_slot_of_build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -132,6 +133,7 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
         finally:
             # No state machine frees what a build started by hand has taken.
             if job.started_by_hand and record.fence:
+                release_slot_of_build(edges.locks, record.slot, job.owner)
                 edges.locks.release(replace(job.lease, fence=record.fence))
     except Stopped as stop:
         record.stopped(stop)

@@ -1,5 +1,5 @@
-"""What a build may have to ask GitHub, each in a session of its own. Most builds ask nothing, so that this module, which
-brings the GraphQL client along, is imported where it is needed and not before.
+"""What a build may have to ask GitHub, each in a session of its own. Most builds ask nothing, so that this module,
+which brings the GraphQL client along, is imported where it is needed and not before.
 """
 
 from __future__ import annotations

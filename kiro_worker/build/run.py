@@ -30,6 +30,7 @@ from kiro_worker.build.turns import Place, Turns, clean, note_tasks
 from kiro_worker.lock import LockTable
 from kiro_worker.lock_item import Subject
 from kiro_worker.models import Outcome
+from kiro_worker.slots import acquire_with_slot, keep_slot
 from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
@@ -116,10 +117,13 @@ class Build:
         job, locks, build_id = self._job, self._edges.locks, self._edges.environment.get("CODEBUILD_BUILD_ID", "")
         subject = Subject(job.work_item_id, job.repository, job.branch, build_id=build_id)
         if job.started_by_hand and not self._lease.fence:
-            self._lease = locks.acquire(self._lease.lock_key, self._lease.owner, subject)
+            key, owner = self._lease.lock_key, self._lease.owner
+            self._lease = acquire_with_slot(locks, self._edges.configuration, key, owner, subject)
         else:
             self._lease = locks.ensure(self._lease, subject)
-        self._record.fence = self._lease.fence
+            self._record.fence = self._lease.fence
+            self._lease = keep_slot(locks, self._edges.configuration, self._lease, subject)
+        self._record.fence, self._record.slot = self._lease.fence, self._lease.slot
 
     def _check_out(self) -> Checkout:
         """The checkout, with the git credentials known to the redaction first."""

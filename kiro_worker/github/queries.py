@@ -118,13 +118,16 @@ query ValidateWorkItem(
     pullRequests(headRefName: $branch, states: [OPEN], first: 20) {{
       nodes {{ id number url isCrossRepository authorAssociation headRefOid baseRefName }}
     }}
+    closedPullRequests: pullRequests(headRefName: $branch, states: [CLOSED, MERGED], last: 1) {{
+      nodes {{ number state isCrossRepository }}
+    }}
   }}
   {_RATE_LIMIT}
 }}
 """
 )
-"""Branch, spec folder, tasks and open pull requests in one request. Expressions name ``refs/heads/…`` because a bare
-name resolves tags first.
+"""Branch, spec folder, tasks, open pull requests and the last that was closed in one request. Expressions name
+``refs/heads/…`` because a bare name resolves tags first.
 """
 
 READ_LABELS: Final = GraphQLRequest(

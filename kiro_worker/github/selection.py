@@ -1,4 +1,6 @@
-"""Which card a run works on: the one it is pinned to, or the next in the target status."""
+"""Which card a run works on: the one it is pinned to, or the next in the target status; and who is told when it is not
+ready.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
-from kiro_worker.errors import InvalidExecutionInput, WorkItemMoved
+from kiro_worker.errors import InvalidExecutionInput, WorkItemInvalid, WorkItemMoved, WorkItemRefused
 from kiro_worker.github.board import fetch_next_card, read_card
+from kiro_worker.github.work import validate_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from kiro_worker.config import Configuration
     from kiro_worker.github.client import GitHubSession
-    from kiro_worker.models import WorkItem
+    from kiro_worker.models import Work, WorkItem
 
 MOST_SKIPPED: Final = 10
 """Cards a run passes over before it leaves the rest to the next tick: one run stays short, and a broken board cannot
@@ -77,3 +80,28 @@ async def select_work_item(
             f"move the card to {configuration.target_status_column!r}; the schedule takes it from there",
         )
     return card.item
+
+
+async def validate_selected(
+    session: GitHubSession,
+    configuration: Configuration,
+    request: ExecutionInput,
+    item: WorkItem,
+    execution_arn: str,
+) -> Work:
+    """What is to be built for the selected card.
+
+    Raises :class:`WorkItemInvalid` for a card of the queue, which is then told on the board. A card that the input
+    names, or that a redrive found outside the queue, is nobody's wish but that of the person who started the run: its
+    pull request may be merged and its work done since. That is :class:`WorkItemRefused`, and nothing is written.
+    """
+    try:
+        return await validate_item(session, configuration, item, execution_arn)
+    except WorkItemInvalid as error:
+        if request.item_id != item.id and item.status == configuration.target_status_column:
+            raise
+        raise WorkItemRefused(
+            f"the card {item.id} was not touched: {error.what}",
+            "as each line says, then redrive this execution; or move the card to"
+            f" {configuration.target_status_column!r} when it is to be built after all, and leave it when it is done",
+        ) from None

@@ -27,11 +27,12 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
     """Move the card to the blocked status, and say on it and on its branch's pull request what is missing.
 
     It is moved first: in a repository that is archived or closed to us nothing can be said, and a card that stays in
-    its place would be the first of the queue on every tick.
+    its place would be the first of the queue on every tick. A card that somebody took elsewhere is left alone.
     """
     card = await read_card(session, configuration, _item_id(event))
-    workable = (configuration.target_status_column, configuration.in_progress_status, configuration.failed_status)
-    status = await _move(session, card, configuration.blocked_status, workable)
+    if _is_taken_elsewhere(card, configuration):
+        return {"status": card.item.status, "commentUrl": ""}
+    status = await _move(session, card, configuration.blocked_status, _ours(configuration))
     body = report.rejected(Failure.from_dict(event.document["failure"]).reason, event.execution_arn)
     item = WorkItem.from_dict(event.document["item"])
     pull_request = await find_pull_request(session, configuration, item.repository, item.branch)
@@ -70,13 +71,15 @@ async def mark_in_review(session: GitHubSession, configuration: Configuration, e
 
 
 async def mark_failed(session: GitHubSession, configuration: Configuration, event: StepEvent) -> dict[str, Any]:
-    """Move the card to the failed status and say why and how to go on. After ``LockLost`` it is somebody else's:
-    nothing is touched.
+    """Move the card to the failed status and say why and how to go on. After ``LockLost`` it is somebody else's, and
+    in review or elsewhere it is finished, by this run or another: nothing is touched.
     """
     failure = Failure.from_dict(event.document["failure"])
     if failure.name == Outcome.LOCK_LOST:
         return {"status": "", "commentUrl": ""}
     card = await read_card(session, configuration, _item_id(event))
+    if _is_taken_elsewhere(card, configuration):
+        return {"status": card.item.status, "commentUrl": ""}
     status = await _move(
         session, card, configuration.failed_status, _ours(configuration) - {configuration.failed_status or ""}
     )
@@ -106,6 +109,10 @@ def _ours(configuration: Configuration) -> set[str]:
         configuration.blocked_status,
     )
     return {status for status in named if status is not None}
+
+
+def _is_taken_elsewhere(card: Card, configuration: Configuration) -> bool:
+    return card.archived or card.item.status not in _ours(configuration)
 
 
 async def _pull_request_id(session: GitHubSession, configuration: Configuration, event: StepEvent) -> str:

@@ -110,6 +110,7 @@ def problems(
     reference = repository["ref"]
     if reference is None:
         yield f"the branch {branch} does not exist: git checkout -b {branch} && git push origin {branch}"
+        yield from _closed_pull_request(repository, branch)
         return
     if reference["target"]["__typename"] != "Commit":
         yield f"refs/heads/{branch} does not point to a commit"
@@ -205,6 +206,7 @@ def _pull_request_problems(repository: Mapping[str, Any], configuration: Configu
     own = [pull_request for pull_request in found if not pull_request["isCrossRepository"]]
     if not found:
         yield f"there is no open pull request from {branch}: gh pr create --head {branch}"
+        yield from _closed_pull_request(repository, branch)
     elif not own:
         yield (
             f"the only pull request from {branch} (#{found[0]['number']}) comes from a fork, and forks are never built:"
@@ -215,3 +217,15 @@ def _pull_request_problems(repository: Mapping[str, Any], configuration: Configu
             f"the author of pull request #{own[0]['number']} is {own[0]['authorAssociation']} here,"
             f" allowed are {', '.join(configuration.allowed_author_associations)}: have a member open it"
         )
+
+
+def _closed_pull_request(repository: Mapping[str, Any], branch: str) -> Iterator[str]:
+    """What became of the last one, which is why the branch or its pull request is missing."""
+    for pull_request in repository["closedPullRequests"]["nodes"]:
+        number = pull_request["number"]
+        if pull_request["isCrossRepository"]:
+            continue
+        if pull_request["state"] == "MERGED":
+            yield f"the last pull request from {branch}, #{number}, is merged: there is nothing left to build"
+        else:
+            yield f"the last pull request from {branch}, #{number}, is closed: gh pr reopen {number}"

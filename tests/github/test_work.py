@@ -30,6 +30,7 @@ READY: dict[str, Any] = {
     "ref": {"name": BRANCH, "target": {"__typename": "Commit", "oid": "a" * 40}},
     "specFolder": {"__typename": "Tree", "entries": [file("requirements.md"), file("design.md"), file("tasks.md")]},
     "tasks": {"__typename": "Blob", "byteSize": 10, "isBinary": False, "isTruncated": False, "text": "- [ ] 1. Do it"},
+    "closedPullRequests": {"nodes": []},
     "pullRequests": {
         "nodes": [
             {
@@ -108,6 +109,25 @@ def test_what_is_missing_is_named_with_what_mends_it(changes: dict[str, Any], re
     found = reasons(**changes)
     assert len(found) == 1
     assert reason in found[0]
+
+
+def closed(state: str, **changes: Any) -> dict[str, Any]:
+    return {"nodes": [{"number": 7, "state": state, "isCrossRepository": False} | changes]}
+
+
+@pytest.mark.parametrize("missing", [{"ref": None}, {"pullRequests": {"nodes": []}}], ids=["branch", "pull request"])
+@pytest.mark.parametrize(
+    ("state", "reason"), [("MERGED", "#7, is merged: there is nothing"), ("CLOSED", "#7, is closed: gh pr reopen 7")]
+)
+def test_what_became_of_the_last_pull_request_is_told(missing: dict[str, Any], state: str, reason: str) -> None:
+    found = reasons(closedPullRequests=closed(state), **missing)
+    assert len(found) == 2
+    assert reason in found[1]
+    assert len(reasons(closedPullRequests=closed(state, isCrossRepository=True), **missing)) == 1
+
+
+def test_an_earlier_pull_request_does_no_harm_beside_an_open_one() -> None:
+    assert reasons(closedPullRequests=closed("MERGED")) == []
 
 
 def test_a_forks_pull_request_beside_our_own_does_no_harm() -> None:
