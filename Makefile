@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench check synth picture reference recovery deploy bootstrap lock clean
+.PHONY: help demo test test-all bench check synth picture reference tables recovery deploy bootstrap lock clean
 
 help:
 	@echo 'make demo      a card becomes pushed code, on this machine alone   (ARGS=--fail-build, ARGS=--json)'
@@ -22,6 +22,7 @@ help:
 	@echo 'make picture   draws the state machine in README.md again'
 	@echo 'make reference writes the table of keys in docs/configuration.md again'
 	@echo 'make recovery  plays the matrix of docs/recovery.md and writes it again'
+	@echo 'make tables    writes the tables in docs/ that come from what tests see again'
 	@echo 'make bootstrap prepares an AWS account for deployments, once        (ARGS=aws://ACCOUNT/REGION)'
 	@echo 'make deploy    deploys them to the AWS account of your credentials (ENVIRONMENT=…)'
 	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml'
@@ -41,7 +42,7 @@ recovery: .venv/ready build/node/ready
 	KIRO_WORKER_RECORD=$(CURDIR)/build/recovery $(BIN)/python -m pytest -n 2 --dist worksteal tests/recovery/test_matrix.py $(ARGS)
 	$(BIN)/python -m tests.recovery.table --take build/recovery
 
-bench: .venv/ready
+bench: .venv/ready build/node/ready
 	@$(BIN)/python -m bench $(ARGS)
 
 # W3005: the CDK states a dependency on a role beside the reference to it, which is redundant and harmless.
@@ -66,6 +67,9 @@ picture: .venv/ready
 
 reference: .venv/ready
 	$(BIN)/python -m kiro_worker.local.reference
+
+tables: .venv/ready
+	KIRO_WORKER_WRITE_TABLES=1 $(BIN)/python -m pytest -q tests/e2e/test_killed_builds.py
 
 bootstrap: .venv/ready
 	$(NPM_ENV) $(CDK) bootstrap $(ARGS)

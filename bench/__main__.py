@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import checkout, memory, overhead, redaction
+from bench import checkout, lock, memory, overhead, redaction
 from bench.figure import table
 
 CACHE = Path(__file__).parents[1] / "build" / "bench"
@@ -19,6 +19,7 @@ BENCHES = {
     "overhead": overhead.measure,
     "memory": memory.measure,
     "redaction": redaction.measure,
+    "lock": lock.measure,
 }
 
 

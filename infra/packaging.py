@@ -43,6 +43,7 @@ CORE = (
     "lock_owner.py",
     "models.py",
     "observability.py",
+    "slots.py",
     "spec.py",
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ class Settings:
     lock_lease_seconds: int = DEFAULT_LEASE_SECONDS
     kiro_cli_url: str = ""
     kiro_cli_sha256: str = ""
+    steering_prefix: str = ""
+    """``bucket/prefix`` of the central steering files that the build may read; empty: none."""
 
     @property
     def prefix(self) -> str:
@@ -39,6 +42,7 @@ def read_settings(context: Callable[[str], object]) -> Settings:
         lock_lease_seconds=_seconds(context, "lockLeaseSeconds", default=DEFAULT_LEASE_SECONDS),
         kiro_cli_url=str(context("kiroCliUrl") or ""),
         kiro_cli_sha256=str(context("kiroCliSha256") or ""),
+        steering_prefix=_s3_prefix(context, "steeringPrefix"),
     )
 
 
@@ -49,6 +53,17 @@ def _one_of(context: Callable[[str], object], key: str, allowed: tuple[str, ...]
     if value not in allowed:
         raise SynthError(f"Context {key} is {value!r}, but it must be one of {', '.join(allowed)}.")
     return str(value)
+
+
+def _s3_prefix(context: Callable[[str], object], key: str) -> str:
+    value = context(key)
+    if value is None or value == "":
+        return ""
+    # No `*` and no `?`, which a policy would read as wildcards.
+    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.'()-]+)+)/?", str(value))
+    if not found:
+        raise SynthError(f"Context {key} is {value!r}, but it must be s3://bucket/prefix.")
+    return found[1]
 
 
 def _seconds(context: Callable[[str], object], key: str, default: int) -> int:

@@ -148,7 +148,7 @@ class WorkflowStack(Stack):
             allow(reader.role, ["secretsmanager:GetSecretValue"], core.secrets.github_token.secret_arn)
 
         # The lock: its scope is in the configuration; whether its holder still runs, Step Functions knows, and
-        # CodeBuild for a build that was started by hand.
+        # CodeBuild of a build that was started by hand.
         # Wildcard: an execution's ARN ends in its name, which is not known beforehand.
         executions = self.format_arn(
             service="states",
@@ -196,6 +196,11 @@ class WorkflowStack(Stack):
         allow(build.role, ["states:DescribeExecution"], executions)
         allow(build.role, ["codebuild:BatchGetBuilds"], build.project.project_arn)
         allow(build.role, ["s3:PutObject"], core.artifacts.arn_for_objects("runs/*"))
+
+        # Central steering files, where there are some. Wildcard: their names are in a manifest, which may change.
+        if settings.steering_prefix:
+            steering = f"arn:{self.partition}:s3:::{settings.steering_prefix}/*"
+            allow(build.role, ["s3:GetObject"], steering)
 
         # Its two report groups, and no right to make others: AWS CodeBuild User Guide, "Test report permissions".
         allow(

@@ -85,10 +85,20 @@ def _repository(value: str) -> str:
     return value
 
 
+def _steering(value: str) -> str:
+    bucket = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.'()-]+)+/?"
+    repository = r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+@[A-Za-z0-9][A-Za-z0-9._/+#-]*:[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?"
+    found = re.fullmatch(bucket, value) or re.fullmatch(repository, value)
+    if not found or any(part in (".", "..") for part in re.split("[/@:]", value)):
+        raise ValueError("must be s3://bucket/prefix or owner/name@branch:path")
+    return value.rstrip("/")
+
+
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Command = Annotated[tuple[Name, ...], BeforeValidator(_command), Field(min_length=1)]
 Url = Annotated[str, AfterValidator(_http_url)]
 RepositoryPath = Annotated[Name, AfterValidator(_path)]
+SteeringSource = Annotated[str, AfterValidator(_steering)]
 RepositoryName = Annotated[str, AfterValidator(_repository)]
 
 
@@ -110,7 +120,7 @@ class AgentConfiguration(_Model):
     """for the name `command`: a program of your own, which reads the prompt on stdin and works in the checkout"""
     mode: Literal["task", "all"] = "task"
     """one task a turn, or all open tasks in one"""
-    timeout_minutes: Annotated[int, Field(ge=1, le=480)] = 45
+    timeout_minutes: Annotated[float, Field(gt=0, le=480)] = 45
     """of one turn"""
     max_credits: Annotated[float, Field(gt=0)] | None = None
     """of a build, in the agent's own unit; after it no further turn is begun"""
@@ -161,6 +171,8 @@ class Configuration(_Model):
     """who may open the pull request"""
     lock_scope: LockScope = "environment"
     """one job at a time, or one for each repository or branch"""
+    max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
+    """how many builds may run at once with `lockScope` `repository` or `branch`; `null`: one for each"""
     test_command: Command | None = None
     """a list of words, or a text that is split into words; no shell; `null`: the ecosystem's usual one"""
     coverage_report: Name | None = None
@@ -180,6 +192,10 @@ class Configuration(_Model):
     """what must be the same as on the default branch, because it steers the agent: see security.md"""
     guard_label: Name | None = None
     """the pull request's label that lets a change of guarded paths through; `null`: none does"""
+    steering: SteeringSource | None = None
+    """steering files that are kept centrally, `s3://bucket/prefix` or `owner/name@branch:path`: see below"""
+    submodules: bool = False
+    """whether the agent and the tests get the files of submodules: see security.md"""
     agent: Annotated[AgentConfiguration, BeforeValidator(_agent)] = AgentConfiguration()
     """an adapter's name, or an object with the keys below; with a `command` its name may be left out"""
     github_api_url: Url = "https://api.github.com/graphql"
@@ -191,6 +207,11 @@ class Configuration(_Model):
     def allowed_repositories(self) -> tuple[str, ...]:
         """The repositories whose cards may be built, ``owner/name`` each."""
         return self.repositories or (f"{self.organization}/{self.repository}",)
+
+    @property
+    def everything_guarded(self) -> tuple[str, ...]:
+        """``guarded_paths``, and what says which other repositories are read with the worker's credentials."""
+        return (*self.guarded_paths, "./.gitmodules") if self.submodules else self.guarded_paths
 
     @property
     def statuses(self) -> tuple[str, ...]:

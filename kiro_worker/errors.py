@@ -7,7 +7,8 @@
     ├── SecretError              SecretMissing SecretEmpty SecretPlaceholder SecretMalformed
     ├── GitHubError              GitHubUnavailable GitHubRateLimited GitHubRefused GitHubForbidden
     │                            GitHubTokenInvalid GitHubScopesInsufficient
-    ├── WorkItemError            InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused WorkItemMoved
+    ├── WorkItemError            InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused
+    │                            WorkItemMoved
     └── LockError                LockHeld ScopedLockHeld LockLost
 
 A class name is a contract: Step Functions takes a Python exception's class name as the error name, and ``ErrorEquals``
@@ -138,7 +139,9 @@ class LockError(KiroWorkerError):
 
 
 class LockHeld(LockError):
-    """A running execution holds the one lock of this environment: nothing else can start."""
+    """A running execution holds the one lock of this environment, or as many builds run as may: nothing else can
+    start.
+    """
 
 
 class ScopedLockHeld(LockError):

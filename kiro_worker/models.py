@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Self
 Trigger = Literal["schedule", "manual", "replay"]
 
 EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
-"""Names in a commit the execution whose work it is."""
+"""The trailer of a commit that names the execution which pushed it."""
 
 
 class Outcome(StrEnum):
@@ -77,12 +77,15 @@ class Work(Document):
 
 @dataclass(frozen=True)
 class Lease(Document):
-    """A held lock. ``fence`` is epoch milliseconds at acquisition, ``expires_at`` epoch seconds."""
+    """A held lock. ``fence`` is epoch milliseconds at acquisition, ``expires_at`` epoch seconds; ``slot`` is the key of
+    the place among the builds that may run at once, empty where they are not bounded.
+    """
 
     lock_key: str
     owner: str
     fence: int
     expires_at: int
+    slot: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,12 +151,13 @@ class BuildResult:
         # JSONata hands a list of one on as the one.
         pairs = [variables] if isinstance(variables, dict) else variables
         value = {pair["Name"]: str(pair.get("Value", "")) for pair in pairs}
-        fence = value.get("RESULT_FENCE", "")
+        fence, outcome = value.get("RESULT_FENCE", ""), value.get("OUTCOME", "")
         return cls(
             build_id=build_id,
             status=status,
             log_url=log_url,
-            outcome=value.get("OUTCOME", ""),
+            # It becomes an error's name and a heading: a word of ours, or none.
+            outcome=outcome if outcome in set(Outcome) else "",
             reason=value.get("OUTCOME_REASON", ""),
             commit=value.get("RESULT_COMMIT", ""),
             tasks_done=value.get("TASKS_DONE", ""),
@@ -187,10 +191,12 @@ class Failure(Document):
 
     @property
     def name(self) -> str:
-        """What people see: a build's own outcome, else the error's name. ``States.`` is reserved for Step Functions
-        itself, and no function may raise an error under it.
+        """What people see: a build's own outcome, else the error's name; a failed build that says Succeeded was ended
+        after it had said so. ``States.`` is reserved for Step Functions itself, and no function may raise an error
+        under it.
         """
-        return (self.build.outcome if self.build else "") or self.error.removeprefix("States.")
+        outcome = self.build.outcome if self.build else ""
+        return outcome if outcome not in ("", Outcome.SUCCEEDED) else self.error.removeprefix("States.")
 
     @property
     def reason(self) -> str:

@@ -21,10 +21,13 @@ LARGEST_FILE: Final = 512_000
 
 _BOX: Final[dict[str, TaskState]] = {" ": "open", "x": "done", "X": "done", "-": "in_progress"}
 _TASK = re.compile(
-    r"^(?P<indent>\s*)[-*+] \[(?P<box>[ xX-])\](?P<optional>\*)?[ \t]+"
-    r"(?P<number>\d+(?:\.\d+)*\.?(?=\s))?[ \t]*(?P<title>\S.*?)[ \t]*$"
+    r"(?P<indent>[ \t]*)[-*+] \[(?P<box>[ xX-])\](?P<optional>\*)?[ \t]+"
+    r"(?P<number>\d+(?:\.\d+)*\.?(?=[ \t]))?[ \t]*(?P<title>\S.*?)[ \t]*"
 )
-_FENCE = re.compile(r"^\s*(```+|~~~+)")
+# https://spec.commonmark.org/0.31.2/: what ends a line (nothing else does, whatever str.splitlines thinks), and what
+# begins a fence (after backticks no other backtick may follow).
+_LINE_ENDS = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
+_FENCE = re.compile(r"[ \t]*(?P<marker>```+(?=[^`]*$)|~~~+)(?P<info>.*)")
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,12 @@ def parse_tasks(text: str) -> tuple[Task, ...]:
     """Every task of the list, in order."""
     tasks = []
     fence = ""
-    for index, line in enumerate(text.splitlines()):
-        if marker := _FENCE.match(line):
-            fence = _fence_after(fence, marker.group(1))
+    for index, line in enumerate(_lines(text)):
+        plain = line.rstrip("\r\n")
+        if found := _FENCE.fullmatch(plain):
+            fence = _fence_after(fence, found["marker"], found["info"])
             continue
-        if not fence and (match := _TASK.match(line)):
+        if not fence and (match := _TASK.fullmatch(plain)):
             tasks.append(
                 Task(
                     line=index,
@@ -113,9 +117,14 @@ def reset(text: str) -> str:
 
 
 def _mark(text: str, task: Task, box: str) -> str:
-    lines = text.splitlines(keepends=True)
+    lines = _lines(text)
     lines[task.line] = re.sub(r"\[[ xX-]\]", f"[{box}]", lines[task.line], count=1)
     return "".join(lines)
+
+
+def _lines(text: str) -> list[str]:
+    """Markdown's lines, with their ends."""
+    return _LINE_ENDS.split(text)
 
 
 def _needed_parts(task: Task, tasks: tuple[Task, ...]) -> list[Task]:
@@ -133,8 +142,8 @@ def _parts(task: Task, tasks: tuple[Task, ...]) -> list[Task]:
     return found
 
 
-def _fence_after(fence: str, marker: str) -> str:
+def _fence_after(fence: str, marker: str, info: str) -> str:
     if not fence:
         return marker
-    closes = marker[0] == fence[0] and len(marker) >= len(fence)
+    closes = marker[0] == fence[0] and len(marker) >= len(fence) and not info.strip()
     return "" if closes else fence

@@ -85,6 +85,10 @@ def test_the_deployments_placeholder_is_not_a_configuration(ssm: SSMClient) -> N
         (MINIMAL | {"gitUrl": "file:///etc"}, '"gitUrl"'),
         (MINIMAL | {"specRoot": "../x;y"}, '"specRoot"'),
         (MINIMAL | {"agent": {"command": []}}, "agent"),
+        (MINIMAL | {"steering": "s3://acme-steering"}, "must be s3://bucket/prefix or owner/name@branch:path"),
+        (MINIMAL | {"steering": "acme/steering@main:../x"}, "must be s3://bucket/prefix"),
+        (MINIMAL | {"steering": "acme/steering@-f:kiro"}, "must be s3://bucket/prefix"),
+        (MINIMAL | {"steering": "https://evil.example/x"}, "must be s3://bucket/prefix"),
         ({"organization": "acme"}, '"repository" is missing'),
     ],
 )

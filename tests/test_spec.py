@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from kiro_worker.spec import open_tasks, parse_tasks, reset, spec_folder, tick, tick_groups, to_do
 
@@ -108,3 +110,58 @@ def test_marking_changes_boxes_and_nothing_else(text: str) -> None:
         differing = [(old, new) for old, new in zip(text, changed, strict=True) if old != new]
         assert set(differing) <= {(" ", "x"), ("-", "x"), ("X", "x"), ("-", " ")}
         assert len(parse_tasks(changed)) == len(parse_tasks(text))
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
+def test_what_ends_a_line_elsewhere_ends_none_in_markdown(separator: str) -> None:
+    text = f"- [ ] 1. One{separator}- [ ] 2. hidden\n{separator}- [ ] 3. no list\n- [ ] 4. Four\n"
+    assert [(task.line, task.number) for task in parse_tasks(text)] == [(0, "1"), (2, "4")]
+
+
+def test_a_return_alone_ends_a_line() -> None:
+    text = "- [ ] 1. One\r- [ ] 2. Two\r\n- [ ] 3. Three"
+    assert [(task.line, task.title) for task in parse_tasks(text)] == [(0, "One"), (1, "Two"), (2, "Three")]
+
+
+def test_what_only_looks_like_a_fence_is_none() -> None:
+    text = "```a`b\n- [ ] 1. outside\n```\n- [ ] 2. inside\n``` x\n- [ ] 3. inside\n```\n- [ ] 4. outside\n"
+    assert [task.number for task in parse_tasks(text)] == ["1", "4"]
+
+
+ENDS = st.sampled_from(["\n", "\r\n", "\r"])
+PIECES = st.one_of(
+    st.builds(
+        "{}{} [{}]{}{}{}{}".format,
+        st.sampled_from(["", "  ", "    ", "\t", " \t"]),
+        st.sampled_from("-*+"),
+        st.sampled_from(" xX-"),
+        st.sampled_from(["", "*"]),
+        st.sampled_from([" ", "\t"]),
+        st.sampled_from(["", "1. ", "1.1 ", "2 ", "2.10.3 "]),
+        st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), min_size=1, max_size=9),
+    ),
+    st.sampled_from(["```", "~~~", "````", "``` x", "```a`b", "  ```", "text", "", "> - [ ] quoted", "# [ ] heading"]),
+    st.text(st.sampled_from("- []x*\t\u2028\u2029\x85\x0b\x0c`~1."), max_size=12),
+)
+
+
+@given(st.lists(PIECES, max_size=12), ENDS)
+def test_ticking_one_task_changes_one_sign_in_its_own_line(lines: list[str], end: str) -> None:
+    text = end.join(lines)
+    for task in parse_tasks(text):
+        was = lines[task.line].lstrip(" \t")
+        box = len(end.join([*lines[: task.line], ""])) + len(lines[task.line]) - len(was) + was.index("[") + 1
+        ticked = tick(text, task)
+        assert ticked == f"{text[:box]}x{text[box + 1 :]}"
+        others = [(other.line, other.name, other.state) for other in parse_tasks(text) if other.line != task.line]
+        assert [(o.line, o.name, o.state) for o in parse_tasks(ticked) if o.line != task.line] == others
+        assert tick(ticked, task) == ticked
+
+
+@given(st.lists(st.sampled_from(["- [ ] 1. x", "```", "~~~", "````", "``` x", "```a`b", "~~~ `", "text", ""])), ENDS)
+def test_a_task_is_inside_a_fence_when_markdown_says_so(lines: list[str], end: str) -> None:
+    text = end.join(lines)
+    tokens = MarkdownIt("commonmark").parse(text)
+    fenced = {line for token in tokens if token.type == "fence" and token.map for line in range(*token.map)}
+    wanted = [at for at, line in enumerate(lines) if line.startswith("- ") and at not in fenced]
+    assert [task.line for task in parse_tasks(text)] == wanted

@@ -13,6 +13,7 @@ from kiro_worker.lock_item import Subject
 from kiro_worker.lock_owner import build_stopper, owner_is_running
 from kiro_worker.models import StepEvent, Work
 from kiro_worker.observability import step
+from kiro_worker.slots import acquire_with_slot
 
 if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
@@ -41,4 +42,4 @@ def handler(event: StepEvent) -> dict[str, Any]:
     )
     key = lock_key(configuration, work.repository, work.branch)
     subject = Subject(event.document["item"]["id"], work.repository, work.branch)
-    return locks.acquire(key, event.execution_arn, subject).to_dict()
+    return acquire_with_slot(locks, configuration, key, event.execution_arn, subject).to_dict()

@@ -13,6 +13,7 @@ from kiro_worker.lock import LockTable, release
 from kiro_worker.lock_owner import build_stopper, owner_is_running
 from kiro_worker.models import StepEvent
 from kiro_worker.observability import step
+from kiro_worker.slots import release_slot
 
 if TYPE_CHECKING:
     from mypy_boto3_codebuild import CodeBuildClient
@@ -37,5 +38,6 @@ def handler(event: StepEvent) -> dict[str, Any]:
         stop_build=build_stopper(codebuild),
     )
     execution = stepfunctions.describe_execution(executionArn=event.execution_arn)
+    release_slot(locks, event)
     held = release(locks, event)
     return {"released": held is not None, "held": held, "redriveCount": execution.get("redriveCount", 0)}

@@ -21,10 +21,11 @@ secrets = boto3.client("secretsmanager")
 def handler(event: StepEvent) -> dict[str, Any]:
     """The ``work``; raises ``WorkItemInvalid`` with every reason, ``WorkItemRefused`` for a card that is not queued."""
     request = ExecutionInput.parse(event.execution_input)
-    return asyncio.run(validate_work_item(request, WorkItem.from_dict(event.document["item"]), event.execution_arn))
+    item = WorkItem.from_dict(event.document["item"])
+    return asyncio.run(validate_work_item(request, item, event.execution_arn))
 
 
-async def validate_work_item(request: ExecutionInput, item: WorkItem, execution: str) -> dict[str, Any]:
+async def validate_work_item(request: ExecutionInput, item: WorkItem, execution_arn: str) -> dict[str, Any]:
     async with configured_session(ssm, secrets, os.environ) as (session, configuration):
-        work = await validate_selected(session, configuration, request, item, execution)
+        work = await validate_selected(session, configuration, request, item, execution_arn)
     return work.to_dict()

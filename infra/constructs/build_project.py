@@ -42,7 +42,9 @@ class BuildProject(Construct):
                 privileged=False,
             ),
             environment_variables={
-                name: codebuild.BuildEnvironmentVariable(value=value) for name, value in environment.items()
+                name: codebuild.BuildEnvironmentVariable(value=value)
+                # A user of the agent's own, whatever it takes: this machine is thrown away after the build.
+                for name, value in {**environment, "AGENT_USER": "own"}.items()
             },
             # Below the timeout of the state RunBuild: it is not documented that its own timeout stops a build.
             timeout=Duration.minutes(60),

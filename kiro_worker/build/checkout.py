@@ -27,17 +27,27 @@ if TYPE_CHECKING:
     from kiro_worker.build.job import BuildJob
     from kiro_worker.models import GitCredentials
 
+_FILTERED: Final = "--filter=blob:none"
 _SHALLOW: Final = "--depth=1"
-_WAYS: Final = ("--filter=blob:none", _SHALLOW, "")
+_WAYS: Final = (_FILTERED, _SHALLOW, "")
 """How to fetch. Without the old blobs a large history is a fraction of its size. A server that refuses, at the fetch or
 not before the blobs of the commit are asked for, is asked for the last commit alone, and then for everything."""
+NEAR_PAST: Final = 50
+"""So many commits come along, without their files, for an agent that asks ``git log`` how things are done here. Of a
+long history the commits and trees alone take as long as all files of the last commit. Where it is older commits that
+are in question, the rest is fetched: see :func:`descends`."""
 _LINK: Final = "120000"
+_DEFAULT: Final = "refs/kiro-worker/default"
+CHECKPOINTS: Final = "kiro-worker/checkpoint"
+"""The branch of that name and ours behind it is where a build keeps what is done: see checkpoint.py."""
+_CHECKPOINT: Final = "refs/kiro-worker/checkpoint/"
 
 
 @dataclass(frozen=True)
 class Checkout:
     """``git`` works on the trusted repository; ``head`` is where the branch stood when it was fetched, with ``way`` as
-    an option of ``git fetch``; more is fetched in the same way.
+    an option of ``git fetch``; more is fetched in the same way. ``default`` is where the default branch stood in that
+    moment, and ``checkpoint`` where the checkpoint did: empty when there was none, ``None`` when nobody looked.
     """
 
     folder: Path
@@ -46,6 +56,8 @@ class Checkout:
     commit: str
     head: str
     way: str = ""
+    default: str = ""
+    checkpoint: str | None = None
 
 
 def check_out(
@@ -60,27 +72,58 @@ def check_out(
         credentials=credentials,
         parent=parent,
     )
-    way = _fetch(git, job)
+    way, fetched = _fetch(git, job)
     _require_links_inside(git, job)
-    head = git.text("rev-parse", "--verify", _tracking(job.branch))
     give_the_agent_a_repository(git, job)
-    return Checkout(git.work_tree, git, job.branch, job.commit, head, way)
+    checkpoint = None if way == _SHALLOW else fetched.get(_CHECKPOINT + job.branch, "")
+    head, default = fetched[_tracking(job.branch)], fetched.get(_DEFAULT, "")
+    return Checkout(git.work_tree, git, job.branch, job.commit, head, way, default, checkpoint)
 
 
 def fetch_default_branch(checkout: Checkout) -> str:
-    """The commit that the repository's default branch is at now. Raises :class:`Stopped` (CheckoutFailed)."""
-    git, reference = checkout.git, "refs/kiro-worker/default"
+    """The commit that the repository's default branch is at: what the checkout has of it, or else what the server has.
+    Raises :class:`Stopped` (CheckoutFailed).
+    """
+    if checkout.default:
+        return checkout.default
+    git = checkout.git
     way = [checkout.way] if checkout.way else []
     try:
-        git.network("fetch", "--quiet", "--no-tags", *way, "origin", f"+HEAD:{reference}")
+        git.network("fetch", "--quiet", "--no-tags", *way, "origin", f"+HEAD:{_DEFAULT}")
     except GitFailed as failure:
-        raise Stopped(
-            Outcome.CHECKOUT_FAILED,
-            "the default branch cannot be fetched, so nothing can be compared with it",
-            "redrive the execution",
-            failure.error,
-        ) from None
-    return git.text("rev-parse", "--verify", reference)
+        raise _no_default_branch(failure) from None
+    return git.text("rev-parse", "--verify", _DEFAULT)
+
+
+def descends(git: Git, commit: str, ancestor: str) -> bool:
+    """Whether ``commit`` is or comes from ``ancestor``, by all of the history when what is here of it says no. Raises
+    :class:`GitFailed`.
+    """
+    question = ("merge-base", "--is-ancestor", ancestor, commit)
+    if commit == ancestor or git.succeeds(*question):
+        return True
+    if not (git.directory / "shallow").is_file():
+        return False
+    # By their hashes, so that none of our references moves.
+    here = git.text("for-each-ref", "--format=%(objectname)").split()
+    git.network(
+        *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--unshallow", _FILTERED, "origin"),
+        *dict.fromkeys(here),
+    )
+    return git.succeeds(*question)
+
+
+def fetch_contents(checkout: Checkout, commits: str) -> None:
+    """Of the range ``commits`` also the files, in one request: a filter had left them on the server. Raises
+    :class:`GitFailed`.
+    """
+    git = checkout.git
+    objects = git.text("rev-list", "--objects", "--missing=print", commits).splitlines()
+    if missing := [line[1:] for line in objects if line.startswith("?")]:
+        git.network(
+            *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", checkout.way, "origin", "--stdin"),
+            stdin="".join(f"{name}\n" for name in missing).encode(),
+        )
 
 
 def links_leading_out(git: Git, commit: str) -> tuple[str, ...]:
@@ -91,21 +134,16 @@ def links_leading_out(git: Git, commit: str) -> tuple[str, ...]:
 
 
 def published_earlier(checkout: Checkout, execution: str) -> str:
-    """The commit of this very execution that the branch already carries above the pinned one, or that is the pinned
-    one; empty when there is none.
+    """The commit of this very execution that the branch already carries, above the pinned one or as that one; empty
+    when there is none.
 
-    Then an earlier attempt pushed, and only its answer was lost, or it was killed before it could say so.
+    Then an earlier attempt pushed, and only its answer was lost, or the attempt itself before it could tell. A redrive
+    validates the branch afresh, and what it pins is what that attempt pushed.
     """
-    if checkout.head == checkout.commit:
-        keys = f"%(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)"
-        executions = checkout.git.text("log", "-1", f"--format={keys}", checkout.commit)
-        return checkout.commit if execution in executions.split(",") else ""
-    found = checkout.git.text(
-        "log",
-        f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)",
-        f"{checkout.commit}..{checkout.head}",
-    )
-    for line in found.splitlines():
+    form = f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)"
+    git = checkout.git
+    above = git.text("log", form, f"{checkout.commit}..{checkout.head}")
+    for line in (*above.splitlines(), git.text("log", "--max-count=1", form, checkout.commit)):
         commit, _, executions = line.partition(" ")
         if execution in executions.split(","):
             # Read once where the remote may be asked, so that the contents are here for whoever looks at them next.
@@ -128,15 +166,17 @@ def require_unmoved_branch(checkout: Checkout) -> None:
         )
 
 
-def _fetch(git: Git, job: BuildJob) -> str:
-    """Fetch the branch and lay out the commit in the first of the ways that the server goes along with."""
+def _fetch(git: Git, job: BuildJob) -> tuple[str, dict[str, str]]:
+    """Fetch the branch and lay out the commit in the first of the ways that the server goes along with: that way, and
+    what was fetched, a commit a reference.
+    """
     for way in _WAYS:
         try:
-            _fetch_and_populate(git, job, way)
+            return way, _fetch_and_populate(git, job, way)
         except GitFailed as failure:
             failed = failure
-        else:
-            return way
+    if "remote ref HEAD" in failed.error:
+        raise _no_default_branch(failed)
     raise Stopped(
         Outcome.CHECKOUT_FAILED,
         f"the branch {job.branch} of {job.repository} cannot be fetched: git {failed.command} failed",
@@ -145,24 +185,53 @@ def _fetch(git: Git, job: BuildJob) -> str:
     )
 
 
-def _fetch_and_populate(git: Git, job: BuildJob, filtered: str) -> None:
+def _fetch_and_populate(git: Git, job: BuildJob, filtered: str) -> dict[str, str]:
     for folder in (git.directory, git.work_tree):
         shutil.rmtree(folder, ignore_errors=True)
     git.work_tree.mkdir(parents=True)
-    git.run("init", "--bare", "--quiet", "--template=", str(git.directory))
-    (git.directory / "info").mkdir(exist_ok=True)
-    (git.directory / "info" / "exclude").write_text(NEVER_COMMITTED)
-    git.run("config", "remote.origin.url", git.url)
-    branch = f"+refs/heads/{job.branch}:{_tracking(job.branch)}"
-    git.network("fetch", "--quiet", "--no-tags", *([filtered] if filtered else []), "origin", branch)
-    if filtered == _SHALLOW and git.text("rev-parse", "--verify", _tracking(job.branch)) != job.commit:
+    _make_bare(git)
+    # All that this build asks of the server, in one request: each costs a few round trips.
+    wanted = [f"+refs/heads/{job.branch}:{_tracking(job.branch)}", f"+HEAD:{_DEFAULT}"]
+    if filtered != _SHALLOW:
+        # A pattern, for a branch that is named and is not there is an error, and mostly there is none.
+        wanted.append(f"+refs/heads/{CHECKPOINTS}*/{job.branch}:{_CHECKPOINT[:-1]}*/{job.branch}")
+    way = [filtered] if filtered else []
+    if filtered == _FILTERED:
+        way.append(f"--depth={NEAR_PAST}")
+    git.network("fetch", "--quiet", "--no-tags", *way, "origin", *wanted)
+    lines = git.text("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
+    fetched = dict(line.split() for line in lines)
+    head = fetched[_tracking(job.branch)]
+    if filtered == _SHALLOW and head != job.commit:
         raise GitFailed("fetch", "the validated commit is not the last one of its branch")
-    _require_on_branch(git, job)
+    _require_on_branch(git, job, head)
     git.network("read-tree", "--reset", "-u", job.commit, in_work_tree=True)
+    return fetched
 
 
-def _require_on_branch(git: Git, job: BuildJob) -> None:
-    if not git.succeeds("merge-base", "--is-ancestor", job.commit, _tracking(job.branch)):
+def _make_bare(git: Git) -> None:
+    """What ``git init --bare`` makes, with the one remote."""
+    for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
+        (git.directory / folder).mkdir(parents=True)
+    (git.directory / "HEAD").write_text("ref: refs/heads/none\n")
+    (git.directory / "info" / "exclude").write_text(NEVER_COMMITTED)
+    url = git.url.replace("\\", "\\\\").replace('"', '\\"')
+    (git.directory / "config").write_text(
+        f'[core]\n\trepositoryformatversion = 0\n\tbare = true\n[remote "origin"]\n\turl = "{url}"\n'
+    )
+
+
+def _no_default_branch(failure: GitFailed) -> Stopped:
+    return Stopped(
+        Outcome.CHECKOUT_FAILED,
+        "the default branch cannot be fetched, so nothing can be compared with it",
+        "redrive the execution",
+        failure.error,
+    )
+
+
+def _require_on_branch(git: Git, job: BuildJob, head: str) -> None:
+    if not descends(git, head, job.commit):
         raise Stopped(
             Outcome.CHECKOUT_FAILED,
             f"the validated commit {job.commit} is not on {job.branch} any more: the branch was rewritten",
@@ -179,9 +248,9 @@ def _require_links_inside(git: Git, job: BuildJob) -> None:
         )
 
 
-def give_the_agent_a_repository(git: Git, job: BuildJob) -> None:
+def give_the_agent_a_repository(git: Git, job: BuildJob, unseen: tuple[str, ...] = ()) -> None:
     """A ``.git`` with which ``git status``, ``diff``, ``log`` and ``commit`` work for the agent, made without running
-    anything that reads it.
+    anything that reads it. ``unseen`` are files in the checkout that are not for it to commit.
     """
     own = git.work_tree / ".git"
     for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
@@ -191,13 +260,15 @@ def give_the_agent_a_repository(git: Git, job: BuildJob) -> None:
     reference.write_text(f"{job.commit}\n")
     (own / "HEAD").write_text(f"ref: refs/heads/{job.branch}\n")
     (own / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
-    (own / "info" / "exclude").write_text(NEVER_COMMITTED)
+    (own / "info" / "exclude").write_text(NEVER_COMMITTED + "".join(f"/{path}\n" for path in unseen))
     (own / "config").write_text(
         "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
         f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
         f'[remote "origin"]\n\turl = {git.url}\n'
     )
     shutil.copy(git.directory / "index", own / "index")
+    if (git.directory / "shallow").is_file():
+        shutil.copy(git.directory / "shallow", own / "shallow")
 
 
 def _tracking(branch: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.build.checkout import CHECKPOINTS, descends, fetch_contents
 from kiro_worker.build.commit import replayed
 from kiro_worker.build.git import GitFailed
 
@@ -19,10 +20,9 @@ if TYPE_CHECKING:
 
     from kiro_worker.build.checkout import Checkout
 
-PREFIX: Final = "kiro-worker/checkpoint/"
 TASK_TRAILER: Final = "Kiro-Worker-Task"
 PARTIAL_TRAILER: Final = "Kiro-Worker-Partial"
-_FETCHED: Final = "refs/kiro-worker/checkpoint"
+_FETCHED: Final = "refs/kiro-worker/found"
 
 
 @dataclass(frozen=True)
@@ -41,14 +41,22 @@ class Checkpoint:
     """
 
     def __init__(self, checkout: Checkout, log: Callable[[str], None]) -> None:
-        self.branch = f"{PREFIX}{checkout.branch}"
+        self.branch = f"{CHECKPOINTS}/{checkout.branch}"
         self.reference = f"refs/heads/{self.branch}"
-        self.commit = ""
+        self.commit = checkout.checkpoint or ""
+        self._is_known = checkout.checkpoint is not None
         self._checkout = checkout
         self._log = log
 
+    def find(self) -> str:
+        """What the server has, as far as we know it from the checkout and our own pushes; else it is asked. Raises
+        :class:`GitFailed`.
+        """
+        return self.commit if self._is_known else self.look()
+
     def look(self) -> str:
         """What the server has. Raises :class:`GitFailed`."""
+        self._is_known = True
         self.commit = self._checkout.git.network("ls-remote", "origin", self.reference).partition("\t")[0]
         return self.commit
 
@@ -60,13 +68,15 @@ class Checkpoint:
         over = Start(head, head)
         git = self._checkout.git
         try:
-            if not self.look():
+            if not self.find():
                 return over
-            # Contents included: all that comes is the work of a few turns, and every bit of it is looked at.
-            git.network("fetch", "--quiet", "--no-tags", "--no-filter", "origin", f"+{self.reference}:{_FETCHED}")
-            if git.succeeds("merge-base", "--is-ancestor", self.commit, head):
+            if self._checkout.checkpoint != self.commit:
+                git.network("fetch", "--quiet", "--no-tags", "--no-filter", "origin", f"+{self.reference}:{_FETCHED}")
+            if not descends(git, self.commit, head) and descends(git, head, self.commit):
                 return over
             base = git.text("merge-base", head, self.commit)
+            # All that comes is the work of a few turns, and every bit of it is looked at.
+            fetch_contents(self._checkout, f"{base}..{self.commit}")
         except GitFailed as failure:
             self._log(f"the checkpoint {self.branch} cannot be used, so the work starts over: {failure}")
             return over
@@ -87,9 +97,8 @@ class Checkpoint:
         no reason to stop an agent that works: it is said.
         """
         git = self._checkout.git
-        lease = f"--force-with-lease={self.reference}:{self.commit}"
         try:
-            git.network("push", "--quiet", "--no-verify", lease, "origin", f"{commit}:{self.reference}")
+            git.network("push", "--quiet", "--no-verify", self._lease, "origin", f"{commit}:{self.reference}")
         except GitFailed as failure:
             try:
                 there = self.look()
@@ -98,19 +107,40 @@ class Checkpoint:
             if there != commit:
                 self._log(f"the checkpoint {self.branch} could not be pushed: {failure}")
                 return False
-        self.commit = commit
+        self.commit, self._is_known = commit, True
         return True
+
+    def removal(self) -> tuple[str, str]:
+        """What a push of something else needs to remove the checkpoint in the same moment: an option and a refspec."""
+        return self._lease, f":{self.reference}"
+
+    def removed(self) -> None:
+        """It was, by such a push."""
+        self.commit = ""
+
+    @property
+    def _lease(self) -> str:
+        """Only what we know to be there is replaced."""
+        return f"--force-with-lease={self.reference}:{self.commit}"
 
     def drop(self) -> None:
         """The branch itself carries the work now: remove what is left of the checkpoint."""
         if not self.commit:
             return
-        lease = f"--force-with-lease={self.reference}:{self.commit}"
+        lease, refspec = self.removal()
         try:
-            self._checkout.git.network("push", "--quiet", "--no-verify", lease, "origin", f":{self.reference}")
+            self._checkout.git.network("push", "--quiet", "--no-verify", lease, "origin", refspec)
             self.commit = ""
         except GitFailed as failure:
+            if self._is_gone():
+                return
             self._log(f"the checkpoint {self.branch} could not be removed: {failure}")
+
+    def _is_gone(self) -> bool:
+        try:
+            return not self.look()
+        except GitFailed:
+            return False
 
     def _start(self, tip: str) -> Start:
         """The last finished task below ``tip``: above it lies what a turn that ended badly left."""

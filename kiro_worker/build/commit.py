@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kiro_worker.build.job import BuildJob
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
+_PLAINLY: Final = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
 _BRANCH_HEAD: Final = re.compile(r"ref: (refs/heads/[A-Za-z0-9._/+#-]+)")
 
 
@@ -54,12 +55,26 @@ def execution_trailer(job: BuildJob) -> str:
     return f"{EXECUTION_TRAILER}: {job.owner}"
 
 
-def commit_turn(checkout: Checkout, base: str, found: str, tree: str, label: Label, log: Callable[[str], None]) -> str:
-    """Commit ``tree`` on top of ``base`` and of the agent's own commits where it made some. ``found`` is the tree as
-    the agent left it, which ``tree`` may differ from by the boxes that we ticked.
+def commit_turn(
+    checkout: Checkout,
+    base: str,
+    found: str,
+    tree: str,
+    label: Label,
+    log: Callable[[str], None],
+    *,
+    with_its_commits: bool = True,
+    unseen: tuple[str, ...] = (),
+) -> str:
+    """Commit ``tree`` on top of ``base`` and, unless it is not to be, of the agent's own commits where it made some.
+    ``found`` is the tree as the agent left it, which ``tree`` may differ from by the boxes that we ticked. Commits that
+    say anything of ``unseen`` files are not kept.
     """
     git = checkout.git
-    head = _adopted_head(checkout, base, log)
+    head = _adopted_head(checkout, base, log) if with_its_commits else base
+    if head != base and _touched(checkout, base, head, unseen):
+        log("the agent's own commits are not kept, only its files: they hold central steering files")
+        head = base
     if head != base and found == git.text("rev-parse", f"{head}^{{tree}}"):
         signed = _again(checkout, head, git.text("rev-parse", f"{head}^@").split(), tree, label.trailers, log)
         if signed:
@@ -126,14 +141,20 @@ def file_in(checkout: Checkout, tree: str, path: str) -> str | None:
 def changes_between(checkout: Checkout, commit: str) -> Change:
     """What ``commit`` changes since the pinned commit."""
     git = checkout.git
-    files = git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", checkout.commit, commit)
-    plainly = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+    told = git.run("diff-tree", "-r", "-z", "--no-renames", "--raw", "-p", *_PLAINLY, checkout.commit, commit)
+    # ":<modes, objects and what was done>" and the name, a pair a file; an empty one ends them, and the patch follows.
+    raw, _, patch = told.partition(b"\0\0")
     return Change(
         commit,
-        tuple(name.decode(errors="replace") for name in files.split(b"\0") if name),
-        git.run("diff-tree", "-p", *plainly, checkout.commit, commit),
-        git.run("log", "--format=%an%n%ae%n%B", "-p", *plainly, f"{checkout.commit}..{commit}"),
+        tuple(name.decode(errors="replace") for name in raw.split(b"\0")[1::2]),
+        patch,
+        git.run("log", "--format=%an%n%ae%n%B", "-p", *_PLAINLY, f"{checkout.commit}..{commit}"),
     )
+
+
+def patch_between(checkout: Checkout, tree: str) -> bytes:
+    """How a commit or tree differs from the pinned commit."""
+    return checkout.git.run("diff-tree", "-p", *_PLAINLY, checkout.commit, tree)
 
 
 def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
@@ -183,6 +204,15 @@ def _adopted_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> 
         log(f"the agent's own commits are not kept, only its files: {failure}")
         return base
     return head
+
+
+def _touched(checkout: Checkout, base: str, head: str, paths: tuple[str, ...]) -> bool:
+    """Whether any commit above ``base``, merges included, changes one of the files."""
+    if not paths:
+        return False
+    specs = (f":(top,literal){path}" for path in paths)
+    every = ("-m", "--full-history", "--max-count=1", "--format=%H")
+    return bool(checkout.git.text("log", *every, f"{base}..{head}", "--", *specs))
 
 
 def _head_of(repository: Path) -> str:

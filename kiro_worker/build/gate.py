@@ -42,18 +42,23 @@ _SUMMARIES: Final = tuple(
         r"^=* ?(?:\d+ (?:passed|failed|errors?|skipped|xfailed|xpassed|deselected|warnings?)(?:, )?)+ in [\d.]+s.*",
         r"^=* ?no tests ran in .*",
         r"^Tests:\s+.*total.*",  # jest
-        r"^\s*Tests\s+\d+ (?:passed|failed).*",  # vitest
+        r"^\s*Tests\s+\d+ (?:passed|failed|skipped|todo).*",  # vitest
         r"^\s+\d+ passing.*",  # mocha
         r"^[#\u2139] (?:tests|pass|fail) \d+",  # node --test
         r"^test result: .*",  # cargo
         r"^\[?(?:INFO|ERROR|WARNING)?\]? ?Tests run: \d+, Failures: \d+.*",  # Maven
         r"^(?:ok|FAIL|---)\s+\S+\s+[\d.]+s.*",  # go
+        r"^\?\s+\S+\s+\[no test files\]",
+        r"^> Task :\S*\b[Tt]est NO-SOURCE",  # Gradle
     )
 )
 _NOTHING_RAN: Final = re.compile(
-    r"^Ran 0 tests in |no tests ran in |^test result: ok\. 0 passed; 0 failed; 0 ignored.*0 filtered|Tests run: 0,"
-    r"|^[#\u2139] tests 0$|^Tests:\s+0 total"
+    r"^Ran 0 tests in |no tests ran in |^test result: ok\. 0 passed; 0 failed;|Tests run: 0,|^[#\u2139] tests 0$"
+    r"|^=* ?(?:\d+ (?:skipped|deselected|warnings?)(?:, )?)+ in [\d.]+s"
+    r"|^Tests:\s+(?:\d+ (?:skipped|todo), )*\d+ total|^\s*Tests\s+(?:\d+ (?:skipped|todo)(?: \| )?)+ \(|^\s+0 passing"
+    r"|\[no tests? (?:to run|files)\]|NO-SOURCE$"
 )
+_SKIPPED: Final = re.compile(r"^OK \(skipped=(\d+)")
 _FAILED: Final = re.compile(
     r"\b[1-9]\d* (?:failed|errors?|failing)\b|(?:Failures|Errors): [1-9]|^FAILED \((?:failures|errors)=|^FAIL\s"
     r"|^test result: FAILED|^[#\u2139] fail [1-9]"
@@ -207,9 +212,11 @@ def summary_of(lines: Sequence[str]) -> str:
 
 
 def nothing_ran(lines: Sequence[str]) -> bool:
-    """Whether every summary in the output says that no test was executed."""
+    """Whether every summary in the output says that no test was executed: there was none, or all were skipped."""
     told = [line for line in lines if any(pattern.match(line) for pattern in _SUMMARIES)]
-    return bool(told) and all(_NOTHING_RAN.search(line) for line in told)
+    # unittest counts those that it skipped as run, and tells them apart a line later.
+    skipped = tuple(f"Ran {found[1]} test" for line in lines if (found := _SKIPPED.match(line)))
+    return bool(told) and all(_NOTHING_RAN.search(line) or line.startswith(skipped) for line in told)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,10 @@ _SETTINGS: Final = (
     "push.followTags=false",
     "http.followRedirects=false",
     "credential.helper=",
+    # As many at a time as there are cores, where there are many files to write.
+    "checkout.workers=0",
+    # Nothing here is to survive the machine: what counts is on the server.
+    "core.fsync=none",
 )
 
 
@@ -114,7 +118,7 @@ class Git:
         """Whether a local command that answers by its exit code says yes."""
         return self._answer(arguments, {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}).exit_code == 0
 
-    def network(self, *arguments: str, in_work_tree: bool = False) -> str:
+    def network(self, *arguments: str, stdin: bytes = b"", in_work_tree: bool = False) -> str:
         """What a command that may talk to the remote printed, on either stream. Raises :class:`GitFailed`."""
         environment = {
             "GIT_ALLOW_PROTOCOL": "http:https",
@@ -132,6 +136,7 @@ class Git:
             answer = self._answer(
                 (*helper, *arguments),
                 environment,
+                stdin,
                 in_work_tree=in_work_tree,
                 minutes=MINUTES_FOR_NETWORK,
                 descriptors=() if descriptor is None else (descriptor,),
@@ -200,8 +205,19 @@ def _server(url: str) -> str:
 
 
 def _helper_command(descriptor: int) -> str:
-    words = (sys.executable, "-I", "-S", credential_helper.__file__, str(descriptor))
-    return "!" + " ".join(shlex.quote(word) for word in words)
+    """For git's shell, which appends what is asked for: ``get``, or ``store``, for which there is nothing to do."""
+    words = answering_command(descriptor)
+    return f'!answer() {{ test "$1" != get || {shlex.join(words)}; }}; answer'
+
+
+def answering_command(descriptor: int, files: str = "/proc/self/fd") -> tuple[str, ...]:
+    """What prints a file that has no name from its beginning, however often: git may ask again, and a descriptor's
+    position is shared with whoever asked before. Opened anew by the kernel where it can do that (Linux), for git waits
+    for this each time that it speaks to the server.
+    """
+    if os.path.exists(f"{files}/{descriptor}"):  # noqa: PTH110  # a descriptor, not a path that means anything
+        return ("cat", f"{files}/{descriptor}")
+    return (sys.executable, "-I", "-S", credential_helper.__file__, str(descriptor), "get")
 
 
 @contextmanager

@@ -20,9 +20,6 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Final
 
-import boto3
-
-from kiro_worker.config import load_configuration
 from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing, KiroWorkerError
 
 if TYPE_CHECKING:
@@ -58,11 +55,15 @@ def install(environment: Mapping[str, str], folder: Path) -> str:
     name = environment.get("CONFIG_PARAMETER_NAME", "")
     if not name:
         raise ConfigurationMissing("the build's environment lacks CONFIG_PARAMETER_NAME", "make deploy sets it")
-    agent = load_configuration(boto3.client("ssm"), name).agent
-    if agent.name != "kiro":
-        return f"The configured agent is {agent.name}: the Kiro CLI is not needed."
     if there := shutil.which("kiro-cli", path=environment.get("PATH")):
         return f"The Kiro CLI is there already: {there}"
+    # Not at the top: an image that has the CLI need not wait for these to be read.
+    from kiro_worker.build.aws import Clients
+    from kiro_worker.config import load_configuration
+
+    agent = load_configuration(Clients()("ssm"), name).agent
+    if agent.name != "kiro":
+        return f"The configured agent is {agent.name}: the Kiro CLI is not needed."
     url, digest = environment.get("KIRO_CLI_URL", ""), environment.get("KIRO_CLI_SHA256", "").lower()
     if not url or not digest:
         absent = " and ".join(key for key in ("KIRO_CLI_URL", "KIRO_CLI_SHA256") if not environment.get(key))

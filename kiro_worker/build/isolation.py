@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import shutil
 import socket
@@ -82,8 +81,11 @@ class Sandbox:
 
     def command(self, argv: Sequence[str], report: int) -> list[str]:
         """What to start instead of ``argv``. ``report`` is the descriptor on which a failure to start is told."""
-        settings = {"uid": self.uid, "limits": self._resource_limits(), "report": report, "worker": os.getpid()}
-        return [sys.executable, "-I", "-S", sandbox_entry.__file__, json.dumps(settings), *argv]
+        settings = {"report": report, "worker": os.getpid(), **self._resource_limits()}
+        if self.uid is not None:
+            settings["uid"] = self.uid
+        words = (f"{name}={value}" for name, value in settings.items())
+        return [sys.executable, "-I", "-S", sandbox_entry.__file__, *words, "--", *argv]
 
     def prepare(self, checkout: Checkout, home: Path) -> None:
         """Let the user work in the checkout, with a home of its own. Again before each time that it works there."""
@@ -181,8 +183,15 @@ def running(uid: int) -> set[int]:
 def _threads_of(uid: int) -> int:
     if not Path("/proc/self/status").exists():
         return 0
-    statuses = (_status(entry.path) for entry in os.scandir("/proc") if entry.name.isdecimal())
-    return sum(int(status["Threads"]) for status in statuses if status.get("Uid", "").split()[:1] == [str(uid)])
+    own = b"\nUid:\t%d\t" % uid
+    found = 0
+    for entry in os.scandir("/proc"):
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                status = Path(entry.path, "status").read_bytes()
+                if own in status:
+                    found += int(status.partition(b"\nThreads:")[2].split(maxsplit=1)[0])
+    return found
 
 
 def _status(process: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import WorkItemInvalid
-from kiro_worker.github.work import branch_problem, validate_branch
+from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.lock import lock_key
 from kiro_worker.models import Lease
 
@@ -26,6 +26,7 @@ _PATTERNS: Final = {
     "PULL_REQUEST_NUMBER": re.compile(r"[0-9]{1,12}"),
     "LOCK_KEY": re.compile(r"work-item-processor-lock(?:#[A-Za-z0-9._/#+-]+)?"),
     "LOCK_FENCE": re.compile(r"[0-9]{1,18}"),
+    "LOCK_SLOT": re.compile(r"(?:work-item-processor-lock#slot-[0-9]{1,3})?"),
     "EXECUTION_ARN": re.compile(r"arn:[A-Za-z0-9:/_.-]+"),
     "WORK_ITEM_ID": re.compile(r"[A-Za-z0-9_=-]*"),
 }
@@ -71,7 +72,9 @@ def from_environment(environment: Mapping[str, str]) -> BuildJob:
         commit=value["COMMIT_SHA"],
         spec_path=value["SPEC_PATH"],
         pull_request=int(value["PULL_REQUEST_NUMBER"]),
-        lease=Lease(value["LOCK_KEY"], value["EXECUTION_ARN"], int(value["LOCK_FENCE"]), expires_at=0),
+        lease=Lease(
+            value["LOCK_KEY"], value["EXECUTION_ARN"], int(value["LOCK_FENCE"]), expires_at=0, slot=value["LOCK_SLOT"]
+        ),
         work_item_id=value["WORK_ITEM_ID"],
     )
 
@@ -86,6 +89,9 @@ async def from_branch(
     """The job of a build that was started by hand: GitHub is asked for the rest, by the same rules as for a card. Its
     lease is not held yet. Raises :class:`WorkItemInvalid`.
     """
+    # Not at the top: a build that the state machine starts asks GitHub nothing, and would wait for the GraphQL client.
+    from kiro_worker.github.work import validate_branch
+
     checked = checked_branch(branch)
     where = repository or configuration.allowed_repositories[0]
     work = await validate_branch(session, configuration, where, checked)

@@ -48,8 +48,19 @@ def _signal_all(pids: set[int], number: signal.Signals) -> None:
 
 def children() -> set[int]:
     """The processes whose parent we are."""
+    if not _has_children():
+        return set()
     own = os.getpid()
     return {pid for pid, parent in _parents().items() if parent == own}
+
+
+def _has_children() -> bool:
+    """One question to the kernel, and mostly the answer is no: reading all of /proc costs as much as a git command."""
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
 
 
 def _descendants(roots: set[int]) -> set[int]:

@@ -48,6 +48,7 @@ class Record:
     remedy: str = ""
     details: str = ""
     fence: int = 0
+    slot: str = ""
     commit: str = ""
     tasks_done: int | None = None
     tasks_open: int | None = None
@@ -64,6 +65,8 @@ class Record:
     checkpoint_branch: str = ""
     checkpoint_commit: str = ""
     coverage_line: str = ""
+    steering_source: str = ""
+    steering_version: str = ""
     _began: float = field(default_factory=time.monotonic, repr=False)
 
     @contextmanager

@@ -167,9 +167,10 @@ def _child(
         yield child
     finally:
         _signal_group(child.pid, signal.SIGKILL)
+        # Before the sandbox reaps what is left in it, or the exit code would be lost with it.
+        child.wait()
         if sandbox:
             sandbox.end()
-        child.wait()
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe:
                 # Writing what is left to a child that is gone is no loss.

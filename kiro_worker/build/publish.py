@@ -10,6 +10,7 @@ from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
     from kiro_worker.build.checkout import Checkout
+    from kiro_worker.build.checkpoint import Checkpoint
 
 
 class BranchMoved(Stopped):
@@ -20,9 +21,10 @@ class BranchMoved(Stopped):
         self.head = head
 
 
-def publish(checkout: Checkout, commit: str) -> None:
-    """Push ``commit`` to the branch. Raises :class:`Stopped` (PushRejected) when the branch did not move, and
-    :class:`BranchMoved` when that is because somebody else moved it.
+def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
+    """Push ``commit`` to the branch, and in the same moment remove the checkpoint, which has served its purpose. Raises
+    :class:`Stopped` (PushRejected) when the branch did not move, and :class:`BranchMoved` when that is because somebody
+    else moved it.
 
     A lease on the pinned commit makes it a compare-and-set: not even a fast-forward of somebody else's push is
     overwritten. An answer that was lost is looked up, so that a push that took place is never called rejected.
@@ -30,15 +32,11 @@ def publish(checkout: Checkout, commit: str) -> None:
     reference = f"refs/heads/{checkout.branch}"
     if not checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit):
         raise Stopped(Outcome.PUSH_REJECTED, f"{commit[:12]} does not descend from {checkout.commit[:12]}")
+    push = ("push", "--quiet", "--no-verify", f"--force-with-lease={reference}:{checkout.commit}")
+    if checkpoint.commit and _push_both(checkout, push, f"{commit}:{reference}", checkpoint):
+        return
     try:
-        checkout.git.network(
-            "push",
-            "--quiet",
-            "--no-verify",
-            f"--force-with-lease={reference}:{checkout.commit}",
-            "origin",
-            f"{commit}:{reference}",
-        )
+        checkout.git.network(*push, "origin", f"{commit}:{reference}")
     except GitFailed as failure:
         head = _remote_head(checkout, reference)
         if head == commit:
@@ -53,6 +51,19 @@ def publish(checkout: Checkout, commit: str) -> None:
         if head not in ("", checkout.commit):
             raise BranchMoved(stop, head) from None
         raise stop from None
+
+
+def _push_both(checkout: Checkout, push: tuple[str, ...], refspec: str, checkpoint: Checkpoint) -> bool:
+    """Both or neither, so that no work is lost. A server that cannot do that, or does not let the checkpoint go, gets
+    the branch alone; why it does not take that is then told by that push.
+    """
+    lease, removal = checkpoint.removal()
+    try:
+        checkout.git.network(*push, lease, "--atomic", "origin", refspec, removal)
+    except GitFailed:
+        return False
+    checkpoint.removed()
+    return True
 
 
 def _remote_head(checkout: Checkout, reference: str) -> str:

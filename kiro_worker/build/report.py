@@ -21,6 +21,7 @@
      "filesChanged": ["inventory/discounts.py"],
      "agent": {"credits": 0.4, "seconds": 61},
      "checkpoint": {"branch": "kiro-worker/checkpoint/feature/x", "commit": "…40 hex…"},   empty when there is none
+     "steering": {"source": "s3://acme-steering/kiro", "version": "2026-11-24"},   empty when none is configured
      "seconds": 74.2, "phases": [{"name": "check out", "start": 0.3, "seconds": 1.2}, …],
      "artifacts": "s3://…/runs/<run>/<attempt>/"}
 
@@ -43,6 +44,7 @@ import json
 import re
 import shlex
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,6 +67,7 @@ LONGEST_VALUE: Final = 500
 LONGEST_LIST: Final = 1500
 REPORTS: Final = "reports"
 LARGEST_PATCH: Final = 5 * 1024 * 1024
+_UPLOADS: Final = 8
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -162,6 +165,7 @@ def result(record: Record, job: BuildJob | None, place: Place, gate: Mapping[str
         "filesChanged": list(record.files_changed),
         "agent": {"credits": record.agent_credits, "seconds": record.agent_seconds},
         "checkpoint": {"branch": record.checkpoint_branch, "commit": record.checkpoint_commit},
+        "steering": {"source": record.steering_source, "version": record.steering_version},
         "seconds": round(record.seconds, 3),
         "phases": [phase._asdict() for phase in record.phases],
         "artifacts": record.artifacts,
@@ -245,10 +249,15 @@ def _files(record: Record, logs: Path) -> dict[str, bytes]:
 
 
 def _upload(s3: S3Client, place: Place, files: Mapping[str, bytes]) -> None:
-    for name, content in files.items():
+    def put(name: str) -> None:
         # Never a type that a browser would render: the reports are text of the repository's making.
         kind = "application/json" if name.endswith(".json") else "text/plain; charset=utf-8"
-        s3.put_object(Bucket=place.bucket, Key=place.prefix + name, Body=content, ContentType=kind)
+        s3.put_object(Bucket=place.bucket, Key=place.prefix + name, Body=files[name], ContentType=kind)
+
+    # They wait for the network, not for us.
+    with ThreadPoolExecutor(_UPLOADS) as pool:
+        for _done in pool.map(put, files):
+            pass
 
 
 def _file_name(text: str) -> str:

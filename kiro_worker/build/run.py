@@ -9,29 +9,41 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from kiro_worker.build.agents import configured_agent
-from kiro_worker.build.checkout import Checkout, check_out, published_earlier, require_unmoved_branch
+from kiro_worker.build.checkout import (
+    Checkout,
+    check_out,
+    fetch_default_branch,
+    published_earlier,
+    require_unmoved_branch,
+)
 from kiro_worker.build.checkpoint import Checkpoint, Start
 from kiro_worker.build.commit import changes_between, replayed, signed
 from kiro_worker.build.gate import run_gate
 from kiro_worker.build.git import GitFailed
-from kiro_worker.build.guard import require_trusted
+from kiro_worker.build.guard import Guard
 from kiro_worker.build.isolation import Sandbox, sandbox
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.build.publish import BranchMoved, publish
+from kiro_worker.build.steering import Steering, git_reader, load_steering, s3_reader
+from kiro_worker.build.submodules import Source, Submodules, load_submodules
 from kiro_worker.build.turns import Place, Turns, clean, note_tasks
 from kiro_worker.lock import LockTable
 from kiro_worker.lock_item import Subject
 from kiro_worker.models import Outcome
+from kiro_worker.slots import acquire_with_slot, keep_slot
 from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from mypy_boto3_s3 import S3Client
+
     from kiro_worker.build.job import BuildJob
     from kiro_worker.build.log import Log, Redaction
     from kiro_worker.build.outcome import Record
     from kiro_worker.config import Configuration
+    from kiro_worker.github.labels import Labelling
     from kiro_worker.models import GitCredentials
 
 
@@ -43,6 +55,8 @@ class Edges:
     locks: LockTable
     load_git_credentials: Callable[[], GitCredentials]
     load_agent_key: Callable[[], str]
+    read_labelling: Callable[[BuildJob, str], Labelling]
+    s3: Callable[[], S3Client]
     environment: Mapping[str, str]
     workspace: Path
     logs: Path
@@ -65,6 +79,8 @@ class Build:
         self._edges = edges
         self._record = record
         self._lease = job.lease
+        self._submodules = Submodules({})
+        self._guard = Guard(job, edges.configuration, lambda label: edges.read_labelling(job, label), edges.log.say)
 
     def run(self) -> None:
         with self._phase("hold the lock"):
@@ -79,7 +95,9 @@ class Build:
             return
         require_unmoved_branch(checkout)
         with self._phase("guard"):
-            require_trusted(checkout, self._job, self._edges.configuration, frozenset())
+            self._guard.require_trusted(checkout)
+        self._load_submodules(checkout)
+        steering = self._load_steering()
         edges = self._edges
         with (
             edges.log.sink("agent", edges.logs / "agent.log") as sink,
@@ -87,7 +105,7 @@ class Build:
         ):
             with self._phase("agent"):
                 self._hold_lock()
-                turns = self._implement(checkout, checkpoint, sink, box)
+                turns = self._implement(checkout, checkpoint, steering, sink, box)
             with self._phase("tests"):
                 self._test_or_mend(checkout, turns, box)
             with self._phase("push"):
@@ -99,10 +117,13 @@ class Build:
         job, locks, build_id = self._job, self._edges.locks, self._edges.environment.get("CODEBUILD_BUILD_ID", "")
         subject = Subject(job.work_item_id, job.repository, job.branch, build_id=build_id)
         if job.started_by_hand and not self._lease.fence:
-            self._lease = locks.acquire(self._lease.lock_key, self._lease.owner, subject)
+            key, owner = self._lease.lock_key, self._lease.owner
+            self._lease = acquire_with_slot(locks, self._edges.configuration, key, owner, subject)
         else:
             self._lease = locks.ensure(self._lease, subject)
-        self._record.fence = self._lease.fence
+            self._record.fence = self._lease.fence
+            self._lease = keep_slot(locks, self._edges.configuration, self._lease, subject)
+        self._record.fence, self._record.slot = self._lease.fence, self._lease.slot
 
     def _check_out(self) -> Checkout:
         """The checkout, with the git credentials known to the redaction first."""
@@ -113,8 +134,41 @@ class Build:
         edges.log.say(f"{job.repository} {job.branch} at {job.commit}")
         return checkout
 
+    def _load_submodules(self, checkout: Checkout) -> None:
+        """Their files, where they are configured; the guard has looked at ``.gitmodules`` by now."""
+        edges, job = self._edges, self._job
+        if not edges.configuration.submodules:
+            return
+        with self._phase("submodules"):
+            git_url, credentials = edges.configuration.git_url, edges.load_git_credentials()
+            source = Source(edges.workspace / checkout.commit, git_url, job.repository, credentials, edges.environment)
+            default = fetch_default_branch(checkout)
+            self._submodules = load_submodules(checkout, default, source, self._guard)
+        edges.log.say(f"submodules: {', '.join(map(ascii, self._submodules.repositories)) or 'none'}")
+
+    def _load_steering(self) -> Steering:
+        """The files that are kept centrally, where some are configured."""
+        edges, source = self._edges, self._edges.configuration.steering
+        if source is None:
+            return Steering()
+        with self._phase("steering"):
+            if source.startswith("s3://"):
+                read = s3_reader(source, edges.s3())
+            else:
+                git_url, credentials = edges.configuration.git_url, edges.load_git_credentials()
+                read = git_reader(source, edges.workspace, git_url, credentials, edges.environment)
+            steering = load_steering(source, read)
+        self._record.steering_source, self._record.steering_version = source, steering.version
+        edges.log.say(f"version {steering.version} of {source}: {', '.join(steering.files)}")
+        return steering
+
     def _implement(
-        self, checkout: Checkout, checkpoint: Checkpoint, sink: Callable[[str], None], box: Sandbox
+        self,
+        checkout: Checkout,
+        checkpoint: Checkpoint,
+        steering: Steering,
+        sink: Callable[[str], None],
+        box: Sandbox,
     ) -> Turns:
         """Let the agent work, from where an earlier build left off, and keep every task that it finishes."""
         edges, configuration = self._edges, self._edges.configuration.agent
@@ -130,6 +184,9 @@ class Build:
             say=edges.log.say,
             redaction=edges.redaction,
             keep=lambda commit: self._keep(checkpoint, commit),
+            guard=self._guard,
+            steering=steering,
+            submodules=self._submodules,
         )
         turns = Turns(self._job, checkout, agent, place, self._record, start)
         turns.work(configuration)
@@ -149,7 +206,7 @@ class Build:
             return start
         try:
             # What steers the agent is not to come from an agent either.
-            require_trusted(checkout, self._job, self._edges.configuration, frozenset(), start.commit)
+            self._guard.require_trusted(checkout, start.commit)
         except Stopped as stop:
             self._edges.log.say(f"the checkpoint is not used, and the work starts over: {stop.reason}")
             return Start(checkout.commit, checkout.commit)
@@ -188,6 +245,7 @@ class Build:
         """The project's own tests, on the files as they were committed."""
         edges, record = self._edges, self._record
         home = edges.workspace / "tests-home"
+        self._submodules.lay_out(checkout)
         with edges.log.sink("tests", edges.logs / "tests.log") as sink:
             box.hand_over(checkout.folder, home)
             try:
@@ -211,7 +269,7 @@ class Build:
         commit = signed(checkout, self._job, commit, self._edges.log.say)
         self._hold_lock()
         try:
-            publish(checkout, commit)
+            publish(checkout, commit, checkpoint)
         except BranchMoved as moved:
             self._edges.log.say(f"{checkout.branch} is at {moved.head[:12]} now: the work goes on top of it, once")
             checkout, commit = self._on_top(checkout, commit, moved)
@@ -219,7 +277,7 @@ class Build:
             self._keep(checkpoint, commit)
             self._test(checkout, box)
             self._hold_lock()
-            publish(checkout, commit)
+            publish(checkout, commit, checkpoint)
         return commit
 
     def _on_top(self, checkout: Checkout, commit: str, moved: BranchMoved) -> tuple[Checkout, str]:
@@ -239,8 +297,12 @@ class Build:
         if not tip or tip == head:
             reason = f"{moved.reason}, and the work does not apply cleanly to what they pushed"
             raise Stopped(moved.outcome, reason, moved.remedy, moved.details)
-        there = replace(checkout, commit=head, head=head)
-        require_trusted(there, self._job, self._edges.configuration, frozenset())
+        # What it is compared with is fetched again: the agent may have worked for hours.
+        there = replace(checkout, commit=head, head=head, default="")
+        self._guard.require_trusted(there)
+        # What was a guarded file's change nowhere can be one there: a link of theirs leads to it.
+        self._guard.require_unchanged(there, head, tip)
+        self._load_submodules(there)
         clean(there, tip)
         return there, signed(there, self._job, tip, say)
 
@@ -254,7 +316,7 @@ class Build:
         self._record.outcome, self._record.reason, self._record.commit = Outcome.SUCCEEDED, "", commit
         if not checkpoint.commit:
             try:
-                checkpoint.look()
+                checkpoint.find()
             except GitFailed as failure:
                 self._edges.log.say(f"whether there is a checkpoint left cannot be told: {failure}")
         self._drop(checkpoint)

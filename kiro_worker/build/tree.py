@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -37,6 +38,47 @@ def write_file(folder: Path, relative: str, content: bytes) -> None:
     with _opened(folder, relative, os.O_WRONLY) as descriptor, os.fdopen(os.dup(descriptor), "wb") as file:
         os.ftruncate(descriptor, 0)
         file.write(content)
+
+
+def remove_file(folder: Path, relative: str) -> None:
+    """Remove a file or symbolic link below ``folder``, should there be one. Raises :class:`OSError` for a folder, and
+    where the way there is a symbolic link.
+    """
+    with contextlib.suppress(FileNotFoundError), _parent_opened(folder, relative) as (parent, name):
+        os.unlink(name, dir_fd=parent)
+
+
+def place_file(folder: Path, relative: str, content: bytes) -> None:
+    """Write a new file below ``folder``, and folders on the way to it. Raises :class:`OSError` where there is
+    something already, or the way there is a symbolic link.
+    """
+    with _parent_opened(folder, relative, make=True) as (parent, name):
+        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+
+
+def empty_folder(folder: Path, relative: str) -> None:
+    """An empty folder below ``folder``, in place of whatever is there or in the way to it."""
+    with contextlib.ExitStack() as opened:
+        here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        opened.callback(os.close, here)
+        *parents, name = Path(relative).parts
+        for parent in parents:
+            _make_folder(parent, here)
+            here = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+            opened.callback(os.close, here)
+        _make_folder(name, here)
+        shutil.rmtree(name, dir_fd=here)
+        os.mkdir(name, 0o755, dir_fd=here)
+
+
+def _make_folder(name: str, parent: int) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISDIR(os.lstat(name, dir_fd=parent).st_mode):
+            os.unlink(name, dir_fd=parent)
+    with contextlib.suppress(FileExistsError):
+        os.mkdir(name, 0o755, dir_fd=parent)
 
 
 def leads_out(folder: Path, link: Path) -> bool:
@@ -107,8 +149,10 @@ def hand_to(folder: Path, uid: int, say: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def _opened(folder: Path, relative: str, flags: int) -> Iterator[int]:
-    """A descriptor of a regular file that has this one name, reached step by step without following a link."""
+def _parent_opened(folder: Path, relative: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
+    """A descriptor of the folder that a path below ``folder`` is in, reached step by step without following a link, and
+    its name there.
+    """
     *parents, name = Path(relative).parts
     if ".." in parents or name == ".." or Path(relative).is_absolute():
         raise PermissionError(f"{relative} leaves the folder")
@@ -116,12 +160,23 @@ def _opened(folder: Path, relative: str, flags: int) -> Iterator[int]:
         here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         opened.callback(os.close, here)
         for parent in parents:
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(parent, 0o755, dir_fd=here)
             here = os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
             opened.callback(os.close, here)
+        yield here, name
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, relative: str, flags: int) -> Iterator[int]:
+    """A descriptor of a regular file that has this one name, reached step by step without following a link."""
+    with _parent_opened(folder, relative) as (here, name):
         # Not waiting for the other end of a pipe, should it be one.
         descriptor = os.open(name, flags | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=here)
-        opened.callback(os.close, descriptor)
-        info = os.fstat(descriptor)
-        if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
-            raise PermissionError(f"{relative} is not a regular file of its own")
-        yield descriptor
+        with contextlib.ExitStack() as opened:
+            opened.callback(os.close, descriptor)
+            info = os.fstat(descriptor)
+            if not stat.S_ISREG(info.st_mode) or info.st_nlink > 1:
+                raise PermissionError(f"{relative} is not a regular file of its own")
+            yield descriptor

@@ -21,12 +21,14 @@ from kiro_worker.build.commit import (
     commit_turn,
     execution_trailer,
     file_in,
+    patch_between,
     tree_of_files,
     with_file,
 )
 from kiro_worker.build.isolation import lend_objects
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.build.prompt import mending_prompt, prompt
+from kiro_worker.errors import KiroWorkerError
 from kiro_worker.models import Outcome
 from kiro_worker.spec import TASKS_FILE, open_tasks, parse_tasks, reset, tick, tick_groups, to_do
 
@@ -37,10 +39,13 @@ if TYPE_CHECKING:
     from kiro_worker.build.agents import Agent
     from kiro_worker.build.checkout import Checkout
     from kiro_worker.build.checkpoint import Start
+    from kiro_worker.build.guard import Guard
     from kiro_worker.build.isolation import Sandbox
     from kiro_worker.build.job import BuildJob
     from kiro_worker.build.log import Redaction
     from kiro_worker.build.outcome import Record
+    from kiro_worker.build.steering import Steering
+    from kiro_worker.build.submodules import Submodules
     from kiro_worker.config import AgentConfiguration
     from kiro_worker.spec import Task
 
@@ -60,6 +65,9 @@ class Place:
     say: Callable[[str], None]
     redaction: Redaction
     keep: Callable[[str], None]
+    guard: Guard
+    steering: Steering
+    submodules: Submodules
 
 
 class Turns:
@@ -127,9 +135,11 @@ class Turns:
         )
 
     def _turn(self, text: str, tasks: Sequence[Task]) -> bool:
-        """Whether it changed anything. Raises :class:`Stopped` when it proves nothing, its files kept."""
+        """Whether it changed anything. Raises :class:`Stopped` when it proves nothing, its files kept; and what the
+        guard raises, with what else the agent did kept.
+        """
         place, checkout = self._place, self._checkout
-        lend_objects(checkout.git.directory)
+        self._set_out()
         done = run_agent(
             self._agent,
             text,
@@ -142,35 +152,61 @@ class Turns:
         )
         self._last = done
         self._note_spent(done)
-        found = tree_of_files(checkout, place.say)
+        left = self._collect()
+        found, refused = self._held_to_guard(left)
         names = checkout.git.text("diff-tree", "-r", "--name-only", "--no-renames", self._before, found).splitlines()
         changed = any(name != self._path for name in names)
-        if done.problem:
+        if problem := refused or done.problem:
             if changed:
-                self._keep(found, self._with_tasks(self._tasks), self._label(tasks, PARTIAL_TRAILER))
-            raise done.problem
-        if not changed and not self._claims(found, tasks):
+                tree, label = self._with_tasks(self._tasks), self._label(tasks, PARTIAL_TRAILER)
+                self._keep(found, tree, label, with_its_commits=refused is None)
+            if refused:
+                # For people: what was refused is in there, and in no commit.
+                self._record.patch = patch_between(checkout, left)
+            raise problem
+        listed = file_in(checkout, found, self._path)
+        if not changed and not _claims(listed or "", tasks):
             self._with_tasks(self._tasks)
             return False
-        self._tasks = self._ticked(found, tasks)
-        tree = self._with_tasks(self._tasks) if file_in(checkout, found, self._path) != self._tasks else found
+        self._tasks = self._ticked(listed or "", tasks)
+        tree = self._with_tasks(self._tasks) if listed != self._tasks else found
         note_tasks(self._tasks, self._record)
         self._keep(found, tree, self._label(tasks, TASK_TRAILER))
         self._before = tree
         return True
 
-    def _claims(self, found: str, tasks: Sequence[Task]) -> bool:
-        """Whether the agent ticked what it was asked for: there are tasks for which nothing needs to change."""
-        done = {
-            task.name for task in parse_tasks(file_in(self._checkout, found, self._path) or "") if task.state == "done"
-        }
-        return any(task.name in done for task in tasks)
+    def _set_out(self) -> None:
+        """What the agent finds besides the files of the branch, as new in every turn."""
+        place, checkout = self._place, self._checkout
+        lend_objects(checkout.git.directory)
+        place.submodules.lay_out(checkout)
+        if place.steering.files:
+            self._give_repository()
+            place.steering.lay_over(checkout)
 
-    def _ticked(self, found: str, tasks: Sequence[Task]) -> str:
-        """The list of tasks after a turn that ended well. The agent's own list is taken when nothing but boxes differs
-        in it, and no box that was ticked is lost.
+    def _collect(self) -> str:
+        """The tree that the agent left, without what is not its to change."""
+        place, checkout = self._place, self._checkout
+        if checkout.folder.is_dir():
+            place.steering.take_away(checkout)
+            place.submodules.lay_out(checkout)
+        return tree_of_files(checkout, place.say)
+
+    def _held_to_guard(self, left: str) -> tuple[str, Stopped | KiroWorkerError | None]:
+        """The tree without changes of guarded files, and why they are refused, unless they are let through."""
+        place, checkout = self._place, self._checkout
+        try:
+            place.guard.require_unchanged(checkout, self.commit, left)
+        except (Stopped, KiroWorkerError) as refused:
+            require_no_secret(patch_between(checkout, left), place.redaction)
+            return place.guard.undone(checkout, self.commit, left), refused
+        return left, None
+
+    def _ticked(self, listed: str, tasks: Sequence[Task]) -> str:
+        """The list of tasks after a turn that ended well. The agent's own list, ``listed``, is taken when nothing but
+        boxes differs in it, and no box that was ticked is lost.
         """
-        text = reset(file_in(self._checkout, found, self._path) or "")
+        text = reset(listed)
         if [task.name for task in parse_tasks(text)] != [task.name for task in parse_tasks(self._tasks)]:
             self._place.say(f"{self._path} was rewritten by the agent: of that only boxes count, the list is put back")
             text = self._tasks
@@ -183,10 +219,19 @@ class Turns:
                 text = tick(text, task)
         return tick_groups(text)
 
-    def _keep(self, found: str, tree: str, label: Label) -> None:
+    def _keep(self, found: str, tree: str, label: Label, *, with_its_commits: bool = True) -> None:
         """Commit ``tree``, make it safe, and let the agent go on from there."""
-        checkout = self._checkout
-        commit = commit_turn(checkout, self.commit, found, tree, label, self._place.say)
+        checkout, log = self._checkout, self._place.say
+        commit = commit_turn(
+            checkout,
+            self.commit,
+            found,
+            tree,
+            label,
+            log,
+            with_its_commits=with_its_commits,
+            unseen=tuple(self._place.steering.files),
+        )
         change = changes_between(checkout, commit)
         require_no_secret(change.history, self._place.redaction)
         self._record.files_changed, self._record.patch = change.files, change.patch
@@ -257,7 +302,15 @@ class Turns:
             shutil.rmtree(own)
         else:
             own.unlink(missing_ok=True)
-        give_the_agent_a_repository(self._checkout.git, replace(self._job, commit=self.commit))
+        give_the_agent_a_repository(
+            self._checkout.git, replace(self._job, commit=self.commit), unseen=tuple(self._place.steering.files)
+        )
+
+
+def _claims(text: str, tasks: Sequence[Task]) -> bool:
+    """Whether the agent ticked what it was asked for: there are tasks for which nothing needs to change."""
+    done = {task.name for task in parse_tasks(text) if task.state == "done"}
+    return any(task.name in done for task in tasks)
 
 
 def lay_out(checkout: Checkout, commit: str) -> None:

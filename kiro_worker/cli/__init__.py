@@ -7,32 +7,32 @@ from __future__ import annotations
 
 import sys
 
-import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.markup import escape
 
-from kiro_worker.cli import demo, local
+from kiro_worker.cli.aws import explained
 from kiro_worker.errors import KiroWorkerError
 from kiro_worker.local.assembly import SynthFailed
 from kiro_worker.local.aws.deploy import DeploymentFailed
-
-app = typer.Typer(
-    name="kiro-worker",
-    help="A card moved to “For Implementation” becomes tested, pushed code on its pull request.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-)
-app.command("demo")(demo.demo)
-app.add_typer(local.app, name="local")
 
 
 def main() -> None:
     """The entry point of the `kiro-worker` script."""
     try:
+        # Here, because moto reads the owner's AWS configuration as it is imported, and that can be wrong.
+        from kiro_worker.cli.app import app
+
         app()
     except (KiroWorkerError, SynthFailed, DeploymentFailed, OSError) as error:
-        Console(stderr=True).print(f"[red]{type(error).__name__}[/red]:", str(error), markup=True, highlight=False)
+        _show(type(error).__name__, str(error))
+        sys.exit(1)
+    except (BotoCoreError, ClientError) as error:
+        _show(*explained(error))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _show(name: str, message: str) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"[red]{escape(name)}[/red]: {escape(message)}", highlight=False)

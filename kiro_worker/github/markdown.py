@@ -24,8 +24,8 @@ def block(text: str) -> str:
 
 
 def link(label: str, url: str) -> str:
-    """A link, or just the label when the address is not an http(s) one."""
-    if not re.fullmatch(r"https?://[^\s()<>\"'\\]+", url):
+    """A link, or just the label when the address is not an http(s) one, or has a sign that Markdown would read."""
+    if not re.fullmatch(r"https?://[^\s()<>\"'\\`|]+", url):
         return label
     return f"[{label}]({url})"
 

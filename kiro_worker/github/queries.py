@@ -130,6 +130,40 @@ query ValidateWorkItem(
 ``refs/heads/…`` because a bare name resolves tags first.
 """
 
+READ_LABELS: Final = GraphQLRequest(
+    f"""
+query ReadLabels($owner: String!, $name: String!, $number: Int!) {{
+  repository(owner: $owner, name: $name) {{
+    pullRequest(number: $number) {{
+      labels(first: 100) {{ nodes {{ id name }} }}
+      timelineItems(last: 100, itemTypes: [LABELED_EVENT]) {{
+        nodes {{ ... on LabeledEvent {{ label {{ id }} actor {{ __typename login }} }} }}
+      }}
+    }}
+  }}
+  viewer {{ login }}
+  {_RATE_LIMIT}
+}}
+"""
+)
+"""The labels that a pull request has now, and who gave the last hundred, oldest first. GitHub has no more than a
+hundred labels on one.
+"""
+
+READ_PERMISSION: Final = GraphQLRequest(
+    f"""
+query ReadPermission($owner: String!, $name: String!, $login: String!) {{
+  repository(owner: $owner, name: $name) {{
+    collaborators(login: $login, first: 1) {{ edges {{ permission node {{ login }} }} }}
+  }}
+  {_RATE_LIMIT}
+}}
+"""
+)
+"""What one user may do in a repository, be it as collaborator, by a team or as the organisation's owner. Only a token
+that may push there is told.
+"""
+
 SET_STATUS: Final = GraphQLRequest(
     """
 mutation SetStatus($projectId: ID!, $itemId: ID!, $fieldId: ID!, $optionId: String!) {

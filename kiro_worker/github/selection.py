@@ -83,7 +83,11 @@ async def select_work_item(
 
 
 async def validate_selected(
-    session: GitHubSession, configuration: Configuration, request: ExecutionInput, item: WorkItem, execution: str = ""
+    session: GitHubSession,
+    configuration: Configuration,
+    request: ExecutionInput,
+    item: WorkItem,
+    execution_arn: str,
 ) -> Work:
     """What is to be built for the selected card.
 
@@ -92,7 +96,7 @@ async def validate_selected(
     pull request may be merged and its work done since. That is :class:`WorkItemRefused`, and nothing is written.
     """
     try:
-        return await validate_item(session, configuration, item, execution)
+        return await validate_item(session, configuration, item, execution_arn)
     except WorkItemInvalid as error:
         if request.item_id != item.id and item.status == configuration.target_status_column:
             raise

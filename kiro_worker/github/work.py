@@ -5,11 +5,10 @@ The rules are pure functions of GitHub's answer, so that they are tested without
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import WorkItemInvalid
+from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.queries import VALIDATE_WORK_ITEM
 from kiro_worker.models import EXECUTION_TRAILER, Work
 from kiro_worker.spec import (
@@ -28,12 +27,6 @@ if TYPE_CHECKING:
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
 
-# Stricter than `git check-ref-format`, which allows `-f`, `$`, `;`, `@` and every script's letters: a branch name
-# reaches command lines, file names and Markdown, and a look-alike letter in it deceives the reader.
-_BRANCH: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+#-]*")
-_FORBIDDEN_IN_BRANCH: Final = re.compile(r"\.\.|//|/\.|\.(?:/|$)|\.lock(?:/|$)|/$|/-")
-_LONGEST_BRANCH: Final = 200
-
 _SYMLINK: Final = 0o120000
 _SUBMODULE: Final = 0o160000
 
@@ -41,8 +34,9 @@ _SUBMODULE: Final = 0o160000
 async def validate_item(
     session: GitHubSession, configuration: Configuration, item: WorkItem, execution: str = ""
 ) -> Work:
-    """What is to be built for the card, or :class:`WorkItemInvalid` with everything that is missing. Work that
-    ``execution`` itself has pushed already, before it failed, is in order: its build recognises it.
+    """What is to be built for the card, or :class:`WorkItemInvalid` with everything that is missing.
+
+    A branch whose head ``execution`` itself has pushed needs no open task: it is being redriven, and has yet to say so.
     """
     if item.content_type == "Redacted":
         raise WorkItemInvalid(
@@ -122,26 +116,9 @@ def problems(
         yield f"refs/heads/{branch} does not point to a commit"
     if branch == (repository["defaultBranchRef"] or {}).get("name"):
         yield f"{branch} is the default branch: work on a branch of its own"
-    yield from _spec_problems(repository, configuration, branch, done=_is_work_of(reference["target"], execution))
+    pushed = f"{EXECUTION_TRAILER}: {execution}" in str(reference["target"].get("message", "")).splitlines()
+    yield from _spec_problems(repository, configuration, branch, all_done=bool(execution) and pushed)
     yield from _pull_request_problems(repository, configuration, branch)
-
-
-def branch_problem(branch: str) -> str | None:
-    """Why a branch name is refused before it reaches GitHub, git or a shell; ``None`` when it is fine."""
-    if not branch:
-        return None
-    if any(ord(character) > 126 for character in branch):
-        plain = unicodedata.normalize("NFKC", branch)
-        looks_like = " that only look like others" if plain != branch else ""
-        return f"the branch name {branch!a} has characters outside ASCII{looks_like}"
-    if len(branch) > _LONGEST_BRANCH:
-        return f"the branch name is longer than {_LONGEST_BRANCH} characters"
-    if not _BRANCH.fullmatch(branch) or _FORBIDDEN_IN_BRANCH.search(branch):
-        return (
-            f"the branch name {branch!a} is not allowed: letters, digits and . _ / + # - only,"
-            " beginning with a letter or digit"
-        )
-    return None
 
 
 def _refuse(reasons: Iterator[str], configuration: Configuration) -> None:
@@ -168,12 +145,8 @@ def _before_asking(configuration: Configuration, repository: str, branch: str) -
         yield problem
 
 
-def _is_work_of(commit: Mapping[str, Any], execution: str) -> bool:
-    return bool(execution) and f"{EXECUTION_TRAILER}: {execution}" in commit.get("message", "").splitlines()
-
-
 def _spec_problems(
-    repository: Mapping[str, Any], configuration: Configuration, branch: str, *, done: bool
+    repository: Mapping[str, Any], configuration: Configuration, branch: str, *, all_done: bool
 ) -> Iterator[str]:
     folder = spec_folder(configuration.spec_root, branch)
     tree = repository["specFolder"]
@@ -189,8 +162,8 @@ def _spec_problems(
         if problem := _file_problem(entries.get(name), f"{folder}/{name}"):
             sound = sound and name != TASKS_FILE
             yield problem
-    if sound:
-        yield from _tasks_problems(repository["tasks"], f"{folder}/{TASKS_FILE}", done=done)
+    if sound and not all_done:
+        yield from _tasks_problems(repository["tasks"], f"{folder}/{TASKS_FILE}")
 
 
 def _file_problem(entry: Mapping[str, Any] | None, path: str) -> str | None:
@@ -210,11 +183,11 @@ def _file_problem(entry: Mapping[str, Any] | None, path: str) -> str | None:
     return None
 
 
-def _tasks_problems(blob: Mapping[str, Any] | None, path: str, *, done: bool) -> Iterator[str]:
+def _tasks_problems(blob: Mapping[str, Any] | None, path: str) -> Iterator[str]:
     text = (blob or {}).get("text") or ""
     if not text.strip():
         yield f"{path} is empty: write it, commit and push"
-    elif not done and not open_tasks(text):
+    elif not open_tasks(text):
         yield f"{path} has no open task: every box is ticked, or there is no line like '- [ ] 1. …'"
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from kiro_worker.local.aws.history import HistoryListener
+    from kiro_worker.local.aws.http import RequestListener
     from kiro_worker.local.aws.server import LineListener
     from kiro_worker.local.aws.step_faults import StepFaults
 
@@ -56,6 +57,7 @@ class LocalEnvironment:
         agent_key: str = "local-agent-key",
         on_build_line: LineListener | None = None,
         on_history_event: HistoryListener | None = None,
+        on_request: RequestListener | None = None,
         pause_scale: float = 1.0,
         faults: StepFaults | None = None,
         root: Path = ROOT,
@@ -70,6 +72,7 @@ class LocalEnvironment:
             port,
             on_build_line=on_build_line,
             on_history_event=on_history_event,
+            on_request=on_request,
             pause_scale=pause_scale,
             faults=faults,
             undocumented=undocumented,

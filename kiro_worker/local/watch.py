@@ -58,7 +58,9 @@ class Run:
         return None
 
 
-def follow(client: SFNClient, arn: str, seen: int = 0, patience: float = 3600) -> Iterator[Passed]:
+def follow(
+    client: SFNClient, arn: str, seen: int = 0, patience: float = 3600, poll_seconds: float = _POLL_SECONDS
+) -> Iterator[Passed]:
     """The states as the execution enters them, from history event number ``seen`` on, until it has ended.
 
     Raises :class:`TimeoutError` after ``patience`` seconds.
@@ -73,7 +75,7 @@ def follow(client: SFNClient, arn: str, seen: int = 0, patience: float = 3600) -
             return
         if time.monotonic() > deadline:
             raise TimeoutError(f"{arn} still runs after {patience:.0f} s")
-        time.sleep(_POLL_SECONDS)
+        time.sleep(poll_seconds)
 
 
 def wait(client: SFNClient, arn: str, patience: float = 600) -> Run:
@@ -115,6 +117,8 @@ def _passed(events: list[Any], start: int) -> Iterator[Passed]:
     for event in events[start:]:
         if entered := event.get("stateEnteredEventDetails"):
             document = json.loads(entered.get("input") or "{}")
+            # An execution can be started with any JSON; the first state then refuses what is no object.
+            document = document if isinstance(document, dict) else {}
             yield Passed(entered["name"], (event["timestamp"] - began).total_seconds(), document)
 
 

@@ -56,7 +56,7 @@ def test_the_result_and_the_logs_are_kept_as_artifacts(worker: Any) -> None:
     finished = worker.run()
 
     assert json.loads(worker.artifact("result.json")) == finished.result
-    assert finished.result["schemaVersion"] == 1
+    assert finished.result["schemaVersion"] == 2
     assert finished.result["job"]["commit"] == worker.commit
     assert finished.result["build"] == {"id": "kiro-worker-test:5f2c", "attempt": "7"}
     assert finished.result["filesChanged"] == [
@@ -106,6 +106,7 @@ def test_a_commit_of_another_execution_is_not_taken_for_ours(worker: Any) -> Non
     other = worker.run(EXECUTION_ARN=EXECUTION.replace("run-1", "run-2"), LOCK_FENCE="1700000000000")
 
     assert other.outcome == "LockLost"
+    worker.start_execution(EXECUTION.replace("run-1", "run-2"))
     worker.hold_lock(EXECUTION.replace("run-1", "run-2"))
     other = worker.run(EXECUTION_ARN=EXECUTION.replace("run-1", "run-2"))
     assert other.outcome == "PushRejected"

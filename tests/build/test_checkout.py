@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.build.checkout import Checkout, check_out, fetch_default_branch
+from kiro_worker.build.checkout import NEAR_PAST, Checkout, check_out, fetch_default_branch
 from kiro_worker.build.job import BuildJob
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.local.github.git_repository import Submodule, Symlink
@@ -84,6 +85,56 @@ def test_everything_is_fetched_where_the_last_commit_is_not_enough(
     assert checkout.way == ""
     assert (checkout.commit, checkout.head) == (commit, head)
     assert (checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
+
+
+def grown(repository: Any, commits: int) -> str:
+    """The branch's head after so many more commits."""
+    head = str(repository.git.head_of(BRANCH))
+    tree = repository.git.run("rev-parse", f"{head}^{{tree}}").decode().strip()
+    for number in range(commits):
+        words = ("commit-tree", tree, "-p", head, "-m", f"Change {number}")
+        identity = ("-c", "user.name=x", "-c", "user.email=x@example.invalid")
+        head = repository.git.run(*identity, *words).decode().strip()
+    repository.git.run("update-ref", f"refs/heads/{BRANCH}", head)
+    return head
+
+
+def test_of_a_long_history_the_near_past_is_fetched_and_the_agent_can_read_it(
+    github: Any, repository: Any, workspace: Path
+) -> None:
+    head = grown(repository, NEAR_PAST + 10)
+
+    checkout = checked_out(github, repository, workspace)
+
+    log = subprocess.run(["git", "log", "--format=%s"], cwd=checkout.folder, capture_output=True, text=True, check=True)
+    assert log.stdout.splitlines()[0] == f"Change {NEAR_PAST + 9}"
+    assert len(log.stdout.splitlines()) == NEAR_PAST
+    assert checkout.head == head
+
+
+def test_a_commit_of_the_far_past_is_found_on_its_branch(github: Any, repository: Any, workspace: Path) -> None:
+    commit = str(repository.git.head_of(BRANCH))
+    head = grown(repository, NEAR_PAST + 10)
+
+    checkout = checked_out(github, repository, workspace, commit)
+
+    assert (checkout.way, checkout.commit, checkout.head) == ("--filter=blob:none", commit, head)
+    assert checkout.git.text("rev-list", "--count", head) == str(NEAR_PAST + 13)
+    old = repository.git.run("rev-parse", "main~1:README.md").decode().strip()
+    assert not checkout.git.succeeds("cat-file", "-e", old), "the files of the past stay where they are"
+
+
+def test_branch_default_branch_and_checkpoint_come_with_one_request(
+    github: Any, repository: Any, workspace: Path
+) -> None:
+    kept = repository.git.commit(f"kiro-worker/checkpoint/{BRANCH}", {"new.py": "x\n"}, "Keep", base=BRANCH)
+
+    checkout = checked_out(github, repository, workspace)
+
+    assert (checkout.default, checkout.checkpoint) == (repository.git.head_of("main"), kept)
+    # The refs, the commits, and then the contents of the one commit.
+    packs = [record for record in github.requests.git("git-upload-pack") if record.status == 200]
+    assert len(packs) == 3
 
 
 def test_a_server_that_ignores_filters_sends_everything(github: Any, repository: Any, workspace: Path) -> None:
@@ -173,11 +224,13 @@ def test_another_branchs_commit_is_refused(github: Any, repository: Any, workspa
 
 
 def test_a_server_that_does_not_answer_is_named(github: Any, repository: Any, workspace: Path) -> None:
-    gone = replace(checked_out(github, repository, workspace), way="")
+    gone = replace(checked_out(github, repository, workspace), way="", default="")
     repository.git.delete_branch("main")
 
     with pytest.raises(Stopped, match="default branch cannot be fetched"):
         fetch_default_branch(gone)
+    with pytest.raises(Stopped, match="default branch cannot be fetched"):
+        checked_out(github, repository, workspace, gone.commit)
     repository.git.delete_branch(BRANCH)
     with pytest.raises(Stopped, match="cannot be fetched"):
         checked_out(github, repository, workspace, gone.commit)

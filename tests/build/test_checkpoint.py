@@ -10,6 +10,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from kiro_worker.build.checkout import NEAR_PAST
+
 BRANCH = "feature/discounts"
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
 
@@ -102,6 +104,42 @@ def test_a_checkpoint_goes_on_top_of_a_branch_that_has_moved(worker: Any) -> Non
     assert "goes on top of it" in finished.log
     assert asked(log) == ["1.2", "1.3", "2.1", "2.2"]
     assert worker.repository.git.run("merge-base", head, BRANCH).decode().strip() == head
+
+
+def test_a_checkpoint_of_long_ago_goes_on_top_of_all_that_came_since(worker: Any) -> None:
+    log = agent(worker, "if number == '1.2': sys.exit(3)\n" + DO)
+    worker.run()
+    log.unlink()
+    for number in range(NEAR_PAST + 5):
+        worker.repository.git.commit(BRANCH, {"NEWS.md": f"{number}\n"}, "By a person")
+
+    agent(worker)
+    finished = worker.run(COMMIT_SHA=worker.head())
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert "goes on top of it" in finished.log
+    assert asked(log) == ["1.2", "1.3", "2.1", "2.2"]
+
+
+def test_the_push_of_the_work_removes_the_checkpoint_in_the_same_request(worker: Any) -> None:
+    agent(worker)
+    finished = worker.run()
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert worker.checkpoint() == ""
+    pushes = [record for record in worker.github.requests.git("git-receive-pack") if record.status == 200]
+    assert len(pushes) == len(ALL) + 1
+
+
+def test_a_server_that_keeps_its_checkpoints_gets_the_work_all_the_same(worker: Any) -> None:
+    worker.repository.git.run("config", "receive.denyDeletes", "true")
+    agent(worker)
+
+    finished = worker.run()
+
+    assert (finished.outcome, finished.exit_code) == ("Succeeded", 0), finished.log
+    assert worker.head() == finished.result["commit"]
+    assert "could not be removed" in finished.log
 
 
 def test_a_checkpoint_that_does_not_apply_is_given_up_and_that_is_said(worker: Any) -> None:

@@ -71,9 +71,42 @@ def test_the_summary_of_the_usual_runners_is_found(output: str, summary: str) ->
     assert not nothing_ran(output.splitlines())
 
 
-@pytest.mark.parametrize("output", ["Ran 0 tests in 0.000s\n\nOK", "no tests ran in 0.01s", "ℹ tests 0\nok"])  # noqa: RUF001  # as node prints
+@pytest.mark.parametrize(
+    "output",
+    [
+        "Ran 0 tests in 0.000s\n\nOK",
+        "Ran 3 tests in 0.001s\n\nOK (skipped=3)",
+        "no tests ran in 0.01s",
+        "===== 3 skipped, 1 warning in 0.02s =====",
+        "2 deselected in 0.01s",
+        "ℹ tests 0\nok",  # noqa: RUF001  # as node prints
+        "Tests:       3 skipped, 3 total",
+        "  0 passing (1ms)\n  2 pending",
+        "      Tests  2 skipped (2)",
+        "ok  \texample.com/x\t0.003s [no tests to run]",
+        "?   \texample.com/x\t[no test files]",
+        "test result: ok. 0 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+        "> Task :test NO-SOURCE\n\nBUILD SUCCESSFUL in 1s",
+    ],
+)
 def test_a_run_without_tests_is_seen(output: str) -> None:
     assert nothing_ran(output.splitlines())
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        "Ran 3 tests in 0.001s\n\nOK (skipped=2)",
+        "1 passed, 3 skipped in 0.02s",
+        "1 xfailed in 0.02s",
+        "Tests:       1 skipped, 1 passed, 2 total",
+        "?   \texample.com/x\t[no test files]\nok  \texample.com/y\t0.003s",
+        "      Tests  1 passed | 2 skipped (3)",
+        "> Task :lib:test NO-SOURCE\ntest result: ok. 1 passed; 0 failed; 0 ignored",
+    ],
+)
+def test_a_run_in_which_one_test_ran_is_one(output: str) -> None:
+    assert not nothing_ran(output.splitlines())
 
 
 def configuration(**more: object) -> Configuration:

@@ -3,17 +3,19 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kiro_worker.build.checkout import Checkout, check_out
-from kiro_worker.build.guard import require_trusted
+from kiro_worker.build.guard import Guard
 from kiro_worker.build.job import BuildJob
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.config import Configuration
+from kiro_worker.errors import GitHubUnavailable
+from kiro_worker.github.labels import Labelling
 from kiro_worker.local.github.git_repository import Content, Symlink
 from kiro_worker.models import GitCredentials, Lease, Outcome
 
@@ -51,6 +53,12 @@ def configuration(**more: Any) -> Configuration:
     return Configuration.model_validate(required | more)
 
 
+def guard(job: BuildJob, configured: Configuration, *labellings: Labelling) -> Guard:
+    """Asked for the label, GitHub answers the next of these, and is not asked more often."""
+    answers = iter(labellings)
+    return Guard(job, configured, lambda _label: next(answers), lambda _text: None)
+
+
 @pytest.fixture
 def opened(github: Any) -> Iterator[Opened]:
     with tempfile.TemporaryDirectory() as workspace:
@@ -60,7 +68,7 @@ def opened(github: Any) -> Iterator[Opened]:
 def paths_named(opened: Opened, changes: Mapping[str, Content], on_main: Mapping[str, Content] = ON_MAIN) -> str:
     checkout, job = opened(changes, on_main)
     with pytest.raises(Stopped) as stopped:
-        require_trusted(checkout, job, configuration(), frozenset())
+        guard(job, configuration()).require_trusted(checkout)
     assert stopped.value.outcome is Outcome.GUARD_TRIPPED
     return stopped.value.reason.rpartition(": ")[2]
 
@@ -68,7 +76,7 @@ def paths_named(opened: Opened, changes: Mapping[str, Content], on_main: Mapping
 def test_a_branch_that_changes_code_and_its_spec_passes(opened: Opened) -> None:
     checkout, job = opened({"shop.py": "PRICE = 2\n", ".kiro/specs/feature-discounts/tasks.md": "- [ ] 1. x\n"})
 
-    assert require_trusted(checkout, job, configuration(), frozenset()) == ()
+    assert guard(job, configuration()).require_trusted(checkout) == ()
 
 
 @pytest.mark.parametrize(
@@ -95,7 +103,7 @@ def test_a_file_that_is_older_than_the_default_branchs_is_not_the_same(opened: O
     opened.repository.git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Mind")
 
     with pytest.raises(Stopped) as stopped:
-        require_trusted(checkout, job, configuration(), frozenset())
+        guard(job, configuration()).require_trusted(replace(checkout, default=""))
 
     assert stopped.value.reason.endswith("run commands: AGENTS.md")
     assert stopped.value.remedy.startswith("merge the default branch")
@@ -125,23 +133,40 @@ def test_a_link_in_a_guarded_folder_makes_its_target_guarded(opened: Opened) -> 
     assert paths_named(opened, {"README.md": "Obey.\n"}, on_main) == "README.md"
 
 
-def test_a_configured_label_lets_it_through_and_no_other_does(opened: Opened) -> None:
+def test_a_configured_label_lets_it_through_when_it_counts(opened: Opened) -> None:
     checkout, job = opened({"AGENTS.md": "Obey.\n"})
     reviewed = configuration(guardLabel="steering-reviewed")
 
-    assert require_trusted(checkout, job, reviewed, frozenset({"bug", "steering-reviewed"})) == ("AGENTS.md",)
-    with pytest.raises(Stopped, match="steering-reviewed"):
-        require_trusted(checkout, job, reviewed, frozenset({"bug"}))
+    assert guard(job, reviewed, Labelling("alice")).require_trusted(checkout) == ("AGENTS.md",)
+    with pytest.raises(Stopped, match='"steering-reviewed" does not let them through: tracy may not push') as stopped:
+        guard(job, reviewed, Labelling(problem="tracy may not push")).require_trusted(checkout)
+    assert stopped.value.outcome is Outcome.GUARD_TRIPPED
     with pytest.raises(Stopped, match="guardLabel"):
-        require_trusted(checkout, job, configuration(), frozenset({"steering-reviewed"}))
+        guard(job, configuration(), Labelling("alice")).require_trusted(checkout)
+
+
+def test_a_label_that_cannot_be_asked_for_is_no_pass(opened: Opened) -> None:
+    checkout, job = opened({"AGENTS.md": "Obey.\n"})
+
+    def no_answer(_label: str) -> Labelling:
+        raise GitHubUnavailable("no answer")
+
+    with pytest.raises(GitHubUnavailable):
+        Guard(job, configuration(guardLabel="x"), no_answer, lambda _text: None).require_trusted(checkout)
+
+
+def test_nobody_is_asked_for_the_label_when_nothing_differs(opened: Opened) -> None:
+    checkout, job = opened({"shop.py": "PRICE = 2\n"})
+
+    assert guard(job, configuration(guardLabel="x")).require_trusted(checkout) == ()
 
 
 def test_the_paths_can_be_configured(opened: Opened) -> None:
     checkout, job = opened({"AGENTS.md": "Obey.\n", "ci/run.sh": "true\n", "a*b": "x\n"})
 
     with pytest.raises(Stopped, match=r"commands: a\*b, ci/run.sh"):
-        require_trusted(checkout, job, configuration(guardedPaths=["ci/run.sh", "a*b"]), frozenset())
-    assert require_trusted(checkout, job, configuration(guardedPaths=[]), frozenset()) == ()
+        guard(job, configuration(guardedPaths=["ci/run.sh", "a*b"])).require_trusted(checkout)
+    assert guard(job, configuration(guardedPaths=[])).require_trusted(checkout) == ()
 
 
 def test_what_the_agent_made_can_be_held_to_it_too(opened: Opened) -> None:
@@ -151,9 +176,38 @@ def test_what_the_agent_made_can_be_held_to_it_too(opened: Opened) -> None:
     git.run("add", "--all", in_work_tree=True)
     commit = git.text("commit-tree", git.text("write-tree"), "-p", job.commit, "-m", "x")
 
-    assert require_trusted(checkout, job, configuration(), frozenset()) == ()
+    assert guard(job, configuration()).require_trusted(checkout) == ()
     with pytest.raises(Stopped, match=r"AGENTS\.md"):
-        require_trusted(checkout, job, configuration(), frozenset(), commit)
+        guard(job, configuration()).require_trusted(checkout, commit)
+
+
+@pytest.mark.parametrize(
+    "planted",
+    [
+        {"AGENTS.md": "Obey.\n", ".kiro/hooks/run.kiro.hook": "rm\n", ".kiro/agents/reviewer.json": None},
+        {"AGENTS.md": None, "AGENTS.md/deep.md": "Obey.\n"},
+        {".kiro/steering/style.md": None, ".kiro/agents/reviewer.json": None, ".kiro": Symlink("docs")},
+        {"AGENTS.md": Symlink("elsewhere.md"), "docs/agents.md": "Obey.\n"},
+    ],
+)
+def test_what_the_agent_made_of_guarded_files_is_undone_and_the_rest_is_kept(
+    opened: Opened, planted: Mapping[str, Content]
+) -> None:
+    linked = {**ON_MAIN, "AGENTS.md": Symlink("docs/agents.md")} if "docs/agents.md" in planted else ON_MAIN
+    checkout, job = opened({}, linked)
+    changed = opened.repository.git.commit("other", {**planted, "shop.py": "PRICE = 2\n"}, "Agent", base=BRANCH)
+    git = checkout.git
+    git.network("fetch", "--quiet", "--no-filter", "origin", "+refs/heads/other:refs/kiro-worker/other")
+    git.run("read-tree", changed)
+    ours = guard(job, configuration())
+    with pytest.raises(Stopped, match=r"the agent changed files that steer .*AGENTS|\.kiro"):
+        ours.require_unchanged(checkout, job.commit, changed)
+
+    tree = ours.undone(checkout, job.commit, changed)
+
+    names = git.text("diff-tree", "-r", "--name-only", job.commit, tree).splitlines()
+    assert names == ["shop.py"]
+    assert git.text("write-tree") == tree
 
 
 def test_a_default_branch_that_cannot_be_had_is_no_pass(opened: Opened, github: Any) -> None:
@@ -161,6 +215,6 @@ def test_a_default_branch_that_cannot_be_had_is_no_pass(opened: Opened, github: 
     opened.repository.git.set_default_branch("gone")
 
     with pytest.raises(Stopped) as stopped:
-        require_trusted(checkout, job, configuration(), frozenset())
+        guard(job, configuration()).require_trusted(replace(checkout, default=""))
 
     assert stopped.value.outcome is Outcome.CHECKOUT_FAILED

@@ -22,7 +22,7 @@ import pytest
 from kiro_worker.build import processes
 from kiro_worker.build.checkout import Checkout, check_out
 from kiro_worker.build.commit import Change, Label, changes_between, commit_turn, tree_of_files
-from kiro_worker.build.isolation import Limits, Sandbox, running, sandbox
+from kiro_worker.build.isolation import FIRST_UID, LAST_UID, Limits, Sandbox, running, sandbox
 from kiro_worker.build.job import BuildJob
 from kiro_worker.build.processes import Finished, scrubbed_environment, stream
 from kiro_worker.build.testing import detected_command
@@ -468,8 +468,17 @@ def test_files_are_not_read_by_way_of_a_link(scene: Scene) -> None:
 
 
 TAKE_ALL = """
-import glob, os, pathlib, subprocess
-pids = [os.getppid(), *(int(p.split("/")[2]) for p in glob.glob("/proc/[0-9]*/environ"))]
+import glob, os, pathlib, signal, subprocess, sys
+worker = os.getppid()
+def try_to(what, attempt):
+    try:
+        attempt()
+    except (OSError, ValueError):
+        print("refused to", what, flush=True)
+    else:
+        print("GOT to", what, flush=True)
+print("I am", os.getuid(), os.getgroups(), flush=True)
+pids = [worker, *(int(p.split("/")[2]) for p in glob.glob("/proc/[0-9]*/environ"))]
 for pid in pids:
     try:
         text = open(f"/proc/{pid}/environ").read()
@@ -485,8 +494,21 @@ for file in glob.glob("../**", recursive=True) + glob.glob("../*/.*"):
         pass
 if "the-agents-own-key-42" in "".join(os.environ.values()):
     print("GOT a key that is not its own")
+try_to("read the worker's memory", lambda: open(f"/proc/{worker}/mem", "rb").read(1))
+if sys.argv[1] == "own":
+    source, server = sys.argv[2:]
+    try_to("end the worker", lambda: os.kill(worker, signal.SIGTERM))
+    try_to("read the log", lambda: open("../logs/agent.log").read())
+    try_to("move a branch of the trusted repository", lambda: open("../trusted.git/refs/heads/x", "w"))
+    try_to("give the trusted repository a hook", lambda: open("../trusted.git/hooks/post-checkout", "w"))
+    try_to("write what the build exports", lambda: open(source + "/result.env", "w"))
+    try_to("write a report of its own", lambda: os.mkdir(source + "/reports"))
+    try_to("write to the server's repository", lambda: open(server + "/refs/heads/feature/discounts", "w"))
+    try_to("be root again", lambda: os.setuid(0))
+    try_to("lift a limit", lambda: __import__("resource").setrlimit(6, (10**6, 10**6)))
 os.environ["GIT_TERMINAL_PROMPT"] = "0"
-subprocess.run(["git", "push", "origin", "HEAD"], stdin=subprocess.DEVNULL)
+done = subprocess.run(["git", "push", "origin", "HEAD"], stdin=subprocess.DEVNULL)
+print("refused to push" if done.returncode else "GOT to push", flush=True)
 if not os.fork():
     os.setsid()
     while True: pass
@@ -494,28 +516,56 @@ tasks = pathlib.Path(".kiro/specs/feature-discounts/tasks.md")
 tasks.unlink(); tasks.symlink_to("/proc/self/environ")
 os.mkfifo("pyproject.toml")
 pathlib.Path("shop/notes.py").write_text("NOTES = 1\\n")
-print("done")
+print("done", flush=True)
 """
 
 
-def test_the_whole_program_comes_through_it(worker: Any) -> None:
+SKIP_ALL_TESTS = """
+pathlib.Path("tests/test_orders.py").write_text(
+    "import unittest\\nclass Orders(unittest.TestCase):\\n    @unittest.skip('later')\\n    def test(self): pass\\n"
+)
+"""
+
+
+@pytest.mark.parametrize(
+    ("last", "outcome", "reason"),
+    [
+        ("", "Succeeded", ""),
+        ("os.kill(os.getpid(), 9)", "AgentFailed", "ended with signal 9"),
+        (SKIP_ALL_TESTS, "TestsFailed", "no test ran"),
+    ],
+    ids=["and then works", "and then dies", "and then has no test run"],
+)
+def test_the_whole_program_comes_through_it(worker: Any, last: str, outcome: str, reason: str) -> None:
+    head = worker.head()
     with tempfile.TemporaryDirectory() as reachable:
         script = Path(reachable, "agent.py")
-        script.write_text(TAKE_ALL)
+        script.write_text(TAKE_ALL + last + "\n")
         Path(reachable).chmod(0o755)
-        worker.configure({"command": [PYTHON, str(script)], "mode": "all", "timeoutMinutes": 1})
+        rights = ["own" if IS_ROOT else "same", str(worker.folder / "src"), str(worker.repository.git.path)]
+        worker.configure({"command": [PYTHON, str(script), *rights], "mode": "all", "timeoutMinutes": 1})
 
         packages = Path(pytest.__file__).parents[1]
         finished = worker.run(PATH=SYSTEM_PATH, AGENT_USER="own", PYTHONPATH=f"{ROOT}{os.pathsep}{packages}")
 
-    assert "[agent] done" in finished.log
-    assert "GOT" not in finished.log
+    said = [line.removeprefix("[agent] ") for line in finished.log.splitlines() if line.startswith("[agent] ")]
+    assert said[-1] == "done", finished.log
+    assert [line for line in said if line.startswith("GOT")] == []
+    assert sum(line.startswith("refused to ") for line in said) == (11 if IS_ROOT else 2)
+    user = int(said[0].split()[2])
+    assert (FIRST_UID <= user <= LAST_UID) if IS_ROOT else (user == os.geteuid()), "the switch really took place"
+    if IS_ROOT:
+        assert running(user) == set()
     assert "pyproject.toml is a pipe, a socket or a device: removed" in finished.log
     assert "tasks.md is a symbolic link that leaves the checkout: removed" in finished.log
-    assert (finished.exit_code, finished.outcome) == (0, "Succeeded"), finished.log
-    assert worker.file("shop/notes.py") == "NOTES = 1\n"
-    assert "1.1" in worker.file(TASKS), "the list of tasks is the branch's own"
-    assert worker.repository.git.run("ls-tree", BRANCH, "--", TASKS).startswith(b"100644 blob")
+    assert finished.outcome == finished.exports["OUTCOME"] == outcome, finished.log
+    assert finished.exit_code == (0 if outcome == "Succeeded" else 1)
+    assert reason in finished.exports["OUTCOME_REASON"]
+    carries = BRANCH if outcome == "Succeeded" else worker.checkpoint()
+    assert (worker.head() != head) is (outcome == "Succeeded")
+    assert worker.file("shop/notes.py", carries) == "NOTES = 1\n"
+    assert "1.1" in worker.file(TASKS, carries), "the list of tasks is the branch's own"
+    assert worker.repository.git.run("ls-tree", carries, "--", TASKS).startswith(b"100644 blob")
 
 
 def test_it_dies_with_a_worker_that_is_killed(scene: Scene) -> None:

@@ -27,5 +27,11 @@ def test_no_text_leaves_a_block(text: str) -> None:
 
 def test_a_link_is_only_made_of_an_address() -> None:
     assert link("log", "https://x.example/a?b=c#d") == "[log](https://x.example/a?b=c#d)"
-    for address in ("javascript:alert(1)", "https://x.example/a) [evil](https://y", 'https://x" onclick="', ""):
+    for address in (
+        "javascript:alert(1)",
+        "https://x.example/a) [evil](https://y",
+        'https://x" onclick="',
+        "https://x/`|",
+        "",
+    ):
         assert link("log", address) == "log"

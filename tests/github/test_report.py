@@ -7,9 +7,11 @@ import re
 
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from kiro_worker.config import Configuration
-from kiro_worker.github.report import failed, repository_url, succeeded
+from kiro_worker.github.report import failed, rejected, repository_url, succeeded
 from kiro_worker.models import Failure, Work
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:kiro-worker-test:run-1"
@@ -106,5 +108,81 @@ def test_a_phase_is_one_line_of_the_chart_whatever_its_name(phases: list[tuple[s
             assert re.fullmatch(r"    \d+ [A-Za-z0-9 ._-]* :p\d+, (?:0|after p\d+), [\d.]+s", bar)
 
 
+def test_a_failed_build_is_never_called_by_the_name_of_a_success() -> None:
+    assert failure(OUTCOME="Succeeded").name == failure(OUTCOME="No **such** outcome").name == "TaskFailed"
+    assert failure(OUTCOME="TestsFailed").name == "TestsFailed"
+
+
 def test_a_tail_that_is_no_json_is_nothing() -> None:
     assert "The last lines" not in comment(TAIL="{not json") + comment(TAIL="[1]")
+
+
+GITHUB = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+HOSTILE = st.one_of(
+    st.text(),
+    st.text(st.sampled_from("`|[]()<>!#*_~:;\\&\n\r\t @-=\x00\u2028\x85'\"")),
+    st.sampled_from(["```\n", "~~~\n", "`", "``", "</details>", "-->", "<!--", "<script>", "| a | b |\n|---|---|\n"]),
+    st.sampled_from(["|", "\\|", "\\`", "![x](https://e.example/x.png)", "<img src=x>", "&lt;", "\r\n# ", "    "]),
+).flatmap(lambda text: st.sampled_from([text, text * 2, f"{text}\n{text}", f"x{text}"]))
+OURS = (
+    "https://github.com/a/b/tree/",
+    "https://eu-west-1.console.aws.amazon.com/states/",
+    "https://s3.console.aws.amazon.com/s3/buckets/",
+)
+OUR_HTML = {"<details><summary>Timeline</summary>", "</details>", "<sub>", "</sub>"}
+EVIL = "evil @evil https://evil.example"
+
+
+def tokens(markdown: str) -> list[Token]:
+    return [inner for token in GITHUB.parse(markdown) for inner in (token, *(token.children or []))]
+
+
+def require_harmless(markdown: str) -> None:
+    """As GitHub reads it: no element but ours, and text from outside nowhere but in code."""
+    found = tokens(markdown)
+    assert {token.type for token in found} <= {
+        *(
+            "inline",
+            "text",
+            "softbreak",
+            "code_inline",
+            "fence",
+            "html_block",
+            "html_inline",
+            "link_open",
+            "link_close",
+        ),
+        *("paragraph_open", "paragraph_close", "strong_open", "strong_close"),
+        *(f"{part}_{way}" for part in ("table", "thead", "tbody", "tr", "th", "td") for way in ("open", "close")),
+    }
+    for token in found:
+        if token.type == "text":
+            assert "evil" not in token.content
+        elif token.type == "link_open":
+            assert str(token.attrs["href"]).startswith(OURS)
+        elif token.type in ("html_block", "html_inline"):
+            assert token.content.strip() in OUR_HTML
+        elif token.type == "fence":
+            assert token.info in ("text", "mermaid")
+    cells = [token.type for token in found if token.type in ("tr_open", "td_open")]
+    assert cells == ["tr_open", *["tr_open", "td_open", "td_open"] * cells.count("tr_open")][: len(cells)]
+
+
+VARIABLES = (*PLACES, "TASKS_DONE", "TASKS_OPEN", "FILES_CHANGED", "RESULT_COMMIT", "OUTCOME", "TAIL")
+
+
+@given(st.sampled_from(VARIABLES), HOSTILE, HOSTILE)
+def test_as_github_reads_it_no_text_of_a_build_is_anything_but_code(place: str, before: str, after: str) -> None:
+    hostile = f"{before}{EVIL}{after}"
+    values = {"TASKS_DONE": "1", "PHASES": "check out:1;agent:2", "CHECKPOINT": "kiro-worker/checkpoint/x"}
+    require_harmless(comment(**{**values, place: json.dumps(hostile) if place == "TAIL" else hostile}))
+    build = failure(**{**values, place: hostile}).build
+    assert build
+    require_harmless(succeeded(WORK, build, ARN))
+
+
+@given(HOSTILE, HOSTILE, HOSTILE)
+def test_as_github_reads_it_no_reason_is_anything_but_code(state: str, cause: str, reasons: str) -> None:
+    told = Failure(f"{state}{EVIL}", "GitHubForbidden", f"{cause}{EVIL}{cause}")
+    require_harmless(failed(CONFIGURATION, told, ARN))
+    require_harmless(rejected(f"{reasons}{EVIL}\n{reasons}", ARN))

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import copy
+import subprocess
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kiro_worker.config import Configuration
-from kiro_worker.github.work import branch_problem, problems
+from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.work import problems
 
 CONFIGURATION = Configuration.model_validate(
     {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "For Implementation"}
@@ -143,6 +145,25 @@ def test_a_forks_pull_request_beside_our_own_does_no_harm() -> None:
     assert reasons(pullRequests={"nodes": [fork, own]}) == []
 
 
+@pytest.mark.parametrize(
+    ("message", "execution", "refused"),
+    [
+        ("Implement 2\n\nKiro-Worker-Execution: arn:one\nKiro-Worker-Task: 2", "arn:one", False),
+        ("Implement 2\n\nKiro-Worker-Execution: arn:one", "arn:two", True),
+        ("Implement 2\n\nKiro-Worker-Execution: arn:one", "", True),
+        ("Implement 2\n\nKiro-Worker-Execution: ", "", True),
+        ("Say Kiro-Worker-Execution: arn:one", "arn:one", True),
+    ],
+)
+def test_a_branch_that_the_very_execution_has_pushed_needs_no_open_task(
+    message: str, execution: str, refused: bool
+) -> None:
+    ref = {"name": BRANCH, "target": {"__typename": "Commit", "oid": "a" * 40, "message": message}}
+    done = {**READY, "ref": ref, "tasks": blob(isTruncated=False, text="- [x] 1. Done")}
+    found = list(problems(done, CONFIGURATION, BRANCH, execution))
+    assert [reason.partition(" has no open task")[1] for reason in found] == ([" has no open task"] if refused else [])
+
+
 def test_every_reason_is_told_at_once() -> None:
     found = reasons(isArchived=True, specFolder=None, pullRequests={"nodes": []})
     assert len(found) == 3
@@ -187,6 +208,7 @@ def test_usual_branch_names_are_fine(branch: str) -> None:
         "feature\u2215x",
         "\uff46eature",
         "a\u202eb",
+        "HEAD",
     ],
 )
 def test_hostile_branch_names_are_refused(branch: str) -> None:
@@ -200,3 +222,24 @@ def test_an_allowed_name_has_no_character_that_means_something_elsewhere(branch:
         assert not set(branch) & set(" \t\n\r;&|<>$`\"'\\(){}[]*?~^:@!=%,")
         assert not branch.startswith(("-", ".", "/"))
         assert ".." not in branch
+
+
+BRANCHES = st.one_of(
+    st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._/+#-]{0,40}", fullmatch=True),
+    st.text(st.sampled_from("aZ0._/+#-@{}~^:?*[\\ $;&|<>'\"`\n\t"), min_size=1, max_size=12),
+    st.lists(st.sampled_from(["HEAD", "refs", "heads", "a", ".lock", "..", ".", "-", "@", "#", "a.lock", "0" * 40]))
+    .map("/".join)
+    .filter(bool),
+).filter(lambda name: branch_problem(name) is None)
+
+
+@settings(max_examples=60)
+@given(st.lists(BRANCHES, min_size=1, max_size=5))
+def test_git_and_a_shell_take_an_allowed_name_as_it_stands(branches: list[str]) -> None:
+    for branch in branches:
+        checked = subprocess.run(["git", "check-ref-format", "--branch", branch], capture_output=True, text=True)
+        assert (checked.returncode, checked.stdout) == (0, f"{branch}\n"), branch
+    said = subprocess.run(
+        ["sh", "-c", f"printf '%s\\n' {' '.join(branches)}"], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.splitlines() == branches

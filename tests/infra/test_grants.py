@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +90,21 @@ def test_the_build_reads_its_secrets_and_writes_only_under_runs(stacks: Any) -> 
         *REPORTS,
         *logs("/aws/codebuild/kiro-worker-test"),
     }
+
+
+def test_the_build_reads_steering_files_only_where_they_are_said_to_be(synthesise: Any, tmp_path: Path) -> None:
+    done = synthesise(tmp_path, packagingPlatform="host", steeringPrefix="s3://acme-steering/kiro")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "KiroWorkerWorkflow.template.json").read_text("utf-8")
+    policies = [
+        statement
+        for resource in json.loads(text)["Resources"].values()
+        if resource["Type"] == "AWS::IAM::Policy"
+        for statement in resource["Properties"]["PolicyDocument"]["Statement"]
+    ]
+    [granted] = [statement for statement in policies if "acme-steering" in json.dumps(statement)]
+    assert granted["Action"] == "s3:GetObject"
+    assert granted["Resource"]["Fn::Join"][1][-1] == ":s3:::acme-steering/kiro/*"
 
 
 def test_the_workflow_runs_its_steps_and_its_build(stacks: Any) -> None:

@@ -35,7 +35,7 @@ def library(folder: Path) -> set[str]:
 
 CORE = {
     "__init__.py", "config.py", "errors.py", "github", "lock.py", "lock_item.py", "lock_owner.py", "models.py",
-    "observability.py", "spec.py",
+    "observability.py", "slots.py", "spec.py",
 }  # fmt: skip
 
 

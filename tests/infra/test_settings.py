@@ -40,3 +40,16 @@ def test_a_lease_may_come_as_number_or_text(given: object, seconds: int) -> None
 def test_any_other_lease_is_refused(given: Any) -> None:
     with pytest.raises(SynthError, match=r"Context lockLeaseSeconds is .* whole number of seconds"):
         read(lockLeaseSeconds=given)
+
+
+def test_a_prefix_of_steering_files_may_be_given() -> None:
+    assert read().steering_prefix == ""
+    assert read(steeringPrefix="s3://acme-steering/kiro/team/").steering_prefix == "acme-steering/kiro/team"
+
+
+@pytest.mark.parametrize(
+    "given", ["acme/kiro", "s3://acme-steering", "s3://acme-steering/*", "s3://a/b", "s3://acme/${x}"]
+)
+def test_a_prefix_that_says_more_than_one_place_is_refused(given: str) -> None:
+    with pytest.raises(SynthError, match="Context steeringPrefix"):
+        read(steeringPrefix=given)

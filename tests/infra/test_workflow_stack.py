@@ -79,6 +79,7 @@ def test_the_build_gets_names_and_no_secret_values(stacks: Any) -> None:
         "ARTIFACTS_BUCKET_NAME": "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>",
         "KIRO_CLI_URL": "",
         "KIRO_CLI_SHA256": "",
+        "AGENT_USER": "own",
     }
 
 

@@ -50,7 +50,7 @@ def test_types_and_defaults_are_the_models() -> None:
     assert "| `projectNumber` | integer from 1 | required |" in rows
     assert '| `lockScope` | `"environment"`, `"repository"`, `"branch"` | `"environment"` |' in rows
     assert "| `coverageThreshold` | number 0 to 100 or `null` | `80.0` |" in rows
-    assert "| `agent.timeoutMinutes` | integer 1 to 480 | `45` |" in rows
+    assert "| `agent.timeoutMinutes` | number above 0, at most 480 | `45` |" in rows
 
 
 def test_a_page_without_a_place_is_an_error() -> None:

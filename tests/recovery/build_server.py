@@ -39,7 +39,7 @@ def main(path: str, source: str) -> None:
 def warm() -> None:
     import boto3
 
-    import kiro_worker.build.__main__  # noqa: F401
+    import kiro_worker.build.program  # noqa: F401
 
     for service in ("dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "codebuild"):
         boto3.client(service).close()
@@ -83,7 +83,7 @@ def run(request: dict[str, object], descriptors: list[int]) -> int:
     os.environ.clear()
     os.environ.update(request["environment"])  # type: ignore[call-overload]  # JSON
     os.chdir(str(request["directory"]))
-    from kiro_worker.build.__main__ import main as build
+    from kiro_worker.build.program import main as build
 
     try:
         return build([])

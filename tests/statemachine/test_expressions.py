@@ -188,8 +188,10 @@ def test_the_larger_redrive_count_is_kept(recorded: int, described: int, kept: i
     assert output("ReleaseLockAfterFailure", document, result)["failure"] == FAILURE | {"redriveCount": kept}
 
 
-def test_the_build_gets_the_card_and_the_lease_as_texts() -> None:
-    arguments = evaluated(DEFINITIONS["work_item"]["RunBuild"]["Arguments"], states(LEASED))
+@pytest.mark.parametrize("slot", ["", "work-item-processor-lock#slot-2"])
+def test_the_build_gets_the_card_and_the_lease_as_texts(slot: str) -> None:
+    leased = LEASED | {"lease": LEASE | ({"slot": slot} if slot else {})}
+    arguments = evaluated(DEFINITIONS["work_item"]["RunBuild"]["Arguments"], states(leased))
     variables = {variable["Name"]: variable["Value"] for variable in arguments["EnvironmentVariablesOverride"]}
     assert variables == {
         "WORK_ITEM_ID": "PVTI_1",
@@ -200,6 +202,7 @@ def test_the_build_gets_the_card_and_the_lease_as_texts() -> None:
         "PULL_REQUEST_NUMBER": "7",
         "LOCK_KEY": "work-item-processor-lock",
         "LOCK_FENCE": "1763900000123",
+        "LOCK_SLOT": slot,
         "EXECUTION_ARN": ARN,
     }
 

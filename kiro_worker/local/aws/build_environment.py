@@ -15,6 +15,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from kiro_worker.build.isolation import VARIABLE as AGENT_USER
 from kiro_worker.local.aws.build_run import SourceMissing
 from kiro_worker.local.aws.buildspec import Buildspec
 from kiro_worker.local.aws.session import ACCOUNT, REGION, Clients
@@ -47,10 +48,16 @@ class BuildEnvironment:
         source: Path,
         workspace: Path,
     ) -> dict[str, str]:
-        """The caller's variables win over the project's, and these over the buildspec's."""
+        """The caller's variables win over the project's, and these over the buildspec's; but the agent's user is one
+        that this machine gives without a change.
+        """
         home = workspace / "home"
         home.mkdir(exist_ok=True)
         given = {v["name"]: self._resolved(v.get("type") or "PLAINTEXT", v["value"]) for v in variables}
+        if AGENT_USER in given:
+            # The project says "own", for CodeBuild throws its machine away: there modes in root's home are changed so
+            # that another user can reach the runtimes in it. This machine is somebody's, and must keep its modes.
+            given[AGENT_USER] = "reachable"
         return {
             "PATH": ":".join(_path()),
             "HOME": str(home),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 import zipfile
 from collections.abc import Callable, Mapping
@@ -96,6 +97,8 @@ class BuildRun:
         finally:  # whatever breaks, nobody must wait for this build for ever
             timer.cancel()
             self._finish(succeeded)
+        # Thousands of files each: those of many builds would have to be removed at once in the end.
+        shutil.rmtree(self.plan.workspace / "src", ignore_errors=True)
 
     def _build(self) -> bool:
         self._enter("DOWNLOAD_SOURCE")

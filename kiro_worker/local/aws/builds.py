@@ -4,10 +4,12 @@ what became of them.
 
 from __future__ import annotations
 
+import io
 import json
 import threading
 import time
 import uuid
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +28,7 @@ from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import ACCOUNT, REGION, Clients
 
 TOKEN_SECONDS = 300.0
+_BUILDSPEC = "buildspec.yml"
 _DEFAULT_TIMEOUT_MINUTES = 60
 _DEFAULT_QUEUED_MINUTES = 480
 _STOPPING_SECONDS = 15.0
@@ -145,9 +148,7 @@ class Builds:
             build_id=build_id,
             workspace=folder,
             fetch_source=lambda: self._fetch(project["source"]),
-            buildspec_name=str(
-                request.get("buildspecOverride") or project["source"].get("buildspec") or "buildspec.yml"
-            ),
+            buildspec_name=_BUILDSPEC if _is_inline(project["source"]) else _buildspec_name(project, request),
             environment=lambda spec, source: self._environment.of(facts, spec, variables, source, folder),
             seconds=(minutes or _DEFAULT_TIMEOUT_MINUTES) * self._minute,
             on_line=logs.write,
@@ -166,14 +167,32 @@ class Builds:
         return write
 
     def _fetch(self, source: Mapping[str, Any]) -> bytes:
+        if _is_inline(source):
+            return _zipped(_BUILDSPEC, str(source["buildspec"]))
         if source.get("type") != "S3":
-            raise SourceMissing(f"only sources in S3 can be built here, not {source.get('type')}")
+            raise SourceMissing(f"only sources in S3, or none, can be built here, not {source.get('type')}")
         bucket, _, key = str(source["location"]).removeprefix("arn:aws:s3:::").partition("/")
         try:
             content: bytes = self._clients.get("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as problem:
             raise SourceMissing(f"s3://{bucket}/{key}: {problem.response['Error']['Code']}") from problem
         return content
+
+
+def _is_inline(source: Mapping[str, Any]) -> bool:
+    """Without a source the project carries the buildspec's text."""
+    return source.get("type") == "NO_SOURCE"
+
+
+def _buildspec_name(project: Mapping[str, Any], request: Mapping[str, Any]) -> str:
+    return str(request.get("buildspecOverride") or project["source"].get("buildspec") or _BUILDSPEC)
+
+
+def _zipped(name: str, text: str) -> bytes:
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as opened:
+        opened.writestr(name, text)
+    return archive.getvalue()
 
 
 def install(replacements: Replacements, builds: Builds) -> None:

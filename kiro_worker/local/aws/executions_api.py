@@ -116,6 +116,9 @@ def _summary(execution: LocalExecution) -> dict[str, Any]:
 
 
 def _list_executions(self: StepFunctionResponse) -> ActionResult:
+    wanted = self._get_param("redriveFilter")
+    if wanted not in (None, "REDRIVEN", "NOT_REDRIVEN"):
+        raise redrive.ValidationException(f"Value '{wanted}' at 'redriveFilter' is none of REDRIVEN, NOT_REDRIVEN")
     executions, token = self.stepfunction_backend.list_executions(
         self._get_param("stateMachineArn"),
         status_filter=self._get_param("statusFilter"),
@@ -123,7 +126,6 @@ def _list_executions(self: StepFunctionResponse) -> ActionResult:
         next_token=self._get_param("nextToken"),
     )
     listed = []
-    wanted = self._get_param("redriveFilter")
     for execution in executions:
         if wanted and (execution.redrive_count > 0) != (wanted == "REDRIVEN"):
             continue

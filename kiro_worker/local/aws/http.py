@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
 from werkzeug.serving import BaseWSGIServer, make_server
 
 LOOPBACK = "127.0.0.1"
+
+#: Called with each request that has arrived and of which nothing was done yet, in the request's own thread: the
+#: operation where the service names it in a header, such as ``DynamoDB_20120810.GetItem``, else method and path.
+RequestListener = Callable[[str], None]
 
 
 class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's classes are not typed
@@ -20,7 +25,7 @@ class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's classes
 
 
 class LoopbackServer:
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, on_request: RequestListener | None = None) -> None:
         """Raises OSError when the port is taken."""
         # Bound here: the web server itself would print and exit the whole program.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
@@ -28,7 +33,7 @@ class LoopbackServer:
             listening.bind((LOOPBACK, port))
             listening.listen(128)
             self.port: int = listening.getsockname()[1]
-            application = DomainDispatcherApplication(create_backend_app)
+            application = _telling(DomainDispatcherApplication(create_backend_app), on_request)
             self._server: BaseWSGIServer = make_server(
                 LOOPBACK,
                 self.port,
@@ -54,3 +59,16 @@ class LoopbackServer:
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
+
+
+def _telling(application: Any, listener: RequestListener | None) -> Any:
+    if listener is None:
+        return application
+
+    def told(environment: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        target = environment.get("HTTP_X_AMZ_TARGET")
+        listener(target or f"{environment['REQUEST_METHOD']} {environment['PATH_INFO']}")
+        answer: Iterable[bytes] = application(environment, start_response)
+        return answer
+
+    return told

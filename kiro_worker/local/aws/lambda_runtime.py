@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import threading
 import uuid
 import zipfile
@@ -24,7 +25,9 @@ from kiro_worker.local.aws.logs import LogStream
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import ACCOUNT, REGION
 
-_MOST_PROCESSES = 16
+# Of one function. To start one takes far longer than an invocation of a warm one: where many executions
+# begin at once, it is faster to wait for a warm process.
+_MOST_PROCESSES = min(16, max(4, 2 * (os.cpu_count() or 1)))
 _LOG_TAIL = 4096
 
 

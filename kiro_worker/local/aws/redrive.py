@@ -1,10 +1,20 @@
 """RedriveExecution, which moto lacks: the same execution goes on from the state at which it ended, with the
-document that state had.
+document that state had, as the Developer Guide's "Redrive behavior of individual states" has it:
+
+- Task: scheduled and started again; Choice: evaluated again; Fail: fails again. Retries and timeouts, the state's and
+  the state machine's, begin anew.
+- Wait: waits again, and is over at once if its timestamp has passed.
+- Pass: one that was exited is not executed again; one whose own expression failed is.
+- Parallel, inline Map: only the branches and iterations that failed or were aborted (branches.py).
+- a nested ``startExecution.sync`` starts a new child, for it is a Task.
+
+Distributed Maps are refused by name: moto runs no child executions for them, so REDRIVABLE_BY_MAP_RUN never occurs.
 """
 
 from __future__ import annotations
 
 import datetime
+import re
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
@@ -23,12 +33,17 @@ NOT_REDRIVABLE = "NOT_REDRIVABLE"
 PERIOD = datetime.timedelta(days=14)
 LONGEST = datetime.timedelta(days=365)
 MOST_EVENTS = 24_999
+_TOKEN = re.compile(r"[!-~]{1,64}")
 _TOKENS_KEPT = 10
 _TOKEN_LIFE = datetime.timedelta(minutes=15)
 
 
 class ExecutionNotRedrivable(AWSError):  # type: ignore[misc]  # moto's errors are not typed
     TYPE = "ExecutionNotRedrivable"
+
+
+class ValidationException(AWSError):  # type: ignore[misc]  # moto's errors are not typed
+    TYPE = "ValidationException"
 
 
 def install(replacements: Replacements) -> None:
@@ -54,6 +69,10 @@ def obstacle(execution: LocalExecution, now: datetime.datetime) -> str | None:
 
 def redrive(execution: LocalExecution, client_token: str | None, now: datetime.datetime) -> datetime.datetime:
     """When it was redriven. The same token within 15 minutes gives the same answer and redrives nothing."""
+    if client_token is not None and not _TOKEN.fullmatch(client_token):
+        raise ValidationException(
+            f"Value '{client_token}' at 'clientToken' failed to satisfy constraint: [!-~]{{1,64}}"
+        )
     with execution.lock:
         earlier = execution.redrive_tokens.get(client_token or "")
         if earlier and now - earlier <= _TOKEN_LIFE:

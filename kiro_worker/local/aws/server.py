@@ -28,6 +28,7 @@ from kiro_worker.local.aws import (
     jsonata,
     lambda_runtime,
     loopback,
+    nested_executions,
     redrive,
     status_events,
     step_faults,
@@ -36,7 +37,7 @@ from kiro_worker.local.aws import report_groups as report_groups  # defining its
 from kiro_worker.local.aws.builds import Builds
 from kiro_worker.local.aws.executions import ExecutionRuntime
 from kiro_worker.local.aws.history import HistoryListener
-from kiro_worker.local.aws.http import LoopbackServer
+from kiro_worker.local.aws.http import LoopbackServer, RequestListener
 from kiro_worker.local.aws.lambda_runtime import LambdaRuntime
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import CREDENTIALS, REGION, Clients
@@ -64,6 +65,7 @@ class EmbeddedAws:
         on_history_event: HistoryListener | None = None,
         on_function_line: LineListener | None = None,
         on_build_line: LineListener | None = None,
+        on_request: RequestListener | None = None,
         undocumented: Undocumented = ASSUMED,
         pause_scale: float = 1.0,
         minute_seconds: float = 60.0,
@@ -79,6 +81,7 @@ class EmbeddedAws:
         self._on_function_line = on_function_line
         self._on_build_line = on_build_line
         self._on_history_event = on_history_event
+        self._on_request = on_request
         self.faults = faults or StepFaults()
         self.executions = ExecutionRuntime(self._tell_of_event, undocumented)
         self._stack = ExitStack()
@@ -96,7 +99,7 @@ class EmbeddedAws:
         stack.callback(BackendDict.reset)
         BackendDict.reset()
         self.workspace = Path(stack.enter_context(TemporaryDirectory(prefix="embedded-aws-")))
-        server = LoopbackServer(self._port)
+        server = LoopbackServer(self._port, self._on_request)
         stack.callback(server.stop)  # for when the rest cannot be started; otherwise it has stopped by then
         self.endpoint_url = server.url
         self.clients = Clients(server.url)
@@ -130,6 +133,7 @@ class EmbeddedAws:
         executions.install(replacements, self.executions)
         executions_api.install(replacements)
         redrive.install(replacements)
+        nested_executions.install(replacements)
         codebuild_sync.install(replacements, lambda: self.executions.undocumented)
         lambda_runtime.install(replacements, self.lambdas)
         builds.install(replacements, self.builds)

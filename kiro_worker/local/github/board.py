@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from kiro_worker.local.github.git_repository import GitRepository, git_environment
 from kiro_worker.local.github.model import (
     DEFAULT_STATUSES,
+    Collaborator,
     Comment,
     Content,
     DraftIssue,
@@ -16,6 +17,8 @@ from kiro_worker.local.github.model import (
     Issue,
     Item,
     Kept,
+    Label,
+    LabelEvent,
     NodeObject,
     Option,
     Owner,
@@ -81,6 +84,12 @@ class Board:
                 known = Owner(self._id("O" if organization else "U"), login, "Organization" if organization else "User")
                 self.owners[login.lower()] = self._keep(known)
             return known
+
+    def add_bot(self, login: str) -> Owner:
+        """An app's own account: its login ends in ``[bot]`` on GitHub's pages, and not in GraphQL."""
+        with self.lock:
+            self.owners[login.lower()] = self._keep(Owner(self._id("BOT"), login, "Bot"))
+            return self.owners[login.lower()]
 
     def add_repository(
         self,
@@ -227,6 +236,27 @@ class Board:
 
     # Changing.
 
+    def set_permission(self, repository: Repository, login: str, permission: str) -> None:
+        """Make a user a collaborator, or change what they may."""
+        with self.lock:
+            user = self.add_owner(login, organization=False)
+            others = [each for each in repository.collaborators if each.user is not user]
+            repository.collaborators = [*others, Collaborator(user, permission)]
+
+    def add_label(self, pull_request: PullRequest, name: str, *, by: str | None) -> None:
+        """What a person does on the page of a pull request. ``by`` nobody is an account that was deleted since."""
+        with self.lock:
+            label = self._label(pull_request.repository, name)
+            if label not in pull_request.labels:
+                pull_request.labels.append(label)
+                self._note_label(pull_request, "LabeledEvent", label, by)
+
+    def remove_label(self, pull_request: PullRequest, name: str, *, by: str | None) -> None:
+        with self.lock:
+            label = self._label(pull_request.repository, name)
+            pull_request.labels.remove(label)
+            self._note_label(pull_request, "UnlabeledEvent", label, by)
+
     def set_value(self, item: Item, name: str, value: str) -> None:
         """A field of a card, by an option's name or a text. ``Status`` falls back to the first single select field."""
         with self.lock:
@@ -255,6 +285,19 @@ class Board:
             if pull_request.state == "OPEN" and source is not None:
                 pull_request.last_head = source.git.head_of(pull_request.head_ref_name) or pull_request.last_head
             return pull_request.last_head
+
+    def _label(self, repository: Repository, name: str) -> Label:
+        """The repository's label of that name: one, whatever its case, as on GitHub."""
+        known = next((each for each in repository.labels if each.name.lower() == name.lower()), None)
+        if known is None:
+            known = self._keep(Label(self._id("LA"), repository, name))
+            repository.labels.append(known)
+        return known
+
+    def _note_label(self, pull_request: PullRequest, typename: str, label: Label, by: str | None) -> None:
+        actor = self.add_owner(by, organization=False) if by else None
+        prefix = "LE" if typename == "LabeledEvent" else "UNLE"
+        pull_request.label_events.append(self._keep(LabelEvent(typename, self._id(prefix), label, actor)))
 
     def _fork(self, repository: Repository, login: str) -> Repository:
         of = self.owner(login)

@@ -85,6 +85,7 @@ class Handler(BaseHTTPRequestHandler):
             )
             return
         name = stand_in.api.operation_name(body)
+        stand_in.on_request(name)
         token = stand_in.tokens.of_header(self.headers.get("authorization", ""))
         fault = stand_in.faults.take(name)
         if fault and fault.kind is FaultKind.SLOW:
@@ -140,6 +141,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def _git(self, request: GitRequest) -> None:
         stand_in = self._stand_in
+        stand_in.on_request(request.operation)
         token = stand_in.tokens.of_header(self.headers.get("authorization", ""))
         fault = stand_in.faults.take(request.operation)
         if fault and fault.kind is FaultKind.SLOW:
@@ -184,8 +186,6 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def _exchange(self, request: GitRequest, login: str, fault: Fault | None) -> None:
-        if self._stand_in.on_push and request.operation == "git-receive-pack":
-            self._stand_in.on_push(request.name_with_owner)
         exchange = start_exchange(self._stand_in.board, request, self._lower_headers(), login, self._body())
         try:
             if fault and fault.kind is FaultKind.LOST_ANSWER:

@@ -23,7 +23,7 @@ def now() -> datetime:
 
 @dataclass(eq=False)
 class Owner:
-    """An organisation or a user; ``typename`` is GitHub's name for which."""
+    """An organisation, a user or a bot; ``typename`` is GitHub's name for which."""
 
     id: str
     login: str
@@ -166,6 +166,25 @@ class Issue:
 
 
 @dataclass(eq=False)
+class Label:
+    typename: ClassVar[str] = "Label"
+    id: str
+    repository: Repository
+    name: str
+
+
+@dataclass(eq=False)
+class LabelEvent:
+    """``typename`` is LabeledEvent or UnlabeledEvent. ``actor`` is null once the account was deleted."""
+
+    typename: str
+    id: str
+    label: Label
+    actor: Owner | None
+    created_at: datetime = field(default_factory=now)
+
+
+@dataclass(eq=False)
 class PullRequest:
     """``head_repository`` is null once a fork was deleted. ``last_head`` is the head while its branch still existed."""
 
@@ -183,6 +202,8 @@ class PullRequest:
     state: str = "OPEN"
     author_association: str = "MEMBER"
     is_draft: bool = False
+    labels: list[Label] = field(default_factory=list)
+    label_events: list[LabelEvent] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     created_at: datetime = field(default_factory=now)
 
@@ -207,6 +228,18 @@ Content = DraftIssue | Issue | PullRequest
 
 
 @dataclass(eq=False)
+class Collaborator:
+    """``permission`` is one of GitHub's: READ, TRIAGE, WRITE, MAINTAIN, ADMIN."""
+
+    user: Owner
+    permission: str
+
+    @property
+    def id(self) -> str:
+        return self.user.id
+
+
+@dataclass(eq=False)
 class Repository:
     typename: ClassVar[str] = "Repository"
     id: str
@@ -218,6 +251,8 @@ class Repository:
     parent: Repository | None = None
     issues: list[Issue] = field(default_factory=list)
     pull_requests: list[PullRequest] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+    collaborators: list[Collaborator] = field(default_factory=list)
 
     @property
     def name_with_owner(self) -> str:
@@ -239,5 +274,9 @@ class Repository:
         return [*self.issues, *self.pull_requests]
 
 
-NodeObject = Owner | Project | Field | Item | Comment | DraftIssue | Issue | PullRequest | Repository
-Kept = TypeVar("Kept", Owner, Project, Field, Item, Comment, DraftIssue, Issue, PullRequest, Repository)
+NodeObject = (
+    Owner | Project | Field | Item | Comment | DraftIssue | Issue | Label | LabelEvent | PullRequest | Repository
+)
+Kept = TypeVar(
+    "Kept", Owner, Project, Field, Item, Comment, DraftIssue, Issue, Label, LabelEvent, PullRequest, Repository
+)

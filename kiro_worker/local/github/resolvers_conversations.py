@@ -1,4 +1,4 @@
-"""Issues, pull requests, and the comments on both."""
+"""Issues, pull requests, the comments on both, and the labels of the latter."""
 
 from __future__ import annotations
 
@@ -78,6 +78,24 @@ def _refuse_unwritable(repository: Repository, body: str) -> None:
         raise refuse("UNPROCESSABLE", "Body cannot be blank")
     if len(body) > _LONGEST_COMMENT:
         raise refuse("UNPROCESSABLE", "Body is too long (maximum is 65536 characters)")
+
+
+@TABLE.of("PullRequest.labels")
+def _labels(pull_request: PullRequest, _: Context, **page: Any) -> dict[str, Any]:
+    return connection(pull_request.labels, **page)
+
+
+@TABLE.of("PullRequest.timelineItems")
+def _timeline_items(
+    pull_request: PullRequest,
+    _: Context,
+    itemTypes: list[str] | None = None,  # noqa: N803  # GitHub's name
+    **page: Any,
+) -> dict[str, Any]:
+    kinds = {"LabeledEvent": "LABELED_EVENT", "UnlabeledEvent": "UNLABELED_EVENT"}
+    return connection(
+        pull_request.label_events, keep=lambda each: itemTypes is None or kinds[each.typename] in itemTypes, **page
+    )
 
 
 @TABLE.of("PullRequest.headRefOid")

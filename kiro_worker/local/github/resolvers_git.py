@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from kiro_worker.local.github.git_repository import Entry, ObjectInfo
 from kiro_worker.local.github.model import Issue, PullRequest, Repository
-from kiro_worker.local.github.resolvers import Table, connection, not_found, timestamp
+from kiro_worker.local.github.resolvers import Table, connection, cursor, not_found, refuse, timestamp
 
 if TYPE_CHECKING:
     from kiro_worker.local.github.resolvers import Context
@@ -82,6 +82,20 @@ class TreeEntry:
 @TABLE.of("Repository.viewerPermission")
 def _viewer_permission(repository: Repository, context: Context) -> str:
     return "WRITE" if context.token.reaches_repositories and not repository.is_archived else "READ"
+
+
+@TABLE.of("Repository.collaborators")
+def _collaborators(
+    repository: Repository, context: Context, login: str | None = None, **page: Any
+) -> dict[str, Any] | None:
+    """Only who may push sees who else may."""
+    if _viewer_permission(repository, context) != "WRITE":
+        raise refuse("FORBIDDEN", "Must have push access to view repository collaborators.")
+    found = connection(
+        repository.collaborators, keep=lambda each: login is None or each.user.login.lower() == login.lower(), **page
+    )
+    edges = [{"cursor": cursor(each), "node": each.user, "permission": each.permission} for each in found["nodes"]]
+    return {**found, "nodes": [edge["node"] for edge in edges], "edges": edges}
 
 
 @TABLE.of("Repository.issue")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from kiro_worker.local.github.board import Board
     from kiro_worker.local.github.git_repository import Content
-    from kiro_worker.local.github.model import Item, Project, Repository
+    from kiro_worker.local.github.model import Item, Label, Project, Repository
     from kiro_worker.local.github.seed_document import ProjectSeed, RepositorySeed
     from kiro_worker.local.github.tokens import Tokens
 
@@ -44,6 +44,8 @@ def _add_repository(board: Board, seed: RepositorySeed, base: Path) -> None:
     repository = board.add_repository(
         seed.name, default_branch=seed.default_branch, private=seed.private, parent=parent
     )
+    for login, permission in seed.collaborators.items():
+        board.set_permission(repository, login, permission)
     git = repository.git
     if seed.clone:
         git.copy_from(base / seed.clone.expanduser())
@@ -84,6 +86,8 @@ def _add_pull_requests(board: Board, seed: RepositorySeed) -> None:
             draft=each.draft,
         )
         made.number = each.number or made.number
+        for label in each.labels:
+            board.add_label(made, label.name, by=label.by)
 
 
 def _add_project(board: Board, seed: ProjectSeed) -> None:
@@ -151,6 +155,7 @@ def _dump_repository(repository: Repository) -> dict[str, Any]:
         "defaultBranch": repository.git.default_branch(),
         "archived": repository.is_archived,
         "private": repository.is_private,
+        "collaborators": {each.user.login: each.permission for each in repository.collaborators},
         "issues": [
             {
                 "number": each.number,
@@ -178,7 +183,13 @@ def _dump_pull_request(each: PullRequest) -> dict[str, Any]:
         "authorAssociation": each.author_association,
         "state": each.state,
         "draft": each.is_draft,
+        "labels": [_dump_label(each, label) for label in each.labels],
     }
+
+
+def _dump_label(of: PullRequest, label: Label) -> dict[str, Any]:
+    given = next(event for event in reversed(of.label_events) if event.label is label)
+    return {"name": label.name, "by": given.actor.login if given.actor else None}
 
 
 def _dump_project(project: Project) -> dict[str, Any]:

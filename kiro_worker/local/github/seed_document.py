@@ -13,6 +13,7 @@ and then pull requests of a repository are numbered in their order, unless a ``n
         clone: ~/src/shop              # an existing repository whose branches and tags are copied
         archived: false
         private: true
+        collaborators: {bob: WRITE}    # READ, TRIAGE, WRITE, MAINTAIN or ADMIN
         branches:
           - name: feature/checkout
             from: main                 # the default branch where left out
@@ -22,7 +23,13 @@ and then pull requests of a repository are numbered in their order, unless a ``n
         issues:
           - {title: A checkout, body: …, state: OPEN, linkedBranches: [feature/checkout]}
         pullRequests:
-          - {head: feature/checkout, base: main, title: Checkout, author: alice, authorAssociation: MEMBER, state: OPEN}
+          - head: feature/checkout
+            base: main
+            title: Checkout
+            author: alice
+            authorAssociation: MEMBER
+            state: OPEN
+            labels: [{name: steering-reviewed, by: bob}]   # given in this order, by these people
           - {head: "mallory:feature/x"}   # from the fork that mallory has, which must be listed before with forkOf
       - {name: mallory/shop, forkOf: acme/shop, branches: [{name: feature/x, files: {a.txt: a}}]}
     projects:
@@ -80,6 +87,11 @@ class IssueSeed(_Model):
     linked_branches: tuple[str, ...] = ()
 
 
+class LabelSeed(_Model):
+    name: str
+    by: str | None = "octocat"
+
+
 class PullRequestSeed(_Model):
     head: str
     base: str | None = None
@@ -90,6 +102,7 @@ class PullRequestSeed(_Model):
     state: Literal["OPEN", "CLOSED", "MERGED"] = "OPEN"
     number: int | None = Field(None, gt=0)
     draft: bool = False
+    labels: tuple[LabelSeed, ...] = ()
 
 
 class RepositorySeed(_Model):
@@ -101,6 +114,7 @@ class RepositorySeed(_Model):
     fork_of: str | None = None
     archived: bool = False
     private: bool = True
+    collaborators: dict[str, Literal["READ", "TRIAGE", "WRITE", "MAINTAIN", "ADMIN"]] = {}
     branches: tuple[BranchSeed, ...] = ()
     issues: tuple[IssueSeed, ...] = ()
     pull_requests: tuple[PullRequestSeed, ...] = ()

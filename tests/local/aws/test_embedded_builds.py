@@ -112,6 +112,18 @@ def test_the_caller_wins_over_the_project_and_the_project_over_the_buildspec(
     assert exported(done) == {"A": "spec", "B": "project", "C": 'it\'s "the" $caller\nand more'}
 
 
+@pytest.mark.parametrize("override", [[], [{"name": "AGENT_USER", "value": "own", "type": "PLAINTEXT"}]])
+def test_no_build_here_opens_the_home_of_this_machines_root(
+    build: Callable[..., dict[str, Any]], override: list[dict[str, str]]
+) -> None:
+    done = build(
+        spec(exports="AGENT_USER", build="true"),
+        settings={"variables": {"AGENT_USER": "own"}},
+        environmentVariablesOverride=override,
+    )
+    assert exported(done) == {"AGENT_USER": "reachable"}
+
+
 def test_secrets_and_parameters_are_looked_up(embedded: EmbeddedAws, build: Callable[..., dict[str, Any]]) -> None:
     embedded.client("ssm").put_parameter(Name="/p", Value="from ssm", Type="String")
     embedded.client("secretsmanager").create_secret(Name="s", SecretString='{"k": "from the secret"}')

@@ -1,16 +1,14 @@
 from __future__ import annotations
 
-import datetime
 import json
+import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
-from kiro_worker.local.aws import redrive
 from kiro_worker.local.aws.server import EmbeddedAws
-from kiro_worker.local.aws.undocumented import Undocumented
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 # Fails until its argument says that the execution was redriven often enough.
@@ -49,12 +47,6 @@ def stubborn(function: Callable[..., str]) -> str:
 
 def again(execution: Any, **fields: Any) -> dict[str, Any]:
     return dict(execution.states.redrive_execution(executionArn=execution.arn, **fields))
-
-
-def refused(execution: Any) -> dict[str, str]:
-    with pytest.raises(ClientError) as error:
-        again(execution)
-    return {name: str(value) for name, value in error.value.response["Error"].items()}
 
 
 @pytest.mark.usefixtures("stubborn")
@@ -194,91 +186,88 @@ def test_it_keeps_the_definition_it_was_started_with(
 
 
 @pytest.mark.usefixtures("stubborn")
-def test_the_same_token_redrives_once(machine: Callable[..., str], run: Callable[..., Any]) -> None:
-    execution = run(machine({"Only": task(until=9)}))
+def test_a_pass_that_was_exited_is_not_executed_again(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    states = {"Pass": {"Type": "Pass", "Output": "{% $uuid() %}", "Next": "Task"}, "Task": task()}
+    execution = run(machine(states))
     execution.ended()
-    first = again(execution, clientToken="t")
-    execution.ended()
-    assert again(execution, clientToken="t")["redriveDate"] == first["redriveDate"]
-    assert execution.describe()["redriveCount"] == 1
-    again(execution, clientToken="u")
-    assert execution.ended()["redriveCount"] == 2
-
-
-def test_what_cannot_be_redriven(machine: Callable[..., str], run: Callable[..., Any]) -> None:
-    succeeded = run(machine({"A": {"Type": "Succeed"}}, name="a"))
-    succeeded.ended()
-    assert refused(succeeded)["Code"] == "ExecutionNotRedrivable"
-    running = run(machine({"A": {"Type": "Wait", "Seconds": 60_000, "End": True}}, name="b"))
-    assert "Execution is RUNNING and cannot be redriven" in refused(running)["Message"]
-    running.arn = running.arn + "x"
-    assert refused(running)["Code"] == "ExecutionDoesNotExist"
-
-
-def test_after_14_days_it_is_too_late(
-    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
-) -> None:
-    from moto.stepfunctions.parser.models import stepfunctions_parser_backends
-
-    run(machine({"A": {"Type": "Fail"}}), name="old").ended()
-    backend = stepfunctions_parser_backends["123456789012"]["us-east-1"]
-    execution = backend.describe_execution("arn:aws:states:us-east-1:123456789012:execution:machine:old")
-    days = datetime.timedelta(days=1)
-    assert redrive.obstacle(execution, execution.stop_date + 13 * days) is None
-    assert redrive.obstacle(execution, execution.stop_date + 15 * days) == "Execution redrivable period exceeded"
-
-
-def test_executions_are_listed_by_whether_they_were_redriven(
-    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
-) -> None:
-    arn = machine({"A": {"Type": "Fail"}})
-    run(arn, name="plain").ended()
-    execution = run(arn, name="redriven")
-    execution.ended()
+    passed = [e["stateExitedEventDetails"]["output"] for e in execution.history() if e["type"] == "PassStateExited"]
     again(execution)
-    execution.ended()
-    listed = embedded.client("stepfunctions").list_executions(stateMachineArn=arn, redriveFilter="REDRIVEN")[
-        "executions"
-    ]
-    assert [(item["name"], item["redriveCount"], "redriveDate" in item) for item in listed] == [("redriven", 1, True)]
+    assert json.dumps(execution.output()["document"]) == passed[0]
+    assert execution.event_types().count("PassStateEntered") == 1
 
 
-@pytest.mark.parametrize(("stale", "seen"), [(False, [1, 1]), (True, [0, 1])])
-def test_whether_the_resumed_state_sees_the_new_count_can_be_chosen(
-    deploy_function: Callable[..., str], eventually: Callable[..., Any], stale: bool, seen: list[int]
+def test_a_wait_whose_timestamp_has_passed_is_over(
+    eventually: Callable[..., Any],
 ) -> None:
-    once = """
-import pathlib
-def handler(event, context):
-    mark = pathlib.Path.home() / "mark"
-    if not mark.exists():
-        mark.touch()
-        raise ValueError
-    return event
-"""
-    count = "{% $states.context.Execution.RedriveCount %}"
-    arguments = {"FunctionName": "once", "Payload": count}
-    states = {
-        "Task": {
-            "Type": "Task",
-            "Resource": INVOKE,
-            "Arguments": arguments,
-            "Output": ["{% $states.result.Payload %}"],
-            "Next": "Then",
-        },
-        "Then": {
-            "Type": "Pass",
-            "Output": "{% $append($states.input, $states.context.Execution.RedriveCount) %}",
-            "End": True,
-        },
-    }
-    with EmbeddedAws(undocumented=Undocumented(redrive_refreshes_context=not stale)) as aws:
-        deploy_function(aws, "once", once)
+    with EmbeddedAws() as aws:
         client = aws.client("stepfunctions")
-        definition = json.dumps({"QueryLanguage": "JSONata", "StartAt": "Task", "States": states})
-        arn = client.create_state_machine(name="m", definition=definition, roleArn="arn:aws:iam::123456789012:role/any")
-        execution = client.start_execution(stateMachineArn=arn["stateMachineArn"])["executionArn"]
-        eventually(lambda: client.describe_execution(executionArn=execution)["status"] == "FAILED")
-        client.redrive_execution(executionArn=execution)
-        eventually(lambda: client.describe_execution(executionArn=execution)["status"] == "SUCCEEDED")
-        assert json.loads(client.describe_execution(executionArn=execution)["output"]) == seen
+        states = {
+            "Wait": {"Type": "Wait", "Timestamp": "{% $states.input %}", "Next": "End"},
+            "End": {"Type": "Succeed"},
+        }
+        definition = json.dumps({"QueryLanguage": "JSONata", "StartAt": "Wait", "States": states})
+        machine = client.create_state_machine(
+            name="m", definition=definition, roleArn="arn:aws:iam::123456789012:role/r"
+        )
+        when = datetime.now(UTC) + timedelta(seconds=3)
+        started = client.start_execution(
+            stateMachineArn=machine["stateMachineArn"], input=json.dumps(f"{when:%Y-%m-%dT%H:%M:%SZ}")
+        )
+        arn = started["executionArn"]
+        client.stop_execution(executionArn=arn)
+        assert client.describe_execution(executionArn=arn)["status"] == "ABORTED"
+        eventually(lambda: datetime.now(UTC) > when)
+        client.redrive_execution(executionArn=arn)
+        before = time.monotonic()
+        eventually(lambda: client.describe_execution(executionArn=arn)["status"] == "SUCCEEDED")
+        assert time.monotonic() - before < 3  # another three seconds would have to pass
+
+
+def test_a_states_timeout_begins_again(
+    machine: Callable[..., str], run: Callable[..., Any], function: Callable[..., str]
+) -> None:
+    function("slow", "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'done'")
+    seconds = "{% $states.context.Execution.RedriveCount = 0 ? 30 : 0 %}"
+    state = {**task(TimeoutSeconds=2), "Arguments": {"FunctionName": "slow", "Payload": seconds}}
+    execution = run(machine({"Slow": state}))
+    assert execution.ended()["error"] == "States.Timeout"
+    again(execution)
+    assert execution.output() == "done"
+
+
+@pytest.mark.usefixtures("stubborn")
+def test_a_nested_execution_is_another_one(
+    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
+    count = "{% $states.input %}"
+    child_task = task()
+    child_task["Arguments"]["Payload"]["count"] = count
+    child = machine({"Child": child_task}, name="child")
+    arguments = {"StateMachineArn": child, "Input": "{% $states.context.Execution.RedriveCount %}"}
+    nested = {
+        "Type": "Task",
+        "Resource": "arn:aws:states:::states:startExecution.sync:2",
+        "Arguments": arguments,
+        "Output": "{% $states.result.Output.count %}",
+        "End": True,
+    }
+    execution = run(machine({"Nested": nested}, name="parent"))
+    assert execution.ended()["status"] == "FAILED"
+    again(execution)
+    assert execution.output() == 1
+    children = embedded.client("stepfunctions").list_executions(stateMachineArn=child)["executions"]
+    assert sorted(item["status"] for item in children) == ["FAILED", "SUCCEEDED"]
+
+
+def test_a_task_that_was_left_behind_does_no_harm_to_the_redrive(
+    machine: Callable[..., str], run: Callable[..., Any], function: Callable[..., str], eventually: Callable[..., Any]
+) -> None:
+    function("slow", "import time\ndef handler(event, context):\n    time.sleep(event)\n    return event")
+    seconds = "{% $states.context.Execution.RedriveCount = 0 ? 1 : 2 %}"
+    state = {**task(), "Arguments": {"FunctionName": "slow", "Payload": seconds}}
+    execution = run(machine({"Slow": state}))
+    eventually(lambda: "TaskStarted" in execution.event_types())
+    execution.states.stop_execution(executionArn=execution.arn)
+    again(execution)
+    assert execution.output() == 2
+    assert execution.event_types().count("TaskSucceeded") == 1

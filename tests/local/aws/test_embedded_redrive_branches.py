@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ import pytest
 from kiro_worker.local.aws.server import EmbeddedAws
 
 INVOKE = "arn:aws:states:::lambda:invoke"
-# Succeeds once the count that it is given has come up to what it is told; writes who called it.
+# Waits for the gate, if there is one; succeeds once its count has come up to what it is told; writes who called it.
 COUNTING = """
+import pathlib, time
 class NotYet(Exception): pass
 def handler(event, context):
     print("called", event["who"])
+    while event["gate"] and not pathlib.Path(event["gate"]).exists():
+        time.sleep(0.01)
     if event["count"] < event["until"]:
         raise NotYet(event["who"])
     return event["who"]
@@ -31,8 +35,9 @@ def calls(function_lines: list[tuple[str, str]]) -> Callable[[], Counter[str]]:
     return lambda: Counter(line.split()[1] for _, line in function_lines if line.startswith("called "))
 
 
-def task(who: str, until: int = 0, **fields: Any) -> dict[str, Any]:
-    payload = {"who": who, "count": "{% $states.context.Execution.RedriveCount %}", "until": until}
+def task(who: str, until: int = 0, gate: Path | str = "", **fields: Any) -> dict[str, Any]:
+    count = "{% $states.context.Execution.RedriveCount %}"
+    payload = {"who": who, "count": count, "until": until, "gate": str(gate)}
     return {
         "Type": "Task",
         "Resource": INVOKE,
@@ -51,6 +56,10 @@ def parallel(*branches: dict[str, Any], **fields: Any) -> dict[str, Any]:
     return {"Type": "Parallel", "Branches": list(branches), "End": True, **fields}
 
 
+def exited(execution: Any, state: str) -> bool:
+    return any(event.get("stateExitedEventDetails", {}).get("name") == state for event in execution.history())
+
+
 def redriven(execution: Any) -> Any:
     execution.states.redrive_execution(executionArn=execution.arn)
     return execution.output()
@@ -61,15 +70,18 @@ def test_only_the_failed_branch_of_a_parallel_state_goes_on_and_from_its_failed_
     run: Callable[..., Any],
     calls: Callable[[], Counter[str]],
     eventually: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
-    gate = task("gate", Next="second")
-    both = parallel(branch(done=task("done")), branch(gate=gate, second=task("second", until=1)))
-    execution = run(machine({"Both": both}))
+    gate = tmp_path / "gate"
+    second = branch(first=task("first", Next="second"), second=task("second", until=1, gate=gate))
+    execution = run(machine({"Both": parallel(branch(done=task("done")), second)}))
+    eventually(lambda: exited(execution, "done"))
+    gate.touch()
     assert (execution.ended()["status"], execution.ended()["error"]) == ("FAILED", "NotYet")
     before = execution.history()
     assert redriven(execution) == ["done", "second"]
     eventually(lambda: calls()["second"] == 2)
-    assert calls() == {"done": 1, "gate": 1, "second": 2}
+    assert calls() == {"done": 1, "first": 1, "second": 2}
     new = [event["type"] for event in execution.history()[len(before) :]]
     assert new[0] == "ExecutionRedriven"
     assert "ParallelStateEntered" not in new
@@ -93,8 +105,8 @@ def test_a_parallel_state_within_a_branch_goes_on_where_it_was(
     machine: Callable[..., str], run: Callable[..., Any], calls: Callable[[], Counter[str]]
 ) -> None:
     inner = parallel(branch(a=task("a")), branch(b=task("b", until=1)))
-    gate = {"Type": "Wait", "Seconds": 1, "Next": "inner"}
-    execution = run(machine({"Outer": parallel(branch(gate=gate, inner=inner), branch(c=task("c")))}))
+    before = {"Type": "Pass", "Next": "inner"}
+    execution = run(machine({"Outer": parallel(branch(before=before, inner=inner), branch(c=task("c")))}))
     execution.ended()
     assert redriven(execution) == [["a", "b"], "c"]
     assert calls()["b"] == 2
@@ -113,13 +125,16 @@ def test_the_retries_of_a_parallel_state_run_all_branches_and_count_from_the_beg
     run: Callable[..., Any],
     calls: Callable[[], Counter[str]],
     eventually: Callable[..., Any],
+    tmp_path: Path,
 ) -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 1}]
-    slow = {"first": task("quick", Next="wait"), "wait": {"Type": "Wait", "Seconds": 60_000, "End": True}}
-    both = parallel(branch(failing=task("failing", until=9)), branch(**slow), Retry=retry)
+    gate = tmp_path / "gate"
+    both = parallel(branch(failing=task("failing", until=9, gate=gate)), branch(done=task("done")), Retry=retry)
     execution = run(machine({"Both": both}))
+    eventually(lambda: exited(execution, "done"))
+    gate.touch()
     execution.ended()
-    eventually(lambda: calls()["failing"] == 2)
+    eventually(lambda: calls() == {"failing": 2, "done": 2})
     execution.states.redrive_execution(executionArn=execution.arn)
     execution.ended()
     eventually(lambda: calls()["failing"] == 4)
@@ -159,24 +174,42 @@ def test_only_the_failed_iterations_of_an_inline_map_go_on(
     run: Callable[..., Any],
     calls: Callable[[], Counter[str]],
     eventually: Callable[..., Any],
+    tmp_path: Path,
     concurrency: int,
 ) -> None:
-    payload = {
-        "who": "{% $states.input.who %}",
-        "count": "{% $states.context.Execution.RedriveCount %}",
-        "until": "{% $states.input.until %}",
-    }
+    gate = tmp_path / "gate"
     work = task("")
-    work["Arguments"]["Payload"] = payload
-    # Whatever is to fail waits for the others, so that they are done by then.
-    wait = {"Type": "Wait", "Seconds": "{% $states.input.until * 100 %}", "Next": "work"}
-    state = mapping(branch(wait=wait, work=work), MaxConcurrency=concurrency)
-    items = [{"who": "one", "until": 0}, {"who": "two", "until": 0}, {"who": "three", "until": 1}]
+    work["Arguments"]["Payload"] |= {name: f"{{% $states.input.{name} %}}" for name in ("who", "until", "gate")}
+    state = mapping(branch(work=work), MaxConcurrency=concurrency)
+    easy = {"until": 0, "gate": ""}
+    items = [{"who": "one", **easy}, {"who": "two", **easy}, {"who": "three", "until": 1, "gate": str(gate)}]
     execution = run(machine({"Each": state}), items)
+    eventually(lambda: execution.event_types().count("MapIterationSucceeded") == 2)
+    gate.touch()
     assert (execution.ended()["status"], execution.ended()["error"]) == ("FAILED", "NotYet")
     assert redriven(execution) == ["one", "two", "three"]
     eventually(lambda: calls()["three"] == 2)
     assert calls() == {"one": 1, "two": 1, "three": 2}
+
+
+def test_an_iteration_that_another_ones_failure_stopped_works_once(
+    machine: Callable[..., str],
+    run: Callable[..., Any],
+    calls: Callable[[], Counter[str]],
+    eventually: Callable[..., Any],
+) -> None:
+    fails = {"Condition": "{% $states.input %}", "Next": "failing"}
+    states = {
+        "which": {"Type": "Choice", "Choices": [fails], "Default": "wait"},
+        "failing": task("failing", until=1),
+        "wait": {"Type": "Wait", "Seconds": 100, "Next": "late"},
+        "late": task("late"),
+    }
+    execution = run(machine({"Each": mapping(branch(**states))}), [True, False])
+    execution.ended()
+    assert redriven(execution) == ["failing", "late"]
+    eventually(lambda: calls()["failing"] == 2)
+    assert calls()["late"] == 1
 
 
 def test_iterations_that_had_not_begun_are_begun(machine: Callable[..., str], run: Callable[..., Any]) -> None:

@@ -44,6 +44,11 @@ def test_a_page_of_a_hundred_cards_costs_one_point() -> None:
     assert (page.requests, page.cost, page.nodes) == (101, 1, 200)
 
 
+def test_what_the_guards_label_costs_is_two_points() -> None:
+    assert of(queries.READ_LABELS, owner="acme", name="shop", number=1).cost == 1
+    assert of(queries.READ_PERMISSION, owner="acme", name="shop", login="alice").cost == 1
+
+
 @pytest.mark.parametrize(("requests", "cost"), [(0, 1), (149, 1), (150, 2), (249, 2), (5101, 51)])
 def test_requests_become_points(requests: int, cost: int) -> None:
     assert Request(requests).cost == cost

@@ -21,13 +21,19 @@ DOCUMENT: dict[str, Any] = {
             "name": "acme/shop",
             "template": "shop",
             "files": {"LICENSE": "MIT\n"},
+            "collaborators": {"bob": "MAINTAIN"},
             "branches": [
                 {"name": "feature/a", "files": {"a.txt": "a", "LICENSE": None}, "message": "Add a"},
                 {"name": "feature/b", "from": "feature/a"},
             ],
             "issues": [{"title": "An issue", "linkedBranches": ["feature/a"]}, {"title": "Another", "number": 40}],
             "pullRequests": [
-                {"head": "feature/a", "author": "alice", "authorAssociation": "OWNER"},
+                {
+                    "head": "feature/a",
+                    "author": "alice",
+                    "authorAssociation": "OWNER",
+                    "labels": [{"name": "reviewed", "by": "bob"}, {"name": "old", "by": None}],
+                },
                 {"head": "mallory:feature/x", "title": "Free money", "authorAssociation": "NONE"},
             ],
         },

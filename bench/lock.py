@@ -1,0 +1,219 @@
+"""The lock against ``python-dynamodb-lock``, which holds a lock by heartbeats: on one dynalite server, in one run, each
+cycle of one after a cycle of the other.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from datetime import timedelta
+from itertools import pairwise
+from statistics import median
+from typing import TYPE_CHECKING, Any, Final
+
+import boto3
+from botocore.config import Config
+from python_dynamodb_lock.python_dynamodb_lock import DynamoDBLockClient
+
+from bench.figure import Clock, Figure
+from kiro_worker.errors import LockHeld
+from kiro_worker.lock import BASE_KEY, LockTable
+from tests.dynalite import dynalite
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from kiro_worker.models import Lease
+
+CYCLES: Final = 300
+ACQUISITIONS: Final = 1000
+CONTENDERS: Final = (1, 8, 64, 256)
+_OURS: Final = "ours"
+_THEIRS: Final = "theirs"
+_EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution:bench:{}"
+# Theirs is 30 s by default; a shorter one shows the same and spares the reader's time.
+_LEASE: Final = timedelta(seconds=3)
+_HEARTBEAT: Final = timedelta(seconds=1)
+
+
+class Scene:
+    """Two tables on one server, and how many requests each method of the service has had."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.requests: Counter[str] = Counter()
+        arguments: dict[str, Any] = {
+            "endpoint_url": endpoint,
+            "region_name": "us-east-1",
+            "aws_access_key_id": "bench",
+            "aws_secret_access_key": "bench",
+            "config": Config(max_pool_connections=max(CONTENDERS)),
+        }
+        self.client: DynamoDBClient = boto3.client("dynamodb", **arguments)
+        self.resource = boto3.resource("dynamodb", **arguments)
+        self._table(_OURS, "lockKey")
+        self._table(_THEIRS, "lock_key", "sort_key")
+        for client in (self.client, self.resource.meta.client):
+            client.meta.events.register("before-call.dynamodb", self._count)
+        self.ended: set[str] = set()
+
+    def locks(self) -> LockTable:
+        return LockTable(self.client, _OURS, 7200, lambda owner: owner not in self.ended)
+
+    def theirs(self, heartbeat: timedelta = timedelta(hours=1)) -> DynamoDBLockClient:
+        """Without a heartbeat in the time that is measured, unless it is asked for; its threads end with the process,
+        for to close it waits for the next heartbeat.
+        """
+        return DynamoDBLockClient(
+            self.resource, table_name=_THEIRS, heartbeat_period=heartbeat, safe_period=_LEASE, lease_duration=_LEASE
+        )
+
+    def _count(self, **_: object) -> None:
+        self.requests["all"] += 1
+
+    def _table(self, name: str, *keys: str) -> None:
+        self.client.create_table(
+            TableName=name,
+            KeySchema=[
+                {"AttributeName": key, "KeyType": "RANGE" if number else "HASH"} for number, key in enumerate(keys)
+            ],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            BillingMode="PAY_PER_REQUEST",
+        )
+
+
+def measure() -> list[Figure]:
+    logging.getLogger("python_dynamodb_lock").setLevel(logging.ERROR)
+    with dynalite() as endpoint:
+        scene = Scene(endpoint)
+        return [*_cycles(scene), *_death(scene), *_contention(scene), _fences(scene)]
+
+
+def _cycles(scene: Scene) -> list[Figure]:
+    locks, other = scene.locks(), scene.theirs()
+
+    def ours() -> None:
+        locks.release(locks.acquire(BASE_KEY, _EXECUTION.format("quiet")))
+
+    def theirs() -> None:
+        other.release_lock(other.acquire_lock("quiet"))
+
+    def bare() -> None:
+        for condition in ("attribute_not_exists(held)", "attribute_exists(held)"):
+            scene.client.update_item(
+                TableName=_OURS,
+                Key={"lockKey": {"S": "bare"}},
+                UpdateExpression="SET held = :yes" if "not" in condition else "REMOVE held",
+                ConditionExpression=condition,
+                **({"ExpressionAttributeValues": {":yes": {"BOOL": True}}} if "not" in condition else {}),  # type: ignore[arg-type]
+            )
+
+    clocks = {work: Clock() for work in (ours, theirs, bare)}
+    requests = {}
+    for work in clocks:
+        scene.requests.clear()
+        work()
+        requests[work] = scene.requests["all"]
+    for _ in range(CYCLES):
+        for work, clock in clocks.items():
+            with clock.running():
+                work()
+    mine, others, least = (clocks[work].seconds for work in (ours, theirs, bare))
+    return [
+        Figure(
+            "lock: requests of a quiet cycle",
+            str(requests[ours]),
+            str(requests[theirs]),
+            requests[ours] / requests[theirs],
+            at_most=0.67,
+        ),
+        Figure("lock: time of a quiet cycle", _milliseconds(mine), _milliseconds(others), mine / others, at_most=0.7),
+        Figure("  two bare conditional writes", _milliseconds(least), _milliseconds(others), least / others),
+    ]
+
+
+def _death(scene: Scene) -> list[Figure]:
+    """From the end of a holder that released nothing to the next holder, who asks at once."""
+    dead, locks, ours = _EXECUTION.format("dead"), scene.locks(), Clock()
+    for number in range(20):
+        locks.acquire(BASE_KEY, dead)
+        scene.ended.add(dead)
+        with ours.running():
+            lease = locks.acquire(BASE_KEY, _EXECUTION.format(number))
+        locks.release(lease)
+        scene.ended.clear()
+    holder, heir = scene.theirs(_HEARTBEAT), scene.theirs(_HEARTBEAT)
+    holder.acquire_lock("death")
+    holder.close()
+    theirs = Clock()
+    with theirs.running():
+        heir.acquire_lock("death", retry_period=timedelta(milliseconds=100), retry_timeout=_LEASE * 3)
+    heir.close(release_locks=True)
+    return [
+        Figure(
+            "lock: from a holder's death to the next holder, who asks at once",
+            _milliseconds(ours.seconds),
+            f"{theirs.seconds:.1f} s, of a lease of {_LEASE.seconds} s",
+            ours.seconds / theirs.seconds,
+            at_most=0.1,
+        )
+    ]
+
+
+def _contention(scene: Scene) -> list[Figure]:
+    return [_contend(scene, contenders) for contenders in CONTENDERS]
+
+
+def _contend(scene: Scene, contenders: int) -> Figure:
+    locks, first, requests, winners = scene.locks(), [], [], []
+    for attempt in range(5):
+        barrier = threading.Barrier(contenders + 1)
+        won: list[tuple[Lease, float]] = []
+
+        def contend(owner: str, barrier: threading.Barrier = barrier, won: list[Any] = won) -> None:
+            barrier.wait()
+            with suppress(LockHeld):
+                won.append((locks.acquire(BASE_KEY, owner), time.perf_counter()))
+
+        threads = [
+            threading.Thread(target=contend, args=(_EXECUTION.format(f"{attempt}-{number}"),))
+            for number in range(contenders)
+        ]
+        for thread in threads:
+            thread.start()
+        scene.requests.clear()
+        barrier.wait()
+        begun = time.perf_counter()
+        for thread in threads:
+            thread.join()
+        first.append(min(at for _, at in won) - begun)
+        requests.append(scene.requests["all"])
+        winners.append(len(won))
+        for lease, _ in won:
+            locks.release(lease)
+    return Figure(
+        f"  winners of {contenders} who ask at once",
+        f"{_milliseconds(median(first))}, {median(requests):.0f} requests in all",
+        value=max(winners, key=lambda count: abs(count - 1)),
+        unit="",
+        at_most=1,
+        at_least=1,
+    )
+
+
+def _fences(scene: Scene) -> Figure:
+    locks, fences = scene.locks(), []
+    for number in range(ACQUISITIONS):
+        lease = locks.acquire(BASE_KEY, _EXECUTION.format(number))
+        fences.append(lease.fence)
+        locks.release(lease)
+    wrong = sum(later <= earlier for earlier, later in pairwise(fences))
+    return Figure(
+        f"  fences of {ACQUISITIONS} acquisitions that did not rise", str(wrong), value=wrong, unit="", at_most=0
+    )
+
+
+def _milliseconds(value: float) -> str:
+    return f"{value * 1000:.1f} ms"

@@ -1,0 +1,62 @@
+"""The probes, on a real account. They create and delete a stack of their own, ``kiro-worker-probe-…``, touch nothing
+else, and print what AWS does. About 15 minutes, of which some ten are CodeBuild's smallest machine: less than $0.10.
+
+    KIRO_WORKER_AWS=1 make test ARGS='tests/aws/test_probes.py -s'
+
+The same probes run against the embedded AWS in tests/local/aws/test_embedded_probes.py.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import boto3
+import pytest
+
+from tests.aws import probes
+from tests.aws.probe_stack import Place, probe_stack
+
+ENVIRONMENT = os.environ.get("KIRO_WORKER_ENVIRONMENT", "test")
+
+pytestmark = pytest.mark.skipif(
+    os.environ.get("KIRO_WORKER_AWS") != "1",
+    reason="needs an AWS account, and costs less than $0.10: KIRO_WORKER_AWS=1 (see docs/unproven.md)",
+)
+
+
+def client(service: str) -> Any:
+    make: Any = boto3.client  # its stubs know only literal names
+    return make(service)
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Place]:
+    # A build takes up to a minute and a half before its commands begin.
+    with probe_stack(client, limit=150, patience=300, poll=3) as place:
+        yield place
+
+
+@pytest.mark.parametrize(
+    "probe",
+    [
+        probes.arguments_after_redrive,
+        probes.failed_build,
+        probes.abort_and_redrive,
+        probes.state_timeout,
+        probes.machine_timeout,
+    ],
+    ids=lambda probe: probe.__name__,
+)
+def test_what_aws_does(place: Place, probe: Callable[[Place], probes.Answers]) -> None:
+    answers = probe(place)
+    probes.show(probe.__name__, answers)
+    assert answers
+
+
+def test_as_whom_the_agent_runs() -> None:
+    """Of the last build of the deployed stack: run a card first, by hand or with test_deployed.py."""
+    answers = probes.agent_user(client, f"kiro-worker-{ENVIRONMENT}")
+    probes.show("agent_user", answers)
+    assert answers

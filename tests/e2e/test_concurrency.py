@@ -1,0 +1,179 @@
+"""Many executions at once: who builds, how many at a time, and that nothing is done twice."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from kiro_worker.local.assembly import synthesise
+from kiro_worker.local.aws.deploy import deploy
+from kiro_worker.local.aws.schedule import tick
+from kiro_worker.local.github.model import Item
+from kiro_worker.local.watch import Run, wait
+from tests.e2e.world import TOKEN, World
+
+pytestmark = pytest.mark.e2e
+
+PATIENCE = 300
+# As cheap as an agent can be: it ticks the box and leaves a file. Where a number of builds are to meet, it says that it
+# is there and waits for that many, and gives up in the end.
+AGENT = """
+marks={marks}
+cat > /dev/null
+touch "$marks/$$"
+tries=0
+until [ "$(ls "$marks" | wc -l)" -ge {meet} ]; do
+    tries=$((tries + 1)); [ $tries -gt 600 ] && exit 9
+    sleep 0.1
+done
+echo done > made.txt
+sed -i 's/\\[ \\]/[x]/' .kiro/specs/*/tasks.md
+"""
+QUIET = {"NothingToDo", "WorkInProgressElsewhere", "WorkItemMoved"}
+
+
+class Crowd:
+    """Cards that are ready, and the builds since."""
+
+    def __init__(self, world: World, cards: int, *, meet: int = 0, **configuration: Any) -> None:
+        self.world = world
+        self.branches = [f"feature/{number}" for number in range(cards)]
+        self.cards: list[Item] = [world.card(branch) for branch in self.branches]
+        self.marks = world.folder / "marks"
+        self.marks.mkdir(mode=0o777)
+        self.marks.chmod(0o777)
+        script = world.folder / "agent.sh"
+        script.write_text(AGENT.format(marks=self.marks, meet=meet))
+        world.configure(agent={"command": ["sh", str(script)]}, testCommand="true", **configuration)
+        self._earlier = set(world.builds())
+
+    def start(self, executions: int) -> list[Run]:
+        """As many ticks at once, and how they ended."""
+        with ThreadPoolExecutor(executions) as starters:
+            arns = list(starters.map(lambda _: self.world.local.tick(), range(executions)))
+        client = self.world.local.client("stepfunctions")
+        return [wait(client, arn, PATIENCE) for arn in arns]
+
+    def until_all_are_done(self, at_once: int = 1) -> list[Run]:
+        """Further ticks, as the schedule would."""
+        runs: list[Run] = []
+        for _ in self.cards:
+            if all(card.value("Status") == "In Review" for card in self.cards):
+                break
+            runs += self.start(at_once)
+        return runs
+
+    def intervals(self, project: str = "kiro-worker-test") -> list[tuple[datetime, datetime]]:
+        """When each build ran, in order."""
+        client = self.world.local.client("codebuild")
+        ids = [each for each in client.list_builds_for_project(projectName=project)["ids"] if each not in self._earlier]
+        builds = client.batch_get_builds(ids=ids)["builds"]
+        return sorted((build["startTime"], build["endTime"]) for build in builds)
+
+    def check_that_each_was_done_once(self, runs: Sequence[Run]) -> None:
+        assert {run.status for run in runs} == {"SUCCEEDED"}
+        done = Counter(run.output["item"] for run in runs if run.outcome == "Succeeded")
+        assert done == {card.id: 1 for card in self.cards}
+        assert {run.outcome for run in runs} <= QUIET | {"Succeeded"}
+        assert {card.value("Status") for card in self.cards} == {"In Review"}
+        assert len(self.intervals()) == len(self.cards)
+        git = self.world.repository.git
+        for branch in self.branches:
+            made = (
+                git.run("log", "--format=%(trailers:key=Kiro-Worker-Execution)", f"main..{branch}").decode().split("\n")
+            )
+            assert len([line for line in made if line.strip()]) == 1, branch
+        for pull_request in self.world.repository.pull_requests:
+            assert [comment.body.count("✅") for comment in pull_request.comments] == [1]
+        assert self.world.local.lock() is None
+
+
+def most_at_once(intervals: Sequence[tuple[datetime, datetime]]) -> int:
+    # An end before a beginning of the same moment.
+    steps = sorted([(ended, -1) for _, ended in intervals] + [(began, 1) for began, _ in intervals])
+    running = most = 0
+    for _, step in steps:
+        running += step
+        most = max(most, running)
+    return most
+
+
+@pytest.mark.parametrize(
+    ("executions", "cards"), [(8, 3), pytest.param(64, 20, marks=pytest.mark.exhaustive)], ids=["8", "64"]
+)
+def test_with_one_lock_one_build_runs_at_a_time_and_every_card_is_done_once(
+    world: World, executions: int, cards: int
+) -> None:
+    crowd = Crowd(world, cards)
+    runs = crowd.start(executions)
+    runs += crowd.until_all_are_done()
+    crowd.check_that_each_was_done_once(runs)
+    assert all(ended <= began for (_, ended), (began, _) in pairwise(crowd.intervals()))
+
+
+@pytest.mark.parametrize(
+    ("most", "executions", "cards"), [(2, 6, 3), pytest.param(4, 64, 12, marks=pytest.mark.exhaustive)], ids=["2", "4"]
+)
+def test_with_a_lock_for_each_branch_as_many_run_as_configured_and_no_more(
+    world: World, most: int, executions: int, cards: int
+) -> None:
+    """The agents wait for each other, so that the number is reached and not only not exceeded."""
+    crowd = Crowd(world, cards, meet=most, lockScope="branch", maxConcurrentBuilds=most)
+    runs = crowd.start(executions)
+    runs += crowd.until_all_are_done(most)
+    crowd.check_that_each_was_done_once(runs)
+    assert most_at_once(crowd.intervals()) == most
+
+
+def test_the_same_tick_delivered_twice_does_a_card_once(world: World) -> None:
+    crowd = Crowd(world, 1)
+    runs = crowd.start(2)
+    crowd.check_that_each_was_done_once(runs)
+
+
+@pytest.mark.exhaustive
+def test_two_environments_of_one_account_do_not_meet(world: World) -> None:
+    """Each has its own lock, so that both build at once; each agent waits for the other."""
+    crowd = Crowd(world, 1, meet=2)
+    client, board = world.local.client, world.github.board
+    deploy(client, synthesise(environment="staging"))
+    staging = board.add_project(f"{world.organization}-staging", number=1)
+    world.spec("feature/staging")
+    board.add_pull_request(world.repository, "feature/staging")
+    issue = board.add_issue(world.repository, "Work on staging")
+    card = board.add_card(staging, issue, status="For Implementation", branch="feature/staging")
+    configure_staging(
+        world, {"organization": f"{world.organization}-staging", "repositories": [f"{world.organization}/shop"]}
+    )
+
+    arns = [world.local.tick(), tick(client, "kiro-worker-staging")]
+    runs = [wait(client("stepfunctions"), arn, PATIENCE) for arn in arns]
+
+    assert [run.outcome for run in runs] == ["Succeeded"] * 2
+    assert [run.output["item"] for run in runs] == [crowd.cards[0].id, card.id]
+    ours, theirs = (crowd.intervals(f"kiro-worker-{name}") for name in ("test", "staging"))
+    assert (len(ours), len(theirs), most_at_once(ours + theirs)) == (1, 1, 2)
+    assert [len(each.comments) for each in world.repository.pull_requests] == [1, 1]
+    for environment in ("test", "staging"):
+        items = client("dynamodb").scan(TableName=f"kiro-worker-{environment}-locks")["Items"]
+        assert [item for item in items if "owner" in item] == []
+
+
+def configure_staging(world: World, changes: dict[str, Any]) -> None:
+    client, name = world.local.client, "kiro-worker-staging"
+    client("ssm").put_parameter(
+        Name="/kiro-worker/staging/github-project-config",
+        Type="String",
+        Value=json.dumps(world.configuration | changes),
+        Overwrite=True,
+    )
+    git = json.dumps({"username": "git", "password": TOKEN})
+    for secret, value in (("github-token", TOKEN), ("git-credentials", git), ("kiro-api-key", "any")):
+        client("secretsmanager").put_secret_value(SecretId=f"{name}-{secret}", SecretString=value)

@@ -1,0 +1,189 @@
+"""`kiro-worker replay` and `redrive`, as processes of their own against the deployment's endpoint."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kiro_worker.local.watch import Run
+from tests.e2e.world import IMPLEMENT, World, names
+
+pytestmark = pytest.mark.e2e
+
+FAILING = "import sys\nsys.exit(3)\n"
+
+
+class Command:
+    """`kiro-worker …` with an environment that reaches the embedded AWS and nothing of the machine's owner."""
+
+    def __init__(self, world: World, home: Path) -> None:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        self.environment = {**kept, **world.local.aws.environment, "HOME": str(home), "COLUMNS": "200"}
+
+    def start(self, *arguments: str, **changes: str | None) -> subprocess.Popen[str]:
+        variables = {n: v for n, v in {**self.environment, **changes}.items() if v is not None}
+        command = [sys.executable, "-m", "kiro_worker.cli", *arguments]
+        return subprocess.Popen(command, env=variables, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def run(self, *arguments: str, **changes: str | None) -> tuple[int, str, str]:
+        """Exit code, output and errors."""
+        with self.start(*arguments, **changes) as process:
+            said, complained = process.communicate(timeout=120)
+        assert "Traceback" not in complained
+        return process.returncode, said, complained
+
+    def json(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        code, said, _ = self.run(*arguments, "--json")
+        document: dict[str, Any] = json.loads(said)
+        return code, document
+
+
+@pytest.fixture
+def command(world: World, tmp_path: Path) -> Command:
+    return Command(world, tmp_path)
+
+
+def failed_run(world: World) -> Run:
+    world.agent(FAILING)
+    run = world.tick()
+    assert run.status == "FAILED"
+    world.agent(IMPLEMENT)
+    return run
+
+
+def test_a_replay_starts_a_new_run_for_the_same_card_and_follows_it(world: World, command: Command) -> None:
+    world.card("feature/other", status="Todo")
+    card = world.card()
+    failed = failed_run(world)
+    code, said, complained = command.run("replay", failed.arn, "--wait")
+    assert (code, complained) == (0, "")
+    assert world.status(card) == "In Review"
+    for part in ("started  arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:replay-", card.id):
+        assert part in said
+    assert [said.count(state) for state in ("ValidateWorkItem", "RunBuild", "Done")] == [1, 1, 1]
+    assert "SUCCEEDED" in said
+
+
+def test_a_replay_by_name_answers_at_once_in_json(world: World, command: Command) -> None:
+    card = world.card()
+    failed = failed_run(world)
+    code, answer = command.json("replay", failed.arn.rpartition(":")[2], "--environment", "test")
+    assert code == 0
+    assert (answer["replayed"], answer["itemId"], answer["title"]) == (failed.arn, card.id, card.title)
+    run = world.finish(answer["executionArn"])
+    assert (run.arn != failed.arn, run.outcome) == (True, "Succeeded")
+    described = world.local.client("stepfunctions").describe_execution(executionArn=run.arn)
+    assert json.loads(described["input"]) == {"trigger": "replay", "itemId": card.id}
+
+
+@pytest.mark.parametrize(("status", "error"), [("In Review", "WorkItemMoved"), ("Blocked", "WorkItemRefused")])
+def test_a_replay_of_a_finished_card_fails_with_the_reason(
+    world: World, command: Command, status: str, error: str
+) -> None:
+    card = world.card()
+    failed = failed_run(world)
+    world.github.board.move(card, status)
+    world.repository.pull_requests[-1].state = "MERGED"
+    before = world.comments()
+    code, answer = command.json("replay", failed.arn, "--wait")
+    assert (code, answer["status"], answer["outcome"]) == (1, "FAILED", error)
+    assert "To mend it:" in answer["reason"]
+    assert (world.status(card), world.comments()) == (status, before)
+
+
+def test_a_replay_that_finds_the_lock_held_has_done_nothing_and_says_so(world: World, command: Command) -> None:
+    world.card()
+    failed = failed_run(world)
+    world.card("feature/two")
+    gate = world.folder / "go"
+    world.agent(f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n{IMPLEMENT}")
+    working = world.local.tick()
+    world.wait_until(lambda: "RunBuild" in names(world.read(working)))
+    code, said, _ = command.run("replay", failed.arn, "--wait")
+    assert code == 1
+    assert "nothing was done: the lock work-item-processor-lock is held by" in said
+    code, said, complained = command.run("replay", working)
+    assert code == 1
+    assert "ExecutionStillRuns" in complained
+    gate.touch()
+    assert world.finish(working).outcome == "Succeeded"
+
+
+def test_a_redrive_goes_on_with_the_same_run(world: World, command: Command) -> None:
+    card = world.card()
+    failed = failed_run(world)
+    code, answer = command.json("redrive", failed.arn, "--wait")
+    assert (code, answer["executionArn"], answer["redrives"]) == (0, failed.arn, 1)
+    assert (answer["status"], world.status(card)) == ("SUCCEEDED", "In Review")
+    code, _, complained = command.run("redrive", failed.arn)
+    assert code == 1
+    assert "ExecutionNotRedrivable" in complained
+    assert "Execution is SUCCEEDED and cannot be redriven" in complained
+    assert f"kiro-worker replay {failed.arn}" in complained
+
+
+def test_an_interrupted_wait_leaves_the_execution_running(world: World, command: Command) -> None:
+    world.card()
+    failed = failed_run(world)
+    gate = world.folder / "go"
+    world.agent(f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n{IMPLEMENT}")
+    with command.start("replay", failed.arn, "--wait", PYTHONUNBUFFERED="1") as process:
+        assert process.stdout is not None
+        arn = process.stdout.readline().split()[1]
+        world.wait_until(lambda: "RunBuild" in names(world.read(arn)))
+        process.send_signal(signal.SIGINT)
+        _, complained = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in complained
+    gate.touch()
+    assert world.finish(arn).outcome == "Succeeded"
+
+
+ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:nobody"
+NOBODY: Mapping[str, str | None] = {
+    f"AWS_{name}": None for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
+}
+NOWHERE: Mapping[str, str | None] = {"AWS_REGION": None, "AWS_DEFAULT_REGION": None}
+
+
+@pytest.mark.parametrize("name", ["replay", "redrive"])
+@pytest.mark.parametrize(
+    ("argument", "changes", "code", "says"),
+    [
+        (ARN, {}, 1, ("ExecutionNotFound", "aws stepfunctions list-executions")),
+        ("nobody", {}, 1, ("ExecutionNotFound", "kiro-worker-test:nobody")),
+        (ARN, {**NOBODY, "AWS_EC2_METADATA_DISABLED": "true"}, 1, ("NoCredentialsError", "aws configure")),
+        ("nobody", NOWHERE, 1, ("NoRegionError", "AWS_DEFAULT_REGION")),
+        (ARN, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}, 1, ("EndpointConnectionError",)),
+        (ARN, {"AWS_PROFILE": "missing"}, 1, ("ProfileNotFound", "aws configure list-profiles")),
+        ("arn:aws:states:x;y", {}, 2, ("neither an execution's ARN nor its name",)),
+        (ARN.replace("execution", "stateMachine"), {}, 2, ("neither an execution's ARN nor its name",)),
+    ],
+    ids=["unknown", "unknown name", "no credentials", "no region", "no endpoint", "no profile", "text", "machine"],
+)
+def test_what_is_wrong_is_named_without_a_traceback(
+    command: Command, name: str, argument: str, changes: Mapping[str, str | None], code: int, says: tuple[str, ...]
+) -> None:
+    found, _, complained = command.run(name, argument, **changes)
+    assert found == code, complained
+    assert [part for part in says if part not in complained] == []
+
+
+def test_a_run_without_a_card_cannot_be_replayed(world: World, command: Command) -> None:
+    quiet = world.tick()
+    code, _, complained = command.run("replay", quiet.arn)
+    assert code == 1
+    assert "NoCardToReplay" in complained
+    assert "it ended as NothingToDo" in complained
+    rejected = world.bare_card("feature/missing")
+    code, _, complained = command.run("replay", world.tick().arn)
+    assert code == 1
+    assert f"passed over {rejected.id}" in complained

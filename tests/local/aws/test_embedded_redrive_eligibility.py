@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+from kiro_worker.local.aws import redrive
+from kiro_worker.local.aws.executions import LocalExecution
+from kiro_worker.local.aws.server import EmbeddedAws
+
+FAIL = {"End": {"Type": "Fail", "Error": "E"}}
+WAIT = {"Wait": {"Type": "Wait", "Seconds": 60_000, "End": True}}
+DAY = datetime.timedelta(days=1)
+
+
+def again(execution: Any, **fields: Any) -> dict[str, Any]:
+    return dict(execution.states.redrive_execution(executionArn=execution.arn, **fields))
+
+
+def refused(execution: Any, **fields: Any) -> tuple[str, str]:
+    with pytest.raises(ClientError) as error:
+        again(execution, **fields)
+    return error.value.response["Error"]["Code"], error.value.response["Error"]["Message"]
+
+
+def record_of(execution: Any) -> LocalExecution:
+    """The embedded AWS's own record, to make it older than a test can wait for."""
+    backend = stepfunctions_parser_backends["123456789012"]["us-east-1"]
+    record: LocalExecution = backend.describe_execution(execution.arn)
+    return record
+
+
+def not_redrivable(execution: Any, reason: str) -> None:
+    """DescribeExecution says it, and RedriveExecution refuses it with the same reason."""
+    described = execution.describe()
+    assert (described["redriveStatus"], described["redriveStatusReason"]) == ("NOT_REDRIVABLE", reason)
+    code, message = refused(execution)
+    assert code == "ExecutionNotRedrivable"
+    assert reason in message
+    assert execution.describe()["redriveCount"] == 0
+
+
+def test_one_that_succeeded_is_not_redriven(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    execution = run(machine({"End": {"Type": "Succeed"}}))
+    execution.ended()
+    not_redrivable(execution, "Execution is SUCCEEDED and cannot be redriven")
+
+
+def test_one_that_runs_is_not_redriven(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    not_redrivable(run(machine(WAIT)), "Execution is RUNNING and cannot be redriven")
+
+
+@pytest.mark.parametrize(("days", "status"), [(13, "REDRIVABLE"), (15, "NOT_REDRIVABLE")])
+def test_after_14_days_it_is_too_late(
+    machine: Callable[..., str], run: Callable[..., Any], days: int, status: str
+) -> None:
+    execution = run(machine(FAIL))
+    execution.ended()
+    record_of(execution).stop_date = datetime.datetime.now(datetime.UTC) - days * DAY
+    assert execution.describe()["redriveStatus"] == status
+    if status == "NOT_REDRIVABLE":
+        not_redrivable(execution, "Execution redrivable period exceeded")
+
+
+def test_a_year_after_its_start_it_is_too_late(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    execution = run(machine(FAIL))
+    execution.ended()
+    record_of(execution).start_date -= 366 * DAY
+    not_redrivable(execution, "Execution has exceeded the max execution time")
+
+
+def test_its_history_must_have_room(
+    machine: Callable[..., str], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert redrive.MOST_EVENTS == 24_999
+    execution = run(machine(FAIL))
+    execution.ended()
+    monkeypatch.setattr(redrive, "MOST_EVENTS", len(execution.history()))
+    not_redrivable(execution, "Execution history event limit exceeded")
+
+
+@pytest.mark.parametrize("ending", ["FAILED", "ABORTED", "TIMED_OUT"])
+def test_whatever_ended_otherwise_is_redriven(
+    machine: Callable[..., str], run: Callable[..., Any], ending: str
+) -> None:
+    execution = run(
+        machine(FAIL if ending == "FAILED" else WAIT, **({"TimeoutSeconds": 1} if ending == "TIMED_OUT" else {}))
+    )
+    if ending == "ABORTED":
+        execution.states.stop_execution(executionArn=execution.arn)
+    before = execution.ended()
+    assert (before["status"], before["redriveStatus"]) == (ending, "REDRIVABLE")
+    assert "redriveStatusReason" not in before
+    assert "redriveDate" not in before
+    again(execution)
+    assert execution.describe()["redriveCount"] == 1
+
+
+def test_one_that_does_not_exist(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    execution = run(machine(FAIL))
+    execution.arn += "x"
+    assert refused(execution)[0] == "ExecutionDoesNotExist"
+
+
+@pytest.mark.parametrize("arn", ["nonsense", "arn:aws:s3:::bucket"])
+def test_what_is_no_arn_of_an_execution(machine: Callable[..., str], run: Callable[..., Any], arn: str) -> None:
+    execution = run(machine(FAIL))
+    execution.arn = arn
+    assert refused(execution)[0] == "InvalidArn"
+
+
+def test_the_same_token_redrives_once(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    execution = run(machine(FAIL))
+    execution.ended()
+    first = again(execution, clientToken="t")
+    execution.ended()
+    assert again(execution, clientToken="t")["redriveDate"] == first["redriveDate"]
+    assert execution.describe()["redriveCount"] == 1
+    again(execution, clientToken="u")
+    assert execution.ended()["redriveCount"] == 2
+
+
+def test_only_the_last_ten_tokens_are_known(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    execution = run(machine(FAIL))
+    for number in range(11):
+        execution.ended()
+        again(execution, clientToken=f"t{number}")
+    execution.ended()
+    again(execution, clientToken="t0")
+    assert execution.ended()["redriveCount"] == 12
+
+
+def test_a_token_is_valid_for_15_minutes(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    execution = run(machine(FAIL))
+    execution.ended()
+    again(execution, clientToken="t")
+    execution.ended()
+    record_of(execution).redrive_tokens["t"] -= datetime.timedelta(minutes=16)
+    again(execution, clientToken="t")
+    assert execution.ended()["redriveCount"] == 2
+
+
+@pytest.mark.parametrize("token", ["with space", "x" * 65])
+def test_a_token_has_rules(machine: Callable[..., str], run: Callable[..., Any], token: str) -> None:
+    assert refused(run(machine(FAIL)), clientToken=token)[0] == "ValidationException"
+
+
+def test_executions_are_listed_by_whether_they_were_redriven(
+    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
+    arn = machine(FAIL)
+    run(arn, name="plain").ended()
+    execution = run(arn, name="redriven")
+    execution.ended()
+    again(execution)
+    execution.ended()
+    states = embedded.client("stepfunctions")
+
+    def listed(**fields: Any) -> list[tuple[str, int, bool]]:
+        items = states.list_executions(stateMachineArn=arn, **fields)["executions"]
+        return sorted((item["name"], item["redriveCount"], "redriveDate" in item) for item in items)
+
+    assert listed(redriveFilter="REDRIVEN") == [("redriven", 1, True)]
+    assert listed(redriveFilter="NOT_REDRIVEN") == [("plain", 0, False)]
+    assert listed() == [("plain", 0, False), ("redriven", 1, True)]
+    with pytest.raises(ClientError, match="ValidationException"):
+        listed(redriveFilter="PERHAPS")
