@@ -183,12 +183,13 @@ class LockTable:
         ).get("Item")
         return Holder.from_item(item) if item else Holder(key)
 
-    def build_runs_on(self, key: str) -> bool:
-        """Whether the build that works under the lock runs although its execution has given it up."""
-        return self._build_runs_on(self.read(key))
+    def build_runs_on(self, lease: Lease) -> bool:
+        """Whether a build works under the lock of ``lease.owner``, who has given it up. Another's is left alone."""
+        holder = self.read(lease.lock_key)
+        return holder.owner == lease.owner and self._build_runs_on(holder)
 
     def may_act(self, holder: Holder) -> bool:
-        """Whether the owner, or who freed it and told nobody, may still act. Its lease says so only where nobody can."""
+        """Whether the owner, or who freed it untold, may still act. Its lease says so only where nobody else can."""
         running = self._is_running(holder.owner or holder.untold)
         if running is None:
             return holder.expires_at + _SKEW_SECONDS > self._clock()
@@ -331,7 +332,7 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     if "lease" not in document:
         return _named(locks.release_owned(event.execution_arn))
     lease = Lease.from_dict(document["lease"])
-    if document.get("failure", {}).get("state") == "RunBuild" and locks.build_runs_on(lease.lock_key):
+    if document.get("failure", {}).get("state") == "RunBuild" and locks.build_runs_on(lease):
         # The start's answer was lost, or the state's time was up. Whoever asks for the lock next asks for the build.
         return None
     for fence in (_fence_of_build(document), lease.fence):

@@ -132,3 +132,12 @@ def test_a_run_that_gave_its_build_up_does_not_free_the_lock_under_it(world: Wor
     assert world.stopped == [BUILD]
     world.running.remove(BUILD)
     assert world.release(lease, failure=failure) is not None
+
+
+def test_the_build_of_another_who_has_the_lock_now_is_left_alone(world: World) -> None:
+    """After ``LockLost``: what runs under the lock is somebody else's."""
+    lease = world.locks.acquire(BASE_KEY, ONE)
+    world.locks.release(lease)
+    world.locks.acquire(BASE_KEY, TWO, CARD)
+    assert world.release(lease, failure={"state": "RunBuild", "error": "States.TaskFailed", "cause": ""}) is None
+    assert (world.stopped, world.item()["owner"]) == ([], {"S": TWO})

@@ -197,7 +197,8 @@ def redrive(here: Play) -> None:
         run = settled(world, run.arn)
         for arn in meanwhile:
             other = settled(world, arn)
-            if run.status == "SUCCEEDED" and "RunBuild" in names(other):
+            # Begun again at RunBuild itself, it may find that another has taken the lock, and then says so.
+            if (run.status == "SUCCEEDED" or here.cell.state != "RunBuild") and "RunBuild" in names(other):
                 here.wrong.append("a tick built while a redrive was under way")
         world.entered.clear()
         errors.append(run.error)
