@@ -10,17 +10,19 @@ export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench check synth picture reference tables deploy bootstrap lock clean
+.PHONY: help demo test test-all bench check synth picture reference tables recovery deploy bootstrap lock clean
 
 help:
 	@echo 'make demo      a card becomes pushed code, on this machine alone   (ARGS=--fail-build, ARGS=--json)'
-	@echo 'make test      all tests                                           (ARGS="-k lock")'
+	@echo 'make test      all tests but the exhaustive ones                   (ARGS="-k lock")'
+	@echo 'make test-all  these too: every fault of every state, every mutant'
 	@echo 'make check     linters, types, import contracts, ASL, templates'
 	@echo 'make bench     what the worker costs against the plain way, one table (ARGS=redaction)'
 	@echo 'make synth     CloudFormation templates into cdk.out               (ENVIRONMENT=test|staging|production)'
 	@echo 'make picture   draws the state machine in README.md again'
 	@echo 'make reference writes the table of keys in docs/configuration.md again'
 	@echo 'make tables    writes the tables in docs/ that come from what tests see again'
+	@echo 'make recovery  plays the matrix of docs/recovery.md and writes it again'
 	@echo 'make bootstrap prepares an AWS account for deployments, once        (ARGS=aws://ACCOUNT/REGION)'
 	@echo 'make deploy    deploys them to the AWS account of your credentials (ENVIRONMENT=…)'
 	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml'
@@ -30,9 +32,15 @@ demo: .venv/ready
 	@$(BIN)/kiro-worker demo $(ARGS)
 
 test: .venv/ready build/node/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not exhaustive' $(ARGS)
+
+test-all: .venv/ready build/node/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
-test-all: test
+recovery: .venv/ready build/node/ready
+	@rm -rf build/recovery && mkdir -p build/recovery
+	KIRO_WORKER_RECORD=$(CURDIR)/build/recovery $(BIN)/python -m pytest -n 2 --dist worksteal tests/recovery/test_matrix.py $(ARGS)
+	$(BIN)/python -m tests.recovery.table --take build/recovery
 
 bench: .venv/ready build/node/ready
 	@$(BIN)/python -m bench $(ARGS)
@@ -46,6 +54,7 @@ check: .venv/ready
 	$(BIN)/python -m infra.check_asl statemachine/*.asl.json
 	$(BIN)/python -m infra.picture --check
 	$(BIN)/python -m kiro_worker.local.reference --check
+	$(BIN)/python -m tests.recovery.table --check
 	$(MAKE) --no-print-directory synth
 	$(BIN)/cfn-lint --ignore-checks W3005 --template cdk.out/*.template.json
 

@@ -76,7 +76,7 @@ class WorkflowStack(Stack):
                 environment=environment,
             )
 
-        fetch_work_item = step("FetchWorkItem", "fetch_work_item", 60, config | github)
+        fetch_work_item = step("FetchWorkItem", "fetch_work_item", 60, config | github | locks)
         validate_work_item = step("ValidateWorkItem", "validate_work_item", 60, config | github)
         update_status = step("UpdateStatus", "update_status", 60, config | github)
         acquire_lock = step("AcquireLock", "acquire_lock", 30, config | locks | lease)
@@ -159,7 +159,15 @@ class WorkflowStack(Stack):
         allow(acquire_lock.role, ["ssm:GetParameter"], core.config.parameter_arn)
         allow(acquire_lock.role, ["dynamodb:GetItem", "dynamodb:UpdateItem"], core.lock_table.table_arn)
         allow(acquire_lock.role, ["states:DescribeExecution"], executions)
-        allow(acquire_lock.role, ["codebuild:BatchGetBuilds"], build.project.project_arn)
+        allow(acquire_lock.role, ["codebuild:BatchGetBuilds", "codebuild:StopBuild"], build.project.project_arn)
+        # What runs that died left behind: every item is looked at, and there are a handful.
+        allow(
+            fetch_work_item.role,
+            ["dynamodb:GetItem", "dynamodb:Scan", "dynamodb:UpdateItem"],
+            core.lock_table.table_arn,
+        )
+        allow(fetch_work_item.role, ["states:DescribeExecution"], executions)
+        allow(fetch_work_item.role, ["codebuild:BatchGetBuilds", "codebuild:StopBuild"], build.project.project_arn)
         # The clean-up knows the execution and not the key of its lock, so it looks through the few items.
         allow(
             release_lock.role,
@@ -167,6 +175,8 @@ class WorkflowStack(Stack):
             core.lock_table.table_arn,
         )
         allow(release_lock.role, ["states:DescribeExecution"], executions)
+        # A build that its execution has left behind is stopped before another may start.
+        allow(release_lock.role, ["codebuild:BatchGetBuilds", "codebuild:StopBuild"], build.project.project_arn)
         # Whether it is redriven, for the count in the state's context may be older.
         allow(fail_run.role, ["states:DescribeExecution"], executions)
 

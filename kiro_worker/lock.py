@@ -58,7 +58,8 @@ class LockTable:
     """The table, and who may ask it what.
 
     ``is_running`` answers for an owner whether that execution or build may still act, or ``None`` when that cannot be
-    known (:mod:`kiro_worker.lock_owner`); ``clock`` gives epoch seconds.
+    known (:mod:`kiro_worker.lock_owner`); ``clock`` gives epoch seconds; ``stop_build`` ends a build that its execution
+    has left behind.
     """
 
     def __init__(
@@ -68,12 +69,14 @@ class LockTable:
         lease_seconds: int,
         is_running: Callable[[str], bool | None],
         clock: Callable[[], float] = time.time,
+        stop_build: Callable[[str], None] | None = None,
     ) -> None:
         self._dynamodb = dynamodb
         self._table_name = table_name
         self._lease_seconds = lease_seconds
         self._is_running = is_running
         self._clock = clock
+        self._stop_build = stop_build
 
     def acquire(self, key: str, owner: str, subject: Subject = NOBODY, *, above: int = 0) -> Lease:
         """Take the lock if it is free, already ``owner``'s, or held by one that has ended.
@@ -85,7 +88,7 @@ class LockTable:
         for _ in range(_ROUNDS):
             if isinstance(taken, Lease):
                 return taken
-            if taken.owner not in ("", owner) and self.may_act(taken):
+            if taken.owner not in ("", owner) and self.may_act(taken, taken.owner):
                 break
             # Dead, or its fence is ahead of our clock: take over exactly what we saw, so that of two who see it one
             # wins.
@@ -125,13 +128,35 @@ class LockTable:
             "nothing was touched; replay the card when that execution has ended",
         )
 
-    def release(self, lease: Lease) -> bool:
-        """Free the lock if it is held under this lease; whether it was. Safe to repeat."""
+    def release(self, lease: Lease, *, untold: bool = False) -> bool:
+        """Free the lock if it is held under this lease; whether it was. Safe to repeat. ``untold`` notes that the card
+        does not know yet how the run ended.
+        """
         values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
-        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values) is None
+        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, untold=untold) is None
+
+    def abandoned(self) -> list[Holder]:
+        """What executions that have ended left behind: a lock that they hold, or a card that they could not tell."""
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True)
+        holders = [Holder.from_item(item) for page in pages for item in page["Items"]]
+        return [
+            holder
+            for holder in holders
+            if (holder.owner or holder.untold) and not self.may_act(holder, holder.owner or holder.untold)
+        ]
+
+    def settle(self, holder: Holder) -> None:
+        """Free what ``holder`` left behind, if it still is as it was seen: its card has been told."""
+        values: dict[str, Any] = {}
+        self._update(holder.lock_key, "REMOVE #owner, buildId, untold", holder.unchanged(values), values)
 
     def release_owned(
-        self, owner: str, *, acquired_before: float = math.inf, only: Callable[[Holder], bool] = lambda _: True
+        self,
+        owner: str,
+        *,
+        acquired_before: float = math.inf,
+        untold: bool = False,
+        only: Callable[[Holder], bool] = lambda _: True,
     ) -> Holder | None:
         """Free whatever ``owner`` holds and return the first of it; ``None`` when it holds nothing.
 
@@ -144,10 +169,10 @@ class LockTable:
         for holder in self._held_by(owner):
             if holder.acquired_instant >= acquired_before or not only(holder):
                 continue
-            if acquired_before < math.inf and self._is_running(owner):
+            if acquired_before < math.inf and (self._is_running(owner) or self._build_runs_on(holder)):
                 break
             values: dict[str, Any] = {}
-            found = self._free(holder.lock_key, holder.unchanged(values), values)
+            found = self._free(holder.lock_key, holder.unchanged(values), values, untold=untold)
             # Free under the same fence: our own write, sent twice because its answer was lost.
             if found is None or (not found.owner and found.fence == holder.fence):
                 freed.append(holder)
@@ -160,10 +185,27 @@ class LockTable:
         ).get("Item")
         return Holder.from_item(item) if item else Holder(key)
 
-    def may_act(self, holder: Holder) -> bool:
+    def build_runs_on(self, key: str) -> bool:
+        """Whether the build that works under the lock runs although its execution has given it up."""
+        return self._build_runs_on(self.read(key))
+
+    def may_act(self, holder: Holder, owner: str) -> bool:
         """Whether the owner may still act. Its lease says so only where nobody else can."""
-        running = self._is_running(holder.owner)
-        return holder.expires_at + _SKEW_SECONDS > self._clock() if running is None else running
+        running = self._is_running(owner)
+        if running is None:
+            return holder.expires_at + _SKEW_SECONDS > self._clock()
+        return running or self._build_runs_on(holder)
+
+    def _build_runs_on(self, holder: Holder) -> bool:
+        """Whether the build under the lock outlives its execution, though it was told to stop: that an abort stops it
+        is best effort. Until it is over nobody else may build.
+        """
+        build = holder.subject.build_id
+        if not build or not self._is_running(build):
+            return False
+        if self._stop_build:
+            self._stop_build(build)
+        return bool(self._is_running(build))
 
     def _require_sole(self, lease: Lease, other_build: str) -> None:
         """Raises :class:`LockLost` when the build that asks was left behind by its execution, or has a double."""
@@ -209,7 +251,7 @@ class LockTable:
         found = self._update(
             key,
             "SET #owner = :owner, fence = :fence, acquiredAt = :at, expiresAt = :expires,"
-            " workItemId = :item, repository = :repository, branch = :branch, buildId = :build",
+            " workItemId = :item, repository = :repository, branch = :branch, buildId = :build REMOVE untold",
             condition,
             values,
         )
@@ -223,8 +265,9 @@ class LockTable:
         found = self._update(lease.lock_key, "SET expiresAt = :expires, buildId = :build", condition, values)
         return found or replace(lease, fence=seen.fence, expires_at=expires_at)
 
-    def _free(self, key: str, condition: str, values: dict[str, Any]) -> Holder | None:
-        return self._update(key, "REMOVE #owner, buildId", condition, values)
+    def _free(self, key: str, condition: str, values: dict[str, Any], *, untold: bool) -> Holder | None:
+        update = "SET untold = #owner REMOVE #owner, buildId" if untold else "REMOVE #owner, buildId, untold"
+        return self._update(key, update, condition, values)
 
     def _update(self, key: str, update: str, condition: str, values: dict[str, Any]) -> Holder | None:
         """``None`` when the write took place, otherwise what stood in the way."""
@@ -277,18 +320,24 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     """Free the lock that ``event``'s execution holds, and say what it named; ``None`` when there was nothing to free.
 
     With a ``lease`` in the document it is exactly that one, or the one that the build took when it found the lock
-    gone. Without one (the answer of AcquireLock was lost) it is whatever the execution holds. With ``endedAt`` (epoch
+    gone. Without one (the answer of AcquireLock was lost) it is whatever the execution holds. With ``untold`` (the
+    card could not be moved) the lock remembers it, for the next run to tell. With ``endedAt`` (epoch
     milliseconds, the clean-up) the execution must have ended, and the lock must have been taken before that moment: an
     execution redriven meanwhile holds its own.
     """
     document = event.document
     if "endedAt" in document:
-        return _named(locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000))
+        # The card is told next, and should that fail it is not forgotten.
+        before = document["endedAt"] / 1000
+        return _named(locks.release_owned(event.execution_arn, acquired_before=before, untold=True))
     if "lease" not in document:
         return _named(locks.release_owned(event.execution_arn))
     lease = Lease.from_dict(document["lease"])
+    if document.get("failure", {}).get("state") == "RunBuild" and locks.build_runs_on(lease.lock_key):
+        # The start's answer was lost, or the state's time was up. Whoever asks for the lock next asks for the build.
+        return None
     for fence in (_fence_of_build(document), lease.fence):
-        if fence and locks.release(replace(lease, fence=fence)):
+        if fence and locks.release(replace(lease, fence=fence), untold=document.get("untold", False)):
             return {"lockKey": lease.lock_key}
     return None
 

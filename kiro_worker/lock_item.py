@@ -30,7 +30,9 @@ NOBODY: Final = Subject()
 
 @dataclass(frozen=True)
 class Holder:
-    """The lock item as it stands. ``owner`` is empty when the lock is free, ``expires_at`` is epoch seconds."""
+    """The lock item as it stands. ``owner`` is empty when the lock is free, ``expires_at`` is epoch seconds.
+    ``untold`` is the execution that freed it and could not tell its card how it ended.
+    """
 
     lock_key: str
     owner: str = ""
@@ -38,6 +40,7 @@ class Holder:
     expires_at: float = 0
     acquired_at: str = ""
     subject: Subject = NOBODY
+    untold: str = ""
     item: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -62,6 +65,7 @@ class Holder:
             expires_at=expires_at / 1000 if expires_at >= _MILLISECONDS_FROM else expires_at,
             acquired_at=text("acquiredAt"),
             subject=Subject(text("workItemId"), text("repository"), text("branch"), text("buildId")),
+            untold=text("untold"),
             item=item,
         )
 

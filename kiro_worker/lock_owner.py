@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _BUILD: Final = re.compile(r"(?:arn:[\w-]+:codebuild:[\w-]+:\d+:build/)?[\w-]+:[\w-]+")
 _ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 _UNKNOWN: Final = frozenset({"ExecutionDoesNotExist", "InvalidArn"})
+_OVER: Final = frozenset({"ResourceNotFoundException", "InvalidInputException"})
 # Of another state machine or project than ours, as our role sees it, or of a form that the service does not know.
 _NOT_FOR_US: Final = frozenset({"AccessDeniedException", "ValidationException", "InvalidInputException"})
 
@@ -47,6 +48,30 @@ def execution_is_running(sfn: SFNClient) -> Callable[[str], bool | None]:
             return _answer(error)
 
     return is_running
+
+
+def build_stopper(codebuild: Callable[[], CodeBuildClient]) -> Callable[[str], None]:
+    """Stops a build; one that is over or gone already is no error."""
+
+    def stop(build: str) -> None:
+        try:
+            codebuild().stop_build(id=build)
+        except ClientError as error:
+            if error.response["Error"]["Code"] not in _OVER:
+                raise
+
+    return stop
+
+
+def ending_of(sfn: SFNClient, execution: str) -> tuple[str, str]:
+    """How an execution ended: its error, else its status, and the cause; empty when it is not known any more."""
+    try:
+        described = sfn.describe_execution(executionArn=execution)
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _UNKNOWN:
+            return "", ""
+        raise
+    return described.get("error") or described["status"], described.get("cause", "")
 
 
 def _build_is_running(codebuild: CodeBuildClient, build: str) -> bool | None:

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from kiro_worker.config import load_configuration
 from kiro_worker.lock import LockTable, lock_key
 from kiro_worker.lock_item import Subject
-from kiro_worker.lock_owner import owner_is_running
+from kiro_worker.lock_owner import build_stopper, owner_is_running
 from kiro_worker.models import StepEvent, Work
 from kiro_worker.observability import step
 from kiro_worker.slots import acquire_with_slot
 
+if TYPE_CHECKING:
+    from mypy_boto3_codebuild import CodeBuildClient
+
 ssm = boto3.client("ssm")
 dynamodb = boto3.client("dynamodb")
 stepfunctions = boto3.client("stepfunctions")
+
+
+def codebuild() -> CodeBuildClient:
+    """Made when it is needed: it is asked only about a build that may have been left behind."""
+    return boto3.client("codebuild")
 
 
 @step
@@ -29,8 +37,8 @@ def handler(event: StepEvent) -> dict[str, Any]:
         dynamodb,
         os.environ["LOCKS_TABLE_NAME"],
         int(os.environ["LOCK_LEASE_SECONDS"]),
-        # Built when it is needed: only builds that were started by hand are asked about.
-        owner_is_running(stepfunctions, lambda: boto3.client("codebuild")),
+        owner_is_running(stepfunctions, codebuild),
+        stop_build=build_stopper(codebuild),
     )
     key = lock_key(configuration, work.repository, work.branch)
     subject = Subject(event.document["item"]["id"], work.repository, work.branch)

@@ -1,20 +1,35 @@
-"""FetchWorkItem: the next card in the target status, or the one that the input or a resumed failure names."""
+"""FetchWorkItem: the next card in the target status, or the one that the input or a resumed failure names. Before
+that, cards that a run which died has left in progress are told so.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, select_work_item
-from kiro_worker.models import StepEvent
+from kiro_worker.github.status import tell_abandoned
+from kiro_worker.lock import LockTable
+from kiro_worker.lock_owner import build_stopper, ending_of, owner_is_running
+from kiro_worker.models import Failure, StepEvent
 from kiro_worker.observability import step
+
+if TYPE_CHECKING:
+    from mypy_boto3_codebuild import CodeBuildClient
 
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
+dynamodb = boto3.client("dynamodb")
+stepfunctions = boto3.client("stepfunctions")
+
+
+def codebuild() -> CodeBuildClient:
+    """Made when it is needed: it is asked only about a build that may have been left behind."""
+    return boto3.client("codebuild")
 
 
 @step
@@ -25,6 +40,18 @@ def handler(event: StepEvent) -> dict[str, Any]:
 
 
 async def fetch_work_item(event: StepEvent, request: ExecutionInput) -> dict[str, Any]:
+    locks = LockTable(
+        dynamodb,
+        os.environ["LOCKS_TABLE_NAME"],
+        lease_seconds=0,
+        is_running=owner_is_running(stepfunctions, codebuild),
+        stop_build=build_stopper(codebuild),
+    )
     async with configured_session(ssm, secrets, os.environ) as (session, configuration):
+        for holder in locks.abandoned():
+            execution = holder.owner or holder.untold
+            error, cause = ending_of(stepfunctions, execution)
+            await tell_abandoned(session, configuration, holder, execution, Failure("", error or "Unknown", cause))
+            locks.settle(holder)
         item = await select_work_item(session, configuration, request, event.document)
     return {"item": item.to_dict() if item else None}

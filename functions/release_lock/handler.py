@@ -5,18 +5,26 @@ execution that died.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
 from kiro_worker.lock import LockTable, release
-from kiro_worker.lock_owner import execution_is_running
+from kiro_worker.lock_owner import build_stopper, owner_is_running
 from kiro_worker.models import StepEvent
 from kiro_worker.observability import step
 from kiro_worker.slots import release_slot
 
+if TYPE_CHECKING:
+    from mypy_boto3_codebuild import CodeBuildClient
+
 dynamodb = boto3.client("dynamodb")
 stepfunctions = boto3.client("stepfunctions")
+
+
+def codebuild() -> CodeBuildClient:
+    """Made when it is needed: it is asked only about a build that may have been left behind."""
+    return boto3.client("codebuild")
 
 
 @step
@@ -26,7 +34,8 @@ def handler(event: StepEvent) -> dict[str, Any]:
         dynamodb,
         os.environ["LOCKS_TABLE_NAME"],
         lease_seconds=0,
-        is_running=execution_is_running(stepfunctions),
+        is_running=owner_is_running(stepfunctions, codebuild),
+        stop_build=build_stopper(codebuild),
     )
     execution = stepfunctions.describe_execution(executionArn=event.execution_arn)
     release_slot(locks, event)

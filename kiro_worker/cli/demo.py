@@ -16,7 +16,9 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
 
+from kiro_worker.cli.faults import FaultOption, step_faults
 from kiro_worker.cli.runs import show_build_lines, show_failure, show_run, show_state
+from kiro_worker.local.aws.step_faults import StepFaults
 from kiro_worker.local.demo import CONFIGURATION, READY, Demo, agent_command, seed
 from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
 from kiro_worker.local.github.stand_in import StandInGitHub
@@ -29,6 +31,8 @@ Examples:
 
   kiro-worker demo --fail-build     see a build fail, the execution redriven, and succeed
 
+  kiro-worker demo --fault MarkInReview:killed    see what becomes of a run of which that step is killed
+
   kiro-worker demo --json           one JSON object instead, for scripts
 """
 
@@ -38,6 +42,7 @@ def demo(
     fail_build: Annotated[
         bool, typer.Option("--fail-build", help="Let the first build fail, then redrive the execution.")
     ] = False,
+    fault: FaultOption = None,
 ) -> None:
     """Run the whole worker on this machine: a board, its cards, the real state machine, Lambdas and build. Nothing
     leaves the machine.
@@ -45,7 +50,7 @@ def demo(
     console = Console(stderr=as_json, quiet=as_json, highlight=False, soft_wrap=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="kiro-worker-demo-") as folder:
-        result = _play(console, Path(folder), fail_build, began)
+        result = _play(console, Path(folder), fail_build, step_faults(fault), began)
     if as_json:
         typer.echo(json.dumps(result, indent=2))
     if result["lock"]["held"] or any(run["status"] != "SUCCEEDED" for run in result["runs"]):
@@ -55,7 +60,7 @@ def demo(
 demo.__doc__ = f"{demo.__doc__}\n{_EXAMPLES}"
 
 
-def _play(console: Console, folder: Path, fail_build: bool, began: float) -> dict[str, Any]:
+def _play(console: Console, folder: Path, fail_build: bool, faults: StepFaults, began: float) -> dict[str, Any]:
     console.print(
         Panel(
             "The whole worker on this machine: AWS's own template, state machine, Lambda processes and build, in an\n"
@@ -82,6 +87,7 @@ def _play(console: Console, folder: Path, fail_build: bool, began: float) -> dic
                 GitHubAccess(github.graphql_url, github.git_url, token),
                 configuration,
                 on_build_line=show_build_lines(console),
+                faults=faults,
             )
             local.__enter__()
         try:

@@ -18,6 +18,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
+from kiro_worker.cli.faults import FaultOption, step_faults
 from kiro_worker.cli.runs import show_build_lines, show_failure, show_run, show_state
 from kiro_worker.config import parse_configuration
 from kiro_worker.local import demo
@@ -40,6 +41,8 @@ Examples:
   kiro-worker local up --every 0                    no schedule: start executions yourself
 
   kiro-worker local up --board my-board.yaml --config my-config.json --agent-command 'my-agent --headless'
+
+  kiro-worker local up --fault MarkInReview:answer-lost --fault RunBuild:aborted-during     see it recover
 
   GITHUB_TOKEN=… kiro-worker local up --config my-config.json --github-api-url https://api.github.com/graphql
     --git-url https://github.com --github-token-env GITHUB_TOKEN --agent-command 'kiro-cli chat --no-interactive'
@@ -74,9 +77,11 @@ def up(
         float | None,
         typer.Option(help="Seconds between ticks; 0 is no schedule. Default: as the template says.", min=0),
     ] = None,
+    fault: FaultOption = None,
 ) -> None:
     """Run the worker here, in the foreground, until Ctrl-C."""
     console = Console(highlight=False, soft_wrap=True)
+    faults = step_faults(fault)
     stopped = threading.Event()
     _stop_on_signals(stopped)
     with ExitStack() as stack:
@@ -90,6 +95,7 @@ def up(
             port=port,
             agent_key=os.environ.get("KIRO_API_KEY") or "local-agent-key",
             on_build_line=show_build_lines(console),
+            faults=faults,
         )
         with console.status("Synthesising the stacks and deploying them into the embedded AWS …"):
             local = stack.enter_context(environment)

@@ -7,12 +7,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from kiro_worker.errors import GitHubForbidden, GitHubRefused, WorkItemMoved
+from kiro_worker.errors import GitHubForbidden, GitHubRefused, WorkItemMoved, WorkItemNotFound
 from kiro_worker.github import report
 from kiro_worker.github.board import read_card, set_status
 from kiro_worker.github.comments import put_comment
 from kiro_worker.github.work import find_pull_request
-from kiro_worker.models import BuildResult, Failure, Outcome, Work, WorkItem
+from kiro_worker.models import BuildResult, Failure, Outcome, StepEvent, Work, WorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kiro_worker.config import Configuration
     from kiro_worker.github.board import Card
     from kiro_worker.github.client import GitHubSession
-    from kiro_worker.models import StepEvent
+    from kiro_worker.lock_item import Holder
 
 
 async def reject(session: GitHubSession, configuration: Configuration, event: StepEvent) -> dict[str, Any]:
@@ -90,6 +90,28 @@ async def mark_failed(session: GitHubSession, configuration: Configuration, even
     body = report.failed(configuration, failure, event.execution_arn, repository)
     url = await put_comment(session, subject, body, event.execution_arn) if subject else ""
     return {"status": status, "commentUrl": url}
+
+
+async def tell_abandoned(
+    session: GitHubSession, configuration: Configuration, holder: Holder, execution: str, failure: Failure
+) -> None:
+    """A run has ended and its card does not say so: move the card from in progress to the failed status, and say why.
+    A card that stands anywhere else has been told, or moved by a person, or is gone: nothing is touched.
+    """
+    if not holder.subject.work_item_id:
+        return
+    try:
+        card = await read_card(session, configuration, holder.subject.work_item_id)
+    except WorkItemNotFound:
+        return
+    if card.archived or card.item.status != configuration.in_progress_status:
+        return
+    document = {
+        "item": card.item.to_dict(),
+        "held": {"repository": holder.subject.repository, "branch": holder.subject.branch},
+        "failure": failure.to_dict(),
+    }
+    await mark_failed(session, configuration, StepEvent(execution, 0, {}, "MarkFailed", document))
 
 
 async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:

@@ -109,7 +109,7 @@ class Demo:
             arn = self.local.tick()
             yield from self._follow(arn, 0)
             run = read_run(self.local.client("stepfunctions"), arn)
-            if run.status == "FAILED":
+            if run.status != "SUCCEEDED":
                 yield "failed", run
                 events = len(history(self.local.client("stepfunctions"), arn))
                 self.local.redrive(arn)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from kiro_worker.local import watch
-from kiro_worker.local.assembly import synthesise
+from kiro_worker.local.assembly import ROOT, synthesise
 from kiro_worker.local.aws.deploy import deploy
 from kiro_worker.local.aws.schedule import tick
 from kiro_worker.local.aws.server import EmbeddedAws
@@ -16,11 +16,13 @@ from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from types import TracebackType
 
     from kiro_worker.local.aws.history import HistoryListener
     from kiro_worker.local.aws.http import RequestListener
     from kiro_worker.local.aws.server import LineListener
+    from kiro_worker.local.aws.step_faults import StepFaults
 
 ENVIRONMENT: Final = "test"
 NAME: Final = f"kiro-worker-{ENVIRONMENT}"
@@ -42,7 +44,8 @@ class LocalEnvironment:
 
     ``configuration`` is the configuration parameter's object; the two addresses are added to it. ``agent_key`` is the
     secret that the agent gets. ``pause_scale`` shortens the pauses between retries; ``undocumented`` says how AWS
-    behaves where its documentation is silent. Everything that is started is stopped at the end.
+    behaves where its documentation is silent, ``faults`` what is to go wrong, ``root`` which tree is deployed.
+    Everything that is started is stopped at the end.
     """
 
     def __init__(
@@ -56,8 +59,11 @@ class LocalEnvironment:
         on_history_event: HistoryListener | None = None,
         on_request: RequestListener | None = None,
         pause_scale: float = 1.0,
+        faults: StepFaults | None = None,
+        root: Path = ROOT,
         undocumented: Undocumented = ASSUMED,
     ) -> None:
+        self._root = root
         self._github = github
         self._configuration = configuration
         self._agent_key = agent_key
@@ -68,13 +74,14 @@ class LocalEnvironment:
             on_history_event=on_history_event,
             on_request=on_request,
             pause_scale=pause_scale,
+            faults=faults,
             undocumented=undocumented,
         )
         self.state_machine_arn = ""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            assembly = synthesise(environment=ENVIRONMENT)
+            assembly = synthesise(self._root, ENVIRONMENT)
             stack.enter_context(self.aws)
             outputs = deploy(self.aws.client, assembly)
             self.state_machine_arn = outputs[f"KiroWorkerWorkflow-{ENVIRONMENT}"]["StateMachineArn"]

@@ -51,6 +51,16 @@ def reasons(branch: str = BRANCH, configuration: Configuration = CONFIGURATION, 
     return list(problems(copy.deepcopy(READY) | changes, configuration, branch))
 
 
+def test_work_that_this_very_execution_has_pushed_is_in_order_though_no_task_is_open() -> None:
+    arn = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
+    target = {"__typename": "Commit", "oid": "a" * 40, "message": f"Implement 1\n\nKiro-Worker-Execution: {arn}\n"}
+    done = READY | {"ref": {"name": BRANCH, "target": target}, "tasks": READY["tasks"] | {"text": "- [x] 1. Do it"}}
+    assert list(problems(done, CONFIGURATION, BRANCH, arn)) == []
+    for other in ("", arn + "-other"):
+        [reason] = problems(done, CONFIGURATION, BRANCH, other)
+        assert "no open task" in reason
+
+
 def with_file(name: str, **changes: Any) -> dict[str, Any]:
     entries = [
         file(entry, **(changes if entry == name else {})) for entry in ("requirements.md", "design.md", "tasks.md")

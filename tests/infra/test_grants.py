@@ -17,6 +17,7 @@ LOCKS = "AWS::DynamoDB::Table kiro-worker-test-locks"
 DESCRIBE = ("states:DescribeExecution", "arn:<Partition>:states:<Region>:<AccountId>:execution:kiro-worker-test:*")
 PROJECT = "AWS::CodeBuild::Project kiro-worker-test"
 BUILDS = ("codebuild:BatchGetBuilds", PROJECT)
+STOP = ("codebuild:StopBuild", PROJECT)
 MANAGED_RULE = "arn:<Partition>:events:<Region>:<AccountId>:rule/StepFunctionsGetEventForCodeBuildStartBuildRule"
 REPORTS = {
     (f"codebuild:{action}", f"AWS::CodeBuild::ReportGroup kiro-worker-test-{group}")
@@ -32,14 +33,18 @@ LOG_DELIVERY = {
 }  # fmt: skip
 
 STEPS = {
-    "fetch-work-item": {CONFIG, TOKEN},
+    "fetch-work-item": {
+        CONFIG, TOKEN, ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE,
+        BUILDS, STOP,
+    },
     "validate-work-item": {CONFIG, TOKEN},
     "update-status": {CONFIG, TOKEN},
     "acquire-lock": {
-        CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS,
+        CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS, STOP,
     },
     "release-lock": {
-        ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE,
+        ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS,
+        STOP,
     },
     "fail-run": {DESCRIBE},
 }  # fmt: skip

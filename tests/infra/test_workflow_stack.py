@@ -16,7 +16,7 @@ CONFIG, TOKEN, TABLE, LEASE = (
     "LOCK_LEASE_SECONDS",
 )
 STEPS = {
-    "fetch-work-item": ({CONFIG, TOKEN}, 60),
+    "fetch-work-item": ({CONFIG, TOKEN, TABLE}, 60),
     "validate-work-item": ({CONFIG, TOKEN}, 60),
     "update-status": ({CONFIG, TOKEN}, 60),
     "acquire-lock": ({CONFIG, TABLE, LEASE}, 30),

@@ -157,7 +157,6 @@ def test_a_result_is_added_to_the_document(state: str, document: Any, key: str) 
         ("MarkInProgress", LEASED, "GitHubUnavailable", "MarkFailed"),
         ("RunBuild", LEASED, "States.TaskFailed", "BuildFaulted"),
         ("RunBuild", LEASED, "States.Timeout", "MarkFailed"),
-        ("MarkInReview", BUILT, "GitHubUnavailable", "ReleaseLockAfterFailure"),
         ("ReleaseLock", BUILT, "Lambda.Unknown", "ReleaseLockAfterFailure"),
     ],
 )
@@ -167,6 +166,14 @@ def test_a_caught_error_is_noted_with_its_state(
 ) -> None:
     noted = {"state": state, "error": error, "cause": cause or "", "redriveCount": 0}
     assert caught(state, document, error, cause) == (following, document | {"failure": noted})
+
+
+def test_a_card_that_could_not_be_told_is_noted_for_the_release() -> None:
+    following, document = caught("MarkInReview", BUILT, "GitHubUnavailable")
+    assert (following, document["untold"]) == ("ReleaseLockAfterFailure", True)
+    assert document["failure"]["state"] == "MarkInReview"
+    failed = LEASED | {"failure": FAILURE}
+    assert caught("MarkFailed", failed, "GitHubUnavailable") == ("ReleaseLockAfterFailure", failed | {"untold": True})
 
 
 def test_the_first_failure_is_the_one_that_shows() -> None:
@@ -207,8 +214,10 @@ def token(document: Any = LEASED, **more: Any) -> str:
 
 
 def test_the_token_of_a_build_is_the_same_for_the_same_attempt_only() -> None:
+    """A retry of a start whose answer was lost gets the build that was started: two must not run."""
     assert token() == token()
-    assert token() == hashlib.sha256(f"{ARN}/0/0/{LEASE['fence']}/false".encode()).hexdigest()
+    assert token() == hashlib.sha256(f"{ARN}/0/{LEASE['fence']}/false".encode()).hexdigest()
+    assert "RetryCount" not in DEFINITIONS["work_item"]["RunBuild"]["Arguments"]["IdempotencyToken"]
     others = [token(redrives=1), token(LEASED | {"lease": LEASE | {"fence": 1}}), token(BUILT)]
     assert len({token(), *others}) == 4
 

@@ -22,7 +22,7 @@ from moto.codebuild.responses import CodeBuildResponse
 from moto.core.responses import ActionResult
 
 from kiro_worker.local.aws.build_environment import BuildEnvironment, BuildFacts
-from kiro_worker.local.aws.build_run import BuildPlan, BuildRun, SourceMissing
+from kiro_worker.local.aws.build_run import BuildEnding, BuildPlan, BuildRun, SourceMissing
 from kiro_worker.local.aws.logs import LogStream
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import ACCOUNT, REGION, Clients
@@ -70,6 +70,7 @@ class Builds:
         self._lock = threading.Lock()
         self._builds: dict[str, Build] = {}
         self._tokens: dict[str, _Token] = {}
+        self._next_ending: BuildEnding | None = None
 
     def start(self, request: Mapping[str, Any]) -> Build:
         """Raises the service's errors. The same token within 5 minutes gives the same build, or is refused
@@ -91,6 +92,10 @@ class Builds:
                 self._tokens[token] = _Token(request, build.facts.build_id, self._clock())
         build.run.start()
         return build
+
+    def end_next_as(self, ending: BuildEnding | None) -> None:
+        """The next build that is started runs nothing and ends like that."""
+        self._next_ending = ending
 
     def get(self, build_id: str) -> Build | None:
         """By id or ARN."""
@@ -147,7 +152,9 @@ class Builds:
             environment=lambda spec, source: self._environment.of(facts, spec, variables, source, folder),
             seconds=(minutes or _DEFAULT_TIMEOUT_MINUTES) * self._minute,
             on_line=logs.write,
+            ending=self._next_ending,
         )
+        self._next_ending = None
         return Build(facts, project, request, BuildRun(plan), logs, log_file)
 
     def _listener(self, build_id: str, log_file: Path) -> Callable[[str], None]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -41,7 +41,7 @@ _SLOWEST_POLL_SECONDS = 0.5
 _FINAL = ("SUCCEEDED", "FAILED", "FAULT", "TIMED_OUT", "STOPPED")
 
 
-def install(replacements: Replacements, undocumented: Undocumented) -> None:
+def install(replacements: Replacements, undocumented: Callable[[], Undocumented]) -> None:
     """Replaces ``state_task_service_for`` where ``state_task_factory`` uses it: moto's table has codebuild as
     "unsupported".
     """
@@ -53,7 +53,7 @@ def install(replacements: Replacements, undocumented: Undocumented) -> None:
 
 
 class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's interpreter is not typed
-    def __init__(self, undocumented: Undocumented) -> None:
+    def __init__(self, undocumented: Callable[[], Undocumented]) -> None:
         super().__init__(supported_integration_patterns={ResourceCondition.Sync})
         self._undocumented = undocumented
 
@@ -101,10 +101,10 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
 
     def _stops_build(self, ending: ProgramState) -> bool:
         if isinstance(ending, ProgramTimedOut):
-            return self._undocumented.machine_timeout_stops_build
+            return self._undocumented().machine_timeout_stops_build
         if isinstance(ending, ProgramEnded):  # the Task's own timeout: its frame was closed while it waited
-            return self._undocumented.state_timeout_stops_build
-        return self._undocumented.abort_stops_build
+            return self._undocumented().state_timeout_stops_build
+        return self._undocumented().abort_stops_build
 
     def _stop(self, build_id: str) -> None:
         try:
@@ -113,9 +113,9 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
             return  # it is gone, or over
 
     def _failure(self, env: Environment, build: dict[str, Any]) -> FailureEvent:
-        if not self._undocumented.failed_build_exports_variables:
+        if not self._undocumented().failed_build_exports_variables:
             build = {**build, "ExportedEnvironmentVariables": []}
-        error = self._undocumented.failed_build_error
+        error = self._undocumented().failed_build_error
         cause = json.dumps({"Build": build}, ensure_ascii=False, separators=(",", ":"))
         return self._task_failed(env, CustomErrorName(error), error, cause)
 

@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 
 from kiro_worker.local.aws import lambda_bootstrap
@@ -44,6 +45,13 @@ class Function:
 class Answer:
     payload: bytes
     error: str | None = None
+
+
+class Death(Enum):
+    """When a process is killed: with the event in its hands, or with its answer given and not passed on."""
+
+    TAKEN = auto()
+    ANSWERED = auto()
 
 
 class LambdaProcess:
@@ -102,7 +110,7 @@ class LambdaProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def invoke(self, payload: bytes) -> Answer:
+    def invoke(self, payload: bytes, death: Death | None = None) -> Answer:
         """Runs the handler once. After a timeout or an exit the process is dead."""
         request_id = str(uuid.uuid4())
         seconds = float(self.function.timeout)
@@ -111,7 +119,7 @@ class LambdaProcess:
         )
         self.logs.write(f"START RequestId: {request_id} Version: $LATEST")
         started = time.monotonic()
-        answer = self._await_answer(request_id, seconds)
+        answer = self._await_answer(request_id, seconds, death)
         self._settle_output()
         milliseconds = (time.monotonic() - started) * 1000
         self.logs.write(f"END RequestId: {request_id}")
@@ -120,7 +128,7 @@ class LambdaProcess:
         )
         return answer
 
-    def _await_answer(self, request_id: str, seconds: float) -> Answer:
+    def _await_answer(self, request_id: str, seconds: float, death: Death | None) -> Answer:
         deadline = time.monotonic() + _INIT_SECONDS
         while True:
             try:
@@ -132,6 +140,10 @@ class LambdaProcess:
                 return _failure("Sandbox.Timedout", message)
             if report.kind == "taken":
                 deadline = time.monotonic() + seconds
+                if death is Death.TAKEN:
+                    self.kill()
+            elif report.kind == "response" and death:
+                self.kill()
             elif report.kind == "response":
                 return Answer(report.body)
             elif report.kind == "exit":

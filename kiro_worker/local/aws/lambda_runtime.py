@@ -18,7 +18,7 @@ from typing import Any
 from moto.awslambda.exceptions import LambdaClientError
 from moto.awslambda.models import LambdaFunction, lambda_backends
 
-from kiro_worker.local.aws.lambda_process import UNHANDLED, Answer, Function, LambdaProcess
+from kiro_worker.local.aws.lambda_process import UNHANDLED, Answer, Death, Function, LambdaProcess
 from kiro_worker.local.aws.lambda_runtime_api import LARGEST_PAYLOAD
 from kiro_worker.local.aws.lambda_runtime_dir import make_runtime_directory
 from kiro_worker.local.aws.logs import LogStream
@@ -59,7 +59,12 @@ class LambdaRuntime:
         self._most = most_processes
         self._lock = threading.Lock()
         self._pools: dict[str, _Pool] = {}
+        self._deaths: dict[str, Death] = {}
         self._closed = False
+
+    def kill_next(self, name: str, death: Death) -> None:
+        """The process of the function of that name does not survive its next event."""
+        self._deaths[name] = death
 
     def invoke(self, moto_function: LambdaFunction, payload: bytes) -> tuple[Answer, LogStream]:
         while True:
@@ -68,7 +73,7 @@ class LambdaRuntime:
             if process:
                 break
         try:
-            return process.invoke(payload), process.logs
+            return process.invoke(payload, self._deaths.pop(moto_function.function_name, None)), process.logs
         finally:
             pool.give_back(process)
 

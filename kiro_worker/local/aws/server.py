@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -31,6 +31,7 @@ from kiro_worker.local.aws import (
     nested_executions,
     redrive,
     status_events,
+    step_faults,
 )
 from kiro_worker.local.aws import report_groups as report_groups  # defining its class registers it with moto
 from kiro_worker.local.aws.builds import Builds
@@ -40,6 +41,7 @@ from kiro_worker.local.aws.http import LoopbackServer, RequestListener
 from kiro_worker.local.aws.lambda_runtime import LambdaRuntime
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import CREDENTIALS, REGION, Clients
+from kiro_worker.local.aws.step_faults import StepFaults
 from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
 
 #: Called with the name of the function or the id of the build, and one line of what it wrote.
@@ -67,10 +69,11 @@ class EmbeddedAws:
         undocumented: Undocumented = ASSUMED,
         pause_scale: float = 1.0,
         minute_seconds: float = 60.0,
+        faults: StepFaults | None = None,
     ) -> None:
         """``runtime_path``: a directory with awslambdaric; ``pause_scale``, ``minute_seconds``: shorter retry
         pauses and Wait states, and shorter minutes of build timeouts, for tests;
-        ``undocumented``: how AWS behaves where its documentation is silent.
+        ``undocumented``: how AWS behaves where its documentation is silent; ``faults``: what is to go wrong.
         """
         self._port = port
         self._pause_scale, self._minute_seconds = pause_scale, minute_seconds
@@ -78,7 +81,9 @@ class EmbeddedAws:
         self._on_function_line = on_function_line
         self._on_build_line = on_build_line
         self._on_request = on_request
-        self.executions = ExecutionRuntime(on_history_event, undocumented)
+        self._on_history_event = on_history_event
+        self.faults = faults or StepFaults()
+        self.executions = ExecutionRuntime(self._tell_of_event, undocumented)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -103,12 +108,12 @@ class EmbeddedAws:
             self.workspace / "lambda", self.environment, self._runtime_path, self._on_function_line
         )
         self.builds = Builds(
-            self.workspace / "builds", self.clients, self.environment, self._on_build_line, self._minute_seconds
+            self.workspace / "builds", self.clients, self.environment, self._tell_of_line, self._minute_seconds
         )
         replacements = Replacements()
         stack.callback(replacements.restore)
         self._install(replacements)
-        status_events.install(self.executions)
+        status_events.install(self.executions, lambda event: self.faults.deliver(event))
         stack.enter_context(_configuration())
         server.start()
         stack.callback(server.stop)
@@ -129,9 +134,20 @@ class EmbeddedAws:
         executions_api.install(replacements)
         redrive.install(replacements)
         nested_executions.install(replacements)
-        codebuild_sync.install(replacements, self.executions.undocumented)
+        codebuild_sync.install(replacements, lambda: self.executions.undocumented)
         lambda_runtime.install(replacements, self.lambdas)
         builds.install(replacements, self.builds)
+        step_faults.install(replacements, self.faults, self.lambdas, self.builds)
+
+    def _tell_of_event(self, arn: str, event: Mapping[str, Any]) -> None:
+        if self._on_history_event:
+            self._on_history_event(arn, event)
+        self.faults.on_history_event(arn, event)
+
+    def _tell_of_line(self, build_id: str, line: str) -> None:
+        if self._on_build_line:
+            self._on_build_line(build_id, line)
+        self.faults.on_build_line(line)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

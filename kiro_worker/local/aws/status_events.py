@@ -8,7 +8,7 @@ import datetime
 import json
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from moto.core.exceptions import ServiceException, _RESTError
@@ -25,9 +25,9 @@ DETAIL_TYPE = "Step Functions Execution Status Change"
 _LOG = logging.getLogger(__name__)
 
 
-def install(runtime: ExecutionRuntime) -> None:
+def install(runtime: ExecutionRuntime, deliver: Callable[[Mapping[str, Any]], None]) -> None:
     """Listens to the executions; replaces nothing of moto's. Delivery is in order for one execution, and best
-    effort.
+    effort: ``deliver`` may do otherwise.
     """
     runtime.status_listeners.append(lambda execution: deliver(event_of(execution)))
 

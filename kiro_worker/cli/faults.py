@@ -1,0 +1,32 @@
+"""`--fault STATE:KIND`: what is to go wrong, so that a person can watch how it goes on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from kiro_worker.local.aws.step_faults import StepFaults
+from kiro_worker.local.faults import UnknownFault, parse_fault
+
+_LATE_SECONDS = 5.0
+
+FaultOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fault",
+        metavar="STATE:KIND[:always]",
+        help="Let that happen to that state, once or always; repeatable. An unknown one names those that there are.",
+    ),
+]
+
+
+def step_faults(texts: list[str] | None) -> StepFaults:
+    """Raises :class:`typer.BadParameter` for what cannot happen."""
+    faults = StepFaults(late_seconds=_LATE_SECONDS)
+    for text in texts or ():
+        try:
+            faults.add(parse_fault(text))
+        except UnknownFault as error:
+            raise typer.BadParameter(str(error), param_hint="--fault") from None
+    return faults

@@ -1,0 +1,151 @@
+"""The cells of the fault matrix, made from the definitions: every state, every fault that can happen to it, every way
+of carrying on. What cannot happen is listed with its reason.
+
+Errors by name are classes: names that the state's Retry and Catch take alike are one fault, shown by its first name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final
+
+from kiro_worker.local.assembly import ROOT
+from kiro_worker.local.aws.error_matching import matches
+from kiro_worker.local.aws.step_faults import RUNTIME, Means
+from kiro_worker.local.faults import ALWAYS, CLEAN_UP, ENDINGS, ERRORS, KINDS, SILENT, kinds_of, states
+
+REDRIVE, TICK, REPLAY, NOTHING = "redrive", "tick", "replay", "nothing"
+WAYS: Final = (NOTHING, TICK, REPLAY, REDRIVE)
+LOST, LATE, TWICE = "event-lost", "event-late", "event-twice"
+"""What can become of the status event of the execution's end, which is delivered as best AWS can."""
+
+IMPOSSIBLE: Final[Mapping[str, str]] = {
+    "a Choice or a Succeed state: an error, a timeout, a lost answer, throttling, SIGKILL": "it calls nothing",
+    "a Succeed state: an abort, a timeout of the machine": "it ends the execution in the moment it is entered",
+    "RunBuild: SIGKILL of the build": "is a build that failed; tests/build kills it in each of its phases",
+    "RunBuild: an error of ours by name": "it calls no function: a build has outcomes",
+    "clean-up: redrive": "its execution is not what a person redrives; the next tick does its work",
+    "a run that ended by FailRun: its event lost, late or twice": "the clean-up has nothing to do after it",
+    "a timeout of the machine, States.Runtime: the event late or twice": "to the clean-up it is what an abort is",
+    "the first redrive: every fault again": "a redriven state is the state: its faults are the same cells",
+}
+
+# What has to happen first, so that the state is reached.
+_FIRST: Final[Mapping[str, str]] = {
+    **dict.fromkeys(
+        ("BuildFaulted", "MarkFailed", "ReleaseLockAfterFailure", "FailRun", "ResumePoint"), "RunBuild:TestsFailed"
+    ),
+    "WorkInProgressElsewhere": "AcquireLock:LockHeld",
+    f"{CLEAN_UP}NothingToDo": "FetchWorkItem:aborted",
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """``fault`` is ``STATE:KIND[:always]``; ``names`` are the errors that it stands for."""
+
+    state: str
+    kind: str
+    always: bool = False
+    event: str = ""
+    names: tuple[str, ...] = ()
+
+    @property
+    def fault(self) -> str:
+        return f"{self.state}:{self.kind}" + (f":{ALWAYS}" if self.always else "")
+
+    @property
+    def label(self) -> str:
+        return " ".join(filter(None, (self.kind, ALWAYS if self.always else "", self.event)))
+
+    @property
+    def id(self) -> str:
+        return f"{self.state}-{self.label.replace(' ', '-')}"
+
+    @property
+    def first(self) -> str:
+        """The fault that leads to the state, empty when every run passes it."""
+        return _FIRST.get(self.state, "RunBuild:aborted-during" if self.state.startswith(CLEAN_UP) else "")
+
+    @property
+    def is_waited_out(self) -> bool:
+        """Whether a Retry takes it, and it does not come again."""
+        return not self.always and Cell(self.state, self.kind, always=True, names=self.names) in all_cells()
+
+    @property
+    def ends_execution(self) -> bool:
+        kind = KINDS.get(self.kind)
+        return kind is not None and (kind.means in (Means.ABORT, Means.TIME_OUT) or kind.error == RUNTIME)
+
+
+@cache
+def all_cells() -> tuple[Cell, ...]:
+    return tuple(cell for state in states() for cell in cells_of(state))
+
+
+@cache
+def sample() -> frozenset[Cell]:
+    """One a state, for the lane that runs on every change: a run that dies there and whose event is lost, where it can,
+    for that is where most guards are needed.
+    """
+    chosen: dict[str, Cell] = {}
+    for cell in all_cells():
+        if cell.state not in chosen or (cell.event == LOST and not chosen[cell.state].event):
+            chosen[cell.state] = cell
+    return frozenset(chosen.values())
+
+
+def cells_of(state: str) -> Iterator[Cell]:
+    definition = _definition(state)
+    if definition["Type"] == "Succeed":
+        yield Cell(state, "runtime-error")
+        return
+    for kind in kinds_of(state):
+        if kind in ERRORS:
+            continue
+        cell = Cell(state, kind)
+        yield cell
+        if _retried(definition, kind):
+            yield Cell(state, kind, always=True)
+        if cell.ends_execution and not state.startswith(CLEAN_UP):
+            yield Cell(state, kind, event=LOST)
+            if kind.startswith("aborted"):
+                yield Cell(state, kind, event=LATE)
+                yield Cell(state, kind, event=TWICE)
+    if states()[state] != SILENT and "lambda" in definition["Resource"]:
+        yield from _by_name(state, definition)
+
+
+def _by_name(state: str, definition: Mapping[str, Any]) -> Iterator[Cell]:
+    classes: dict[tuple[int | None, str], list[str]] = {}
+    for name in ERRORS:
+        classes.setdefault(route(definition, name), []).append(name)
+    for (retrier, _), names in classes.items():
+        yield Cell(state, names[0], names=tuple(names))
+        if retrier is not None:
+            yield Cell(state, names[0], always=True, names=tuple(names))
+
+
+def route(definition: Mapping[str, Any], error: str) -> tuple[int | None, str]:
+    """Which Retry takes the error, and where its Catch goes; an empty text where none takes it."""
+    retrier = next(
+        (place for place, rule in enumerate(definition.get("Retry", ())) if matches(error, rule["ErrorEquals"])), None
+    )
+    catcher = next((rule["Next"] for rule in definition.get("Catch", ()) if matches(error, rule["ErrorEquals"])), "")
+    return retrier, catcher
+
+
+def _retried(definition: Mapping[str, Any], kind: str) -> bool:
+    if kind in ENDINGS:
+        return kind == "build-fault"
+    return route(definition, KINDS[kind].error)[0] is not None
+
+
+def _definition(state: str) -> dict[str, Any]:
+    machine = "clean_up" if state.startswith(CLEAN_UP) else "work_item"
+    text = (ROOT / "statemachine" / f"{machine}.asl.json").read_text("utf-8")
+    found: dict[str, Any] = json.loads(text)["States"][state.removeprefix(CLEAN_UP)]
+    return found

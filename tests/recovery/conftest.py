@@ -1,0 +1,89 @@
+"""One embedded AWS and one stand-in GitHub a test process, with quick builds and an observer; a fresh organisation,
+board and repository a run.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from kiro_worker.local.assembly import ROOT
+from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
+from kiro_worker.local.github.stand_in import StandInGitHub
+from tests.e2e.world import TOKEN, World
+from tests.recovery.observer import Observer
+from tests.recovery.quick_builds import quick_builds
+
+DEPLOYED_TREE = "KIRO_WORKER_DEPLOYED_TREE"
+"""The tree that is deployed instead of this one: tests/recovery/test_mutants.py sets it."""
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def stand_in() -> Iterator[StandInGitHub]:
+    with StandInGitHub() as github:
+        github.add_token(TOKEN, "kiro-worker-bot")
+        yield github
+
+
+@pytest.fixture(scope="session")
+def observer() -> Observer:
+    return Observer()
+
+
+@pytest.fixture(scope="session")
+def deployed(stand_in: StandInGitHub, observer: Observer) -> Iterator[LocalEnvironment]:
+    access = GitHubAccess(stand_in.graphql_url, stand_in.git_url, TOKEN)
+    with (
+        LocalEnvironment(
+            access,
+            {},
+            on_history_event=observer.on_history_event,
+            on_build_line=observer.on_build_line,
+            pause_scale=0.0001,
+            root=Path(os.environ.get(DEPLOYED_TREE) or ROOT),
+        ) as local,
+        quick_builds(local.aws.environment),
+    ):
+        observer.watch(local, stand_in)
+        yield local
+
+
+@pytest.fixture
+def new_world(
+    deployed: LocalEnvironment, stand_in: StandInGitHub, observer: Observer, open_folder: Path
+) -> Iterator[Callable[[], World]]:
+    """Makes a fresh world; what the one before it left is swept away."""
+
+    def make() -> World:
+        observer.forget()
+        deployed.aws.faults.clear()
+        stand_in.faults.clear()
+        organization = f"acme{next(_serial)}"
+        folder = open_folder / organization
+        folder.mkdir(mode=0o777)
+        folder.chmod(0o777)
+        repository = stand_in.board.add_repository(f"{organization}/shop")
+        repository.git.commit("main", {"README.md": "# Shop\n"}, "Begin")
+        project = stand_in.board.add_project(organization, number=1)
+        world = World(deployed, stand_in, folder, organization, repository, project, observer.entered)
+        world.configuration = {
+            "organization": organization,
+            "repository": "shop",
+            "projectNumber": 1,
+            "targetStatusColumn": "For Implementation",
+            "coverageThreshold": None,
+            "githubApiUrl": stand_in.graphql_url,
+            "gitUrl": stand_in.git_url,
+            "testCommand": "true",
+        }
+        return world
+
+    yield make
+    observer.forget()
+    deployed.aws.faults.clear()

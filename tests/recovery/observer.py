@@ -1,0 +1,72 @@
+"""Watches what must never happen, at the moment it would: from hooks in the servers, never by polling."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kiro_worker.local.aws.builds import Build
+    from kiro_worker.local.environment import LocalEnvironment
+    from kiro_worker.local.github.stand_in import StandInGitHub
+
+_WORKS = "── check out"
+"""A build holds the lock from this line of its log on."""
+
+
+class Observer:
+    """``violations`` of the rule that one build works at a time, and pushes only under the lock."""
+
+    def __init__(self) -> None:
+        self.entered: dict[str, Callable[[], None]] = {}
+        self.violations: list[str] = []
+        self._lock = threading.Lock()
+        self._working: dict[str, Build] = {}
+        self._local: LocalEnvironment | None = None
+
+    def watch(self, local: LocalEnvironment, github: StandInGitHub) -> None:
+        self._local = local
+        github.on_push = self._on_push
+
+    def forget(self) -> None:
+        with self._lock:
+            self.violations.clear()
+            self._working.clear()
+        self.entered.clear()
+
+    def on_history_event(self, _arn: str, event: Mapping[str, Any]) -> None:
+        name = event.get("stateEnteredEventDetails", {}).get("name")
+        if hook := self.entered.pop(name, None):
+            hook()
+
+    def on_build_line(self, build_id: str, line: str) -> None:
+        if _WORKS not in line or self._local is None:
+            return
+        build = self._local.aws.builds.get(build_id)
+        if build is None:
+            return
+        with self._lock:
+            others = self.at_work()
+            self._working[build_id] = build
+        if others:
+            self.violations.append(f"two builds work at once: {build_id} beside {', '.join(others)}")
+
+    def at_work(self) -> list[str]:
+        return [name for name, build in self._working.items() if not build.run.finished.is_set()]
+
+    def _on_push(self, repository: str) -> None:
+        local = self._local
+        if local is None:
+            return
+        owner = (local.lock() or {}).get("owner", {}).get("S", "")
+        with self._lock:
+            pushers = {
+                variable["value"]
+                for build in self._working.values()
+                if not build.run.finished.is_set()
+                for variable in build.request.get("environmentVariablesOverride", ())
+                if variable["name"] == "EXECUTION_ARN"
+            }
+        if owner not in pushers:
+            self.violations.append(f"a push to {repository} while the lock is {owner or 'free'}'s, not {pushers}'s")

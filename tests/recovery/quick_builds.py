@@ -1,0 +1,102 @@
+"""Builds without the seconds that are not the build program's: its source is unpacked once, and the program is forked
+from a process that has imported it (:mod:`tests.recovery.build_server`). What runs is the deployed code all the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from kiro_worker.local.aws import build_run
+from kiro_worker.local.aws.build_shell import BuildShell
+from kiro_worker.local.aws.builds import Builds
+from kiro_worker.local.aws.replacements import Replacements
+
+_PROGRAM = "python3 -m kiro_worker.build"
+_AGENT = "python3 -m kiro_worker.build.install_agent"
+_HERE = Path(__file__).parent
+
+
+@contextmanager
+def quick_builds(environment: Mapping[str, str]) -> Iterator[None]:
+    """``environment``: how the embedded AWS is reached."""
+    with tempfile.TemporaryDirectory(prefix="quick-builds-") as folder:
+        server = _Server(Path(folder), environment)
+        replacements = Replacements()
+        server.install(replacements)
+        try:
+            yield
+        finally:
+            replacements.restore()
+            server.stop()
+
+
+class _Server:
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self._folder, self._environment = folder, environment
+        self._lock = threading.Lock()
+        self._archives: dict[str, bytes] = {}
+        self._processes: dict[Path, subprocess.Popen[bytes]] = {}
+
+    def install(self, replacements: Replacements) -> None:
+        fetch, run = Builds._fetch, BuildShell.run
+
+        def fetch_once(builds: Builds, source: Mapping[str, str]) -> bytes:
+            with self._lock:
+                if source["location"] not in self._archives:
+                    self._archives[source["location"]] = fetch(builds, source)
+            return self._archives[source["location"]]
+
+        def link(archive: bytes, target: Path) -> None:
+            source = self._source(archive)
+            target.mkdir(parents=True)
+            for entry in source.iterdir():
+                (target / entry.name).symlink_to(entry)
+
+        def run_in_fork(shell: BuildShell, command: str) -> int:
+            if command.strip() == _AGENT:
+                return 0  # the agent is a command that is there already
+            if command.strip() == _PROGRAM:
+                socket = self._socket((shell._directory / "kiro_worker").resolve().parent)
+                command = f"{sys.executable} -I -S {_HERE / 'build_client.py'} {socket}"
+            return run(shell, command)
+
+        replacements.set(Builds, "_fetch", fetch_once)
+        replacements.set(build_run, "_unpack", link)
+        replacements.set(BuildShell, "run", run_in_fork)
+
+    def stop(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+            process.wait()
+            if process.stdin:
+                process.stdin.close()
+
+    def _source(self, archive: bytes) -> Path:
+        target = self._folder / hashlib.sha256(archive).hexdigest()[:16]
+        with self._lock:
+            if not target.exists():
+                with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+                    opened.extractall(target)
+        return target
+
+    def _socket(self, source: Path) -> Path:
+        socket = source.with_suffix(".sock")
+        with self._lock:
+            if source not in self._processes:
+                command = [sys.executable, str(_HERE / "build_server.py"), str(socket), str(source)]
+                environment = {**self._environment, "PATH": "/usr/local/bin:/usr/bin:/bin"}
+                self._processes[source] = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
+        until = time.monotonic() + 60
+        while not socket.exists() and time.monotonic() < until:
+            time.sleep(0.01)
+        return socket

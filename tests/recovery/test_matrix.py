@@ -1,0 +1,64 @@
+"""The fault matrix, played: every cell of :mod:`tests.recovery.cells`, judged by the invariants of
+:mod:`tests.recovery.play`, and held against what docs/recovery.md says of it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kiro_worker.local.faults import CLEAN_UP
+from tests.e2e.world import World
+from tests.recovery.cells import NOTHING, REPLAY, TICK, WAYS, Cell, all_cells, sample
+from tests.recovery.observer import Observer
+from tests.recovery.play import Play, carry_on, digest, look, play
+from tests.recovery.table import told
+
+pytestmark = pytest.mark.e2e
+
+RECORD = "KIRO_WORKER_RECORD"
+"""A folder in which what was seen is noted, instead of being held against the page: `make recovery` sets it."""
+
+_futures: dict[str, dict[str, Any]] = {}
+"""What was gone on from, and what came of it: the same sight has the same future. A tick and a replay know nothing of
+the execution that failed; a redrive knows its last state and what that was given.
+"""
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [pytest.param(cell, marks=() if cell in sample() else pytest.mark.exhaustive) for cell in all_cells()],
+    ids=lambda cell: cell.id,
+)
+def test_every_way_of_carrying_on_after_every_fault(
+    cell: Cell, new_world: Callable[[], World], observer: Observer
+) -> None:
+    first = play(new_world(), observer, cell)
+    here: Play | None = first
+    seen = {"then": look(first)}
+    for way in ways_after(cell, first):
+        here = here or play(new_world(), observer, cell)
+        before = f"{way} {digest(here, way)}"
+        if before not in _futures:
+            after = carry_on(here, way)
+            assert not here.wrong, f"{way}: " + "; ".join(here.wrong)
+            _futures[before] = after
+            if way != NOTHING:
+                here = None
+        if way != NOTHING:
+            seen[way] = _futures[before]
+    if folder := os.environ.get(RECORD):
+        (Path(folder) / f"{cell.id.replace('/', '_')}.json").write_text(json.dumps({cell.id: seen}))
+    else:
+        assert seen == told(cell), "docs/recovery.md is not current. To mend it: make recovery"
+
+
+def ways_after(cell: Cell, here: Play) -> tuple[str, ...]:
+    if here.run.status == "SUCCEEDED":
+        return (NOTHING, TICK)
+    return (NOTHING, TICK, REPLAY) if cell.state.startswith(CLEAN_UP) else WAYS

@@ -1,0 +1,144 @@
+"""Faults planted in the product, each in a copy of the sources that is then deployed: the matrix must see every one.
+
+A mutant is a text that stands once in a file, and what it is replaced by. That a cell fails is not enough: it must fail
+for the reason given.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from kiro_worker.local.assembly import ROOT
+from tests.recovery.conftest import DEPLOYED_TREE
+
+pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
+
+_TREE = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "cdk.json")
+_WHEELS = ("wheels", "gate")
+_PLAYED = ("tests/recovery/test_matrix.py", "tests/recovery/test_left_behind.py")
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """``cell`` is what pytest's ``-k`` takes; ``seen`` is in what the failing cell says."""
+
+    file: str
+    text: str
+    instead: str
+    cell: str
+    seen: str
+
+
+MUTANTS = {
+    "release without the fence check": Mutant(
+        "kiro_worker/lock.py",
+        """values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
+        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, untold=untold) is None""",
+        """values = {":owner": {"S": lease.owner}}
+        return self._free(lease.lock_key, "#owner = :owner", values, untold=untold) is None""",
+        "ReleaseLockAfterFailure-done-late",
+        "a tick built while a redrive was under way",
+    ),
+    "clean-up without the stopDate check": Mutant(
+        "kiro_worker/lock.py",
+        "locks.release_owned(event.execution_arn, acquired_before=before, untold=True)",
+        "locks.release_owned(event.execution_arn, untold=True)",
+        "AcquireLock-aborted-event-late",
+        "a tick built while a redrive was under way",
+    ),
+    "no takeover": Mutant(
+        "kiro_worker/lock.py",
+        "return running or self._build_runs_on(holder)",
+        "return True",
+        "RunBuild-aborted-during-event-lost",
+        "the lock is still",
+    ),
+    "no lock check before the push": Mutant(
+        "kiro_worker/build/run.py",
+        """        commit = signed(checkout, self._job, commit, self._edges.log.say)
+        self._hold_lock()
+""",
+        """        commit = signed(checkout, self._job, commit, self._edges.log.say)
+""",
+        "test_a_build_whose_lock_is_gone_pushes_nothing",
+        "assert 'def add' not in",
+    ),
+    "FailRun ignores the recorded count": Mutant(
+        "functions/fail_run/handler.py",
+        "<= failure.redrive_count:",
+        "<= 0:",
+        "test_a_redrive_that_fails_again_builds_once_and_says_why",
+        "('FAILED', 'TestsFailed')",
+    ),
+    "a failed build is retried": Mutant(
+        "statemachine/work_item.asl.json",
+        '"CodeBuild.AccountLimitExceededException",',
+        '"CodeBuild.AccountLimitExceededException", "States.TaskFailed",',
+        "RunBuild-TestsFailed",
+        "a build that failed was not the end of the run",
+    ),
+    "a retried start is another build": Mutant(
+        "statemachine/work_item.asl.json",
+        "$states.context.Execution.RedriveCount & '/' & $states.input.lease.fence",
+        "$states.context.Execution.RedriveCount & '/' & $states.context.State.RetryCount & '/' & "
+        "$states.input.lease.fence",
+        "RunBuild-start-lost and not always",
+        "what is retried was not waited out",
+    ),
+    "a card that was not told is forgotten": Mutant(
+        "functions/fetch_work_item/handler.py",
+        "for holder in locks.abandoned():",
+        "for holder in ():",
+        "MarkFailed-service-error-always",
+        "the card is in progress, and nobody works on it",
+    ),
+    "the clean-up leaves a build behind": Mutant(
+        "kiro_worker/lock.py",
+        "(self._is_running(owner) or self._build_runs_on(holder))",
+        "self._is_running(owner)",
+        "test_the_clean_up_stops_a_build_that_was_left_behind",
+        "the lock was freed under a build that works",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_matrix_sees(name: str, tmp_path: Path) -> None:
+    mutant = MUTANTS[name]
+    plant(mutant, tmp_path)
+    finished = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *_PLAYED, "-k", mutant.cell],
+        cwd=ROOT,
+        env={**os.environ, DEPLOYED_TREE: str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 1, f"nobody saw it: {finished.stdout[-2000:]}{finished.stderr[-2000:]}"
+    assert mutant.seen in finished.stdout
+
+
+def plant(mutant: Mutant, tree: Path) -> None:
+    """The sources that are deployed, with the mutant in them; the wheels are those that were packed before."""
+    for name in _TREE:
+        source = ROOT / name
+        if source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__", "local", "cli", "doctor")
+            shutil.copytree(source, tree / name, ignore=ignore)
+        else:
+            shutil.copy(source, tree / name)
+    (tree / "build" / "host").mkdir(parents=True)
+    for wheels in _WHEELS:
+        for packed in (ROOT / "build" / "host").glob(f"{wheels}*"):
+            (tree / "build" / "host" / packed.name).symlink_to(packed)
+    file = tree / mutant.file
+    text = file.read_text("utf-8")
+    assert text.count(mutant.text) == 1, f"{mutant.file} holds it {text.count(mutant.text)} times: {mutant.text}"
+    file.write_text(text.replace(mutant.text, mutant.instead), "utf-8")
