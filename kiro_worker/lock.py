@@ -88,7 +88,7 @@ class LockTable:
         for _ in range(_ROUNDS):
             if isinstance(taken, Lease):
                 return taken
-            if taken.owner not in ("", owner) and self.may_act(taken, taken.owner):
+            if taken.owner not in ("", owner) and self.may_act(taken):
                 break
             # Dead, or its fence is ahead of our clock: take over exactly what we saw, so that of two who see it one
             # wins.
@@ -139,11 +139,7 @@ class LockTable:
         """What executions that have ended left behind: a lock that they hold, or a card that they could not tell."""
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True)
         holders = [Holder.from_item(item) for page in pages for item in page["Items"]]
-        return [
-            holder
-            for holder in holders
-            if (holder.owner or holder.untold) and not self.may_act(holder, holder.owner or holder.untold)
-        ]
+        return [holder for holder in holders if (holder.owner or holder.untold) and not self.may_act(holder)]
 
     def settle(self, holder: Holder) -> None:
         """Free what ``holder`` left behind, if it still is as it was seen: its card has been told."""
@@ -155,8 +151,8 @@ class LockTable:
         owner: str,
         *,
         acquired_before: float = math.inf,
-        untold: bool = False,
         only: Callable[[Holder], bool] = lambda _: True,
+        untold: bool = False,
     ) -> Holder | None:
         """Free whatever ``owner`` holds and return the first of it; ``None`` when it holds nothing.
 
@@ -173,8 +169,10 @@ class LockTable:
                 break
             values: dict[str, Any] = {}
             found = self._free(holder.lock_key, holder.unchanged(values), values, untold=untold)
-            # Free under the same fence: our own write, sent twice because its answer was lost.
-            if found is None or (not found.owner and found.fence == holder.fence):
+            # Free under the same fence: our own write, sent twice because its answer was lost. Or that of another
+            # clean-up after the same end, which then tells the card, as only one may; if nobody does, the next run
+            # tells it.
+            if found is None or (not untold and not found.owner and found.fence == holder.fence):
                 freed.append(holder)
         return freed[0] if freed else None
 
@@ -189,9 +187,9 @@ class LockTable:
         """Whether the build that works under the lock runs although its execution has given it up."""
         return self._build_runs_on(self.read(key))
 
-    def may_act(self, holder: Holder, owner: str) -> bool:
-        """Whether the owner may still act. Its lease says so only where nobody else can."""
-        running = self._is_running(owner)
+    def may_act(self, holder: Holder) -> bool:
+        """Whether the owner, or who freed it and told nobody, may still act. Its lease says so only where nobody can."""
+        running = self._is_running(holder.owner or holder.untold)
         if running is None:
             return holder.expires_at + _SKEW_SECONDS > self._clock()
         return running or self._build_runs_on(holder)

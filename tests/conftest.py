@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import pytest
@@ -13,6 +14,8 @@ from moto.server import ThreadedMotoServer
 from kiro_worker.local.aws import dynamodb
 from kiro_worker.local.aws.replacements import Replacements
 from tests.dynalite import dynalite
+
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +32,9 @@ def aws_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def aws(aws_server: str) -> dict[str, Any]:
+def aws(aws_server: str, deployments: Deployments) -> dict[str, Any]:
     """Arguments for ``boto3.client``; the emulator is empty at the beginning of each test."""
+    deployments.close()  # moto keeps its state in the process: it is theirs that is emptied, too
     requests.post(f"{aws_server}/moto-api/reset", timeout=10).raise_for_status()
     return {
         "endpoint_url": aws_server,
@@ -67,6 +71,35 @@ def aws_of_each(request: pytest.FixtureRequest) -> dict[str, Any]:
     """Of one DynamoDB and of the other, for what must hold on any."""
     arguments: dict[str, Any] = request.getfixturevalue("aws" if request.param == "moto" else "aws_of_dynalite")
     return arguments
+
+
+class Deployments:
+    """One embedded AWS a process: that of one kind of tests is kept for the next of them, until others want theirs."""
+
+    def __init__(self) -> None:
+        self._kind = ""
+        self._stack = ExitStack()
+        self._live: Any = None
+
+    def get(self, kind: str, start: Callable[[], AbstractContextManager[T]]) -> T:
+        """The live one of that kind, or a new one."""
+        if self._kind != kind:
+            self.close()
+            self._live = self._stack.enter_context(start())
+            self._kind = kind
+        live: T = self._live
+        return live
+
+    def close(self) -> None:
+        self._kind, self._live = "", None
+        self._stack.close()
+
+
+@pytest.fixture(scope="session")
+def deployments() -> Iterator[Deployments]:
+    deployments = Deployments()
+    yield deployments
+    deployments.close()
 
 
 @pytest.fixture

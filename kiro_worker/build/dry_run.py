@@ -233,7 +233,7 @@ class _Dry:
             self._plan.note("lock", f"{key} is free", {"key": key, "owner": None})
             return
         fact = {"key": key, "owner": holder.owner, "since": holder.acquired_at}
-        if not locks.may_act(holder, holder.owner):
+        if not locks.may_act(holder):
             self._plan.note("lock", f"{key} would be taken over from {holder.owner}, which has ended", fact)
             return
         what = f"the lock {key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"

@@ -162,8 +162,8 @@ def _spec_problems(
         if problem := _file_problem(entries.get(name), f"{folder}/{name}"):
             sound = sound and name != TASKS_FILE
             yield problem
-    if sound:
-        yield from _tasks_problems(repository["tasks"], f"{folder}/{TASKS_FILE}", all_done=all_done)
+    if sound and not all_done:
+        yield from _tasks_problems(repository["tasks"], f"{folder}/{TASKS_FILE}")
 
 
 def _file_problem(entry: Mapping[str, Any] | None, path: str) -> str | None:
@@ -183,11 +183,11 @@ def _file_problem(entry: Mapping[str, Any] | None, path: str) -> str | None:
     return None
 
 
-def _tasks_problems(blob: Mapping[str, Any] | None, path: str, *, all_done: bool) -> Iterator[str]:
+def _tasks_problems(blob: Mapping[str, Any] | None, path: str) -> Iterator[str]:
     text = (blob or {}).get("text") or ""
     if not text.strip():
         yield f"{path} is empty: write it, commit and push"
-    elif not all_done and not open_tasks(text):
+    elif not open_tasks(text):
         yield f"{path} has no open task: every box is ticked, or there is no line like '- [ ] 1. …'"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
 from kiro_worker.local.github.stand_in import StandInGitHub
+from tests.conftest import Deployments
 from tests.e2e.world import TOKEN, World
 
 
@@ -62,11 +64,15 @@ def stand_in(session_arriving: Arriving) -> Iterator[StandInGitHub]:
         yield github
 
 
-@pytest.fixture(scope="session")
-def deployed(stand_in: StandInGitHub, entered: _Entered, session_arriving: Arriving) -> Iterator[LocalEnvironment]:
+@pytest.fixture
+def deployed(
+    deployments: Deployments, stand_in: StandInGitHub, entered: _Entered, session_arriving: Arriving
+) -> LocalEnvironment:
     access = GitHubAccess(stand_in.graphql_url, stand_in.git_url, TOKEN)
-    with LocalEnvironment(access, {}, on_history_event=entered, on_request=session_arriving, pause_scale=0.01) as local:
-        yield local
+    start = partial(
+        LocalEnvironment, access, {}, on_history_event=entered, on_request=session_arriving, pause_scale=0.01
+    )
+    return deployments.get("e2e", start)
 
 
 _serial = itertools.count(1)

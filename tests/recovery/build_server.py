@@ -39,7 +39,7 @@ def main(path: str, source: str) -> None:
 def warm() -> None:
     import boto3
 
-    import kiro_worker.build.__main__  # noqa: F401
+    import kiro_worker.build.program  # noqa: F401
 
     for service in ("dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "codebuild"):
         boto3.client(service).close()

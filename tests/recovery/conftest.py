@@ -7,6 +7,8 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 from kiro_worker.local.assembly import ROOT
 from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
 from kiro_worker.local.github.stand_in import StandInGitHub
+from tests.conftest import Deployments
 from tests.e2e.world import TOKEN, World
 from tests.recovery.observer import Observer
 from tests.recovery.quick_builds import quick_builds
@@ -36,8 +39,13 @@ def observer() -> Observer:
     return Observer()
 
 
-@pytest.fixture(scope="session")
-def deployed(stand_in: StandInGitHub, observer: Observer) -> Iterator[LocalEnvironment]:
+@pytest.fixture
+def deployed(deployments: Deployments, stand_in: StandInGitHub, observer: Observer) -> LocalEnvironment:
+    return deployments.get("recovery", partial(_deployed, stand_in, observer))
+
+
+@contextmanager
+def _deployed(stand_in: StandInGitHub, observer: Observer) -> Iterator[LocalEnvironment]:
     access = GitHubAccess(stand_in.graphql_url, stand_in.git_url, TOKEN)
     with (
         LocalEnvironment(

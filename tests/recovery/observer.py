@@ -27,7 +27,7 @@ class Observer:
 
     def watch(self, local: LocalEnvironment, github: StandInGitHub) -> None:
         self._local = local
-        github.on_push = self._on_push
+        github.on_request = self._on_request
 
     def forget(self) -> None:
         with self._lock:
@@ -55,9 +55,9 @@ class Observer:
     def at_work(self) -> list[str]:
         return [name for name, build in self._working.items() if not build.run.finished.is_set()]
 
-    def _on_push(self, repository: str) -> None:
+    def _on_request(self, operation: str) -> None:
         local = self._local
-        if local is None:
+        if local is None or operation != "git-receive-pack":
             return
         owner = (local.lock() or {}).get("owner", {}).get("S", "")
         with self._lock:
@@ -69,4 +69,4 @@ class Observer:
                 if variable["name"] == "EXECUTION_ARN"
             }
         if owner not in pushers:
-            self.violations.append(f"a push to {repository} while the lock is {owner or 'free'}'s, not {pushers}'s")
+            self.violations.append(f"a push while the lock is {owner or 'free'}'s, not {pushers}'s")

@@ -74,7 +74,7 @@ def play(world: World, observer: Observer, cell: Cell) -> Play:
     faults = world.local.aws.faults
     if cell.state == "RejectWorkItem":
         world.bare_card("feature/missing")
-    card = world.card(BRANCH) if cell.state != "NothingToDo" else world.bare_card(BRANCH, status="Todo")
+    card = world.card(BRANCH, status="Todo" if cell.state == "NothingToDo" else "For Implementation")
     if cell.state not in ("RunBuild", "NothingToDo") and not cell.first:
         world.entered["RunBuild"] = partial(_succeed_without_building, world)
     late: list[Callable[[], None]] = []
@@ -241,7 +241,7 @@ def judge(here: Play, way: str) -> None:
         kept = world.head(CHECKPOINT) is not None and "def add" in world.file("sums.py", CHECKPOINT)
         stopped = here.cell.kind.endswith("-during")
         here.require(kept or stopped, "the agent's work is neither on the branch nor on the checkpoint")
-    if way == REDRIVE and here.run.outcome == "Succeeded":
+    if way == REDRIVE and here.run.outcome == "Succeeded" and here.cell.state != "NothingToDo":
         here.require(status == "In Review", f"the run succeeded, and the card is in {status}")
 
 

@@ -80,8 +80,8 @@ class EmbeddedAws:
         self._runtime_path = runtime_path
         self._on_function_line = on_function_line
         self._on_build_line = on_build_line
-        self._on_request = on_request
         self._on_history_event = on_history_event
+        self._on_request = on_request
         self.faults = faults or StepFaults()
         self.executions = ExecutionRuntime(self._tell_of_event, undocumented)
         self._stack = ExitStack()

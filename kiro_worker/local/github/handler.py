@@ -186,8 +186,6 @@ class Handler(BaseHTTPRequestHandler):
         return None
 
     def _exchange(self, request: GitRequest, login: str, fault: Fault | None) -> None:
-        if self._stand_in.on_push and request.operation == "git-receive-pack":
-            self._stand_in.on_push(request.name_with_owner)
         exchange = start_exchange(self._stand_in.board, request, self._lower_headers(), login, self._body())
         try:
             if fault and fault.kind is FaultKind.LOST_ANSWER:

@@ -58,8 +58,6 @@ class StandInGitHub:
         #: Called with the operation of each GraphQL and git request that has arrived and of which nothing was done yet,
         #: in the request's own thread. :class:`ConnectionError` ends the request there.
         self.on_request: Callable[[str], None] = lambda _operation: None
-        #: Called with ``owner/name`` before git receives a push: nothing has moved yet.
-        self.on_push: Callable[[str], None] | None = None
         self.api = GraphQLApi(self.board, Budget(points_an_hour), before_ghes_3_20=before_ghes_3_20)
 
     def start(self) -> Self:

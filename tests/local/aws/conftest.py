@@ -11,10 +11,17 @@ from typing import Any, TypeVar
 import pytest
 
 from kiro_worker.local.aws.server import EmbeddedAws
+from tests.conftest import Deployments
 
 T = TypeVar("T")
 
 ROLE = "arn:aws:iam::123456789012:role/any"
+
+
+@pytest.fixture(autouse=True)
+def _no_other(deployments: Deployments) -> None:
+    """One process can hold one embedded AWS."""
+    deployments.close()
 
 
 @pytest.fixture
