@@ -188,7 +188,7 @@ class LockTable:
         return self._build_runs_on(self.read(key))
 
     def may_act(self, holder: Holder) -> bool:
-        """Whether the owner, or who freed it and told nobody, may still act. Its lease says so only where nobody can."""
+        """Whether the owner, or who freed it and told nobody, may act. Its lease says so only where nobody can."""
         running = self._is_running(holder.owner or holder.untold)
         if running is None:
             return holder.expires_at + _SKEW_SECONDS > self._clock()
