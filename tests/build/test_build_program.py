@@ -121,7 +121,7 @@ def test_an_agent_that_fails_is_reported_with_its_last_words(worker: Any) -> Non
 
     assert (finished.exit_code, finished.outcome) == (1, "AgentFailed")
     assert "exit code 3" in finished.exports["OUTCOME_REASON"]
-    assert "the model said no" in finished.exports["OUTCOME_REASON"]
+    assert json.loads(finished.exports["TAIL"]).splitlines() == ["working", "the model said no"]
     assert finished.result["tasks"] == {"done": 0, "open": 7}
     assert worker.head() == worker.commit
 

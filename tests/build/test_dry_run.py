@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.build.conftest import AGENT_KEY, BRANCH, BUCKET, PARAMETER, PASSWORD, ROOT, TOKEN
+from tests.build.conftest import AGENT_KEY, BRANCH, BUCKET, EXECUTION, PARAMETER, PASSWORD, ROOT, TOKEN
 
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
 NO_AWS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_ENDPOINT_URL": "", "AWS_DEFAULT_REGION": ""}
@@ -128,21 +128,22 @@ def test_by_the_names_of_an_environment_it_reads_what_is_deployed(worker: Any) -
     assert document["artifacts"].startswith("s3://kiro-worker-test-artifacts-123456789012-us-east-1/runs/")
 
 
-def test_a_lock_that_a_running_build_holds_would_stop_it_and_stays_as_it_is(worker: Any) -> None:
-    worker.hold_lock("arn:aws:codebuild:us-east-1:123456789012:build/kiro-worker-test:other", 1_800_000_000_000)
-
+def test_a_lock_that_a_running_execution_holds_would_stop_it_and_stays_as_it_is(worker: Any) -> None:
     told = on_aws(worker, "--json")
 
     assert (told.exit_code, told.outcomes) == (1, ["LockLost"])
-    assert "build/kiro-worker-test:other" in told.document["stops"][0]["reason"]
+    assert EXECUTION in told.document["stops"][0]["reason"]
     assert told.document["turns"], "what comes after it is told all the same"
 
 
 def test_a_lock_of_an_execution_that_has_ended_would_be_taken_over(worker: Any) -> None:
+    ended = EXECUTION.replace("run-1", "run-0")
+    worker.hold_lock(ended)
+
     told = on_aws(worker)
 
     assert told.exit_code == 0, told.out
-    assert "would be taken over from arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:run-1" in told.out
+    assert f"would be taken over from {ended}" in told.out
 
 
 def test_files_that_steer_the_agent_would_stop_it_by_name(worker: Any, config: str) -> None:
@@ -188,6 +189,7 @@ def test_a_checkpoint_is_where_it_would_go_on(worker: Any) -> None:
     )
     assert worker.run().outcome == "AgentFailed"
     assert worker.checkpoint()
+    free(worker)
 
     told = on_aws(worker, "--json")
 
@@ -199,6 +201,7 @@ def test_a_checkpoint_is_where_it_would_go_on(worker: Any) -> None:
 def test_a_project_without_tests_would_fail_at_the_gate(worker: Any) -> None:
     names = worker.repository.git.run("ls-tree", "-r", "--name-only", BRANCH).decode().split()
     worker.repository.git.commit(BRANCH, dict.fromkeys(name for name in names if "test" in name), "No tests")
+    free(worker)
 
     told = on_aws(worker, "--json")
 
