@@ -11,6 +11,7 @@ from typing import Any
 
 from kiro_worker.local.aws import status_events
 from kiro_worker.local.aws.build_run import BuildEnding
+from kiro_worker.local.aws.builds import Build
 from kiro_worker.local.aws.step_faults import execution_of
 from kiro_worker.local.faults import CLEAN_UP, ENDINGS, parse_fault
 from kiro_worker.local.github.model import Item
@@ -224,11 +225,15 @@ def judge(here: Play, way: str) -> None:
     told = not (way == NOTHING and (here.cell.event == LOST or here.cell.state.startswith(CLEAN_UP)))
     if here.cell.kind in ENDINGS and way == NOTHING and here.cell.kind != "build-fault":
         here.require(here.run.status == "FAILED", "a build that failed was not the end of the run")
-        here.require(names(here.run).count("RunBuild") == 1, "a build that ran was run again")
+        # The token would give a retry the same build for five minutes, and a new one after that.
+        tried = here.run.transitions == len(here.run.states) and names(here.run).count("RunBuild") == 1
+        here.require(tried, "a build that ran was tried again")
     if way != NOTHING:
         lock = world.local.lock()
         here.require(lock is None, f"the lock is still {lock and lock['owner']}'s")
         here.require(status != "In Progress", "the card is in progress, and nobody works on it")
+    if here.cell.kind == "start-lost" and way == NOTHING:
+        here.require(builds_of(here) == 1, f"a start that was retried made {builds_of(here)} builds")
     if here.cell.is_waited_out and way == NOTHING:
         as_ever = ("SUCCEEDED", "") if not here.cell.first else (here.run.status, _FIRST_ENDS.get(here.cell.first, ""))
         here.require((here.run.status, here.run.error) == as_ever, f"what is retried was not waited out: {look(here)}")
@@ -244,6 +249,16 @@ def judge(here: Play, way: str) -> None:
         here.require(kept or stopped, "the agent's work is neither on the branch nor on the checkpoint")
     if way == REDRIVE and here.run.outcome == "Succeeded" and here.cell.state != "NothingToDo":
         here.require(status == "In Review", f"the run succeeded, and the card is in {status}")
+
+
+def builds_of(here: Play) -> int:
+    wanted = {"name": "EXECUTION_ARN", "value": here.run.arn}
+    started = [build.request.get("environmentVariablesOverride", ()) for build in _builds(here.world)]
+    return sum(any(wanted.items() <= dict(variable).items() for variable in variables) for variables in started)
+
+
+def _builds(world: World) -> list[Build]:
+    return list(world.local.aws.builds._builds.values())
 
 
 def look(here: Play) -> dict[str, Any]:

@@ -82,7 +82,7 @@ MUTANTS = {
         '"CodeBuild.AccountLimitExceededException",',
         '"CodeBuild.AccountLimitExceededException", "States.TaskFailed",',
         "RunBuild-TestsFailed",
-        "a build that failed was not the end of the run",
+        "a build that ran was tried again",
     ),
     "a retried start is another build": Mutant(
         "statemachine/work_item.asl.json",
@@ -90,7 +90,7 @@ MUTANTS = {
         "$states.context.Execution.RedriveCount & '/' & $states.context.State.RetryCount & '/' & "
         "$states.input.lease.fence",
         "RunBuild-start-lost and not always",
-        "what is retried was not waited out",
+        "a start that was retried made 2 builds",
     ),
     "a card that was not told is forgotten": Mutant(
         "functions/fetch_work_item/handler.py",
