@@ -1,9 +1,9 @@
 """The lock: one item a key in a DynamoDB table, owned by an execution, never stuck longer than until the next run asks
 for it.
 
-Acquire is one conditional write and release is one, so a quiet cycle costs two requests. Whoever finds a holder asks
-whether that owner still runs: if it has ended the lock is taken over at once, if it runs the lock is its own, expired
-or not. Only for an owner that nobody can be asked about does the lease's expiry decide. DynamoDB's TTL (epoch seconds,
+Acquire is one conditional write and release is one, so a quiet cycle of the two costs two requests. Whoever finds a
+holder asks whether that owner still runs: if it has ended the lock is taken over at once, if it runs the lock is its
+own, expired or not. Only for an owner that nobody can be asked about does the lease's expiry decide. DynamoDB's TTL (epoch seconds,
 deletes within days) collects garbage and decides nothing.
 
 A fence is above every earlier one for as long as the item exists, whatever the writers' clocks say. Whose the lock is
@@ -79,7 +79,8 @@ class LockTable:
         self._stop_build = stop_build
 
     def acquire(self, key: str, owner: str, subject: Subject = NOBODY, *, above: int = 0) -> Lease:
-        """Take the lock if it is free, already ``owner``'s, or held by one that has ended.
+        """Take the lock if it is free, already ``owner``'s, or held by one that has ended. It is not free while it
+        notes a card of another run that was not told.
 
         The fence is greater than ``above`` and than the one in the item. Raises :class:`LockHeld`
         (:class:`ScopedLockHeld` for a repository's or branch's key) when a live holder has it.
@@ -89,6 +90,9 @@ class LockTable:
             if isinstance(taken, Lease):
                 return taken
             if taken.owner not in ("", owner) and self.may_act(taken):
+                break
+            if taken.untold not in ("", owner):
+                # Its run has only just ended. Taken now its card would be forgotten; the next run tells it first.
                 break
             # Dead, or its fence is ahead of our clock: take over exactly what we saw, so that of two who see it one
             # wins.
@@ -121,7 +125,7 @@ class LockTable:
                 else self._write(lease.lock_key, lease.owner, subject, above=above, seen=holder)
             )
             if isinstance(taken, Lease):
-                return taken
+                return replace(taken, slot=lease.slot)
             holder = taken
         raise LockLost(
             f"the lock {lease.lock_key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}",
@@ -183,12 +187,13 @@ class LockTable:
         ).get("Item")
         return Holder.from_item(item) if item else Holder(key)
 
-    def build_runs_on(self, key: str) -> bool:
-        """Whether the build that works under the lock runs although its execution has given it up."""
-        return self._build_runs_on(self.read(key))
+    def build_runs_on(self, lease: Lease) -> bool:
+        """Whether a build works under the lock of ``lease.owner``, who has given it up. Another's is left alone."""
+        holder = self.read(lease.lock_key)
+        return holder.owner == lease.owner and self._build_runs_on(holder)
 
     def may_act(self, holder: Holder) -> bool:
-        """Whether the owner, or who freed it and told nobody, may act. Its lease says so only where nobody can."""
+        """Whether the owner, or who freed it untold, may still act. Its lease says so only where nobody else can."""
         running = self._is_running(holder.owner or holder.untold)
         if running is None:
             return holder.expires_at + _SKEW_SECONDS > self._clock()
@@ -242,7 +247,8 @@ class LockTable:
             ":build": {"S": subject.build_id},
         }
         condition = (
-            "(attribute_not_exists(#owner) OR #owner = :owner) AND (attribute_not_exists(fence) OR fence < :fence)"
+            "(attribute_not_exists(#owner) OR #owner = :owner) AND (attribute_not_exists(untold) OR untold = :owner)"
+            " AND (attribute_not_exists(fence) OR fence < :fence)"
             if seen is None
             else seen.unchanged(values)
         )
@@ -269,16 +275,18 @@ class LockTable:
 
     def _update(self, key: str, update: str, condition: str, values: dict[str, Any]) -> Holder | None:
         """``None`` when the write took place, otherwise what stood in the way."""
+        request: dict[str, Any] = {
+            "TableName": self._table_name,
+            "Key": {"lockKey": {"S": key}},
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {"#owner": "owner"},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if values:
+            request["ExpressionAttributeValues"] = values
         try:
-            self._dynamodb.update_item(
-                TableName=self._table_name,
-                Key={"lockKey": {"S": key}},
-                UpdateExpression=update,
-                ConditionExpression=condition,
-                ExpressionAttributeNames={"#owner": "owner"},
-                ExpressionAttributeValues=values,
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
+            self._dynamodb.update_item(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
@@ -308,8 +316,8 @@ class LockTable:
         else:
             remedy = f"aws dynamodb delete-item --table-name {self._table_name} --key {shlex.quote(key)}"
         return kind(
-            f"the lock {holder.lock_key} is held by {holder.owner or 'another execution'} since {holder.acquired_at},"
-            f" with a lease until {until}",
+            f"the lock {holder.lock_key} is held by {holder.owner or holder.untold or 'another execution'}"
+            f" since {holder.acquired_at}, with a lease until {until}",
             remedy,
         )
 
@@ -331,13 +339,21 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     if "lease" not in document:
         return _named(locks.release_owned(event.execution_arn))
     lease = Lease.from_dict(document["lease"])
-    if document.get("failure", {}).get("state") == "RunBuild" and locks.build_runs_on(lease.lock_key):
-        # The start's answer was lost, or the state's time was up. Whoever asks for the lock next asks for the build.
+    if outlived(locks, document):
+        # Whoever asks for the lock next asks for the build.
         return None
     for fence in (_fence_of_build(document), lease.fence):
         if fence and locks.release(replace(lease, fence=fence), untold=document.get("untold", False)):
             return {"lockKey": lease.lock_key}
     return None
+
+
+def outlived(locks: LockTable, document: Mapping[str, Any]) -> bool:
+    """Whether the build runs on although RunBuild has given it up: the start's answer was lost, or the state's time was
+    up. It is told to stop.
+    """
+    given_up = document.get("failure", {}).get("state") == "RunBuild"
+    return given_up and locks.build_runs_on(Lease.from_dict(document["lease"]))
 
 
 def _fence_of_build(document: Mapping[str, Any]) -> int:

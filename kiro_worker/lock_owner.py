@@ -64,11 +64,15 @@ def build_stopper(codebuild: Callable[[], CodeBuildClient]) -> Callable[[str], N
 
 
 def ending_of(sfn: SFNClient, execution: str) -> tuple[str, str]:
-    """How an execution ended: its error, else its status, and the cause; empty when it is not known any more."""
+    """How an execution ended: its error, else its status, and the cause; empty when it is none, is not known any more,
+    or is not ours to ask about.
+    """
+    if ":execution:" not in execution:
+        return "", ""
     try:
         described = sfn.describe_execution(executionArn=execution)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _UNKNOWN:
+        if error.response["Error"]["Code"] in _UNKNOWN | _NOT_FOR_US:
             return "", ""
         raise
     return described.get("error") or described["status"], described.get("cause", "")

@@ -11,8 +11,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.errors import LockHeld, LockLost, ScopedLockHeld
-from kiro_worker.lock import BASE_KEY
+from kiro_worker.errors import LockHeld, ScopedLockHeld
+from kiro_worker.lock import BASE_KEY, outlived
 from kiro_worker.lock_item import NOBODY
 from kiro_worker.models import Lease
 
@@ -47,24 +47,27 @@ def acquire_with_slot(
     if not keys:
         return lease
     try:
-        return replace(lease, slot=_take_one(locks, keys, owner, subject))
+        return replace(lease, slot=_take_one(locks, keys, owner, _nobodys(subject)))
     except LockHeld:
         locks.release(lease)
         raise
 
 
 def keep_slot(locks: LockTable, configuration: Configuration, lease: Lease, subject: Subject = NOBODY) -> Lease:
-    """The place that the lease names is still its owner's: go on. Otherwise take that one again, or another.
+    """The place that the lease names is still its owner's: go on, and note there too the build that does. Otherwise
+    take that one again, or another.
 
-    Raises :class:`LockLost` when there is none, for then as many builds as may run do run.
+    Raises :class:`LockHeld` when there is none, for then as many builds as may run do run.
     """
-    if not lease.slot or locks.read(lease.slot).owner == lease.owner:
+    if not lease.slot:
+        return lease
+    place, subject = locks.read(lease.slot), _nobodys(subject)
+    if place.owner == lease.owner:
+        if place.subject.build_id != subject.build_id:
+            locks.ensure(Lease(lease.slot, lease.owner, place.fence, expires_at=0), subject)
         return lease
     keys = dict.fromkeys((lease.slot, *slot_keys(configuration)))
-    try:
-        return replace(lease, slot=_take_one(locks, tuple(keys), lease.owner, subject))
-    except LockHeld as error:
-        raise LockLost(error.what, "nothing was touched; redrive the execution when a build has ended") from None
+    return replace(lease, slot=_take_one(locks, tuple(keys), lease.owner, subject))
 
 
 def release_slot(locks: LockTable, event: StepEvent) -> None:
@@ -76,7 +79,7 @@ def release_slot(locks: LockTable, event: StepEvent) -> None:
     document = event.document
     if "endedAt" in document:
         locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000, only=_is_slot)
-    elif "lease" not in document or document["lease"].get("slot"):
+    elif "lease" not in document or (document["lease"].get("slot") and not outlived(locks, document)):
         locks.release_owned(event.execution_arn, only=_is_slot)
 
 
@@ -99,6 +102,11 @@ def _take_one(locks: LockTable, keys: Sequence[str], owner: str, subject: Subjec
         + ", ".join(f"{holder.owner or 'a run that has just begun'}" for holder in holders),
         'nothing, the next run tries again; or raise "maxConcurrentBuilds" in the configuration parameter',
     )
+
+
+def _nobodys(subject: Subject) -> Subject:
+    """A place says nothing of a card: whoever finds it left behind tells none, the lock beside it does."""
+    return replace(subject, work_item_id="")
 
 
 def _is_slot(holder: Holder) -> bool:

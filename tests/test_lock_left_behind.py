@@ -132,3 +132,39 @@ def test_a_run_that_gave_its_build_up_does_not_free_the_lock_under_it(world: Wor
     assert world.stopped == [BUILD]
     world.running.remove(BUILD)
     assert world.release(lease, failure=failure) is not None
+
+
+def test_the_build_of_another_who_has_the_lock_now_is_left_alone(world: World) -> None:
+    """After ``LockLost``: what runs under the lock is somebody else's."""
+    lease = world.locks.acquire(BASE_KEY, ONE)
+    world.locks.release(lease)
+    world.locks.acquire(BASE_KEY, TWO, CARD)
+    assert world.release(lease, failure={"state": "RunBuild", "error": "States.TaskFailed", "cause": ""}) is None
+    assert (world.stopped, world.item()["owner"]) == ([], {"S": TWO})
+
+
+def test_a_lock_that_notes_an_untold_card_waits_for_the_run_that_tells_it(world: World) -> None:
+    lease = world.locks.acquire(BASE_KEY, ONE, CARD)
+    world.release(lease, untold=True)
+    with pytest.raises(LockHeld):
+        world.locks.acquire(BASE_KEY, TWO)
+    world.running -= {ONE, BUILD}
+    with pytest.raises(LockHeld, match="one"):
+        world.locks.acquire(BASE_KEY, TWO)
+    [holder] = world.locks.abandoned()
+    world.locks.settle(holder)
+    assert world.locks.acquire(BASE_KEY, TWO).fence > lease.fence
+
+
+def test_its_own_untold_card_is_no_obstacle_to_a_run_that_is_redriven(world: World) -> None:
+    lease = world.locks.acquire(BASE_KEY, ONE, CARD)
+    world.release(lease, untold=True)
+    assert world.locks.acquire(BASE_KEY, ONE).fence > lease.fence
+    assert "untold" not in world.item()
+
+
+def test_an_item_with_nothing_but_a_note_that_somebody_wrote_is_settled(world: World) -> None:
+    world.dynamodb.put_item(TableName=TABLE, Item={"lockKey": {"S": BASE_KEY}, "untold": {"S": "gone"}})
+    for holder in world.locks.abandoned():
+        world.locks.settle(holder)
+    assert "untold" not in world.item()

@@ -425,7 +425,7 @@ MUTANTS: Final = {
     "release without the fence": ('"#owner = :owner AND fence = :fence"', '"#owner = :owner AND :fence = :fence"'),
     "acquire without the fence": ('fence < :fence)"', ':fence = :fence)"'),
     "a fence that is the clock's": ("fence = max(int(now * 1000), above + 1)", "fence = int(now * 1000)"),
-    "takeover of whoever holds": ("and self._may_act(taken)", "and False"),
+    "takeover of whoever holds": ("and self.may_act(taken)", "and False"),
     "ensure takes from another": ("(holder.owner != lease.owner or holder.fence >", "(holder.fence >"),
 }
 

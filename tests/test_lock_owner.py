@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from kiro_worker.lock_owner import owner_is_running
+from kiro_worker.lock_owner import ending_of, owner_is_running
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 BUILD_ID = "kiro-worker-test:0b5f2c1e-1111-4222-8333-444455556666"
@@ -85,3 +85,13 @@ def test_a_service_that_does_not_answer_is_not_taken_for_an_end(services: Servic
     services.answer("states", "describe_execution", "ThrottlingException")
     with pytest.raises(ClientError):
         services.is_running(EXECUTION)
+
+
+@pytest.mark.parametrize("answer", ["AccessDeniedException", "ExecutionDoesNotExist"])
+def test_how_an_execution_ended_that_is_not_ours_to_ask_about_is_not_known(services: Services, answer: str) -> None:
+    services.answer("states", "describe_execution", answer)
+    assert ending_of(services.states, EXECUTION) == ("", "")
+
+
+def test_how_anything_but_an_execution_ended_is_not_asked(services: Services) -> None:
+    assert ending_of(services.states, BUILD) == ("", "")

@@ -9,8 +9,9 @@ import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from kiro_worker.config import Configuration, LockScope
-from kiro_worker.errors import LockHeld, LockLost, ScopedLockHeld
+from kiro_worker.errors import LockHeld, ScopedLockHeld
 from kiro_worker.lock import BASE_KEY, LockTable, release
+from kiro_worker.lock_item import Subject
 from kiro_worker.models import Lease, StepEvent
 from kiro_worker.slots import acquire_with_slot, keep_slot, release_slot, release_slot_of_build, slot_keys
 
@@ -18,6 +19,7 @@ TABLE = "kiro-worker-test-locks"
 ONE, TWO, THREE = (
     f"arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:{name}" for name in ("one", "two", "three")
 )
+BUILD = "kiro-worker-test:build"
 BRANCH = f"{BASE_KEY}#acme/shop#"
 NOW = 1_763_900_000.0
 
@@ -156,12 +158,12 @@ def test_a_build_whose_place_is_gone_takes_it_again_or_another(world: World) -> 
     assert world.slots() == {lease.slot: TWO}, "found by its owner, for the state document names the first"
 
 
-def test_a_build_that_finds_no_place_has_lost_its_lock(world: World) -> None:
+def test_a_build_that_finds_no_place_has_not_lost_its_lock(world: World) -> None:
     lease = world.acquire(ONE)
     world.release(ONE)
     world.acquire(TWO)
     world.acquire(THREE)
-    with pytest.raises(LockLost, match="2 builds run"):
+    with pytest.raises(LockHeld, match="2 builds run"):
         keep_slot(world.locks, bounded(), lease)
 
 
@@ -201,3 +203,37 @@ def test_of_many_at_once_exactly_as_many_as_configured_go_on(world: World) -> No
         thread.join(timeout=30)
     assert len({lease.slot for lease in leases}) == len(leases) == 3
     assert sorted(world.held().values()) == sorted([lease.owner for lease in leases] * 2)
+
+
+def test_a_build_that_takes_its_lock_again_takes_its_place_again(world: World) -> None:
+    """After an abort and its clean-up, when a redrive begins at RunBuild."""
+    lease = world.acquire(ONE)
+    world.release(ONE)
+    assert world.held() == {}
+    ensured = world.locks.ensure(lease)
+    assert ensured.slot == lease.slot
+    assert keep_slot(world.locks, bounded(), ensured).slot == lease.slot
+    assert world.slots() == {lease.slot: ONE}
+
+
+def test_a_place_is_kept_while_the_build_that_was_given_up_works(world: World) -> None:
+    lease = world.acquire(ONE)
+    works = Subject("PVTI_1", "acme/shop", "one", BUILD)
+    world.running.add(BUILD)
+    lease = keep_slot(world.locks, bounded(), world.locks.ensure(lease, works), works)
+    given_up = {"lease": lease.to_dict(), "failure": {"state": "RunBuild"}}
+    assert world.release(ONE, **given_up) is None
+    assert set(world.held().values()) == {ONE}
+    assert len(world.held()) == 2
+    world.running.remove(BUILD)
+    assert world.release(ONE, **given_up)
+    assert world.held() == {}
+
+
+def test_a_place_that_was_left_behind_tells_no_card(world: World) -> None:
+    subject = Subject("PVTI_1", "acme/shop", "one")
+    acquire_with_slot(world.locks, bounded(), f"{BRANCH}one", ONE, subject)
+    world.running.remove(ONE)
+    cards = {holder.lock_key: holder.subject.work_item_id for holder in world.locks.abandoned()}
+    assert sorted(cards.values()) == ["", "PVTI_1"]
+    assert cards[f"{BRANCH}one"] == "PVTI_1"

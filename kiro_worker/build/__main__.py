@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 
@@ -24,8 +25,10 @@ def start() -> int:
 
 def end(code: int) -> NoReturn:
     """Leave at once: what an interpreter tidies up when it ends, the kernel does anyway, and in no time."""
-    sys.stdout.flush()
-    sys.stderr.flush()
+    # Nobody may listen any more.
+    with suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 

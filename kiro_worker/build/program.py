@@ -25,7 +25,7 @@ from kiro_worker.build.outcome import Record, Stopped
 from kiro_worker.build.report import Place, report
 from kiro_worker.build.run import Edges, run
 from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
-from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockError
+from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockError, LockHeld
 from kiro_worker.lock import LockTable
 from kiro_worker.lock_owner import owner_is_running
 from kiro_worker.models import Outcome
@@ -133,10 +133,16 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
         finally:
             # No state machine frees what a build started by hand has taken.
             if job.started_by_hand and record.fence:
-                release_slot_of_build(edges.locks, record.slot, job.owner)
-                edges.locks.release(replace(job.lease, fence=record.fence))
+                try:
+                    release_slot_of_build(edges.locks, record.slot, job.owner)
+                finally:
+                    edges.locks.release(replace(job.lease, fence=record.fence))
     except Stopped as stop:
         record.stopped(stop)
+    except LockHeld as error:
+        # No place among the builds that may run at once: the card is this run's own, and is to be told.
+        lost = Outcome.LOCK_LOST if job is None or job.started_by_hand else Outcome.WORKER_FAILED
+        record.stopped(Stopped(lost, error.what, "redrive the execution when a build has ended"))
     except LockError as error:
         record.stopped(Stopped(Outcome.LOCK_LOST, error.what, error.remedy))
     except KiroWorkerError as error:

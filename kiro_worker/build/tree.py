@@ -59,7 +59,11 @@ def place_file(folder: Path, relative: str, content: bytes) -> None:
 
 
 def empty_folder(folder: Path, relative: str) -> None:
-    """An empty folder below ``folder``, in place of whatever is there or in the way to it."""
+    """An empty folder below ``folder``, in place of whatever is there or in the way to it. Raises
+    :class:`PermissionError` for a name that leaves it.
+    """
+    if ".." in Path(relative).parts or Path(relative).is_absolute():
+        raise PermissionError(f"{relative} leaves the folder")
     with contextlib.ExitStack() as opened:
         here = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         opened.callback(os.close, here)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS: Final = 3 * 3600
 _LONGEST_NAME: Final = 80
+_TRIES: Final = 100
 
 _REPLAY_EXAMPLES = """
 Examples:
@@ -109,6 +111,7 @@ def redrive(
             f"{found.arn}: {reason}", f"a new run for the same card: kiro-worker replay {found.arn}"
         ) from None
     result = {"executionArn": found.arn, "redrives": described.get("redriveCount", 0) + 1}
+    _wait_until_redriven(found, result["redrives"])
     _tell(found, result | {"console": found.console(found.arn)}, seen=seen, wait=wait, as_json=as_json)
 
 
@@ -125,6 +128,14 @@ def describe(found: NamedExecution) -> dict[str, Any]:
             f"there is no execution {found.arn}; AWS forgets one 90 days after its end",
             f"aws stepfunctions list-executions --state-machine-arn {found.state_machine_arn}",
         ) from None
+
+
+def _wait_until_redriven(found: NamedExecution, times: int) -> None:
+    """DescribeExecution is eventually consistent: for a moment it may still tell of the failure before."""
+    for _ in range(_TRIES):
+        if describe(found).get("redriveCount", 0) >= times:
+            return
+        time.sleep(0.1)
 
 
 def card_of(run: Run) -> tuple[str, str]:

@@ -80,6 +80,12 @@ async def mark_failed(session: GitHubSession, configuration: Configuration, even
     card = await read_card(session, configuration, _item_id(event))
     if _is_taken_elsewhere(card, configuration):
         return {"status": card.item.status, "commentUrl": ""}
+    return await _tell_failed(session, configuration, event, failure, card)
+
+
+async def _tell_failed(
+    session: GitHubSession, configuration: Configuration, event: StepEvent, failure: Failure, card: Card
+) -> dict[str, Any]:
     status = await _move(
         session, card, configuration.failed_status, _ours(configuration) - {configuration.failed_status or ""}
     )
@@ -96,7 +102,8 @@ async def tell_abandoned(
     session: GitHubSession, configuration: Configuration, holder: Holder, execution: str, failure: Failure
 ) -> None:
     """A run has ended and its card does not say so: move the card from in progress to the failed status, and say why.
-    A card that stands anywhere else has been told, or moved by a person, or is gone: nothing is touched.
+    A card that stands anywhere else has been told, or moved by a person, or is gone: nothing is touched. One that
+    cannot be moved or commented on must not end the run that has come for another.
     """
     if not holder.subject.work_item_id:
         return
@@ -111,7 +118,10 @@ async def tell_abandoned(
         "held": {"repository": holder.subject.repository, "branch": holder.subject.branch},
         "failure": failure.to_dict(),
     }
-    await mark_failed(session, configuration, StepEvent(execution, 0, {}, "MarkFailed", document))
+    # Also after LockLost: that the lock still names this run says that the card is nobody else's.
+    event = StepEvent(execution, 0, {}, "MarkFailed", document)
+    with suppress(GitHubForbidden, GitHubRefused):
+        await _tell_failed(session, configuration, event, failure, card)
 
 
 async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:

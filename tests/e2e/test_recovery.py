@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from kiro_worker.local.github.faults import FaultKind
@@ -88,7 +90,9 @@ def test_a_failure_without_the_lock_is_rerun_at_its_state_alone(world: World) ->
     assert world.redrive(failed).outcome == "Succeeded"
 
 
-def test_an_aborted_run_leaves_no_lock_and_a_card_that_says_so(world: World) -> None:
+@pytest.mark.parametrize("scope", [{}, {"lockScope": "branch", "maxConcurrentBuilds": 1}], ids=["one lock", "a place"])
+def test_an_aborted_run_leaves_no_lock_and_a_card_that_says_so(world: World, scope: dict[str, Any]) -> None:
+    world.configure(**scope)
     card = world.card()
     world.agent("import time\ntime.sleep(600)\n")
     arn = world.local.tick()

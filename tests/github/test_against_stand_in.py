@@ -13,10 +13,13 @@ from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailab
 from kiro_worker.github.board import fetch_next_card, read_card, set_status
 from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.comments import put_comment
+from kiro_worker.github.status import tell_abandoned
 from kiro_worker.github.work import validate_branch
 from kiro_worker.local.github.faults import FaultKind
 from kiro_worker.local.github.model import Item, Repository
 from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_worker.lock_item import Holder, Subject
+from kiro_worker.models import Failure
 
 TOKEN = "ghp_" + "0a1b" * 9
 RUN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-{}:{}"
@@ -167,3 +170,32 @@ def test_a_secondary_limit_without_a_header_is_a_minute(github: StandInGitHub, a
     with pytest.raises(GitHubRateLimited) as caught:
         ask(lambda session: read_card(session, configuration(), item.id))
     assert caught.value.retry_after == 60
+
+
+def abandoned(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any], error: str = "LockLost", **changes: Any
+) -> Item:
+    """A card that an execution left in progress, after the next run has told it."""
+    issue = github.board.add_issue(repository, "Do it")
+    project = github.board.add_project("acme", number=1, statuses=STATUSES)
+    left = github.board.add_card(project, issue, status="In Progress", branch="feature/x")
+    holder = Holder("work-item-processor-lock", subject=Subject(left.id, "acme/shop", "feature/x"))
+    failure = Failure("", error, "")
+    settings = configuration(targetStatusColumn="Ready", **changes)
+    ask(lambda session: tell_abandoned(session, settings, holder, RUN.format("test", "one"), failure))
+    return left
+
+
+@pytest.mark.parametrize("error", ["LockLost", "ABORTED"])
+def test_a_card_that_an_ended_run_still_holds_is_told_whatever_ended_it(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any], error: str
+) -> None:
+    assert abandoned(github, repository, ask, error).value("Status") == "Blocked"
+    assert [error in comment.body for comment in repository.issues[0].comments] == [True]
+
+
+def test_a_card_that_cannot_be_commented_on_does_not_end_the_run_that_came_for_another(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    github.faults.add(FaultKind.FORBIDDEN, "AddComment", times=None)
+    assert abandoned(github, repository, ask).value("Status") == "Blocked"

@@ -1,5 +1,5 @@
 """Runs the build program in forks of a process that has imported it already: the same code on the same files in a
-process of its own, without the second that an interpreter needs to import boto3.
+process of its own, without the second that an interpreter needs to read the AWS client.
 
 ``build_server.py SOCKET SOURCE``. One connection is one build: a JSON object ``{environment, directory}`` with
 the two descriptors for its output; back comes the exit code. ``T`` on the connection is SIGTERM for the build, its end
@@ -37,12 +37,10 @@ def main(path: str, source: str) -> None:
 
 
 def warm() -> None:
-    import boto3
-
     import kiro_worker.build.program  # noqa: F401
+    from kiro_worker.build.aws import Clients
 
-    for service in ("dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "codebuild"):
-        boto3.client(service).close()
+    Clients()("dynamodb").close()
 
 
 def serve(connection: socket.socket) -> int:

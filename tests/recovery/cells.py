@@ -25,7 +25,7 @@ LOST, LATE, TWICE = "event-lost", "event-late", "event-twice"
 IMPOSSIBLE: Final[Mapping[str, str]] = {
     "a Choice or a Succeed state: an error, a timeout, a lost answer, throttling, SIGKILL": "it calls nothing",
     "a Succeed state: an abort, a timeout of the machine": "it ends the execution in the moment it is entered",
-    "RunBuild: SIGKILL of the build": "is a build that failed; tests/build kills it in each of its phases",
+    "RunBuild: SIGKILL of the build": "is a build that failed; test_killed_builds.py kills it in each of its phases",
     "RunBuild: an error of ours by name": "it calls no function: a build has outcomes",
     "clean-up: redrive": "its execution is not what a person redrives; the next tick does its work",
     "a run that ended by FailRun: its event lost, late or twice": "the clean-up has nothing to do after it",

@@ -48,7 +48,7 @@ def main() -> int:
 
 
 def take(folder: Path) -> None:
-    seen: dict[str, Any] = json.loads(OUTCOMES.read_text("utf-8")) if OUTCOMES.exists() else {}
+    seen = dict(outcomes())
     for file in folder.glob("*.json"):
         seen.update(json.loads(file.read_text("utf-8")))
     known = [cell.id for cell in all_cells()]
@@ -59,7 +59,7 @@ def take(folder: Path) -> None:
 
 @cache
 def outcomes() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(OUTCOMES.read_text("utf-8"))
+    found: dict[str, Any] = json.loads(OUTCOMES.read_text("utf-8")) if OUTCOMES.exists() else {}
     return found
 
 

@@ -130,7 +130,8 @@ def test_a_branch_is_read_from_git(untouched_shop: Shop) -> None:
     found = untouched_shop.validate()
     tip = untouched_shop.repository.git.head_of("feature/checkout")
     assert found["defaultBranchRef"] == {"name": "main"}
-    assert found["ref"] == {"name": "feature/checkout", "target": {"__typename": "Commit", "oid": tip}}
+    target = {"__typename": "Commit", "oid": tip, "message": "Add the spec"}
+    assert found["ref"] == {"name": "feature/checkout", "target": target}
     assert [entry["name"] for entry in found["specFolder"]["entries"]] == ["design.md", "requirements.md", "tasks.md"]
     assert found["tasks"]["text"] == "- [ ] 1. Add the checkout\n"
     (pull_request,) = found["pullRequests"]["nodes"]
