@@ -196,6 +196,8 @@ class Configuration(_Model):
     """steering files that are kept centrally, `s3://bucket/prefix` or `owner/name@branch:path`: see below"""
     submodules: bool = False
     """whether the agent and the tests get the files of submodules: see security.md"""
+    lfs: bool = False
+    """whether they get the files of Git LFS in place of their pointers: see security.md"""
     agent: Annotated[AgentConfiguration, BeforeValidator(_agent)] = AgentConfiguration()
     """an adapter's name, or an object with the keys below; with a `command` its name may be left out"""
     github_api_url: Url = "https://api.github.com/graphql"

@@ -3,8 +3,8 @@ for it.
 
 Acquire is one conditional write and release is one, so a quiet cycle of the two costs two requests. Whoever finds a
 holder asks whether that owner still runs: if it has ended the lock is taken over at once, if it runs the lock is its
-own, expired or not. Only for an owner that nobody can be asked about does the lease's expiry decide. DynamoDB's TTL (epoch seconds,
-deletes within days) collects garbage and decides nothing.
+own, expired or not. Only for an owner that nobody can be asked about does the lease's expiry decide. DynamoDB's TTL
+(epoch seconds, deletes within days) collects garbage and decides nothing.
 
 A fence is above every earlier one for as long as the item exists, whatever the writers' clocks say. Whose the lock is
 stands in ``owner`` and ``fence`` together and is tested by equality, so nothing is unsafe after a person deleted the

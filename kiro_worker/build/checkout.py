@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.build.git import AUTHOR_EMAIL, AUTHOR_NAME, NEVER_COMMITTED, Git, GitFailed
+from kiro_worker.build.lfs import files_missing, require_git_lfs
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.build.tree import leads_out
 from kiro_worker.models import EXECUTION_TRAILER, Outcome
@@ -61,9 +62,19 @@ class Checkout:
 
 
 def check_out(
-    job: BuildJob, workspace: Path, git_url: str, credentials: GitCredentials | None, parent: Mapping[str, str]
+    job: BuildJob,
+    workspace: Path,
+    git_url: str,
+    credentials: GitCredentials | None,
+    parent: Mapping[str, str],
+    *,
+    lfs: bool = False,
 ) -> Checkout:
-    """Fetch the branch and lay out the pinned commit, and no other. Raises :class:`Stopped` (CheckoutFailed)."""
+    """Fetch the branch and lay out the pinned commit, and no other; with ``lfs`` its LFS files, too. Raises
+    :class:`Stopped` (CheckoutFailed).
+    """
+    if lfs:
+        require_git_lfs(parent)
     git = Git(
         workspace / "trusted.git",
         work_tree=workspace / "checkout",
@@ -71,6 +82,7 @@ def check_out(
         url=f"{git_url}/{job.repository}.git",
         credentials=credentials,
         parent=parent,
+        lfs=lfs,
     )
     way, fetched = _fetch(git, job)
     _require_links_inside(git, job)
@@ -174,6 +186,8 @@ def _fetch(git: Git, job: BuildJob) -> tuple[str, dict[str, str]]:
         try:
             return way, _fetch_and_populate(git, job, way)
         except GitFailed as failure:
+            if git.lfs and failure.command == "read-tree" and "git-lfs" in failure.error:
+                raise files_missing(job, failure) from None
             failed = failure
     if "remote ref HEAD" in failed.error:
         raise _no_default_branch(failed)
@@ -265,6 +279,8 @@ def give_the_agent_a_repository(git: Git, job: BuildJob, unseen: tuple[str, ...]
         "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
         f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
         f'[remote "origin"]\n\turl = {git.url}\n'
+        # So that `git status` compares pointers, too. What only the server has stays a pointer for it.
+        + ('[filter "lfs"]\n\tprocess = git-lfs filter-process --skip\n\trequired = false\n' if git.lfs else "")
     )
     shutil.copy(git.directory / "index", own / "index")
     if (git.directory / "shallow").is_file():

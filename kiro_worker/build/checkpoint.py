@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.build.checkout import CHECKPOINTS, descends, fetch_contents
 from kiro_worker.build.commit import replayed
 from kiro_worker.build.git import GitFailed
+from kiro_worker.build.lfs import upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +99,7 @@ class Checkpoint:
         """
         git = self._checkout.git
         try:
+            upload(self._checkout, commit)
             git.network("push", "--quiet", "--no-verify", self._lease, "origin", f"{commit}:{self.reference}")
         except GitFailed as failure:
             try:

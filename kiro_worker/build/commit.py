@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.build.git import GitFailed
+from kiro_worker.build.lfs import touched_pointers
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.models import EXECUTION_TRAILER, Outcome
 
@@ -68,12 +69,16 @@ def commit_turn(
 ) -> str:
     """Commit ``tree`` on top of ``base`` and, unless it is not to be, of the agent's own commits where it made some.
     ``found`` is the tree as the agent left it, which ``tree`` may differ from by the boxes that we ticked. Commits that
-    say anything of ``unseen`` files are not kept.
+    say anything of ``unseen`` files, or of files of LFS, are not kept.
     """
     git = checkout.git
     head = _adopted_head(checkout, base, log) if with_its_commits else base
     if head != base and _touched(checkout, base, head, unseen):
         log("the agent's own commits are not kept, only its files: they hold central steering files")
+        head = base
+    if head != base and git.lfs and touched_pointers(git, f"{base}..{head}", found):
+        # Whether it has the objects for these pointers, or the files themselves in their place, is its own affair.
+        log("the agent's own commits are not kept, only its files: they change files of LFS")
         head = base
     if head != base and found == git.text("rev-parse", f"{head}^{{tree}}"):
         signed = _again(checkout, head, git.text("rev-parse", f"{head}^@").split(), tree, label.trailers, log)

@@ -4,7 +4,8 @@ us alone.
 What is guarded against, and how. Configuration of system, user and the agent: ``GIT_CONFIG_*`` and an empty HOME.
 Hooks: an empty ``core.hooksPath``. Remote helpers such as ``ext::sh``: ``GIT_ALLOW_PROTOCOL``, which no configuration
 can widen. Names that look like options: only full 40-digit hashes and ``refs/…`` are ever passed. Filters of
-``.gitattributes``: they are named there but defined in a configuration, and ours defines none.
+``.gitattributes``: they are named there but defined in a configuration, and ours defines none; but for LFS, where that
+is configured, and then for commands on the work tree alone.
 """
 
 from __future__ import annotations
@@ -61,6 +62,21 @@ _SETTINGS: Final = (
     # Nothing here is to survive the machine: what counts is on the server.
     "core.fsync=none",
 )
+_LFS_SERVER: Final = (
+    # git-lfs reads these few keys, and no others that do anything, from the branch's .lfsconfig too; ours come first.
+    # https://github.com/git-lfs/git-lfs/blob/main/docs/man/git-lfs-config.adoc#lfsconfig
+    "lfs.url={lfs}",
+    "lfs.pushurl={lfs}",
+    "lfs.{lfs}.access=basic",
+    "lfs.fetchinclude=",
+    "lfs.fetchexclude=",
+    "lfs.allowincompletepush=false",
+    "lfs.skipdownloaderrors=false",
+    "lfs.locksverify=false",
+    # No program but git-lfs itself moves a file.
+    "lfs.basictransfersonly=true",
+)
+_LFS_FILTER: Final = ("filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true")
 
 
 class GitFailed(Exception):
@@ -76,6 +92,7 @@ class Git:
     """Commands on the bare repository ``directory``, some of them with the work tree ``work_tree``.
 
     ``home`` is an empty folder of the worker's own. Network commands ask ``url``, and give ``credentials`` to it alone.
+    With ``lfs`` the work tree has the files of LFS in place of their pointers.
     """
 
     def __init__(
@@ -87,10 +104,12 @@ class Git:
         url: str,
         credentials: GitCredentials | None,
         parent: Mapping[str, str],
+        lfs: bool = False,
     ) -> None:
         self.directory = directory
         self.work_tree = work_tree
         self.url = url
+        self.lfs = lfs
         self._credentials = credentials
         self._parent = parent
         self._home = home
@@ -157,7 +176,7 @@ class Git:
         place = [f"--git-dir={self.directory}"]
         if in_work_tree:
             place.append(f"--work-tree={self.work_tree}")
-        settings = [word for setting in _SETTINGS for word in ("-c", setting.format(empty=self._empty))]
+        settings = [word for setting in self._settings(in_work_tree) for word in ("-c", setting)]
         try:
             return capture(
                 ["git", *place, *settings, *arguments],
@@ -171,6 +190,13 @@ class Git:
             raise GitFailed(_command(arguments), f"no answer within {minutes} minutes") from None
         except OSError as error:
             raise GitFailed(_command(arguments), str(error)) from None
+
+    def _settings(self, in_work_tree: bool) -> list[str]:
+        ours: tuple[str, ...] = _SETTINGS
+        if self.lfs:
+            # The filter where files are laid out or added, and nowhere else.
+            ours += _LFS_SERVER + (_LFS_FILTER if in_work_tree else ())
+        return [setting.format(empty=self._empty, lfs=f"{self.url}/info/lfs") for setting in ours]
 
     def _base_environment(self) -> dict[str, str]:
         return {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kiro_worker.build.git import GitFailed
+from kiro_worker.build.lfs import upload
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.models import Outcome
 
@@ -32,6 +33,7 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
     reference = f"refs/heads/{checkout.branch}"
     if not checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit):
         raise Stopped(Outcome.PUSH_REJECTED, f"{commit[:12]} does not descend from {checkout.commit[:12]}")
+    _upload(checkout, commit)
     push = ("push", "--quiet", "--no-verify", f"--force-with-lease={reference}:{checkout.commit}")
     if checkpoint.commit and _push_both(checkout, push, f"{commit}:{reference}", checkpoint):
         return
@@ -51,6 +53,20 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
         if head not in ("", checkout.commit):
             raise BranchMoved(stop, head) from None
         raise stop from None
+
+
+def _upload(checkout: Checkout, commit: str) -> None:
+    """The objects of LFS come before what refers to them."""
+    try:
+        upload(checkout, commit)
+    except GitFailed as failure:
+        raise Stopped(
+            Outcome.PUSH_REJECTED,
+            f"{checkout.branch} was not pushed, for its LFS objects could not be uploaded: {_why(failure.error)}",
+            "check that the git credentials may write to the repository and that the account's LFS quota is not used"
+            " up, and redrive the execution",
+            failure.error,
+        ) from None
 
 
 def _push_both(checkout: Checkout, push: tuple[str, ...], refspec: str, checkpoint: Checkpoint) -> bool:

@@ -130,7 +130,14 @@ class Build:
         job, edges = self._job, self._edges
         credentials = edges.load_git_credentials()
         edges.redaction.know(credentials.password, f"{credentials.username}:{credentials.password}")
-        checkout = check_out(job, edges.workspace, edges.configuration.git_url, credentials, edges.environment)
+        checkout = check_out(
+            job,
+            edges.workspace,
+            edges.configuration.git_url,
+            credentials,
+            edges.environment,
+            lfs=edges.configuration.lfs,
+        )
         edges.log.say(f"{job.repository} {job.branch} at {job.commit}")
         return checkout
 

@@ -26,6 +26,7 @@ from kiro_worker.build.commit import (
     with_file,
 )
 from kiro_worker.build.isolation import lend_objects
+from kiro_worker.build.lfs import holds, new_pointers
 from kiro_worker.build.outcome import Stopped
 from kiro_worker.build.prompt import mending_prompt, prompt
 from kiro_worker.errors import KiroWorkerError
@@ -234,6 +235,7 @@ class Turns:
         )
         change = changes_between(checkout, commit)
         require_no_secret(change.history, self._place.redaction)
+        require_no_secret_in_lfs(checkout, f"{self.commit}..{commit}", self._place.redaction)
         self._record.files_changed, self._record.patch = change.files, change.patch
         self.commit = commit
         self._place.keep(commit)
@@ -327,11 +329,22 @@ def clean(checkout: Checkout, commit: str) -> None:
 def require_no_secret(history: bytes, redaction: Redaction) -> None:
     """An agent that knows its own key can write it into a file: that must never reach any branch."""
     if redaction.is_in(history):
-        raise Stopped(
-            Outcome.GUARD_TRIPPED,
-            "the change contains one of the worker's own secrets, so it was neither kept nor pushed",
-            "find out why in agent.log, and replace the secret",
-        )
+        raise _holds_secret()
+
+
+def require_no_secret_in_lfs(checkout: Checkout, commits: str, redaction: Redaction) -> None:
+    """The same for the contents that new pointers stand for."""
+    git = checkout.git
+    if git.lfs and holds(git, new_pointers(git, commits), redaction.is_in):
+        raise _holds_secret()
+
+
+def _holds_secret() -> Stopped:
+    return Stopped(
+        Outcome.GUARD_TRIPPED,
+        "the change contains one of the worker's own secrets, so it was neither kept nor pushed",
+        "find out why in agent.log, and replace the secret",
+    )
 
 
 def note_tasks(text: str, record: Record) -> None:

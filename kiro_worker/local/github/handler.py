@@ -1,4 +1,4 @@
-"""One HTTP request: GraphQL, git, a page for people, or the switches of the stand-in itself."""
+"""One HTTP request: GraphQL, git, its LFS, a page for people, or the switches of the stand-in itself."""
 
 from __future__ import annotations
 
@@ -10,6 +10,15 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from kiro_worker.local.github import pages
 from kiro_worker.local.github.faults import Fault, FaultKind
 from kiro_worker.local.github.git_http import GitRequest, parse_git_request, start_exchange
+from kiro_worker.local.github.lfs_http import (
+    LARGEST_BATCH,
+    MEDIA_TYPE,
+    LfsRequest,
+    batch_answer,
+    object_file,
+    parse_lfs_request,
+    take_object,
+)
 from kiro_worker.local.github.records import Record
 
 if TYPE_CHECKING:
@@ -40,6 +49,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._route()
 
+    def do_PUT(self) -> None:
+        self._route()
+
     def do_DELETE(self) -> None:
         self._route()
 
@@ -49,9 +61,10 @@ class Handler(BaseHTTPRequestHandler):
     def _route(self) -> None:
         url = urlsplit(self.path)
         path = unquote(url.path)
+        board = self._stand_in.board
         request = parse_git_request(
-            self._stand_in.board, self.command, path, parse_qs(url.query), self._lower_headers()
-        )
+            board, self.command, path, parse_qs(url.query), self._lower_headers()
+        ) or parse_lfs_request(board, self.command, path)
         if request is not None:
             self._git(request)
         elif path in _GRAPHQL_PATHS and self.command == "POST":
@@ -139,7 +152,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # Git.
 
-    def _git(self, request: GitRequest) -> None:
+    def _git(self, request: GitRequest | LfsRequest) -> None:
         stand_in = self._stand_in
         stand_in.on_request(request.operation)
         token = stand_in.tokens.of_header(self.headers.get("authorization", ""))
@@ -152,7 +165,10 @@ class Handler(BaseHTTPRequestHandler):
             return
         refused = self._git_refusal(request, fault)
         if refused is None and token is not None:
-            self._exchange(request, token.login, fault)
+            if isinstance(request, LfsRequest):
+                self._lfs(request, token.login, fault)
+            else:
+                self._exchange(request, token.login, fault)
             return
         status, text, headers = refused or (
             401,
@@ -165,7 +181,9 @@ class Handler(BaseHTTPRequestHandler):
         kind = "text/html" if status == 502 else "text/plain"
         self._send(status, text.encode() + b"\n", f"{kind}; charset=utf-8", headers)
 
-    def _git_refusal(self, request: GitRequest, fault: Fault | None) -> tuple[int, str, dict[str, str]] | None:
+    def _git_refusal(
+        self, request: GitRequest | LfsRequest, fault: Fault | None
+    ) -> tuple[int, str, dict[str, str]] | None:
         """Status, text and headers, where git is not even started."""
         token = self._stand_in.tokens.of_header(self.headers.get("authorization", ""))
         match fault.kind if fault else None:
@@ -210,8 +228,33 @@ class Handler(BaseHTTPRequestHandler):
             if not exchange.close():
                 self.close_connection = True
 
-    def _record_git(self, request: GitRequest, login: str, status: int, fault: Fault | None) -> None:
+    def _lfs(self, request: LfsRequest, login: str, fault: Fault | None) -> None:
+        repository = request.repository
+        assert repository is not None  # noqa: S101  # an unknown one was refused
+        file = object_file(repository, request.oid)
+        match request.operation:
+            case "lfs-batch":
+                address = f"http://{self.headers['host']}{urlsplit(self.path).path.removesuffix('/objects/batch')}"
+                raw = b"".join(self._body(LARGEST_BATCH))
+                status, document = batch_answer(repository, raw, address, self.headers.get("authorization", ""))
+                body, kind = json.dumps(document).encode(), MEDIA_TYPE
+            case "lfs-upload":
+                status = 200 if take_object(repository, request.oid, self._body()) else 422
+                body, kind = b"", "text/plain"
+            case _:
+                status = 200 if file.is_file() else 404
+                body, kind = file.read_bytes() if file.is_file() else b"", "application/octet-stream"
+        if fault and fault.kind is FaultKind.LOST_ANSWER:
+            self._record_git(request, login, 0, fault)
+            self._reset()
+            return
+        self._record_git(request, login, status, fault)
+        self._send(status, body, kind)
+
+    def _record_git(self, request: GitRequest | LfsRequest, login: str, status: int, fault: Fault | None) -> None:
         variables = {"repository": request.name_with_owner}
+        if isinstance(request, LfsRequest) and request.oid:
+            variables["oid"] = request.oid
         self._stand_in.requests.add(
             Record("git", request.operation, variables, login, status, fault=str(fault.kind) if fault else "")
         )

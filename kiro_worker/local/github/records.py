@@ -16,9 +16,9 @@ class Record:
     """One request.
 
     ``operation`` is the GraphQL operation's name, or ``git-upload-pack``, ``git-receive-pack``, each with ``-refs`` for
-    the advertisement and ``-probe`` for the empty request that may come before it. ``status`` is 0 where no answer was
-    sent. ``cost`` is in points, ``errors`` are the types of GraphQL errors, ``variables`` of a git request name its
-    repository.
+    the advertisement and ``-probe`` for the empty request that may come before it, or ``lfs-batch``, ``lfs-download``,
+    ``lfs-upload``. ``status`` is 0 where no answer was sent. ``cost`` is in points, ``errors`` are the types of GraphQL
+    errors, ``variables`` of a git request name its repository.
     """
 
     kind: str
