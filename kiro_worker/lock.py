@@ -79,8 +79,8 @@ class LockTable:
         self._stop_build = stop_build
 
     def acquire(self, key: str, owner: str, subject: Subject = NOBODY, *, above: int = 0) -> Lease:
-        """Take the lock if it is free, already ``owner``'s, or held by one that has ended. It is not free while it
-        notes a card of another run that was not told.
+        """Take the lock if it is free, already ``owner``'s, or held by one that has ended. It is not free while a run
+        that could not tell its card has yet to end.
 
         The fence is greater than ``above`` and than the one in the item. Raises :class:`LockHeld`
         (:class:`ScopedLockHeld` for a repository's or branch's key) when a live holder has it.
@@ -89,10 +89,8 @@ class LockTable:
         for _ in range(_ROUNDS):
             if isinstance(taken, Lease):
                 return taken
-            if taken.owner not in ("", owner) and self.may_act(taken):
-                break
-            if taken.untold not in ("", owner):
-                # Its run has only just ended. Taken now its card would be forgotten; the next run tells it first.
+            # One that is free but notes a card is about to end: taken now, that card would be forgotten.
+            if (taken.owner or taken.untold) not in ("", owner) and self.may_act(taken):
                 break
             # Dead, or its fence is ahead of our clock: take over exactly what we saw, so that of two who see it one
             # wins.

@@ -143,16 +143,15 @@ def test_the_build_of_another_who_has_the_lock_now_is_left_alone(world: World) -
     assert (world.stopped, world.item()["owner"]) == ([], {"S": TWO})
 
 
-def test_a_lock_that_notes_an_untold_card_waits_for_the_run_that_tells_it(world: World) -> None:
+def test_a_lock_that_notes_an_untold_card_is_not_taken_before_its_run_has_ended(world: World) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, CARD)
     world.release(lease, untold=True)
-    with pytest.raises(LockHeld):
-        world.locks.acquire(BASE_KEY, TWO)
-    world.running -= {ONE, BUILD}
     with pytest.raises(LockHeld, match="one"):
         world.locks.acquire(BASE_KEY, TWO)
+    assert world.locks.abandoned() == []
+    world.running -= {ONE, BUILD}
     [holder] = world.locks.abandoned()
-    world.locks.settle(holder)
+    assert holder.untold == ONE
     assert world.locks.acquire(BASE_KEY, TWO).fence > lease.fence
 
 
