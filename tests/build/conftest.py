@@ -177,6 +177,12 @@ class Worker:
 
 
 @pytest.fixture
+def tmp_path(open_folder: Path) -> Path:
+    """Where agents of a user of their own can read their programs and leave their marks."""
+    return open_folder
+
+
+@pytest.fixture
 def github() -> Iterator[StandInGitHub]:
     with StandInGitHub() as github:
         github.add_token(TOKEN)

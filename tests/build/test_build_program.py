@@ -171,19 +171,19 @@ def test_a_configured_test_command_is_used(worker: Any) -> None:
     assert "exit code 5" in finished.exports["OUTCOME_REASON"]
 
 
-MOVE_THE_BRANCH = """
-import os, subprocess, sys
-git = ["git", "--git-dir=" + sys.argv[1]]
-env = dict(os.environ, GIT_AUTHOR_NAME="a", GIT_AUTHOR_EMAIL="a@b", GIT_COMMITTER_NAME="a", GIT_COMMITTER_EMAIL="a@b")
-def out(*args): return subprocess.run([*git, *args], capture_output=True, text=True, check=True, env=env).stdout.strip()
-commit = out("commit-tree", "-p", sys.argv[2], "-m", "by a person", sys.argv[2] + "^{tree}")
-out("update-ref", "refs/heads/feature/discounts", commit)
-"""
+def move_the_branch(worker: Any, files: dict[str, str]) -> None:
+    """A person pushes while the agent works: the first push of ours that arrives finds it done."""
+
+    def meanwhile(operation: str) -> None:
+        if operation == "git-receive-pack" and worker.head() == worker.commit:
+            worker.repository.git.commit(BRANCH, files, "by a person")
+
+    worker.github.on_request = meanwhile
 
 
 def test_work_goes_on_top_of_what_somebody_pushed_meanwhile_and_is_tested_again(worker: Any) -> None:
-    agent = worker.agent(MOVE_THE_BRANCH + WORK, str(worker.repository.git.path), worker.commit, mode="all")
-    worker.configure(agent)
+    worker.configure(worker.agent(WORK, mode="all"))
+    move_the_branch(worker, {"theirs.txt": "1\n"})
 
     finished = worker.run()
 
@@ -195,20 +195,8 @@ def test_work_goes_on_top_of_what_somebody_pushed_meanwhile_and_is_tested_again(
 
 
 def test_work_that_does_not_apply_to_what_somebody_pushed_is_kept_in_the_checkpoint(worker: Any) -> None:
-    conflicting = f"""
-import subprocess
-open("{worker.folder}/theirs", "w").write("THEIRS = 1\\n")
-blob = out("hash-object", "-w", "{worker.folder}/theirs")
-env["GIT_INDEX_FILE"] = "{worker.folder}/index"
-out("read-tree", sys.argv[2])
-out("update-index", "--add", "--cacheinfo", "100644," + blob + ",shop/notes.py")
-commit = out("commit-tree", "-p", sys.argv[2], "-m", "by a person", out("write-tree"))
-out("update-ref", "refs/heads/feature/discounts", commit)
-"""
-    agent = worker.agent(
-        MOVE_THE_BRANCH + conflicting + WORK, str(worker.repository.git.path), worker.commit, mode="all"
-    )
-    worker.configure(agent)
+    worker.configure(worker.agent(WORK, mode="all"))
+    move_the_branch(worker, {"shop/notes.py": "THEIRS = 1\n"})
 
     finished = worker.run()
 
@@ -550,6 +538,7 @@ while len(os.listdir(sys.argv[1])) < 2:
 def test_what_the_agent_leaves_running_is_gone_when_its_turn_ends(worker: Any, tmp_path: Path) -> None:
     daemons = tmp_path / "daemons"
     daemons.mkdir()
+    daemons.chmod(0o777)
     worker.configure(worker.agent(LEAVE_A_DAEMON + WORK, str(daemons), mode="all"))
     started = time.monotonic()
 
@@ -592,6 +581,7 @@ printf '\\033[32m ▸ Credits: 0.42 • Time: 1m 5s\\033[0m\\n' >&2
 def test_the_kiro_cli_is_run_headless_with_its_key_alone(worker: Any, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     seen.mkdir()
+    seen.chmod(0o777)
     kiro = tmp_path / "bin" / "kiro-cli"
     kiro.parent.mkdir()
     kiro.write_text(KIRO.format(seen=seen))
