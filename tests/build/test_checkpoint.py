@@ -23,7 +23,6 @@ number = re.search(r"^- ([\\d.]+?)\\.? ", prompt, re.M)
 number = number[1] if number else "mend"
 log = pathlib.Path(sys.argv[1])
 log.write_text((log.read_text() if log.exists() else "") + number + "\\n")
-log.chmod(0o666)
 work = pathlib.Path(f"shop/task_{number.replace('.', '_')}.py")
 """
 DO = "work.write_text('DONE = 1\\n')\n"
@@ -33,7 +32,9 @@ ALL = ["1.1", "1.2", "1.3", "2.1", "2.2"]
 def agent(worker: Any, code: str = DO, **more: Any) -> Path:
     """Configure it; the file in which it notes what it was asked for."""
     log = Path(worker.folder / "asked")
-    worker.folder.chmod(0o777)
+    # Each build may have another user.
+    log.touch()
+    log.chmod(0o666)
     worker.configure({**worker.agent(TURN + code, str(log)), **more})
     return log
 
