@@ -134,7 +134,8 @@ def test_the_retries_of_a_parallel_state_run_all_branches_and_count_from_the_beg
     eventually(lambda: exited(execution, "done"))
     gate.touch()
     execution.ended()
-    eventually(lambda: calls() == {"failing": 2, "done": 2})
+    # Whether the other branch's Task is still called before this one's failure ends it is not settled.
+    eventually(lambda: calls()["failing"] == 2)
     execution.states.redrive_execution(executionArn=execution.arn)
     execution.ended()
     eventually(lambda: calls()["failing"] == 4)
