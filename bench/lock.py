@@ -20,7 +20,8 @@ from python_dynamodb_lock.python_dynamodb_lock import DynamoDBLockClient
 
 from bench.figure import Clock, Figure
 from kiro_worker.errors import LockHeld
-from kiro_worker.lock import BASE_KEY, LockTable
+from kiro_worker.lock.keys import BASE_KEY
+from kiro_worker.lock.table import LockTable
 from tests.dynalite import dynalite
 
 if TYPE_CHECKING:

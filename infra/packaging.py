@@ -38,12 +38,9 @@ CORE = (
     "config.py",
     "errors.py",
     "github",
-    "lock.py",
-    "lock_item.py",
-    "lock_owner.py",
+    "lock",
     "models.py",
     "observability.py",
-    "slots.py",
     "spec.py",
 )
 

@@ -9,8 +9,10 @@ import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from kiro_worker.errors import LockHeld, LockLost, ScopedLockHeld
-from kiro_worker.lock import BASE_KEY, LockTable, release
-from kiro_worker.lock_item import Subject
+from kiro_worker.lock.item import Subject
+from kiro_worker.lock.keys import BASE_KEY
+from kiro_worker.lock.release import release
+from kiro_worker.lock.table import LockTable
 from kiro_worker.models import Lease, StepEvent
 
 TABLE = "kiro-worker-test-locks"

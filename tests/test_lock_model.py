@@ -21,10 +21,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
-from kiro_worker import lock
 from kiro_worker.errors import LockHeld, LockLost
-from kiro_worker.lock import BASE_KEY
-from kiro_worker.lock_item import Holder, Subject
+from kiro_worker.lock import table
+from kiro_worker.lock.item import Holder, Subject
+from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.models import Lease, StepEvent
 from tests.interleaving import Fate, Operation, SteppedDynamoDB
 
@@ -75,7 +75,7 @@ class LockModel(RuleBasedStateMachine):
     """
 
     client: Any
-    lock_module: ModuleType = lock
+    lock_module: ModuleType = table
     seen: ClassVar[Counter[str]] = Counter()
 
     def __init__(self) -> None:
@@ -383,7 +383,7 @@ class LockModel(RuleBasedStateMachine):
 
 
 def explore(
-    client: Any, examples: int, module: ModuleType = lock, phases: tuple[Phase, ...] = tuple(Phase)
+    client: Any, examples: int, module: ModuleType = table, phases: tuple[Phase, ...] = tuple(Phase)
 ) -> Counter[str]:
     """Run histories against ``client``, always the same ones; what was seen in them."""
     seen: Counter[str] = Counter()
@@ -425,7 +425,7 @@ MUTANTS: Final = {
     "release without the fence": ('"#owner = :owner AND fence = :fence"', '"#owner = :owner AND :fence = :fence"'),
     "acquire without the fence": ('fence < :fence)"', ':fence = :fence)"'),
     "a fence that is the clock's": ("fence = max(int(now * 1000), above + 1)", "fence = int(now * 1000)"),
-    "takeover of whoever holds": ("and self.may_act(taken)", "and False"),
+    "takeover of whoever holds": ("and self.outlasts(taken)", "and False"),
     "ensure takes from another": ("(holder.owner != lease.owner or holder.fence >", "(holder.fence >"),
 }
 
@@ -434,7 +434,7 @@ MUTANTS: Final = {
 def test_the_model_finds_a_lock_that_lacks_a_condition(name: str, aws_of_dynalite: dict[str, Any]) -> None:
     made = boto3.client("dynamodb", **aws_of_dynalite)
     create_table(made)
-    source, (original, mutation) = inspect.getsource(lock), MUTANTS[name]
+    source, (original, mutation) = inspect.getsource(table), MUTANTS[name]
     assert source.count(original) == 1, "the lock has changed, and the mutant has to change with it"
     mutant = ModuleType("mutant")
     exec(source.replace(original, mutation), mutant.__dict__)  # noqa: S102  # our own source

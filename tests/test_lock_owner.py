@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from kiro_worker.lock_owner import ending_of, owner_is_running
+from kiro_worker.lock.owner import ending_of, owner_is_running
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 BUILD_ID = "kiro-worker-test:0b5f2c1e-1111-4222-8333-444455556666"

@@ -15,7 +15,8 @@ import pytest
 from botocore.config import Config
 
 from kiro_worker.errors import LockHeld
-from kiro_worker.lock import BASE_KEY, LockTable
+from kiro_worker.lock.keys import BASE_KEY
+from kiro_worker.lock.table import LockTable
 from kiro_worker.models import Lease
 from tests.test_lock_model import TABLE, create_table
 
@@ -24,7 +25,8 @@ DEAD: Final = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:
 CONTEND: Final = """
 import json, sys, boto3
 from kiro_worker.errors import LockHeld
-from kiro_worker.lock import BASE_KEY, LockTable
+from kiro_worker.lock.keys import BASE_KEY
+from kiro_worker.lock.table import LockTable
 aws, table, owner = json.loads(sys.argv[1]), sys.argv[2], sys.argv[3]
 locks = LockTable(boto3.client("dynamodb", **aws), table, 7200, lambda name: True)
 print("ready", flush=True)

@@ -10,10 +10,12 @@ from mypy_boto3_dynamodb import DynamoDBClient
 
 from kiro_worker.config import Configuration, LockScope
 from kiro_worker.errors import LockHeld, ScopedLockHeld
-from kiro_worker.lock import BASE_KEY, LockTable, release
-from kiro_worker.lock_item import Subject
+from kiro_worker.lock.item import Subject
+from kiro_worker.lock.keys import BASE_KEY, slot_keys
+from kiro_worker.lock.release import release, release_slot
+from kiro_worker.lock.slots import acquire_with_slot, keep_slot, release_slot_of_build
+from kiro_worker.lock.table import LockTable
 from kiro_worker.models import Lease, StepEvent
-from kiro_worker.slots import acquire_with_slot, keep_slot, release_slot, release_slot_of_build, slot_keys
 
 TABLE = "kiro-worker-test-locks"
 ONE, TWO, THREE = (

@@ -6,30 +6,22 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, select_work_item
 from kiro_worker.github.status import tell_abandoned
-from kiro_worker.lock import LockTable
-from kiro_worker.lock_owner import build_stopper, ending_of, owner_is_running
+from kiro_worker.lock.connect import connected_locks
+from kiro_worker.lock.owner import ending_of
 from kiro_worker.models import Failure, StepEvent
 from kiro_worker.observability import step
-
-if TYPE_CHECKING:
-    from mypy_boto3_codebuild import CodeBuildClient
 
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
 dynamodb = boto3.client("dynamodb")
 stepfunctions = boto3.client("stepfunctions")
-
-
-def codebuild() -> CodeBuildClient:
-    """Made when it is needed: it is asked only about a build that may have been left behind."""
-    return boto3.client("codebuild")
 
 
 @step
@@ -40,13 +32,7 @@ def handler(event: StepEvent) -> dict[str, Any]:
 
 
 async def fetch_work_item(event: StepEvent, request: ExecutionInput) -> dict[str, Any]:
-    locks = LockTable(
-        dynamodb,
-        os.environ["LOCKS_TABLE_NAME"],
-        lease_seconds=0,
-        is_running=owner_is_running(stepfunctions, codebuild),
-        stop_build=build_stopper(codebuild),
-    )
+    locks = connected_locks(dynamodb, stepfunctions, os.environ)
     async with configured_session(ssm, secrets, os.environ) as (session, configuration):
         for holder in locks.abandoned():
             execution = holder.owner or holder.untold

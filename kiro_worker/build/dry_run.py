@@ -31,8 +31,8 @@ from kiro_worker.build.testing import asked_for_reports, detected_command
 from kiro_worker.build.turns import lay_out
 from kiro_worker.config import load_configuration, load_git_credentials, load_github_token, parse_configuration
 from kiro_worker.errors import ConfigurationError, ConfigurationInvalid, KiroWorkerError, LockError
-from kiro_worker.lock import LockTable
-from kiro_worker.lock_owner import owner_is_running
+from kiro_worker.lock.owner import owner_is_running
+from kiro_worker.lock.table import LockTable
 from kiro_worker.models import GitCredentials, Outcome
 from kiro_worker.spec import reset, to_do
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.branch_names import branch_problem
-from kiro_worker.lock import lock_key
+from kiro_worker.lock.keys import lock_key
 from kiro_worker.models import Lease
 
 if TYPE_CHECKING:

@@ -26,10 +26,10 @@ from kiro_worker.build.report import Place, report
 from kiro_worker.build.run import Edges, run
 from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
 from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockError, LockHeld
-from kiro_worker.lock import LockTable
-from kiro_worker.lock_owner import owner_is_running
+from kiro_worker.lock.owner import owner_is_running
+from kiro_worker.lock.slots import release_slot_of_build
+from kiro_worker.lock.table import LockTable
 from kiro_worker.models import Outcome
-from kiro_worker.slots import release_slot_of_build
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

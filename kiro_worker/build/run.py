@@ -27,10 +27,10 @@ from kiro_worker.build.publish import BranchMoved, publish
 from kiro_worker.build.steering import Steering, git_reader, load_steering, s3_reader
 from kiro_worker.build.submodules import Source, Submodules, load_submodules
 from kiro_worker.build.turns import Place, Turns, clean, note_tasks
-from kiro_worker.lock import LockTable
-from kiro_worker.lock_item import Subject
+from kiro_worker.lock.item import Subject
+from kiro_worker.lock.slots import acquire_with_slot, keep_slot
+from kiro_worker.lock.table import LockTable
 from kiro_worker.models import Outcome
-from kiro_worker.slots import acquire_with_slot, keep_slot
 from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:

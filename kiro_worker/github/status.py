@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kiro_worker.config import Configuration
     from kiro_worker.github.board import Card
     from kiro_worker.github.client import GitHubSession
-    from kiro_worker.lock_item import Holder
+    from kiro_worker.lock.item import Holder
 
 
 async def reject(session: GitHubSession, configuration: Configuration, event: StepEvent) -> dict[str, Any]:
@@ -45,16 +45,20 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
 
 
 async def mark_in_progress(session: GitHubSession, configuration: Configuration, event: StepEvent) -> dict[str, Any]:
-    """Read the card again under the lock and move it; :class:`WorkItemMoved` when it is not where it was selected."""
+    """Read the card again under the lock and move it; :class:`WorkItemMoved` when it is not where it was selected.
+
+    Redriven after an abort, the execution finds the card where its own clean-up has put it, and goes on.
+    """
     card = await read_card(session, configuration, _item_id(event))
     selected = WorkItem.from_dict(event.document["item"]).status
-    if card.archived or card.item.status not in (selected, configuration.in_progress_status):
+    movable = {selected, configuration.failed_status if event.redrive_count else selected}
+    if card.archived or card.item.status not in movable | {configuration.in_progress_status}:
         now = "archived" if card.archived else f"in {card.item.status!r}"
         raise WorkItemMoved(
             f"the card was in {selected!r} when it was selected and is {now} now",
             "nothing: whoever moved it meant it",
         )
-    return {"status": await _move(session, card, configuration.in_progress_status, {selected})}
+    return {"status": await _move(session, card, configuration.in_progress_status, movable)}
 
 
 async def mark_in_review(session: GitHubSession, configuration: Configuration, event: StepEvent) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from kiro_worker.github.work import validate_branch
 from kiro_worker.local.github.faults import FaultKind
 from kiro_worker.local.github.model import Item, Repository
 from kiro_worker.local.github.stand_in import StandInGitHub
-from kiro_worker.lock_item import Holder, Subject
+from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
 
 TOKEN = "ghp_" + "0a1b" * 9

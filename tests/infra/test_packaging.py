@@ -34,8 +34,8 @@ def library(folder: Path) -> set[str]:
 
 
 CORE = {
-    "__init__.py", "config.py", "errors.py", "github", "lock.py", "lock_item.py", "lock_owner.py", "models.py",
-    "observability.py", "slots.py", "spec.py",
+    "__init__.py", "config.py", "errors.py", "github", "lock", "models.py",
+    "observability.py", "spec.py",
 }  # fmt: skip
 
 
@@ -179,11 +179,11 @@ def test_packaging_twice_builds_once(small: Path, platform: Platform) -> None:
 
 def test_a_changed_source_is_packaged_again(small: Path) -> None:
     first = package(LAMBDA, small)
-    with (small / "kiro_worker" / "lock.py").open("a") as lock:
+    with (small / "kiro_worker" / "lock" / "table.py").open("a") as lock:
         lock.write("CHANGED = True\n")
     second = package(LAMBDA, small)
     assert second.layer.digest != first.layer.digest
-    assert "CHANGED" in (second.layer.path / "python" / "kiro_worker" / "lock.py").read_text()
+    assert "CHANGED" in (second.layer.path / "python" / "kiro_worker" / "lock" / "table.py").read_text()
     assert second.functions == first.functions
 
 

@@ -38,7 +38,7 @@ class Mutant:
 
 MUTANTS = {
     "release without the fence check": Mutant(
-        "kiro_worker/lock.py",
+        "kiro_worker/lock/table.py",
         """values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
         return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, untold=untold) is None""",
         """values = {":owner": {"S": lease.owner}}
@@ -47,15 +47,15 @@ MUTANTS = {
         "a tick built while a redrive was under way",
     ),
     "clean-up without the stopDate check": Mutant(
-        "kiro_worker/lock.py",
+        "kiro_worker/lock/release.py",
         "locks.release_owned(event.execution_arn, acquired_before=before, untold=True)",
         "locks.release_owned(event.execution_arn, untold=True)",
         "AcquireLock-aborted-event-late",
         "a tick built while a redrive was under way",
     ),
     "no takeover": Mutant(
-        "kiro_worker/lock.py",
-        "return running or self._build_runs_on(holder)",
+        "kiro_worker/lock/table.py",
+        "return running or build_may(holder)",
         "return True",
         "RunBuild-aborted-during-event-lost",
         "the lock is still",
@@ -100,8 +100,8 @@ MUTANTS = {
         "the card is in progress, and nobody works on it",
     ),
     "the clean-up leaves a build behind": Mutant(
-        "kiro_worker/lock.py",
-        "(self._is_running(owner) or self._build_runs_on(holder))",
+        "kiro_worker/lock/table.py",
+        "(self._is_running(owner) or self._outlasts_stop(holder))",
         "self._is_running(owner)",
         "test_the_clean_up_stops_a_build_that_was_left_behind",
         "the lock was freed under a build that works",

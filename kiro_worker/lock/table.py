@@ -24,18 +24,14 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from kiro_worker.errors import LockError, LockHeld, LockLost, ScopedLockHeld
-from kiro_worker.lock_item import NOBODY, Holder, Subject
-from kiro_worker.models import BuildResult, Lease
+from kiro_worker.lock.item import NOBODY, Holder, Subject
+from kiro_worker.lock.keys import BASE_KEY
+from kiro_worker.models import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
-
-    from kiro_worker.config import Configuration
-    from kiro_worker.models import StepEvent
-
-BASE_KEY: Final = "work-item-processor-lock"
 
 # Of two writers each clock may be five minutes off: a lease has expired when it has by both.
 _SKEW_SECONDS: Final = 600
@@ -43,22 +39,11 @@ _SKEW_SECONDS: Final = 600
 _ROUNDS: Final = 4
 
 
-def lock_key(configuration: Configuration, repository: str, branch: str) -> str:
-    """The key that a card locks, by ``lockScope``."""
-    match configuration.lock_scope:
-        case "environment":
-            return BASE_KEY
-        case "repository":
-            return f"{BASE_KEY}#{repository}"
-        case "branch":
-            return f"{BASE_KEY}#{repository}#{branch}"
-
-
 class LockTable:
     """The table, and who may ask it what.
 
     ``is_running`` answers for an owner whether that execution or build may still act, or ``None`` when that cannot be
-    known (:mod:`kiro_worker.lock_owner`); ``clock`` gives epoch seconds; ``stop_build`` ends a build that its execution
+    known (:mod:`kiro_worker.lock.owner`); ``clock`` gives epoch seconds; ``stop_build`` ends a build that its execution
     has left behind.
     """
 
@@ -90,7 +75,7 @@ class LockTable:
             if isinstance(taken, Lease):
                 return taken
             # One that is free but notes a card is about to end: taken now, that card would be forgotten.
-            if (taken.owner or taken.untold) not in ("", owner) and self.may_act(taken):
+            if (taken.owner or taken.untold) not in ("", owner) and self.outlasts(taken):
                 break
             # Dead, or its fence is ahead of our clock: take over exactly what we saw, so that of two who see it one
             # wins.
@@ -138,10 +123,12 @@ class LockTable:
         return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, untold=untold) is None
 
     def abandoned(self) -> list[Holder]:
-        """What executions that have ended left behind: a lock that they hold, or a card that they could not tell."""
+        """What executions that have ended left behind: a lock that they hold, or a card that they could not tell. A
+        build that they left behind is told to stop, and is waited for.
+        """
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True)
         holders = [Holder.from_item(item) for page in pages for item in page["Items"]]
-        return [holder for holder in holders if (holder.owner or holder.untold) and not self.may_act(holder)]
+        return [holder for holder in holders if (holder.owner or holder.untold) and not self.outlasts(holder)]
 
     def settle(self, holder: Holder) -> None:
         """Free what ``holder`` left behind, if it still is as it was seen: its card has been told."""
@@ -167,7 +154,7 @@ class LockTable:
         for holder in self._held_by(owner):
             if holder.acquired_instant >= acquired_before or not only(holder):
                 continue
-            if acquired_before < math.inf and (self._is_running(owner) or self._build_runs_on(holder)):
+            if acquired_before < math.inf and (self._is_running(owner) or self._outlasts_stop(holder)):
                 break
             values: dict[str, Any] = {}
             found = self._free(holder.lock_key, holder.unchanged(values), values, untold=untold)
@@ -185,28 +172,41 @@ class LockTable:
         ).get("Item")
         return Holder.from_item(item) if item else Holder(key)
 
-    def build_runs_on(self, lease: Lease) -> bool:
-        """Whether a build works under the lock of ``lease.owner``, who has given it up. Another's is left alone."""
-        holder = self.read(lease.lock_key)
-        return holder.owner == lease.owner and self._build_runs_on(holder)
-
     def may_act(self, holder: Holder) -> bool:
-        """Whether the owner, or who freed it untold, may still act. Its lease says so only where nobody else can."""
+        """Whether the owner, or who freed it untold, or its build may still act. The lease says so only where nobody
+        else can.
+        """
+        return self._may_act(holder, self._build_works)
+
+    def outlasts(self, holder: Holder) -> bool:
+        """The same, and a build that its execution has left behind is told to stop first."""
+        return self._may_act(holder, self._outlasts_stop)
+
+    def stop_build(self, lease: Lease) -> bool:
+        """Stop the build that works under the lock of ``lease.owner``, who has given it up; whether it works all the
+        same. Another's is left alone.
+        """
+        holder = self.read(lease.lock_key)
+        return holder.owner == lease.owner and self._outlasts_stop(holder)
+
+    def _may_act(self, holder: Holder, build_may: Callable[[Holder], bool]) -> bool:
         running = self._is_running(holder.owner or holder.untold)
         if running is None:
             return holder.expires_at + _SKEW_SECONDS > self._clock()
-        return running or self._build_runs_on(holder)
+        return running or build_may(holder)
 
-    def _build_runs_on(self, holder: Holder) -> bool:
-        """Whether the build under the lock outlives its execution, though it was told to stop: that an abort stops it
-        is best effort. Until it is over nobody else may build.
+    def _build_works(self, holder: Holder) -> bool:
+        return bool(holder.subject.build_id and self._is_running(holder.subject.build_id))
+
+    def _outlasts_stop(self, holder: Holder) -> bool:
+        """Tell the build under the lock to stop: that the end of its execution does is best effort. Until it is over
+        nobody else may build.
         """
-        build = holder.subject.build_id
-        if not build or not self._is_running(build):
+        if not self._build_works(holder):
             return False
         if self._stop_build:
-            self._stop_build(build)
-        return bool(self._is_running(build))
+            self._stop_build(holder.subject.build_id)
+        return self._build_works(holder)
 
     def _require_sole(self, lease: Lease, other_build: str) -> None:
         """Raises :class:`LockLost` when the build that asks was left behind by its execution, or has a double."""
@@ -318,56 +318,3 @@ class LockTable:
             f" since {holder.acquired_at}, with a lease until {until}",
             remedy,
         )
-
-
-def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
-    """Free the lock that ``event``'s execution holds, and say what it named; ``None`` when there was nothing to free.
-
-    With a ``lease`` in the document it is exactly that one, or the one that the build took when it found the lock
-    gone. Without one (the answer of AcquireLock was lost) it is whatever the execution holds. With ``untold`` (the
-    card could not be moved) the lock remembers it, for the next run to tell. With ``endedAt`` (epoch
-    milliseconds, the clean-up) the execution must have ended, and the lock must have been taken before that moment: an
-    execution redriven meanwhile holds its own.
-    """
-    document = event.document
-    if "endedAt" in document:
-        # The card is told next, and should that fail it is not forgotten.
-        before = document["endedAt"] / 1000
-        return _named(locks.release_owned(event.execution_arn, acquired_before=before, untold=True))
-    if "lease" not in document:
-        return _named(locks.release_owned(event.execution_arn))
-    lease = Lease.from_dict(document["lease"])
-    if outlived(locks, document):
-        # Whoever asks for the lock next asks for the build.
-        return None
-    for fence in (_fence_of_build(document), lease.fence):
-        if fence and locks.release(replace(lease, fence=fence), untold=document.get("untold", False)):
-            return {"lockKey": lease.lock_key}
-    return None
-
-
-def outlived(locks: LockTable, document: Mapping[str, Any]) -> bool:
-    """Whether the build runs on although RunBuild has given it up: the start's answer was lost, or the state's time was
-    up. It is told to stop.
-    """
-    given_up = document.get("failure", {}).get("state") == "RunBuild"
-    return given_up and locks.build_runs_on(Lease.from_dict(document["lease"]))
-
-
-def _fence_of_build(document: Mapping[str, Any]) -> int:
-    if "build" in document and (fence := BuildResult.from_document(document["build"]).fence):
-        return fence
-    build = BuildResult.from_cause(document.get("failure", {}).get("cause", ""))
-    return build.fence if build else 0
-
-
-def _named(holder: Holder | None) -> dict[str, str] | None:
-    if holder is None:
-        return None
-    subject = holder.subject
-    return {
-        "lockKey": holder.lock_key,
-        "workItemId": subject.work_item_id,
-        "repository": subject.repository,
-        "branch": subject.branch,
-    }

@@ -7,32 +7,20 @@ when there is none. Only AcquireLock decides by the configuration; a build keeps
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kiro_worker.errors import LockHeld, ScopedLockHeld
-from kiro_worker.lock import BASE_KEY, outlived
-from kiro_worker.lock_item import NOBODY
+from kiro_worker.lock.item import NOBODY
+from kiro_worker.lock.keys import slot_keys
 from kiro_worker.models import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kiro_worker.config import Configuration
-    from kiro_worker.lock import LockTable
-    from kiro_worker.lock_item import Holder, Subject
-    from kiro_worker.models import StepEvent
-
-# No repository's key: those have an owner, and so a slash.
-_SLOT: Final = re.compile(rf"{BASE_KEY}#slot-\d+")
-
-
-def slot_keys(configuration: Configuration) -> tuple[str, ...]:
-    """The keys of the places; none without a bound, and where one lock alone bounds everything."""
-    if configuration.lock_scope == "environment" or configuration.max_concurrent_builds is None:
-        return ()
-    return tuple(f"{BASE_KEY}#slot-{number}" for number in range(1, configuration.max_concurrent_builds + 1))
+    from kiro_worker.lock.item import Subject
+    from kiro_worker.lock.table import LockTable
 
 
 def acquire_with_slot(
@@ -70,19 +58,6 @@ def keep_slot(locks: LockTable, configuration: Configuration, lease: Lease, subj
     return replace(lease, slot=_take_one(locks, tuple(keys), lease.owner, subject))
 
 
-def release_slot(locks: LockTable, event: StepEvent) -> None:
-    """Free the place that ``event``'s execution has, by the same rules as its lock
-    (:func:`kiro_worker.lock.release`), and before it: whoever finds the lock free finds the place free too.
-
-    It is looked for by its owner, because a build whose place was lost may have taken another.
-    """
-    document = event.document
-    if "endedAt" in document:
-        locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000, only=_is_slot)
-    elif "lease" not in document or (document["lease"].get("slot") and not outlived(locks, document)):
-        locks.release_owned(event.execution_arn, only=_is_slot)
-
-
 def release_slot_of_build(locks: LockTable, slot: str, owner: str) -> None:
     """The same for a build that was started by hand, which knows its place and may not look through the table."""
     if slot and (holder := locks.read(slot)).owner == owner:
@@ -107,7 +82,3 @@ def _take_one(locks: LockTable, keys: Sequence[str], owner: str, subject: Subjec
 def _nobodys(subject: Subject) -> Subject:
     """A place says nothing of a card: whoever finds it left behind tells none, the lock beside it does."""
     return replace(subject, work_item_id="")
-
-
-def _is_slot(holder: Holder) -> bool:
-    return _SLOT.fullmatch(holder.lock_key) is not None

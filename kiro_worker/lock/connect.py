@@ -1,0 +1,35 @@
+"""The lock's table, from what a step's environment names."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+from kiro_worker.lock.owner import build_stopper, owner_is_running
+from kiro_worker.lock.table import LockTable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_codebuild import CodeBuildClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_stepfunctions import SFNClient
+
+
+def connected_locks(dynamodb: DynamoDBClient, stepfunctions: SFNClient, environment: Mapping[str, str]) -> LockTable:
+    """With no ``LOCK_LEASE_SECONDS`` it is one that only releases."""
+    return LockTable(
+        dynamodb,
+        environment["LOCKS_TABLE_NAME"],
+        int(environment.get("LOCK_LEASE_SECONDS", "0")),
+        owner_is_running(stepfunctions, _codebuild),
+        stop_build=build_stopper(_codebuild),
+    )
+
+
+@cache
+def _codebuild() -> CodeBuildClient:
+    """Made when it is needed: it is asked only about a build that may have been left behind."""
+    import boto3
+
+    return boto3.client("codebuild")

@@ -1,0 +1,35 @@
+"""The keys of the table's items: what a card locks, by ``lockScope``, and the places of ``maxConcurrentBuilds``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from kiro_worker.config import Configuration
+
+BASE_KEY: Final = "work-item-processor-lock"
+# No repository's key: those have an owner, and so a slash.
+_SLOT: Final = re.compile(rf"{BASE_KEY}#slot-\d+")
+
+
+def lock_key(configuration: Configuration, repository: str, branch: str) -> str:
+    """The key that a card locks."""
+    match configuration.lock_scope:
+        case "environment":
+            return BASE_KEY
+        case "repository":
+            return f"{BASE_KEY}#{repository}"
+        case "branch":
+            return f"{BASE_KEY}#{repository}#{branch}"
+
+
+def slot_keys(configuration: Configuration) -> tuple[str, ...]:
+    """The keys of the places; none without a bound, and where one lock alone bounds everything."""
+    if configuration.lock_scope == "environment" or configuration.max_concurrent_builds is None:
+        return ()
+    return tuple(f"{BASE_KEY}#slot-{number}" for number in range(1, configuration.max_concurrent_builds + 1))
+
+
+def is_slot(key: str) -> bool:
+    return _SLOT.fullmatch(key) is not None

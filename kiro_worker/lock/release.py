@@ -1,0 +1,86 @@
+"""ReleaseLock's rules: what an execution, or the clean-up after it, may free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from kiro_worker.lock.keys import is_slot
+from kiro_worker.models import BuildResult, Lease
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kiro_worker.lock.item import Holder
+    from kiro_worker.lock.table import LockTable
+    from kiro_worker.models import StepEvent
+
+
+def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
+    """Free the lock that ``event``'s execution holds, and say what it named; ``None`` when there was nothing to free.
+
+    With a ``lease`` in the document it is exactly that one, or the one that the build took when it found the lock
+    gone. Without one (the answer of AcquireLock was lost) it is whatever the execution holds. With ``untold`` (the
+    card could not be moved) the lock remembers it, for the next run to tell. With ``endedAt`` (epoch
+    milliseconds, the clean-up) the execution must have ended, and the lock must have been taken before that moment: an
+    execution redriven meanwhile holds its own.
+    """
+    document = event.document
+    if "endedAt" in document:
+        # The card is told next, and should that fail it is not forgotten.
+        before = document["endedAt"] / 1000
+        return _named(locks.release_owned(event.execution_arn, acquired_before=before, untold=True))
+    if "lease" not in document:
+        return _named(locks.release_owned(event.execution_arn))
+    lease = Lease.from_dict(document["lease"])
+    if _outlived(locks, document):
+        # Whoever asks for the lock next asks for the build.
+        return None
+    for fence in (_fence_of_build(document), lease.fence):
+        if fence and locks.release(replace(lease, fence=fence), untold=document.get("untold", False)):
+            return {"lockKey": lease.lock_key}
+    return None
+
+
+def release_slot(locks: LockTable, event: StepEvent) -> None:
+    """Free the place that ``event``'s execution has, by the same rules as its lock
+    (:func:`release`), and before it: whoever finds the lock free finds the place free too.
+
+    It is looked for by its owner, because a build whose place was lost may have taken another.
+    """
+    document = event.document
+    if "endedAt" in document:
+        locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000, only=_is_slot)
+    elif "lease" not in document or (document["lease"].get("slot") and not _outlived(locks, document)):
+        locks.release_owned(event.execution_arn, only=_is_slot)
+
+
+def _outlived(locks: LockTable, document: Mapping[str, Any]) -> bool:
+    """Whether the build runs on although RunBuild has given it up: the start's answer was lost, or the state's time was
+    up. It is told to stop.
+    """
+    given_up = document.get("failure", {}).get("state") == "RunBuild"
+    return given_up and locks.stop_build(Lease.from_dict(document["lease"]))
+
+
+def _fence_of_build(document: Mapping[str, Any]) -> int:
+    if "build" in document and (fence := BuildResult.from_document(document["build"]).fence):
+        return fence
+    build = BuildResult.from_cause(document.get("failure", {}).get("cause", ""))
+    return build.fence if build else 0
+
+
+def _named(holder: Holder | None) -> dict[str, str] | None:
+    if holder is None:
+        return None
+    subject = holder.subject
+    return {
+        "lockKey": holder.lock_key,
+        "workItemId": subject.work_item_id,
+        "repository": subject.repository,
+        "branch": subject.branch,
+    }
+
+
+def _is_slot(holder: Holder) -> bool:
+    return is_slot(holder.lock_key)
