@@ -20,7 +20,7 @@ LARGEST = 1 << 20
 
 
 def main(path: str, source: str) -> None:
-    sys.path[:0] = [source, f"{source}/python"]
+    sys.path.insert(0, f"{source}/python")
     warm()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as server:
         server.bind(path)

@@ -211,7 +211,10 @@ def redrive(here: Play) -> None:
 
 def _tick_into(here: Play, started: list[str]) -> None:
     """Called when the redriven execution enters RunBuild: late things come now, and the schedule ticks."""
+    before = here.world.status(here.card)
     do_late(here, here.run.arn)
+    if here.cell.event == LATE:
+        here.require(here.world.status(here.card) == before, "a clean-up that came late moved the card of a live run")
     started.append(here.world.local.tick())
 
 

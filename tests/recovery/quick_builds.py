@@ -66,7 +66,7 @@ class _Server:
             if command.strip() == _AGENT:
                 return 0  # the agent is a command that is there already
             if command.strip() == _PROGRAM:
-                socket = self._socket((shell._directory / "kiro_worker").resolve().parent)
+                socket = self._socket((shell._directory / "python").resolve().parent)
                 command = f"{sys.executable} -I -S {_HERE / 'build_client.py'} {socket}"
             return run(shell, command)
 
@@ -90,6 +90,8 @@ class _Server:
         return target
 
     def _socket(self, source: Path) -> Path:
+        """Where the server of ``source`` listens, one of those that were unpacked here: not one a build."""
+        assert source.parent == self._folder, f"the build's source does not lead to {self._folder}: {source}"
         socket = source.with_suffix(".sock")
         with self._lock:
             if source not in self._processes:
@@ -97,6 +99,8 @@ class _Server:
                 environment = {**self._environment, "PATH": "/usr/local/bin:/usr/bin:/bin"}
                 self._processes[source] = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
         until = time.monotonic() + 60
-        while not socket.exists() and time.monotonic() < until:
+        while not socket.exists():
+            assert time.monotonic() < until, f"the server of the builds does not listen at {socket}"
             time.sleep(0.01)
+        assert self._processes[source].poll() is None, "the server of the builds is gone; its last words stand above"
         return socket

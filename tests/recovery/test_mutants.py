@@ -51,7 +51,7 @@ MUTANTS = {
         "locks.release_owned(event.execution_arn, acquired_before=before, untold=True)",
         "locks.release_owned(event.execution_arn, untold=True)",
         "AcquireLock-aborted-event-late",
-        "a tick built while a redrive was under way",
+        "a clean-up that came late moved the card of a live run",
     ),
     "no takeover": Mutant(
         "kiro_worker/lock/table.py",
