@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from kiro_worker.local.faults import parse_fault
 from kiro_worker.local.github.faults import FaultKind
 from kiro_worker.local.watch import Run
 from tests.e2e.world import IMPLEMENT, World, names
@@ -106,6 +107,16 @@ def test_an_aborted_run_leaves_no_lock_and_a_card_that_says_so(world: World, sco
     redriven = world.redrive(world.read(arn))
     assert redriven.status == "SUCCEEDED"
     assert world.local.lock() is None
+
+
+def test_a_redrive_of_an_abort_before_the_build_takes_the_card_from_where_the_clean_up_put_it(world: World) -> None:
+    card = world.card()
+    world.local.aws.faults.add(parse_fault("MarkInProgress:aborted"))
+    run = world.tick()
+    assert run.status == "ABORTED"
+    world.wait_until(lambda: world.status(card) == "Blocked" and bool(world.comments()))
+    redriven = world.redrive(run)
+    assert (redriven.outcome, world.status(card)) == ("Succeeded", "In Review")
 
 
 def test_a_lock_whose_holder_has_ended_is_taken_over(world: World) -> None:

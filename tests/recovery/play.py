@@ -250,7 +250,10 @@ def judge(here: Play, way: str) -> None:
         kept = world.head(CHECKPOINT) is not None and "def add" in world.file("sums.py", CHECKPOINT)
         stopped = here.cell.kind.endswith("-during")
         here.require(kept or stopped, "the agent's work is neither on the branch nor on the checkpoint")
-    if way == REDRIVE and here.run.outcome == "Succeeded" and here.cell.state != "NothingToDo":
+    known = world.local.aws.executions.undocumented
+    # Without either, MarkInProgress cannot know that the card is where its own clean-up has put it: WorkItemMoved.
+    sees = known.redrive_evaluates_arguments and known.redrive_refreshes_context
+    if way == REDRIVE and here.run.status == "SUCCEEDED" and here.cell.state != "NothingToDo" and sees:
         here.require(status == "In Review", f"the run succeeded, and the card is in {status}")
 
 
