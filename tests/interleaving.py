@@ -46,6 +46,8 @@ class Operation:
 
     def step(self, fate: Fate = Fate.ANSWERED) -> None:
         """Let the next request take place, and the operation come to the one after it or to its end."""
+        if self.done:
+            raise RuntimeError(f"the operation has ended already, with {self.error or self.result!r}")
         self._fate = fate
         self._go.release()
         self._wait()

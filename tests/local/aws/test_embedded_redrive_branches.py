@@ -10,8 +10,8 @@ import pytest
 from kiro_worker.local.aws.server import EmbeddedAws
 
 INVOKE = "arn:aws:states:::lambda:invoke"
-# Waits for the gate, if there is one (a folder lets one call pass for each file in it); succeeds once its count is up to
-# what it is told; writes who called it.
+# Waits for the gate, if there is one (a folder lets one call pass for each file in it); succeeds once its count has
+# come up to what it is told; writes who called it.
 COUNTING = """
 import pathlib, time
 class NotYet(Exception): pass
