@@ -108,7 +108,7 @@ def _cycles(scene: Scene) -> list[Figure]:
                 Key={"lockKey": {"S": "bare"}},
                 UpdateExpression="SET held = :yes" if "not" in condition else "REMOVE held",
                 ConditionExpression=condition,
-                **({"ExpressionAttributeValues": {":yes": {"BOOL": True}}} if "not" in condition else {}),  # type: ignore[arg-type]
+                **({"ExpressionAttributeValues": {":yes": {"BOOL": True}}} if "not" in condition else {}),  # type: ignore[arg-type]  # stubs know no optional arguments
             )
 
     clocks = {work: Clock() for work in (ours, theirs, bare)}

@@ -22,7 +22,7 @@ from kiro_worker.build.checkpoint import Checkpoint
 from kiro_worker.build.git import GitFailed
 from kiro_worker.build.guard import Guard
 from kiro_worker.build.log import Redaction
-from kiro_worker.build.outcome import Stopped
+from kiro_worker.build.outcome import Stopped, stop_for
 from kiro_worker.build.output import plain
 from kiro_worker.build.processes import scrubbed_environment
 from kiro_worker.build.questions import job_of_branch, labelling_of
@@ -30,7 +30,7 @@ from kiro_worker.build.run import tasks_text
 from kiro_worker.build.testing import asked_for_reports, detected_command
 from kiro_worker.build.turns import lay_out
 from kiro_worker.config import load_configuration, load_git_credentials, load_github_token, parse_configuration
-from kiro_worker.errors import ConfigurationError, ConfigurationInvalid, KiroWorkerError, LockError
+from kiro_worker.errors import ConfigurationError, ConfigurationInvalid, KiroWorkerError
 from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.table import LockTable
 from kiro_worker.models import GitCredentials, Outcome
@@ -74,6 +74,7 @@ class Stop:
     outcome: Outcome
     reason: str
     remedy: str = ""
+    details: str = ""
 
 
 @dataclass
@@ -90,17 +91,18 @@ class Plan:
             self.facts[name] = fact
 
     def stop(self, stop: Stopped) -> None:
-        self.stops.append(Stop(stop.outcome, stop.reason, stop.remedy))
+        self.stops.append(Stop(stop.outcome, stop.reason, stop.remedy, stop.details))
 
     def text(self) -> str:
         lines = [f"{name:<{_WIDTH}}{sentence}" for name, sentence in self.lines]
         for stop in self.stops:
             lines.append(f"\nwould stop: {stop.outcome}: {stop.reason}")
             lines += [f"To mend it: {stop.remedy}"] if stop.remedy else []
+            lines += [stop.details] if stop.details else []
         return "\n".join([*lines, *([] if self.stops else ["\nwould go"])])
 
     def document(self) -> dict[str, Any]:
-        """``{"wouldGo", "stops": [{"outcome", "reason", "remedy"}], …}`` and what is in ``facts``."""
+        """``{"wouldGo", "stops": [{"outcome", "reason", "remedy", "details"}], …}`` and what is in ``facts``."""
         return {"wouldGo": not self.stops, "stops": [asdict(stop) for stop in self.stops], **self.facts}
 
 
@@ -114,14 +116,8 @@ def dry_run(options: Options, parent: Mapping[str, str]) -> int:
         except WrongUsage as error:
             print(error, file=sys.stderr)
             return 2
-        except Stopped as stop:
-            plan.stop(stop)
-        except LockError as error:
-            plan.stop(Stopped(Outcome.LOCK_LOST, error.what, error.remedy))
-        except KiroWorkerError as error:
-            plan.stop(Stopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error.what}", error.remedy))
-        except GitFailed as error:
-            plan.stop(Stopped(Outcome.WORKER_FAILED, f"git {error.command} failed: {error.error}"))
+        except (Stopped, KiroWorkerError, GitFailed) as error:
+            plan.stop(stop_for(error))
         except (BotoCoreError, ClientError) as error:
             remedy = "check the AWS credentials and the region of this shell, or go without AWS: --config FILE"
             plan.stop(Stopped(Outcome.WORKER_FAILED, f"AWS does not answer: {error}", remedy))

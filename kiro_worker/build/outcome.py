@@ -7,6 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from kiro_worker.build.git import GitFailed
+from kiro_worker.errors import KiroWorkerError, LockError
 from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
@@ -27,6 +29,20 @@ class Stopped(Exception):
 
     def __str__(self) -> str:
         return f"{self.outcome}: {self.reason}" + (f"\nTo mend it: {self.remedy}" if self.remedy else "")
+
+
+def stop_for(error: Exception) -> Stopped:
+    """The name under which an error ends the build: its own, if it has one."""
+    match error:
+        case Stopped():
+            return error
+        case LockError():
+            return Stopped(Outcome.LOCK_LOST, error.what, error.remedy)
+        case KiroWorkerError():
+            return Stopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error.what}", error.remedy)
+        case GitFailed():
+            return Stopped(Outcome.WORKER_FAILED, f"git {error.command} failed", details=error.error)
+    return Stopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error}")
 
 
 class Phase(NamedTuple):

@@ -21,11 +21,11 @@ from kiro_worker.build import job as jobs
 from kiro_worker.build.aws import Clients
 from kiro_worker.build.git import GitFailed
 from kiro_worker.build.log import Log, Redaction
-from kiro_worker.build.outcome import Record, Stopped
+from kiro_worker.build.outcome import Record, Stopped, stop_for
 from kiro_worker.build.report import Place, report
 from kiro_worker.build.run import Edges, run
 from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
-from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockError, LockHeld
+from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockHeld
 from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.slots import release_slot_of_build
 from kiro_worker.lock.table import LockTable
@@ -137,21 +137,14 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
                     release_slot_of_build(edges.locks, record.slot, job.owner)
                 finally:
                     edges.locks.release(replace(job.lease, fence=record.fence))
-    except Stopped as stop:
-        record.stopped(stop)
     except LockHeld as error:
         # No place among the builds that may run at once: the card is this run's own, and is to be told.
         lost = Outcome.LOCK_LOST if job is None or job.started_by_hand else Outcome.WORKER_FAILED
         record.stopped(Stopped(lost, error.what, "redrive the execution when a build has ended"))
-    except LockError as error:
-        record.stopped(Stopped(Outcome.LOCK_LOST, error.what, error.remedy))
-    except KiroWorkerError as error:
-        record.stopped(Stopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error.what}", error.remedy))
-    except GitFailed as error:
-        record.stopped(Stopped(Outcome.WORKER_FAILED, f"git {error.command} failed", details=error.error))
     except Exception as error:  # noqa: BLE001  # the one place: whatever went wrong, the state machine is told
-        record.stopped(Stopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error}"))
-        log.say(traceback.format_exc())
+        record.stopped(stop_for(error))
+        if not isinstance(error, (Stopped, KiroWorkerError, GitFailed)):
+            log.say(traceback.format_exc())
     record.seconds = time.monotonic() - started
     place = Place.of(environment, job)
     folder = Path(environment.get("CODEBUILD_SRC_DIR") or Path.cwd())

@@ -63,6 +63,23 @@ def test_a_failed_build_is_redriven_to_success_under_the_same_arn_with_a_later_f
     assert second > first
 
 
+def test_a_fault_of_choice_is_told_and_a_redrive_repeats_no_build() -> None:
+    result = demo("--fault", "MarkInReview:killed")
+    check_the_board(result)
+    run = result["runs"][0]
+    assert (run["status"], run["redrives"]) == ("SUCCEEDED", 1)
+    assert run["states"].count("RunBuild") == 1
+    assert run["states"].count("MarkInReview") == 2
+
+
+@pytest.mark.parametrize("fault", ["MarkInReview", "Nowhere:killed", "MarkInReview:nonsense"])
+def test_a_fault_that_does_not_exist_is_named_without_a_traceback(fault: str) -> None:
+    finished = kiro_worker("demo", "--fault", fault)
+    assert finished.returncode == 2
+    assert fault.rpartition(":")[2] in finished.stderr or fault in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
 def test_the_story_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     finished = kiro_worker("demo")
