@@ -253,7 +253,8 @@ def judge(here: Play, way: str) -> None:
     known = world.local.aws.executions.undocumented
     # Without either, MarkInProgress cannot know that the card is where its own clean-up has put it: WorkItemMoved.
     sees = known.redrive_evaluates_arguments and known.redrive_refreshes_context
-    if way == REDRIVE and here.run.status == "SUCCEEDED" and here.cell.state != "NothingToDo" and sees:
+    quiet_end = here.cell.state == "NothingToDo" or here.run.outcome == "WorkInProgressElsewhere"
+    if way == REDRIVE and here.run.status == "SUCCEEDED" and not quiet_end and sees:
         here.require(status == "In Review", f"the run succeeded, and the card is in {status}")
 
 
@@ -286,10 +287,11 @@ def digest(here: Play, way: str) -> str:
     seen["comment"] = [body[:40].partition("*")[0] for body in here.world.comments()]
     seen["cards"] = len(here.world.project.items)
     seen["untold"] = [key for key in lock_items(here.world)[0] if key == "untold"] if lock_items(here.world) else []
+    if here.late:
+        seen["late"] = here.cell.event or here.cell.state
     if way == REDRIVE:
         last = here.run.states[-1]
         failure = last.document.get("failure") or {}
-        seen["late"] = [here.cell.event, bool(here.late)]
         seen["at"] = [last.name, sorted(last.document), failure.get("state"), failure.get("redriveCount")]
     if way == NOTHING:
         seen["cell"] = here.cell.id
