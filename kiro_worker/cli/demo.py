@@ -16,9 +16,9 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
 
-from kiro_worker.cli.faults import FaultOption, step_faults
+from kiro_worker.cli.faults import LATE_SECONDS, FaultOption, step_faults
 from kiro_worker.cli.runs import show_build_lines, show_failure, show_run, show_state
-from kiro_worker.local.aws.step_faults import StepFaults
+from kiro_worker.local.aws.step_fault import StepFault
 from kiro_worker.local.demo import CONFIGURATION, READY, Demo, agent_command, seed
 from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
 from kiro_worker.local.github.stand_in import StandInGitHub
@@ -60,7 +60,7 @@ def demo(
 demo.__doc__ = f"{demo.__doc__}\n{_EXAMPLES}"
 
 
-def _play(console: Console, folder: Path, fail_build: bool, faults: StepFaults, began: float) -> dict[str, Any]:
+def _play(console: Console, folder: Path, fail_build: bool, faults: list[StepFault], began: float) -> dict[str, Any]:
     console.print(
         Panel(
             "The whole worker on this machine: AWS's own template, state machine, Lambda processes and build, in an\n"
@@ -88,6 +88,7 @@ def _play(console: Console, folder: Path, fail_build: bool, faults: StepFaults, 
                 configuration,
                 on_build_line=show_build_lines(console),
                 faults=faults,
+                late_seconds=LATE_SECONDS,
             )
             local.__enter__()
         try:

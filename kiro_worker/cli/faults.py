@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from kiro_worker.local.aws.step_faults import StepFaults
+from kiro_worker.local.aws.step_fault import StepFault
 from kiro_worker.local.faults import UnknownFault, parse_fault
 
-_LATE_SECONDS = 5.0
+LATE_SECONDS = 5.0
 
 FaultOption = Annotated[
     list[str] | None,
@@ -21,12 +21,9 @@ FaultOption = Annotated[
 ]
 
 
-def step_faults(texts: list[str] | None) -> StepFaults:
+def step_faults(texts: list[str] | None) -> list[StepFault]:
     """Raises :class:`typer.BadParameter` for what cannot happen."""
-    faults = StepFaults(late_seconds=_LATE_SECONDS)
-    for text in texts or ():
-        try:
-            faults.add(parse_fault(text))
-        except UnknownFault as error:
-            raise typer.BadParameter(str(error), param_hint="--fault") from None
-    return faults
+    try:
+        return [parse_fault(text) for text in texts or ()]
+    except UnknownFault as error:
+        raise typer.BadParameter(str(error), param_hint="--fault") from None

@@ -18,7 +18,7 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from kiro_worker.cli.faults import FaultOption, step_faults
+from kiro_worker.cli.faults import LATE_SECONDS, FaultOption, step_faults
 from kiro_worker.cli.runs import show_build_lines, show_failure, show_run, show_state
 from kiro_worker.config import parse_configuration
 from kiro_worker.local import demo
@@ -96,6 +96,7 @@ def up(
             agent_key=os.environ.get("KIRO_API_KEY") or "local-agent-key",
             on_build_line=show_build_lines(console),
             faults=faults,
+            late_seconds=LATE_SECONDS,
         )
         with console.status("Synthesising the stacks and deploying them into the embedded AWS …"):
             local = stack.enter_context(environment)

@@ -11,18 +11,17 @@ from kiro_worker.local import watch
 from kiro_worker.local.assembly import ROOT, synthesise
 from kiro_worker.local.aws.deploy import deploy
 from kiro_worker.local.aws.schedule import tick
-from kiro_worker.local.aws.server import EmbeddedAws
 from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
     from types import TracebackType
 
     from kiro_worker.local.aws.history import HistoryListener
     from kiro_worker.local.aws.http import RequestListener
     from kiro_worker.local.aws.server import LineListener
-    from kiro_worker.local.aws.step_faults import StepFaults
+    from kiro_worker.local.aws.step_fault import StepFault
 
 ENVIRONMENT: Final = "test"
 NAME: Final = f"kiro-worker-{ENVIRONMENT}"
@@ -44,7 +43,8 @@ class LocalEnvironment:
 
     ``configuration`` is the configuration parameter's object; the two addresses are added to it. ``agent_key`` is the
     secret that the agent gets. ``pause_scale`` shortens the pauses between retries; ``undocumented`` says how AWS
-    behaves where its documentation is silent, ``faults`` what is to go wrong, ``root`` which tree is deployed.
+    behaves where its documentation is silent, ``faults`` what is to go wrong (late work ``late_seconds`` after it was
+    given up), ``root`` which tree is deployed.
     Everything that is started is stopped at the end.
     """
 
@@ -59,10 +59,14 @@ class LocalEnvironment:
         on_history_event: HistoryListener | None = None,
         on_request: RequestListener | None = None,
         pause_scale: float = 1.0,
-        faults: StepFaults | None = None,
+        faults: Iterable[StepFault] = (),
+        late_seconds: float | None = None,
         root: Path = ROOT,
         undocumented: Undocumented = ASSUMED,
     ) -> None:
+        # Here, because moto takes seconds to import, and a command line that is wrong is to be told at once.
+        from kiro_worker.local.aws.server import EmbeddedAws
+
         self._root = root
         self._github = github
         self._configuration = configuration
@@ -75,6 +79,7 @@ class LocalEnvironment:
             on_request=on_request,
             pause_scale=pause_scale,
             faults=faults,
+            late_seconds=late_seconds,
             undocumented=undocumented,
         )
         self.state_machine_arn = ""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kiro_worker import errors
 from kiro_worker.local.assembly import ROOT
 from kiro_worker.local.aws.build_run import BuildEnding
-from kiro_worker.local.aws.step_faults import RUNTIME, Means, Moment, StepFault
+from kiro_worker.local.aws.step_fault import RUNTIME, Means, Moment, StepFault
 from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:

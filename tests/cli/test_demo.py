@@ -108,6 +108,11 @@ def test_help_is_there(arguments: list[str]) -> None:
     assert "Usage" in finished.stdout + finished.stderr
 
 
+def test_help_and_a_wrong_command_line_do_not_wait_for_the_embedded_aws_to_be_imported() -> None:
+    program = "import sys; import kiro_worker.cli.app; sys.exit('moto' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
 def test_an_unknown_option_is_named_without_a_traceback() -> None:
     finished = kiro_worker("demo", "--jsn")
     assert finished.returncode == 2

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kiro_worker.local.aws.step_faults import Means, Moment
+from kiro_worker.local.aws.step_fault import Means, Moment
 from kiro_worker.local.faults import UnknownFault, kinds_of, parse_fault, states
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from kiro_worker.local.assembly import ROOT
 from kiro_worker.local.aws.error_matching import matches
-from kiro_worker.local.aws.step_faults import RUNTIME, Means
+from kiro_worker.local.aws.step_fault import RUNTIME, Means
 from kiro_worker.local.faults import ALWAYS, CLEAN_UP, ENDINGS, ERRORS, KINDS, SILENT, kinds_of, states
 
 REDRIVE, TICK, REPLAY, NOTHING = "redrive", "tick", "replay", "nothing"

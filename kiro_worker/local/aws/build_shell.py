@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from kiro_worker.local.aws.logs import LineReader
+from kiro_worker.local.aws.lines import LineReader
 
 SHELL = "/bin/sh"
 _GRACE_SECONDS = 5.0

@@ -19,7 +19,8 @@ from pathlib import Path
 
 from kiro_worker.local.aws import lambda_bootstrap
 from kiro_worker.local.aws.lambda_runtime_api import Invocation, Report, RuntimeApi
-from kiro_worker.local.aws.logs import LineReader, LogStream
+from kiro_worker.local.aws.lines import LineReader
+from kiro_worker.local.aws.logs import LogStream
 
 _INIT_SECONDS = 60.0  # the service allows 10, on machines that do nothing else
 UNHANDLED = "Unhandled"

@@ -1,9 +1,7 @@
-"""What functions and builds write: line by line to whoever listens, and into the log group where AWS would put it."""
+"""What functions and builds write, in the log group where AWS would put it, and given on to whoever listens."""
 
 from __future__ import annotations
 
-import os
-import select
 import threading
 import time
 from collections import deque
@@ -15,7 +13,6 @@ from moto.logs.models import LogsBackend, logs_backends
 
 from kiro_worker.local.aws.session import ACCOUNT, REGION
 
-_LONGEST_LINE = 256 * 1024  # of a CloudWatch Logs event
 _LINES_KEPT = 2000
 _writing = threading.Lock()  # moto's log streams are not thread-safe
 
@@ -42,43 +39,3 @@ class LogStream:
             self._backend.put_log_events(self.group, self.stream, [event])
         if self._listener:
             self._listener(line)
-
-
-class LineReader:
-    """Reads a pipe to its end, in a thread, and gives each line on. The descriptor is closed at the end."""
-
-    def __init__(self, descriptor: int, on_line: Callable[[str], None]) -> None:
-        self._descriptor, self._on_line = descriptor, on_line
-        self._closing = threading.Lock()
-        self._closed = False
-        self._thread = threading.Thread(target=self._read, name="log-lines", daemon=True)
-        self._thread.start()
-
-    def join(self, seconds: float) -> None:
-        self._thread.join(seconds)
-
-    def pending(self) -> bool:
-        """Whether something was written that has not been read."""
-        with self._closing:
-            return not self._closed and bool(select.select([self._descriptor], [], [], 0)[0])
-
-    def _read(self) -> None:
-        rest = b""
-        try:
-            while chunk := os.read(self._descriptor, 65536):
-                # A carriage return ends a line too: progress bars, and the Lambda runtime's stack traces.
-                *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
-                for line in lines:
-                    self._give(line)
-                if len(rest) > _LONGEST_LINE:
-                    self._give(rest)
-                    rest = b""
-        finally:
-            if rest:
-                self._give(rest)
-            with self._closing:
-                self._closed = True
-                os.close(self._descriptor)
-
-    def _give(self, line: bytes) -> None:
-        self._on_line(line[:_LONGEST_LINE].decode(errors="replace"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,6 +41,7 @@ from kiro_worker.local.aws.http import LoopbackServer, RequestListener
 from kiro_worker.local.aws.lambda_runtime import LambdaRuntime
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import CREDENTIALS, REGION, Clients
+from kiro_worker.local.aws.step_fault import StepFault
 from kiro_worker.local.aws.step_faults import StepFaults
 from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
 
@@ -69,11 +70,13 @@ class EmbeddedAws:
         undocumented: Undocumented = ASSUMED,
         pause_scale: float = 1.0,
         minute_seconds: float = 60.0,
-        faults: StepFaults | None = None,
+        faults: Iterable[StepFault] = (),
+        late_seconds: float | None = None,
     ) -> None:
         """``runtime_path``: a directory with awslambdaric; ``pause_scale``, ``minute_seconds``: shorter retry
         pauses and Wait states, and shorter minutes of build timeouts, for tests;
-        ``undocumented``: how AWS behaves where its documentation is silent; ``faults``: what is to go wrong.
+        ``undocumented``: how AWS behaves where its documentation is silent; ``faults``: what is to go wrong, and
+        ``late_seconds``: when late work is done.
         """
         self._port = port
         self._pause_scale, self._minute_seconds = pause_scale, minute_seconds
@@ -82,7 +85,9 @@ class EmbeddedAws:
         self._on_build_line = on_build_line
         self._on_history_event = on_history_event
         self._on_request = on_request
-        self.faults = faults or StepFaults()
+        self.faults = StepFaults(late_seconds)
+        for fault in faults:
+            self.faults.add(fault)
         self.executions = ExecutionRuntime(self._tell_of_event, undocumented)
         self._stack = ExitStack()
 

@@ -1,4 +1,4 @@
-"""Faults on purpose: what can happen to a state of a running execution, made to happen at a given moment of it.
+"""The faults of :mod:`kiro_worker.local.aws.step_fault`, made to happen.
 
 A fault meets the work of a Task where Step Functions meets it, between the interpreter and the service that it calls:
 before the work (nothing was done), after it (everything was done, and the caller sees a failure), while a build works,
@@ -13,8 +13,6 @@ import json
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
-from enum import Enum, StrEnum, auto
 from functools import partial
 from typing import Any, Final
 
@@ -35,7 +33,6 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from kiro_worker.local.aws import status_events
-from kiro_worker.local.aws.build_run import BuildEnding
 from kiro_worker.local.aws.builds import Builds
 from kiro_worker.local.aws.codebuild_sync import StartBuild
 from kiro_worker.local.aws.executions import LocalExecution
@@ -43,49 +40,9 @@ from kiro_worker.local.aws.lambda_process import Death
 from kiro_worker.local.aws.lambda_runtime import LambdaRuntime
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import ACCOUNT, REGION
+from kiro_worker.local.aws.step_fault import RUNTIME, Means, Moment, StepFault
 
-RUNTIME: Final = "States.Runtime"
 _CAUSE: Final = "a fault that was asked for"
-
-
-class Means(Enum):
-    """How it goes wrong."""
-
-    ERROR = auto()
-    """The caller sees an error of a name."""
-    KILL = auto()
-    """SIGKILL to the function's process."""
-    BUILD_ENDS = auto()
-    """The build runs nothing and ends as told."""
-    ABORT = auto()
-    """Somebody stops the execution."""
-    TIME_OUT = auto()
-    """The state machine's own time is up."""
-
-
-class Moment(StrEnum):
-    BEFORE = "before"
-    DURING = "during"
-    AFTER = "after"
-    LATE = "late"
-
-
-@dataclass(frozen=True)
-class StepFault:
-    """What happens to which ``state`` of which state ``machine``, when; ``always`` is until it is cleared.
-
-    ``error`` is the name that the caller sees, ``ending`` how the build ends, ``line`` the beginning of the line of the
-    build's log at which it happens ``DURING`` the build.
-    """
-
-    machine: str
-    state: str
-    means: Means
-    moment: Moment = Moment.BEFORE
-    error: str = ""
-    ending: BuildEnding | None = None
-    line: str = ""
-    always: bool = False
 
 
 class StepFaults:

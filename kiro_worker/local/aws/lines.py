@@ -1,0 +1,50 @@
+"""What a process writes, line by line."""
+
+from __future__ import annotations
+
+import os
+import select
+import threading
+from collections.abc import Callable
+
+_LONGEST_LINE = 256 * 1024  # of a CloudWatch Logs event
+
+
+class LineReader:
+    """Reads a pipe to its end, in a thread, and gives each line on. The descriptor is closed at the end."""
+
+    def __init__(self, descriptor: int, on_line: Callable[[str], None]) -> None:
+        self._descriptor, self._on_line = descriptor, on_line
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread = threading.Thread(target=self._read, name="log-lines", daemon=True)
+        self._thread.start()
+
+    def join(self, seconds: float) -> None:
+        self._thread.join(seconds)
+
+    def pending(self) -> bool:
+        """Whether something was written that has not been read."""
+        with self._closing:
+            return not self._closed and bool(select.select([self._descriptor], [], [], 0)[0])
+
+    def _read(self) -> None:
+        rest = b""
+        try:
+            while chunk := os.read(self._descriptor, 65536):
+                # A carriage return ends a line too: progress bars, and the Lambda runtime's stack traces.
+                *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+                for line in lines:
+                    self._give(line)
+                if len(rest) > _LONGEST_LINE:
+                    self._give(rest)
+                    rest = b""
+        finally:
+            if rest:
+                self._give(rest)
+            with self._closing:
+                self._closed = True
+                os.close(self._descriptor)
+
+    def _give(self, line: bytes) -> None:
+        self._on_line(line[:_LONGEST_LINE].decode(errors="replace"))
