@@ -1,24 +1,19 @@
-"""Builds without the seconds that are not the build program's: its source is unpacked once, and the program is forked
-from a process that has imported it (:mod:`tests.recovery.build_server`). What runs is the deployed code all the same.
+"""Builds without the second that an interpreter takes to start: the program is forked from a process that has imported
+it (:mod:`tests.recovery.build_server`). What runs is the deployed code all the same.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from kiro_worker.local.aws import build_run
 from kiro_worker.local.aws.build_shell import BuildShell
-from kiro_worker.local.aws.builds import Builds
 from kiro_worker.local.aws.replacements import Replacements
 
 _PROGRAM = "python3 -m kiro_worker.build"
@@ -44,23 +39,10 @@ class _Server:
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self._folder, self._environment = folder, environment
         self._lock = threading.Lock()
-        self._archives: dict[str, bytes] = {}
         self._processes: dict[Path, subprocess.Popen[bytes]] = {}
 
     def install(self, replacements: Replacements) -> None:
-        fetch, run = Builds._fetch, BuildShell.run
-
-        def fetch_once(builds: Builds, source: Mapping[str, str]) -> bytes:
-            with self._lock:
-                if source["location"] not in self._archives:
-                    self._archives[source["location"]] = fetch(builds, source)
-            return self._archives[source["location"]]
-
-        def link(archive: bytes, target: Path) -> None:
-            source = self._source(archive)
-            target.mkdir(parents=True)
-            for entry in source.iterdir():
-                (target / entry.name).symlink_to(entry)
+        run = BuildShell.run
 
         def run_in_fork(shell: BuildShell, command: str) -> int:
             if command.strip() == _AGENT:
@@ -70,8 +52,6 @@ class _Server:
                 command = f"{sys.executable} -I -S {_HERE / 'build_client.py'} {socket}"
             return run(shell, command)
 
-        replacements.set(Builds, "_fetch", fetch_once)
-        replacements.set(build_run, "_unpack", link)
         replacements.set(BuildShell, "run", run_in_fork)
 
     def stop(self) -> None:
@@ -81,18 +61,10 @@ class _Server:
             if process.stdin:
                 process.stdin.close()
 
-    def _source(self, archive: bytes) -> Path:
-        target = self._folder / hashlib.sha256(archive).hexdigest()[:16]
-        with self._lock:
-            if not target.exists():
-                with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-                    opened.extractall(target)
-        return target
-
     def _socket(self, source: Path) -> Path:
-        """Where the server of ``source`` listens, one of those that were unpacked here: not one a build."""
-        assert source.parent == self._folder, f"the build's source does not lead to {self._folder}: {source}"
-        socket = source.with_suffix(".sock")
+        """Where the server of ``source`` listens: one for all of its builds."""
+        assert source.parent.name == "sources", f"the build has a source of its own: {source}"
+        socket = self._folder / f"{source.name}.sock"
         with self._lock:
             if source not in self._processes:
                 command = [sys.executable, str(_HERE / "build_server.py"), str(socket), str(source)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shutil
 import threading
 import zipfile
@@ -44,7 +43,8 @@ class BuildPlan:
 
     build_id: str
     workspace: Path
-    fetch_source: Callable[[], bytes]
+    #: Makes the folder, with the source in it.
+    lay_out_source: Callable[[Path], None]
     buildspec_name: str
     #: The whole environment, given what the buildspec says: nothing comes from the process that runs it.
     environment: Callable[[Buildspec, Path], Mapping[str, str]]
@@ -97,7 +97,6 @@ class BuildRun:
         finally:  # whatever breaks, nobody must wait for this build for ever
             timer.cancel()
             self._finish(succeeded)
-        # Thousands of files each: those of many builds would have to be removed at once in the end.
         shutil.rmtree(self.plan.workspace / "src", ignore_errors=True)
 
     def _build(self) -> bool:
@@ -109,7 +108,7 @@ class BuildRun:
             return self._verdict is None
         source = self.plan.workspace / "src"
         try:
-            _unpack(self.plan.fetch_source(), source)
+            self.plan.lay_out_source(source)
             buildspec = parse((source / self.plan.buildspec_name).read_text())
             environment = self.plan.environment(buildspec, source)
         except (SourceMissing, zipfile.BadZipFile) as problem:
@@ -190,12 +189,3 @@ class BuildRun:
             self.ended = datetime.now(UTC)
             self.status = self._verdict or ("SUCCEEDED" if succeeded else "FAILED")
         self.finished.set()
-
-
-def _unpack(archive: bytes, target: Path) -> None:
-    with zipfile.ZipFile(io.BytesIO(archive)) as opened:
-        for member in opened.infolist():
-            path = opened.extract(member, target)
-            mode = member.external_attr >> 16
-            if mode & 0o111 and not member.is_dir():
-                Path(path).chmod(0o755)

@@ -23,6 +23,7 @@ from moto.core.responses import ActionResult
 
 from kiro_worker.local.aws.build_environment import BuildEnvironment, BuildFacts
 from kiro_worker.local.aws.build_run import BuildEnding, BuildPlan, BuildRun, SourceMissing
+from kiro_worker.local.aws.build_source import BuildSources
 from kiro_worker.local.aws.logs import LogStream
 from kiro_worker.local.aws.replacements import Replacements
 from kiro_worker.local.aws.session import ACCOUNT, REGION, Clients
@@ -65,6 +66,7 @@ class Builds:
     ) -> None:
         """``minute_seconds``: how long the minutes of timeouts are, for tests."""
         self._workspace, self._clients, self._on_line = workspace, clients, on_line
+        self._sources = BuildSources(workspace / "sources")
         self._environment = BuildEnvironment(clients, surroundings)
         self._minute, self._clock = minute_seconds, clock
         self._lock = threading.Lock()
@@ -147,7 +149,7 @@ class Builds:
         plan = BuildPlan(
             build_id=build_id,
             workspace=folder,
-            fetch_source=lambda: self._fetch(project["source"]),
+            lay_out_source=lambda target: self._sources.lay_out(self._fetch(project["source"]), target),
             buildspec_name=_BUILDSPEC if _is_inline(project["source"]) else _buildspec_name(project, request),
             environment=lambda spec, source: self._environment.of(facts, spec, variables, source, folder),
             seconds=(minutes or _DEFAULT_TIMEOUT_MINUTES) * self._minute,

@@ -86,6 +86,16 @@ def test_the_source_is_unpacked_where_the_build_begins(build: Callable[..., dict
     assert exported(done) == {"SAID": "from the source", "HERE": "yes"}
 
 
+def test_what_a_build_leaves_beside_its_source_or_changes_in_it_is_not_the_next_ones(
+    build: Callable[..., dict[str, Any]],
+) -> None:
+    text = spec(
+        exports="SAID", build='export SAID="$(cat file.txt *.left)"; echo changed > file.txt; echo old > a.left'
+    )
+    for _ in range(2):
+        assert exported(build(text, {"file.txt": "new"})) == {"SAID": "new"}
+
+
 def test_nothing_is_inherited_from_the_host(
     build: Callable[..., dict[str, Any]], embedded: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
