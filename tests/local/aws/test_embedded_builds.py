@@ -87,13 +87,15 @@ def test_the_source_is_unpacked_where_the_build_begins(build: Callable[..., dict
 
 
 def test_what_a_build_leaves_beside_its_source_or_changes_in_it_is_not_the_next_ones(
-    build: Callable[..., dict[str, Any]],
+    embedded: EmbeddedAws, project: Make, eventually: Eventually
 ) -> None:
     text = spec(
         exports="SAID", build='export SAID="$(cat file.txt *.left)"; echo changed > file.txt; echo old > a.left'
     )
+    name = project(text, {"file.txt": "new"})
     for _ in range(2):
-        assert exported(build(text, {"file.txt": "new"})) == {"SAID": "new"}
+        started = embedded.client("codebuild").start_build(projectName=name)["build"]
+        assert exported(eventually(lambda build=started["id"]: finished(embedded, build))) == {"SAID": "new"}
 
 
 def test_nothing_is_inherited_from_the_host(
