@@ -127,7 +127,7 @@ def _layer(platform: Platform, wheels: Asset, root: Path, target: Path) -> Asset
     core = [root / "kiro_worker" / name for name in CORE]
 
     def build(folder: Path) -> None:
-        _copy_tree(wheels.path, folder / "python")
+        _link_tree(wheels.path, folder / "python")
         _copy_library(core, folder / "python" / "kiro_worker")
         _compile(platform, folder / "python" / "kiro_worker")
 
@@ -148,8 +148,8 @@ def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: 
     library = [root / "kiro_worker" / name for name in (*CORE, "build")]
 
     def build(folder: Path) -> None:
-        _copy_tree(wheels.path, folder / "python")
-        _copy_tree(gate.path, folder / "python")
+        _link_tree(wheels.path, folder / "python")
+        _link_tree(gate.path, folder / "python")
         shutil.copyfile(buildspec, folder / "buildspec.yml")
         _copy_library(library, folder / "python" / "kiro_worker")
         _compile(platform, folder / "python" / "kiro_worker")
@@ -202,9 +202,17 @@ def _compile(platform: Platform, folder: Path) -> None:
         compileall.compile_dir(folder, quiet=2, invalidation_mode=mode, ddir="", workers=os.cpu_count() or 1)
 
 
-def _copy_tree(source: Path, target: Path) -> None:
+def _link_tree(source: Path, target: Path) -> None:
+    """The same thousands of files under a second name: what was installed is replaced, and never changed in place."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copytree(source, target, copy_function=shutil.copyfile, dirs_exist_ok=True)
+    shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
+
+
+def _link(source: str, target: str) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
 
 
 def _copy_library(sources: Iterable[Path], target: Path) -> None:
