@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 _TREE = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "cdk.json")
 _WHEELS = ("wheels", "gate")
-_PLAYED = ("tests/recovery/test_matrix.py", "tests/recovery/test_left_behind.py")
+_PLAYED = tuple(f"tests/recovery/test_{name}.py" for name in ("matrix", "left_behind", "places"))
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,20 @@ MUTANTS = {
         "self._is_running(owner)",
         "test_the_clean_up_stops_a_build_that_was_left_behind",
         "the lock was freed under a build that works",
+    ),
+    "a place is not given back": Mutant(
+        "functions/release_lock/handler.py",
+        "    release_slot(locks, event)\n",
+        "",
+        "places and ReleaseLock-aborted-after-event-lost-tick",
+        "the lock is still",
+    ),
+    "a place is never taken over": Mutant(
+        "kiro_worker/lock/slots.py",
+        "return locks.acquire(holder.lock_key, owner, subject).lock_key",
+        "return locks.acquire(holder.lock_key, owner, subject).lock_key if holder.owner in ('', owner) else 1 / 0",
+        "places and RunBuild-aborted-during-event-lost-tick",
+        "the lock is still",
     ),
 }
 
