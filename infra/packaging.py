@@ -41,6 +41,7 @@ CORE = (
     "lock",
     "models.py",
     "observability.py",
+    "redaction.py",
     "spec.py",
 )
 

@@ -8,7 +8,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
-from kiro_worker.observability import holds_secret, redact
+from kiro_worker.redaction import holds_secret, redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

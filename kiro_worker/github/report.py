@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from kiro_worker.github.markdown import block, code, link
-from kiro_worker.observability import redact
+from kiro_worker.redaction import redact
 
 if TYPE_CHECKING:
     from kiro_worker.config import Configuration

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_worker.build.output import LONGEST_LINE, Lines, plain
-from kiro_worker.observability import redact
+from kiro_worker.redaction import redact
 from tests.secret_shapes import KNOWN, SHAPES, WRAPS, survives, written
 
 SECRET = "s3cr3t-value-of-ours"

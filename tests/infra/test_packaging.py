@@ -35,7 +35,7 @@ def library(folder: Path) -> set[str]:
 
 CORE = {
     "__init__.py", "config.py", "errors.py", "github", "lock", "models.py",
-    "observability.py", "spec.py",
+    "observability.py", "redaction.py", "spec.py",
 }  # fmt: skip
 
 
