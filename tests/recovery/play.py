@@ -198,8 +198,12 @@ def redrive(here: Play) -> None:
         run = settled(world, run.arn)
         for arn in meanwhile:
             other = settled(world, arn)
-            # Begun again at RunBuild itself, it may find that another has taken the lock, and then says so.
-            if (run.status == "SUCCEEDED" or here.cell.state != "RunBuild") and "RunBuild" in names(other):
+            # Begun again at RunBuild itself, it may find that another has taken the lock, and then says so. A place is
+            # anybody's once it is free.
+            own = "lockScope" not in world.configuration and (
+                run.status == "SUCCEEDED" or here.cell.state != "RunBuild"
+            )
+            if own and "RunBuild" in names(other):
                 here.wrong.append("a tick built while a redrive was under way")
         world.entered.clear()
         errors.append(run.error)
