@@ -19,8 +19,9 @@ T = TypeVar("T")
 
 
 @pytest.fixture(scope="session")
-def aws_server() -> Iterator[str]:
+def aws_server(deployments: Deployments) -> Iterator[str]:
     """A plain AWS emulator over HTTP for tests that need a service, not our whole deployment."""
+    deployments.close()  # what is replaced in moto is put back in the opposite order
     replacements = Replacements()
     dynamodb.install(replacements)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -28,6 +29,7 @@ def aws_server() -> Iterator[str]:
     _, port = server.get_host_and_port()
     yield f"http://127.0.0.1:{port}"
     server.stop()
+    deployments.close()
     replacements.restore()
 
 

@@ -16,6 +16,10 @@ class UnsupportedMoto(RuntimeError):
     """The extensions name moto's inner parts, which other versions of it may have changed."""
 
 
+class ReplacedSince(RuntimeError):
+    """Somebody else replaced the same attribute later and has not put it back: theirs is lost."""
+
+
 class Replacements:
     """Attributes of moto's classes and modules that are replaced while an embedded AWS runs."""
 
@@ -25,10 +29,10 @@ class Replacements:
                 f"The embedded AWS is made for moto {SUPPORTED_MOTO}, and {moto_version} is installed. "
                 f"To mend it: pip install 'moto=={SUPPORTED_MOTO}.*'"
             )
-        self._originals: list[tuple[type | ModuleType, str, Any]] = []
+        self._made: list[tuple[type | ModuleType, str, Any, Any]] = []
 
     def set(self, owner: type | ModuleType, name: str, value: Any) -> None:
-        self._originals.append((owner, name, vars(owner).get(name, _ABSENT)))
+        self._made.append((owner, name, vars(owner).get(name, _ABSENT), value))
         setattr(owner, name, value)
 
     def set_everywhere(self, package: str, name: str, original: Any, value: Any) -> None:
@@ -38,9 +42,17 @@ class Replacements:
                 self.set(module, name, value)
 
     def restore(self) -> None:
-        while self._originals:
-            owner, name, original = self._originals.pop()
+        """Put everything back, the last replacement first. Raises :class:`ReplacedSince` when it is done and somebody
+        who came later has not done so before.
+        """
+        strays = []
+        while self._made:
+            owner, name, original, value = self._made.pop()
+            if vars(owner).get(name) is not value:
+                strays.append(f"{owner.__name__}.{name}")
             if original is _ABSENT:
                 delattr(owner, name)
             else:
                 setattr(owner, name, original)
+        if strays:
+            raise ReplacedSince(f"replaced by somebody else, and not put back: {', '.join(strays)}")

@@ -14,7 +14,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from kiro_worker.local.aws import replacements
-from kiro_worker.local.aws.replacements import Replacements, UnsupportedMoto
+from kiro_worker.local.aws.replacements import ReplacedSince, Replacements, UnsupportedMoto
 from kiro_worker.local.aws.server import EmbeddedAws
 
 REPLACED: list[tuple[type | types.ModuleType, str]] = [
@@ -52,6 +52,18 @@ def test_what_was_not_there_is_gone_again_and_layers_come_off_in_order() -> None
     changes.restore()
     assert Subject.there == 1
     assert "new" not in vars(Subject)
+
+
+def test_who_restores_over_somebody_elses_replacement_puts_the_original_back_and_says_so() -> None:
+    class Subject:
+        there = 1
+
+    first, second = Replacements(), Replacements()
+    first.set(Subject, "there", 2)
+    second.set(Subject, "there", 3)
+    with pytest.raises(ReplacedSince, match=r"Subject\.there"):
+        first.restore()
+    assert Subject.there == 1
 
 
 def test_another_moto_is_refused_by_version(monkeypatch: pytest.MonkeyPatch) -> None:
