@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -16,40 +16,51 @@ from tests.recovery.play import REDRIVABLE, carry_on, play
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
-SETTINGS = {
-    "the arguments of before": Undocumented(redrive_evaluates_arguments=False),
-    "the context of before": Undocumented(redrive_refreshes_context=False),
-    "nothing stops a build": Undocumented(
-        abort_stops_build=False, state_timeout_stops_build=False, machine_timeout_stops_build=False
-    ),
-    "a failed build says nothing": Undocumented(failed_build_exports_variables=False),
-}
 # What a redrive goes on from: the state itself, with its work undone or done, or FailRun after the state's own failure.
 _KINDS = ("aborted", "aborted-during", "aborted-after", "function-timed-out", "TestsFailed")
+CELLS = [
+    cell
+    for cell in all_cells()
+    if cell.kind in _KINDS and not cell.always and not cell.event and not cell.state.startswith(CLEAN_UP)
+]
 
 
-def cells() -> list[Cell]:
-    return [
-        cell
-        for cell in all_cells()
-        if cell.kind in _KINDS and not cell.always and not cell.event and not cell.state.startswith(CLEAN_UP)
-    ]
+def builds(cell: Cell) -> bool:
+    return cell.state == "RunBuild"
 
 
-@pytest.fixture(params=list(SETTINGS.values()), ids=list(SETTINGS))
-def left_open(request: pytest.FixtureRequest, deployed: LocalEnvironment) -> Iterator[None]:
-    runtime = deployed.aws.executions
-    before = runtime.undocumented
-    runtime.undocumented = request.param
-    yield
-    runtime.undocumented = before
+def fails_in_its_build(cell: Cell) -> bool:
+    return cell.kind == "TestsFailed" or "TestsFailed" in cell.first
 
 
-@pytest.mark.usefixtures("left_open")
-@pytest.mark.parametrize("cell", cells(), ids=lambda cell: cell.id)
+# Each with the cells to which it can make a difference.
+SETTINGS: dict[str, tuple[Undocumented, Callable[[Cell], bool]]] = {
+    "the arguments of before": (Undocumented(redrive_evaluates_arguments=False), lambda _: True),
+    "the context of before": (Undocumented(redrive_refreshes_context=False), lambda _: True),
+    "nothing stops a build": (
+        Undocumented(abort_stops_build=False, state_timeout_stops_build=False, machine_timeout_stops_build=False),
+        builds,
+    ),
+    "a failed build says nothing": (Undocumented(failed_build_exports_variables=False), fails_in_its_build),
+}
+PLAYED = [
+    pytest.param(undocumented, cell, id=f"{name}-{cell.id}")
+    for name, (undocumented, concerns) in SETTINGS.items()
+    for cell in CELLS
+    if concerns(cell)
+]
+
+
+@pytest.mark.parametrize(("undocumented", "cell"), PLAYED)
 def test_a_redrive_goes_on_whatever_aws_leaves_open(
-    cell: Cell, new_world: Callable[[], World], observer: Observer
+    undocumented: Undocumented,
+    cell: Cell,
+    deployed: LocalEnvironment,
+    new_world: Callable[[], World],
+    observer: Observer,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(deployed.aws.executions, "undocumented", undocumented)
     here = play(new_world(), observer, cell)
     if here.run.status in REDRIVABLE:
         carry_on(here, REDRIVE)
