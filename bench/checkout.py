@@ -95,10 +95,14 @@ class Wire:
         return taken
 
     def __enter__(self) -> Wire:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
+        # Closed under a thread that accepts, its number would become another listener's, and that thread go on there.
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._accepting.join()
         self._listener.close()
 
     def _accept(self) -> None:
