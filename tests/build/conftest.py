@@ -179,7 +179,10 @@ class Worker:
 @pytest.fixture
 def tmp_path(open_folder: Path) -> Path:
     """Where agents of a user of their own can read their programs and leave their marks."""
-    return open_folder
+    folder = open_folder / "of-the-test"  # what is beside it is the test's own, too
+    folder.mkdir()
+    folder.chmod(0o777)
+    return folder
 
 
 @pytest.fixture

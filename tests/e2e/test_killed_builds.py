@@ -15,7 +15,7 @@ import pytest
 
 from kiro_worker.local.watch import Run
 from tests.e2e.conftest import Arriving
-from tests.e2e.killing import build_program, git_at_work, kill_the_build
+from tests.e2e.killing import git_at_work, kill_the_build
 from tests.e2e.world import World
 from tests.tables import Table
 
@@ -175,7 +175,9 @@ def about_to_end(scene: Scene) -> Run:
     def put_a_pipe_there(operation: str) -> None:
         if operation.startswith("PUT ") and operation.endswith("/result.json"):
             scene.arriving.listener = None
-            source = Path(f"/proc/{build_program()}/cwd").readlink()
+            # Not /proc's cwd, which the program keeps from others of its user.
+            _, id_of_build = scene.world.builds()[0].split(":")
+            source = scene.world.local.aws.workspace / "builds" / id_of_build / "src"
             os.mkfifo(source / "result.env")
             written.append(source / "result.json")
 
