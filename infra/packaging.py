@@ -210,6 +210,8 @@ def _link_tree(source: Path, target: Path) -> None:
 
 
 def _link(source: str, target: str) -> None:
+    # What an earlier tree put there is that tree's own file, and must not be written through.
+    Path(target).unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:  # another file system

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.packaging import AWS_SERVICES, HOST, LAMBDA, ROOT, Package, Platform, package, package_runtime
+from infra.packaging import AWS_SERVICES, HOST, LAMBDA, ROOT, Package, Platform, _link_tree, package, package_runtime
 
 STEPS = sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py"))
 # What the Lambda runtime itself sets, as far as importing a step can notice.
@@ -175,6 +175,16 @@ def test_packaging_twice_builds_once(small: Path, platform: Platform) -> None:
     untouched.touch()
     assert package(platform, small) == first
     assert untouched.exists()
+
+
+def test_a_file_that_two_installations_have_is_not_changed_in_either(tmp_path: Path) -> None:
+    for name in ("wheels", "gate"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "module.py").write_text(f"OF = {name!r}\n")
+    for name in ("wheels", "gate"):
+        _link_tree(tmp_path / name, tmp_path / "together")
+    files = {name: (tmp_path / name / "module.py").read_text() for name in ("wheels", "gate", "together")}
+    assert files == {"wheels": "OF = 'wheels'\n", "gate": "OF = 'gate'\n", "together": "OF = 'gate'\n"}
 
 
 def test_a_changed_source_is_packaged_again(small: Path) -> None:
