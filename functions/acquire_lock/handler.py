@@ -25,7 +25,7 @@ def handler(event: StepEvent) -> dict[str, Any]:
     """The ``lease``; raises ``LockHeld`` or ``ScopedLockHeld``."""
     configuration = load_configuration(ssm, os.environ["CONFIG_PARAMETER_NAME"])
     work = Work.from_dict(event.document["work"])
-    locks = connected_locks(dynamodb, stepfunctions, os.environ)
+    locks = connected_locks(dynamodb, stepfunctions, os.environ, int(os.environ["LOCK_LEASE_SECONDS"]))
     key = lock_key(configuration, work.repository, work.branch)
     subject = Subject(event.document["item"]["id"], work.repository, work.branch)
     return acquire_with_slot(locks, configuration, key, event.execution_arn, subject).to_dict()

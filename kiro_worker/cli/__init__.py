@@ -20,7 +20,7 @@ from kiro_worker.local.aws.deploy import DeploymentFailed
 def main() -> None:
     """The entry point of the `kiro-worker` script."""
     try:
-        # Here, because moto reads the owner's AWS configuration as it is imported, and that can be wrong.
+        # Here, so that Ctrl-C while it is imported leaves no traceback either.
         from kiro_worker.cli.app import app
 
         app()

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 
-def connected_locks(dynamodb: DynamoDBClient, stepfunctions: SFNClient, environment: Mapping[str, str]) -> LockTable:
-    """With no ``LOCK_LEASE_SECONDS`` it is one that only releases."""
+def connected_locks(
+    dynamodb: DynamoDBClient, stepfunctions: SFNClient, environment: Mapping[str, str], lease_seconds: int = 0
+) -> LockTable:
+    """Who acquires says for how long; the others only release."""
     return LockTable(
         dynamodb,
         environment["LOCKS_TABLE_NAME"],
-        int(environment.get("LOCK_LEASE_SECONDS", "0")),
+        lease_seconds,
         owner_is_running(stepfunctions, _codebuild),
         stop_build=build_stopper(_codebuild),
     )

@@ -43,16 +43,16 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
 
 
 def release_slot(locks: LockTable, event: StepEvent) -> None:
-    """Free the place that ``event``'s execution has, by the same rules as its lock
-    (:func:`release`), and before it: whoever finds the lock free finds the place free too.
+    """Free the place that ``event``'s execution has, by the same rules as its lock (:func:`release`), and before it:
+    whoever finds the lock free finds the place free too.
 
     It is looked for by its owner, because a build whose place was lost may have taken another.
     """
     document = event.document
     if "endedAt" in document:
-        locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000, only=_is_slot)
+        locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000, only=is_slot)
     elif "lease" not in document or (document["lease"].get("slot") and not _outlived(locks, document)):
-        locks.release_owned(event.execution_arn, only=_is_slot)
+        locks.release_owned(event.execution_arn, only=is_slot)
 
 
 def _outlived(locks: LockTable, document: Mapping[str, Any]) -> bool:
@@ -80,7 +80,3 @@ def _named(holder: Holder | None) -> dict[str, str] | None:
         "repository": subject.repository,
         "branch": subject.branch,
     }
-
-
-def _is_slot(holder: Holder) -> bool:
-    return is_slot(holder.lock_key)

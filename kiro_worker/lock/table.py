@@ -140,19 +140,19 @@ class LockTable:
         owner: str,
         *,
         acquired_before: float = math.inf,
-        only: Callable[[Holder], bool] = lambda _: True,
+        only: Callable[[str], bool] = lambda _: True,
         untold: bool = False,
     ) -> Holder | None:
         """Free whatever ``owner`` holds and return the first of it; ``None`` when it holds nothing.
 
-        ``acquired_before`` (epoch seconds, the clean-up) spares a lock that was taken after that moment, and every
-        lock of an owner that runs, again or still: asked after the lock was read, so that what a redriven execution
-        takes in between has another fence and is not freed. The table has one item a lock key, a handful, so a scan
-        reads it whole in one request.
+        ``only`` is asked about each key. ``acquired_before`` (epoch seconds, the clean-up) spares a lock that was taken
+        after that moment, and every lock of an owner that runs, again or still: asked after the lock was read, so that
+        what a redriven execution takes in between has another fence and is not freed. The table has one item a lock
+        key, a handful, so a scan reads it whole in one request.
         """
         freed = []
         for holder in self._held_by(owner):
-            if holder.acquired_instant >= acquired_before or not only(holder):
+            if holder.acquired_instant >= acquired_before or not only(holder.lock_key):
                 continue
             if acquired_before < math.inf and (self._is_running(owner) or self._outlasts_stop(holder)):
                 break

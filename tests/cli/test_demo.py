@@ -76,7 +76,7 @@ def test_a_fault_of_choice_is_told_and_a_redrive_repeats_no_build() -> None:
 def test_a_fault_that_does_not_exist_is_named_without_a_traceback(fault: str) -> None:
     finished = kiro_worker("demo", "--fault", fault)
     assert finished.returncode == 2
-    assert fault.rpartition(":")[2] in finished.stderr or fault in finished.stderr
+    assert fault in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
