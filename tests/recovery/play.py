@@ -66,12 +66,17 @@ def turns_of(world: World) -> str:
     return file.read_text() if file.exists() else ""
 
 
-def play(world: World, observer: Observer, cell: Cell) -> Play:
-    """The run with the fault, to its end and to that of the clean-up."""
+def count_turns(world: World) -> None:
+    """Lets the agent note its turns, in a file for the users of all builds: each may have another."""
     turns = world.folder / "turns"
     turns.touch()
     turns.chmod(0o666)
     world.agent(AGENT.format(turns=str(turns)))
+
+
+def play(world: World, observer: Observer, cell: Cell) -> Play:
+    """The run with the fault, to its end and to that of the clean-up."""
+    count_turns(world)
     faults = world.local.aws.faults
     if cell.state == "RejectWorkItem":
         world.bare_card("feature/missing")

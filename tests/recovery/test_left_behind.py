@@ -15,7 +15,7 @@ from kiro_worker.local.environment import LocalEnvironment
 from kiro_worker.local.faults import parse_fault
 from tests.e2e.world import World, names
 from tests.recovery.observer import Observer
-from tests.recovery.play import AGENT, BRANCH, DONE, quiet, settled
+from tests.recovery.play import AGENT, BRANCH, DONE, count_turns, quiet, settled
 
 pytestmark = pytest.mark.e2e
 
@@ -48,7 +48,7 @@ def abort_stops_nothing(deployed: LocalEnvironment) -> Iterator[None]:
 def aborted_while_testing(world: World) -> str:
     """An execution that was aborted while its build, which runs on, waits in the project's tests."""
     world.configure(testCommand=_WAITS.format(go=world.folder / "go"))
-    world.agent(AGENT.format(turns=str(world.folder / "turns")))
+    count_turns(world)
     world.card(BRANCH)
     arn = world.local.tick()
     testing = []
