@@ -40,7 +40,7 @@ test-all: .venv/ready build/node/ready
 recovery: .venv/ready build/node/ready
 	@rm -rf build/recovery && mkdir -p build/recovery
 	KIRO_WORKER_RECORD=$(CURDIR)/build/recovery $(BIN)/python -m pytest -n 2 --dist worksteal tests/recovery/test_matrix.py $(ARGS)
-	$(BIN)/python -m tests.recovery.table --take build/recovery
+	$(BIN)/python -m tools.recovery_table --take build/recovery
 
 bench: .venv/ready build/node/ready
 	@$(BIN)/python -m bench $(ARGS)
@@ -51,10 +51,10 @@ check: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m infra.check_asl statemachine/*.asl.json
-	$(BIN)/python -m infra.picture --check
-	$(BIN)/python -m kiro_worker.local.reference --check
-	$(BIN)/python -m tests.recovery.table --check
+	$(BIN)/python -m tools.check_asl statemachine/*.asl.json
+	$(BIN)/python -m tools.state_diagram --check
+	$(BIN)/python -m tools.configuration_reference --check
+	$(BIN)/python -m tools.recovery_table --check
 	$(MAKE) --no-print-directory synth
 	$(BIN)/cfn-lint --ignore-checks W3005 --template cdk.out/*.template.json
 
@@ -63,10 +63,10 @@ synth: .venv/ready
 	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"environment": "$(ENVIRONMENT)"}' $(BIN)/python -m infra.app
 
 picture: .venv/ready
-	$(BIN)/python -m infra.picture
+	$(BIN)/python -m tools.state_diagram
 
 reference: .venv/ready
-	$(BIN)/python -m kiro_worker.local.reference
+	$(BIN)/python -m tools.configuration_reference
 
 tables: .venv/ready
 	KIRO_WORKER_WRITE_TABLES=1 $(BIN)/python -m pytest -q tests/e2e/test_killed_builds.py

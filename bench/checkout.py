@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 
 from bench.figure import Clock, Figure, megabytes, seconds
 from bench.history import BRANCH, large_repository
-from kiro_worker.build.checkout import check_out
-from kiro_worker.build.job import BuildJob
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_worker.runner.repository.checkout import check_out
+from kiro_worker.runner.request import BuildJob
+from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.models import GitCredentials, Lease
 
 if TYPE_CHECKING:

@@ -18,8 +18,8 @@ from typing import Any, Final
 from bench.figure import Figure, megabytes
 from bench.redaction import known_secrets
 from bench.text import ordinary
-from kiro_worker.build.log import Log
-from kiro_worker.build.processes import stream
+from kiro_worker.runner.report.log import Log
+from kiro_worker.runner.sandbox.processes import stream
 
 GIGABYTE: Final = 1_000_000_000
 ONE_LINE: Final = 100_000_000

@@ -24,13 +24,13 @@ from urllib.request import Request, urlopen
 from moto.server import ThreadedMotoServer
 
 from bench.figure import Clock, Figure, seconds
-from kiro_worker.local.aws import dynamodb
-from kiro_worker.local.aws.replacements import Replacements
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_local.aws import dynamodb
+from kiro_local.aws.replacements import Replacements
+from kiro_local.github.stand_in import StandInGitHub
 from tests.build.conftest import AGENT_KEY, BRANCH, BUCKET, PASSWORD, TABLE, TOKEN, Worker
 
 if TYPE_CHECKING:
-    from kiro_worker.local.github.model import Repository
+    from kiro_local.github.model import Repository
 
 RUNS: Final = 5
 _AGENT: Final = "cat > /dev/null; echo 'DONE = True' > done.py"
@@ -56,7 +56,7 @@ git push --quiet origin "$BRANCH"
 _STARTS: Final = {
     "an interpreter": "pass",
     "  and boto3, four clients": "import boto3\nfor s in ('ssm', 'secretsmanager', 'dynamodb', 's3'): boto3.client(s)",
-    "  and the build program": "import kiro_worker.build.program",
+    "  and the build program": "import kiro_worker.runner.main",
 }
 
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from bench.figure import Clock, Figure
 from bench.text import ordinary
-from kiro_worker.build.log import Redaction
-from kiro_worker.build.output import Lines
+from kiro_worker.runner.report.log import Redaction
+from kiro_worker.runner.sandbox.output import Lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable

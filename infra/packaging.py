@@ -146,7 +146,7 @@ def _step(handler: Path, target: Path) -> Asset:
 def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: Path) -> Asset:
     """The layer's wheels and, beside them, those that only the build needs: the layer does not carry them."""
     buildspec = root / "buildspec.yml"
-    library = [root / "kiro_worker" / name for name in (*CORE, "build")]
+    library = [root / "kiro_worker" / name for name in (*CORE, "runner")]
 
     def build(folder: Path) -> None:
         _link_tree(wheels.path, folder / "python")

@@ -11,8 +11,8 @@ import pytest
 import requests
 from moto.server import ThreadedMotoServer
 
-from kiro_worker.local.aws import dynamodb
-from kiro_worker.local.aws.replacements import Replacements
+from kiro_local.aws import dynamodb
+from kiro_local.aws.replacements import Replacements
 from tests.dynalite import dynalite
 
 T = TypeVar("T")

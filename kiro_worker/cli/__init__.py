@@ -13,8 +13,8 @@ from rich.markup import escape
 
 from kiro_worker.cli.aws import explained
 from kiro_worker.errors import KiroWorkerError
-from kiro_worker.local.assembly import SynthFailed
-from kiro_worker.local.aws.deploy import DeploymentFailed
+from kiro_local.assembly import SynthFailed
+from kiro_local.aws.deploy import DeploymentFailed
 
 
 def main() -> None:

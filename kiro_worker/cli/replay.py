@@ -15,11 +15,11 @@ from rich.markup import escape
 from kiro_worker.cli.aws import NamedExecution, named_execution
 from kiro_worker.cli.runs import show_failure, show_run, show_state
 from kiro_worker.errors import KiroWorkerError
-from kiro_worker.local.watch import follow, history, read_run
+from kiro_worker.executions.history import follow, history, read_run
 from kiro_worker.models import cause_message
 
 if TYPE_CHECKING:
-    from kiro_worker.local.watch import Run
+    from kiro_worker.executions.history import Run
 
 _PATIENCE_SECONDS: Final = 3 * 3600
 _LONGEST_NAME: Final = 80

@@ -11,8 +11,8 @@ from kiro_worker.models import BuildResult, Failure, cause_message
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kiro_worker.local.aws.server import LineListener
-    from kiro_worker.local.watch import Passed, Run
+    from kiro_local.aws.server import LineListener
+    from kiro_worker.executions.history import Passed, Run
 
 
 def show_state(console: Console, passed: Passed) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from kiro_worker.local.watch import Run, history, wait
+from kiro_worker.executions.history import Run, history, wait
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

@@ -15,9 +15,9 @@ from typing import Any
 import boto3
 import pytest
 
-from kiro_worker.local.github.git_repository import read_directory
-from kiro_worker.local.github.model import Repository
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_local.github.git_repository import read_directory
+from kiro_local.github.model import Repository
+from kiro_local.github.stand_in import StandInGitHub
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "kiro_worker" / "local" / "demo_repository"
@@ -148,7 +148,7 @@ class Worker:
         source = self.folder / "src"
         source.mkdir(exist_ok=True)
         done = subprocess.run(
-            [sys.executable, "-m", "kiro_worker.build", *arguments],
+            [sys.executable, "-m", "kiro_worker.runner", *arguments],
             cwd=source,
             env=self.environment(**overrides),
             capture_output=True,

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.build.agent import AgentRun, run_agent
-from kiro_worker.build.agents import Agent, configured_agent, kiro_spent
-from kiro_worker.build.job import BuildJob
+from kiro_worker.runner.agent.turn import AgentRun, run_agent
+from kiro_worker.runner.agent.adapters import Agent, configured_agent, kiro_spent
+from kiro_worker.runner.request import BuildJob
 from kiro_worker.config import AgentConfiguration
 from kiro_worker.models import Lease, Outcome
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from kiro_worker.local.github.faults import FaultKind
+from kiro_local.github.faults import FaultKind
 
 LABEL = "steering-reviewed"
 WORK = """

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.build.agents import ADAPTERS, claude_spent, codex_spent, gemini_spent, kiro_spent
+from kiro_worker.runner.agent.adapters import ADAPTERS, claude_spent, codex_spent, gemini_spent, kiro_spent
 
 AGENT_KEY = "the-agents-own-key-42"
 OUTPUT = {

@@ -733,7 +733,7 @@ def test_a_build_that_is_stopped_takes_its_agent_along_and_still_reports(worker:
     worker.configure(worker.agent(WAIT, str(pid_file)))
     (worker.folder / "src").mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "kiro_worker.build"],
+        [sys.executable, "-m", "kiro_worker.runner"],
         cwd=worker.folder / "src",
         env=worker.environment(),
         stdout=subprocess.DEVNULL,

@@ -7,8 +7,8 @@ from typing import Any
 
 import yaml
 
-from kiro_worker.build.outcome import Record
-from kiro_worker.build.report import exported_variables
+from kiro_worker.runner.progress import Record
+from kiro_worker.runner.report.result import exported_variables
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ def test_it_exports_exactly_what_the_program_leaves_behind() -> None:
 def test_every_command_is_the_workers_own() -> None:
     for phase in buildspec()["phases"].values():
         for command in phase["commands"]:
-            assert command.startswith(("export PYTHONPATH=", "python3 -m kiro_worker.build", "if [ -f "))
+            assert command.startswith(("export PYTHONPATH=", "python3 -m kiro_worker.runner", "if [ -f "))
 
 
 def test_the_last_phase_reads_the_result_and_does_not_mind_its_absence(tmp_path: Path) -> None:

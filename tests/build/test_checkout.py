@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.build.checkout import NEAR_PAST, Checkout, check_out, fetch_default_branch
-from kiro_worker.build.job import BuildJob
-from kiro_worker.build.outcome import Stopped
-from kiro_worker.local.github.git_repository import Submodule, Symlink
+from kiro_worker.runner.repository.checkout import NEAR_PAST, Checkout, check_out, fetch_default_branch
+from kiro_worker.runner.request import BuildJob
+from kiro_worker.runner.progress import Stopped
+from kiro_local.github.git_repository import Submodule, Symlink
 from kiro_worker.models import GitCredentials, Lease, Outcome
 
 BRANCH = "feature/discounts"

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kiro_worker.build.checkout import NEAR_PAST
+from kiro_worker.runner.repository.checkout import NEAR_PAST
 
 BRANCH = "feature/discounts"
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
@@ -273,7 +273,7 @@ def test_a_build_that_is_killed_loses_no_finished_task(worker: Any) -> None:
     log = agent(worker, "if number == '1.3': time.sleep(300)\n" + DO)
     (worker.folder / "src").mkdir()
     process = subprocess.Popen(
-        [sys.executable, "-m", "kiro_worker.build"],
+        [sys.executable, "-m", "kiro_worker.runner"],
         cwd=worker.folder / "src",
         env=worker.environment(),
         stdout=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kiro_worker.build.coverage import (
+from kiro_worker.runner.gate.coverage import (
     Ratio,
     as_cobertura,
     changed_lines,
@@ -17,7 +17,7 @@ from kiro_worker.build.coverage import (
     of_changed_lines,
     read_coverage,
 )
-from kiro_worker.build.evidence import Unreadable
+from kiro_worker.runner.gate.report_files import Unreadable
 
 COBERTURA = b"""<?xml version="1.0" ?><!DOCTYPE coverage SYSTEM 'http://cobertura.sourceforge.net/xml/coverage-04.dtd'>
 <coverage version="7.6" line-rate="0.6667" branch-rate="0.5"><sources><source>/srv/src</source></sources><packages>

@@ -51,7 +51,7 @@ def dry_run(worker: Any, *arguments: str, **variables: str) -> Told:
     }
     before = everything(worker)
     done = subprocess.run(
-        [sys.executable, "-m", "kiro_worker.build", "--dry-run", *arguments],
+        [sys.executable, "-m", "kiro_worker.runner", "--dry-run", *arguments],
         cwd=worker.folder,
         env={name: value for name, value in environment.items() if value},
         capture_output=True,

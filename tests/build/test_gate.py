@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.build.gate import GateResult, nothing_ran, run_gate, summary_of
-from kiro_worker.build.outcome import Stopped
-from kiro_worker.build.testing import detected_command
+from kiro_worker.runner.gate.gate import GateResult, nothing_ran, run_gate, summary_of
+from kiro_worker.runner.progress import Stopped
+from kiro_worker.runner.gate.test_command import detected_command
 from kiro_worker.config import Configuration
 from kiro_worker.models import Outcome
 

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from kiro_worker.build.git import answering_command
+from kiro_worker.runner.repository.git import answering_command
 
 
 @pytest.mark.parametrize("files", ["/proc/self/fd", "/nowhere"])

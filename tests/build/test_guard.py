@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.build.checkout import Checkout, check_out
-from kiro_worker.build.guard import Guard
-from kiro_worker.build.job import BuildJob
-from kiro_worker.build.outcome import Stopped
+from kiro_worker.runner.repository.checkout import Checkout, check_out
+from kiro_worker.runner.trust.guard import Guard
+from kiro_worker.runner.request import BuildJob
+from kiro_worker.runner.progress import Stopped
 from kiro_worker.config import Configuration
 from kiro_worker.errors import GitHubUnavailable
 from kiro_worker.github.labels import Labelling
-from kiro_worker.local.github.git_repository import Content, Symlink
+from kiro_local.github.git_repository import Content, Symlink
 from kiro_worker.models import GitCredentials, Lease, Outcome
 
 BRANCH = "feature/discounts"

@@ -19,14 +19,14 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.build import processes
-from kiro_worker.build.checkout import Checkout, check_out
-from kiro_worker.build.commit import Change, Label, changes_between, commit_turn, tree_of_files
-from kiro_worker.build.isolation import FIRST_UID, LAST_UID, Limits, Sandbox, running, sandbox
-from kiro_worker.build.job import BuildJob
-from kiro_worker.build.processes import Finished, scrubbed_environment, stream
-from kiro_worker.build.testing import detected_command
-from kiro_worker.build.tree import read_file
+from kiro_worker.runner.sandbox import processes
+from kiro_worker.runner.repository.checkout import Checkout, check_out
+from kiro_worker.runner.repository.commit import Change, Label, changes_between, commit_turn, tree_of_files
+from kiro_worker.runner.sandbox.sandbox import FIRST_UID, LAST_UID, Limits, Sandbox, running, sandbox
+from kiro_worker.runner.request import BuildJob
+from kiro_worker.runner.sandbox.processes import Finished, scrubbed_environment, stream
+from kiro_worker.runner.gate.test_command import detected_command
+from kiro_worker.runner.sandbox.untrusted_files import read_file
 from kiro_worker.models import GitCredentials, Lease
 
 ROOT = Path(__file__).parents[2]
@@ -573,7 +573,7 @@ def test_it_dies_with_a_worker_that_is_killed(scene: Scene) -> None:
     started = scene.checkout.folder / "started"
     worker = (
         "import sys; from pathlib import Path\n"
-        "from kiro_worker.build.isolation import Sandbox\nfrom kiro_worker.build.processes import stream\n"
+        "from kiro_worker.runner.sandbox.sandbox import Sandbox\nfrom kiro_worker.runner.sandbox.processes import stream\n"
         "uid, folder, python, code = sys.argv[1:]\n"
         "stream([python, '-c', code], cwd=Path(folder), environment={}, timeout_seconds=60, sink=print,"
         " sandbox=Sandbox(int(uid) if uid else None))"

@@ -87,7 +87,7 @@ def install(aws: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.Com
     def install(agent: Any = "kiro", **environment: str) -> subprocess.CompletedProcess[str]:
         configure(agent)
         return subprocess.run(
-            [sys.executable, "-m", "kiro_worker.build.install_agent", "--into", str(tmp_path / "bin")],
+            [sys.executable, "-m", "kiro_worker.runner.agent.install", "--into", str(tmp_path / "bin")],
             env={
                 "PATH": os.environ["PATH"],
                 "PYTHONPATH": str(ROOT),

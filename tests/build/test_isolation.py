@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.build.isolation import FIRST_UID, LAST_UID, Limits, Sandbox, running, sandbox
-from kiro_worker.build.processes import stream
-from kiro_worker.build.tree import read_file, write_file
+from kiro_worker.runner.sandbox.sandbox import FIRST_UID, LAST_UID, Limits, Sandbox, running, sandbox
+from kiro_worker.runner.sandbox.processes import stream
+from kiro_worker.runner.sandbox.untrusted_files import read_file, write_file
 from kiro_worker.errors import ConfigurationInvalid
 
 SYSTEM_PATH = "/usr/bin:/bin"

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_worker.build.evidence import Unreadable
-from kiro_worker.build.junit import JUnitTotals, read_junit
+from kiro_worker.runner.gate.report_files import Unreadable
+from kiro_worker.runner.gate.junit import JUnitTotals, read_junit
 
 PYTEST = b"""<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest" errors="1"
 failures="1" skipped="1" tests="4" time="0.046" timestamp="2026-01-01T00:00:00" hostname="x"><testcase

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.build.git import Git
-from kiro_worker.build.lfs import Pointer, new_pointers, touched_pointers
-from kiro_worker.local.github.lfs_http import add_object, object_file
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_worker.runner.repository.git import Git
+from kiro_worker.runner.repository.lfs import Pointer, new_pointers, touched_pointers
+from kiro_local.github.lfs_http import add_object, object_file
+from kiro_local.github.stand_in import StandInGitHub
 from tests.build.conftest import PASSWORD
 
 needs_git_lfs = pytest.mark.skipif(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hypothesis import given
 
-from kiro_worker.build.log import LARGEST_FILE, Log, Redaction
+from kiro_worker.runner.report.log import LARGEST_FILE, Log, Redaction
 from tests.secret_shapes import KNOWN, written
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_worker.build.output import LONGEST_LINE, Lines, plain
+from kiro_worker.runner.sandbox.output import LONGEST_LINE, Lines, plain
 from kiro_worker.redaction import redact
 from tests.secret_shapes import KNOWN, SHAPES, WRAPS, survives, written
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.build import processes
-from kiro_worker.build.processes import Finished, capture, scrubbed_environment, stream
+from kiro_worker.runner.sandbox import processes
+from kiro_worker.runner.sandbox.processes import Finished, capture, scrubbed_environment, stream
 
 
 def run(code: str, tmp_path: Path, *, timeout_seconds: float = 30, stdin: str = "") -> tuple[Finished, list[str]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_worker.build.outcome import Phase, Record, Stopped
-from kiro_worker.build.report import LONGEST_LIST, LONGEST_VALUE, Place, exported_variables, shell_exports
+from kiro_worker.runner.progress import Phase, Record, Stopped
+from kiro_worker.runner.report.result import LONGEST_LIST, LONGEST_VALUE, Place, exported_variables, shell_exports
 from kiro_worker.models import Outcome
 
 HOSTILE = "'; touch owned; echo '$(touch owned)`touch owned`\n\x1b[31m\u2028export OUTCOME=Succeeded"

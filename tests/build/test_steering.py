@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.build.outcome import Stopped
-from kiro_worker.build.steering import LARGEST_FILE, MANIFEST, load_steering
+from kiro_worker.runner.progress import Stopped
+from kiro_worker.runner.trust.steering import LARGEST_FILE, MANIFEST, load_steering
 from kiro_worker.models import Outcome
 
 BUCKET = "acme-steering"

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.build.outcome import Stopped
-from kiro_worker.build.submodules import Source, repository_of
-from kiro_worker.local.github.git_repository import Content, Submodule, Symlink
+from kiro_worker.runner.progress import Stopped
+from kiro_worker.runner.repository.submodules import Source, repository_of
+from kiro_local.github.git_repository import Content, Submodule, Symlink
 from kiro_worker.models import GitCredentials, Outcome
 
 SOURCE = Source(Path("nowhere"), "https://git.example/x", "acme/shop", GitCredentials("git", "secret"), {})

@@ -15,7 +15,7 @@ import boto3
 import pytest
 import requests
 
-from kiro_worker.local.watch import read_run, wait
+from kiro_worker.executions.history import read_run, wait
 
 pytestmark = pytest.mark.e2e
 

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 
 from kiro_worker.cli.aws import explained, named_execution
 from kiro_worker.cli.replay import card_of, name_of_replay
-from kiro_worker.local.watch import Passed, Run
+from kiro_worker.executions.history import Passed, Run
 
 ARN = "arn:aws-cn:states:cn-north-1:123456789012:execution:kiro-worker-staging:one"
 

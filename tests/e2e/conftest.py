@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_local.environment import GitHubAccess, LocalEnvironment
+from kiro_local.github.stand_in import StandInGitHub
 from tests.conftest import Deployments
 from tests.e2e.world import TOKEN, World
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 def build_program() -> int:
     """The process that is the build program. Of this test's own descendants, for others build on this machine, too."""
-    [found] = [pid for pid in _below(os.getpid()) if words(pid)[1:3] == ["-m", "kiro_worker.build"]]
+    [found] = [pid for pid in _below(os.getpid()) if words(pid)[1:3] == ["-m", "kiro_worker.runner"]]
     return found
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.assembly import synthesise
-from kiro_worker.local.aws.deploy import deploy
-from kiro_worker.local.aws.schedule import tick
-from kiro_worker.local.github.model import Item
-from kiro_worker.local.watch import Run, wait
+from kiro_local.assembly import synthesise
+from kiro_local.aws.deploy import deploy
+from kiro_local.aws.schedule import tick
+from kiro_local.github.model import Item
+from kiro_worker.executions.history import Run, wait
 from tests.e2e.world import TOKEN, World
 
 pytestmark = pytest.mark.e2e

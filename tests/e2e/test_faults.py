@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.github.faults import FaultKind
-from kiro_worker.local.github.git_repository import Submodule, Symlink
-from kiro_worker.local.github.stand_in import StandInGitHub
-from kiro_worker.local.watch import Run
+from kiro_local.github.faults import FaultKind
+from kiro_local.github.git_repository import Submodule, Symlink
+from kiro_local.github.stand_in import StandInGitHub
+from kiro_worker.executions.history import Run
 from tests.e2e.world import TOKEN, World, names
 
 pytestmark = pytest.mark.e2e

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.watch import Run
+from kiro_worker.executions.history import Run
 from tests.e2e.conftest import Arriving
 from tests.e2e.killing import git_at_work, kill_the_build
 from tests.e2e.world import World

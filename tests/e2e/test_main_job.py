@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.local.watch import history
+from kiro_worker.executions.history import history
 from tests.e2e.world import IMPLEMENT, TOKEN, World, names
 
 pytestmark = pytest.mark.e2e

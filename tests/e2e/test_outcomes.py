@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.watch import Run
+from kiro_worker.executions.history import Run
 from kiro_worker.models import Outcome
 from tests.e2e.world import TOKEN, World
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.faults import parse_fault
-from kiro_worker.local.github.faults import FaultKind
-from kiro_worker.local.watch import Run
+from kiro_local.faults import parse_fault
+from kiro_local.github.faults import FaultKind
+from kiro_worker.executions.history import Run
 from tests.e2e.world import IMPLEMENT, World, names
 
 pytestmark = pytest.mark.e2e

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.github.model import Item
-from kiro_worker.local.watch import Run
+from kiro_local.github.model import Item
+from kiro_worker.executions.history import Run
 from tests.e2e.world import IMPLEMENT, World, names
 
 pytestmark = pytest.mark.e2e

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kiro_worker.local.environment import LocalEnvironment
-from kiro_worker.local.github.model import Issue, Item, Project, PullRequest, Repository
-from kiro_worker.local.github.stand_in import StandInGitHub
-from kiro_worker.local.watch import Run, read_run, wait
+from kiro_local.environment import LocalEnvironment
+from kiro_local.github.model import Issue, Item, Project, PullRequest, Repository
+from kiro_local.github.stand_in import StandInGitHub
+from kiro_worker.executions.history import Run, read_run, wait
 
 TOKEN = "ghp_" + "e2e0" * 9
 PATIENCE = 120

@@ -15,9 +15,9 @@ from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.comments import put_comment
 from kiro_worker.github.status import tell_abandoned
 from kiro_worker.github.work import validate_branch
-from kiro_worker.local.github.faults import FaultKind
-from kiro_worker.local.github.model import Item, Repository
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_local.github.faults import FaultKind
+from kiro_local.github.model import Item, Repository
+from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
 

@@ -12,9 +12,9 @@ import pytest
 from kiro_worker.errors import GitHubForbidden, GitHubUnavailable
 from kiro_worker.github.client import github_session
 from kiro_worker.github.labels import Labelling, last_labelling, permission_of, read_labelling
-from kiro_worker.local.github.faults import FaultKind
-from kiro_worker.local.github.model import PullRequest, Repository
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_local.github.faults import FaultKind
+from kiro_local.github.model import PullRequest, Repository
+from kiro_local.github.stand_in import StandInGitHub
 
 TOKEN = "ghp_" + "0a1b" * 9
 LABEL = "steering-reviewed"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.check_asl import check, main
+from tools.check_asl import check, main
 from infra.definition import Definition
 from infra.packaging import ROOT
 

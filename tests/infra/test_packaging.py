@@ -136,7 +136,7 @@ def test_a_step_imports_from_its_asset_and_the_layer_alone(step: str, host_packa
 
 def test_the_build_imports_from_its_source_alone(host_package: Package) -> None:
     source = host_package.source.path / "python"
-    script = f"import sys; sys.path.insert(0, {str(source)!r}); import kiro_worker.build, boto3, pydantic"
+    script = f"import sys; sys.path.insert(0, {str(source)!r}); import kiro_worker.runner, boto3, pydantic"
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-c", script], env={}, capture_output=True, text=True, check=False
     )

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from kiro_worker.local.aws.step_fault import Means, Moment
-from kiro_worker.local.faults import UnknownFault, kinds_of, parse_fault, states
+from kiro_local.aws.step_fault import Means, Moment
+from kiro_local.faults import UnknownFault, kinds_of, parse_fault, states
 
 
 def test_a_fault_is_a_state_of_a_machine_and_what_happens_to_it() -> None:

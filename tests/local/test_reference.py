@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from kiro_worker.config import Configuration
-from kiro_worker.local.reference import BEGIN, END, PAGE, descriptions, table, with_table
+from tools.configuration_reference import BEGIN, END, PAGE, descriptions, table, with_table
 
 
 class Described(BaseModel):

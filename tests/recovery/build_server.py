@@ -37,8 +37,8 @@ def main(path: str, source: str) -> None:
 
 
 def warm() -> None:
-    import kiro_worker.build.program  # noqa: F401
-    from kiro_worker.build.aws import Clients
+    import kiro_worker.runner.main  # noqa: F401
+    from kiro_worker.runner.clients import Clients
 
     Clients()("dynamodb").close()
 
@@ -81,7 +81,7 @@ def run(request: dict[str, object], descriptors: list[int]) -> int:
     os.environ.clear()
     os.environ.update(request["environment"])  # type: ignore[call-overload]  # JSON
     os.chdir(str(request["directory"]))
-    from kiro_worker.build.program import main as build
+    from kiro_worker.runner.main import main as build
 
     try:
         return build([])

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
-from kiro_worker.local.assembly import ROOT
-from kiro_worker.local.aws.error_matching import matches
-from kiro_worker.local.aws.step_fault import RUNTIME, Means
-from kiro_worker.local.faults import ALWAYS, CLEAN_UP, ENDINGS, ERRORS, KINDS, SILENT, kinds_of, states
+from kiro_local.assembly import ROOT
+from kiro_local.aws.error_matching import matches
+from kiro_local.aws.step_fault import RUNTIME, Means
+from kiro_local.faults import ALWAYS, CLEAN_UP, ENDINGS, ERRORS, KINDS, SILENT, kinds_of, states
 
 REDRIVE, TICK, REPLAY, NOTHING = "redrive", "tick", "replay", "nothing"
 WAYS: Final = (NOTHING, TICK, REPLAY, REDRIVE)

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.local.assembly import ROOT
-from kiro_worker.local.environment import GitHubAccess, LocalEnvironment
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_local.assembly import ROOT
+from kiro_local.environment import GitHubAccess, LocalEnvironment
+from kiro_local.github.stand_in import StandInGitHub
 from tests.conftest import Deployments
 from tests.e2e.world import TOKEN, World
 from tests.recovery.observer import Observer

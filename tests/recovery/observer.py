@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kiro_worker.local.aws.builds import Build
-    from kiro_worker.local.environment import LocalEnvironment
-    from kiro_worker.local.github.stand_in import StandInGitHub
+    from kiro_local.aws.builds import Build
+    from kiro_local.environment import LocalEnvironment
+    from kiro_local.github.stand_in import StandInGitHub
 
 _WORKS = "── check out"
 """A build holds the lock from this line of its log on."""

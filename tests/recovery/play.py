@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from kiro_worker.local.aws import status_events
-from kiro_worker.local.aws.build_run import BuildEnding
-from kiro_worker.local.aws.builds import Build
-from kiro_worker.local.aws.step_faults import execution_of
-from kiro_worker.local.faults import CLEAN_UP, ENDINGS, parse_fault
-from kiro_worker.local.github.model import Item
-from kiro_worker.local.watch import Run
+from kiro_local.aws import status_events
+from kiro_local.aws.build_run import BuildEnding
+from kiro_local.aws.builds import Build
+from kiro_local.aws.step_faults import execution_of
+from kiro_local.faults import CLEAN_UP, ENDINGS, parse_fault
+from kiro_local.github.model import Item
+from kiro_worker.executions.history import Run
 from tests.e2e.world import World, names
 from tests.recovery.cells import LATE, LOST, NOTHING, REDRIVE, REPLAY, TICK, TWICE, Cell
 from tests.recovery.observer import Observer

@@ -13,11 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from kiro_worker.local.aws.build_shell import BuildShell
-from kiro_worker.local.aws.replacements import Replacements
+from kiro_local.aws.build_shell import BuildShell
+from kiro_local.aws.replacements import Replacements
 
-_PROGRAM = "python3 -m kiro_worker.build"
-_AGENT = "python3 -m kiro_worker.build.install_agent"
+_PROGRAM = "python3 -m kiro_worker.runner"
+_AGENT = "python3 -m kiro_worker.runner.agent.install"
 _HERE = Path(__file__).parent
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws import status_events
-from kiro_worker.local.aws.build_run import BuildEnding
-from kiro_worker.local.aws.step_faults import execution_of
-from kiro_worker.local.environment import LocalEnvironment
-from kiro_worker.local.faults import parse_fault
+from kiro_local.aws import status_events
+from kiro_local.aws.build_run import BuildEnding
+from kiro_local.aws.step_faults import execution_of
+from kiro_local.environment import LocalEnvironment
+from kiro_local.faults import parse_fault
 from tests.e2e.world import World, names
 from tests.recovery.observer import Observer
 from tests.recovery.play import AGENT, BRANCH, DONE, count_turns, quiet, settled

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from kiro_worker.local.aws.undocumented import Undocumented
-from kiro_worker.local.environment import LocalEnvironment
-from kiro_worker.local.faults import CLEAN_UP
+from kiro_local.aws.undocumented import Undocumented
+from kiro_local.environment import LocalEnvironment
+from kiro_local.faults import CLEAN_UP
 from tests.e2e.world import World
 from tests.recovery.cells import REDRIVE, Cell, all_cells
 from tests.recovery.observer import Observer

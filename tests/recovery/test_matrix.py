@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.faults import CLEAN_UP
+from kiro_local.faults import CLEAN_UP
 from tests.e2e.world import World
 from tests.recovery.cells import NOTHING, REPLAY, TICK, WAYS, Cell, all_cells, sample
 from tests.recovery.observer import Observer
 from tests.recovery.play import Play, carry_on, digest, look, play
-from tests.recovery.table import told
+from tools.recovery_table import told
 
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.local.assembly import ROOT
+from kiro_local.assembly import ROOT
 from tests.recovery.conftest import DEPLOYED_TREE
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
@@ -61,7 +61,7 @@ MUTANTS = {
         "the lock is still",
     ),
     "no lock check before the push": Mutant(
-        "kiro_worker/build/run.py",
+        "kiro_worker/runner/pipeline.py",
         """        commit = signed(checkout, self._job, commit, self._edges.log.say)
         self._hold_lock()
 """,

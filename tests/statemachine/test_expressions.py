@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws.jsonata import check_syntax, evaluate
+from kiro_local.aws.jsonata import check_syntax, evaluate
 
 ROOT = Path(__file__).parents[2]
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws.server import EmbeddedAws
 from tests.conftest import Deployments
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws.server import EmbeddedAws
 
 Make = Callable[..., str]
 Eventually = Callable[..., Any]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kiro_worker.local.aws.buildspec import BuildspecInvalid, Phase, parse
+from kiro_local.aws.buildspec import BuildspecInvalid, Phase, parse
 
 WHOLE = """
 version: 0.2

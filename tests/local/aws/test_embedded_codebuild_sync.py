@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws.server import EmbeddedAws
 
 SYNC = "arn:aws:states:::codebuild:startBuild.sync"
 GOOD = "version: 0.2\nenv: {exported-variables: [OUTCOME]}\nphases: {build: {commands: ['export OUTCOME=$WISH']}}"

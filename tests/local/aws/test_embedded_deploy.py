@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws.deploy import DeploymentFailed, deploy
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws.deploy import DeploymentFailed, deploy
+from kiro_local.aws.server import EmbeddedAws
 
 ASSETS = {"Fn::Sub": "cdk-hnb659fds-assets-${AWS::AccountId}-${AWS::Region}"}
 HANDLER = "import shared, os\ndef handler(event, context):\n    return [shared.VALUE, os.environ['TABLE'], event]\n"

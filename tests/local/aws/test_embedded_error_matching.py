@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kiro_worker.local.aws.error_matching import matches
+from kiro_local.aws.error_matching import matches
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from kiro_worker.local.aws.http import LoopbackServer
-from kiro_worker.local.aws.server import EmbeddedAws, EmbeddedAwsRunning
+from kiro_local.aws.http import LoopbackServer
+from kiro_local.aws.server import EmbeddedAws, EmbeddedAwsRunning
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 WAITING = {"Wait": {"Type": "Wait", "Seconds": 60_000, "End": True}}

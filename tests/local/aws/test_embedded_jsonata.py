@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws.jsonata import JSONataFailure, check_syntax, evaluate
+from kiro_local.aws.jsonata import JSONataFailure, check_syntax, evaluate
 
 NASTY = "quotes \" and ' newlines \n\t backslash \\ dollars $x $states {% $y %} emoji 😀 null \u0000 line \u2028"
 

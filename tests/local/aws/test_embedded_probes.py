@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.build import isolation
-from kiro_worker.local.aws.server import EmbeddedAws
-from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
+from kiro_worker.runner.sandbox import sandbox as isolation
+from kiro_local.aws.server import EmbeddedAws
+from kiro_local.aws.undocumented import ASSUMED, Undocumented
 from tests.aws import probes
 from tests.aws.probe_stack import PREFIX, Place, probe_stack
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws.server import EmbeddedAws
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 # Fails until its argument says that the execution was redriven often enough.

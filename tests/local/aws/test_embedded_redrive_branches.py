@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws.server import EmbeddedAws
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 # Waits for the gate, if there is one (a folder lets one call pass for each file in it); succeeds once its count has

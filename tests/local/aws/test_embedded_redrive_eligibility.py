@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from kiro_worker.local.aws import redrive
-from kiro_worker.local.aws.executions import LocalExecution
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws import redrive
+from kiro_local.aws.executions import LocalExecution
+from kiro_local.aws.server import EmbeddedAws
 
 FAIL = {"End": {"Type": "Fail", "Error": "E"}}
 WAIT = {"Wait": {"Type": "Wait", "Seconds": 60_000, "End": True}}

@@ -13,9 +13,9 @@ from moto.stepfunctions.parser.asl.component.state.exec.execute_state import Exe
 from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.responses import StepFunctionResponse
 
-from kiro_worker.local.aws import replacements
-from kiro_worker.local.aws.replacements import ReplacedSince, Replacements, UnsupportedMoto
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws import replacements
+from kiro_local.aws.replacements import ReplacedSince, Replacements, UnsupportedMoto
+from kiro_local.aws.server import EmbeddedAws
 
 REPLACED: list[tuple[type | types.ModuleType, str]] = [
     (CodeBuildResponse, "start_build"),

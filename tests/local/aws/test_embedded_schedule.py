@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kiro_worker.local.aws.schedule import DeliveryFailed, seconds_between, tick
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws.schedule import DeliveryFailed, seconds_between, tick
+from kiro_local.aws.server import EmbeddedAws
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws.server import EmbeddedAws
+from kiro_local.aws.server import EmbeddedAws
 
 RECORDER = {"Record": {"Type": "Pass", "End": True}}
 ENDINGS: dict[str, dict[str, Any]] = {

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.local.aws.server import EmbeddedAws
-from kiro_worker.local.aws.undocumented import ASSUMED, Undocumented
+from kiro_local.aws.server import EmbeddedAws
+from kiro_local.aws.undocumented import ASSUMED, Undocumented
 
 ROLE = "arn:aws:iam::123456789012:role/any"
 # Fails once, and then gives what it is given.

@@ -13,8 +13,8 @@ from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
 
 from kiro_worker.github import queries
-from kiro_worker.local.github.model import Item, Project, PullRequest, Repository
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_local.github.model import Item, Project, PullRequest, Repository
+from kiro_local.github.stand_in import StandInGitHub
 
 TOKEN = "ghp_worker"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from kiro_worker.local.github.faults import Fault, FaultKind, Faults
+from kiro_local.github.faults import Fault, FaultKind, Faults
 
 if TYPE_CHECKING:
     from tests.local.github.conftest import Shop

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_local.github.stand_in import StandInGitHub
 
 if TYPE_CHECKING:
     from tests.local.github.conftest import Shop

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from kiro_worker.local.github.board import Board
-from kiro_worker.local.github.item_filter import Term, matcher, parse
-from kiro_worker.local.github.model import Project
+from kiro_local.github.board import Board
+from kiro_local.github.item_filter import Term, matcher, parse
+from kiro_local.github.model import Project
 
 
 @pytest.fixture(scope="module")

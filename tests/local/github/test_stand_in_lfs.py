@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from kiro_worker.local.github.faults import Fault, FaultKind
-from kiro_worker.local.github.lfs_http import MEDIA_TYPE, add_object
+from kiro_local.github.faults import Fault, FaultKind
+from kiro_local.github.lfs_http import MEDIA_TYPE, add_object
 
 if TYPE_CHECKING:
     from tests.local.github.conftest import Shop

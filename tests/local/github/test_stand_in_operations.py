@@ -12,8 +12,8 @@ from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.exceptions import TransportQueryError
 
 from kiro_worker.github import queries
-from kiro_worker.local.github.git_repository import Executable, Submodule, Symlink
-from kiro_worker.local.github.stand_in import StandInGitHub
+from kiro_local.github.git_repository import Executable, Submodule, Symlink
+from kiro_local.github.stand_in import StandInGitHub
 
 if TYPE_CHECKING:
     from tests.local.github.conftest import Shop

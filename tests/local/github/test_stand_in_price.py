@@ -7,9 +7,9 @@ from gql import GraphQLRequest
 from graphql import OperationDefinitionNode, get_variable_values, parse
 
 from kiro_worker.github import queries
-from kiro_worker.local.github.graphql_api import load_schema
-from kiro_worker.local.github.price import Request, assess
-from kiro_worker.local.github.tokens import Budget, Tokens
+from kiro_local.github.graphql_api import load_schema
+from kiro_local.github.price import Request, assess
+from kiro_local.github.tokens import Budget, Tokens
 
 SCHEMA = load_schema()
 SCOPES = frozenset({"repo", "project"})

@@ -7,8 +7,8 @@ from gql import GraphQLRequest
 from graphql import GraphQLSchema, build_schema, validate
 
 from kiro_worker.github import queries
-from kiro_worker.local.github.graphql_api import SCHEMA_PATH, load_schema
-from kiro_worker.local.github.subset import deviations
+from kiro_local.github.graphql_api import SCHEMA_PATH, load_schema
+from kiro_local.github.subset import deviations
 
 GITHUBS = Path(__file__).parents[3] / "build/node/node_modules/@octokit/graphql-schema/schema.graphql"
 OPERATIONS = {name: each for name, each in vars(queries).items() if isinstance(each, GraphQLRequest)}

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from kiro_worker.local.github import seed
-from kiro_worker.local.github.board import Board
-from kiro_worker.local.github.git_repository import GitRepository, git_environment, read_directory
-from kiro_worker.local.github.model import PullRequest
-from kiro_worker.local.github.tokens import Tokens
+from kiro_local.github import seed
+from kiro_local.github.board import Board
+from kiro_local.github.git_repository import GitRepository, git_environment, read_directory
+from kiro_local.github.model import PullRequest
+from kiro_local.github.tokens import Tokens
 
 DOCUMENT: dict[str, Any] = {
     "tokens": [{"token": "ghp_a", "login": "robot", "scopes": ["repo"]}, {"token": "github_pat", "scopes": None}],

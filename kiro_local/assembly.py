@@ -1,0 +1,77 @@
+"""The cloud assembly that is deployed: synthesised by the CDK app in a process of its own, and again only when its
+sources change.
+
+The assembly is the one for AWS but for the wheels: `packagingPlatform=host` packs them for the interpreter that runs
+here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parents[1]
+"""The repository: the embedded environment deploys what is in it."""
+
+_SOURCES: Final = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "cdk.json")
+_NOT_DEPLOYED: Final = frozenset({"__pycache__", "cli", "doctor", "executions"})
+_KEPT: Final = 3
+
+
+class SynthFailed(Exception):
+    """The CDK app did not synthesise; the message is its own."""
+
+
+def synthesise(root: Path = ROOT, environment: str = "test") -> Path:
+    """The folder of the cloud assembly."""
+    target = root / "build" / "assembly" / _digest(root, environment)
+    if not (target / "manifest.json").is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+            _synthesise_into(Path(scratch) / "assembly", root, environment)
+            # Of two who synthesise at once, either result serves.
+            if not target.exists():
+                (Path(scratch) / "assembly").rename(target)
+        _forget_old(target.parent)
+    os.utime(target)
+    return target
+
+
+def _synthesise_into(out: Path, root: Path, environment: str) -> None:
+    context = {"environment": environment, "packagingPlatform": "host"}
+    finished = subprocess.run(
+        [sys.executable, "-m", "infra.app"],
+        cwd=root,
+        env={**os.environ, "CDK_OUTDIR": str(out), "CDK_CONTEXT_JSON": json.dumps(context)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if finished.returncode != 0:
+        raise SynthFailed(finished.stderr.strip() or f"python -m infra.app ended with {finished.returncode}")
+
+
+def _digest(root: Path, environment: str) -> str:
+    """Of every source's name and content, and of the interpreter that the wheels are for."""
+    digest = hashlib.sha256(f"{environment} {sys.implementation.cache_tag} {sys.platform}".encode())
+    for source in _SOURCES:
+        path = root / source
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and not _NOT_DEPLOYED.intersection(file.relative_to(root).parts):
+                digest.update(file.relative_to(root).as_posix().encode() + b"\0")
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _forget_old(folder: Path) -> None:
+    assemblies = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+    for old in assemblies[:-_KEPT]:
+        shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,116 @@
+"""The environment of a build: what CodeBuild documents, the project, the caller and the buildspec, and
+nothing of this machine's owner.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from kiro_worker.runner.sandbox.sandbox import VARIABLE as AGENT_USER
+from kiro_local.aws.build_run import SourceMissing
+from kiro_local.aws.buildspec import Buildspec
+from kiro_local.aws.session import ACCOUNT, REGION, Clients
+
+_SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
+
+
+@dataclass(frozen=True)
+class BuildFacts:
+    build_id: str
+    project_name: str
+    number: int
+    source_location: str
+
+    @property
+    def arn(self) -> str:
+        return f"arn:aws:codebuild:{REGION}:{ACCOUNT}:build/{self.build_id}"
+
+
+class BuildEnvironment:
+    def __init__(self, clients: Clients, surroundings: Mapping[str, str]) -> None:
+        """``surroundings``: credentials, region and endpoint, which on AWS come with the service."""
+        self._clients, self._surroundings = clients, surroundings
+
+    def of(
+        self,
+        facts: BuildFacts,
+        buildspec: Buildspec,
+        variables: Iterable[Mapping[str, str]],
+        source: Path,
+        workspace: Path,
+    ) -> dict[str, str]:
+        """The caller's variables win over the project's, and these over the buildspec's; but the agent's user is one
+        that this machine gives without a change.
+        """
+        home = workspace / "home"
+        home.mkdir(exist_ok=True)
+        given = {v["name"]: self._resolved(v.get("type") or "PLAINTEXT", v["value"]) for v in variables}
+        if AGENT_USER in given:
+            # The project says "own", for CodeBuild throws its machine away: there modes in root's home are changed so
+            # that another user can reach the runtimes in it. This machine is somebody's, and must keep its modes.
+            given[AGENT_USER] = "reachable"
+        return {
+            "PATH": ":".join(_path()),
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            **self._surroundings,
+            **_codebuild(facts, source),
+            **buildspec.variables,
+            **{n: self._resolved("PARAMETER_STORE", v) for n, v in buildspec.parameters.items()},
+            **{n: self._resolved("SECRETS_MANAGER", v) for n, v in buildspec.secrets.items()},
+            **given,
+        }
+
+    def _resolved(self, kind: str, value: str) -> str:
+        try:
+            if kind == "PARAMETER_STORE":
+                answer: Any = self._clients.get("ssm").get_parameter(Name=value, WithDecryption=True)
+                return str(answer["Parameter"]["Value"])
+            if kind == "SECRETS_MANAGER":
+                return self._secret(value)
+        except ClientError as problem:
+            raise SourceMissing(f"{kind} {value}: {problem.response['Error']['Code']}") from problem
+        return value
+
+    def _secret(self, reference: str) -> str:
+        """``secret-id:json-key``, or an ARN followed by ``:json-key``."""
+        parts = reference.split(":")
+        size = 7 if reference.startswith("arn:") else 1
+        secret, key = ":".join(parts[:size]), (parts[size : size + 1] or [""])[0]
+        text = str(self._clients.get("secretsmanager").get_secret_value(SecretId=secret)["SecretString"])
+        return str(json.loads(text)[key]) if key else text
+
+
+def _path() -> list[str]:
+    """The running Python is the build's Python, and git is where this machine has it."""
+    tools = [Path(found).parent for tool in ("git",) if (found := shutil.which(tool))]
+    return list(dict.fromkeys([str(Path(sys.executable).parent), *_SYSTEM_PATH, *map(str, tools)]))
+
+
+def _codebuild(facts: BuildFacts, source: Path) -> dict[str, str]:
+    unique = facts.build_id.rpartition(":")[2]
+    return {
+        "CI": "true",
+        "CODEBUILD_BUILD_ARN": facts.arn,
+        "CODEBUILD_BUILD_ID": facts.build_id,
+        "CODEBUILD_BUILD_IMAGE": "local",
+        "CODEBUILD_BUILD_NUMBER": str(facts.number),
+        "CODEBUILD_BUILD_SUCCEEDING": "1",
+        "CODEBUILD_CI": "true",
+        "CODEBUILD_INITIATOR": "embedded",
+        "CODEBUILD_LOG_PATH": unique,
+        "CODEBUILD_RESOLVED_SOURCE_VERSION": "",
+        "CODEBUILD_SOURCE_REPO_URL": facts.source_location,
+        "CODEBUILD_SOURCE_VERSION": f"arn:aws:s3:::{facts.source_location}",
+        "CODEBUILD_SRC_DIR": str(source),
+        "CODEBUILD_START_TIME": str(int(time.time() * 1000)),
+    }

@@ -1,0 +1,1 @@
+"""`kiro-worker demo`: a board, its cards, a repository and a scripted agent."""

@@ -1,0 +1,157 @@
+"""The whole deployment on one machine: the embedded AWS with our own stacks in it, pointed at a GitHub."""
+
+from __future__ import annotations
+
+import json
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from kiro_worker.executions import history as watch
+from kiro_local.assembly import ROOT, synthesise
+from kiro_local.aws.deploy import deploy
+from kiro_local.aws.schedule import tick
+from kiro_local.aws.undocumented import ASSUMED, Undocumented
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+    from types import TracebackType
+
+    from kiro_local.aws.history import HistoryListener
+    from kiro_local.aws.http import RequestListener
+    from kiro_local.aws.server import LineListener
+    from kiro_local.aws.step_fault import StepFault
+
+ENVIRONMENT: Final = "test"
+NAME: Final = f"kiro-worker-{ENVIRONMENT}"
+CONFIG_PARAMETER: Final = f"/kiro-worker/{ENVIRONMENT}/github-project-config"
+
+
+@dataclass(frozen=True)
+class GitHubAccess:
+    """Which GitHub, and as whom. The token serves the API and, as the password, git."""
+
+    api_url: str
+    git_url: str
+    token: str = field(repr=False)
+    username: str = "git"
+
+
+class LocalEnvironment:
+    """``with LocalEnvironment(access, configuration) as local: run = local.run()``.
+
+    ``configuration`` is the configuration parameter's object; the two addresses are added to it. ``agent_key`` is the
+    secret that the agent gets. ``pause_scale`` shortens the pauses between retries; ``undocumented`` says how AWS
+    behaves where its documentation is silent, ``faults`` what is to go wrong (late work ``late_seconds`` after it was
+    given up), ``root`` which tree is deployed.
+    Everything that is started is stopped at the end.
+    """
+
+    def __init__(
+        self,
+        github: GitHubAccess,
+        configuration: Mapping[str, Any],
+        *,
+        port: int = 0,
+        agent_key: str = "local-agent-key",
+        on_build_line: LineListener | None = None,
+        on_history_event: HistoryListener | None = None,
+        on_request: RequestListener | None = None,
+        pause_scale: float = 1.0,
+        faults: Iterable[StepFault] = (),
+        late_seconds: float | None = None,
+        root: Path = ROOT,
+        undocumented: Undocumented = ASSUMED,
+    ) -> None:
+        # Here, because moto takes seconds to import, and a command line that is wrong is to be told at once.
+        from kiro_local.aws.server import EmbeddedAws
+
+        self._root = root
+        self._github = github
+        self._configuration = configuration
+        self._agent_key = agent_key
+        self._stack = ExitStack()
+        self.aws = EmbeddedAws(
+            port,
+            on_build_line=on_build_line,
+            on_history_event=on_history_event,
+            on_request=on_request,
+            pause_scale=pause_scale,
+            faults=faults,
+            late_seconds=late_seconds,
+            undocumented=undocumented,
+        )
+        self.state_machine_arn = ""
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            assembly = synthesise(self._root, ENVIRONMENT)
+            stack.enter_context(self.aws)
+            outputs = deploy(self.aws.client, assembly)
+            self.state_machine_arn = outputs[f"KiroWorkerWorkflow-{ENVIRONMENT}"]["StateMachineArn"]
+            self._configure()
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    @property
+    def client(self) -> Callable[[str], Any]:
+        """Makes boto3 clients of a service's name."""
+        return self.aws.client
+
+    def run(self) -> watch.Run:
+        """One scheduled tick, waited for."""
+        return watch.wait(self.client("stepfunctions"), self.tick())
+
+    def tick(self) -> str:
+        """Deliver the schedule now; the execution's ARN."""
+        return tick(self.client, NAME)
+
+    def start(self, document: Any, name: str | None = None) -> str:
+        """Start an execution by hand."""
+        arguments = {"stateMachineArn": self.state_machine_arn, "input": json.dumps(document)}
+        if name:
+            arguments["name"] = name
+        return str(self.client("stepfunctions").start_execution(**arguments)["executionArn"])
+
+    def redrive(self, arn: str) -> None:
+        self.client("stepfunctions").redrive_execution(executionArn=arn)
+
+    def lock(self) -> dict[str, Any] | None:
+        """The lock's item if somebody holds it."""
+        items = self.client("dynamodb").scan(TableName=f"{NAME}-locks", ConsistentRead=True)["Items"]
+        return next((item for item in items if "owner" in item), None)
+
+    def artifact(self, prefix: str, name: str) -> str:
+        """An artefact of a build as a text, empty when there is none; ``prefix`` is an ``s3://…`` address."""
+        bucket, _, key = prefix.removeprefix("s3://").partition("/")
+        client = self.client("s3")
+        wanted = f"{key.rstrip('/')}/{name}"
+        if not bucket or not client.list_objects_v2(Bucket=bucket, Prefix=wanted).get("KeyCount"):
+            return ""
+        return str(client.get_object(Bucket=bucket, Key=wanted)["Body"].read().decode("utf-8", "replace"))
+
+    def configure(self, configuration: Mapping[str, Any] | str | None) -> None:
+        """Replace the configuration parameter as it stands: an object, any text, or nothing at all."""
+        ssm = self.client("ssm")
+        if configuration is None:
+            ssm.delete_parameter(Name=CONFIG_PARAMETER)
+            return
+        text = configuration if isinstance(configuration, str) else json.dumps(dict(configuration))
+        ssm.put_parameter(Name=CONFIG_PARAMETER, Type="String", Value=text, Overwrite=True)
+
+    def put_secret(self, name: str, value: str) -> None:
+        """``name`` is ``github-token``, ``git-credentials`` or ``kiro-api-key``."""
+        self.client("secretsmanager").put_secret_value(SecretId=f"{NAME}-{name}", SecretString=value)
+
+    def _configure(self) -> None:
+        github = self._github
+        self.configure({**self._configuration, "githubApiUrl": github.api_url, "gitUrl": github.git_url})
+        self.put_secret("github-token", github.token)
+        self.put_secret("git-credentials", json.dumps({"username": github.username, "password": github.token}))
+        self.put_secret("kiro-api-key", self._agent_key)

@@ -1,0 +1,282 @@
+"""What a board is made of: owners, projects with their cards, repositories with their issues and pull requests.
+
+The objects carry GitHub's names in snake case, so that a field of the schema that no resolver answers is read from the
+attribute of that name. They change under ``Board.lock`` only. What git knows is not repeated here: branches, files and
+heads are read from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+
+if TYPE_CHECKING:
+    from kiro_local.github.git_repository import GitRepository
+
+DEFAULT_STATUSES: Final = ("Todo", "For Implementation", "In Progress", "In Review", "Blocked", "Done")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(eq=False)
+class Owner:
+    """An organisation, a user or a bot; ``typename`` is GitHub's name for which."""
+
+    id: str
+    login: str
+    typename: str
+
+    @property
+    def path(self) -> str:
+        return f"/{self.login}"
+
+
+@dataclass(eq=False)
+class Option:
+    id: str
+    name: str
+
+
+@dataclass(eq=False)
+class Field:
+    """A single select field where it has options, otherwise a text field."""
+
+    id: str
+    name: str
+    project: Project
+    options: list[Option] | None = None
+
+    @property
+    def typename(self) -> str:
+        return "ProjectV2Field" if self.options is None else "ProjectV2SingleSelectField"
+
+    @property
+    def data_type(self) -> str:
+        return "TEXT" if self.options is None else "SINGLE_SELECT"
+
+    @property
+    def slug(self) -> str:
+        """The name of the field in a filter: ``Delivery stage`` is ``delivery-stage``."""
+        return "-".join(self.name.lower().split())
+
+    def option(self, name: str) -> Option:
+        found = next((option for option in self.options or () if option.name.lower() == name.lower()), None)
+        if found is None:
+            has = [option.name for option in self.options or ()]
+            raise ValueError(f"the field {self.name} has no option {name!r}; it has: {has}")
+        return found
+
+
+@dataclass(eq=False)
+class Project:
+    typename: ClassVar[str] = "ProjectV2"
+    id: str
+    number: int
+    title: str
+    owner: Owner
+    fields: list[Field] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)
+    closed: bool = False
+
+    @property
+    def path(self) -> str:
+        kind = "orgs" if self.owner.typename == "Organization" else "users"
+        return f"/{kind}/{self.owner.login}/projects/{self.number}"
+
+    def field_named(self, name: str) -> Field | None:
+        return next((each for each in self.fields if each.name.lower() == name.lower()), None)
+
+
+@dataclass(eq=False)
+class Item:
+    """A card. ``values`` maps a field's ID to an option's ID or a text; ``content`` may be null whatever the type."""
+
+    typename: ClassVar[str] = "ProjectV2Item"
+    id: str
+    project: Project
+    type: str
+    content: Content | None
+    values: dict[str, str] = field(default_factory=dict)
+    is_archived: bool = False
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+    def value(self, name: str) -> str | None:
+        """The name of the option, or the text, that a field of this card has."""
+        of = self.project.field_named(name)
+        raw = self.values.get(of.id) if of else None
+        if of is None or raw is None or of.options is None:
+            return raw
+        return next(option.name for option in of.options if option.id == raw)
+
+    @property
+    def title(self) -> str:
+        return self.content.title if self.content else ""
+
+
+@dataclass(eq=False)
+class Comment:
+    typename: ClassVar[str] = "IssueComment"
+    id: str
+    author: Owner
+    subject: Issue | PullRequest
+    body: str
+    created_at: datetime = field(default_factory=now)
+    updated_at: datetime = field(default_factory=now)
+
+    @property
+    def path(self) -> str:
+        return f"{self.subject.path}#issuecomment-{self.id}"
+
+
+@dataclass(eq=False)
+class DraftIssue:
+    typename: ClassVar[str] = "DraftIssue"
+    id: str
+    title: str
+    body: str = ""
+    created_at: datetime = field(default_factory=now)
+
+
+@dataclass(eq=False)
+class Issue:
+    typename: ClassVar[str] = "Issue"
+    id: str
+    repository: Repository
+    number: int
+    title: str
+    author: Owner | None
+    body: str = ""
+    state: str = "OPEN"
+    author_association: str = "MEMBER"
+    linked_branches: list[str] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+    created_at: datetime = field(default_factory=now)
+
+    @property
+    def path(self) -> str:
+        return f"{self.repository.path}/issues/{self.number}"
+
+    @property
+    def closed(self) -> bool:
+        return self.state != "OPEN"
+
+
+@dataclass(eq=False)
+class Label:
+    typename: ClassVar[str] = "Label"
+    id: str
+    repository: Repository
+    name: str
+
+
+@dataclass(eq=False)
+class LabelEvent:
+    """``typename`` is LabeledEvent or UnlabeledEvent. ``actor`` is null once the account was deleted."""
+
+    typename: str
+    id: str
+    label: Label
+    actor: Owner | None
+    created_at: datetime = field(default_factory=now)
+
+
+@dataclass(eq=False)
+class PullRequest:
+    """``head_repository`` is null once a fork was deleted. ``last_head`` is the head while its branch still existed."""
+
+    typename: ClassVar[str] = "PullRequest"
+    id: str
+    repository: Repository
+    number: int
+    title: str
+    author: Owner | None
+    head_ref_name: str
+    base_ref_name: str
+    head_repository: Repository | None
+    last_head: str
+    body: str = ""
+    state: str = "OPEN"
+    author_association: str = "MEMBER"
+    is_draft: bool = False
+    labels: list[Label] = field(default_factory=list)
+    label_events: list[LabelEvent] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+    created_at: datetime = field(default_factory=now)
+
+    @property
+    def path(self) -> str:
+        return f"{self.repository.path}/pull/{self.number}"
+
+    @property
+    def closed(self) -> bool:
+        return self.state != "OPEN"
+
+    @property
+    def merged(self) -> bool:
+        return self.state == "MERGED"
+
+    @property
+    def is_cross_repository(self) -> bool:
+        return self.head_repository is not self.repository
+
+
+Content = DraftIssue | Issue | PullRequest
+
+
+@dataclass(eq=False)
+class Collaborator:
+    """``permission`` is one of GitHub's: READ, TRIAGE, WRITE, MAINTAIN, ADMIN."""
+
+    user: Owner
+    permission: str
+
+    @property
+    def id(self) -> str:
+        return self.user.id
+
+
+@dataclass(eq=False)
+class Repository:
+    typename: ClassVar[str] = "Repository"
+    id: str
+    owner: Owner
+    name: str
+    git: GitRepository
+    is_archived: bool = False
+    is_private: bool = True
+    parent: Repository | None = None
+    issues: list[Issue] = field(default_factory=list)
+    pull_requests: list[PullRequest] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+    collaborators: list[Collaborator] = field(default_factory=list)
+
+    @property
+    def name_with_owner(self) -> str:
+        return f"{self.owner.login}/{self.name}"
+
+    @property
+    def path(self) -> str:
+        return f"/{self.name_with_owner}"
+
+    @property
+    def is_fork(self) -> bool:
+        return self.parent is not None
+
+    def next_number(self) -> int:
+        return max((each.number for each in self.conversations()), default=0) + 1
+
+    def conversations(self) -> list[Issue | PullRequest]:
+        """Issues and pull requests, which count up together."""
+        return [*self.issues, *self.pull_requests]
+
+
+NodeObject = (
+    Owner | Project | Field | Item | Comment | DraftIssue | Issue | Label | LabelEvent | PullRequest | Repository
+)
+Kept = TypeVar(
+    "Kept", Owner, Project, Field, Item, Comment, DraftIssue, Issue, Label, LabelEvent, PullRequest, Repository
+)

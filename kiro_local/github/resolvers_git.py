@@ -1,0 +1,238 @@
+"""Repositories, and what is read from git: refs, trees, blobs, commits."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from kiro_local.github.git_repository import Entry, ObjectInfo
+from kiro_local.github.model import Issue, PullRequest, Repository
+from kiro_local.github.resolvers import Table, connection, cursor, not_found, refuse, timestamp
+
+if TYPE_CHECKING:
+    from kiro_local.github.resolvers import Context
+
+TABLE: Final = Table()
+LONGEST_TEXT: Final = 512_000
+"""``Blob.text`` ends after this many bytes and ``isTruncated`` is true: not documented, but observed.
+
+https://github.com/sveltia/sveltia-cms/issues/950
+"""
+
+
+@dataclass(frozen=True)
+class Ref:
+    typename: ClassVar[str] = "Ref"
+    repository: Repository
+    full_name: str
+    info: ObjectInfo
+
+    @property
+    def id(self) -> str:
+        return f"REF_{self.repository.id}:{self.full_name}"
+
+    @property
+    def prefix(self) -> str:
+        return "/".join(self.full_name.split("/")[:2]) + "/"
+
+    @property
+    def name(self) -> str:
+        return self.full_name.removeprefix(self.prefix)
+
+
+@dataclass(frozen=True)
+class GitObject:
+    repository: Repository
+    info: ObjectInfo
+
+    @property
+    def typename(self) -> str:
+        return self.info.kind.capitalize()
+
+    @property
+    def id(self) -> str:
+        return f"{self.info.kind[0].upper()}_{self.repository.id}:{self.oid}"
+
+    @property
+    def oid(self) -> str:
+        return self.info.oid
+
+    @property
+    def abbreviated_oid(self) -> str:
+        return self.info.oid[:7]
+
+    @property
+    def byte_size(self) -> int:
+        return self.info.size
+
+    @property
+    def is_truncated(self) -> bool:
+        return self.info.size > LONGEST_TEXT
+
+
+@dataclass(frozen=True)
+class TreeEntry:
+    typename: ClassVar[str] = "TreeEntry"
+    repository: Repository
+    entry: Entry
+
+
+@TABLE.of("Repository.viewerPermission")
+def _viewer_permission(repository: Repository, context: Context) -> str:
+    return "WRITE" if context.token.reaches_repositories and not repository.is_archived else "READ"
+
+
+@TABLE.of("Repository.collaborators")
+def _collaborators(
+    repository: Repository, context: Context, login: str | None = None, **page: Any
+) -> dict[str, Any] | None:
+    """Only who may push sees who else may."""
+    if _viewer_permission(repository, context) != "WRITE":
+        raise refuse("FORBIDDEN", "Must have push access to view repository collaborators.")
+    found = connection(
+        repository.collaborators, keep=lambda each: login is None or each.user.login.lower() == login.lower(), **page
+    )
+    edges = [{"cursor": cursor(each), "node": each.user, "permission": each.permission} for each in found["nodes"]]
+    return {**found, "nodes": [edge["node"] for edge in edges], "edges": edges}
+
+
+@TABLE.of("Repository.issue")
+def _issue(repository: Repository, _: Context, number: int) -> Issue:
+    for issue in repository.issues:
+        if issue.number == number:
+            return issue
+    raise not_found(f"Could not resolve to an Issue with the number of {number}.")
+
+
+@TABLE.of("Repository.pullRequest")
+def _pull_request(repository: Repository, _: Context, number: int) -> PullRequest:
+    for pull_request in repository.pull_requests:
+        if pull_request.number == number:
+            return pull_request
+    raise not_found(f"Could not resolve to a PullRequest with the number of {number}.")
+
+
+@TABLE.of("Repository.pullRequests")
+def _pull_requests(
+    repository: Repository,
+    _: Context,
+    headRefName: str | None = None,  # noqa: N803  # GitHub's names
+    baseRefName: str | None = None,  # noqa: N803
+    states: list[str] | None = None,
+    **page: Any,
+) -> dict[str, Any]:
+    """``headRefName`` finds a fork's branch of that name too."""
+    return connection(
+        repository.pull_requests,
+        keep=lambda each: (
+            (headRefName is None or each.head_ref_name == headRefName)
+            and (baseRefName is None or each.base_ref_name == baseRefName)
+            and (states is None or each.state in states)
+        ),
+        **page,
+    )
+
+
+@TABLE.of("Repository.defaultBranchRef")
+def _default_branch_ref(repository: Repository, context: Context) -> Ref | None:
+    return find_ref(repository, context, f"refs/heads/{context.reader(repository).default_branch()}")
+
+
+@TABLE.of("Repository.ref")
+def _ref(repository: Repository, context: Context, qualifiedName: str) -> Ref | None:  # noqa: N803  # GitHub's name
+    return find_ref(repository, context, qualifiedName)
+
+
+def find_ref(repository: Repository, context: Context, name: str) -> Ref | None:
+    """The ref of that full name, else of that short one."""
+    refs = context.reader(repository).refs()
+    for full_name in (name, f"refs/heads/{name}", f"refs/tags/{name}", f"refs/{name}"):
+        if full_name in refs:
+            return Ref(repository, full_name, refs[full_name])
+    return None
+
+
+@TABLE.of("Ref.target")
+def _target(ref: Ref, _: Context) -> GitObject:
+    return GitObject(ref.repository, ref.info)
+
+
+@TABLE.of("Repository.object")
+def _object(
+    repository: Repository,
+    context: Context,
+    expression: str | None = None,
+    oid: str | None = None,
+) -> GitObject | None:
+    info = context.reader(repository).find(expression or oid or "")
+    return GitObject(repository, info) if info else None
+
+
+@TABLE.of("Tree.entries")
+def _entries(tree: GitObject, context: Context) -> list[TreeEntry]:
+    return [TreeEntry(tree.repository, entry) for entry in context.reader(tree.repository).entries(tree.oid)]
+
+
+@TABLE.of("TreeEntry.mode")
+def _mode(entry: TreeEntry, _: Context) -> int:
+    return entry.entry.mode
+
+
+@TABLE.of("TreeEntry.name")
+def _entry_name(entry: TreeEntry, _: Context) -> str:
+    return entry.entry.name
+
+
+@TABLE.of("TreeEntry.oid")
+def _entry_oid(entry: TreeEntry, _: Context) -> str:
+    return entry.entry.oid
+
+
+@TABLE.of("TreeEntry.type")
+def _entry_type(entry: TreeEntry, _: Context) -> str:
+    return entry.entry.kind
+
+
+@TABLE.of("TreeEntry.object")
+def _entry_object(entry: TreeEntry, context: Context) -> GitObject | None:
+    """Null for a submodule, whose commit is in another repository."""
+    return None if entry.entry.kind == "commit" else _object(entry.repository, context, oid=entry.entry.oid)
+
+
+@TABLE.of("TreeEntry.size")
+def _entry_size(entry: TreeEntry, context: Context) -> int:
+    found = _entry_object(entry, context)
+    return found.byte_size if found and entry.entry.kind == "blob" else 0
+
+
+@TABLE.of("Blob.isBinary")
+def _is_binary(blob: GitObject, context: Context) -> bool:
+    return context.reader(blob.repository).is_binary(blob.oid)
+
+
+@TABLE.of("Blob.text")
+def _text(blob: GitObject, context: Context) -> str | None:
+    """Null for a binary file; cut where it is longer than :data:`LONGEST_TEXT`."""
+    if _is_binary(blob, context):
+        return None
+    return context.reader(blob.repository).content(blob.oid)[:LONGEST_TEXT].decode(errors="replace")
+
+
+@TABLE.of("Commit.message")
+def _message(commit: GitObject, context: Context) -> str:
+    raw = context.reader(commit.repository).content(commit.oid).decode(errors="replace")
+    return raw.partition("\n\n")[2].strip("\n")
+
+
+@TABLE.of("Commit.messageHeadline")
+def _headline(commit: GitObject, context: Context) -> str:
+    return str(_message(commit, context)).partition("\n")[0]
+
+
+@TABLE.of("Commit.committedDate")
+def _committed_date(commit: GitObject, context: Context) -> str:
+    raw = context.reader(commit.repository).content(commit.oid).decode(errors="replace")
+    found = re.search(r"^committer .* (\d+) [+-]\d{4}$", raw, re.MULTILINE)
+    return timestamp(datetime.fromtimestamp(int(found[1]) if found else 0, UTC))

@@ -1,0 +1,203 @@
+"""The schema's roots and its projects: owners, boards, cards, the values of their fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from kiro_local.github.item_filter import matcher
+from kiro_local.github.model import Field, Issue, Item, Project, PullRequest, now
+from kiro_local.github.resolvers import Table, connection, kept, not_found, refuse
+
+if TYPE_CHECKING:
+    from kiro_local.github.model import Owner, Repository
+    from kiro_local.github.resolvers import Context
+
+TABLE: Final = Table()
+
+
+@dataclass(frozen=True)
+class FieldValue:
+    field: Field
+    raw: str
+
+    @property
+    def typename(self) -> str:
+        return "ProjectV2ItemFieldTextValue" if self.field.options is None else "ProjectV2ItemFieldSingleSelectValue"
+
+    @property
+    def text(self) -> str:
+        return self.raw
+
+    @property
+    def option_id(self) -> str:
+        return self.raw
+
+    @property
+    def name(self) -> str:
+        return next(option.name for option in self.field.options or () if option.id == self.raw)
+
+
+@TABLE.of("Query.organization")
+def _organization(_: Any, context: Context, login: str) -> Owner:
+    owner = context.board.owner(login)
+    if owner is None or owner.typename != "Organization":
+        raise not_found(f"Could not resolve to an Organization with the login of '{login}'.")
+    return owner
+
+
+@TABLE.of("Query.user")
+def _user(_: Any, context: Context, login: str) -> Owner:
+    owner = context.board.owner(login)
+    if owner is None or owner.typename != "User":
+        raise not_found(f"Could not resolve to a User with the login of '{login}'.")
+    return owner
+
+
+@TABLE.of("Query.viewer")
+def _viewer(_: Any, context: Context) -> Owner:
+    return context.viewer()
+
+
+@TABLE.of("Query.repository")
+def _repository(_: Any, context: Context, owner: str, name: str, **__: Any) -> Repository:
+    return _find_repository(context, f"{owner}/{name}")
+
+
+def _find_repository(context: Context, name: str) -> Repository:
+    found = context.visible(context.board.repository(name))
+    if found is None:
+        raise not_found(f"Could not resolve to a Repository with the name '{name}'.")
+    return found
+
+
+@TABLE.of("Organization.repository", "User.repository")
+def _repository_of(owner: Owner, context: Context, name: str, **__: Any) -> Repository:
+    return _find_repository(context, f"{owner.login}/{name}")
+
+
+@TABLE.of("Query.node")
+def _node(_: Any, context: Context, id: str) -> Any:  # noqa: A002  # GitHub's name of the argument
+    found = context.board.node(id)
+    if found is None:
+        raise not_found(f"Could not resolve to a node with the global id of '{id}'")
+    if isinstance(found, Project):
+        refuse_users_project(context, found.owner)
+    return found
+
+
+@TABLE.of("Query.rateLimit")
+def _rate_limit(_: Any, context: Context, **__: Any) -> dict[str, Any]:
+    balance = context.balance
+    return {
+        "cost": context.request.cost,
+        "limit": balance.limit,
+        "nodeCount": context.request.nodes,
+        "remaining": balance.remaining,
+        "resetAt": datetime.fromtimestamp(balance.reset, UTC),
+        "used": balance.used,
+    }
+
+
+@TABLE.of("Organization.projectV2", "User.projectV2")
+def _project(owner: Owner, context: Context, number: int) -> Project:
+    refuse_users_project(context, owner)
+    found = context.board.project(owner.login, number)
+    if found is None:
+        raise not_found(f"Could not resolve to a ProjectV2 with the number {number}.")
+    return found
+
+
+def refuse_users_project(context: Context, owner: Owner) -> None:
+    if context.token.scopes is None and owner.typename == "User":
+        raise refuse("FORBIDDEN", "Resource not accessible by personal access token")
+
+
+@TABLE.of("Organization.projectsV2", "User.projectsV2")
+def _projects(owner: Owner, context: Context, **page: Any) -> dict[str, Any]:
+    hidden = context.token.scopes is None and owner.typename == "User"
+    return connection([each for each in context.board.projects if each.owner is owner and not hidden], **page)
+
+
+@TABLE.of("ProjectV2.field")
+def _field(project: Project, _: Context, name: str) -> Field | None:
+    return project.field_named(name)
+
+
+@TABLE.of("ProjectV2.fields")
+def _fields(project: Project, _: Context, **page: Any) -> dict[str, Any]:
+    return connection(project.fields, **page)
+
+
+@TABLE.of("ProjectV2SingleSelectField.options")
+def _options(of: Field, _: Context, names: list[str] | None = None) -> list[Any]:
+    return [option for option in of.options or () if names is None or option.name in names]
+
+
+@TABLE.of("ProjectV2.items")
+def _items(
+    project: Project,
+    _: Context,
+    query: str | None = None,
+    archivedStates: list[str] | None = None,  # noqa: N803  # GitHub's name
+    orderBy: dict[str, str] | None = None,  # noqa: N803
+    **page: Any,
+) -> dict[str, Any]:
+    shown = matcher(query)
+    states = archivedStates or ["NOT_ARCHIVED"]
+    ordered = project.items[::-1] if orderBy and orderBy["direction"] == "DESC" else project.items
+    return connection(
+        ordered,
+        keep=lambda item: ("ARCHIVED" if item.is_archived else "NOT_ARCHIVED") in states and shown(item),
+        **page,
+    )
+
+
+@TABLE.of("ProjectV2Item.fieldValueByName")
+def _field_value(item: Item, _: Context, name: str) -> FieldValue | None:
+    of = item.project.field_named(name)
+    raw = item.values.get(of.id) if of else None
+    return FieldValue(of, raw) if of and raw is not None else None
+
+
+@TABLE.of("ProjectV2Item.content")
+def _content(item: Item, context: Context) -> Any:
+    """Null, without an error, for what the viewer may not see."""
+    content = item.content
+    if isinstance(content, Issue | PullRequest) and not context.visible(content.repository):
+        return None
+    return content
+
+
+@TABLE.of("ProjectV2Item.type")
+def _item_type(item: Item, context: Context) -> str:
+    hidden = item.content is not None and _content(item, context) is None
+    return "REDACTED" if hidden else item.type
+
+
+@TABLE.of("Mutation.updateProjectV2ItemFieldValue")
+def _update_field_value(_: Any, context: Context, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002  # GitHub's name
+    project = kept(context, input["projectId"], Project)
+    item = kept(context, input["itemId"], Item)
+    of = kept(context, input["fieldId"], Field)
+    refuse_users_project(context, project.owner)
+    if item.project is not project:
+        raise refuse("VALIDATION", "The item does not exist in the project")
+    if of.project is not project:
+        raise refuse("VALIDATION", "The field does not exist in the project")
+    value = input["value"]
+    given = {key: each for key, each in value.items() if each is not None}
+    if set(given) != {"text" if of.options is None else "singleSelectOptionId"}:
+        raise refuse(
+            "VALIDATION",
+            "Did not receive a single select option Id to update a field of type single_select"
+            if of.options is not None
+            else "Did not receive a text value to update a field of type text",
+        )
+    (raw,) = given.values()
+    if of.options is not None and raw not in {option.id for option in of.options}:
+        raise refuse("VALIDATION", "The single select option Id does not belong to the field")
+    item.values[of.id] = raw
+    item.updated_at = now()
+    return {"clientMutationId": input.get("clientMutationId"), "projectV2Item": item}

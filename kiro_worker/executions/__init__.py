@@ -1,0 +1,1 @@
+"""Reading executions from AWS, for the command line."""

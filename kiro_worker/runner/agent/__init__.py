@@ -1,0 +1,1 @@
+"""The agent: which programs can be one, and its turns."""

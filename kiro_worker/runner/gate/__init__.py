@@ -1,0 +1,1 @@
+"""Tests and coverage decide whether the work is pushed."""

@@ -1,0 +1,112 @@
+"""The usual test command of an ecosystem, and how its reports are asked for."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.runner.sandbox.processes import stream
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from kiro_worker.runner.sandbox.sandbox import Sandbox
+
+_NO_TEST_SCRIPT: Final = "no test specified"
+_PYTEST: Final = ("python3", "-m", "pytest", "-q")
+_UNITTEST: Final = ("python3", "-m", "unittest")
+_MEASURED_UNITTEST: Final = (
+    'python3 -m coverage run --branch --source=. -m unittest "$@" && python3 -m coverage xml -q -o "$HOME/coverage.xml"'
+)
+
+
+def detected_command(folder: Path) -> tuple[str, ...]:
+    """The usual test command of the ecosystem that the repository is of; empty when it is of none that we know."""
+    if _uses_pytest(folder):
+        return _PYTEST
+    if _npm_test_script(folder):
+        return _npm_command(folder)
+    for file, command in (
+        ("go.mod", ("go", "test", "./...")),
+        ("Cargo.toml", ("cargo", "test")),
+        ("pom.xml", ("mvn", "-B", "verify")),
+        ("gradlew", ("sh", "gradlew", "test", "--console=plain")),
+        ("build.gradle", ("gradle", "test", "--console=plain")),
+        ("build.gradle.kts", ("gradle", "test", "--console=plain")),
+    ):
+        if (folder / file).is_file():
+            return command
+    if (folder / "tests" / "__init__.py").is_file() or any(folder.glob("test_*.py")):
+        return ("python3", "-m", "unittest", "discover", "-v")
+    if any((folder / "tests").glob("test_*.py")):
+        return ("python3", "-m", "unittest", "discover", "-v", "-s", "tests")
+    return ()
+
+
+def asked_for_reports(
+    command: tuple[str, ...], folder: Path, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None = None
+) -> tuple[str, ...]:
+    """A detected ``command`` that also writes what its tool can: JUnit, and coverage where the means are installed.
+    Into ``home`` where the tool lets us choose, so that nothing of it lies in the checkout. Surefire and Gradle write
+    JUnit by themselves.
+    """
+
+    def has(module: str) -> bool:
+        try:
+            return stream(
+                ("python3", "-c", f"import {module}"),
+                cwd=home,
+                environment=environment,
+                timeout_seconds=30,
+                sink=lambda _: None,
+                sandbox=sandbox,
+            ).succeeded
+        except OSError:
+            return False
+
+    if command == _PYTEST:
+        wanted = (f"--junitxml={home / 'junit.xml'}",)
+        if has("pytest_cov"):
+            configured = any("--cov" in _text(folder / name) for name in ("pyproject.toml", "pytest.ini", "setup.cfg"))
+            wanted += (*(() if configured else ("--cov", "--cov-branch")), f"--cov-report=xml:{home / 'coverage.xml'}")
+        return (*command, *wanted)
+    if command[:3] == _UNITTEST and has("coverage"):
+        return ("sh", "-c", _MEASURED_UNITTEST, "unittest", *command[3:])
+    if command[:2] == ("go", "test"):
+        return ("go", "test", f"-coverprofile={home / 'coverage.out'}", *command[2:])
+    if command[0] != "go" and _npm_test_script(folder).split()[:1] == ["jest"]:
+        asked = ("--", "--coverage", "--coverageReporters=lcovonly", f"--coverageDirectory={home}")
+        return (*command[:2], f"{command[2]} {' '.join(asked)}") if command[0] == "sh" else (*command, *asked)
+    return command
+
+
+def _uses_pytest(folder: Path) -> bool:
+    return (
+        any((folder / name).is_file() for name in ("pytest.ini", ".pytest.ini", "conftest.py", "tests/conftest.py"))
+        or "[tool.pytest" in _text(folder / "pyproject.toml")
+        or "[tool:pytest]" in _text(folder / "setup.cfg")
+        or "[pytest]" in _text(folder / "tox.ini")
+    )
+
+
+def _npm_test_script(folder: Path) -> str:
+    try:
+        package = json.loads(_text(folder / "package.json") or "{}")
+        script = str(package["scripts"]["test"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return "" if _NO_TEST_SCRIPT in script else script
+
+
+def _npm_command(folder: Path) -> tuple[str, ...]:
+    if (folder / "package-lock.json").is_file() and not (folder / "node_modules").is_dir():
+        return ("sh", "-c", "npm ci && npm test")
+    return ("npm", "test")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,1 @@
+"""What a build leaves behind: its log, its result and its artifacts."""

@@ -1,0 +1,1 @@
+"""git as the worker runs it: fetch, commit, checkpoint and push."""

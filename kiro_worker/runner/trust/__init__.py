@@ -1,0 +1,1 @@
+"""What may steer the agent, and where it comes from."""

@@ -1,0 +1,1 @@
+"""Generators: each writes a part of the documentation from the source of the fact it states."""
