@@ -17,10 +17,10 @@ from urllib.parse import urlsplit
 
 from bench.figure import Clock, Figure, megabytes, seconds
 from bench.history import BRANCH, large_repository
-from kiro_worker.runner.repository.checkout import check_out
-from kiro_worker.runner.request import BuildJob
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.models import GitCredentials, Lease
+from kiro_worker.runner.repository.checkout import check_out
+from kiro_worker.runner.request import BuildRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +60,10 @@ def measure(cache: Path) -> list[Figure]:
 
 
 def _check_out(commit: str, workspace: Path, url: str) -> None:
-    job = BuildJob("acme/large", BRANCH, commit, ".kiro/specs/feature-large", 1, Lease("bench", EXECUTION, 1, 0))
-    checkout = check_out(job, workspace, url, GitCredentials("git", TOKEN), os.environ)
+    request = BuildRequest(
+        "acme/large", BRANCH, commit, ".kiro/specs/feature-large", 1, Lease("bench", EXECUTION, 1, 0)
+    )
+    checkout = check_out(request, workspace, url, GitCredentials("git", TOKEN), os.environ)
     _require_files(checkout.folder)
 
 

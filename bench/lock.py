@@ -22,7 +22,7 @@ from bench.figure import Clock, Figure
 from kiro_worker.errors import LockHeld
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.table import LockTable
-from tests.dynalite import dynalite
+from tests.support.dynalite import dynalite
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

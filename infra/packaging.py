@@ -40,7 +40,9 @@ CORE = (
     "github",
     "lock",
     "models.py",
+    "names.py",
     "observability.py",
+    "outcomes.py",
     "redaction.py",
     "spec.py",
 )

@@ -17,6 +17,8 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from kiro_worker.errors import KiroWorkerError
+
 ROOT: Final = Path(__file__).parents[1]
 """The repository: the embedded environment deploys what is in it."""
 
@@ -25,7 +27,7 @@ _NOT_DEPLOYED: Final = frozenset({"__pycache__", "cli", "doctor", "executions"})
 _KEPT: Final = 3
 
 
-class SynthFailed(Exception):
+class SynthFailed(KiroWorkerError):
     """The CDK app did not synthesise; the message is its own."""
 
 

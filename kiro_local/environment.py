@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from kiro_worker.executions import history as watch
 from kiro_local.assembly import ROOT, synthesise
 from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.aws.undocumented import ASSUMED, Undocumented
+from kiro_worker.executions import history as watch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

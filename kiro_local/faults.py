@@ -14,11 +14,11 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from kiro_worker import errors
 from kiro_local.assembly import ROOT
 from kiro_local.aws.build_run import BuildEnding
 from kiro_local.aws.step_fault import RUNTIME, Means, Moment, StepFault
-from kiro_worker.models import Outcome
+from kiro_worker import errors
+from kiro_worker.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +108,11 @@ ERRORS: Final = tuple(
     sorted(
         name
         for name, kind in vars(errors).items()
-        if isinstance(kind, type) and issubclass(kind, errors.KiroWorkerError) and not kind.__subclasses__()
+        if isinstance(kind, type)
+        and issubclass(kind, errors.KiroWorkerError)
+        # A build can stop; a step cannot.
+        and kind is not errors.BuildStopped
+        and not kind.__subclasses__()
     )
 )
 """Every error that a step can raise, by name."""

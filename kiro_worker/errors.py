@@ -1,53 +1,74 @@
-"""The errors, by the names that the state machine, its console and the operators see.
+"""The errors, by the names that the state machine, the console and the operators see.
 
 ::
 
     KiroWorkerError
-    ├── ConfigurationError       ConfigurationMissing ConfigurationInvalid ProjectNotFound StatusNotFound
-    ├── SecretError              SecretMissing SecretEmpty SecretPlaceholder SecretMalformed
-    ├── GitHubError              GitHubUnavailable GitHubRateLimited GitHubRefused GitHubForbidden
-    │                            GitHubTokenInvalid GitHubScopesInsufficient
-    ├── WorkItemError            InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused
-    │                            WorkItemMoved
-    └── LockError                LockHeld ScopedLockHeld LockLost
+    ├── ConfigurationError   ConfigurationMissing ConfigurationInvalid ProjectNotFound StatusNotFound
+    ├── SecretError          SecretMissing SecretEmpty SecretPlaceholder SecretMalformed
+    ├── GitHubError          GitHubUnavailable GitHubRateLimited GitHubRefused GitHubForbidden
+    │                        GitHubTokenInvalid GitHubScopesInsufficient
+    ├── WorkItemError        InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused
+    │                        WorkItemMoved
+    ├── LockError            LockHeld ScopedLockHeld LockLost
+    └── BuildStopped         by one of kiro_worker.outcomes.Outcome
 
-A class name is a contract: Step Functions takes a Python exception's class name as the error name, and ``ErrorEquals``
-in the state machine names these classes. Only leaves are ever raised.
+A class name is a contract: Step Functions uses a Python exception's class name as the error name, and ``ErrorEquals``
+in the state machine names these classes. Only leaves are raised.
+
+The commands that need more than the core (``kiro-worker replay``, the embedded environment) derive their own errors
+from :class:`KiroWorkerError`, so that one ``except`` at each border handles all of them.
 """
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TYPE_CHECKING, ClassVar, NoReturn
+
+from kiro_worker.outcomes import OUTCOMES, FaultOwner
+
+if TYPE_CHECKING:
+    from kiro_worker.outcomes import Outcome
+
+
+def with_remedy(reason: str, remedy: str) -> str:
+    """``reason``, followed by how to fix it where that is known. Every message that a person reads is made here."""
+    return f"{reason}\nHow to fix: {remedy}" if remedy else reason
 
 
 class KiroWorkerError(Exception):
-    """What is wrong and where (``what``), and what mends it (``remedy``, mostly a command); ``str()`` shows both."""
+    """``reason`` says what failed and where, ``remedy`` how to fix it, usually as a command; ``str()`` shows both.
 
-    def __init__(self, what: str, remedy: str = "") -> None:
-        super().__init__(what, remedy)
-        self.what = what
+    ``owner`` is who has to act; ``None`` where nobody has to.
+    """
+
+    owner: ClassVar[FaultOwner | None] = FaultOwner.SERVICE
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__(reason, remedy)
+        self.reason = reason
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.what}\nTo mend it: {self.remedy}" if self.remedy else self.what
+        return with_remedy(self.reason, self.remedy)
 
 
 class ConfigurationError(KiroWorkerError):
-    """Of the configuration parameter, or of what it says about the board."""
+    """The configuration parameter, or what it says about the board, is wrong."""
+
+    owner = FaultOwner.INSTALLATION
 
 
 class ConfigurationMissing(ConfigurationError):
-    """The configuration parameter does not exist, or holds the placeholder the deployment left there."""
+    """The configuration parameter does not exist, or still holds the placeholder of the deployment."""
 
 
 class ConfigurationInvalid(ConfigurationError):
-    """The configuration parameter is not JSON, has an unknown key, a value of the wrong type, or lacks a required
-    one.
+    """The configuration parameter is not JSON, has an unknown key or a value of the wrong type, or lacks a required
+    key.
     """
 
 
 class ProjectNotFound(ConfigurationError):
-    """No project of that number is visible to the token."""
+    """The token sees no project of that number."""
 
 
 class StatusNotFound(ConfigurationError):
@@ -55,11 +76,13 @@ class StatusNotFound(ConfigurationError):
 
 
 class SecretError(KiroWorkerError):
-    """Of a secret's value. The value itself is never part of the message."""
+    """The value of a secret is wrong. The value itself is never part of the message."""
+
+    owner = FaultOwner.INSTALLATION
 
 
 class SecretMissing(SecretError):
-    """There is no such secret, or it never had a value."""
+    """The secret does not exist, or never had a value."""
 
 
 class SecretEmpty(SecretError):
@@ -67,7 +90,7 @@ class SecretEmpty(SecretError):
 
 
 class SecretPlaceholder(SecretError):
-    """The secret still holds the placeholder that the deployment put there."""
+    """The secret still holds the placeholder of the deployment."""
 
 
 class SecretMalformed(SecretError):
@@ -75,39 +98,50 @@ class SecretMalformed(SecretError):
 
 
 class GitHubError(KiroWorkerError):
-    """Of a request to GitHub."""
+    """A request to GitHub failed."""
 
 
 class GitHubUnavailable(GitHubError):
-    """No usable answer: connection, timeout, 5xx. Worth trying again."""
+    """GitHub gave no usable answer: connection, timeout, 5xx. A retry may succeed."""
+
+    owner = FaultOwner.SERVICE
 
 
 class GitHubRateLimited(GitHubError):
-    """A primary or secondary limit; ``retry_after`` is how many seconds GitHub asks to wait."""
+    """A primary or secondary limit is reached; ``retry_after`` is the number of seconds that GitHub asks to wait."""
 
+    owner = FaultOwner.SERVICE
     retry_after: float = 60.0
 
 
 class GitHubRefused(GitHubError):
-    """GitHub understood and refuses: a write to something that is gone, or a value that is not
-    valid. A second try is of no use.
-    """
+    """GitHub understood the request and refused it: the object is gone, or a value is invalid. A retry does not help."""
+
+    owner = FaultOwner.REPOSITORY
 
 
 class GitHubTokenInvalid(GitHubError):
     """401: the token is wrong, expired or revoked."""
 
+    owner = FaultOwner.INSTALLATION
+
 
 class GitHubScopesInsufficient(GitHubError):
-    """The token is good but lacks a scope; the message names the scopes it has."""
+    """The token is valid but lacks a scope; the message names the scopes it has."""
+
+    owner = FaultOwner.INSTALLATION
 
 
 class GitHubForbidden(GitHubError):
     """The token may not see or do this."""
 
+    owner = FaultOwner.INSTALLATION
+
 
 class WorkItemError(KiroWorkerError):
-    """Of a card, or of the input that names one."""
+    """A card, or the input that names one, is wrong."""
+
+    owner = FaultOwner.CARD
 
 
 class InvalidExecutionInput(WorkItemError):
@@ -115,9 +149,7 @@ class InvalidExecutionInput(WorkItemError):
 
 
 class WorkItemNotFound(WorkItemError):
-    """The card that the input names does not exist, is on another board, or is not in a status from which it can be
-    worked on.
-    """
+    """The card that the input names does not exist or is on another board."""
 
 
 class WorkItemInvalid(WorkItemError):
@@ -125,35 +157,53 @@ class WorkItemInvalid(WorkItemError):
 
 
 class WorkItemRefused(WorkItemError):
-    """The card is not ready, and only the input or a redrive names it: whoever started the run is told, the card is
-    not.
+    """The card is not ready, and only the input or a redrive names it: the person who started the run gets the reasons,
+    and the card is not touched.
     """
 
 
 class WorkItemMoved(WorkItemError):
-    """Somebody moved the card between its selection and the lock."""
+    """A person moved the card after the run had selected it."""
 
 
 class LockError(KiroWorkerError):
-    """Of the lock."""
+    """The lock cannot be acquired or kept. Nobody has to act: the run that holds it goes on."""
+
+    owner = None
 
 
 class LockHeld(LockError):
-    """A running execution holds the one lock of this environment, or as many builds run as may: nothing else can
-    start.
-    """
+    """A running execution holds the one lock of this environment, or every slot is taken: nothing else can start."""
 
 
 class ScopedLockHeld(LockError):
-    """A running execution holds this repository's or branch's lock: the next card may go on."""
+    """A running execution holds this repository's or branch's lock: the run can try the next card."""
 
 
 class LockLost(LockError):
-    """The lock this run needs is another's now: touch nothing."""
+    """Another run holds the lock that this run needs: this run must touch nothing."""
+
+
+class BuildStopped(KiroWorkerError):
+    """The build ends here with ``outcome``. ``details`` are the last lines of a child process's output."""
+
+    def __init__(self, outcome: Outcome, reason: str, remedy: str = "", details: str = "") -> None:
+        super().__init__(reason, remedy)
+        self.args = (outcome, reason, remedy, details)
+        self.outcome = outcome
+        self.details = details
+
+    @property
+    def fault_owner(self) -> FaultOwner | None:
+        """Who has to act, which depends on the outcome."""
+        return OUTCOMES[self.outcome].owner
+
+    def __str__(self) -> str:
+        return with_remedy(f"{self.outcome}: {self.reason}", self.remedy)
 
 
 def raise_by_name(name: str, message: str) -> NoReturn:
-    """Raise an error under ``name``, be it ours or one of Step Functions' (``States.TaskFailed``): the class is made
-    for the occasion, because Step Functions takes the class name for the error's.
+    """Raise an error whose class is called ``name``, which may be one of Step Functions' own (``States.TaskFailed``):
+    Step Functions uses the class name as the error name.
     """
     raise type(name, (KiroWorkerError,), {})(message)

@@ -4,31 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from enum import StrEnum
 from typing import Any, Final, Literal, Self
+
+from kiro_worker.outcomes import Outcome
 
 Trigger = Literal["schedule", "manual", "replay"]
 
 EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
 """The trailer of a commit that names the execution which pushed it."""
-
-
-class Outcome(StrEnum):
-    """How a build ended. ``WorkerFailed`` is the build program's own failure, everything else is said by a step of its
-    story.
-    """
-
-    SUCCEEDED = "Succeeded"
-    AGENT_FAILED = "AgentFailed"
-    AGENT_TIMED_OUT = "AgentTimedOut"
-    NO_CHANGES = "NoChanges"
-    TESTS_FAILED = "TestsFailed"
-    COVERAGE_BELOW_THRESHOLD = "CoverageBelowThreshold"
-    PUSH_REJECTED = "PushRejected"
-    LOCK_LOST = "LockLost"
-    GUARD_TRIPPED = "GuardTripped"
-    CHECKOUT_FAILED = "CheckoutFailed"
-    WORKER_FAILED = "WorkerFailed"
 
 
 class Document:

@@ -55,9 +55,9 @@ def step(
         except KiroWorkerError as error:
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
             metrics.flush_metrics()
-            logger.warning(type(error).__name__, what=error.what, remedy=error.remedy)
+            logger.warning(type(error).__name__, reason=error.reason, remedy=error.remedy)
             # Step Functions shows the message to people: it goes out as it went into the log, redacted.
-            raise type(error)(redact(error.what), redact(error.remedy)) from None
+            raise type(error)(redact(error.reason), redact(error.remedy)) from None
         logger.info("ends", result=result)
         return result
 

@@ -84,13 +84,13 @@ def open_tasks(text: str) -> tuple[Task, ...]:
     return tuple(task for task in parse_tasks(text) if task.state != "done" and not task.optional)
 
 
-def to_do(text: str) -> tuple[Task, ...]:
+def pending_leaf_tasks(text: str) -> tuple[Task, ...]:
     """The open tasks that somebody has to work at: without those that have parts, for these are asked for, and without
     the parts of optional ones.
     """
     tasks = parse_tasks(text)
-    optional = {part for task in tasks if task.optional for part in _parts(task, tasks)}
-    return tuple(task for task in open_tasks(text) if task not in optional and not _needed_parts(task, tasks))
+    optional = {part for task in tasks if task.optional for part in subtasks(task, tasks)}
+    return tuple(task for task in open_tasks(text) if task not in optional and not _required_subtasks(task, tasks))
 
 
 def tick(text: str, task: Task) -> str:
@@ -98,11 +98,11 @@ def tick(text: str, task: Task) -> str:
     return _mark(text, task, "x")
 
 
-def tick_groups(text: str) -> str:
+def complete_parents(text: str) -> str:
     """Tick every open task whose parts are all done; the optional ones do not count."""
     tasks = parse_tasks(text)
     for task in reversed(tasks):
-        parts = _needed_parts(task, parse_tasks(text))
+        parts = _required_subtasks(task, parse_tasks(text))
         if task.state != "done" and not task.optional and parts and all(part.state == "done" for part in parts):
             text = tick(text, task)
     return text
@@ -127,11 +127,11 @@ def _lines(text: str) -> list[str]:
     return _LINE_ENDS.split(text)
 
 
-def _needed_parts(task: Task, tasks: tuple[Task, ...]) -> list[Task]:
-    return [part for part in _parts(task, tasks) if not part.optional]
+def _required_subtasks(task: Task, tasks: tuple[Task, ...]) -> list[Task]:
+    return [part for part in subtasks(task, tasks) if not part.optional]
 
 
-def _parts(task: Task, tasks: tuple[Task, ...]) -> list[Task]:
+def subtasks(task: Task, tasks: tuple[Task, ...]) -> list[Task]:
     """What belongs to ``task``: by its number, or by standing indented below it."""
     found = [part for part in tasks if task.number and part.number.startswith(f"{task.number}.")]
     for part in tasks[tasks.index(task) + 1 :]:

@@ -6,14 +6,7 @@ from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any, TypeVar
 
-import boto3
 import pytest
-import requests
-from moto.server import ThreadedMotoServer
-
-from kiro_local.aws import dynamodb
-from kiro_local.aws.replacements import Replacements
-from tests.dynalite import dynalite
 
 T = TypeVar("T")
 
@@ -21,6 +14,12 @@ T = TypeVar("T")
 @pytest.fixture(scope="session")
 def aws_server(deployments: Deployments) -> Iterator[str]:
     """A plain AWS emulator over HTTP for tests that need a service, not our whole deployment."""
+    # moto takes seconds to import, and most tests do without it.
+    from moto.server import ThreadedMotoServer
+
+    from kiro_local.aws import dynamodb
+    from kiro_local.aws.replacements import Replacements
+
     deployments.close()  # what is replaced in moto is put back in the opposite order
     replacements = Replacements()
     dynamodb.install(replacements)
@@ -36,6 +35,8 @@ def aws_server(deployments: Deployments) -> Iterator[str]:
 @pytest.fixture
 def aws(aws_server: str, deployments: Deployments) -> dict[str, Any]:
     """Arguments for ``boto3.client``; the emulator is empty at the beginning of each test."""
+    import requests
+
     deployments.close()  # moto keeps its state in the process: it is theirs that is emptied, too
     requests.post(f"{aws_server}/moto-api/reset", timeout=10).raise_for_status()
     return {
@@ -48,6 +49,8 @@ def aws(aws_server: str, deployments: Deployments) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def dynalite_server() -> Iterator[str]:
+    from tests.support.dynalite import dynalite
+
     with dynalite() as address:
         yield address
 
@@ -55,6 +58,8 @@ def dynalite_server() -> Iterator[str]:
 @pytest.fixture
 def aws_of_dynalite(dynalite_server: str) -> dict[str, Any]:
     """Arguments for ``boto3.client("dynamodb")``; there are no tables at the beginning of each test."""
+    import boto3
+
     arguments: dict[str, Any] = {
         "endpoint_url": dynalite_server,
         "region_name": "us-east-1",

@@ -1,4 +1,4 @@
-"""The table of docs/configuration.md, written from the models of :mod:`kiro_worker.config` so that it cannot lie: keys,
+"""The table of docs/reference/configuration.md, written from the models of :mod:`kiro_worker.config` so that it cannot lie: keys,
 types and defaults are theirs, and what a key means is the text below its field.
 
 python -m tools.configuration_reference           writes it
@@ -23,7 +23,7 @@ from kiro_worker.config import AgentConfiguration, Configuration
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "configuration.md"
+PAGE: Final = Path(__file__).parents[1] / "docs" / "reference" / "configuration.md"
 BEGIN: Final = "<!-- keys: begin (make reference) -->"
 END: Final = "<!-- keys: end -->"
 _TYPES: Final = {
@@ -44,7 +44,9 @@ def main() -> int:
     if before == after:
         return 0
     if check:
-        print("The table in docs/configuration.md is not current. To mend it: make reference", file=sys.stderr)
+        print(
+            "The table in docs/reference/configuration.md is not current. How to fix: make reference", file=sys.stderr
+        )
         return 1
     PAGE.write_text(after, "utf-8")
     return 0
@@ -53,7 +55,7 @@ def main() -> int:
 def with_table(page: str, rows: str) -> str:
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not pattern.search(page):
-        raise SystemExit(f"docs/configuration.md has no place for the table: put {BEGIN} and {END} there.")
+        raise SystemExit(f"docs/reference/configuration.md has no place for the table: put {BEGIN} and {END} there.")
     return pattern.sub(lambda _: f"{BEGIN}\n{rows}{END}", page)
 
 

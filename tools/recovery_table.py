@@ -1,4 +1,4 @@
-"""The table of docs/recovery.md, from what the matrix has shown (outcomes.json).
+"""The table of docs/explanation/recovery.md, from what the matrix has shown (outcomes.json).
 
 make recovery                        plays every cell, notes what is seen and writes the table again
 python -m tools.recovery_table       writes the table again
@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from kiro_local.faults import KINDS, states
-from tests.recovery.cells import IMPOSSIBLE, REDRIVE, REPLAY, TICK, Cell, all_cells
+from tests.recovery.fault_matrix import IMPOSSIBLE, REDRIVE, REPLAY, TICK, Cell, all_cells
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "recovery.md"
-OUTCOMES: Final = Path(__file__).with_name("outcomes.json")
+PAGE: Final = Path(__file__).parents[1] / "docs" / "explanation" / "recovery.md"
+OUTCOMES: Final = Path(__file__).parents[1] / "tests" / "recovery" / "outcomes.json"
 BEGIN: Final = "<!-- matrix: begin (make recovery) -->"
 END: Final = "<!-- matrix: end -->"
 _HEAD: Final = (
@@ -41,7 +41,7 @@ def main() -> int:
     if before == after:
         return 0
     if arguments.check:
-        print("The matrix in docs/recovery.md is not current. To mend it: make recovery", file=sys.stderr)
+        print("The matrix in docs/explanation/recovery.md is not current. How to fix: make recovery", file=sys.stderr)
         return 1
     PAGE.write_text(after, "utf-8")
     return 0
@@ -72,7 +72,7 @@ def told(cell: Cell) -> dict[str, Any] | None:
 def with_table(page: str) -> str:
     pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
     if not pattern.search(page):
-        raise SystemExit(f"docs/recovery.md has no place for the matrix: put {BEGIN} and {END} there.")
+        raise SystemExit(f"docs/explanation/recovery.md has no place for the matrix: put {BEGIN} and {END} there.")
     return pattern.sub(lambda _: f"{BEGIN}\n{matrix()}{END}", page)
 
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from infra.packaging import ROOT
 
-BEGIN = "<!-- picture: begin (make picture) -->"
+BEGIN = "<!-- picture: begin (make diagram) -->"
 END = "<!-- picture: end -->"
 _SHAPES = {"Task": ("[", "]"), "Choice": ("{", "}"), "Succeed": ("([", "])"), "Fail": ("([", "])")}
 
@@ -30,7 +30,7 @@ def main() -> int:
     if before == after:
         return 0
     if check:
-        print("The picture in README.md is not current. To mend it: make picture", file=sys.stderr)
+        print("The picture in README.md is not current. How to fix: make diagram", file=sys.stderr)
         return 1
     page.write_text(after, "utf-8")
     return 0

@@ -12,7 +12,7 @@ import boto3
 
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, select_work_item
-from kiro_worker.github.status import tell_abandoned
+from kiro_worker.github.status import report_abandoned_run
 from kiro_worker.lock.connect import connected_locks
 from kiro_worker.lock.owner import ending_of
 from kiro_worker.models import Failure, StepEvent
@@ -35,9 +35,11 @@ async def fetch_work_item(event: StepEvent, request: ExecutionInput) -> dict[str
     locks = connected_locks(dynamodb, stepfunctions, os.environ)
     async with configured_session(ssm, secrets, os.environ) as (session, configuration):
         for holder in locks.abandoned():
-            execution = holder.owner or holder.untold
+            execution = holder.owner or holder.report_pending
             error, cause = ending_of(stepfunctions, execution)
-            await tell_abandoned(session, configuration, holder, execution, Failure("", error or "Unknown", cause))
-            locks.settle(holder)
+            await report_abandoned_run(
+                session, configuration, holder, execution, Failure("", error or "Unknown", cause)
+            )
+            locks.clear_abandoned(holder)
         item = await select_work_item(session, configuration, request, event.document)
     return {"item": item.to_dict() if item else None}

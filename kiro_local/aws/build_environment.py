@@ -15,10 +15,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from kiro_worker.runner.sandbox.sandbox import VARIABLE as AGENT_USER
 from kiro_local.aws.build_run import SourceMissing
 from kiro_local.aws.buildspec import Buildspec
 from kiro_local.aws.session import ACCOUNT, REGION, Clients
+from kiro_worker.runner.sandbox.sandbox import VARIABLE as AGENT_USER
 
 _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 

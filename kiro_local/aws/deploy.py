@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 from kiro_local.aws.session import ACCOUNT, REGION
+from kiro_worker.errors import KiroWorkerError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +29,7 @@ _BOOTSTRAP_VERSION: Final = "/cdk-bootstrap/hnb659fds/version"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 
 
-class DeploymentFailed(Exception):
+class DeploymentFailed(KiroWorkerError):
     """A stack did not become complete; the message names the resources and their reasons."""
 
 

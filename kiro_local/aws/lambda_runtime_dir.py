@@ -30,7 +30,7 @@ def _closure(name: str) -> list[metadata.Distribution]:
         distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError as missing:
         raise RuntimeClientMissing(
-            f"The Python package {name} is not installed. To mend it: pip install {CLIENT}"
+            f"The Python package {name} is not installed. How to fix: pip install {CLIENT}"
         ) from missing
     found = [distribution]
     for requirement in distribution.requires or ():

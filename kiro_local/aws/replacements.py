@@ -27,7 +27,7 @@ class Replacements:
         if moto_version.split(".")[:2] != SUPPORTED_MOTO.split("."):
             raise UnsupportedMoto(
                 f"The embedded AWS is made for moto {SUPPORTED_MOTO}, and {moto_version} is installed. "
-                f"To mend it: pip install 'moto=={SUPPORTED_MOTO}.*'"
+                f"How to fix: pip install 'moto=={SUPPORTED_MOTO}.*'"
             )
         self._made: list[tuple[type | ModuleType, str, Any, Any]] = []
 

@@ -1,5 +1,5 @@
 """What AWS's documentation leaves open, as switches: each says one of the ways in which a real account could turn out
-to behave, and what depends on it is run under both. ``tests/aws`` asks a real account, ``docs/unproven.md`` says what
+to behave, and what depends on it is run under both. ``tests/aws`` asks a real account, ``docs/reference/unproven.md`` says what
 follows.
 """
 

@@ -16,13 +16,14 @@ from rich.panel import Panel
 from rich.syntax import Syntax
 from rich.table import Table
 
-from kiro_local.cli.faults import LATE_SECONDS, FaultOption, step_faults
-from kiro_worker.cli.runs import show_build_lines, show_failure, show_run, show_state
 from kiro_local.aws.step_fault import StepFault
+from kiro_local.cli.build_lines import show_build_lines
+from kiro_local.cli.faults import LATE_SECONDS, FaultOption, step_faults
 from kiro_local.demo.demo import CONFIGURATION, READY, Demo, agent_command, seed
 from kiro_local.environment import GitHubAccess, LocalEnvironment
 from kiro_local.github.stand_in import StandInGitHub
-from kiro_worker.executions.history import Passed
+from kiro_worker.cli.runs import show_failure, show_run, show_state
+from kiro_worker.executions.history import StateEntered
 
 _EXAMPLES = """
 Examples:
@@ -106,7 +107,7 @@ def _play(console: Console, folder: Path, fail_build: bool, faults: list[StepFau
 def _tell(console: Console, game: Demo) -> None:
     number = 0
     for kind, what in game.play():
-        if isinstance(what, Passed):
+        if isinstance(what, StateEntered):
             if what.name == "FetchWorkItem" and what.document.get("skipped") is None and "item" not in what.document:
                 number += 1
                 console.print(f"\n[bold]Tick {number} of the schedule[/bold]")

@@ -18,14 +18,15 @@ import yaml
 from rich.console import Console
 from rich.markup import escape
 
-from kiro_local.cli.faults import LATE_SECONDS, FaultOption, step_faults
-from kiro_worker.cli.runs import show_build_lines, show_failure, show_run, show_state
-from kiro_worker.config import parse_configuration
-from kiro_local.demo import demo
 from kiro_local.aws.schedule import seconds_between
+from kiro_local.cli.build_lines import show_build_lines
+from kiro_local.cli.faults import LATE_SECONDS, FaultOption, step_faults
+from kiro_local.demo import demo
 from kiro_local.environment import CONFIG_PARAMETER, NAME, GitHubAccess, LocalEnvironment
 from kiro_local.github.seed import load
 from kiro_local.github.stand_in import StandInGitHub
+from kiro_worker.cli.runs import show_failure, show_run, show_state
+from kiro_worker.config import parse_configuration
 from kiro_worker.executions.history import follow, read_run
 
 if TYPE_CHECKING:

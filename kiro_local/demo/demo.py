@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kiro_local.environment import LocalEnvironment
 from kiro_local.github.git_repository import read_directory
-from kiro_worker.executions.history import Passed, Run, follow, history, read_run
+from kiro_worker.executions.history import Run, StateEntered, follow, history, read_run
 from kiro_worker.models import Failure
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Demo:
         self.cards_before = self._cards()
         self.branches_before = self._branches()
 
-    def play(self) -> Iterator[tuple[str, Passed | Run]]:
+    def play(self) -> Iterator[tuple[str, StateEntered | Run]]:
         """Tick until a tick finds nothing: every state as ``("state", …)``, every run's end as ``("run", …)``; a run
         that failed is redriven once and goes on as ``("redriven", …)``.
         """
@@ -122,7 +122,7 @@ class Demo:
             if run.outcome == "NothingToDo" and not run.output.get("skipped"):
                 return
 
-    def _follow(self, arn: str, seen: int) -> Iterator[tuple[str, Passed]]:
+    def _follow(self, arn: str, seen: int) -> Iterator[tuple[str, StateEntered]]:
         for passed in follow(self.local.client("stepfunctions"), arn, seen):
             yield "state", passed
 

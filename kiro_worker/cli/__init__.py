@@ -13,8 +13,6 @@ from rich.markup import escape
 
 from kiro_worker.cli.aws import explained
 from kiro_worker.errors import KiroWorkerError
-from kiro_local.assembly import SynthFailed
-from kiro_local.aws.deploy import DeploymentFailed
 
 
 def main() -> None:
@@ -24,7 +22,7 @@ def main() -> None:
         from kiro_worker.cli.app import app
 
         app()
-    except (KiroWorkerError, SynthFailed, DeploymentFailed, OSError) as error:
+    except (KiroWorkerError, OSError) as error:
         _show(type(error).__name__, str(error))
         sys.exit(1)
     except (BotoCoreError, ClientError) as error:

@@ -12,6 +12,7 @@ import typer
 from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 
+from kiro_worker.errors import with_remedy
 from kiro_worker.github.report import execution_url
 
 if TYPE_CHECKING:
@@ -102,4 +103,4 @@ def explained(error: BotoCoreError | ClientError) -> tuple[str, str]:
     else:
         name = type(error).__name__
         remedy = next((remedy for kind, remedy in _MENDED if isinstance(error, kind)), "")
-    return name, f"{error}\nTo mend it: {remedy}" if remedy else str(error)
+    return name, with_remedy(str(error), remedy)

@@ -11,23 +11,12 @@ from kiro_worker.models import BuildResult, Failure, cause_message
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from kiro_local.aws.server import LineListener
-    from kiro_worker.executions.history import Passed, Run
+    from kiro_worker.executions.history import Run, StateEntered
 
 
-def show_state(console: Console, passed: Passed) -> None:
+def show_state(console: Console, passed: StateEntered) -> None:
     """One state as it is entered, with what the state document says of it."""
     console.print(f"  {passed.seconds:6.1f} s  {passed.name:<24}[dim]{escape(_remark(passed))}[/dim]")
-
-
-def show_build_lines(console: Console) -> LineListener:
-    """Shows what a build prints while it runs. CodeBuild's own lines, which phase and which command, are left out."""
-
-    def on_line(_build_id: str, line: str) -> None:
-        if line.strip() and not line.startswith(("[phase]", "[command]")):
-            console.print(f"      [dim]│ {escape(line.rstrip())}[/dim]")
-
-    return on_line
 
 
 def show_failure(console: Console, run: Run) -> None:
@@ -51,7 +40,7 @@ def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
-def _remark(passed: Passed) -> str:
+def _remark(passed: StateEntered) -> str:
     document = passed.document
     match passed.name:
         case "ValidateWorkItem":

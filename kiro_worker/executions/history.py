@@ -19,7 +19,7 @@ _POLL_SECONDS: Final = 0.1
 
 
 @dataclass(frozen=True)
-class Passed:
+class StateEntered:
     """A state that was entered: its name, seconds since the execution's start, and the state document it got."""
 
     name: str
@@ -36,7 +36,7 @@ class Run:
 
     arn: str
     status: str
-    states: tuple[Passed, ...]
+    states: tuple[StateEntered, ...]
     transitions: int
     invocations: int
     redrives: int
@@ -60,7 +60,7 @@ class Run:
 
 def follow(
     client: SFNClient, arn: str, seen: int = 0, patience: float = 3600, poll_seconds: float = _POLL_SECONDS
-) -> Iterator[Passed]:
+) -> Iterator[StateEntered]:
     """The states as the execution enters them, from history event number ``seen`` on, until it has ended.
 
     Raises :class:`TimeoutError` after ``patience`` seconds.
@@ -110,7 +110,7 @@ def history(client: SFNClient, arn: str) -> list[Any]:
     return [event for page in pages for event in page["events"]]
 
 
-def _passed(events: list[Any], start: int) -> Iterator[Passed]:
+def _passed(events: list[Any], start: int) -> Iterator[StateEntered]:
     if not events:
         return
     began = events[0]["timestamp"]
@@ -119,7 +119,7 @@ def _passed(events: list[Any], start: int) -> Iterator[Passed]:
             document = json.loads(entered.get("input") or "{}")
             # An execution can be started with any JSON; the first state then refuses what is no object.
             document = document if isinstance(document, dict) else {}
-            yield Passed(entered["name"], (event["timestamp"] - began).total_seconds(), document)
+            yield StateEntered(entered["name"], (event["timestamp"] - began).total_seconds(), document)
 
 
 def _is_lambda(event: Any) -> bool:

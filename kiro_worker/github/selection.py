@@ -101,7 +101,7 @@ async def validate_selected(
         if request.item_id != item.id and item.status == configuration.target_status_column:
             raise
         raise WorkItemRefused(
-            f"the card {item.id} was not touched: {error.what}",
+            f"the card {item.id} was not touched: {error.reason}",
             "as each line says, then redrive this execution; or move the card to"
             f" {configuration.target_status_column!r} when it is to be built after all, and leave it when it is done",
         ) from None

@@ -12,7 +12,8 @@ from kiro_worker.github import report
 from kiro_worker.github.board import read_card, set_status
 from kiro_worker.github.comments import put_comment
 from kiro_worker.github.work import find_pull_request
-from kiro_worker.models import BuildResult, Failure, Outcome, StepEvent, Work, WorkItem
+from kiro_worker.models import BuildResult, Failure, StepEvent, Work, WorkItem
+from kiro_worker.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -32,7 +33,7 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
     card = await read_card(session, configuration, _item_id(event))
     if _is_taken_elsewhere(card, configuration):
         return {"status": card.item.status, "commentUrl": ""}
-    status = await _move(session, card, configuration.blocked_status, _ours(configuration))
+    status = await _move(session, card, configuration.blocked_status, managed_statuses(configuration))
     body = report.rejected(Failure.from_dict(event.document["failure"]).reason, event.execution_arn)
     item = WorkItem.from_dict(event.document["item"])
     pull_request = await find_pull_request(session, configuration, item.repository, item.branch)
@@ -67,7 +68,7 @@ async def mark_in_review(session: GitHubSession, configuration: Configuration, e
     """
     card = await read_card(session, configuration, _item_id(event))
     work, build = Work.from_dict(event.document["work"]), BuildResult.from_document(event.document["build"])
-    status = await _move(session, card, configuration.review_status, _ours(configuration))
+    status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
     url = await put_comment(
         session, work.pull_request_id, report.succeeded(work, build, event.execution_arn), event.execution_arn
     )
@@ -84,14 +85,17 @@ async def mark_failed(session: GitHubSession, configuration: Configuration, even
     card = await read_card(session, configuration, _item_id(event))
     if _is_taken_elsewhere(card, configuration):
         return {"status": card.item.status, "commentUrl": ""}
-    return await _tell_failed(session, configuration, event, failure, card)
+    return await report_failure(session, configuration, event, failure, card)
 
 
-async def _tell_failed(
+async def report_failure(
     session: GitHubSession, configuration: Configuration, event: StepEvent, failure: Failure, card: Card
 ) -> dict[str, Any]:
     status = await _move(
-        session, card, configuration.failed_status, _ours(configuration) - {configuration.failed_status or ""}
+        session,
+        card,
+        configuration.failed_status,
+        managed_statuses(configuration) - {configuration.failed_status or ""},
     )
     subject = await _pull_request_id(session, configuration, event) or (
         card.item.content_id if _has_comments(card) else ""
@@ -102,7 +106,7 @@ async def _tell_failed(
     return {"status": status, "commentUrl": url}
 
 
-async def tell_abandoned(
+async def report_abandoned_run(
     session: GitHubSession, configuration: Configuration, holder: Holder, execution: str, failure: Failure
 ) -> None:
     """A run has ended and its card does not say so: move the card from in progress to the failed status, and say why.
@@ -125,7 +129,7 @@ async def tell_abandoned(
     # Also after LockLost: that the lock still names this run says that the card is nobody else's.
     event = StepEvent(execution, 0, {}, "MarkFailed", document)
     with suppress(GitHubForbidden, GitHubRefused):
-        await _tell_failed(session, configuration, event, failure, card)
+        await report_failure(session, configuration, event, failure, card)
 
 
 async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:
@@ -136,7 +140,7 @@ async def _move(session: GitHubSession, card: Card, target: str | None, allowed:
     return target
 
 
-def _ours(configuration: Configuration) -> set[str]:
+def managed_statuses(configuration: Configuration) -> set[str]:
     """The statuses between which this system itself moves a card while it works."""
     named = (
         configuration.target_status_column,
@@ -148,7 +152,7 @@ def _ours(configuration: Configuration) -> set[str]:
 
 
 def _is_taken_elsewhere(card: Card, configuration: Configuration) -> bool:
-    return card.archived or card.item.status not in _ours(configuration)
+    return card.archived or card.item.status not in managed_statuses(configuration)
 
 
 async def _pull_request_id(session: GitHubSession, configuration: Configuration, event: StepEvent) -> str:

@@ -31,7 +31,7 @@ NOBODY: Final = Subject()
 @dataclass(frozen=True)
 class Holder:
     """The lock item as it stands. ``owner`` is empty when the lock is free, ``expires_at`` is epoch seconds.
-    ``untold`` is the execution that freed it and could not tell its card how it ended.
+    ``report_pending`` is the execution that freed it and could not tell its card how it ended.
     """
 
     lock_key: str
@@ -40,7 +40,7 @@ class Holder:
     expires_at: float = 0
     acquired_at: str = ""
     subject: Subject = NOBODY
-    untold: str = ""
+    report_pending: str = ""
     item: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -65,7 +65,7 @@ class Holder:
             expires_at=expires_at / 1000 if expires_at >= _MILLISECONDS_FROM else expires_at,
             acquired_at=text("acquiredAt"),
             subject=Subject(text("workItemId"), text("repository"), text("branch"), text("buildId")),
-            untold=text("untold"),
+            report_pending=text("reportPending"),
             item=item,
         )
 

@@ -20,7 +20,7 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     """Free the lock that ``event``'s execution holds, and say what it named; ``None`` when there was nothing to free.
 
     With a ``lease`` in the document it is exactly that one, or the one that the build took when it found the lock
-    gone. Without one (the answer of AcquireLock was lost) it is whatever the execution holds. With ``untold`` (the
+    gone. Without one (the answer of AcquireLock was lost) it is whatever the execution holds. With ``reportPending`` (the
     card could not be moved) the lock remembers it, for the next run to tell. With ``endedAt`` (epoch
     milliseconds, the clean-up) the execution must have ended, and the lock must have been taken before that moment: an
     execution redriven meanwhile holds its own.
@@ -29,7 +29,7 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     if "endedAt" in document:
         # The card is told next, and should that fail it is not forgotten.
         before = document["endedAt"] / 1000
-        return _named(locks.release_owned(event.execution_arn, acquired_before=before, untold=True))
+        return _named(locks.release_owned(event.execution_arn, acquired_before=before, report_pending=True))
     if "lease" not in document:
         return _named(locks.release_owned(event.execution_arn))
     lease = Lease.from_dict(document["lease"])
@@ -37,7 +37,7 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
         # Whoever asks for the lock next asks for the build.
         return None
     for fence in (_fence_of_build(document), lease.fence):
-        if fence and locks.release(replace(lease, fence=fence), untold=document.get("untold", False)):
+        if fence and locks.release(replace(lease, fence=fence), report_pending=document.get("reportPending", False)):
             return {"lockKey": lease.lock_key}
     return None
 

@@ -75,7 +75,7 @@ class LockTable:
             if isinstance(taken, Lease):
                 return taken
             # One that is free but notes a card is about to end: taken now, that card would be forgotten.
-            if (taken.owner or taken.untold) not in ("", owner) and self.outlasts(taken):
+            if (taken.owner or taken.report_pending) not in ("", owner) and self.still_active_after_stop(taken):
                 break
             # Dead, or its fence is ahead of our clock: take over exactly what we saw, so that of two who see it one
             # wins.
@@ -115,12 +115,15 @@ class LockTable:
             "nothing was touched; replay the card when that execution has ended",
         )
 
-    def release(self, lease: Lease, *, untold: bool = False) -> bool:
-        """Free the lock if it is held under this lease; whether it was. Safe to repeat. ``untold`` notes that the card
+    def release(self, lease: Lease, *, report_pending: bool = False) -> bool:
+        """Free the lock if it is held under this lease; whether it was. Safe to repeat. ``report_pending`` notes that the card
         does not know yet how the run ended.
         """
         values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
-        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, untold=untold) is None
+        return (
+            self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, report_pending=report_pending)
+            is None
+        )
 
     def abandoned(self) -> list[Holder]:
         """What executions that have ended left behind: a lock that they hold, or a card that they could not tell. A
@@ -128,12 +131,16 @@ class LockTable:
         """
         pages = self._dynamodb.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True)
         holders = [Holder.from_item(item) for page in pages for item in page["Items"]]
-        return [holder for holder in holders if (holder.owner or holder.untold) and not self.outlasts(holder)]
+        return [
+            holder
+            for holder in holders
+            if (holder.owner or holder.report_pending) and not self.still_active_after_stop(holder)
+        ]
 
-    def settle(self, holder: Holder) -> None:
+    def clear_abandoned(self, holder: Holder) -> None:
         """Free what ``holder`` left behind, if it still is as it was seen: its card has been told."""
         values: dict[str, Any] = {}
-        self._update(holder.lock_key, "REMOVE #owner, buildId, untold", holder.unchanged(values), values)
+        self._update(holder.lock_key, "REMOVE #owner, buildId, reportPending", holder.unchanged(values), values)
 
     def release_owned(
         self,
@@ -141,7 +148,7 @@ class LockTable:
         *,
         acquired_before: float = math.inf,
         only: Callable[[str], bool] = lambda _: True,
-        untold: bool = False,
+        report_pending: bool = False,
     ) -> Holder | None:
         """Free whatever ``owner`` holds and return the first of it; ``None`` when it holds nothing.
 
@@ -154,14 +161,14 @@ class LockTable:
         for holder in self._held_by(owner):
             if holder.acquired_instant >= acquired_before or not only(holder.lock_key):
                 continue
-            if acquired_before < math.inf and (self._is_running(owner) or self._outlasts_stop(holder)):
+            if acquired_before < math.inf and (self._is_running(owner) or self._stop_build_and_check(holder)):
                 break
             values: dict[str, Any] = {}
-            found = self._free(holder.lock_key, holder.unchanged(values), values, untold=untold)
+            found = self._free(holder.lock_key, holder.unchanged(values), values, report_pending=report_pending)
             # Free under the same fence: our own write, sent twice because its answer was lost. Or that of another
             # clean-up after the same end, which then tells the card, as only one may; if nobody does, the next run
             # tells it.
-            if found is None or (not untold and not found.owner and found.fence == holder.fence):
+            if found is None or (not report_pending and not found.owner and found.fence == holder.fence):
                 freed.append(holder)
         return freed[0] if freed else None
 
@@ -172,25 +179,25 @@ class LockTable:
         ).get("Item")
         return Holder.from_item(item) if item else Holder(key)
 
-    def may_act(self, holder: Holder) -> bool:
-        """Whether the owner, or who freed it untold, or its build may still act. The lease says so only where nobody
+    def is_active(self, holder: Holder) -> bool:
+        """Whether the owner, or who freed it report_pending, or its build may still act. The lease says so only where nobody
         else can.
         """
-        return self._may_act(holder, self._build_works)
+        return self._is_active(holder, self._build_works)
 
-    def outlasts(self, holder: Holder) -> bool:
+    def still_active_after_stop(self, holder: Holder) -> bool:
         """The same, and a build that its execution has left behind is told to stop first."""
-        return self._may_act(holder, self._outlasts_stop)
+        return self._is_active(holder, self._stop_build_and_check)
 
     def stop_build(self, lease: Lease) -> bool:
         """Stop the build that works under the lock of ``lease.owner``, who has given it up; whether it works all the
         same. Another's is left alone.
         """
         holder = self.read(lease.lock_key)
-        return holder.owner == lease.owner and self._outlasts_stop(holder)
+        return holder.owner == lease.owner and self._stop_build_and_check(holder)
 
-    def _may_act(self, holder: Holder, build_may: Callable[[Holder], bool]) -> bool:
-        running = self._is_running(holder.owner or holder.untold)
+    def _is_active(self, holder: Holder, build_may: Callable[[Holder], bool]) -> bool:
+        running = self._is_running(holder.owner or holder.report_pending)
         if running is None:
             return holder.expires_at + _SKEW_SECONDS > self._clock()
         return running or build_may(holder)
@@ -198,7 +205,7 @@ class LockTable:
     def _build_works(self, holder: Holder) -> bool:
         return bool(holder.subject.build_id and self._is_running(holder.subject.build_id))
 
-    def _outlasts_stop(self, holder: Holder) -> bool:
+    def _stop_build_and_check(self, holder: Holder) -> bool:
         """Tell the build under the lock to stop: that the end of its execution does is best effort. Until it is over
         nobody else may build.
         """
@@ -245,7 +252,7 @@ class LockTable:
             ":build": {"S": subject.build_id},
         }
         condition = (
-            "(attribute_not_exists(#owner) OR #owner = :owner) AND (attribute_not_exists(untold) OR untold = :owner)"
+            "(attribute_not_exists(#owner) OR #owner = :owner) AND (attribute_not_exists(reportPending) OR reportPending = :owner)"
             " AND (attribute_not_exists(fence) OR fence < :fence)"
             if seen is None
             else seen.unchanged(values)
@@ -253,7 +260,7 @@ class LockTable:
         found = self._update(
             key,
             "SET #owner = :owner, fence = :fence, acquiredAt = :at, expiresAt = :expires,"
-            " workItemId = :item, repository = :repository, branch = :branch, buildId = :build REMOVE untold",
+            " workItemId = :item, repository = :repository, branch = :branch, buildId = :build REMOVE reportPending",
             condition,
             values,
         )
@@ -267,8 +274,12 @@ class LockTable:
         found = self._update(lease.lock_key, "SET expiresAt = :expires, buildId = :build", condition, values)
         return found or replace(lease, fence=seen.fence, expires_at=expires_at)
 
-    def _free(self, key: str, condition: str, values: dict[str, Any], *, untold: bool) -> Holder | None:
-        update = "SET untold = #owner REMOVE #owner, buildId" if untold else "REMOVE #owner, buildId, untold"
+    def _free(self, key: str, condition: str, values: dict[str, Any], *, report_pending: bool) -> Holder | None:
+        update = (
+            "SET reportPending = #owner REMOVE #owner, buildId"
+            if report_pending
+            else "REMOVE #owner, buildId, reportPending"
+        )
         return self._update(key, update, condition, values)
 
     def _update(self, key: str, update: str, condition: str, values: dict[str, Any]) -> Holder | None:
@@ -314,7 +325,7 @@ class LockTable:
         else:
             remedy = f"aws dynamodb delete-item --table-name {self._table_name} --key {shlex.quote(key)}"
         return kind(
-            f"the lock {holder.lock_key} is held by {holder.owner or holder.untold or 'another execution'}"
+            f"the lock {holder.lock_key} is held by {holder.owner or holder.report_pending or 'another execution'}"
             f" since {holder.acquired_at}, with a lease until {until}",
             remedy,
         )

@@ -15,33 +15,33 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from kiro_worker.config import load_configuration, load_git_credentials, load_github_token, parse_configuration
+from kiro_worker.errors import BuildStopped, ConfigurationError, ConfigurationInvalid, KiroWorkerError, with_remedy
+from kiro_worker.lock.owner import owner_is_running
+from kiro_worker.lock.table import LockTable
+from kiro_worker.models import GitCredentials
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
+from kiro_worker.runner.agent.loop import materialize
 from kiro_worker.runner.clients import Clients
+from kiro_worker.runner.gate.test_command import detected_command, with_report_options
+from kiro_worker.runner.github import job_of_branch, labelling_of
+from kiro_worker.runner.pipeline import stop_for, tasks_text
+from kiro_worker.runner.report.log import Redaction
 from kiro_worker.runner.repository.checkout import CHECKPOINTS, check_out, require_unmoved_branch
 from kiro_worker.runner.repository.checkpoint import Checkpoint
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.trust.guard import Guard
-from kiro_worker.runner.report.log import Redaction
-from kiro_worker.runner.progress import Stopped, stop_for
 from kiro_worker.runner.sandbox.output import plain
 from kiro_worker.runner.sandbox.processes import scrubbed_environment
-from kiro_worker.runner.github import job_of_branch, labelling_of
-from kiro_worker.runner.pipeline import tasks_text
-from kiro_worker.runner.gate.test_command import asked_for_reports, detected_command
-from kiro_worker.runner.agent.loop import lay_out
-from kiro_worker.config import load_configuration, load_git_credentials, load_github_token, parse_configuration
-from kiro_worker.errors import ConfigurationError, ConfigurationInvalid, KiroWorkerError
-from kiro_worker.lock.owner import owner_is_running
-from kiro_worker.lock.table import LockTable
-from kiro_worker.models import GitCredentials, Outcome
-from kiro_worker.spec import reset, to_do
+from kiro_worker.runner.trust.guard import Guard
+from kiro_worker.spec import pending_leaf_tasks, reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.runner.request import BuildJob
     from kiro_worker.config import Configuration
+    from kiro_worker.runner.repository.checkout import Checkout
+    from kiro_worker.runner.request import BuildRequest
 
 DEFAULT_VARIABLE: Final = "GITHUB_TOKEN"
 _RUN: Final = "runs/<the build's id>/<the build's number>/"
@@ -68,7 +68,7 @@ class Options:
 
 
 @dataclass(frozen=True)
-class Stop:
+class Blocker:
     """By what name a build would end before its work is done, why, and what mends it."""
 
     outcome: Outcome
@@ -83,21 +83,20 @@ class Plan:
 
     lines: list[tuple[str, str]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
-    stops: list[Stop] = field(default_factory=list)
+    stops: list[Blocker] = field(default_factory=list)
 
     def note(self, name: str, sentence: str, fact: Any = None) -> None:
         self.lines.append((name, sentence))
         if fact is not None:
             self.facts[name] = fact
 
-    def stop(self, stop: Stopped) -> None:
-        self.stops.append(Stop(stop.outcome, stop.reason, stop.remedy, stop.details))
+    def stop(self, stop: BuildStopped) -> None:
+        self.stops.append(Blocker(stop.outcome, stop.reason, stop.remedy, stop.details))
 
     def text(self) -> str:
         lines = [f"{name:<{_WIDTH}}{sentence}" for name, sentence in self.lines]
         for stop in self.stops:
-            lines.append(f"\nwould stop: {stop.outcome}: {stop.reason}")
-            lines += [f"To mend it: {stop.remedy}"] if stop.remedy else []
+            lines.append(with_remedy(f"\nwould stop: {stop.outcome}: {stop.reason}", stop.remedy))
             lines += [stop.details] if stop.details else []
         return "\n".join([*lines, *([] if self.stops else ["\nwould go"])])
 
@@ -116,11 +115,11 @@ def dry_run(options: Options, parent: Mapping[str, str]) -> int:
         except WrongUsage as error:
             print(error, file=sys.stderr)
             return 2
-        except (Stopped, KiroWorkerError, GitFailed) as error:
+        except (BuildStopped, KiroWorkerError, GitFailed) as error:
             plan.stop(stop_for(error))
         except (BotoCoreError, ClientError) as error:
             remedy = "check the AWS credentials and the region of this shell, or go without AWS: --config FILE"
-            plan.stop(Stopped(Outcome.WORKER_FAILED, f"AWS does not answer: {error}", remedy))
+            plan.stop(BuildStopped(Outcome.WORKER_FAILED, f"AWS does not answer: {error}", remedy))
     # Titles and names are the repository's: what they say to a terminal is taken out, as of an agent's output.
     print(redaction(json.dumps(plan.document(), indent=2) if options.as_json else plain(plan.text())))
     return 1 if plan.stops else 0
@@ -187,40 +186,40 @@ class _Dry:
         """Raises what stops everything that comes after it; what does not is only noted."""
         token = self._source.load_token()
         self._redaction.know(token)
-        job = job_of_branch(self._configuration, token, options.branch, "build:dry-run", options.repository)
+        request = job_of_branch(self._configuration, token, options.branch, "build:dry-run", options.repository)
         self._plan.note(
             "job",
-            f"{job.repository} {job.branch} at {job.commit[:12]}, pull request #{job.pull_request},"
-            f" spec in {job.spec_path}",
+            f"{request.repository} {request.branch} at {request.commit[:12]}, pull request #{request.pull_request},"
+            f" spec in {request.spec_path}",
             {
-                "repository": job.repository,
-                "branch": job.branch,
-                "commit": job.commit,
-                "pullRequest": job.pull_request,
-                "specPath": job.spec_path,
+                "repository": request.repository,
+                "branch": request.branch,
+                "commit": request.commit,
+                "pullRequest": request.pull_request,
+                "specPath": request.spec_path,
             },
         )
-        self._lock(job)
-        checkout = self._check_out(job)
+        self._lock(request)
+        checkout = self._check_out(request)
         guard = Guard(
-            job,
+            request,
             self._configuration,
-            lambda label: labelling_of(self._configuration, token, job, label),
+            lambda label: labelling_of(self._configuration, token, request, label),
             lambda text: self._plan.note("guard", text),
         )
         self._guard(guard, checkout)
         start = self._start(guard, checkout)
-        self._turns(job, tasks_text(checkout, job, start))
+        self._turns(request, tasks_text(checkout, request, start))
         self._tests(checkout, start)
         url = checkout.git.url
-        checkpoint = f"{CHECKPOINTS}/{job.branch}"
-        sentence = f"{job.branch} of {url}; until then each finished task to {checkpoint}"
-        self._plan.note("push", sentence, {"url": url, "branch": job.branch, "checkpointBranch": checkpoint})
+        checkpoint = f"{CHECKPOINTS}/{request.branch}"
+        sentence = f"{request.branch} of {url}; until then each finished task to {checkpoint}"
+        self._plan.note("push", sentence, {"url": url, "branch": request.branch, "checkpointBranch": checkpoint})
         place = f"s3://{self._source.bucket}/{_RUN}" if self._source.bucket else f"{_RUN} of the artifacts bucket"
         self._plan.note("artifacts", place, place)
 
-    def _lock(self, job: BuildJob) -> None:
-        key, locks = job.lease.lock_key, self._source.locks
+    def _lock(self, request: BuildRequest) -> None:
+        key, locks = request.lease.lock_key, self._source.locks
         if locks is None:
             self._plan.note("lock", f"{key}: not looked at, that takes AWS")
             return
@@ -229,24 +228,24 @@ class _Dry:
             self._plan.note("lock", f"{key} is free", {"key": key, "owner": None})
             return
         fact = {"key": key, "owner": holder.owner, "since": holder.acquired_at}
-        if not locks.may_act(holder):
+        if not locks.is_active(holder):
             self._plan.note("lock", f"{key} would be taken over from {holder.owner}, which has ended", fact)
             return
         what = f"the lock {key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"
         self._plan.note("lock", f"{key} is held by {holder.owner}", fact)
-        self._plan.stop(Stopped(Outcome.LOCK_LOST, what, "wait until it has ended, or stop it"))
+        self._plan.stop(BuildStopped(Outcome.LOCK_LOST, what, "wait until it has ended, or stop it"))
 
-    def _check_out(self, job: BuildJob) -> Checkout:
+    def _check_out(self, request: BuildRequest) -> Checkout:
         credentials = self._source.load_git_credentials()
         self._redaction.know(credentials.password, f"{credentials.username}:{credentials.password}")
-        checkout = check_out(job, self._folder, self._configuration.git_url, credentials, self._parent)
+        checkout = check_out(request, self._folder, self._configuration.git_url, credentials, self._parent)
         require_unmoved_branch(checkout)
         return checkout
 
     def _guard(self, guard: Guard, checkout: Checkout) -> None:
         try:
             let_through = guard.require_trusted(checkout)
-        except Stopped as stop:
+        except BuildStopped as stop:
             self._plan.stop(stop)
             return
         if not let_through:
@@ -262,22 +261,22 @@ class _Dry:
         if start != checkout.commit:
             try:
                 guard.require_trusted(checkout, start)
-            except Stopped as stop:
+            except BuildStopped as stop:
                 self._plan.note("checkpoint", f"is not used, and the work starts over: {stop.reason}")
                 start = checkout.commit
         elif not checkpoint.commit:
             self._plan.note("checkpoint", "none: the agent would begin at the branch's head")
         self._plan.facts["checkpoint"] = {"commit": checkpoint.commit, "startsAt": start}
         if start != checkout.commit:
-            lay_out(checkout, start)
+            materialize(checkout, start)
         return start
 
-    def _turns(self, job: BuildJob, text: str) -> None:
+    def _turns(self, request: BuildRequest, text: str) -> None:
         configured = self._configuration.agent
         try:
             # Not the agent's key: what is not needed to tell is not read.
-            agent = configured_agent(configured, job, lambda: "")
-        except Stopped as stop:
+            agent = configured_agent(configured, request, lambda: "")
+        except BuildStopped as stop:
             self._plan.stop(stop)
             return
         there = shutil.which(agent.argv[0], path=self._parent.get("PATH"))
@@ -287,7 +286,7 @@ class _Dry:
             f" on this machine: {there or 'not installed'}",
             {"name": agent.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
         )
-        names = [task.name for task in to_do(reset(text))]
+        names = [task.name for task in pending_leaf_tasks(reset(text))]
         turns = [names] if configured.mode == "all" and names else [[name] for name in names]
         self._plan.facts["turns"] = turns
         for number, turn in enumerate(turns, 1):
@@ -301,7 +300,7 @@ class _Dry:
         found = "configured" if configuration.test_command else f"found in the files of {start[:12]}"
         if not command:
             self._plan.stop(
-                Stopped(
+                BuildStopped(
                     Outcome.TESTS_FAILED,
                     "no test command: none is configured, and the repository has none of the usual ones yet",
                     'set "testCommand" in the configuration parameter, e.g. "make test"',
@@ -312,7 +311,7 @@ class _Dry:
             home.mkdir()
             environment = scrubbed_environment(home, self._parent)
             # Asks the interpreter, outside of the checkout, whether a plug-in is there: no code of the branch runs.
-            asked = asked_for_reports(command, checkout.folder, home, environment)
+            asked = with_report_options(command, checkout.folder, home, environment)
             command = tuple(word.replace(str(home), "$HOME") for word in asked)
         self._plan.note("tests", f"{shlex.join(command)} ({found})", {"command": list(command)})
         threshold, mode = configuration.coverage_threshold, configuration.coverage_mode
@@ -333,7 +332,7 @@ def _configuration_in(file: Path) -> Configuration:
         raise WrongUsage(f"--config: {file} cannot be read: {error}") from None
     except ConfigurationError as error:
         # Not the command that puts a parameter: this is a file.
-        raise ConfigurationInvalid(error.what, f"correct {file}") from None
+        raise ConfigurationInvalid(error.reason, f"correct {file}") from None
 
 
 def _variable(parent: Mapping[str, str], name: str) -> str:

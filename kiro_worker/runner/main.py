@@ -17,26 +17,26 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from kiro_worker.runner import request as jobs
-from kiro_worker.runner.clients import Clients
-from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.report.log import Log, Redaction
-from kiro_worker.runner.progress import Record, Stopped, stop_for
-from kiro_worker.runner.report.result import Place, report
-from kiro_worker.runner.pipeline import Edges, run
 from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
-from kiro_worker.errors import ConfigurationMissing, KiroWorkerError, LockHeld
+from kiro_worker.errors import BuildStopped, ConfigurationMissing, KiroWorkerError, LockHeld, with_remedy
 from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.slots import release_slot_of_build
 from kiro_worker.lock.table import LockTable
-from kiro_worker.models import Outcome
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner import request as requests
+from kiro_worker.runner.clients import Clients
+from kiro_worker.runner.pipeline import Edges, run, stop_for
+from kiro_worker.runner.progress import BuildProgress
+from kiro_worker.runner.report.log import Log, Redaction
+from kiro_worker.runner.report.result import Place, report
+from kiro_worker.runner.repository.git import GitFailed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType
 
-    from kiro_worker.runner.request import BuildJob
     from kiro_worker.github.labels import Labelling
+    from kiro_worker.runner.request import BuildRequest
 
 _REQUIRED = ("CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN")
 
@@ -120,39 +120,39 @@ def _dry_run(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int
 
 
 def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log, redaction: Redaction) -> int:
-    record, job, started, clients = Record(), None, time.monotonic(), Clients()
+    progress, request, started, clients = BuildProgress(), None, time.monotonic(), Clients()
     logs = workspace / "logs"
     logs.mkdir()
     try:
         edges = _edges(environment, clients, workspace, logs, log, redaction)
-        job = _job(environment, edges, clients)
+        request = _request(environment, edges, clients)
         # Needed at the end only, and made while git waits for the server.
         Thread(target=clients, args=("s3",), daemon=True).start()
         try:
-            run(job, edges, record)
+            run(request, edges, progress)
         finally:
             # No state machine frees what a build started by hand has taken.
-            if job.started_by_hand and record.fence:
+            if request.started_by_hand and progress.fence:
                 try:
-                    release_slot_of_build(edges.locks, record.slot, job.owner)
+                    release_slot_of_build(edges.locks, progress.slot, request.owner)
                 finally:
-                    edges.locks.release(replace(job.lease, fence=record.fence))
+                    edges.locks.release(replace(request.lease, fence=progress.fence))
     except LockHeld as error:
         # No place among the builds that may run at once: the card is this run's own, and is to be told.
-        lost = Outcome.LOCK_LOST if job is None or job.started_by_hand else Outcome.WORKER_FAILED
-        record.stopped(Stopped(lost, error.what, "redrive the execution when a build has ended"))
+        lost = Outcome.LOCK_LOST if request is None or request.started_by_hand else Outcome.WORKER_FAILED
+        progress.stopped(BuildStopped(lost, error.reason, "redrive the execution when a build has ended"))
     except Exception as error:  # noqa: BLE001  # the one place: whatever went wrong, the state machine is told
-        record.stopped(stop_for(error))
-        if not isinstance(error, (Stopped, KiroWorkerError, GitFailed)):
+        progress.stopped(stop_for(error))
+        if not isinstance(error, (BuildStopped, KiroWorkerError, GitFailed)):
             log.say(traceback.format_exc())
-    record.seconds = time.monotonic() - started
-    place = Place.of(environment, job)
+    progress.seconds = time.monotonic() - started
+    place = Place.of(environment, request)
     folder = Path(environment.get("CODEBUILD_SRC_DIR") or Path.cwd())
-    trouble = report(record, job, place, folder=folder, logs=logs, redact=redaction, s3=lambda: clients("s3"))
+    trouble = report(progress, request, place, folder=folder, logs=logs, redact=redaction, s3=lambda: clients("s3"))
     log.say(trouble)
-    log.say(f"── {record.outcome}")
-    log.say("\n".join(filter(None, (record.reason, record.remedy and f"To mend it: {record.remedy}", record.details))))
-    return 0 if record.outcome is Outcome.SUCCEEDED else 1
+    log.say(f"── {progress.outcome}")
+    log.say("\n".join(filter(None, (with_remedy(progress.reason, progress.remedy), progress.details))))
+    return 0 if progress.outcome is Outcome.SUCCEEDED else 1
 
 
 def _edges(
@@ -177,7 +177,7 @@ def _edges(
             clients("secretsmanager"), environment.get("KIRO_API_KEY_SECRET_ARN", "")
         ),
         s3=lambda: clients("s3"),
-        read_labelling=lambda job, label: _read_labelling(environment, edges, clients, job, label),
+        read_labelling=lambda request, label: _read_labelling(environment, edges, clients, request, label),
         environment=environment,
         workspace=workspace,
         logs=logs,
@@ -187,10 +187,10 @@ def _edges(
     return edges
 
 
-def _job(environment: Mapping[str, str], edges: Edges, clients: Clients) -> BuildJob:
+def _request(environment: Mapping[str, str], edges: Edges, clients: Clients) -> BuildRequest:
     """The state machine's job, or, with BRANCH_NAME alone, what GitHub says about that branch."""
-    if jobs.is_complete(environment):
-        return jobs.from_environment(environment)
+    if requests.is_complete(environment):
+        return requests.from_environment(environment)
     from kiro_worker.runner.github import job_of_branch
 
     token = _github_token(environment, edges, clients)
@@ -200,11 +200,11 @@ def _job(environment: Mapping[str, str], edges: Edges, clients: Clients) -> Buil
 
 
 def _read_labelling(
-    environment: Mapping[str, str], edges: Edges, clients: Clients, job: BuildJob, label: str
+    environment: Mapping[str, str], edges: Edges, clients: Clients, request: BuildRequest, label: str
 ) -> Labelling:
     from kiro_worker.runner.github import labelling_of
 
-    return labelling_of(edges.configuration, _github_token(environment, edges, clients), job, label)
+    return labelling_of(edges.configuration, _github_token(environment, edges, clients), request, label)
 
 
 def _github_token(environment: Mapping[str, str], edges: Edges, clients: Clients) -> str:
@@ -216,4 +216,4 @@ def _github_token(environment: Mapping[str, str], edges: Edges, clients: Clients
 def _stopped_from_outside(number: int, _frame: FrameType | None) -> None:
     # Once is enough: a second signal must not keep the report from being written.
     signal.signal(number, signal.SIG_IGN)
-    raise Stopped(Outcome.WORKER_FAILED, f"the build was stopped ({signal.Signals(number).name})")
+    raise BuildStopped(Outcome.WORKER_FAILED, f"the build was stopped ({signal.Signals(number).name})")

@@ -8,7 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kiro_worker.errors import BuildStopped, KiroWorkerError, LockError
+from kiro_worker.lock.item import Subject
+from kiro_worker.lock.slots import acquire_with_slot, keep_slot
+from kiro_worker.lock.table import LockTable
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
+from kiro_worker.runner.agent.loop import Place, Turns, clean, note_tasks
+from kiro_worker.runner.gate.gate import run_gate
 from kiro_worker.runner.repository.checkout import (
     Checkout,
     check_out,
@@ -17,20 +24,13 @@ from kiro_worker.runner.repository.checkout import (
     require_unmoved_branch,
 )
 from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
-from kiro_worker.runner.repository.commit import changes_between, replayed, signed
-from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.repository.commit import changes_between, rebased, with_execution_trailer
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.trust.guard import Guard
-from kiro_worker.runner.sandbox.sandbox import Sandbox, sandbox
-from kiro_worker.runner.progress import Stopped
 from kiro_worker.runner.repository.publish import BranchMoved, publish
-from kiro_worker.runner.trust.steering import Steering, git_reader, load_steering, s3_reader
 from kiro_worker.runner.repository.submodules import Source, Submodules, load_submodules
-from kiro_worker.runner.agent.loop import Place, Turns, clean, note_tasks
-from kiro_worker.lock.item import Subject
-from kiro_worker.lock.slots import acquire_with_slot, keep_slot
-from kiro_worker.lock.table import LockTable
-from kiro_worker.models import Outcome
+from kiro_worker.runner.sandbox.sandbox import Sandbox, sandbox
+from kiro_worker.runner.trust.guard import Guard
+from kiro_worker.runner.trust.steering import Steering, git_reader, load_steering, s3_reader
 from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from kiro_worker.runner.request import BuildJob
-    from kiro_worker.runner.report.log import Log, Redaction
-    from kiro_worker.runner.progress import Record
     from kiro_worker.config import Configuration
     from kiro_worker.github.labels import Labelling
     from kiro_worker.models import GitCredentials
+    from kiro_worker.runner.progress import BuildProgress
+    from kiro_worker.runner.report.log import Log, Redaction
+    from kiro_worker.runner.request import BuildRequest
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Edges:
     locks: LockTable
     load_git_credentials: Callable[[], GitCredentials]
     load_agent_key: Callable[[], str]
-    read_labelling: Callable[[BuildJob, str], Labelling]
+    read_labelling: Callable[[BuildRequest, str], Labelling]
     s3: Callable[[], S3Client]
     environment: Mapping[str, str]
     workspace: Path
@@ -64,23 +64,25 @@ class Edges:
     redaction: Redaction
 
 
-def run(job: BuildJob, edges: Edges, record: Record) -> None:
+def run(request: BuildRequest, edges: Edges, progress: BuildProgress) -> None:
     """Build ``job`` and fill in ``record`` on the way. Returns when the branch carries the work; raises
-    :class:`Stopped`, and every error of :mod:`kiro_worker.errors`, otherwise.
+    :class:`BuildStopped`, and every error of :mod:`kiro_worker.errors`, otherwise.
     """
-    Build(job, edges, record).run()
+    Build(request, edges, progress).run()
 
 
 class Build:
     """One build. Everything it has done so far is in ``record``, and safe in the checkpoint."""
 
-    def __init__(self, job: BuildJob, edges: Edges, record: Record) -> None:
-        self._job = job
+    def __init__(self, request: BuildRequest, edges: Edges, progress: BuildProgress) -> None:
+        self._request = request
         self._edges = edges
-        self._record = record
-        self._lease = job.lease
+        self._progress = progress
+        self._lease = request.lease
         self._submodules = Submodules({})
-        self._guard = Guard(job, edges.configuration, lambda label: edges.read_labelling(job, label), edges.log.say)
+        self._guard = Guard(
+            request, edges.configuration, lambda label: edges.read_labelling(request, label), edges.log.say
+        )
 
     def run(self) -> None:
         with self._phase("hold the lock"):
@@ -88,10 +90,10 @@ class Build:
         with self._phase("check out"):
             checkout = self._check_out()
             checkpoint = Checkpoint(checkout, self._edges.log.say)
-        if commit := published_earlier(checkout, self._job.owner):
+        if commit := published_earlier(checkout, self._request.owner):
             self._note_work(checkout, commit)
             self._succeed(checkpoint, commit)
-            self._record.reason = "an earlier attempt of this execution had pushed already; nothing was run again"
+            self._progress.reason = "an earlier attempt of this execution had pushed already; nothing was run again"
             return
         require_unmoved_branch(checkout)
         with self._phase("guard"):
@@ -114,41 +116,47 @@ class Build:
 
     def _hold_lock(self) -> None:
         """Make sure that this run holds the lock. A build started by hand, which nobody gave one, takes it."""
-        job, locks, build_id = self._job, self._edges.locks, self._edges.environment.get("CODEBUILD_BUILD_ID", "")
-        subject = Subject(job.work_item_id, job.repository, job.branch, build_id=build_id)
-        if job.started_by_hand and not self._lease.fence:
+        request, locks, build_id = (
+            self._request,
+            self._edges.locks,
+            self._edges.environment.get("CODEBUILD_BUILD_ID", ""),
+        )
+        subject = Subject(request.work_item_id, request.repository, request.branch, build_id=build_id)
+        if request.started_by_hand and not self._lease.fence:
             key, owner = self._lease.lock_key, self._lease.owner
             self._lease = acquire_with_slot(locks, self._edges.configuration, key, owner, subject)
         else:
             self._lease = locks.ensure(self._lease, subject)
-            self._record.fence = self._lease.fence
+            self._progress.fence = self._lease.fence
             self._lease = keep_slot(locks, self._edges.configuration, self._lease, subject)
-        self._record.fence, self._record.slot = self._lease.fence, self._lease.slot
+        self._progress.fence, self._progress.slot = self._lease.fence, self._lease.slot
 
     def _check_out(self) -> Checkout:
         """The checkout, with the git credentials known to the redaction first."""
-        job, edges = self._job, self._edges
+        request, edges = self._request, self._edges
         credentials = edges.load_git_credentials()
         edges.redaction.know(credentials.password, f"{credentials.username}:{credentials.password}")
         checkout = check_out(
-            job,
+            request,
             edges.workspace,
             edges.configuration.git_url,
             credentials,
             edges.environment,
             lfs=edges.configuration.lfs,
         )
-        edges.log.say(f"{job.repository} {job.branch} at {job.commit}")
+        edges.log.say(f"{request.repository} {request.branch} at {request.commit}")
         return checkout
 
     def _load_submodules(self, checkout: Checkout) -> None:
         """Their files, where they are configured; the guard has looked at ``.gitmodules`` by now."""
-        edges, job = self._edges, self._job
+        edges, request = self._edges, self._request
         if not edges.configuration.submodules:
             return
         with self._phase("submodules"):
             git_url, credentials = edges.configuration.git_url, edges.load_git_credentials()
-            source = Source(edges.workspace / checkout.commit, git_url, job.repository, credentials, edges.environment)
+            source = Source(
+                edges.workspace / checkout.commit, git_url, request.repository, credentials, edges.environment
+            )
             default = fetch_default_branch(checkout)
             self._submodules = load_submodules(checkout, default, source, self._guard)
         edges.log.say(f"submodules: {', '.join(map(ascii, self._submodules.repositories)) or 'none'}")
@@ -165,7 +173,7 @@ class Build:
                 git_url, credentials = edges.configuration.git_url, edges.load_git_credentials()
                 read = git_reader(source, edges.workspace, git_url, credentials, edges.environment)
             steering = load_steering(source, read)
-        self._record.steering_source, self._record.steering_version = source, steering.version
+        self._progress.steering_source, self._progress.steering_version = source, steering.version
         edges.log.say(f"version {steering.version} of {source}: {', '.join(steering.files)}")
         return steering
 
@@ -180,9 +188,9 @@ class Build:
         """Let the agent work, from where an earlier build left off, and keep every task that it finishes."""
         edges, configuration = self._edges, self._edges.configuration.agent
         start = self._resume(checkout, checkpoint)
-        agent = configured_agent(configuration, self._job, edges.load_agent_key)
+        agent = configured_agent(configuration, self._request, edges.load_agent_key)
         edges.redaction.know(*agent.own_variables.values())
-        self._record.agent_unit = agent.unit
+        self._progress.agent_unit = agent.unit
         place = Place(
             home=edges.workspace / "agent-home",
             sandbox=box,
@@ -195,15 +203,15 @@ class Build:
             steering=steering,
             submodules=self._submodules,
         )
-        turns = Turns(self._job, checkout, agent, place, self._record, start)
+        turns = Turns(self._request, checkout, agent, place, self._progress, start)
         turns.work(configuration)
         if turns.changed_nothing:
             # Boxes alone are not worth going on from.
             self._drop(checkpoint)
             raise turns.nothing_changed()
-        record = self._record
+        progress = self._progress
         edges.log.say(
-            f"{len(record.files_changed)} files changed, {record.tasks_done} tasks done, {record.tasks_open} open"
+            f"{len(progress.files_changed)} files changed, {progress.tasks_done} tasks done, {progress.tasks_open} open"
         )
         return turns
 
@@ -214,7 +222,7 @@ class Build:
         try:
             # What steers the agent is not to come from an agent either.
             self._guard.require_trusted(checkout, start.commit)
-        except Stopped as stop:
+        except BuildStopped as stop:
             self._edges.log.say(f"the checkpoint is not used, and the work starts over: {stop.reason}")
             return Start(checkout.commit, checkout.commit)
         self._note_work(checkout, start.commit)
@@ -227,12 +235,12 @@ class Build:
             self._hold_lock()
             checkpoint.save(commit)
         if checkpoint.commit:
-            self._record.checkpoint_branch, self._record.checkpoint_commit = checkpoint.branch, checkpoint.commit
+            self._progress.checkpoint_branch, self._progress.checkpoint_commit = checkpoint.branch, checkpoint.commit
 
     def _drop(self, checkpoint: Checkpoint) -> None:
         checkpoint.drop()
-        self._record.checkpoint_branch = checkpoint.branch if checkpoint.commit else ""
-        self._record.checkpoint_commit = checkpoint.commit
+        self._progress.checkpoint_branch = checkpoint.branch if checkpoint.commit else ""
+        self._progress.checkpoint_commit = checkpoint.commit
 
     def _test_or_mend(self, checkout: Checkout, turns: Turns, box: Sandbox) -> None:
         """The gate. Where an earlier build had done all tasks and failed here, the agent gets one turn to mend that:
@@ -240,7 +248,7 @@ class Build:
         """
         try:
             self._test(checkout, box)
-        except Stopped as stop:
+        except BuildStopped as stop:
             mendable = stop.outcome in (Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD)
             if not mendable or not turns.only_mending_is_left:
                 raise
@@ -250,11 +258,11 @@ class Build:
 
     def _test(self, checkout: Checkout, box: Sandbox) -> None:
         """The project's own tests, on the files as they were committed."""
-        edges, record = self._edges, self._record
+        edges, progress = self._edges, self._progress
         home = edges.workspace / "tests-home"
-        self._submodules.lay_out(checkout)
+        self._submodules.materialize(checkout)
         with edges.log.sink("tests", edges.logs / "tests.log") as sink:
-            box.hand_over(checkout.folder, home)
+            box.grant(checkout.folder, home)
             try:
                 gate = run_gate(
                     edges.configuration,
@@ -263,17 +271,17 @@ class Build:
                     parent=edges.environment,
                     sink=sink,
                     redact=edges.redaction,
-                    patch=record.patch,
+                    patch=progress.patch,
                     keep=edges.logs / "reports",
                     sandbox=box,
                 )
             finally:
-                box.take_back(checkout.folder, home)
-        record.tests, record.test_command, record.coverage_line = gate.summary, gate.command, gate.coverage_line
+                box.reclaim(checkout.folder, home)
+        progress.tests, progress.test_command, progress.coverage_line = gate.summary, gate.command, gate.coverage_line
 
     def _push(self, checkout: Checkout, checkpoint: Checkpoint, commit: str, box: Sandbox) -> str:
         """Move the branch, under the lock. When somebody else moved it meanwhile: once more, on top of theirs."""
-        commit = signed(checkout, self._job, commit, self._edges.log.say)
+        commit = with_execution_trailer(checkout, self._request, commit, self._edges.log.say)
         self._hold_lock()
         try:
             publish(checkout, commit, checkpoint)
@@ -288,7 +296,7 @@ class Build:
         return commit
 
     def _on_top(self, checkout: Checkout, commit: str, moved: BranchMoved) -> tuple[Checkout, str]:
-        """The work on top of what somebody else pushed, laid out to be tested. Raises :class:`Stopped` when it does
+        """The work on top of what somebody else pushed, laid out to be tested. Raises :class:`BuildStopped` when it does
         not apply.
         """
         git, say = checkout.git, self._edges.log.say
@@ -300,10 +308,10 @@ class Build:
             raise moved from None
         head = git.text("rev-parse", "--verify", reference)
         theirs = git.succeeds("merge-base", "--is-ancestor", checkout.commit, head)
-        tip = replayed(checkout, checkout.commit, commit, head, say) if theirs else ""
+        tip = rebased(checkout, checkout.commit, commit, head, say) if theirs else ""
         if not tip or tip == head:
             reason = f"{moved.reason}, and the work does not apply cleanly to what they pushed"
-            raise Stopped(moved.outcome, reason, moved.remedy, moved.details)
+            raise BuildStopped(moved.outcome, reason, moved.remedy, moved.details)
         # What it is compared with is fetched again: the agent may have worked for hours.
         there = replace(checkout, commit=head, head=head, default="")
         self._guard.require_trusted(there)
@@ -311,16 +319,16 @@ class Build:
         self._guard.require_unchanged(there, head, tip)
         self._load_submodules(there)
         clean(there, tip)
-        return there, signed(there, self._job, tip, say)
+        return there, with_execution_trailer(there, self._request, tip, say)
 
     def _note_work(self, checkout: Checkout, commit: str) -> None:
         change = changes_between(checkout, commit)
-        self._record.files_changed, self._record.patch = change.files, change.patch
-        note_tasks(tasks_text(checkout, self._job, commit), self._record)
+        self._progress.files_changed, self._progress.patch = change.files, change.patch
+        note_tasks(tasks_text(checkout, self._request, commit), self._progress)
 
     def _succeed(self, checkpoint: Checkpoint, commit: str) -> None:
         """The branch carries ``commit``, and the checkpoint has served its purpose."""
-        self._record.outcome, self._record.reason, self._record.commit = Outcome.SUCCEEDED, "", commit
+        self._progress.outcome, self._progress.reason, self._progress.commit = Outcome.SUCCEEDED, "", commit
         if not checkpoint.commit:
             try:
                 checkpoint.find()
@@ -331,13 +339,27 @@ class Build:
     @contextmanager
     def _phase(self, name: str) -> Iterator[None]:
         self._edges.log.say(f"── {name}")
-        with self._record.phase(name):
+        with self._progress.phase(name):
             yield
 
 
-def tasks_text(checkout: Checkout, job: BuildJob, commit: str) -> str:
+def stop_for(error: Exception) -> BuildStopped:
+    """The outcome under which ``error`` ends the build: its own, if it has one."""
+    match error:
+        case BuildStopped():
+            return error
+        case LockError():
+            return BuildStopped(Outcome.LOCK_LOST, error.reason, error.remedy)
+        case KiroWorkerError():
+            return BuildStopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error.reason}", error.remedy)
+        case GitFailed():
+            return BuildStopped(Outcome.WORKER_FAILED, f"git {error.command} failed", details=error.error)
+    return BuildStopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error}")
+
+
+def tasks_text(checkout: Checkout, request: BuildRequest, commit: str) -> str:
     """``tasks.md`` as committed; empty when there is none."""
-    name = f"{commit}:{job.spec_path}/{TASKS_FILE}"
+    name = f"{commit}:{request.spec_path}/{TASKS_FILE}"
     if not checkout.git.succeeds("cat-file", "-e", name):
         return ""
     return checkout.git.run("cat-file", "blob", name).decode(errors="replace")

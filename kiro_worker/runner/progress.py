@@ -1,4 +1,4 @@
-"""How a step of the story says that the build ends here, and what the whole build has to say when it ended."""
+"""What is known about this build so far, for its report."""
 
 from __future__ import annotations
 
@@ -7,46 +7,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.errors import KiroWorkerError, LockError
-from kiro_worker.models import Outcome
+from kiro_worker.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-
-class Stopped(Exception):
-    """The build ends here, for a named reason. ``remedy`` is what mends it, mostly a command; ``details`` the last
-    lines of a child's output.
-    """
-
-    def __init__(self, outcome: Outcome, reason: str, remedy: str = "", details: str = "") -> None:
-        super().__init__(outcome, reason, remedy, details)
-        self.outcome = outcome
-        self.reason = reason
-        self.remedy = remedy
-        self.details = details
-
-    def __str__(self) -> str:
-        return f"{self.outcome}: {self.reason}" + (f"\nTo mend it: {self.remedy}" if self.remedy else "")
-
-
-def stop_for(error: Exception) -> Stopped:
-    """The name under which an error ends the build: its own, if it has one."""
-    match error:
-        case Stopped():
-            return error
-        case LockError():
-            return Stopped(Outcome.LOCK_LOST, error.what, error.remedy)
-        case KiroWorkerError():
-            return Stopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error.what}", error.remedy)
-        case GitFailed():
-            return Stopped(Outcome.WORKER_FAILED, f"git {error.command} failed", details=error.error)
-    return Stopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error}")
+    from kiro_worker.errors import BuildStopped
 
 
 class Phase(NamedTuple):
-    """A part of the story; ``start`` and ``seconds`` in seconds, the start from the build's own."""
+    """A phase of the pipeline. ``start`` is in seconds since the build began, ``seconds`` is its duration."""
 
     name: str
     start: float
@@ -54,10 +24,8 @@ class Phase(NamedTuple):
 
 
 @dataclass
-class Record:
-    """What is known of this build so far. The story fills it in as it goes, so that a build that fails half-way reports
-    what it did until then.
-    """
+class BuildProgress:
+    """The pipeline fills this in as it goes, so that a build that fails half-way reports what it did until then."""
 
     outcome: Outcome = Outcome.WORKER_FAILED
     reason: str = ""
@@ -87,12 +55,13 @@ class Record:
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Note when a part of the story began and how long it took, however it ends."""
+        """Note when a phase began and how long it took, however it ends."""
         began = time.monotonic()
         try:
             yield
         finally:
             self.phases.append(Phase(name, round(began - self._began, 3), round(time.monotonic() - began, 3)))
 
-    def stopped(self, stop: Stopped) -> None:
+    def stopped(self, stop: BuildStopped) -> None:
+        """Note why the build ends here."""
         self.outcome, self.reason, self.remedy, self.details = stop.outcome, stop.reason, stop.remedy, stop.details

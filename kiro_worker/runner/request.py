@@ -34,7 +34,7 @@ _ORDER: Final = "the state machine sets this variable; by hand set BRANCH_NAME o
 
 
 @dataclass(frozen=True)
-class BuildJob:
+class BuildRequest:
     """``commit`` is the commit that was validated, and the only one that is built. ``owner`` is what the lock is held
     by: the execution, or this build when it was ``started_by_hand``.
     """
@@ -63,10 +63,10 @@ def is_complete(environment: Mapping[str, str]) -> bool:
     return bool(environment.get("EXECUTION_ARN"))
 
 
-def from_environment(environment: Mapping[str, str]) -> BuildJob:
+def from_environment(environment: Mapping[str, str]) -> BuildRequest:
     """Raises :class:`WorkItemInvalid` that names the variable."""
     value = {name: _checked(environment, name) for name in _PATTERNS}
-    return BuildJob(
+    return BuildRequest(
         repository=value["REPOSITORY"],
         branch=checked_branch(environment.get("BRANCH_NAME", "")),
         commit=value["COMMIT_SHA"],
@@ -85,7 +85,7 @@ async def from_branch(
     branch: str,
     owner: str,
     repository: str = "",
-) -> BuildJob:
+) -> BuildRequest:
     """The job of a build that was started by hand: GitHub is asked for the rest, by the same rules as for a card. Its
     lease is not held yet. Raises :class:`WorkItemInvalid`.
     """
@@ -95,7 +95,7 @@ async def from_branch(
     checked = checked_branch(branch)
     where = repository or configuration.allowed_repositories[0]
     work = await validate_branch(session, configuration, where, checked)
-    return BuildJob(
+    return BuildRequest(
         repository=work.repository,
         branch=work.branch,
         commit=work.commit,

@@ -1,4 +1,4 @@
-"""What AWS does where its documentation is silent. Each probe asks one question of docs/unproven.md with a throw-away
+"""What AWS does where its documentation is silent. Each probe asks one question of docs/reference/unproven.md with a throw-away
 state machine, and gives the answers by name; it judges none of them. The switches of
 ``kiro_local/aws/undocumented.py`` are the same questions: set what a probe found there, and the tests show what
 follows.

@@ -25,7 +25,7 @@ NAME = f"kiro-worker-{ENVIRONMENT}"
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("KIRO_WORKER_AWS") != "1",
-    reason="needs an AWS account with the stacks deployed: KIRO_WORKER_AWS=1 (see docs/unproven.md)",
+    reason="needs an AWS account with the stacks deployed: KIRO_WORKER_AWS=1 (see docs/reference/unproven.md)",
 )
 
 

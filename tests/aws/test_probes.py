@@ -3,7 +3,7 @@ else, and print what AWS does. About 15 minutes, of which some ten are CodeBuild
 
     KIRO_WORKER_AWS=1 make test ARGS='tests/aws/test_probes.py -s'
 
-The same probes run against the embedded AWS in tests/local/aws/test_embedded_probes.py.
+The same probes run against the embedded AWS in tests/integration/kiro_local/aws/test_embedded_probes.py.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ENVIRONMENT = os.environ.get("KIRO_WORKER_ENVIRONMENT", "test")
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("KIRO_WORKER_AWS") != "1",
-    reason="needs an AWS account, and costs less than $0.10: KIRO_WORKER_AWS=1 (see docs/unproven.md)",
+    reason="needs an AWS account, and costs less than $0.10: KIRO_WORKER_AWS=1 (see docs/reference/unproven.md)",
 )
 
 

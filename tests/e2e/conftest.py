@@ -14,7 +14,7 @@ import pytest
 from kiro_local.environment import GitHubAccess, LocalEnvironment
 from kiro_local.github.stand_in import StandInGitHub
 from tests.conftest import Deployments
-from tests.e2e.world import TOKEN, World
+from tests.support.world import TOKEN, World
 
 
 class _Entered:

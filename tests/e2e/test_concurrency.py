@@ -17,7 +17,7 @@ from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.github.model import Item
 from kiro_worker.executions.history import Run, wait
-from tests.e2e.world import TOKEN, World
+from tests.support.world import TOKEN, World
 
 pytestmark = pytest.mark.e2e
 

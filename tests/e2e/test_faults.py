@@ -12,7 +12,7 @@ from kiro_local.github.faults import FaultKind
 from kiro_local.github.git_repository import Submodule, Symlink
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.executions.history import Run
-from tests.e2e.world import TOKEN, World, names
+from tests.support.world import TOKEN, World, names
 
 pytestmark = pytest.mark.e2e
 
@@ -68,7 +68,7 @@ def untouched(world: World, run: Run, error: str) -> None:
     """The run failed by that name at its first state, said how to mend it, and nothing else happened."""
     assert (run.status, run.error, names(run)) == ("FAILED", error, ["FetchWorkItem"])
     message = json.loads(run.cause)["errorMessage"]
-    assert "To mend it:" in message
+    assert "How to fix:" in message
     assert TOKEN not in run.cause
     assert world.local.lock() is None
     assert world.comments() == []
@@ -168,7 +168,7 @@ def test_hostile_branch_names_are_rejected_and_named(world: World) -> None:
     assert run.outcome == "NothingToDo"
     assert [world.status(card) for card in cards] == ["Blocked"] * len(cards)
     assert len(world.comments()) == len(cards)
-    assert all("To mend it" in comment for comment in world.comments())
+    assert all("How to fix" in comment for comment in world.comments())
 
 
 def test_hostile_specs_and_cards_are_rejected_and_named(world: World) -> None:

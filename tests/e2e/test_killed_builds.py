@@ -1,5 +1,5 @@
 """The build program is killed (SIGKILL) in each phase of its story, at one exact point of it, and the execution is
-redriven: no finished task is lost or asked for twice. What is seen is the table in docs/build.md.
+redriven: no finished task is lost or asked for twice. What is seen is the table in docs/explanation/build.md.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import pytest
 
 from kiro_worker.executions.history import Run
 from tests.e2e.conftest import Arriving
-from tests.e2e.killing import git_at_work, kill_the_build
-from tests.e2e.world import World
-from tests.tables import Table
+from tests.support.killing import git_at_work, kill_the_build
+from tests.support.tables import Table
+from tests.support.world import World
 
 pytestmark = [
     pytest.mark.e2e,
@@ -223,7 +223,7 @@ POINTS: list[tuple[str, str, Callable[[Scene], Run]]] = [
     ("the end", "all is kept and nothing is told to the state machine", about_to_end),
 ]
 TABLE = Table(
-    "build.md",
+    "explanation/build.md",
     "killed",
     ("phase", "killed when", "the branch is then", "the checkpoint holds", "the redriven run asks for", "it ends as"),
     tuple((phase, point) for phase, point, _ in POINTS),

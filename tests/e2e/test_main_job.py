@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kiro_worker.executions.history import history
-from tests.e2e.world import IMPLEMENT, TOKEN, World, names
+from tests.support.world import IMPLEMENT, TOKEN, World, names
 
 pytestmark = pytest.mark.e2e
 

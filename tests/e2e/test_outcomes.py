@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from kiro_worker.executions.history import Run
-from kiro_worker.models import Outcome
-from tests.e2e.world import TOKEN, World
+from kiro_worker.outcomes import Outcome
+from tests.support.world import TOKEN, World
 
 pytestmark = pytest.mark.e2e
 

@@ -7,7 +7,7 @@ import pytest
 from kiro_local.faults import parse_fault
 from kiro_local.github.faults import FaultKind
 from kiro_worker.executions.history import Run
-from tests.e2e.world import IMPLEMENT, World, names
+from tests.support.world import IMPLEMENT, World, names
 
 pytestmark = pytest.mark.e2e
 

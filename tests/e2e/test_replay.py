@@ -11,7 +11,7 @@ import pytest
 
 from kiro_local.github.model import Item
 from kiro_worker.executions.history import Run
-from tests.e2e.world import IMPLEMENT, World, names
+from tests.support.world import IMPLEMENT, World, names
 
 pytestmark = pytest.mark.e2e
 
@@ -87,7 +87,7 @@ def refused(run: Run, error: str, says: str) -> None:
     assert names(run)[-1] in ("FetchWorkItem", "ValidateWorkItem")
     message = json.loads(run.cause)["errorMessage"]
     assert says in message
-    assert "To mend it:" in message
+    assert "How to fix:" in message
 
 
 @finished

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.executions.history import Run
-from tests.e2e.world import IMPLEMENT, World, names
+from tests.support.world import IMPLEMENT, World, names
 
 pytestmark = pytest.mark.e2e
 
@@ -95,7 +95,7 @@ def test_a_replay_of_a_finished_card_fails_with_the_reason(
     before = world.comments()
     code, answer = command.json("replay", failed.arn, "--wait")
     assert (code, answer["status"], answer["outcome"]) == (1, "FAILED", error)
-    assert "To mend it:" in answer["reason"]
+    assert "How to fix:" in answer["reason"]
     assert (world.status(card), world.comments()) == (status, before)
 
 

@@ -17,9 +17,9 @@ from kiro_local.assembly import ROOT
 from kiro_local.environment import GitHubAccess, LocalEnvironment
 from kiro_local.github.stand_in import StandInGitHub
 from tests.conftest import Deployments
-from tests.e2e.world import TOKEN, World
 from tests.recovery.observer import Observer
 from tests.recovery.quick_builds import quick_builds
+from tests.support.world import TOKEN, World
 
 DEPLOYED_TREE = "KIRO_WORKER_DEPLOYED_TREE"
 """The tree that is deployed instead of this one: tests/recovery/test_mutants.py sets it."""

@@ -1,5 +1,5 @@
-"""The fault matrix, played: every cell of :mod:`tests.recovery.cells`, judged by the invariants of
-:mod:`tests.recovery.play`, and held against what docs/recovery.md says of it.
+"""The fault matrix, played: every cell of :mod:`tests.recovery.fault_matrix`, judged by the invariants of
+:mod:`tests.recovery.scenario`, and held against what docs/explanation/recovery.md says of it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from kiro_local.faults import CLEAN_UP
-from tests.e2e.world import World
-from tests.recovery.cells import NOTHING, REPLAY, TICK, WAYS, Cell, all_cells, sample
+from tests.recovery.fault_matrix import NOTHING, REPLAY, TICK, WAYS, Cell, all_cells, sample
 from tests.recovery.observer import Observer
-from tests.recovery.play import Play, carry_on, digest, look, play
+from tests.recovery.scenario import Play, carry_on, digest, look, play
+from tests.support.world import World
 from tools.recovery_table import told
 
 pytestmark = pytest.mark.e2e
@@ -56,7 +56,7 @@ def test_every_way_of_carrying_on_after_every_fault(
     if folder := os.environ.get(RECORD):
         (Path(folder) / f"{cell.id.replace('/', '_')}.json").write_text(json.dumps({cell.id: seen}))
     else:
-        assert seen == told(cell), "docs/recovery.md is not current. To mend it: make recovery"
+        assert seen == told(cell), "docs/explanation/recovery.md is not current. How to fix: make recovery"
 
 
 def ways_after(cell: Cell, here: Play) -> tuple[str, ...]:

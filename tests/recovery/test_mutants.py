@@ -40,16 +40,16 @@ MUTANTS = {
     "release without the fence check": Mutant(
         "kiro_worker/lock/table.py",
         """values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
-        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, untold=untold) is None""",
+        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, report_pending=report_pending) is None""",
         """values = {":owner": {"S": lease.owner}}
-        return self._free(lease.lock_key, "#owner = :owner", values, untold=untold) is None""",
+        return self._free(lease.lock_key, "#owner = :owner", values, report_pending=report_pending) is None""",
         "ReleaseLockAfterFailure-done-late",
         "a tick built while a redrive was under way",
     ),
     "clean-up without the stopDate check": Mutant(
         "kiro_worker/lock/release.py",
-        "locks.release_owned(event.execution_arn, acquired_before=before, untold=True)",
-        "locks.release_owned(event.execution_arn, untold=True)",
+        "locks.release_owned(event.execution_arn, acquired_before=before, report_pending=True)",
+        "locks.release_owned(event.execution_arn, report_pending=True)",
         "AcquireLock-aborted-event-late",
         "a clean-up that came late moved the card of a live run",
     ),
@@ -62,10 +62,10 @@ MUTANTS = {
     ),
     "no lock check before the push": Mutant(
         "kiro_worker/runner/pipeline.py",
-        """        commit = signed(checkout, self._job, commit, self._edges.log.say)
+        """        commit = with_execution_trailer(checkout, self._job, commit, self._edges.log.say)
         self._hold_lock()
 """,
-        """        commit = signed(checkout, self._job, commit, self._edges.log.say)
+        """        commit = with_execution_trailer(checkout, self._job, commit, self._edges.log.say)
 """,
         "test_a_build_whose_lock_is_gone_pushes_nothing",
         "assert 'def add' not in",
@@ -101,7 +101,7 @@ MUTANTS = {
     ),
     "the clean-up leaves a build behind": Mutant(
         "kiro_worker/lock/table.py",
-        "(self._is_running(owner) or self._outlasts_stop(holder))",
+        "(self._is_running(owner) or self._stop_build_and_check(holder))",
         "self._is_running(owner)",
         "test_the_clean_up_stops_a_build_that_was_left_behind",
         "the lock was freed under a build that works",
@@ -115,8 +115,8 @@ MUTANTS = {
     ),
     "a place that a dead run has is not found": Mutant(
         "kiro_worker/lock/table.py",
-        "if (holder.owner or holder.untold) and not self.outlasts(holder)]",
-        "if (holder.owner or holder.untold) and '#slot' not in holder.lock_key and not self.outlasts(holder)]",
+        "if (holder.owner or holder.report_pending) and not self.still_active_after_stop(holder)]",
+        "if (holder.owner or holder.report_pending) and '#slot' not in holder.lock_key and not self.still_active_after_stop(holder)]",
         "places and RunBuild-aborted-during-event-lost-tick",
         "the lock is still",
     ),

@@ -16,14 +16,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.runner.progress import Stopped
-from kiro_worker.models import Outcome
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kiro_worker.runner.request import BuildJob
     from kiro_worker.config import AgentConfiguration
+    from kiro_worker.runner.request import BuildRequest
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {
 }
 
 
-def configured_agent(configuration: AgentConfiguration, job: BuildJob, load_key: Callable[[], str]) -> Agent:
+def configured_agent(configuration: AgentConfiguration, request: BuildRequest, load_key: Callable[[], str]) -> Agent:
     """The agent of the configuration. ``load_key`` is called for an agent that has a key, and then its errors pass."""
     timeout_seconds = configuration.timeout_minutes * 60.0
     if adapter := ADAPTERS.get(configuration.name):
@@ -171,9 +171,10 @@ def configured_agent(configuration: AgentConfiguration, job: BuildJob, load_key:
             adapter.read,
         )
     if not configuration.command:
-        raise Stopped(Outcome.AGENT_FAILED, 'the configuration has "agent" without a "command"')
+        raise BuildStopped(Outcome.AGENT_FAILED, 'the configuration has "agent" without a "command"')
     argv = tuple(
-        word.replace("{branch}", job.branch).replace("{spec_path}", job.spec_path) for word in configuration.command
+        word.replace("{branch}", request.branch).replace("{spec_path}", request.spec_path)
+        for word in configuration.command
     )
     remedy = f"install {argv[0]} in the build image, or correct agent.command in the configuration parameter"
     # A command of one's own may say what it cost in the Kiro CLI's way; it need not.

@@ -12,11 +12,14 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from kiro_worker.errors import BuildStopped, KiroWorkerError
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.agent.prompt import mending_prompt, prompt
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
 from kiro_worker.runner.repository.checkout import give_the_agent_a_repository
 from kiro_worker.runner.repository.checkpoint import PARTIAL_TRAILER, TASK_TRAILER
 from kiro_worker.runner.repository.commit import (
-    Label,
+    CommitMessage,
     changes_between,
     commit_turn,
     execution_trailer,
@@ -25,29 +28,25 @@ from kiro_worker.runner.repository.commit import (
     tree_of_files,
     with_file,
 )
-from kiro_worker.runner.sandbox.sandbox import lend_objects
 from kiro_worker.runner.repository.lfs import holds, new_pointers
-from kiro_worker.runner.progress import Stopped
-from kiro_worker.runner.agent.prompt import mending_prompt, prompt
-from kiro_worker.errors import KiroWorkerError
-from kiro_worker.models import Outcome
-from kiro_worker.spec import TASKS_FILE, open_tasks, parse_tasks, reset, tick, tick_groups, to_do
+from kiro_worker.runner.sandbox.sandbox import lend_objects
+from kiro_worker.spec import TASKS_FILE, complete_parents, open_tasks, parse_tasks, pending_leaf_tasks, reset, tick
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from kiro_worker.config import AgentConfiguration
     from kiro_worker.runner.agent.adapters import Agent
+    from kiro_worker.runner.progress import BuildProgress
+    from kiro_worker.runner.report.log import Redaction
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Start
-    from kiro_worker.runner.trust.guard import Guard
-    from kiro_worker.runner.sandbox.sandbox import Sandbox
-    from kiro_worker.runner.request import BuildJob
-    from kiro_worker.runner.report.log import Redaction
-    from kiro_worker.runner.progress import Record
-    from kiro_worker.runner.trust.steering import Steering
     from kiro_worker.runner.repository.submodules import Submodules
-    from kiro_worker.config import AgentConfiguration
+    from kiro_worker.runner.request import BuildRequest
+    from kiro_worker.runner.sandbox.sandbox import Sandbox
+    from kiro_worker.runner.trust.guard import Guard
+    from kiro_worker.runner.trust.steering import Steering
     from kiro_worker.spec import Task
 
 MOST_IDLE_TURNS = 2
@@ -75,15 +74,21 @@ class Turns:
     """Turns of ``agent`` from ``start`` on. ``commit`` is what they have led to so far."""
 
     def __init__(
-        self, job: BuildJob, checkout: Checkout, agent: Agent, place: Place, record: Record, start: Start
+        self,
+        request: BuildRequest,
+        checkout: Checkout,
+        agent: Agent,
+        place: Place,
+        progress: BuildProgress,
+        start: Start,
     ) -> None:
         self.commit = start.commit
-        self._job = job
+        self._request = request
         self._checkout = checkout
         self._agent = agent
         self._place = place
-        self._record = record
-        self._path = f"{job.spec_path}/{TASKS_FILE}"
+        self._progress = progress
+        self._path = f"{request.spec_path}/{TASKS_FILE}"
         self._lay_out(start.commit)
         self._tasks = file_in(checkout, start.commit, self._path) or ""
         self._before = checkout.git.text("rev-parse", f"{start.finished}^{{tree}}")
@@ -91,30 +96,32 @@ class Turns:
             self._tasks = fresh
             self._before = self._with_tasks(fresh)
         self._last: AgentRun | None = None
-        self._open_at_start = bool(to_do(self._tasks))
-        note_tasks(self._tasks, record)
+        self._open_at_start = bool(pending_leaf_tasks(self._tasks))
+        note_tasks(self._tasks, progress)
 
     def work(self, configuration: AgentConfiguration) -> None:
-        """Ask for task after task until none is open. Raises :class:`Stopped` (AgentFailed, AgentTimedOut), with all
+        """Ask for task after task until none is open. Raises :class:`BuildStopped` (AgentFailed, AgentTimedOut), with all
         that was done until then kept.
         """
         asked: set[str] = set()
         idle = 0
-        while idle < MOST_IDLE_TURNS and (tasks := [task for task in to_do(self._tasks) if task.name not in asked]):
+        while idle < MOST_IDLE_TURNS and (
+            tasks := [task for task in pending_leaf_tasks(self._tasks) if task.name not in asked]
+        ):
             self._require_within(configuration)
             turn = tasks if configuration.mode == "all" else tasks[:1]
             asked |= {task.name for task in turn}
             self._place.say(f"{self._agent.name} gets {_names(turn)}")
-            changed = self._turn(prompt(self._job, self._checkout.folder, turn), turn)
+            changed = self._turn(prompt(self._request, self._checkout.folder, turn), turn)
             idle = 0 if changed else idle + 1
             if not changed:
                 self._place.say(f"nothing was changed: {_names(turn)} stays open")
 
-    def mend(self, stop: Stopped) -> None:
+    def mend(self, stop: BuildStopped) -> None:
         """One turn for what the gate said of work whose tasks are all done."""
         self._place.say(f"{self._agent.name} gets what the checks said")
         clean(self._checkout, self.commit)
-        self._turn(mending_prompt(self._job, self._checkout.folder, stop.reason, stop.details), ())
+        self._turn(mending_prompt(self._request, self._checkout.folder, stop.reason, stop.details), ())
 
     @property
     def only_mending_is_left(self) -> bool:
@@ -124,11 +131,11 @@ class Turns:
     @property
     def changed_nothing(self) -> bool:
         """Whether boxes are all that differs: that is no work."""
-        return all(name == self._path for name in self._record.files_changed)
+        return all(name == self._path for name in self._progress.files_changed)
 
-    def nothing_changed(self) -> Stopped:
+    def nothing_changed(self) -> BuildStopped:
         """Why there is nothing to test and to push."""
-        return Stopped(
+        return BuildStopped(
             Outcome.NO_CHANGES,
             f"{self._agent.name} changed nothing" if self._last else "no task is open and nothing was changed",
             "make the open tasks of the spec more definite, or tick them if they are done",
@@ -136,7 +143,7 @@ class Turns:
         )
 
     def _turn(self, text: str, tasks: Sequence[Task]) -> bool:
-        """Whether it changed anything. Raises :class:`Stopped` when it proves nothing, its files kept; and what the
+        """Whether it changed anything. Raises :class:`BuildStopped` when it proves nothing, its files kept; and what the
         guard raises, with what else the agent did kept.
         """
         place, checkout = self._place, self._checkout
@@ -163,7 +170,7 @@ class Turns:
                 self._keep(found, tree, label, with_its_commits=refused is None)
             if refused:
                 # For people: what was refused is in there, and in no commit.
-                self._record.patch = patch_between(checkout, left)
+                self._progress.patch = patch_between(checkout, left)
             raise problem
         listed = file_in(checkout, found, self._path)
         if not changed and not _claims(listed or "", tasks):
@@ -171,7 +178,7 @@ class Turns:
             return False
         self._tasks = self._ticked(listed or "", tasks)
         tree = self._with_tasks(self._tasks) if listed != self._tasks else found
-        note_tasks(self._tasks, self._record)
+        note_tasks(self._tasks, self._progress)
         self._keep(found, tree, self._label(tasks, TASK_TRAILER))
         self._before = tree
         return True
@@ -180,27 +187,27 @@ class Turns:
         """What the agent finds besides the files of the branch, as new in every turn."""
         place, checkout = self._place, self._checkout
         lend_objects(checkout.git.directory)
-        place.submodules.lay_out(checkout)
+        place.submodules.materialize(checkout)
         if place.steering.files:
             self._give_repository()
-            place.steering.lay_over(checkout)
+            place.steering.overlay(checkout)
 
     def _collect(self) -> str:
         """The tree that the agent left, without what is not its to change."""
         place, checkout = self._place, self._checkout
         if checkout.folder.is_dir():
-            place.steering.take_away(checkout)
-            place.submodules.lay_out(checkout)
+            place.steering.remove(checkout)
+            place.submodules.materialize(checkout)
         return tree_of_files(checkout, place.say)
 
-    def _held_to_guard(self, left: str) -> tuple[str, Stopped | KiroWorkerError | None]:
+    def _held_to_guard(self, left: str) -> tuple[str, BuildStopped | KiroWorkerError | None]:
         """The tree without changes of guarded files, and why they are refused, unless they are let through."""
         place, checkout = self._place, self._checkout
         try:
             place.guard.require_unchanged(checkout, self.commit, left)
-        except (Stopped, KiroWorkerError) as refused:
+        except (BuildStopped, KiroWorkerError) as refused:
             require_no_secret(patch_between(checkout, left), place.redaction)
-            return place.guard.undone(checkout, self.commit, left), refused
+            return place.guard.revert_guarded_paths(checkout, self.commit, left), refused
         return left, None
 
     def _ticked(self, listed: str, tasks: Sequence[Task]) -> str:
@@ -218,9 +225,9 @@ class Turns:
         for index, task in enumerate(parse_tasks(text)):
             if order[index] in wanted and task.state != "done":
                 text = tick(text, task)
-        return tick_groups(text)
+        return complete_parents(text)
 
-    def _keep(self, found: str, tree: str, label: Label, *, with_its_commits: bool = True) -> None:
+    def _keep(self, found: str, tree: str, label: CommitMessage, *, with_its_commits: bool = True) -> None:
         """Commit ``tree``, make it safe, and let the agent go on from there."""
         checkout, log = self._checkout, self._place.say
         commit = commit_turn(
@@ -236,13 +243,13 @@ class Turns:
         change = changes_between(checkout, commit)
         require_no_secret(change.history, self._place.redaction)
         require_no_secret_in_lfs(checkout, f"{self.commit}..{commit}", self._place.redaction)
-        self._record.files_changed, self._record.patch = change.files, change.patch
+        self._progress.files_changed, self._progress.patch = change.files, change.patch
         self.commit = commit
         self._place.keep(commit)
         self._give_repository()
 
-    def _label(self, tasks: Sequence[Task], key: str) -> Label:
-        spec = self._job.spec_path.rpartition("/")[2]
+    def _label(self, tasks: Sequence[Task], key: str) -> CommitMessage:
+        spec = self._request.spec_path.rpartition("/")[2]
         if len(tasks) == 1:
             title, name = f"Implement {tasks[0].name}", tasks[0].name
         else:
@@ -251,27 +258,27 @@ class Turns:
             title = f"Unfinished: {title}"
         if len(title) > _LONGEST_TITLE:
             title = f"{title[: _LONGEST_TITLE - 1]}…"
-        trailers = (execution_trailer(self._job), f"{key}: {name}")
-        return Label(title, f"From the spec in {self._job.spec_path}.", trailers)
+        trailers = (execution_trailer(self._request), f"{key}: {name}")
+        return CommitMessage(title, f"From the spec in {self._request.spec_path}.", trailers)
 
     def _with_tasks(self, text: str) -> str:
         return with_file(self._checkout, self._path, text.encode(errors="surrogateescape"))
 
     def _note_spent(self, done: AgentRun) -> None:
-        record = self._record
+        progress = self._progress
         if done.credits is not None:
-            record.agent_credits = round((record.agent_credits or 0) + done.credits, 6)
-        record.agent_seconds = round((record.agent_seconds or 0) + done.seconds, 1)
+            progress.agent_credits = round((progress.agent_credits or 0) + done.credits, 6)
+        progress.agent_seconds = round((progress.agent_seconds or 0) + done.seconds, 1)
 
     def _require_within(self, configuration: AgentConfiguration) -> None:
         """Between turns: is there anything left to spend?"""
         if self._last is None:
             return
-        record, unit = self._record, self._agent.unit
-        left = f"{record.tasks_done} tasks are done and kept, {record.tasks_open} are open"
-        minutes, most = (record.agent_seconds or 0) / 60, configuration.max_minutes
+        progress, unit = self._progress, self._agent.unit
+        left = f"{progress.tasks_done} tasks are done and kept, {progress.tasks_open} are open"
+        minutes, most = (progress.agent_seconds or 0) / 60, configuration.max_minutes
         if most is not None and minutes >= most:
-            raise Stopped(
+            raise BuildStopped(
                 Outcome.AGENT_TIMED_OUT,
                 f"the agent has worked for {minutes:.1f} minutes, and agent.maxMinutes is {most:g}: {left}",
                 "redrive the execution, which goes on with the open tasks, or raise agent.maxMinutes",
@@ -280,21 +287,21 @@ class Turns:
         if highest is None:
             return
         if self._last.credits is None:
-            raise Stopped(
+            raise BuildStopped(
                 Outcome.AGENT_FAILED,
                 f"{self._agent.name} does not say what its turn cost, so agent.maxCredits cannot be kept to: {left}",
                 "remove agent.maxCredits, or use agent.maxMinutes",
             )
-        if (record.agent_credits or 0) >= highest:
-            raise Stopped(
+        if (progress.agent_credits or 0) >= highest:
+            raise BuildStopped(
                 Outcome.AGENT_FAILED,
-                f"the agent has spent {record.agent_credits:g} {unit}, and agent.maxCredits is {highest:g}: {left}",
+                f"the agent has spent {progress.agent_credits:g} {unit}, and agent.maxCredits is {highest:g}: {left}",
                 "redrive the execution, which goes on with the open tasks, or raise agent.maxCredits",
             )
 
     def _lay_out(self, commit: str) -> None:
         if commit != self._checkout.commit:
-            lay_out(self._checkout, commit)
+            materialize(self._checkout, commit)
             self._give_repository()
 
     def _give_repository(self) -> None:
@@ -305,7 +312,7 @@ class Turns:
         else:
             own.unlink(missing_ok=True)
         give_the_agent_a_repository(
-            self._checkout.git, replace(self._job, commit=self.commit), unseen=tuple(self._place.steering.files)
+            self._checkout.git, replace(self._request, commit=self.commit), unseen=tuple(self._place.steering.files)
         )
 
 
@@ -315,14 +322,14 @@ def _claims(text: str, tasks: Sequence[Task]) -> bool:
     return any(task.name in done for task in tasks)
 
 
-def lay_out(checkout: Checkout, commit: str) -> None:
+def materialize(checkout: Checkout, commit: str) -> None:
     """Put the files of ``commit`` into the checkout, and nothing else."""
     checkout.git.network("read-tree", "--reset", "-u", commit, in_work_tree=True)
 
 
 def clean(checkout: Checkout, commit: str) -> None:
     """Undo what a run of the tests left behind."""
-    lay_out(checkout, commit)
+    materialize(checkout, commit)
     checkout.git.run("clean", "-ffdq", in_work_tree=True)
 
 
@@ -339,18 +346,18 @@ def require_no_secret_in_lfs(checkout: Checkout, commits: str, redaction: Redact
         raise _holds_secret()
 
 
-def _holds_secret() -> Stopped:
-    return Stopped(
+def _holds_secret() -> BuildStopped:
+    return BuildStopped(
         Outcome.GUARD_TRIPPED,
         "the change contains one of the worker's own secrets, so it was neither kept nor pushed",
         "find out why in agent.log, and replace the secret",
     )
 
 
-def note_tasks(text: str, record: Record) -> None:
+def note_tasks(text: str, progress: BuildProgress) -> None:
     """How many tasks are done and open."""
-    record.tasks_done = sum(task.state == "done" for task in parse_tasks(text))
-    record.tasks_open = len(open_tasks(text))
+    progress.tasks_done = sum(task.state == "done" for task in parse_tasks(text))
+    progress.tasks_open = len(open_tasks(text))
 
 
 def _names(tasks: Sequence[Task]) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kiro_worker.runner.sandbox.sandbox import Sandbox
-from kiro_worker.runner.progress import Stopped
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.sandbox.processes import Finished, scrubbed_environment, stream
-from kiro_worker.models import Outcome
+from kiro_worker.runner.sandbox.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,7 +28,7 @@ class AgentRun:
     finished: Finished
     credits: float | None
     seconds: float
-    problem: Stopped | None
+    problem: BuildStopped | None
 
 
 def run_agent(
@@ -42,9 +42,9 @@ def run_agent(
     redact: Callable[[str], str],
     sandbox: Sandbox | None = None,
 ) -> AgentRun:
-    """Run it to its end in ``folder``. Raises :class:`Stopped` (AgentFailed) when it cannot be started."""
+    """Run it to its end in ``folder``. Raises :class:`BuildStopped` (AgentFailed) when it cannot be started."""
     sandbox = sandbox or Sandbox()
-    sandbox.hand_over(folder, home)
+    sandbox.grant(folder, home)
     try:
         finished = stream(
             agent.argv,
@@ -57,33 +57,35 @@ def run_agent(
             sandbox=sandbox,
         )
     except OSError as error:
-        raise Stopped(
+        raise BuildStopped(
             Outcome.AGENT_FAILED, f"{agent.argv[0]} cannot be started: {error.strerror}", agent.to_install
         ) from None
     finally:
-        sandbox.take_back(folder, home)
+        sandbox.reclaim(folder, home)
     spent = agent.read(finished.lines)
     problem = _problem(agent, finished, says_failed=spent.failed, says_cost=spent.credits is not None)
     return AgentRun(finished, spent.credits, spent.seconds or round(finished.seconds, 1), problem)
 
 
-def _problem(agent: Agent, finished: Finished, *, says_failed: bool, says_cost: bool) -> Stopped | None:
+def _problem(agent: Agent, finished: Finished, *, says_failed: bool, says_cost: bool) -> BuildStopped | None:
     """Why a turn is none, by all the evidence there is: an exit code of 0 alone proves nothing."""
     if finished.timed_out:
-        return Stopped(
+        return BuildStopped(
             Outcome.AGENT_TIMED_OUT,
             f"{agent.name} was stopped after {agent.timeout_seconds / 60:g} minutes",
             "raise agent.timeoutMinutes in the configuration parameter, or split the task",
             finished.last_lines(),
         )
     if not finished.succeeded:
-        return Stopped(
+        return BuildStopped(
             Outcome.AGENT_FAILED, f"{agent.name} ended with {_ending(finished)}", details=finished.last_lines()
         )
     if says_failed:
-        return Stopped(Outcome.AGENT_FAILED, f"{agent.name} says that its turn failed", details=finished.last_lines())
+        return BuildStopped(
+            Outcome.AGENT_FAILED, f"{agent.name} says that its turn failed", details=finished.last_lines()
+        )
     if agent.leaves_trailer and not says_cost:
-        return Stopped(
+        return BuildStopped(
             Outcome.AGENT_FAILED,
             f"{agent.name} ended without an error and without its closing line, which is what a rejected API key looks"
             " like",

@@ -12,24 +12,24 @@ import shutil
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate import coverage as coverages
 from kiro_worker.runner.gate import junit
 from kiro_worker.runner.gate.report_files import Unreadable, changed, fresh, inside, read, snapshot
-from kiro_worker.runner.progress import Stopped
+from kiro_worker.runner.gate.test_command import detected_command, with_report_options
 from kiro_worker.runner.sandbox.processes import scrubbed_environment, stream
-from kiro_worker.runner.gate.test_command import asked_for_reports, detected_command
-from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from kiro_worker.runner.gate.coverage import Coverage, Ratio
-    from kiro_worker.runner.gate.report_files import Signature
-    from kiro_worker.runner.sandbox.sandbox import Sandbox
-    from kiro_worker.runner.gate.junit import JUnitTotals
-    from kiro_worker.runner.sandbox.processes import Finished
     from kiro_worker.config import Configuration
+    from kiro_worker.runner.gate.coverage import Coverage, Ratio
+    from kiro_worker.runner.gate.junit import JUnitTotals
+    from kiro_worker.runner.gate.report_files import Signature
+    from kiro_worker.runner.sandbox.processes import Finished
+    from kiro_worker.runner.sandbox.sandbox import Sandbox
 
 MINUTES: Final = 30
 MOST_REPORTS: Final = 500
@@ -119,7 +119,7 @@ def run_gate(
     keep: Path | None = None,
     sandbox: Sandbox | None = None,
 ) -> GateResult:
-    """Run the project's tests in ``folder``. Raises :class:`Stopped`: TestsFailed when they fail, when none ran, or
+    """Run the project's tests in ``folder``. Raises :class:`BuildStopped`: TestsFailed when they fail, when none ran, or
     when there is nothing to run; CoverageBelowThreshold when too little of the code ran or nobody can tell.
 
     ``patch`` is the change, for ``coverageMode`` ``changed``. Into ``keep`` go the reports and ``gate.json``, also of a
@@ -127,7 +127,7 @@ def run_gate(
     """
     command = configuration.test_command or detected_command(folder)
     if not command:
-        raise Stopped(
+        raise BuildStopped(
             Outcome.TESTS_FAILED,
             "no test command: none is configured, and the repository has none of the usual ones",
             'set "testCommand" in the configuration parameter, e.g. "make test"',
@@ -135,7 +135,7 @@ def run_gate(
     home.mkdir(parents=True, exist_ok=True)
     environment = scrubbed_environment(home, parent, CI="true", COVERAGE_FILE=str(home / ".coverage"))
     if not configuration.test_command:
-        command = asked_for_reports(command, folder, home, environment, sandbox)
+        command = with_report_options(command, folder, home, environment, sandbox)
     before = snapshot(folder, home)
     finished = _run(command, folder, environment, sink, redact, sandbox)
     found = _Found.after(configuration, folder, home, before, sink)
@@ -155,7 +155,7 @@ def run_gate(
 
 
 def require_tests(result: GateResult, finished: Finished) -> None:
-    """Every sign says that tests ran and passed. Raises :class:`Stopped` (TestsFailed)."""
+    """Every sign says that tests ran and passed. Raises :class:`BuildStopped` (TestsFailed)."""
     tests, summary = result.tests, result.summary
     names = f": {', '.join(tests.failed_names[:5])}" if tests and tests.failed_names else ""
     told = [line for line in finished.lines if _is_summary(line) and _FAILED.search(line)]
@@ -175,11 +175,11 @@ def require_tests(result: GateResult, finished: Finished) -> None:
     else:
         return
     mended = 'add tests, or set "testCommand" in the configuration parameter' if reason.startswith("no test") else ""
-    raise Stopped(Outcome.TESTS_FAILED, reason, mended, finished.last_lines())
+    raise BuildStopped(Outcome.TESTS_FAILED, reason, mended, finished.last_lines())
 
 
 def require_coverage(result: GateResult, configuration: Configuration) -> None:
-    """Enough of the code ran. Raises :class:`Stopped` (CoverageBelowThreshold), also when nobody can tell."""
+    """Enough of the code ran. Raises :class:`BuildStopped` (CoverageBelowThreshold), also when nobody can tell."""
     threshold, coverage = configuration.coverage_threshold, result.coverage
     if threshold is None:
         return
@@ -285,7 +285,7 @@ def _run(
             sandbox=sandbox,
         )
     except OSError as error:
-        raise Stopped(
+        raise BuildStopped(
             Outcome.TESTS_FAILED,
             f"{command[0]} cannot be started: {error.strerror}",
             "install it in the build image, or correct testCommand in the configuration parameter",
@@ -310,7 +310,7 @@ def _is_summary(line: str) -> bool:
 
 
 def _stop(reason: str, remedy: str) -> None:
-    raise Stopped(Outcome.COVERAGE_BELOW_THRESHOLD, reason, remedy)
+    raise BuildStopped(Outcome.COVERAGE_BELOW_THRESHOLD, reason, remedy)
 
 
 def _camel(name: str) -> str:

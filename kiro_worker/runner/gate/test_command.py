@@ -44,7 +44,7 @@ def detected_command(folder: Path) -> tuple[str, ...]:
     return ()
 
 
-def asked_for_reports(
+def with_report_options(
     command: tuple[str, ...], folder: Path, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None = None
 ) -> tuple[str, ...]:
     """A detected ``command`` that also writes what its tool can: JUnit, and coverage where the means are installed.

@@ -50,8 +50,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.gate import GATE_FILE
-from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -59,8 +59,8 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from kiro_worker.runner.request import BuildJob
-    from kiro_worker.runner.progress import Record
+    from kiro_worker.runner.progress import BuildProgress
+    from kiro_worker.runner.request import BuildRequest
 
 SCHEMA_VERSION: Final = 2
 LONGEST_VALUE: Final = 500
@@ -81,9 +81,9 @@ class Place:
     attempt: str
 
     @classmethod
-    def of(cls, environment: Mapping[str, str], job: BuildJob | None) -> Place:
+    def of(cls, environment: Mapping[str, str], request: BuildRequest | None) -> Place:
         build_id = environment.get("CODEBUILD_BUILD_ID", "")
-        run = job.run_name if job else _file_name(build_id.rpartition(":")[2] or "run")
+        run = request.run_name if request else _file_name(build_id.rpartition(":")[2] or "run")
         attempt = environment.get("CODEBUILD_BUILD_NUMBER", "")
         return cls(environment.get("ARTIFACTS_BUCKET_NAME", ""), run, build_id, attempt if attempt.isdecimal() else "1")
 
@@ -97,8 +97,8 @@ class Place:
 
 
 def report(
-    record: Record,
-    job: BuildJob | None,
+    progress: BuildProgress,
+    request: BuildRequest | None,
     place: Place,
     *,
     folder: Path,
@@ -110,22 +110,22 @@ def report(
     the bucket. Returns why they could not be kept there, empty when they were: a run that pushed has succeeded all the
     same.
     """
-    record.artifacts = place.url
+    progress.artifacts = place.url
     trouble = ""
     gate = gate_of(logs)
-    document = redact(json.dumps(result(record, job, place, gate), indent=2, ensure_ascii=False)) + "\n"
+    document = redact(json.dumps(result(progress, request, place, gate), indent=2, ensure_ascii=False)) + "\n"
     try:
         if place.bucket:
-            _upload(s3(), place, {"result.json": document.encode(), **_files(record, logs)})
+            _upload(s3(), place, {"result.json": document.encode(), **_files(progress, logs)})
     except (BotoCoreError, ClientError, OSError) as error:
         trouble = f"the artifacts could not be kept in {place.url}: {error}"
-        record.artifacts = ""
-        document = redact(json.dumps(result(record, job, place, gate), indent=2, ensure_ascii=False)) + "\n"
+        progress.artifacts = ""
+        document = redact(json.dumps(result(progress, request, place, gate), indent=2, ensure_ascii=False)) + "\n"
     shutil.rmtree(folder / REPORTS, ignore_errors=True)
     if (logs / REPORTS).is_dir():
         shutil.copytree(logs / REPORTS, folder / REPORTS)
     (folder / "result.json").write_text(document, encoding="utf-8")
-    (folder / "result.env").write_text(shell_exports(exported_variables(record, redact, gate)), encoding="utf-8")
+    (folder / "result.env").write_text(shell_exports(exported_variables(progress, redact, gate)), encoding="utf-8")
     return trouble
 
 
@@ -138,66 +138,68 @@ def gate_of(logs: Path) -> dict[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
-def result(record: Record, job: BuildJob | None, place: Place, gate: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def result(
+    progress: BuildProgress, request: BuildRequest | None, place: Place, gate: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """The document of ``result.json``, before redaction."""
     return {
         "schemaVersion": SCHEMA_VERSION,
-        "outcome": record.outcome.value,
-        "reason": record.reason,
-        "remedy": record.remedy,
-        "details": record.details,
-        "job": job
+        "outcome": progress.outcome.value,
+        "reason": progress.reason,
+        "remedy": progress.remedy,
+        "details": progress.details,
+        "job": request
         and {
-            "repository": job.repository,
-            "branch": job.branch,
-            "commit": job.commit,
-            "specPath": job.spec_path,
-            "pullRequest": job.pull_request,
-            "workItemId": job.work_item_id,
-            "owner": job.owner,
+            "repository": request.repository,
+            "branch": request.branch,
+            "commit": request.commit,
+            "specPath": request.spec_path,
+            "pullRequest": request.pull_request,
+            "workItemId": request.work_item_id,
+            "owner": request.owner,
         },
         "build": {"id": place.build_id, "attempt": place.attempt},
-        "fence": record.fence,
-        "commit": record.commit,
-        "tasks": {"done": record.tasks_done, "open": record.tasks_open},
-        "tests": {"command": list(record.test_command), "summary": record.tests},
+        "fence": progress.fence,
+        "commit": progress.commit,
+        "tasks": {"done": progress.tasks_done, "open": progress.tasks_open},
+        "tests": {"command": list(progress.test_command), "summary": progress.tests},
         "gate": gate,
-        "filesChanged": list(record.files_changed),
-        "agent": {"credits": record.agent_credits, "seconds": record.agent_seconds},
-        "checkpoint": {"branch": record.checkpoint_branch, "commit": record.checkpoint_commit},
-        "steering": {"source": record.steering_source, "version": record.steering_version},
-        "seconds": round(record.seconds, 3),
-        "phases": [phase._asdict() for phase in record.phases],
-        "artifacts": record.artifacts,
+        "filesChanged": list(progress.files_changed),
+        "agent": {"credits": progress.agent_credits, "seconds": progress.agent_seconds},
+        "checkpoint": {"branch": progress.checkpoint_branch, "commit": progress.checkpoint_commit},
+        "steering": {"source": progress.steering_source, "version": progress.steering_version},
+        "seconds": round(progress.seconds, 3),
+        "phases": [phase._asdict() for phase in progress.phases],
+        "artifacts": progress.artifacts,
     }
 
 
 def exported_variables(
-    record: Record, redact: Callable[[str], str] = str, gate: Mapping[str, Any] | None = None
+    progress: BuildProgress, redact: Callable[[str], str] = str, gate: Mapping[str, Any] | None = None
 ) -> dict[str, str]:
     """What Step Functions sees of a build. Redacted before it is cut, or half a secret could stay."""
     measured = gate or {}
-    coverage = record.coverage_line or str((measured.get("coverage") or {}).get("line", ""))
-    phases = ";".join(f"{_phase_name(phase.name)}:{phase.seconds:.1f}" for phase in record.phases)
+    coverage = progress.coverage_line or str((measured.get("coverage") or {}).get("line", ""))
+    phases = ";".join(f"{_phase_name(phase.name)}:{phase.seconds:.1f}" for phase in progress.phases)
     values = {
-        "OUTCOME": record.outcome.value,
-        "OUTCOME_REASON": _reason(record, redact),
-        "RESULT_COMMIT": record.commit,
-        "RESULT_FENCE": str(record.fence or ""),
-        "TASKS_DONE": "" if record.tasks_done is None else str(record.tasks_done),
-        "TASKS_OPEN": "" if record.tasks_open is None else str(record.tasks_open),
-        "TESTS_SUMMARY": redact(record.tests or str(measured.get("summary", ""))),
+        "OUTCOME": progress.outcome.value,
+        "OUTCOME_REASON": _reason(progress, redact),
+        "RESULT_COMMIT": progress.commit,
+        "RESULT_FENCE": str(progress.fence or ""),
+        "TASKS_DONE": "" if progress.tasks_done is None else str(progress.tasks_done),
+        "TASKS_OPEN": "" if progress.tasks_open is None else str(progress.tasks_open),
+        "TESTS_SUMMARY": redact(progress.tests or str(measured.get("summary", ""))),
         "COVERAGE": redact(coverage),
-        "FILES_CHANGED": str(len(record.files_changed)) if record.files_changed else "",
-        "CREDITS": "" if record.agent_credits is None else f"{record.agent_credits:g} {record.agent_unit}",
-        "MINUTES": f"{record.seconds / 60:.1f}" if record.seconds else "",
-        "CHECKPOINT": record.checkpoint_branch,
-        "ARTIFACTS": record.artifacts,
+        "FILES_CHANGED": str(len(progress.files_changed)) if progress.files_changed else "",
+        "CREDITS": "" if progress.agent_credits is None else f"{progress.agent_credits:g} {progress.agent_unit}",
+        "MINUTES": f"{progress.seconds / 60:.1f}" if progress.seconds else "",
+        "CHECKPOINT": progress.checkpoint_branch,
+        "ARTIFACTS": progress.artifacts,
     }
     return {
         **{name: one_line(value)[:LONGEST_VALUE] for name, value in values.items()},
         "PHASES": phases[:LONGEST_LIST].rpartition(";")[0] if len(phases) > LONGEST_LIST else phases,
-        "TAIL": _tail(redact(record.details)),
+        "TAIL": _tail(redact(progress.details)),
     }
 
 
@@ -211,13 +213,13 @@ def one_line(text: str) -> str:
     return _CONTROLS.sub(" ", text).strip()
 
 
-def _reason(record: Record, redact: Callable[[str], str]) -> str:
+def _reason(progress: BuildProgress, redact: Callable[[str], str]) -> str:
     """Reason and remedy; where both do not fit, the reason gives way."""
-    reason = one_line(redact(record.reason))
-    remedy = one_line(redact(record.remedy))
-    if record.outcome is Outcome.SUCCEEDED or not remedy:
+    reason = one_line(redact(progress.reason))
+    remedy = one_line(redact(progress.remedy))
+    if progress.outcome is Outcome.SUCCEEDED or not remedy:
         return reason
-    remedy = f". To mend it: {remedy[: LONGEST_VALUE // 2]}"
+    remedy = f". How to fix: {remedy[: LONGEST_VALUE // 2]}"
     return reason[: LONGEST_VALUE - len(remedy)] + remedy
 
 
@@ -238,13 +240,13 @@ def _phase_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9 ._-]", " ", name).strip()[:40] or "phase"
 
 
-def _files(record: Record, logs: Path) -> dict[str, bytes]:
+def _files(progress: BuildProgress, logs: Path) -> dict[str, bytes]:
     files = {path.name: path.read_bytes() for path in sorted(logs.glob("*.log"))}
     for path in sorted((logs / REPORTS).rglob("*")):
         if path.is_file():
             files[str(path.relative_to(logs))] = path.read_bytes()
-    if record.patch and len(record.patch) <= LARGEST_PATCH:
-        files["changes.patch"] = record.patch
+    if progress.patch and len(progress.patch) <= LARGEST_PATCH:
+        files["changes.patch"] = progress.patch
     return files
 
 

@@ -16,21 +16,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.models import EXECUTION_TRAILER
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.git import AUTHOR_EMAIL, AUTHOR_NAME, NEVER_COMMITTED, Git, GitFailed
 from kiro_worker.runner.repository.lfs import files_missing, require_git_lfs
-from kiro_worker.runner.progress import Stopped
 from kiro_worker.runner.sandbox.untrusted_files import leads_out
-from kiro_worker.models import EXECUTION_TRAILER, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kiro_worker.runner.request import BuildJob
     from kiro_worker.models import GitCredentials
+    from kiro_worker.runner.request import BuildRequest
 
 _FILTERED: Final = "--filter=blob:none"
 _SHALLOW: Final = "--depth=1"
-_WAYS: Final = (_FILTERED, _SHALLOW, "")
+FETCH_MODES: Final = (_FILTERED, _SHALLOW, "")
 """How to fetch. Without the old blobs a large history is a fraction of its size. A server that refuses, at the fetch or
 not before the blobs of the commit are asked for, is asked for the last commit alone, and then for everything."""
 NEAR_PAST: Final = 50
@@ -62,7 +63,7 @@ class Checkout:
 
 
 def check_out(
-    job: BuildJob,
+    request: BuildRequest,
     workspace: Path,
     git_url: str,
     credentials: GitCredentials | None,
@@ -71,7 +72,7 @@ def check_out(
     lfs: bool = False,
 ) -> Checkout:
     """Fetch the branch and lay out the pinned commit, and no other; with ``lfs`` its LFS files, too. Raises
-    :class:`Stopped` (CheckoutFailed).
+    :class:`BuildStopped` (CheckoutFailed).
     """
     if lfs:
         require_git_lfs(parent)
@@ -79,22 +80,22 @@ def check_out(
         workspace / "trusted.git",
         work_tree=workspace / "checkout",
         home=workspace / "git-home",
-        url=f"{git_url}/{job.repository}.git",
+        url=f"{git_url}/{request.repository}.git",
         credentials=credentials,
         parent=parent,
         lfs=lfs,
     )
-    way, fetched = _fetch(git, job)
-    _require_links_inside(git, job)
-    give_the_agent_a_repository(git, job)
-    checkpoint = None if way == _SHALLOW else fetched.get(_CHECKPOINT + job.branch, "")
-    head, default = fetched[_tracking(job.branch)], fetched.get(_DEFAULT, "")
-    return Checkout(git.work_tree, git, job.branch, job.commit, head, way, default, checkpoint)
+    way, fetched = _fetch(git, request)
+    _require_links_inside(git, request)
+    give_the_agent_a_repository(git, request)
+    checkpoint = None if way == _SHALLOW else fetched.get(_CHECKPOINT + request.branch, "")
+    head, default = fetched[_tracking(request.branch)], fetched.get(_DEFAULT, "")
+    return Checkout(git.work_tree, git, request.branch, request.commit, head, way, default, checkpoint)
 
 
 def fetch_default_branch(checkout: Checkout) -> str:
     """The commit that the repository's default branch is at: what the checkout has of it, or else what the server has.
-    Raises :class:`Stopped` (CheckoutFailed).
+    Raises :class:`BuildStopped` (CheckoutFailed).
     """
     if checkout.default:
         return checkout.default
@@ -170,7 +171,7 @@ def published_earlier(checkout: Checkout, execution: str) -> str:
 def require_unmoved_branch(checkout: Checkout) -> None:
     """A branch that moved since it was validated would reject the push: say so before the agent costs anything."""
     if checkout.head != checkout.commit:
-        raise Stopped(
+        raise BuildStopped(
             Outcome.PUSH_REJECTED,
             f"{checkout.branch} moved from {checkout.commit[:12]} to {checkout.head[:12]} since the card was validated,"
             " so the agent was not started",
@@ -178,48 +179,48 @@ def require_unmoved_branch(checkout: Checkout) -> None:
         )
 
 
-def _fetch(git: Git, job: BuildJob) -> tuple[str, dict[str, str]]:
+def _fetch(git: Git, request: BuildRequest) -> tuple[str, dict[str, str]]:
     """Fetch the branch and lay out the commit in the first of the ways that the server goes along with: that way, and
     what was fetched, a commit a reference.
     """
-    for way in _WAYS:
+    for way in FETCH_MODES:
         try:
-            return way, _fetch_and_populate(git, job, way)
+            return way, _fetch_and_populate(git, request, way)
         except GitFailed as failure:
             if git.lfs and failure.command == "read-tree" and "git-lfs" in failure.error:
-                raise files_missing(job, failure) from None
+                raise files_missing(request, failure) from None
             failed = failure
     if "remote ref HEAD" in failed.error:
         raise _no_default_branch(failed)
-    raise Stopped(
+    raise BuildStopped(
         Outcome.CHECKOUT_FAILED,
-        f"the branch {job.branch} of {job.repository} cannot be fetched: git {failed.command} failed",
+        f"the branch {request.branch} of {request.repository} cannot be fetched: git {failed.command} failed",
         "check that the branch exists and that the git credentials may read it",
         failed.error,
     )
 
 
-def _fetch_and_populate(git: Git, job: BuildJob, filtered: str) -> dict[str, str]:
+def _fetch_and_populate(git: Git, request: BuildRequest, filtered: str) -> dict[str, str]:
     for folder in (git.directory, git.work_tree):
         shutil.rmtree(folder, ignore_errors=True)
     git.work_tree.mkdir(parents=True)
     _make_bare(git)
     # All that this build asks of the server, in one request: each costs a few round trips.
-    wanted = [f"+refs/heads/{job.branch}:{_tracking(job.branch)}", f"+HEAD:{_DEFAULT}"]
+    wanted = [f"+refs/heads/{request.branch}:{_tracking(request.branch)}", f"+HEAD:{_DEFAULT}"]
     if filtered != _SHALLOW:
         # A pattern, for a branch that is named and is not there is an error, and mostly there is none.
-        wanted.append(f"+refs/heads/{CHECKPOINTS}*/{job.branch}:{_CHECKPOINT[:-1]}*/{job.branch}")
+        wanted.append(f"+refs/heads/{CHECKPOINTS}*/{request.branch}:{_CHECKPOINT[:-1]}*/{request.branch}")
     way = [filtered] if filtered else []
     if filtered == _FILTERED:
         way.append(f"--depth={NEAR_PAST}")
     git.network("fetch", "--quiet", "--no-tags", *way, "origin", *wanted)
     lines = git.text("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
     fetched = dict(line.split() for line in lines)
-    head = fetched[_tracking(job.branch)]
-    if filtered == _SHALLOW and head != job.commit:
+    head = fetched[_tracking(request.branch)]
+    if filtered == _SHALLOW and head != request.commit:
         raise GitFailed("fetch", "the validated commit is not the last one of its branch")
-    _require_on_branch(git, job, head)
-    git.network("read-tree", "--reset", "-u", job.commit, in_work_tree=True)
+    _require_on_branch(git, request, head)
+    git.network("read-tree", "--reset", "-u", request.commit, in_work_tree=True)
     return fetched
 
 
@@ -235,8 +236,8 @@ def _make_bare(git: Git) -> None:
     )
 
 
-def _no_default_branch(failure: GitFailed) -> Stopped:
-    return Stopped(
+def _no_default_branch(failure: GitFailed) -> BuildStopped:
+    return BuildStopped(
         Outcome.CHECKOUT_FAILED,
         "the default branch cannot be fetched, so nothing can be compared with it",
         "redrive the execution",
@@ -244,35 +245,35 @@ def _no_default_branch(failure: GitFailed) -> Stopped:
     )
 
 
-def _require_on_branch(git: Git, job: BuildJob, head: str) -> None:
-    if not descends(git, head, job.commit):
-        raise Stopped(
+def _require_on_branch(git: Git, request: BuildRequest, head: str) -> None:
+    if not descends(git, head, request.commit):
+        raise BuildStopped(
             Outcome.CHECKOUT_FAILED,
-            f"the validated commit {job.commit} is not on {job.branch} any more: the branch was rewritten",
+            f"the validated commit {request.commit} is not on {request.branch} any more: the branch was rewritten",
             "redrive the execution, or move the card back: the new head is then validated and built",
         )
 
 
-def _require_links_inside(git: Git, job: BuildJob) -> None:
-    if links := links_leading_out(git, job.commit):
-        raise Stopped(
+def _require_links_inside(git: Git, request: BuildRequest) -> None:
+    if links := links_leading_out(git, request.commit):
+        raise BuildStopped(
             Outcome.CHECKOUT_FAILED,
-            f"symbolic links of {job.branch} leave the repository: {', '.join(map(ascii, links[:10]))}",
+            f"symbolic links of {request.branch} leave the repository: {', '.join(map(ascii, links[:10]))}",
             "replace them by links to files of the repository, or by the files themselves",
         )
 
 
-def give_the_agent_a_repository(git: Git, job: BuildJob, unseen: tuple[str, ...] = ()) -> None:
+def give_the_agent_a_repository(git: Git, request: BuildRequest, unseen: tuple[str, ...] = ()) -> None:
     """A ``.git`` with which ``git status``, ``diff``, ``log`` and ``commit`` work for the agent, made without running
     anything that reads it. ``unseen`` are files in the checkout that are not for it to commit.
     """
     own = git.work_tree / ".git"
     for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
         (own / folder).mkdir(parents=True)
-    reference = own / "refs" / "heads" / job.branch
+    reference = own / "refs" / "heads" / request.branch
     reference.parent.mkdir(parents=True, exist_ok=True)
-    reference.write_text(f"{job.commit}\n")
-    (own / "HEAD").write_text(f"ref: refs/heads/{job.branch}\n")
+    reference.write_text(f"{request.commit}\n")
+    (own / "HEAD").write_text(f"ref: refs/heads/{request.branch}\n")
     (own / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
     (own / "info" / "exclude").write_text(NEVER_COMMITTED + "".join(f"/{path}\n" for path in unseen))
     (own / "config").write_text(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.repository.checkout import CHECKPOINTS, descends, fetch_contents
-from kiro_worker.runner.repository.commit import replayed
+from kiro_worker.runner.repository.commit import rebased
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.lfs import upload
 
@@ -84,7 +84,7 @@ class Checkpoint:
         if base == head:
             self._log(f"going on from the checkpoint {self.commit[:12]} of an earlier build")
             return self._start(self.commit)
-        if tip := replayed(self._checkout, base, self.commit, head, self._log):
+        if tip := rebased(self._checkout, base, self.commit, head, self._log):
             self._log(f"the branch has moved: the checkpoint {self.commit[:12]} goes on top of it as {tip[:12]}")
             return self._start(tip)
         self._log(

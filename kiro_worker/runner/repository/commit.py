@@ -14,16 +14,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.models import EXECUTION_TRAILER
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.lfs import touched_pointers
-from kiro_worker.runner.progress import Stopped
-from kiro_worker.models import EXECUTION_TRAILER, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.runner.request import BuildJob
+    from kiro_worker.runner.request import BuildRequest
 
 _HASH: Final = re.compile(r"[0-9a-f]{40}")
 _PLAINLY: Final = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
@@ -43,7 +44,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Label:
+class CommitMessage:
     """How a commit of ours is called; ``trailers`` say whose it is and what it finished."""
 
     title: str
@@ -51,9 +52,9 @@ class Label:
     trailers: tuple[str, ...]
 
 
-def execution_trailer(job: BuildJob) -> str:
+def execution_trailer(request: BuildRequest) -> str:
     """Whose commit it is: :func:`~kiro_worker.runner.repository.checkout.published_earlier` looks for it."""
-    return f"{EXECUTION_TRAILER}: {job.owner}"
+    return f"{EXECUTION_TRAILER}: {request.owner}"
 
 
 def commit_turn(
@@ -61,7 +62,7 @@ def commit_turn(
     base: str,
     found: str,
     tree: str,
-    label: Label,
+    label: CommitMessage,
     log: Callable[[str], None],
     *,
     with_its_commits: bool = True,
@@ -81,35 +82,37 @@ def commit_turn(
         log("the agent's own commits are not kept, only its files: they change files of LFS")
         head = base
     if head != base and found == git.text("rev-parse", f"{head}^{{tree}}"):
-        signed = _again(checkout, head, git.text("rev-parse", f"{head}^@").split(), tree, label.trailers, log)
-        if signed:
-            return signed
+        with_execution_trailer = _rewrite_commit(
+            checkout, head, git.text("rev-parse", f"{head}^@").split(), tree, label.trailers, log
+        )
+        if with_execution_trailer:
+            return with_execution_trailer
     lines = [label.title, "", label.body, "", *label.trailers, ""]
     return _commit(checkout, tree, [head], "\n".join(lines))
 
 
-def signed(checkout: Checkout, job: BuildJob, commit: str, log: Callable[[str], None]) -> str:
+def with_execution_trailer(checkout: Checkout, request: BuildRequest, commit: str, log: Callable[[str], None]) -> str:
     """``commit`` with this execution's trailer: itself if it has it, else written again."""
-    trailer = execution_trailer(job)
+    trailer = execution_trailer(request)
     if trailer in checkout.git.text("show", "--no-patch", "--format=%(trailers:unfold)", commit).splitlines():
         return commit
     parents = checkout.git.text("rev-parse", f"{commit}^@").split()
     tree = checkout.git.text("rev-parse", f"{commit}^{{tree}}")
-    return _again(checkout, commit, parents, tree, (trailer,), log) or commit
+    return _rewrite_commit(checkout, commit, parents, tree, (trailer,), log) or commit
 
 
-def replayed(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[str], None]) -> str:
+def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[str], None]) -> str:
     """The commits ``base..tip`` on top of ``onto``, each with its author and message; empty when they do not apply
     cleanly.
 
     In the repository alone, without a work tree. git 2.39 has no ``merge-tree --merge-base``, so that a commit is
-    replayed as the merge with one whose parent is the replayed commit's parent, and whose tree is what it goes onto.
+    rebased as the merge with one whose parent is the rebased commit's parent, and whose tree is what it goes onto.
     """
     git = checkout.git
     for line in git.text("rev-list", "--reverse", "--topo-order", "--parents", f"{base}..{tip}").splitlines():
         commit, *parents = line.split()
         if len(parents) != 1:
-            log(f"{commit[:12]} is a merge, which is not replayed")
+            log(f"{commit[:12]} is a merge, which is not rebased")
             return ""
         onto_tree = git.text("rev-parse", f"{onto}^{{tree}}")
         side = _commit(checkout, onto_tree, parents, "side\n")
@@ -120,7 +123,7 @@ def replayed(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[
             log(f"{commit[:12]} does not apply cleanly to {onto[:12]}")
             return ""
         if tree != onto_tree:
-            onto = _again(checkout, commit, [onto], tree, (), log)
+            onto = _rewrite_commit(checkout, commit, [onto], tree, (), log)
             if not onto:
                 return ""
     return onto
@@ -163,9 +166,9 @@ def patch_between(checkout: Checkout, tree: str) -> bytes:
 
 
 def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
-    """The tree of what the agent left in its folder. Raises :class:`Stopped` (AgentFailed) when there is none."""
+    """The tree of what the agent left in its folder. Raises :class:`BuildStopped` (AgentFailed) when there is none."""
     if not checkout.folder.is_dir():
-        raise Stopped(Outcome.AGENT_FAILED, "the agent removed the folder it was to work in")
+        raise BuildStopped(Outcome.AGENT_FAILED, "the agent removed the folder it was to work in")
     # `git add` would run git in a repository below, with that one's configuration, and commit a pointer to nowhere.
     for nested in _nested_repositories(checkout.folder):
         log(f"{nested.relative_to(checkout.folder)} is a repository of its own: its files are committed as plain files")
@@ -177,7 +180,9 @@ def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
         checkout.git.run("add", "--all", in_work_tree=True)
         return checkout.git.text("write-tree")
     except GitFailed as failure:
-        raise Stopped(Outcome.AGENT_FAILED, "what the agent left cannot be committed", details=failure.error) from None
+        raise BuildStopped(
+            Outcome.AGENT_FAILED, "what the agent left cannot be committed", details=failure.error
+        ) from None
 
 
 def _nested_repositories(folder: Path) -> list[Path]:
@@ -243,7 +248,7 @@ def _small_file(path: Path) -> str:
         return ""
 
 
-def _again(
+def _rewrite_commit(
     checkout: Checkout,
     commit: str,
     parents: list[str],

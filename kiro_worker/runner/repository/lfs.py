@@ -13,9 +13,9 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.progress import Stopped
-from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.git import Git
-    from kiro_worker.runner.request import BuildJob
+    from kiro_worker.runner.request import BuildRequest
 
 _LARGEST_POINTER: Final = 1024
 _POINTER: Final = re.compile(rb"\s*version https?://[^\n]*\n(?:[^\n]*\n)*?oid sha256:([0-9a-f]{64})\s")
@@ -43,9 +43,9 @@ class Pointer:
 
 
 def require_git_lfs(parent: Mapping[str, str]) -> None:
-    """Raises :class:`Stopped` (CheckoutFailed) where the program is not to be had."""
+    """Raises :class:`BuildStopped` (CheckoutFailed) where the program is not to be had."""
     if shutil.which("git-lfs", path=parent.get("PATH")) is None:
-        raise Stopped(
+        raise BuildStopped(
             Outcome.CHECKOUT_FAILED,
             'the configuration says "lfs": true, and git-lfs is not in the build\'s image',
             "use an image that has it, as CodeBuild's Amazon Linux images do, or install it there (apt-get install"
@@ -53,11 +53,11 @@ def require_git_lfs(parent: Mapping[str, str]) -> None:
         )
 
 
-def files_missing(job: BuildJob, failure: GitFailed) -> Stopped:
+def files_missing(request: BuildRequest, failure: GitFailed) -> BuildStopped:
     """The commit is here, and its LFS files cannot be had."""
-    return Stopped(
+    return BuildStopped(
         Outcome.CHECKOUT_FAILED,
-        f"the LFS files of {job.branch} of {job.repository} at {job.commit[:12]} cannot be fetched",
+        f"the LFS files of {request.branch} of {request.repository} at {request.commit[:12]} cannot be fetched",
         "push them (git lfs push --all), and check that the git credentials may read them and that the account's LFS"
         ' quota is not used up; or configure "lfs": false',
         failure.error,

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.lfs import upload
-from kiro_worker.runner.progress import Stopped
-from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint
 
 
-class BranchMoved(Stopped):
+class BranchMoved(BuildStopped):
     """Somebody pushed to the branch meanwhile; it is at ``head`` now."""
 
-    def __init__(self, stop: Stopped, head: str) -> None:
+    def __init__(self, stop: BuildStopped, head: str) -> None:
         super().__init__(stop.outcome, stop.reason, stop.remedy, stop.details)
         self.head = head
 
 
 def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
     """Push ``commit`` to the branch, and in the same moment remove the checkpoint, which has served its purpose. Raises
-    :class:`Stopped` (PushRejected) when the branch did not move, and :class:`BranchMoved` when that is because somebody
+    :class:`BuildStopped` (PushRejected) when the branch did not move, and :class:`BranchMoved` when that is because somebody
     else moved it.
 
     A lease on the pinned commit makes it a compare-and-set: not even a fast-forward of somebody else's push is
@@ -32,7 +32,7 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
     """
     reference = f"refs/heads/{checkout.branch}"
     if not checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit):
-        raise Stopped(Outcome.PUSH_REJECTED, f"{commit[:12]} does not descend from {checkout.commit[:12]}")
+        raise BuildStopped(Outcome.PUSH_REJECTED, f"{commit[:12]} does not descend from {checkout.commit[:12]}")
     _upload(checkout, commit)
     push = ("push", "--quiet", "--no-verify", f"--force-with-lease={reference}:{checkout.commit}")
     if checkpoint.commit and _push_both(checkout, push, f"{commit}:{reference}", checkpoint):
@@ -43,7 +43,7 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
         head = _remote_head(checkout, reference)
         if head == commit:
             return
-        stop = Stopped(
+        stop = BuildStopped(
             Outcome.PUSH_REJECTED,
             f"{checkout.branch} did not accept the push: {_why(failure.error)}",
             "redrive the execution, or move the card back: the new head is then validated and built."
@@ -60,7 +60,7 @@ def _upload(checkout: Checkout, commit: str) -> None:
     try:
         upload(checkout, commit)
     except GitFailed as failure:
-        raise Stopped(
+        raise BuildStopped(
             Outcome.PUSH_REJECTED,
             f"{checkout.branch} was not pushed, for its LFS objects could not be uploaded: {_why(failure.error)}",
             "check that the git credentials may write to the repository and that the account's LFS quota is not used"

@@ -17,19 +17,19 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import links_leading_out
 from kiro_worker.runner.repository.git import Git, GitFailed
-from kiro_worker.runner.progress import Stopped
 from kiro_worker.runner.sandbox.untrusted_files import empty_folder
-from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from kiro_worker.models import GitCredentials
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.trust.guard import Guard
-    from kiro_worker.models import GitCredentials
 
 FILE: Final = ".gitmodules"
 MOST: Final = 50
@@ -56,7 +56,7 @@ class Submodules:
 
     repositories: Mapping[str, Git]
 
-    def lay_out(self, checkout: Checkout) -> None:
+    def materialize(self, checkout: Checkout) -> None:
         """As the commit has them, whatever is there."""
         for path, git in self.repositories.items():
             empty_folder(checkout.folder, path)
@@ -64,7 +64,7 @@ class Submodules:
 
 
 def load_submodules(checkout: Checkout, default: str, source: Source, guard: Guard) -> Submodules:
-    """Fetch those of the pinned commit. ``default`` is the default branch's commit. Raises :class:`Stopped`:
+    """Fetch those of the pinned commit. ``default`` is the default branch's commit. Raises :class:`BuildStopped`:
     CheckoutFailed, and GuardTripped for a submodule that brings other files that steer the agent than the default
     branch's has.
     """
@@ -155,7 +155,7 @@ def _fetch(git: Git, path: str, *commits: str) -> None:
     try:
         git.network("fetch", "--quiet", "--no-tags", "--depth=1", "origin", *commits)
     except GitFailed as failure:
-        raise Stopped(
+        raise BuildStopped(
             Outcome.CHECKOUT_FAILED,
             f"the submodule {path!a} cannot be fetched from {git.url} at {' and '.join(commits)}",
             "check that the commit is pushed there, and that the git credentials may read that repository",
@@ -172,5 +172,5 @@ def _populate(git: Git, path: str, commit: str) -> None:
         raise _refused(f"symbolic links of the submodule {path!a} leave it: {', '.join(map(ascii, links[:10]))}")
 
 
-def _refused(reason: str, details: str = "") -> Stopped:
-    return Stopped(Outcome.CHECKOUT_FAILED, reason, f'put {FILE} right, or configure "submodules": false', details)
+def _refused(reason: str, details: str = "") -> BuildStopped:
+    return BuildStopped(Outcome.CHECKOUT_FAILED, reason, f'put {FILE} right, or configure "submodules": false', details)

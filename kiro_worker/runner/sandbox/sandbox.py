@@ -23,10 +23,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.errors import ConfigurationInvalid
 from kiro_worker.runner.sandbox import entry as sandbox_entry
 from kiro_worker.runner.sandbox.processes import TOOLCHAINS
-from kiro_worker.runner.sandbox.untrusted_files import hand_to, make_harmless
-from kiro_worker.errors import ConfigurationInvalid
+from kiro_worker.runner.sandbox.untrusted_files import chown_tree, make_harmless
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -89,21 +89,21 @@ class Sandbox:
 
     def prepare(self, checkout: Checkout, home: Path) -> None:
         """Let the user work in the checkout, with a home of its own. Again before each time that it works there."""
-        self.hand_over(checkout.folder, home)
+        self.grant(checkout.folder, home)
         if self.uid is not None:
             home.chmod(0o700)
             lend_objects(checkout.git.directory)
 
-    def hand_over(self, *folders: Path) -> None:
+    def grant(self, *folders: Path) -> None:
         """Before the user works there: its own are these folders, made where they are missing, and what the worker put
         there.
         """
         for folder in folders:
             folder.mkdir(mode=0o755, parents=True, exist_ok=True)
             if self.uid is not None:
-                hand_to(folder, self.uid, self.say)
+                chown_tree(folder, self.uid, self.say)
 
-    def take_back(self, *folders: Path) -> None:
+    def reclaim(self, *folders: Path) -> None:
         """After it worked there, before anything of ours reads what it left."""
         self.end()
         for folder in folders:
@@ -142,7 +142,7 @@ def sandbox(
     wanted = environment.get(VARIABLE, "") or "reachable"
     if wanted not in ("own", "reachable"):
         raise ConfigurationInvalid(f"{VARIABLE} is {wanted[:50]!a}", f"set {VARIABLE} to own or reachable")
-    closed = _closed(environment)
+    closed = _unreachable_toolchains(environment)
     reason = ""
     if os.geteuid() != 0:
         reason = "the worker is not root"
@@ -152,9 +152,9 @@ def sandbox(
         say(f"{reason}: agent and tests run as the worker's own user, and can do what that user can")
         yield Sandbox(None, limits or Limits(), say)
         return
-    _open_the_ways(closed, say)
+    _grant_traversal(closed, say)
     _close(workspace, environment)
-    with _Number() as uid:
+    with _ReservedUid() as uid:
         chosen = Sandbox(uid, limits or Limits(), say)
         chosen.end()
         try:
@@ -209,7 +209,7 @@ def _reap(processes: set[int]) -> None:
             os.waitpid(process, os.WNOHANG)
 
 
-class _Number:
+class _ReservedUid:
     """A free number, ours as long as we live: a name in the kernel's own list of sockets, which leaves no file."""
 
     def __enter__(self) -> int:
@@ -249,7 +249,7 @@ def lend_objects(repository: Path) -> None:
                 path.chmod(0o444)
 
 
-def _closed(environment: Mapping[str, str]) -> list[Path]:
+def _unreachable_toolchains(environment: Mapping[str, str]) -> list[Path]:
     """Of the image's runtimes those that another user cannot reach."""
     path = environment.get("PATH", os.defpath)
     programs = (found for name in _INTERPRETERS if (found := shutil.which(name, path=path)))
@@ -263,7 +263,7 @@ def _reachable(folder: Path) -> bool:
     return all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents))
 
 
-def _open_the_ways(folders: Sequence[Path], say: Callable[[str], None]) -> None:
+def _grant_traversal(folders: Sequence[Path], say: Callable[[str], None]) -> None:
     """Let other users pass through to ``folders``. What lies beside a way, which until now they could not reach, is
     closed to them first.
     """

@@ -137,7 +137,7 @@ def _everything(folder: Path) -> Iterator[tuple[Path, os.stat_result, bool]]:
                     waiting.append((path, committed and entry.name not in NOT_COMMITTED))
 
 
-def hand_to(folder: Path, uid: int, say: Callable[[str], None]) -> None:
+def chown_tree(folder: Path, uid: int, say: Callable[[str], None]) -> None:
     """Make ``uid`` the owner of what in ``folder`` is ours, and of nothing else: a file with a second name may be a
     file of ours that somebody linked to from there.
     """

@@ -11,18 +11,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import fetch_default_branch
-from kiro_worker.runner.progress import Stopped
-from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.runner.repository.git import Git
-    from kiro_worker.runner.request import BuildJob
     from kiro_worker.config import Configuration
     from kiro_worker.github.labels import Labelling
+    from kiro_worker.runner.repository.checkout import Checkout
+    from kiro_worker.runner.repository.git import Git
+    from kiro_worker.runner.request import BuildRequest
 
 _SHOWN: Final = 20
 _MOST_LINKS: Final = 100
@@ -35,20 +35,20 @@ class Guard:
     differs and a label is configured. What it raises is never a pass.
     """
 
-    job: BuildJob
+    request: BuildRequest
     configuration: Configuration
     read_label: Callable[[str], Labelling]
     say: Callable[[str], None]
 
     def require_trusted(self, checkout: Checkout, commit: str = "") -> tuple[str, ...]:
-        """Raises :class:`Stopped` (GuardTripped) when guarded files of the pinned commit, or of ``commit``, are not
+        """Raises :class:`BuildStopped` (GuardTripped) when guarded files of the pinned commit, or of ``commit``, are not
         the default branch's, and no label lets them through; those that one lets through are the answer.
         """
         default = fetch_default_branch(checkout)
         different = different_paths(
             checkout.git, default, commit or checkout.commit, self.configuration.everything_guarded
         )
-        branch = self.job.branch
+        branch = self.request.branch
         self._require_label(
             different,
             f"{branch} differs from the default branch in files that steer the agent or run commands",
@@ -78,10 +78,10 @@ class Guard:
         self._require_label(
             tuple(f"{path}/{name}" for name in different_paths(git, before or empty, after, guarded)),
             f"the submodule {path} brings other files that steer the agent or run commands than on the default branch",
-            f"undo the change of {path} on {self.job.branch}",
+            f"undo the change of {path} on {self.request.branch}",
         )
 
-    def undone(self, checkout: Checkout, before: str, after: str) -> str:
+    def revert_guarded_paths(self, checkout: Checkout, before: str, after: str) -> str:
         """The tree ``after``, which is in the index, with its guarded files as they are in ``before``; the index has it
         then, the checkout has not.
         """
@@ -111,7 +111,7 @@ class Guard:
             if label is not None
             else 'configure a "guardLabel", which lets it through once the pull request has it'
         )
-        raise Stopped(
+        raise BuildStopped(
             Outcome.GUARD_TRIPPED,
             f"{what}: {_list_of(different)}{problem}",
             f"{remedy}; or review them and {other_way}",

@@ -23,18 +23,18 @@ from typing import TYPE_CHECKING, Annotated, Final
 from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.git import Git, GitFailed
-from kiro_worker.runner.progress import Stopped
 from kiro_worker.runner.sandbox.untrusted_files import place_file, remove_file
-from kiro_worker.models import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mypy_boto3_s3 import S3Client
 
-    from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.models import GitCredentials
+    from kiro_worker.runner.repository.checkout import Checkout
 
 MANIFEST: Final = "manifest.json"
 FOLDER: Final = ".kiro"
@@ -63,20 +63,20 @@ class Steering:
     version: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
-    def lay_over(self, checkout: Checkout) -> None:
-        """Raises :class:`Stopped` (GuardTripped) where something is in the way that is no folder or no file."""
+    def overlay(self, checkout: Checkout) -> None:
+        """Raises :class:`BuildStopped` (GuardTripped) where something is in the way that is no folder or no file."""
         for path, content in self.files.items():
             try:
                 remove_file(checkout.folder, path)
                 place_file(checkout.folder, path, content)
             except OSError as error:
-                raise Stopped(
+                raise BuildStopped(
                     Outcome.GUARD_TRIPPED,
                     f"{path} of {self.source} cannot be laid over the checkout: {error.strerror or error}",
                     f"see what {checkout.branch} has there: a symbolic link, or a folder of that name",
                 ) from None
 
-    def take_away(self, checkout: Checkout) -> None:
+    def remove(self, checkout: Checkout) -> None:
         """Whatever the agent made of them. What the branch has under such a name is as it was before."""
         for path in self.files:
             try:
@@ -96,7 +96,7 @@ class Steering:
 
 
 def load_steering(source: str, read: Callable[[str], bytes]) -> Steering:
-    """What ``source`` holds. ``read`` gives a file by its name there. Raises :class:`Stopped` (GuardTripped) for what
+    """What ``source`` holds. ``read`` gives a file by its name there. Raises :class:`BuildStopped` (GuardTripped) for what
     is not as the manifest says.
     """
     try:
@@ -116,7 +116,7 @@ def load_steering(source: str, read: Callable[[str], bytes]) -> Steering:
 
 
 def s3_reader(source: str, s3: S3Client) -> Callable[[str], bytes]:
-    """Files below ``s3://bucket/prefix``. Raises :class:`Stopped` (WorkerFailed) for one that is not to be had."""
+    """Files below ``s3://bucket/prefix``. Raises :class:`BuildStopped` (WorkerFailed) for one that is not to be had."""
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
 
     def read(name: str) -> bytes:
@@ -132,7 +132,7 @@ def git_reader(
     source: str, folder: Path, git_url: str, credentials: GitCredentials, parent: Mapping[str, str]
 ) -> Callable[[str], bytes]:
     """Files of ``owner/name@ref:path``: the last commit of a branch or tag, or a commit by its 40 digits. Raises
-    :class:`Stopped` (WorkerFailed) for what is not to be had.
+    :class:`BuildStopped` (WorkerFailed) for what is not to be had.
     """
     repository, _, rest = source.partition("@")
     reference, _, path = rest.partition(":")
@@ -175,12 +175,14 @@ def _fetch_first(git: Git, source: str, references: list[str]) -> None:
     raise _not_to_be_had(source, MANIFEST, failed.error)
 
 
-def _wrong(source: str, what: str) -> Stopped:
-    return Stopped(Outcome.GUARD_TRIPPED, f"the steering files of {source} are not what they must be: {what}", _REMEDY)
+def _wrong(source: str, what: str) -> BuildStopped:
+    return BuildStopped(
+        Outcome.GUARD_TRIPPED, f"the steering files of {source} are not what they must be: {what}", _REMEDY
+    )
 
 
-def _not_to_be_had(source: str, name: str, why: str) -> Stopped:
-    return Stopped(
+def _not_to_be_had(source: str, name: str, why: str) -> BuildStopped:
+    return BuildStopped(
         Outcome.WORKER_FAILED,
         f"{name} of the steering files of {source} cannot be had, so the agent was not started",
         f"{_REMEDY}; for an S3 prefix deploy with --context steeringPrefix=s3://…, which lets the build read it",

@@ -1,0 +1,105 @@
+"""The name of everything that one environment has on AWS: ``kiro-worker-<environment>-…``.
+
+The CDK app deploys these names, the command line and the embedded environment look for them, and operators type them.
+Standard library only, because ``infra`` imports this module and nothing else of ours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+ENVIRONMENTS: Final = ("test", "staging", "production")
+CORE_STACK: Final = "KiroWorkerCore"
+WORKFLOW_STACK: Final = "KiroWorkerWorkflow"
+
+
+@dataclass(frozen=True)
+class Names:
+    """The names in ``environment``, which is one of :data:`ENVIRONMENTS`."""
+
+    environment: str
+
+    @property
+    def prefix(self) -> str:
+        return f"kiro-worker-{self.environment}"
+
+    @property
+    def core_stack(self) -> str:
+        return f"{CORE_STACK}-{self.environment}"
+
+    @property
+    def workflow_stack(self) -> str:
+        return f"{WORKFLOW_STACK}-{self.environment}"
+
+    @property
+    def state_machine(self) -> str:
+        return self.prefix
+
+    @property
+    def clean_up_state_machine(self) -> str:
+        return f"{self.prefix}-clean-up"
+
+    @property
+    def build_project(self) -> str:
+        return self.prefix
+
+    @property
+    def schedule(self) -> str:
+        return self.prefix
+
+    @property
+    def schedule_dead_letter_queue(self) -> str:
+        return f"{self.prefix}-schedule-dlq"
+
+    @property
+    def status_rule(self) -> str:
+        return f"{self.prefix}-execution-ended"
+
+    @property
+    def core_layer(self) -> str:
+        return f"{self.prefix}-core"
+
+    @property
+    def locks_table(self) -> str:
+        return f"{self.prefix}-locks"
+
+    @property
+    def configuration_parameter(self) -> str:
+        return f"/kiro-worker/{self.environment}/github-project-config"
+
+    @property
+    def github_token_secret(self) -> str:
+        return f"{self.prefix}-github-token"
+
+    @property
+    def git_credentials_secret(self) -> str:
+        return f"{self.prefix}-git-credentials"
+
+    @property
+    def kiro_api_key_secret(self) -> str:
+        return f"{self.prefix}-kiro-api-key"
+
+    @property
+    def build_log_group(self) -> str:
+        return f"/aws/codebuild/{self.build_project}"
+
+    @property
+    def executions_log_group(self) -> str:
+        # The prefix "/aws/vendedlogs/" keeps the group out of the account's one log resource policy, whose size is
+        # limited: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+        return f"/aws/vendedlogs/states/{self.state_machine}"
+
+    def function(self, step: str) -> str:
+        """``step`` is the folder of the function: ``fetch_work_item``."""
+        return f"{self.prefix}-{step.replace('_', '-')}"
+
+    def function_log_group(self, step: str) -> str:
+        return f"/aws/lambda/{self.function(step)}"
+
+    def artifacts_bucket(self, account: str, region: str) -> str:
+        return f"{self.prefix}-artifacts-{account}-{region}"
+
+    def report_group(self, kind: str) -> str:
+        """``kind`` is ``tests`` or ``coverage``."""
+        return f"{self.build_project}-{kind}"

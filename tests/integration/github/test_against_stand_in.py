@@ -1,0 +1,201 @@
+"""The board and the validation over HTTP, where the details of GitHub's answers matter."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kiro_local.github.faults import FaultKind
+from kiro_local.github.model import Item, Repository
+from kiro_local.github.stand_in import StandInGitHub
+from kiro_worker.config import Configuration
+from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailable, WorkItemNotFound
+from kiro_worker.github.board import fetch_next_card, read_card, set_status
+from kiro_worker.github.client import GitHubSession, github_session
+from kiro_worker.github.comments import put_comment
+from kiro_worker.github.status import report_abandoned_run
+from kiro_worker.github.work import validate_branch
+from kiro_worker.lock.item import Holder, Subject
+from kiro_worker.models import Failure
+
+TOKEN = "ghp_" + "0a1b" * 9
+RUN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-{}:{}"
+SPEC = dict.fromkeys(("requirements.md", "design.md"), "text") | {"tasks.md": "- [ ] 1. Do it"}
+
+
+def configuration(**changes: Any) -> Configuration:
+    minimal = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Ready"}
+    return Configuration.model_validate(minimal | changes)
+
+
+@pytest.fixture
+def github() -> Iterator[StandInGitHub]:
+    with StandInGitHub() as stand_in:
+        stand_in.add_token(TOKEN, "kiro-worker-bot")
+        yield stand_in
+
+
+@pytest.fixture
+def repository(github: StandInGitHub) -> Repository:
+    made = github.board.add_repository("acme/shop")
+    made.git.commit("main", {"README.md": "# Shop"})
+    made.git.commit("feature/x", {f".kiro/specs/feature-x/{name}": text for name, text in SPEC.items()}, base="main")
+    return made
+
+
+@pytest.fixture
+def ask(github: StandInGitHub) -> Callable[[Callable[[GitHubSession], Awaitable[Any]]], Any]:
+    def run(question: Callable[[GitHubSession], Awaitable[Any]]) -> Any:
+        async def with_session() -> Any:
+            async with github_session(github.graphql_url, TOKEN) as session:
+                return await question(session)
+
+        return asyncio.run(with_session())
+
+    return run
+
+
+STATUSES = ("Ready", "In Progress", "In Review", "Blocked")
+
+
+def card(github: StandInGitHub, owner: str = "acme", statuses: tuple[str, ...] = STATUSES) -> Item:
+    project = github.board.add_project(owner, number=1, statuses=statuses)
+    return github.board.add_card(project, "A card", status=statuses[0])
+
+
+@pytest.mark.parametrize("first", ["fork", "own"])
+def test_the_pull_request_is_our_own_even_beside_a_members_fork(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any], first: str
+) -> None:
+    github.board.add_repository("member/shop", parent=repository)
+    heads = {"fork": "member:feature/x", "own": "feature/x"}
+    order = [first, *(kind for kind in heads if kind != first)]
+    made = {kind: github.board.add_pull_request(repository, heads[kind], association="MEMBER") for kind in order}
+    work = ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
+    assert (work.pull_request, work.pull_request_id) == (made["own"].number, made["own"].id)
+    assert work.commit == repository.git.head_of("feature/x")
+
+
+def test_a_tag_of_the_same_name_does_not_shadow_the_branch(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    github.board.add_pull_request(repository, "feature/x")
+    repository.git.run("update-ref", "refs/tags/feature/x", repository.git.head_of("main") or "")
+    work = ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
+    assert work.commit == repository.git.head_of("feature/x")
+
+
+def test_a_card_of_somebody_elses_board_is_not_ours(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+    other = card(github, "rival")
+    with pytest.raises(WorkItemNotFound, match="rival/1"):
+        ask(lambda session: read_card(session, configuration(), other.id))
+
+
+def test_a_status_with_a_quotation_mark_is_found(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+    waiting = card(github, statuses=('"Go"', *STATUSES))
+    found = ask(lambda session: fetch_next_card(session, configuration(targetStatusColumn='"Go"'), []))
+    assert found.id == waiting.id
+
+
+def test_a_status_in_other_letters_is_not_the_same(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+    """The filter ignores case, and the board has both."""
+    card(github, statuses=("READY", *STATUSES))
+    assert ask(lambda session: fetch_next_card(session, configuration(), [])) is None
+
+
+def test_moving_a_card_that_is_gone_is_refused_by_name(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+    item = card(github)
+
+    async def move(session: GitHubSession) -> None:
+        read = await read_card(session, configuration(), item.id)
+        github.board.remove_card(item)
+        await set_status(session, read, "Blocked")
+
+    with pytest.raises(GitHubRefused, match="NOT_FOUND"):
+        ask(move)
+
+
+def test_a_comment_is_updated_in_place_by_its_own_deployment_only(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    issue = github.board.add_issue(repository, "An issue")
+    forged = github.board.add_comment(issue, "mallory", f"<!-- kiro-worker {RUN.format('test', 'x')} -->\nhello")
+
+    def say(text: str, environment: str, run: str) -> None:
+        ask(lambda session: put_comment(session, issue.id, text, RUN.format(environment, run)))
+
+    say("one", "test", "a")
+    say("two", "test", "b")
+    say("other", "production", "c")
+    assert forged.body.endswith("hello")
+    assert [comment.body.partition("\n")[2] for comment in issue.comments[1:]] == ["two", "other"]
+
+
+def test_an_old_comment_among_many_is_still_found(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    issue = github.board.add_issue(repository, "An issue")
+    ask(lambda session: put_comment(session, issue.id, "one", RUN.format("test", "a")))
+    for number in range(120):
+        github.board.add_comment(issue, "octocat", f"chatter {number}")
+    ask(lambda session: put_comment(session, issue.id, "two", RUN.format("test", "b")))
+    assert len(issue.comments) == 121
+    assert issue.comments[0].body.endswith("two")
+
+
+def test_a_query_is_tried_three_times_and_a_mutation_once(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+    item = card(github)
+    github.faults.add(FaultKind.BAD_GATEWAY, times=None)
+
+    async def both(session: GitHubSession) -> None:
+        with pytest.raises(GitHubUnavailable):
+            await read_card(session, configuration(), item.id)
+        github.faults.clear()
+        read = await read_card(session, configuration(), item.id)
+        github.faults.add(FaultKind.BAD_GATEWAY, times=None)
+        with pytest.raises(GitHubUnavailable):
+            await set_status(session, read, "Blocked")
+
+    ask(both)
+    assert len(github.requests.graphql("ReadCard")) == 4
+    assert len(github.requests.graphql("SetStatus")) == 1
+
+
+def test_a_secondary_limit_without_a_header_is_a_minute(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+    item = card(github)
+    github.faults.add(FaultKind.SECONDARY_LIMIT, times=None, seconds=0)
+    with pytest.raises(GitHubRateLimited) as caught:
+        ask(lambda session: read_card(session, configuration(), item.id))
+    assert caught.value.retry_after == 60
+
+
+def abandoned(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any], error: str = "LockLost", **changes: Any
+) -> Item:
+    """A card that an execution left in progress, after the next run has told it."""
+    issue = github.board.add_issue(repository, "Do it")
+    project = github.board.add_project("acme", number=1, statuses=STATUSES)
+    left = github.board.add_card(project, issue, status="In Progress", branch="feature/x")
+    holder = Holder("work-item-processor-lock", subject=Subject(left.id, "acme/shop", "feature/x"))
+    failure = Failure("", error, "")
+    settings = configuration(targetStatusColumn="Ready", **changes)
+    ask(lambda session: report_abandoned_run(session, settings, holder, RUN.format("test", "one"), failure))
+    return left
+
+
+@pytest.mark.parametrize("error", ["LockLost", "ABORTED"])
+def test_a_card_that_an_ended_run_still_holds_is_told_whatever_ended_it(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any], error: str
+) -> None:
+    assert abandoned(github, repository, ask, error).value("Status") == "Blocked"
+    assert [error in comment.body for comment in repository.issues[0].comments] == [True]
+
+
+def test_a_card_that_cannot_be_commented_on_does_not_end_the_run_that_came_for_another(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    github.faults.add(FaultKind.FORBIDDEN, "AddComment", times=None)
+    assert abandoned(github, repository, ask).value("Status") == "Blocked"

@@ -1,0 +1,185 @@
+"""Whose label counts: asked over HTTP as the build does."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from kiro_local.github.faults import FaultKind
+from kiro_local.github.model import PullRequest, Repository
+from kiro_local.github.stand_in import StandInGitHub
+from kiro_worker.errors import GitHubForbidden, GitHubUnavailable
+from kiro_worker.github.client import github_session
+from kiro_worker.github.labels import Labelling, last_labelling, permission_of, read_labelling
+
+TOKEN = "ghp_" + "0a1b" * 9
+LABEL = "steering-reviewed"
+Read = Callable[[], Labelling]
+
+
+@pytest.fixture
+def github() -> Iterator[StandInGitHub]:
+    with StandInGitHub() as stand_in:
+        stand_in.add_token(TOKEN, "kiro-worker-bot")
+        yield stand_in
+
+
+@pytest.fixture
+def pull_request(github: StandInGitHub) -> PullRequest:
+    made = github.board.add_repository("acme/shop")
+    made.git.commit("main", {"README.md": "# Shop"})
+    made.git.commit("feature/x", {"a": "a"}, base="main")
+    return github.board.add_pull_request(made, "feature/x")
+
+
+@pytest.fixture
+def repository(pull_request: PullRequest) -> Repository:
+    return pull_request.repository
+
+
+@pytest.fixture
+def read(github: StandInGitHub, pull_request: PullRequest) -> Read:
+    async def ask() -> Labelling:
+        async with github_session(github.graphql_url, TOKEN) as session:
+            return await read_labelling(session, "acme/shop", pull_request.number, LABEL)
+
+    return lambda: asyncio.run(ask())
+
+
+@pytest.mark.parametrize(
+    ("permission", "counts"), [("READ", False), ("TRIAGE", False), ("WRITE", True), ("MAINTAIN", True), ("ADMIN", True)]
+)
+def test_a_label_counts_by_what_its_giver_may_do(
+    github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read, permission: str, counts: bool
+) -> None:
+    github.board.set_permission(repository, "alice", permission)
+    github.board.set_permission(repository, "bob", "ADMIN")
+    github.board.add_label(pull_request, "bug", by="bob")
+    github.board.add_label(pull_request, LABEL, by="alice")
+
+    problem = "" if counts else "alice, who gave it last, may not push to acme/shop"
+    assert read() == Labelling("alice" if counts else "", problem)
+    assert github.requests.points == 2
+
+
+def test_somebody_who_is_no_collaborator_may_not_push(
+    github: StandInGitHub, pull_request: PullRequest, read: Read
+) -> None:
+    github.board.add_label(pull_request, LABEL, by="mallory")
+
+    assert "mallory" in read().problem
+
+
+def test_a_label_that_was_given_again_is_its_last_givers(
+    github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
+) -> None:
+    board = github.board
+    board.set_permission(repository, "alice", "WRITE")
+    board.set_permission(repository, "tracy", "TRIAGE")
+    for giver in ("alice", "tracy", "alice"):
+        if pull_request.labels:
+            board.remove_label(pull_request, LABEL, by="alice")
+        board.add_label(pull_request, LABEL, by=giver)
+        assert bool(read().giver) is (giver == "alice")
+
+
+def test_a_label_that_was_taken_away_does_not_count(
+    github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
+) -> None:
+    github.board.set_permission(repository, "alice", "WRITE")
+    github.board.add_label(pull_request, LABEL, by="alice")
+    github.board.remove_label(pull_request, LABEL, by="tracy")
+
+    assert read() == Labelling(problem="the pull request does not have it")
+    assert len(github.requests.graphql()) == 1, "nobody's permission needs to be asked for"
+
+
+@pytest.mark.parametrize("name", ["Steering-Reviewed", "steering-reviewed ", "steering", "steering-reviewed-not"])
+def test_a_label_of_a_similar_name_is_another(
+    github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read, name: str
+) -> None:
+    github.board.set_permission(repository, "alice", "WRITE")
+    github.board.add_label(pull_request, name, by="alice")
+
+    assert read().problem == "the pull request does not have it"
+
+
+def test_no_bot_no_deleted_account_and_not_the_worker_itself_can_give_it(
+    github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
+) -> None:
+    board = github.board
+    board.add_bot("labeler")
+    for login in ("labeler", "Kiro-Worker-Bot"):
+        board.set_permission(repository, login, "ADMIN")
+    problems = []
+    for giver in ("labeler", None, "Kiro-Worker-Bot"):
+        board.add_label(pull_request, LABEL, by=giver)
+        problems.append(read().problem)
+        board.remove_label(pull_request, LABEL, by="alice")
+
+    assert problems == [
+        "labeler, which gave it last, is no person",
+        "whoever gave it last has no account any more",
+        "Kiro-Worker-Bot, the worker's own account, gave it last",
+    ]
+
+
+@pytest.mark.parametrize("operation", ["ReadLabels", "ReadPermission"])
+def test_an_outage_is_an_error_and_no_answer(
+    github: StandInGitHub,
+    pull_request: PullRequest,
+    repository: Repository,
+    read: Read,
+    operation: str,
+) -> None:
+    github.board.set_permission(repository, "alice", "WRITE")
+    github.board.add_label(pull_request, LABEL, by="alice")
+    github.faults.add(FaultKind.BAD_GATEWAY, operation, times=3)
+
+    with pytest.raises(GitHubUnavailable):
+        read()
+
+
+def test_a_token_that_may_not_see_permissions_is_named(
+    github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
+) -> None:
+    github.board.add_label(pull_request, LABEL, by="alice")
+    repository.is_archived = True
+
+    with pytest.raises(GitHubForbidden, match="push access"):
+        read()
+
+
+ANSWER: dict[str, Any] = {
+    "repository": {
+        "pullRequest": {
+            "labels": {"nodes": [{"id": "LA_1", "name": LABEL}]},
+            "timelineItems": {"nodes": [{"label": {"id": "LA_1"}, "actor": {"__typename": "User", "login": "alice"}}]},
+        }
+    },
+    "viewer": {"login": "worker"},
+}
+
+
+def test_whatever_github_leaves_out_is_no_label() -> None:
+    assert last_labelling(ANSWER, LABEL).giver == "alice"
+    for path in (
+        ("repository",),
+        ("repository", "pullRequest"),
+        ("repository", "pullRequest", "labels"),
+        ("repository", "pullRequest", "timelineItems"),
+    ):
+        answer = copy.deepcopy(ANSWER)
+        *parents, last = path
+        place = answer
+        for parent in parents:
+            place = place[parent]
+        place[last] = None
+        assert last_labelling(answer, LABEL).giver == ""
+    assert permission_of({"repository": {"collaborators": None}}, "alice") == ""
+    other = {"edges": [None, {"permission": "ADMIN", "node": {"login": "alice2"}}]}
+    assert permission_of({"repository": {"collaborators": other}}, "alice") == ""

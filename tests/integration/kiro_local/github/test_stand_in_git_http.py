@@ -1,0 +1,248 @@
+"""Real git against the stand-in, as the build speaks with GitHub."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import os
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from kiro_local.github.stand_in import StandInGitHub
+
+if TYPE_CHECKING:
+    from tests.integration.kiro_local.github.conftest import Shop
+
+
+class Client:
+    """A directory with an own git configuration; ``run`` is git in it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.directory.mkdir(exist_ok=True)
+        (directory / "gitconfig").write_text("[user]\n\tname = Tester\n\temail = t@example.invalid\n")
+
+    def run(self, *arguments: str, where: str = ".") -> subprocess.CompletedProcess[str]:
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.directory),
+            "GIT_CONFIG_GLOBAL": str(self.directory / "gitconfig"),
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_TERMINAL_PROMPT": "0",
+        }
+        return subprocess.run(
+            ["git", *arguments], cwd=self.directory / where, env=environment, capture_output=True, text=True, timeout=60
+        )
+
+    def must(self, *arguments: str, where: str = ".") -> str:
+        done = self.run(*arguments, where=where)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Client:
+    return Client(tmp_path / "client")
+
+
+def url(shop: Shop, path: str = "acme/shop.git", token: str | None = None) -> str:
+    return f"{shop.github.git_url}/{path}".replace("://", f"://worker:{token or shop.token}@")
+
+
+def test_clone_and_push_are_seen_by_graphql_at_once(shop: Shop, client: Client) -> None:
+    client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
+    (client.directory / "shop/new.txt").write_text("new\n")
+    client.must("add", ".", where="shop")
+    client.must("commit", "--quiet", "--message", "Add", where="shop")
+    client.must("push", "--quiet", where="shop")
+    head = client.must("rev-parse", "HEAD", where="shop")
+    assert shop.repository.git.head_of("feature/checkout") == head
+    found = shop.validate()
+    assert found["pullRequests"]["nodes"][0]["headRefOid"] == found["ref"]["target"]["oid"] == head
+    assert [record.status for record in shop.github.requests.git("git-receive-pack")] == [200]
+    assert shop.github.requests.git()[0].variables == {"repository": "acme/shop"}
+
+
+def test_a_push_of_ten_megabytes_comes_in_chunks(shop: Shop, client: Client) -> None:
+    client.must("clone", "--quiet", url(shop), "shop")
+    (client.directory / "shop/large.bin").write_bytes(os.urandom(10_000_000))
+    client.must("add", ".", where="shop")
+    client.must("commit", "--quiet", "--message", "Add", where="shop")
+    client.must("push", "--quiet", where="shop")
+    client.must("clone", "--quiet", url(shop), "again")
+    assert (client.directory / "again/large.bin").stat().st_size == 10_000_000
+
+
+def test_a_long_negotiation_is_sent_compressed(shop: Shop, client: Client) -> None:
+    # git compresses a request above 1,024 bytes: many refs that the other side does not have make it one.
+    client.must("clone", "--quiet", url(shop), "shop")
+    for number in range(40):
+        client.must("commit", "--quiet", "--allow-empty", "--message", f"{number}", where="shop")
+        client.must("branch", f"b{number}", where="shop")
+    shop.repository.git.commit("main", {"more.txt": "more"})
+    client.must("fetch", "--quiet", where="shop")
+    assert client.must("rev-parse", "origin/main", where="shop") == shop.repository.git.head_of("main")
+
+
+def test_a_partial_clone_of_one_commit(shop: Shop, client: Client) -> None:
+    commit = shop.repository.git.head_of("feature/checkout")
+    assert commit is not None
+    shop.repository.git.commit("feature/checkout", {"later.txt": "later"})
+    client.must("clone", "--quiet", "--filter=blob:none", "--no-checkout", url(shop), "shop")
+    client.must("fetch", "--quiet", "--depth=1", "origin", commit, where="shop")
+    client.must("checkout", "--quiet", "--detach", commit, where="shop")
+    assert (client.directory / f"shop/{shop.spec}/tasks.md").read_text() == "- [ ] 1. Add the checkout\n"
+    assert not (client.directory / "shop/later.txt").exists()
+
+
+def test_the_suffix_is_optional(shop: Shop, client: Client) -> None:
+    assert "refs/heads/main" in client.must("ls-remote", url(shop, "acme/shop"))
+    assert "refs/heads/main" in client.must("ls-remote", url(shop, "ACME/Shop.git"))
+
+
+def test_a_push_that_is_behind_is_rejected(shop: Shop, client: Client) -> None:
+    client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
+    theirs = shop.repository.git.commit("feature/checkout", {"theirs.txt": "theirs"})
+    client.must("commit", "--quiet", "--allow-empty", "--message", "Mine", where="shop")
+    done = client.run("push", where="shop")
+    assert done.returncode != 0
+    assert "rejected" in done.stderr
+    assert shop.repository.git.head_of("feature/checkout") == theirs
+
+
+@pytest.mark.parametrize("token", ["ghp_wrong", "ghp_project"])
+def test_without_a_token_for_repositories_git_is_refused(shop: Shop, client: Client, token: str) -> None:
+    shop.github.add_token("ghp_project", "worker", ("project",))
+    done = client.run("ls-remote", url(shop, token=token))
+    assert done.returncode != 0
+    assert "Authentication failed" in done.stderr
+    assert {record.status for record in shop.github.requests} == {401}
+
+
+def test_without_credentials_git_is_asked_for_them(shop: Shop) -> None:
+    answer = shop.request("GET", "/acme/shop.git/info/refs?service=git-upload-pack")
+    assert (answer.status, answer.headers["www-authenticate"]) == (401, 'Basic realm="GitHub"')
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["acme/nowhere.git", "nobody/shop.git"],
+)
+def test_an_unknown_repository_is_not_found(untouched_shop: Shop, client: Client, path: str) -> None:
+    done = client.run("ls-remote", url(untouched_shop, path))
+    assert done.returncode != 0
+    assert "not found" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/acme/../acme/shop.git/info/refs?service=git-upload-pack",
+        "/acme/%2e%2e/info/refs?service=git-upload-pack",
+        "/%2e%2e/%2e%2e/info/refs?service=git-upload-pack",
+        "/.home/gitconfig",
+        "/acme/shop.git/config",
+        "/acme/shop.git/HEAD",
+        "/acme/shop.git/objects/info/packs",
+        "/acme/shop.git/info/refs?service=git-nonsense",
+        "/acme/shop.git/info/refs",
+        "/acme/shop.git/git-upload-pack",
+        "/acme/..%2fshop.git/info/refs?service=git-upload-pack",
+    ],
+)
+def test_a_hostile_path_finds_nothing(untouched_shop: Shop, path: str) -> None:
+    headers = {"authorization": "Basic " + base64.b64encode(f"x:{untouched_shop.token}".encode()).decode()}
+    answer = untouched_shop.request("GET", path, headers=headers)
+    assert answer.status == 404
+    assert "refs/heads" not in answer.text
+
+
+def test_an_archived_repository_is_read_only(shop: Shop, client: Client) -> None:
+    shop.repository.is_archived = True
+    client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
+    client.must("commit", "--quiet", "--allow-empty", "--message", "Mine", where="shop")
+    done = client.run("push", where="shop")
+    assert done.returncode != 0
+    assert "403" in done.stderr
+
+
+def test_hooks_of_the_pushed_content_do_not_run(shop: Shop, client: Client, tmp_path: Path) -> None:
+    client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
+    hook = client.directory / "shop/hooks/post-receive"
+    hook.parent.mkdir()
+    hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
+    hook.chmod(0o755)
+    client.must("add", ".", where="shop")
+    client.must("commit", "--quiet", "--message", "Hook", where="shop")
+    client.must("push", "--quiet", where="shop")
+    assert not (tmp_path / "hooked").exists()
+    assert not (shop.repository.git.path / "hooks").exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("unauthorized", "Authentication failed"),
+        ("forbidden", "403"),
+        ("insufficient_scopes", "403"),
+        ("rate_limited", "429"),
+        ("bad_gateway", "502"),
+        ("reset", ""),
+    ],
+)
+def test_faults_reach_git(shop: Shop, client: Client, kind: str, words: str) -> None:
+    shop.github.faults.add(kind, "git", times=None)
+    done = client.run("ls-remote", url(shop))
+    assert done.returncode != 0
+    assert words in done.stderr
+    shop.github.faults.clear()
+    client.must("ls-remote", url(shop))
+
+
+def test_a_push_whose_answer_is_lost_has_happened(shop: Shop, client: Client) -> None:
+    client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
+    client.must("commit", "--quiet", "--allow-empty", "--message", "Mine", where="shop")
+    shop.github.faults.add("lost_answer", "git-receive-pack")
+    assert client.run("push", where="shop").returncode != 0
+    assert shop.repository.git.head_of("feature/checkout") == client.must("rev-parse", "HEAD", where="shop")
+
+
+def test_a_large_push_whose_answer_is_lost_has_happened_too(shop: Shop, client: Client) -> None:
+    client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
+    (client.directory / "shop/large.bin").write_bytes(os.urandom(2_000_000))
+    client.must("add", ".", where="shop")
+    client.must("commit", "--quiet", "--message", "Mine", where="shop")
+    shop.github.faults.add("lost_answer", "git-receive-pack")
+    assert client.run("push", where="shop").returncode != 0
+    assert shop.repository.git.head_of("feature/checkout") == client.must("rev-parse", "HEAD", where="shop")
+
+
+def test_many_clones_at_once(shop: Shop, client: Client) -> None:
+    def clone(number: int) -> str:
+        return client.must("clone", "--quiet", url(shop), f"shop{number}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(clone, range(16)))
+    assert all((client.directory / f"shop{number}/README.md").exists() for number in range(16))
+
+
+def test_the_server_leaves_no_process_and_no_directory(shop: Shop, client: Client) -> None:
+    client.must("clone", "--quiet", url(shop), "shop")
+    directory = shop.repository.git.path
+    shop.github.stop()
+    assert not directory.exists()
+    listed = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
+    commands = [Path(f"/proc/{child}/cmdline").read_bytes() for children in listed for child in children]
+    assert not [command for command in commands if b"git" in command]
+
+
+def test_a_stand_in_that_was_never_started_leaves_no_directory() -> None:
+    github = StandInGitHub()
+    directory = github.board.add_repository("acme/shop").git.path
+    del github
+    gc.collect()
+    assert not directory.exists()

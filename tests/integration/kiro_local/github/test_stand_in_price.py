@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from gql import GraphQLRequest
+from graphql import OperationDefinitionNode, get_variable_values, parse
+
+from kiro_local.github.graphql_api import load_schema
+from kiro_local.github.price import Request, assess
+from kiro_local.github.tokens import Budget, Tokens
+from kiro_worker.github import queries
+
+SCHEMA = load_schema()
+SCOPES = frozenset({"repo", "project"})
+
+
+def of(query: str | GraphQLRequest, scopes: frozenset[str] | None = SCOPES, /, **variables: Any) -> Request:
+    document = parse(query) if isinstance(query, str) else query.document
+    operation = next(each for each in document.definitions if isinstance(each, OperationDefinitionNode))
+    values = get_variable_values(SCHEMA, operation.variable_definitions or (), variables)
+    assert not isinstance(values, list)
+    return assess(SCHEMA, document, operation, values, scopes)
+
+
+BOARD = {"owner": "acme", "projectNumber": 1, "statusField": "Status", "branchField": "Branch", "query": ""}
+
+
+def test_the_price_follows_githubs_own_formula() -> None:
+    # The example of GitHub's page, 1 + 100 + 5,000 requests, in types that our subset has.
+    query = """{ user(login: "a") { projectsV2(first: 100) { nodes { items(first: 50) { nodes { content {
+        ... on Issue { comments(first: 60) { nodes { id } } } } } } } } } }"""
+    assert of(query).requests == 5101
+    assert of(query).cost == 51
+
+
+def test_the_next_card_costs_one_point_and_one_owner_is_counted() -> None:
+    assert of(queries.FETCH_WORK_ITEM, ofOrganization=True, **BOARD).requests == 21
+    assert of(queries.FETCH_WORK_ITEM, ofOrganization=False, **BOARD).cost == 1
+
+
+def test_a_page_of_a_hundred_cards_costs_one_point() -> None:
+    page = of(queries.FETCH_PAGE, ofOrganization=True, **{k: v for k, v in BOARD.items() if k != "query"})
+    assert (page.requests, page.cost, page.nodes) == (101, 1, 200)
+
+
+def test_what_the_guards_label_costs_is_two_points() -> None:
+    assert of(queries.READ_LABELS, owner="acme", name="shop", number=1).cost == 1
+    assert of(queries.READ_PERMISSION, owner="acme", name="shop", login="alice").cost == 1
+
+
+@pytest.mark.parametrize(("requests", "cost"), [(0, 1), (149, 1), (150, 2), (249, 2), (5101, 51)])
+def test_requests_become_points(requests: int, cost: int) -> None:
+    assert Request(requests).cost == cost
+
+
+@pytest.mark.parametrize(
+    ("items", "kind", "words"),
+    [
+        ("items { totalCount }", "MISSING_PAGINATION_BOUNDARIES", "You must provide a `first` or `last` value"),
+        ("items(first: 101) { totalCount }", "EXCESSIVE_PAGINATION", "exceeds the `first` limit of 100 records"),
+        ("items(last: 101) { totalCount }", "EXCESSIVE_PAGINATION", "exceeds the `last` limit of 100 records"),
+    ],
+)
+def test_a_page_has_bounds(items: str, kind: str, words: str) -> None:
+    (error,) = of(f'{{ organization(login: "a") {{ projectV2(number: 1) {{ {items} }} }} }}').errors
+    assert (error.extensions or {})["type"] == kind
+    assert words in error.message
+
+
+def test_half_a_million_nodes_are_the_most() -> None:
+    nested = "projectsV2(first: 100) { nodes { items(first: 100) { nodes { content { ... on Issue {"
+    query = f'{{ user(login: "a") {{ {nested} comments(first: 100) {{ totalCount }} }} }} }} }} }} }} }} }}'
+    assert [(error.extensions or {})["type"] for error in of(query).errors] == ["MAX_NODE_LIMIT_EXCEEDED"]
+
+
+def test_the_missing_scope_is_named() -> None:
+    errors = of(queries.READ_CARD, frozenset({"repo"}), itemId="x", statusField="s", branchField="b").errors
+    assert {(error.extensions or {})["type"] for error in errors} == {"INSUFFICIENT_SCOPES"}
+    assert (
+        "one of the following scopes: ['read:project'], but your token has only been granted the: ['repo'] scopes"
+        in (errors[0].message)
+    )
+
+
+def test_reading_a_project_is_not_writing_it() -> None:
+    scopes = frozenset({"repo", "read:project"})
+    ids = {"projectId": "p", "itemId": "i", "fieldId": "f", "optionId": "o"}
+    assert of(queries.READ_CARD, scopes, itemId="x", statusField="s", branchField="b").errors == []
+    assert len(of(queries.SET_STATUS, scopes, **ids).errors) == 1
+
+
+def test_a_comment_needs_the_repository() -> None:
+    assert len(of(queries.ADD_COMMENT, frozenset({"project"}), subjectId="s", body="b").errors) == 1
+    assert of(queries.ADD_COMMENT, None, subjectId="s", body="b").errors == []
+
+
+def test_points_come_back_after_an_hour() -> None:
+    moment = [1000.0]
+    budget = Budget(3, clock=lambda: moment[0])
+    first = budget.spend("a", 2)
+    assert first is not None
+    assert (first.remaining, first.reset) == (1, 4600)
+    assert budget.spend("a", 2) is not None
+    assert budget.spend("a", 1) is None
+    assert budget.look("b").remaining == 3
+    moment[0] = 4600.0
+    assert budget.look("a").remaining == 3
+
+
+@pytest.mark.parametrize(
+    ("header", "login"),
+    [
+        ("bearer good", "worker"),
+        ("Bearer good", "worker"),
+        ("token good", "worker"),
+        ("Basic eDpnb29k", "worker"),
+        ("Basic eDpiYWQ=", None),
+        ("Basic \x00", None),
+        ("Basic", None),
+        ("bearer bad", None),
+        ("digest good", None),
+        ("", None),
+    ],
+)
+def test_a_token_is_known_by_any_of_githubs_schemes(header: str, login: str | None) -> None:
+    tokens = Tokens()
+    tokens.add("good", "worker")
+    token = tokens.of_header(header)
+    assert (token.login if token else None) == login
+
+
+def test_a_revoked_token_is_unknown() -> None:
+    tokens = Tokens()
+    tokens.add("good", "worker")
+    tokens.remove("good")
+    assert tokens.find("good") is None
+    assert "good" not in repr(tokens.add("good", "worker"))

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from gql import GraphQLRequest
+from graphql import GraphQLSchema, build_schema, validate
+
+from kiro_local.github.graphql_api import SCHEMA_PATH, load_schema
+from kiro_local.github.subset import deviations
+from kiro_worker.github import queries
+
+GITHUBS = Path(__file__).parents[4] / "build/node/node_modules/@octokit/graphql-schema/schema.graphql"
+OPERATIONS = {name: each for name, each in vars(queries).items() if isinstance(each, GraphQLRequest)}
+
+
+@pytest.fixture(scope="module")
+def githubs() -> GraphQLSchema:
+    assert GITHUBS.exists(), f"GitHub's public schema is missing; 'make test' downloads it to {GITHUBS}"
+    return build_schema(GITHUBS.read_text(encoding="utf-8"), assume_valid=True, assume_valid_sdl=True, no_location=True)
+
+
+def altered(before: str, after: str) -> GraphQLSchema:
+    text = SCHEMA_PATH.read_text(encoding="utf-8")
+    assert before in text
+    return build_schema(text.replace(before, after, 1))
+
+
+def test_our_schema_is_a_part_of_githubs(githubs: GraphQLSchema) -> None:
+    assert deviations(load_schema(), githubs) == ()
+
+
+def test_only_the_documented_additions_are_tolerated(githubs: GraphQLSchema) -> None:
+    assert deviations(load_schema(), githubs, additions=frozenset()) == (
+        "ProjectV2.items(archivedStates:): there is no such argument",
+        "ProjectV2.items(query:): there is no such argument",
+        "ProjectV2ItemArchivedState: there is no such type",
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ("isArchived: Boolean!", "isArchived: Boolean", "ProjectV2Item.isArchived: Boolean, there Boolean!"),
+        ("number: Int!\n  owner", "number: Int!\n  mood: Int\n  owner", "ProjectV2.mood: there is no such field"),
+        ("projectV2(number: Int!)", "projectV2(number: Int)", "ProjectV2Owner.projectV2(number:): Int, there Int!"),
+        (
+            "(followRenames: Boolean = true, name: String!, owner",
+            "(followRenames: Boolean = false, name: String!, owner",
+            "Query.repository(followRenames:): the default is false, there true",
+        ),
+        (
+            "  ref(qualifiedName: String!)",
+            "  ref",
+            "Repository.ref(qualifiedName:): is required there and missing here",
+        ),
+        ("  REDACTED", "  REDACTED\n  SECRET", "ProjectV2ItemType.SECRET: there is no such value"),
+        ("DraftIssue | Issue", "Commit | DraftIssue | Issue", "ProjectV2ItemContent: Commit is no member there"),
+        (
+            "type PageInfo {",
+            "interface Unheard {\n  x: Int\n}\ntype PageInfo implements Unheard {\n  x: Int",
+            "PageInfo: not a Unheard there",
+        ),
+        ("  fieldId: ID!\n", "", "UpdateProjectV2ItemFieldValueInput(fieldId:): is required there and missing here"),
+        ("scalar URI", "enum URI { A }", "URI: a GraphQLEnumType, there a GraphQLScalarType"),
+        ("type RateLimit {", "type RateLimit implements Node {\n  id: ID!", "RateLimit: not a Node there"),
+    ],
+)
+def test_a_planted_deviation_is_caught(githubs: GraphQLSchema, before: str, after: str, found: str) -> None:
+    assert found in deviations(altered(before, after), githubs)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATIONS))
+def test_every_operation_of_the_product_is_valid(name: str) -> None:
+    assert validate(load_schema(), OPERATIONS[name].document) == []

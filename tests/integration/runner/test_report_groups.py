@@ -1,0 +1,45 @@
+"""The gate and the report through the whole program."""
+
+from __future__ import annotations
+
+import json
+
+from tests.integration.runner.conftest import Worker
+
+LCOV = "SF:shop/orders.py\nDA:1,1\nDA:2,0\nend_of_record\n"
+JUNIT = '<testsuite name="s"><testcase classname="c" name="one"/></testsuite>'
+
+
+def a_run_that_writes(*files: tuple[str, str]) -> list[str]:
+    return ["sh", "-c", "; ".join(f"printf '%s' '{text}' > {name}" for name, text in files)]
+
+
+def test_reports_of_tests_and_coverage_reach_the_result_the_artifacts_and_the_report_groups(worker: Worker) -> None:
+    command = a_run_that_writes(("junit.xml", JUNIT), ("lcov.info", LCOV))
+    worker.configure(testCommand=command, coverageThreshold=50)
+
+    done = worker.run()
+
+    assert done.exit_code == 0, done.log
+    assert done.result["schemaVersion"] == 2
+    assert done.result["gate"]["junit"]["tests"] == 1
+    assert done.result["gate"]["coverage"]["lines"] == {"covered": 1, "total": 2}
+    assert done.exports["COVERAGE"] == "lines 50 % (1/2)"
+    assert "agent:" in done.exports["PHASES"]
+    assert json.loads(worker.artifact("reports/gate.json")) == done.result["gate"]
+    assert "testcase" in worker.artifact("reports/tests/001-junit.xml")
+    assert (done.folder / "reports" / "tests" / "001-junit.xml").is_file()
+    assert "shop/orders.py" in (done.folder / "reports" / "coverage" / "cobertura.xml").read_text()
+
+
+def test_too_little_coverage_is_an_outcome_and_its_report_is_kept(worker: Worker) -> None:
+    before = worker.head()
+    worker.configure(testCommand=a_run_that_writes(("lcov.info", LCOV)), coverageThreshold=80)
+
+    done = worker.run()
+
+    assert (done.exit_code, done.exports["OUTCOME"]) == (1, "CoverageBelowThreshold")
+    assert "lines 50 % (1/2), and coverageThreshold is 80 %" in done.exports["OUTCOME_REASON"]
+    assert done.exports["COVERAGE"] == "lines 50 % (1/2)"
+    assert "SF:shop/orders.py" in worker.artifact("reports/coverage/001-lcov.info")
+    assert worker.head() == before

@@ -1,0 +1,84 @@
+"""Reports as pytest, Surefire, jest-junit and hostile hands write them."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kiro_worker.runner.gate.junit import JUnitTotals, read_junit
+from kiro_worker.runner.gate.report_files import Unreadable
+
+PYTEST = b"""<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest" errors="1"
+failures="1" skipped="1" tests="4" time="0.046" timestamp="2026-01-01T00:00:00" hostname="x"><testcase
+classname="test_a"
+name="test_one" time="0.001" /><testcase classname="test_a" name="test_two" time="0.001"><failure message="assert 1
+== 2">
+def</failure></testcase><testcase classname="test_a" name="test_three" time="0"><skipped type="pytest.skip"
+message="no"/>
+</testcase><testcase classname="test_a" name="test_four" time="0"><error message="failed on setup">E</error></testcase>
+</testsuite></testsuites>"""
+SUREFIRE = b"""<?xml version="1.0" encoding="UTF-8"?><testsuite xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"
+name="com.example.ShopTest" time="0.03" tests="2" errors="0" skipped="0" failures="0"><properties><property name="a"
+value="b"/></properties><testcase name="adds" classname="com.example.ShopTest" time="0.01"/><testcase name="subtracts"
+classname="com.example.ShopTest" time="0.01"><system-out><![CDATA[hello]]></system-out></testcase></testsuite>"""
+JEST = b"""<?xml version="1.0" encoding="UTF-8"?><testsuites name="jest tests" tests="1" failures="1" errors="0"
+time="1">
+<testsuite name="shop" errors="0" failures="1" skipped="0" tests="1"><testcase classname=" shop adds" name=" shop adds">
+<failure>Error: expect(received).toBe(expected)</failure></testcase></testsuite></testsuites>"""
+NESTED = b"""<testsuites><testsuite name="a"><testcase name="1"/><testsuite name="b"><testcase name="2"/><testsuite
+name="c"><testcase name="3"><failure/></testcase></testsuite></testsuite></testsuite></testsuites>"""
+LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY lol2 "&lol;&lol;&lol;&lol;&lol;&lol;">
+<!ENTITY lol3 "&lol2;&lol2;&lol2;&lol2;">]><testsuite name="&lol3;"><testcase name="n"/></testsuite>"""
+OUTSIDE = b"""<!DOCTYPE t [<!ENTITY x SYSTEM "file:///etc/passwd">]><testsuite><testcase name="&x;"/></testsuite>"""
+
+
+@pytest.mark.parametrize(
+    ("document", "totals"),
+    [
+        (PYTEST, JUnitTotals(4, 1, 1, 1, ("test_a.test_two", "test_a.test_four"))),
+        (SUREFIRE, JUnitTotals(2)),
+        (JEST, JUnitTotals(1, 1, 0, 0, (" shop adds. shop adds",))),
+        (NESTED, JUnitTotals(3, 1, 0, 0, ("3",))),
+        (b"<testsuites/>", JUnitTotals()),
+    ],
+)
+def test_the_totals_of_real_reports(document: bytes, totals: JUnitTotals) -> None:
+    assert read_junit(document) == totals
+
+
+def test_a_suite_that_claims_more_failures_than_it_shows_is_believed() -> None:
+    assert read_junit(b'<testsuite tests="9" failures="2"><testcase name="n"/></testsuite>').failed == 2
+    assert read_junit(b'<testsuite tests="0" failures="0"><testcase name="n"><failure/></testcase></testsuite>').failed
+
+
+def test_a_suite_cannot_hide_what_ran_behind_a_claim() -> None:
+    assert read_junit(b'<testsuite tests="1" skipped="1"><testcase name="n"/></testsuite>').executed == 1
+
+
+@pytest.mark.parametrize(
+    "document",
+    [LAUGHS, OUTSIDE, b"", b"not xml", b"<html/>", b"<testsuite>", b"<?xml version='1.0' encoding='klingon'?><a/>"],
+)
+def test_hostile_and_broken_documents_are_refused(document: bytes) -> None:
+    with pytest.raises(Unreadable):
+        read_junit(document)
+
+
+def test_deep_and_strange_documents_are_refused_quickly() -> None:
+    began = time.monotonic()
+    with pytest.raises(Unreadable):
+        read_junit(b"<testsuite>" * 100_000 + b"</testsuite>" * 100_000)
+    assert read_junit(b'<testsuite tests="' + b"9" * 5000 + b'" failures="-1"/>') == JUnitTotals()
+    assert time.monotonic() - began < 5
+
+
+@given(st.binary() | st.text().map(str.encode))
+def test_whatever_the_bytes_are_there_is_an_answer_or_one_kind_of_error(content: bytes) -> None:
+    for document in (content, b"<testsuite>" + content + b"</testsuite>"):
+        try:
+            read_junit(document)
+        except Unreadable:
+            continue

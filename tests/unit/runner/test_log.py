@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+from hypothesis import given
+
+from kiro_worker.runner.report.log import LARGEST_FILE, Log, Redaction
+from tests.support.secret_shapes import KNOWN, written
+
+
+@given(KNOWN)
+def test_a_secret_is_found_in_a_change_however_it_is_written(secret: str) -> None:
+    redaction = Redaction()
+    redaction.know(secret)
+
+    for encoding, text in written(secret).items():
+        assert redaction.is_in(b"\xff diff --git\n+" + text.encode()), encoding
+    assert not redaction.is_in(b"diff --git a/one b/one")
+
+
+def test_of_a_secret_of_several_lines_each_is_taken_out() -> None:
+    redaction = Redaction()
+    redaction.know("-first-half-of-it\r\n-second-half-of-it")
+
+    assert redaction("a -second-half-of-it") == "a [redacted]"
+
+
+def test_what_the_worker_says_is_redacted() -> None:
+    out, redaction = io.StringIO(), Redaction()
+    redaction.know("open sesame", "")
+
+    Log(redaction, out).say("the word is\nopen sesame, or " + base64.b64encode(b"open sesame").decode())
+
+    assert out.getvalue() == "[worker] the word is\n[worker] [redacted], or [redacted]\n"
+
+
+def test_of_a_child_that_never_stops_the_beginning_is_kept(tmp_path: Path) -> None:
+    out = io.StringIO()
+
+    with Log(Redaction(), out).sink("agent", tmp_path / "agent.log") as sink:
+        for _ in range(LARGEST_FILE // 10_000 * 2):
+            sink("x" * 10_000)
+
+    assert LARGEST_FILE * 0.9 < (tmp_path / "agent.log").stat().st_size <= LARGEST_FILE
+    assert len(out.getvalue()) < LARGEST_FILE * 1.1
+    assert out.getvalue().count("no more of it is kept") == 1
