@@ -1,5 +1,6 @@
-"""One run of a state machine's program: from its start, or from the state at which an earlier run of the same
-execution ended.
+"""One drive of an execution: from its start, or from the state at which an earlier drive of it ended.
+
+The first drive is the start of the execution, every other one a redrive.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ import datetime
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from moto.core.utils import iso_8601_datetime_with_milliseconds
 from moto.stepfunctions.parser.api import ExecutionStatus, HistoryEventType
@@ -23,12 +24,10 @@ from moto.stepfunctions.parser.asl.eval.program_state import (
 )
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
+from moto.stepfunctions.parser.backend.execution import Execution
 
 from kiro_local.aws.history import ExecutionHistory
 from kiro_local.aws.progress import Progress
-
-if TYPE_CHECKING:
-    from kiro_local.aws.executions import LocalExecution
 
 TIMED_OUT = "States.Timeout"
 
@@ -42,7 +41,7 @@ class Ending:
 
 
 class Drive:
-    def __init__(self, execution: LocalExecution, history: ExecutionHistory, progress: Progress) -> None:
+    def __init__(self, execution: Execution, history: ExecutionHistory, progress: Progress) -> None:
         self.program: Program = AmazonStateLanguageParser.parse(execution.state_machine.definition)[0]
         self.history = history
         self.progress = progress
@@ -52,13 +51,13 @@ class Drive:
         progress.prepare(self.program, self.env)
 
     def start(self, conclude: Callable[[Drive], None]) -> None:
-        arguments = (conclude,)
+        """Run in the background and call ``conclude`` at the end."""
         threading.Thread(
-            target=self._supervise, args=arguments, name=f"execution-{self._execution.name}", daemon=True
+            target=self._supervise, args=(conclude,), name=f"execution-{self._execution.name}", daemon=True
         ).start()
 
     def abort(self, when: datetime.datetime, error: str | None, cause: str | None) -> bool:
-        """False when it was over already."""
+        """Stop the drive. False if it had already ended."""
         with self.env._state_mutex:
             running = bool(self.env.is_running())
             self.env.set_stop(stop_date=when, cause=cause, error=error)
@@ -66,6 +65,7 @@ class Drive:
         return running
 
     def ending(self) -> Ending:
+        """How the drive ended."""
         state = self.env.program_state()
         if isinstance(state, ProgramEnded):
             return Ending(ExecutionStatus.SUCCEEDED, output=self.env.states.get_input())
@@ -76,8 +76,6 @@ class Drive:
         details = (state.error if isinstance(state, ProgramError) else None) or {}
         return Ending(ExecutionStatus.FAILED, error=details.get("error"), cause=details.get("cause"))
 
-    # -------------------------------------------------------------------------------------- the run
-
     def _supervise(self, conclude: Callable[[Drive], None]) -> None:
         limit = self.program.timeout_seconds
         worker = threading.Thread(
@@ -86,7 +84,7 @@ class Drive:
             name=f"program-{self._execution.name}",
             daemon=True,
         )
-        self._tell_beginning()
+        self._record_start()
         worker.start()
         worker.join(min(limit.timeout_seconds, threading.TIMEOUT_MAX) if limit else None)
         if worker.is_alive():
@@ -95,16 +93,16 @@ class Drive:
                     self.env.set_timed_out()
             self.history.interrupt()
             worker.join()
-        self._tell_ending()
+        self._record_end()
         self.history.interrupt()
         self.history.close()
         conclude(self)
         self.concluded.set()
 
-    # ------------------------------------------------------------------------------------ what it sees
+    # ------------------------------------------------------------------------------------- environment
 
     def context(self) -> dict[str, Any]:
-        """The context object's ``Execution`` as it is now."""
+        """A copy of the context object's ``Execution``."""
         return dict(self.env.states.context_object.context_object_data["Execution"])
 
     def _environment(self) -> Environment:
@@ -129,9 +127,9 @@ class Drive:
         environment.event_manager = self.history
         return environment
 
-    # ------------------------------------------------------------------------------------ what it tells
+    # ----------------------------------------------------------------------------------------- history
 
-    def _tell(self, event_type: HistoryEventType, details: Any, *, is_source: bool = True) -> None:
+    def _record(self, event_type: HistoryEventType, details: Any, *, is_source: bool = True) -> None:
         self.history.add_event(
             context=self.env.event_history_context,
             event_type=event_type,
@@ -139,11 +137,11 @@ class Drive:
             update_source_event_id=is_source,
         )
 
-    def _tell_beginning(self) -> None:
+    def _record_start(self) -> None:
         redriven = self.progress.redriven
         if redriven:
             details: dict[str, Any] = {"executionRedrivenEventDetails": {"redriveCount": redriven.count}}
-            self._tell(HistoryEventType.ExecutionRedriven, details)
+            self._record(HistoryEventType.ExecutionRedriven, details)
             return
         details = {
             "executionStartedEventDetails": {
@@ -152,19 +150,19 @@ class Drive:
                 "roleArn": self._execution.role_arn,
             }
         }
-        self._tell(HistoryEventType.ExecutionStarted, details, is_source=False)
+        self._record(HistoryEventType.ExecutionStarted, details, is_source=False)
 
-    def _tell_ending(self) -> None:
+    def _record_end(self) -> None:
         ending = self.ending()
         if ending.status == ExecutionStatus.SUCCEEDED:
             output = to_json_str(ending.output, separators=(",", ":"))
             details: dict[str, Any] = {"output": output, "outputDetails": {"truncated": False}}
-            self._tell(HistoryEventType.ExecutionSucceeded, {"executionSucceededEventDetails": details})
+            self._record(HistoryEventType.ExecutionSucceeded, {"executionSucceededEventDetails": details})
             return
         details = {k: v for k, v in (("error", ending.error), ("cause", ending.cause)) if v is not None}
         if ending.status == ExecutionStatus.ABORTED:
-            self._tell(HistoryEventType.ExecutionAborted, {"executionAbortedEventDetails": details})
+            self._record(HistoryEventType.ExecutionAborted, {"executionAbortedEventDetails": details})
         elif ending.status == ExecutionStatus.TIMED_OUT:
-            self._tell(HistoryEventType.ExecutionTimedOut, {"executionTimedOutEventDetails": details})
+            self._record(HistoryEventType.ExecutionTimedOut, {"executionTimedOutEventDetails": details})
         else:
-            self._tell(HistoryEventType.ExecutionFailed, {"executionFailedEventDetails": details})
+            self._record(HistoryEventType.ExecutionFailed, {"executionFailedEventDetails": details})

@@ -1,26 +1,31 @@
-"""Which errors a Retry or a Catch takes, where moto is more generous than AWS."""
+"""Which errors a Retry or a Catch matches, and which names errors may have, where moto differs from AWS."""
 
 from __future__ import annotations
 
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
+from moto.stepfunctions.parser.asl.component.common.error_name.error_name import ErrorName
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 
 from kiro_local.aws.replacements import Replacements
 
-#: Documented: ``States.ALL`` catches neither of them.
+#: ``States.ALL`` matches neither of them, as AWS documents.
 TERMINAL = ("States.DataLimitExceeded", "States.Runtime")
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces ``ErrorEqualsDecl._eval_body``: in moto ``States.ALL`` takes what AWS says it does not, and
-    ``States.TaskFailed`` only errors of one's own, where AWS takes every error but ``States.Timeout``.
+    """Replaces ``ErrorEqualsDecl._eval_body``: moto's ``States.ALL`` matches errors that AWS excludes, and its
+    ``States.TaskFailed`` matches only custom errors, where AWS matches every error but ``States.Timeout``. Replaces
+    ``CustomErrorName.__init__``: a function or a build may fail with ``States.TaskFailed``, a name that moto refuses.
     """
     replacements.set(ErrorEqualsDecl, "_eval_body", _matches_on_stack)
+    replacements.set(CustomErrorName, "__init__", ErrorName.__init__)
 
 
 def matches(error: str | None, error_equals: list[str]) -> bool:
+    """Whether a Retry or a Catch with this ``ErrorEquals`` matches ``error``."""
     if error in error_equals:
-        return error != "States.Runtime"  # no catcher ever sees it, named or not
+        return error != "States.Runtime"  # reaches no Catch, not even one that names it
     if error in TERMINAL:
         return False
     if "States.ALL" in error_equals:

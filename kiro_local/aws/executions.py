@@ -1,4 +1,4 @@
-"""An execution that can be stopped at once and redriven: one drive for the first run, another for each redrive."""
+"""An execution that can be stopped at once and redriven: one drive for its start, and one for each redrive."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ExecutionRuntime:
             listener(execution)
 
     def stop_all(self, seconds: float = _STOPPING_SECONDS) -> None:
-        """Ends what still runs, without telling anybody: the embedded AWS itself goes away."""
+        """Stop every running execution without notifying the listeners, because the embedded AWS is going away."""
         self.status_listeners.clear()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -61,10 +61,10 @@ class ExecutionRuntime:
 
 
 def install(replacements: Replacements, runtime: ExecutionRuntime) -> None:
-    """Replaces ``moto.stepfunctions.parser.models.Execution`` by ours. Replaces
-    ``AmazonStateLanguageParser.parse`` by one that parses a definition once (a third of a second each time
-    otherwise, for every execution), and ``EvalComponent.heap_key``, which makes up its key on first use
-    and so is not safe when executions share what was parsed.
+    """Replaces ``moto.stepfunctions.parser.models.Execution`` with :class:`LocalExecution`. Replaces
+    ``AmazonStateLanguageParser.parse`` with a cached version, because parsing takes a third of a second for every
+    execution, and ``EvalComponent.heap_key``, which generates its key on first use and is therefore not safe once
+    executions share a parsed definition.
     """
     bound = type("Execution", (LocalExecution,), {"runtime": runtime})
     replacements.set(models, "Execution", bound)
@@ -86,10 +86,10 @@ class LocalExecution(Execution):  # type: ignore[misc]  # moto's interpreter is 
 
     def start(self) -> None:
         history = ExecutionHistory(self.exec_arn, self.runtime.on_history_event)
-        self._set_off(Drive(self, history, Progress()))
+        self._begin(Drive(self, history, Progress()))
 
     def redrive(self, when: datetime.datetime) -> None:
-        """The caller holds the lock and has seen that it is allowed."""
+        """Continue from the last state. The caller holds the lock and has checked that a redrive is allowed."""
         previous = self._drive
         if previous is None:
             raise RuntimeError(f"{self.exec_arn} never started")
@@ -99,21 +99,20 @@ class LocalExecution(Execution):  # type: ignore[misc]  # moto's interpreter is 
         self.output = None
         self.error: str | None = None
         self.cause: str | None = None
-        undocumented = self.runtime.undocumented
-        redriven = Redriven(self.redrive_count, when, undocumented, previous.context())
-        # Documented: after States.DataLimitExceeded a Parallel or Map state is run again as a whole.
-        progress = previous.progress.resumed(redriven, whole=previous.ending().error == "States.DataLimitExceeded")
-        self._set_off(Drive(self, previous.history.continued(), progress))
+        redriven = Redriven(self.redrive_count, when, self.runtime.undocumented, previous.context())
+        self._begin(Drive(self, previous.history.continued(), previous.progress.resumed(redriven)))
 
-    def _set_off(self, drive: Drive) -> None:
+    def _begin(self, drive: Drive) -> None:
         self._drive = drive
-        self.exec_worker = drive  # moto looks for `exec_worker.env`
+        self.exec_worker = drive  # moto reads `exec_worker.env`
         self.exec_status = ExecutionStatus.RUNNING
         self.runtime.status_changed(self)
         drive.start(self._conclude)
 
     def stop(self, stop_date: datetime.datetime, error: str | None, cause: str | None) -> None:
-        """Aborts it, if it runs. A Lambda that is at work finishes for nobody; a build is stopped."""
+        """Abort the execution if it runs. A Lambda function at work finishes and its result is dropped; a build is
+        stopped.
+        """
         drive = self._drive
         if drive and drive.abort(stop_date, error, cause):
             drive.concluded.wait(_STOPPING_SECONDS)
@@ -123,13 +122,8 @@ class LocalExecution(Execution):  # type: ignore[misc]  # moto's interpreter is 
             ending = drive.ending()
             self.stop_date = datetime.datetime.now(datetime.UTC)
             self.output, self.error, self.cause = ending.output, ending.error, ending.cause
-            self.exec_status = ending.status  # last: whoever sees it finds the rest in place
+            self.exec_status = ending.status  # last, so that a reader of the status finds the other fields set
         self.runtime.status_changed(self)
-
-    @property
-    def progress(self) -> Progress:
-        """How far it has come."""
-        return self._drive.progress if self._drive else Progress()
 
     @property
     def history_length(self) -> int:

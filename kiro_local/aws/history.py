@@ -1,5 +1,5 @@
-"""The event history of an execution, which goes on over its redrives, and the bell that wakes whatever waits
-in one of them.
+"""The event history of an execution, which continues across redrives, and the interrupt that wakes its waiting
+threads.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ HistoryListener = Callable[[str, Mapping[str, Any]], None]
 
 
 class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interpreter is not typed
-    """The events of one drive (the first run or one redrive), appended to those of the drives before it."""
+    """The events of one drive, appended to those of the drives before it."""
 
     def __init__(self, execution_arn: str, listener: HistoryListener | None = None) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
         self._interrupted = False
 
     def continued(self) -> ExecutionHistory:
-        """The history of a redrive."""
+        """The history of the next redrive, with all events so far."""
         following = ExecutionHistory(self._execution_arn, self._listener)
         following._history_event_list.extend(self._history_event_list)
         following._event_id_gen = self._event_id_gen
@@ -38,7 +38,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
         return following
 
     def skip_entry(self, context: EventHistoryContext) -> None:
-        """The state that a redrive resumes was entered already and has not been left, so that is not told twice."""
+        """Record no StateEntered event for the resumed state, because its first one is in the history already."""
         with self._gate:
             self._entered.add(context)
 
@@ -51,7 +51,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
         update_source_event_id: bool = True,
     ) -> int:
         with self._gate:
-            if not self._open:  # a Task that was left behind has come to an end: nobody asks any more
+            if not self._open:  # an abandoned Task finished after its execution had ended
                 return int(context.last_published_event_id)
             if context in self._entered and str(event_type.value).endswith("StateEntered"):
                 self._entered.discard(context)
@@ -64,6 +64,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
         return event_id
 
     def close(self) -> None:
+        """Ignore all further events."""
         with self._gate:
             self._open = False
 
@@ -74,7 +75,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
         return int(self._history_event_list[-1]["id"]) if self._history_event_list else 0
 
     def interrupt(self) -> None:
-        """Wakes everything that waits: the drive is over."""
+        """Wake all waiting threads, because the drive is over."""
         with self._gate:
             self._interrupted = True
             for event in self._waiting:
@@ -82,7 +83,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
 
     @contextmanager
     def interruptible(self, event: threading.Event) -> Iterator[threading.Event]:
-        """Within, the event is also set when the drive is over."""
+        """Within this context, the end of the drive sets ``event`` too."""
         with self._gate:
             self._waiting.add(event)
             if self._interrupted:

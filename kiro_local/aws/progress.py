@@ -1,12 +1,10 @@
-"""How far a program has come: the state machine's own, a branch of a Parallel state, an iteration of a Map. It is what
-a redrive goes on from.
-"""
+"""How far an execution has come. A redrive continues from here."""
 
 from __future__ import annotations
 
 import copy
 import datetime
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -15,19 +13,33 @@ from moto.stepfunctions.parser.api import HistoryEventType
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
 from moto.stepfunctions.parser.asl.component.program.program import Program
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_activitiy import StateTaskActivity
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task_lambda import StateTaskLambda
 from moto.stepfunctions.parser.asl.component.state.state import CommonStateField
 from moto.stepfunctions.parser.asl.eval.environment import Environment
-from moto.stepfunctions.parser.asl.eval.program_state import ProgramEnded
 
+from kiro_local.aws.replacements import Replacements
 from kiro_local.aws.undocumented import Undocumented
 
 _ABSENT: Final = object()
+_ORIGINAL_FRAME: Final = Environment.as_inner_frame_of.__func__
+
+
+def install(replacements: Replacements) -> None:
+    """Replaces ``Environment.as_inner_frame_of``, so that a frame knows the progress of its execution, and
+    ``_eval_parameters`` of Tasks, so that their Arguments are remembered. Adds ``Environment.progress``.
+    """
+    replacements.set(Environment, "as_inner_frame_of", classmethod(_inner_frame))
+    replacements.set(Environment, "progress", None)
+    for task in (StateTask, StateTaskLambda, StateTaskActivity):
+        replacements.set(task, "_eval_parameters", _remembering_arguments(task._eval_parameters))
 
 
 @dataclass(frozen=True)
 class Redriven:
-    """What all programs of a redriven execution know of the redrive. ``context``: the context object's ``Execution`` of
-    the run before.
+    """The redrive that started this part of the execution. ``context`` is the context object's ``Execution`` as it was
+    before.
     """
 
     count: int
@@ -36,6 +48,7 @@ class Redriven:
     context: Mapping[str, Any]
 
     def fresh_context(self) -> dict[str, Any]:
+        """The context object's ``Execution`` since the redrive."""
         return {
             **self.context,
             "RedriveCount": self.count,
@@ -46,39 +59,32 @@ class Redriven:
 @dataclass
 class Progress:
     redriven: Redriven | None = None
-    #: The state at which the program is or ended, with the document and the variables with which it was entered.
+    #: The current or last state, with the document and the variables it was entered with.
     state: CommonStateField | None = None
     document: Any = None
     variables: dict[str, Any] = field(default_factory=dict)
-    #: The Arguments of the Task, as its last attempt had them.
+    #: The Arguments of the Task's last attempt.
     arguments: Any = _ABSENT
-    #: Of a Parallel or Map state: its branches or iterations by index, as its last attempt left them.
-    branches: dict[int, Progress] = field(default_factory=dict)
-    done: bool = False
-    output: Any = None
-    #: The state has been entered in an earlier run of the execution and is gone on with.
+    #: Whether ``state`` was entered before the redrive and is now continued.
     resumes: bool = False
 
-    def resumed(self, redriven: Redriven, *, whole: bool) -> Progress:
-        """Where the next run goes on. It shares nothing with this one, in which a Task that was left behind may still
-        be at work. ``whole``: branches that had succeeded are run again too.
+    def resumed(self, redriven: Redriven) -> Progress:
+        """The starting point of the redrive. It shares nothing with this object, because an abandoned Task of the
+        earlier run may still be working.
         """
-        kept = redriven.undocumented
+        undocumented = redriven.undocumented
         return Progress(
             redriven=redriven,
             state=self.state,
             document=copy.deepcopy(self.document),
-            variables=copy.deepcopy(self.variables) if kept.redrive_keeps_variables else {},
-            arguments=_ABSENT if kept.redrive_evaluates_arguments else copy.deepcopy(self.arguments),
-            branches={} if whole else {i: branch.resumed(redriven, whole=False) for i, branch in self.branches.items()},
-            done=self.done,
-            output=copy.deepcopy(self.output),
+            variables=copy.deepcopy(self.variables) if undocumented.redrive_keeps_variables else {},
+            arguments=_ABSENT if undocumented.redrive_evaluates_arguments else copy.deepcopy(self.arguments),
             resumes=self.state is not None,
         )
 
     def walk(self, program: Program, env: Environment) -> None:
-        """Runs the program's states, one after the other, from the first or from the one it resumes. How it ended is
-        the environment's program state.
+        """Run the states one after another, from the first or the resumed one. The result is the environment's program
+        state.
         """
         try:
             while env.is_running():
@@ -90,46 +96,22 @@ class Progress:
                 self._leave(env)
         except FailureEventException as failure:
             env.set_error(failure.get_execution_failed_event_details())
-        except Exception as failure:  # noqa: BLE001 - whatever breaks in a state is that execution's States.Runtime
+        except Exception as failure:  # noqa: BLE001 - any failure inside a state is the execution's States.Runtime
             env.set_error({"error": "States.Runtime", "cause": f"{type(failure).__name__}({failure})"})
-        if isinstance(env.program_state(), ProgramEnded):
-            self.output = env.states.get_input()
-            self.done = True
 
     def prepare(self, program: Program, env: Environment) -> None:
-        """Sets the environment to where the program begins or goes on. A program that is about to run can already be
-        stopped.
-        """
+        """Point the environment at the first or the resumed state. The program may already have been stopped by now."""
         env.progress = self
         with env._state_mutex:
             if env.program_state() is None or env.is_running():
                 env.next_state_name = self.state.name if self.state else program.start_at.start_at_name
         if self.redriven:
             stale = self.resumes and not self.redriven.undocumented.redrive_refreshes_context
-            _show(env, dict(self.redriven.context) if stale else self.redriven.fresh_context())
+            _set_execution_context(env, dict(self.redriven.context) if stale else self.redriven.fresh_context())
         if self.resumes:
             env.states.reset(self.document)
             env.variable_store._inner_scope.update(self.variables)
             env.event_manager.skip_entry(env.event_history_context)
-
-    def branch(self, index: int) -> Progress:
-        return self.branches.setdefault(index, Progress(redriven=self.redriven))
-
-    def begin_branches(self) -> None:
-        """At each attempt of a Parallel or Map state. Only the first of a redrive goes on from what there is: a retry
-        runs all of them again.
-        """
-        if self.resumes:
-            self.resumes = False
-        else:
-            self.branches = {}
-
-    def unfinished(self) -> Iterator[CommonStateField]:
-        """The states at which it is or ended, from the outermost to the innermost."""
-        if self.state and not self.done:
-            yield self.state
-            for branch in self.branches.values():
-                yield from branch.unfinished()
 
     def _enter(self, state: CommonStateField, env: Environment) -> None:
         if self.resumes:
@@ -138,21 +120,33 @@ class Progress:
         self.document = env.states.get_input()
         self.variables = dict(env.variable_store._inner_scope)
         self.arguments = _ABSENT
-        self.branches = {}
 
     def _leave(self, env: Environment) -> None:
         self.resumes = False
         if self.redriven:
-            _show(env, self.redriven.fresh_context())
+            _set_execution_context(env, self.redriven.fresh_context())
 
 
-def arguments_of(progress: Progress, evaluate: Any) -> Any:
-    """A Task's Arguments: evaluated, or of the attempt before the redrive if that is how AWS does it."""
-    if progress.resumes and progress.arguments is not _ABSENT:
-        return copy.deepcopy(progress.arguments)
-    evaluated = evaluate()
-    progress.arguments = copy.deepcopy(evaluated)
-    return evaluated
+def _inner_frame(cls: type[Environment], env: Environment, *args: Any, **kwargs: Any) -> Environment:
+    frame = _ORIGINAL_FRAME(cls, env, *args, **kwargs)
+    frame.progress = env.progress
+    return frame
+
+
+def _remembering_arguments(
+    original: Callable[[StateTask, Environment], Any],
+) -> Callable[[StateTask, Environment], Any]:
+    """``original``, or the Arguments from before the redrive where they are kept (``redrive_evaluates_arguments``)."""
+
+    def evaluate(self: StateTask, env: Environment) -> Any:
+        progress: Progress = env.progress
+        if progress.resumes and progress.arguments is not _ABSENT:
+            return copy.deepcopy(progress.arguments)
+        evaluated = original(self, env)
+        progress.arguments = copy.deepcopy(evaluated)
+        return evaluated
+
+    return evaluate
 
 
 def _evaluate(state: CommonStateField, env: Environment) -> None:
@@ -167,5 +161,5 @@ def _evaluate(state: CommonStateField, env: Environment) -> None:
         raise
 
 
-def _show(env: Environment, execution: dict[str, Any]) -> None:
+def _set_execution_context(env: Environment, execution: dict[str, Any]) -> None:
     env.states.context_object.context_object_data["Execution"] = execution

@@ -1,28 +1,25 @@
-"""RedriveExecution, which moto lacks: the same execution goes on from the state at which it ended, with the
-document that state had, as the Developer Guide's "Redrive behavior of individual states" has it:
+"""RedriveExecution, which moto lacks: the same execution continues from the state at which it ended, with that state's
+input document, as the Developer Guide documents under "Redrive behavior of individual states":
 
-- Task: scheduled and started again; Choice: evaluated again; Fail: fails again. Retries and timeouts, the state's and
-  the state machine's, begin anew.
-- Wait: waits again, and is over at once if its timestamp has passed.
-- Pass: one that was exited is not executed again; one whose own expression failed is.
-- Parallel, inline Map: only the branches and iterations that failed or were aborted (branches.py).
-- a nested ``startExecution.sync`` starts a new child, for it is a Task.
+- Task: scheduled and started again. Choice: evaluated again. Fail: fails again. Retries and timeouts, the state's and
+  the state machine's, start over.
+- Wait: waits again, and ends at once if its timestamp has passed.
+- Pass: not executed again once it was exited; one whose expression failed is.
+- Nested ``startExecution.sync``: starts a new child execution, because it is a Task.
 
-Distributed Maps are refused by name: moto runs no child executions for them, so REDRIVABLE_BY_MAP_RUN never occurs.
+Parallel and Map states are refused by name: AWS redrives only their unsuccessful branches and iterations, which the
+embedded AWS does not emulate.
 """
 
 from __future__ import annotations
 
 import datetime
+import json
 import re
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult
 from moto.stepfunctions.parser.api import ExecutionStatus
-from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (
-    DistributedIterationComponent,
-)
-from moto.stepfunctions.parser.asl.component.state.exec.state_map.state_map import StateMap
 from moto.stepfunctions.responses import StepFunctionResponse
 
 from kiro_local.aws.executions import LocalExecution
@@ -33,9 +30,10 @@ NOT_REDRIVABLE = "NOT_REDRIVABLE"
 PERIOD = datetime.timedelta(days=14)
 LONGEST = datetime.timedelta(days=365)
 MOST_EVENTS = 24_999
+_NOT_EMULATED = frozenset({"Parallel", "Map"})
 _TOKEN = re.compile(r"[!-~]{1,64}")
 _TOKENS_KEPT = 10
-_TOKEN_LIFE = datetime.timedelta(minutes=15)
+_TOKEN_LIFETIME = datetime.timedelta(minutes=15)
 
 
 class ExecutionNotRedrivable(AWSError):  # type: ignore[misc]  # moto's errors are not typed
@@ -47,12 +45,12 @@ class ValidationException(AWSError):  # type: ignore[misc]  # moto's errors are 
 
 
 def install(replacements: Replacements) -> None:
-    """Adds ``redrive_execution`` to ``StepFunctionResponse``: moto has no such action."""
+    """Adds ``redrive_execution`` to ``StepFunctionResponse``, which has no such action."""
     replacements.set(StepFunctionResponse, "redrive_execution", _redrive_execution)
 
 
 def obstacle(execution: LocalExecution, now: datetime.datetime) -> str | None:
-    """Why it cannot be redriven, in AWS's words where AWS has words."""
+    """Why the execution cannot be redriven, in AWS's wording where AWS documents one; None if it can."""
     if execution.exec_status in (ExecutionStatus.RUNNING, ExecutionStatus.SUCCEEDED):
         return f"Execution is {execution.status} and cannot be redriven"
     if execution.history_length >= MOST_EVENTS:
@@ -61,21 +59,23 @@ def obstacle(execution: LocalExecution, now: datetime.datetime) -> str | None:
         return "Execution has exceeded the max execution time"
     if execution.stop_date and now - execution.stop_date > PERIOD:
         return "Execution redrivable period exceeded"
-    for state in execution.progress.unfinished():
-        if isinstance(state, StateMap) and isinstance(state.iteration_component, DistributedIterationComponent):
-            return f"The embedded AWS cannot redrive an execution that ended within a Distributed Map ({state.name})"
+    for name, state in json.loads(execution.state_machine.definition)["States"].items():
+        if state["Type"] in _NOT_EMULATED:
+            return f"The embedded AWS does not redrive Parallel and Map states, and {name} is a {state['Type']} state"
     return None
 
 
 def redrive(execution: LocalExecution, client_token: str | None, now: datetime.datetime) -> datetime.datetime:
-    """When it was redriven. The same token within 15 minutes gives the same answer and redrives nothing."""
+    """Redrive the execution and return the time. Repeating a token within 15 minutes returns the first time and
+    redrives nothing.
+    """
     if client_token is not None and not _TOKEN.fullmatch(client_token):
         raise ValidationException(
             f"Value '{client_token}' at 'clientToken' failed to satisfy constraint: [!-~]{{1,64}}"
         )
     with execution.lock:
         earlier = execution.redrive_tokens.get(client_token or "")
-        if earlier and now - earlier <= _TOKEN_LIFE:
+        if earlier and now - earlier <= _TOKEN_LIFETIME:
             return earlier
         reason = obstacle(execution, now)
         if reason:

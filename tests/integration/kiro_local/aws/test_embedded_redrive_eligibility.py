@@ -83,6 +83,15 @@ def test_its_history_must_have_room(
     not_redrivable(execution, "Execution history event limit exceeded")
 
 
+@pytest.mark.parametrize("kind", ["Parallel", "Map"])
+def test_parallel_and_map_states_are_refused(machine: Callable[..., str], run: Callable[..., Any], kind: str) -> None:
+    branch = {"StartAt": "End", "States": FAIL}
+    work = {"Branches": [branch]} if kind == "Parallel" else {"Items": [1], "ItemProcessor": branch}
+    execution = run(machine({"First": {"Type": "Pass", "Next": "Work"}, "Work": {"Type": kind, "End": True, **work}}))
+    assert (execution.ended()["status"], execution.ended()["error"]) == ("FAILED", "E")
+    not_redrivable(execution, f"The embedded AWS does not redrive Parallel and Map states, and Work is a {kind} state")
+
+
 @pytest.mark.parametrize("ending", ["FAILED", "ABORTED", "TIMED_OUT"])
 def test_whatever_ended_otherwise_is_redriven(
     machine: Callable[..., str], run: Callable[..., Any], ending: str
