@@ -1,8 +1,7 @@
-"""The cloud assembly that is deployed: synthesised by the CDK app in a process of its own, and again only when its
-sources change.
+"""The cloud assembly to deploy. The CDK app synthesises it in its own process, and again only when its sources change.
 
-The assembly is the one for AWS but for the wheels: `packagingPlatform=host` packs them for the interpreter that runs
-here.
+It differs from the assembly for AWS only in the wheels: `packagingPlatform=host` packs those for the running
+interpreter.
 """
 
 from __future__ import annotations
@@ -20,28 +19,42 @@ from typing import Final
 from kiro_worker.errors import KiroWorkerError
 
 ROOT: Final = Path(__file__).parents[1]
-"""The repository: the embedded environment deploys what is in it."""
+"""The checkout whose sources the embedded environment deploys."""
 
 _SOURCES: Final = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "cdk.json")
 _NOT_DEPLOYED: Final = frozenset({"__pycache__", "cli", "doctor", "executions"})
 _KEPT: Final = 3
 
 
+class CheckoutRequired(KiroWorkerError):
+    """The command deploys the sources of a checkout, and the worker was installed without one."""
+
+
 class SynthFailed(KiroWorkerError):
-    """The CDK app did not synthesise; the message is its own."""
+    """The CDK app failed. The message is its own."""
+
+
+def require_checkout(root: Path) -> None:
+    """Raise :class:`CheckoutRequired` if ``root`` does not contain the sources to deploy."""
+    if not (root / "infra" / "app.py").is_file() or not (root / "statemachine").is_dir():
+        raise CheckoutRequired(
+            f"kiro-worker demo and kiro-worker local deploy the sources of a checkout, and {root} is not one",
+            "git clone the repository, then make demo",
+        )
 
 
 def synthesise(root: Path = ROOT, environment: str = "test") -> Path:
     """The folder of the cloud assembly."""
+    require_checkout(root)
     target = root / "build" / "assembly" / _digest(root, environment)
     if not (target / "manifest.json").is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             _synthesise_into(Path(scratch) / "assembly", root, environment)
-            # Of two who synthesise at once, either result serves.
+            # If two processes synthesise at once, either result will do.
             if not target.exists():
                 (Path(scratch) / "assembly").rename(target)
-        _forget_old(target.parent)
+        _delete_old(target.parent)
     os.utime(target)
     return target
 
@@ -58,11 +71,11 @@ def _synthesise_into(out: Path, root: Path, environment: str) -> None:
         check=False,
     )
     if finished.returncode != 0:
-        raise SynthFailed(finished.stderr.strip() or f"python -m infra.app ended with {finished.returncode}")
+        raise SynthFailed(finished.stderr.strip() or f"python -m infra.app exited with {finished.returncode}")
 
 
 def _digest(root: Path, environment: str) -> str:
-    """Of every source's name and content, and of the interpreter that the wheels are for."""
+    """A digest of every source's name and content, and of the interpreter that the wheels are built for."""
     digest = hashlib.sha256(f"{environment} {sys.implementation.cache_tag} {sys.platform}".encode())
     for source in _SOURCES:
         path = root / source
@@ -73,7 +86,7 @@ def _digest(root: Path, environment: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _forget_old(folder: Path) -> None:
+def _delete_old(folder: Path) -> None:
     assemblies = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for old in assemblies[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)

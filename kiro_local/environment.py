@@ -1,4 +1,4 @@
-"""The whole deployment on one machine: the embedded AWS with our own stacks in it, pointed at a GitHub."""
+"""The whole deployment on one machine: the product's stacks in the embedded AWS, connected to a GitHub server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from kiro_local.assembly import ROOT, synthesise
 from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.aws.undocumented import ASSUMED, Undocumented
-from kiro_worker.executions import history as watch
+from kiro_worker.executions.history import Run, wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -30,7 +30,7 @@ CONFIG_PARAMETER: Final = f"/kiro-worker/{ENVIRONMENT}/github-project-config"
 
 @dataclass(frozen=True)
 class GitHubAccess:
-    """Which GitHub, and as whom. The token serves the API and, as the password, git."""
+    """A GitHub server and the account to use. The token serves the API and is the password for git."""
 
     api_url: str
     git_url: str
@@ -41,11 +41,10 @@ class GitHubAccess:
 class LocalEnvironment:
     """``with LocalEnvironment(access, configuration) as local: run = local.run()``.
 
-    ``configuration`` is the configuration parameter's object; the two addresses are added to it. ``agent_key`` is the
-    secret that the agent gets. ``pause_scale`` shortens the pauses between retries; ``undocumented`` says how AWS
-    behaves where its documentation is silent, ``faults`` what is to go wrong (late work ``late_seconds`` after it was
-    given up), ``root`` which tree is deployed.
-    Everything that is started is stopped at the end.
+    ``configuration`` is the content of the configuration parameter; the two addresses of ``github`` are added to it.
+    ``agent_key`` is the agent's secret. ``pause_scale`` shortens the pauses between retries. ``undocumented`` is how
+    AWS behaves where its documentation is silent. ``faults`` are injected, with late work ``late_seconds`` after its
+    caller gave up. ``root`` is the checkout to deploy. Leaving the context stops everything.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class LocalEnvironment:
         root: Path = ROOT,
         undocumented: Undocumented = ASSUMED,
     ) -> None:
-        # Here, because moto takes seconds to import, and a command line that is wrong is to be told at once.
+        # Imported here, because moto takes seconds to import and a wrong command line must fail at once.
         from kiro_local.aws.server import EmbeddedAws
 
         self._root = root
@@ -101,19 +100,19 @@ class LocalEnvironment:
 
     @property
     def client(self) -> Callable[[str], Any]:
-        """Makes boto3 clients of a service's name."""
+        """Returns the boto3 client of a service."""
         return self.aws.client
 
-    def run(self) -> watch.Run:
-        """One scheduled tick, waited for."""
-        return watch.wait(self.client("stepfunctions"), self.tick())
+    def run(self) -> Run:
+        """Deliver one scheduled tick and wait for the end of its execution."""
+        return wait(self.client("stepfunctions"), self.tick())
 
     def tick(self) -> str:
-        """Deliver the schedule now; the execution's ARN."""
+        """Deliver the schedule now and return the execution's ARN."""
         return tick(self.client, NAME)
 
     def start(self, document: Any, name: str | None = None) -> str:
-        """Start an execution by hand."""
+        """Start an execution with ``document`` as its input and return its ARN."""
         arguments = {"stateMachineArn": self.state_machine_arn, "input": json.dumps(document)}
         if name:
             arguments["name"] = name
@@ -123,21 +122,21 @@ class LocalEnvironment:
         self.client("stepfunctions").redrive_execution(executionArn=arn)
 
     def lock(self) -> dict[str, Any] | None:
-        """The lock's item if somebody holds it."""
+        """The lock's item, or None if nobody holds it."""
         items = self.client("dynamodb").scan(TableName=f"{NAME}-locks", ConsistentRead=True)["Items"]
         return next((item for item in items if "owner" in item), None)
 
     def artifact(self, prefix: str, name: str) -> str:
-        """An artefact of a build as a text, empty when there is none; ``prefix`` is an ``s3://…`` address."""
+        """The text of a build's artifact, or an empty string if there is none. ``prefix`` is an ``s3://…`` address."""
         bucket, _, key = prefix.removeprefix("s3://").partition("/")
         client = self.client("s3")
-        wanted = f"{key.rstrip('/')}/{name}"
-        if not bucket or not client.list_objects_v2(Bucket=bucket, Prefix=wanted).get("KeyCount"):
+        path = f"{key.rstrip('/')}/{name}"
+        if not bucket or not client.list_objects_v2(Bucket=bucket, Prefix=path).get("KeyCount"):
             return ""
-        return str(client.get_object(Bucket=bucket, Key=wanted)["Body"].read().decode("utf-8", "replace"))
+        return str(client.get_object(Bucket=bucket, Key=path)["Body"].read().decode("utf-8", "replace"))
 
     def configure(self, configuration: Mapping[str, Any] | str | None) -> None:
-        """Replace the configuration parameter as it stands: an object, any text, or nothing at all."""
+        """Replace the configuration parameter with an object or a text, or delete it for None."""
         ssm = self.client("ssm")
         if configuration is None:
             ssm.delete_parameter(Name=CONFIG_PARAMETER)
@@ -146,7 +145,7 @@ class LocalEnvironment:
         ssm.put_parameter(Name=CONFIG_PARAMETER, Type="String", Value=text, Overwrite=True)
 
     def put_secret(self, name: str, value: str) -> None:
-        """``name`` is ``github-token``, ``git-credentials`` or ``kiro-api-key``."""
+        """Set the secret ``name``: ``github-token``, ``git-credentials`` or ``kiro-api-key``."""
         self.client("secretsmanager").put_secret_value(SecretId=f"{NAME}-{name}", SecretString=value)
 
     def _configure(self) -> None:

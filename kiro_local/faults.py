@@ -1,9 +1,8 @@
-"""The faults of this product's states, by name: what `--fault STATE:KIND` takes and what the tests of recovery go
-through one by one.
+"""The faults of the state machines' states by name, as `--fault STATE:KIND` accepts them and the recovery tests inject
+them one by one.
 
-A state is named as in the definition, one of the clean-up as ``clean-up/STATE``. A kind is one of the table below, the
-name of an error that the step raises (``GitHubForbidden``), or, for RunBuild, an outcome of the build
-(``TestsFailed``).
+A state has the name of the definition; one of the clean-up is ``clean-up/STATE``. A kind is a key of :data:`KINDS`, the
+name of an error that a step raises (``GitHubForbidden``), or, for RunBuild, an outcome of the build (``TestsFailed``).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final
 
-from kiro_local.assembly import ROOT
+from kiro_local.assembly import ROOT, require_checkout
 from kiro_local.aws.build_run import BuildEnding
 from kiro_local.aws.step_fault import RUNTIME, Means, Moment, StepFault
 from kiro_worker import errors
@@ -26,82 +25,89 @@ if TYPE_CHECKING:
 MACHINES: Final = {"work_item": "kiro-worker-test", "clean_up": "kiro-worker-test-clean-up"}
 CLEAN_UP: Final = "clean-up/"
 ALWAYS: Final = "always"
-WORKS: Final = "── agent"
-"""The line of the build's log at which the agent begins."""
+AGENT_STARTS: Final = "── agent"
+"""The line of the build's log that marks the start of the agent."""
 
 FUNCTION, BUILD, SILENT = "function", "build", "silent"
 
 
 class UnknownFault(ValueError):
-    """A fault that does not exist; the message lists those that do."""
+    """There is no such fault. The message lists those that exist."""
 
 
 @dataclass(frozen=True)
 class Kind:
-    """``of`` are the sorts of states to which it can happen."""
+    """A kind of fault. ``applies_to`` are the sorts of states it can happen to."""
 
     means: Means
     moment: Moment
     error: str
-    of: frozenset[str]
-    tells: str
+    applies_to: frozenset[str]
+    description: str
 
 
-def _kind(means: Means, moment: Moment, error: str, of: str, tells: str) -> Kind:
-    return Kind(means, moment, error, frozenset(of.split()), tells)
-
+_FUNCTIONS: Final = frozenset({FUNCTION})
+_BUILDS: Final = frozenset({BUILD})
+_TASKS: Final = frozenset({FUNCTION, BUILD})
+_ALL: Final = frozenset({FUNCTION, BUILD, SILENT})
 
 KINDS: Final[Mapping[str, Kind]] = {
-    "service-error": _kind(
-        Means.ERROR, Moment.BEFORE, "Lambda.ServiceException", FUNCTION, "the service fails; nothing was done"
+    "service-error": Kind(
+        Means.ERROR, Moment.BEFORE, "Lambda.ServiceException", _FUNCTIONS, "the service fails; nothing is done"
     ),
-    "throttled": _kind(
-        Means.ERROR, Moment.BEFORE, "Lambda.TooManyRequestsException", FUNCTION, "the service refuses; nothing was done"
+    "throttled": Kind(
+        Means.ERROR,
+        Moment.BEFORE,
+        "Lambda.TooManyRequestsException",
+        _FUNCTIONS,
+        "the service throttles the call; nothing is done",
     ),
-    "answer-lost": _kind(
-        Means.ERROR, Moment.AFTER, "Lambda.SdkClientException", FUNCTION, "it was done, and the caller sees a failure"
+    "answer-lost": Kind(
+        Means.ERROR,
+        Moment.AFTER,
+        "Lambda.SdkClientException",
+        _FUNCTIONS,
+        "the work is done, but the caller sees a failure",
     ),
-    "build-throttled": _kind(
-        Means.ERROR, Moment.BEFORE, "CodeBuild.ThrottlingException", BUILD, "CodeBuild refuses to start a build"
+    "build-throttled": Kind(
+        Means.ERROR, Moment.BEFORE, "CodeBuild.ThrottlingException", _BUILDS, "CodeBuild throttles the start of a build"
     ),
-    "build-limit": _kind(
-        Means.ERROR, Moment.BEFORE, "CodeBuild.AccountLimitExceededException", BUILD, "too many builds run already"
+    "build-limit": Kind(
+        Means.ERROR, Moment.BEFORE, "CodeBuild.AccountLimitExceededException", _BUILDS, "too many builds run already"
     ),
-    "build-service-error": _kind(
-        Means.ERROR, Moment.BEFORE, "CodeBuild.AWSCodeBuildException", BUILD, "the service fails; no build was started"
+    "build-service-error": Kind(
+        Means.ERROR, Moment.BEFORE, "CodeBuild.AWSCodeBuildException", _BUILDS, "the service fails; no build starts"
     ),
-    "start-lost": _kind(
-        Means.ERROR, Moment.AFTER, "CodeBuild.SdkClientException", BUILD, "a build runs, and the caller sees a failure"
+    "start-lost": Kind(
+        Means.ERROR,
+        Moment.AFTER,
+        "CodeBuild.SdkClientException",
+        _BUILDS,
+        "a build starts, but the caller sees a failure",
     ),
-    "function-timed-out": _kind(
-        Means.ERROR, Moment.AFTER, "Sandbox.Timedout", FUNCTION, "the function is ended when its time is up, work done"
+    "function-timed-out": Kind(
+        Means.ERROR, Moment.AFTER, "Sandbox.Timedout", _FUNCTIONS, "the function times out after its work"
     ),
-    "state-timed-out": _kind(
-        Means.ERROR, Moment.BEFORE, "States.Timeout", f"{FUNCTION} {BUILD}", "the state's own time is up, nothing done"
+    "state-timed-out": Kind(
+        Means.ERROR, Moment.BEFORE, "States.Timeout", _TASKS, "the state times out; nothing is done"
     ),
-    "done-late": _kind(
-        Means.ERROR, Moment.LATE, "States.Timeout", FUNCTION, "the state's own time is up; the function works later"
+    "done-late": Kind(
+        Means.ERROR, Moment.LATE, "States.Timeout", _FUNCTIONS, "the state times out; the function does its work later"
     ),
-    "killed": _kind(Means.KILL, Moment.BEFORE, "", FUNCTION, "SIGKILL to the function with the event in its hands"),
-    "killed-after": _kind(Means.KILL, Moment.AFTER, "", FUNCTION, "SIGKILL to the function when its work is done"),
-    "aborted": _kind(
-        Means.ABORT, Moment.BEFORE, "", f"{FUNCTION} {BUILD} {SILENT}", "the execution is stopped, nothing done"
+    "killed": Kind(Means.KILL, Moment.BEFORE, "", _FUNCTIONS, "SIGKILL to the function once it has received the event"),
+    "killed-after": Kind(Means.KILL, Moment.AFTER, "", _FUNCTIONS, "SIGKILL to the function after its work"),
+    "aborted": Kind(Means.ABORT, Moment.BEFORE, "", _ALL, "the execution is stopped; nothing is done"),
+    "aborted-during": Kind(Means.ABORT, Moment.DURING, "", _BUILDS, "the execution is stopped while the agent works"),
+    "aborted-after": Kind(Means.ABORT, Moment.AFTER, "", _TASKS, "the execution is stopped after the work"),
+    "timed-out": Kind(Means.TIME_OUT, Moment.BEFORE, "", _ALL, "the state machine times out; nothing is done"),
+    "timed-out-during": Kind(
+        Means.TIME_OUT, Moment.DURING, "", _BUILDS, "the state machine times out while the agent works"
     ),
-    "aborted-during": _kind(Means.ABORT, Moment.DURING, "", BUILD, "the execution is stopped while the agent works"),
-    "aborted-after": _kind(Means.ABORT, Moment.AFTER, "", f"{FUNCTION} {BUILD}", "the execution is stopped, work done"),
-    "timed-out": _kind(
-        Means.TIME_OUT, Moment.BEFORE, "", f"{FUNCTION} {BUILD} {SILENT}", "the machine's time is up, nothing done"
+    "timed-out-after": Kind(Means.TIME_OUT, Moment.AFTER, "", _TASKS, "the state machine times out after the work"),
+    "runtime-error": Kind(
+        Means.ERROR, Moment.BEFORE, RUNTIME, _ALL, "States.Runtime, which no Catch matches; nothing is done"
     ),
-    "timed-out-during": _kind(Means.TIME_OUT, Moment.DURING, "", BUILD, "the machine's time is up, the agent works"),
-    "timed-out-after": _kind(
-        Means.TIME_OUT, Moment.AFTER, "", f"{FUNCTION} {BUILD}", "the machine's time is up, work done"
-    ),
-    "runtime-error": _kind(
-        Means.ERROR, Moment.BEFORE, RUNTIME, f"{FUNCTION} {BUILD} {SILENT}", "States.Runtime, which reaches no Catch"
-    ),
-    "runtime-error-after": _kind(
-        Means.ERROR, Moment.AFTER, RUNTIME, f"{FUNCTION} {BUILD}", "States.Runtime, work done"
-    ),
+    "runtime-error-after": Kind(Means.ERROR, Moment.AFTER, RUNTIME, _TASKS, "States.Runtime after the work"),
 }
 
 ERRORS: Final = tuple(
@@ -110,16 +116,16 @@ ERRORS: Final = tuple(
         for name, kind in vars(errors).items()
         if isinstance(kind, type)
         and issubclass(kind, errors.KiroWorkerError)
-        # A build can stop; a step cannot.
+        # Only the runner raises it; a step cannot.
         and kind is not errors.BuildStopped
         and not kind.__subclasses__()
     )
 )
-"""Every error that a step can raise, by name."""
+"""The name of every error that a step can raise."""
 
 ENDINGS: Final[Mapping[str, BuildEnding]] = {
     **{
-        str(outcome): BuildEnding("FAILED", {"OUTCOME": str(outcome), "OUTCOME_REASON": "a fault that was asked for"})
+        str(outcome): BuildEnding("FAILED", {"OUTCOME": str(outcome), "OUTCOME_REASON": "an injected fault"})
         for outcome in Outcome
         if outcome is not Outcome.SUCCEEDED
     },
@@ -131,7 +137,8 @@ ENDINGS: Final[Mapping[str, BuildEnding]] = {
 
 @cache
 def states() -> dict[str, str]:
-    """Every state, by the name that `--fault` takes, and its sort."""
+    """The sort of every state, by the name that `--fault` takes."""
+    require_checkout(ROOT)
     found = {}
     for machine in MACHINES:
         definition = json.loads((ROOT / "statemachine" / f"{machine}.asl.json").read_text("utf-8"))
@@ -147,16 +154,16 @@ def _sort(state: Mapping[str, Any]) -> str:
 
 
 def kinds_of(state: str) -> list[str]:
-    """What can happen to a state."""
+    """The kinds of fault that can happen to a state."""
     sort = states()[state]
-    kinds = [name for name, kind in KINDS.items() if sort in kind.of]
+    kinds = [name for name, kind in KINDS.items() if sort in kind.applies_to]
     if sort == FUNCTION:
         return [*kinds, *ERRORS]
     return [*kinds, *ENDINGS] if sort == BUILD else kinds
 
 
 def parse_fault(text: str) -> StepFault:
-    """Of ``STATE:KIND`` or ``STATE:KIND:always``; raises :class:`UnknownFault`."""
+    """The fault named by ``STATE:KIND`` or ``STATE:KIND:always``. Raises :class:`UnknownFault`."""
     state, _, rest = text.partition(":")
     kind, _, times = rest.partition(":")
     if state not in states():
@@ -164,11 +171,12 @@ def parse_fault(text: str) -> StepFault:
     if kind not in kinds_of(state):
         raise UnknownFault(f"{text}: {kind!r} cannot happen to {state}{_nearest(kind, kinds_of(state))}")
     if times not in ("", ALWAYS):
-        raise UnknownFault(f"{text}: after the kind comes nothing or :{ALWAYS}")
+        raise UnknownFault(f"{text}: only :{ALWAYS} can follow the kind")
     return fault(state, kind, always=times == ALWAYS)
 
 
 def fault(state: str, kind: str, *, always: bool = False) -> StepFault:
+    """The fault of this kind of this state. Both must exist."""
     machine = MACHINES["clean_up" if state.startswith(CLEAN_UP) else "work_item"]
     name = state.removeprefix(CLEAN_UP)
     if kind in ENDINGS:
@@ -176,10 +184,10 @@ def fault(state: str, kind: str, *, always: bool = False) -> StepFault:
     if kind in ERRORS:
         return StepFault(machine, name, Means.ERROR, error=kind, always=always)
     known = KINDS[kind]
-    return StepFault(machine, name, known.means, known.moment, known.error, line=WORKS, always=always)
+    return StepFault(machine, name, known.means, known.moment, known.error, line=AGENT_STARTS, always=always)
 
 
 def _nearest(word: str, known: list[str]) -> str:
     nearest = get_close_matches(word, known, 1)
     guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"{guess}; there are: {', '.join(known)}"
+    return f"{guess}; known are: {', '.join(known)}"

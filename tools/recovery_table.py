@@ -81,7 +81,7 @@ def matrix() -> str:
     runs = sum(len(outcomes().get(cell.id, {})) for cell in cells)
     lines = [f"{len(cells)} faults of {len(states())} states, {runs} ways on.", ""]
     lines += ["| what can happen | |", "|---|---|"]
-    lines += [f"| `{name}` | {kind.tells} |" for name, kind in KINDS.items()]
+    lines += [f"| `{name}` | {kind.description} |" for name, kind in KINDS.items()]
     lines += ["| `event-lost`, `-late`, `-twice` | the status event of the run's end is lost, late, delivered twice |"]
     lines += ["| `always` | again on every retry, until the run has ended |", ""]
     for state in states():

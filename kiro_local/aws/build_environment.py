@@ -1,5 +1,5 @@
-"""The environment of a build: what CodeBuild documents, the project, the caller and the buildspec, and
-nothing of this machine's owner.
+"""The environment variables of a build: CodeBuild's own and those of the project, the caller and the buildspec.
+Nothing comes from the user's environment.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class BuildFacts:
 
 class BuildEnvironment:
     def __init__(self, clients: Clients, surroundings: Mapping[str, str]) -> None:
-        """``surroundings``: credentials, region and endpoint, which on AWS come with the service."""
+        """``surroundings`` are the credentials, region and endpoint that AWS provides itself."""
         self._clients, self._surroundings = clients, surroundings
 
     def of(
@@ -48,16 +48,17 @@ class BuildEnvironment:
         source: Path,
         workspace: Path,
     ) -> dict[str, str]:
-        """The caller's variables win over the project's, and these over the buildspec's; but the agent's user is one
-        that this machine gives without a change.
+        """The variables of a build. The caller's override the project's, which override the buildspec's. The agent's
+        user is one that needs no change to this machine.
         """
         home = workspace / "home"
         home.mkdir(exist_ok=True)
-        given = {v["name"]: self._resolved(v.get("type") or "PLAINTEXT", v["value"]) for v in variables}
-        if AGENT_USER in given:
-            # The project says "own", for CodeBuild throws its machine away: there modes in root's home are changed so
-            # that another user can reach the runtimes in it. This machine is somebody's, and must keep its modes.
-            given[AGENT_USER] = "reachable"
+        overrides = {v["name"]: self._resolved(v.get("type") or "PLAINTEXT", v["value"]) for v in variables}
+        if AGENT_USER in overrides:
+            # The project's value is "own", because CodeBuild discards its machine: there, file modes in root's home are
+            # changed so that another user can reach the runtimes in it. A person uses this machine, so its file modes
+            # must not change.
+            overrides[AGENT_USER] = "reachable"
         return {
             "PATH": ":".join(_path()),
             "HOME": str(home),
@@ -67,7 +68,7 @@ class BuildEnvironment:
             **buildspec.variables,
             **{n: self._resolved("PARAMETER_STORE", v) for n, v in buildspec.parameters.items()},
             **{n: self._resolved("SECRETS_MANAGER", v) for n, v in buildspec.secrets.items()},
-            **given,
+            **overrides,
         }
 
     def _resolved(self, kind: str, value: str) -> str:
@@ -82,7 +83,7 @@ class BuildEnvironment:
         return value
 
     def _secret(self, reference: str) -> str:
-        """``secret-id:json-key``, or an ARN followed by ``:json-key``."""
+        """The value of ``secret-id:json-key``, or of an ARN followed by ``:json-key``."""
         parts = reference.split(":")
         size = 7 if reference.startswith("arn:") else 1
         secret, key = ":".join(parts[:size]), (parts[size : size + 1] or [""])[0]
@@ -91,7 +92,7 @@ class BuildEnvironment:
 
 
 def _path() -> list[str]:
-    """The running Python is the build's Python, and git is where this machine has it."""
+    """The directories of the running Python, the system, and this machine's git."""
     tools = [Path(found).parent for tool in ("git",) if (found := shutil.which(tool))]
     return list(dict.fromkeys([str(Path(sys.executable).parent), *_SYSTEM_PATH, *map(str, tools)]))
 

@@ -31,7 +31,7 @@ class PhaseRecord:
 
 @dataclass(frozen=True)
 class BuildEnding:
-    """How a build ends that runs nothing: its status, and the variables that it exports."""
+    """The end of a build that runs nothing: its status and the variables it exports."""
 
     status: str
     exported: Mapping[str, str] = field(default_factory=dict)
@@ -39,18 +39,18 @@ class BuildEnding:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What to build; the functions reach out to the rest of the embedded AWS."""
+    """What to build. The functions use the rest of the embedded AWS."""
 
     build_id: str
     workspace: Path
-    #: Makes the folder, with the source in it.
+    #: Creates the folder with the source.
     lay_out_source: Callable[[Path], None]
     buildspec_name: str
-    #: The whole environment, given what the buildspec says: nothing comes from the process that runs it.
+    #: Returns the whole environment for a buildspec. The build inherits nothing from this process.
     environment: Callable[[Buildspec, Path], Mapping[str, str]]
     seconds: float
     on_line: Callable[[str], None]
-    #: Instead of running anything, for tests of whoever waits for the build.
+    #: The end of a build that runs nothing, for tests of the code that waits for a build.
     ending: BuildEnding | None = None
 
 
@@ -66,7 +66,7 @@ class BuildRun:
         self.started = datetime.now(UTC)
         self.finished = threading.Event()
         self.lock = threading.RLock()
-        self._verdict: str | None = None  # STOPPED or TIMED_OUT, said from outside
+        self._verdict: str | None = None  # STOPPED or TIMED_OUT, decided from outside
         self._shell: BuildShell | None = None
 
     def start(self) -> None:
@@ -76,7 +76,7 @@ class BuildRun:
         threading.Thread(target=self._run, name=f"build-{self.plan.build_id}", daemon=True).start()
 
     def stop(self, verdict: str = "STOPPED") -> None:
-        """Ends the processes of the build; the build is over when `finished` is set."""
+        """End the processes of the build. The build is over once `finished` is set."""
         with self.lock:
             if self.status != IN_PROGRESS or self._verdict:
                 return
@@ -85,7 +85,7 @@ class BuildRun:
         if shell:
             shell.stop()
 
-    # ------------------------------------------------------------------------------------ the story
+    # ---------------------------------------------------------------------------------------- phases
 
     def _run(self) -> None:
         timer = threading.Timer(self.plan.seconds, self.stop, args=("TIMED_OUT",))
@@ -94,7 +94,7 @@ class BuildRun:
         succeeded = False
         try:
             succeeded = self._build()
-        finally:  # whatever breaks, nobody must wait for this build for ever
+        finally:  # even after an unexpected error nothing may wait for this build forever
             timer.cancel()
             self._finish(succeeded)
         shutil.rmtree(self.plan.workspace / "src", ignore_errors=True)
@@ -118,8 +118,8 @@ class BuildRun:
         shell = BuildShell(source, self.plan.workspace, environment, self.plan.on_line)
         with self.lock:
             self._shell = shell
-            stopped_meanwhile = self._verdict is not None
-        if stopped_meanwhile:
+            already_stopped = self._verdict is not None
+        if already_stopped:
             shell.stop()
         self._leave("SUCCEEDED")
         try:
@@ -165,7 +165,7 @@ class BuildRun:
                 return f"Error while executing command: {command.strip()}. Reason: {reason}"
         return None
 
-    # --------------------------------------------------------------------------------- its records
+    # --------------------------------------------------------------------------------------- records
 
     def _enter(self, name: str) -> None:
         with self.lock:

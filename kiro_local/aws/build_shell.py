@@ -1,4 +1,4 @@
-"""The one shell of a build: what a command exports, or where it changes to, the next command finds."""
+"""The one shell of a build: exported variables and the working directory persist from one command to the next."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from kiro_local.aws.lines import LineReader
 SHELL = "/bin/sh"
 _GRACE_SECONDS = 5.0
 
-# Commands come on the shell's own input, one file a line, and their statuses go to its own output; the
-# commands themselves read nothing and write to the log. A command that calls `exit` ends the shell: the next
+# The shell reads the commands from its own input, one file per line, and writes their exit statuses to its own output.
+# The commands themselves read nothing and write to the log. A command that calls `exit` ends the shell, and the next
 # one starts from the last exports.
 _DRIVER = """
 exec 3<&0 4>&1 </dev/null 1>&2
@@ -32,12 +32,12 @@ done
 
 
 class BuildShell:
-    """All processes of a build are in one process group, which `stop` ends: first politely, then not."""
+    """Runs the commands of a build. All its processes share one process group, which `stop` terminates, then kills."""
 
     def __init__(
         self, directory: Path, workspace: Path, environment: Mapping[str, str], on_line: Callable[[str], None]
     ) -> None:
-        """Commands begin in ``directory``; the shell's own files are in ``workspace``."""
+        """Commands start in ``directory``. The shell's own files are in ``workspace``."""
         self._directory, self._workspace = directory, workspace
         self._environment = dict(environment)
         self._on_line = on_line
@@ -49,7 +49,7 @@ class BuildShell:
         self._stopped = False
 
     def run(self, command: str) -> int:
-        """The exit status of a command; -1 when the build was stopped."""
+        """The exit status of a command, or -1 if the build was stopped."""
         with self._lock:
             if self._stopped:
                 return -1
@@ -69,14 +69,14 @@ class BuildShell:
         return self._ended(process)
 
     def value_of(self, name: str) -> str | None:
-        """An environment variable as the last command left it; None when there is none."""
+        """The value of an environment variable after the last command, or None if it is not set."""
         file = self._workspace / "value"
         file.unlink(missing_ok=True)
         self.run(f'if [ "${{{name}+set}}" ]; then printf %s "${{{name}}}" >{shlex.quote(str(file))}; fi')
         return file.read_text(errors="replace") if file.exists() else None
 
     def stop(self) -> None:
-        """TERM, and KILL for what is left after a grace. Safe to repeat, and from any thread."""
+        """Send TERM, and KILL to what remains after a grace period. Safe to repeat and to call from any thread."""
         with self._lock:
             self._stopped = True
             process = self._process
@@ -88,7 +88,7 @@ class BuildShell:
         _signal(process, signal.SIGKILL)
 
     def close(self) -> None:
-        """Ends the shell and whatever the commands left running."""
+        """End the shell and everything that its commands left running."""
         with self._lock:
             self._stopped = True
             process = self._process
@@ -106,7 +106,7 @@ class BuildShell:
                 stdout=subprocess.PIPE,
                 stderr=log_end,
                 start_new_session=True,
-                bufsize=0,  # nothing may be left to flush into a shell that died
+                bufsize=0,  # no buffered input may remain to be flushed into a shell that died
             )
         finally:
             os.close(log_end)
@@ -121,7 +121,7 @@ class BuildShell:
             status = process.wait(_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             status = -1
-        _signal(process, signal.SIGKILL)  # also what runs in the background: it would hold the log open
+        _signal(process, signal.SIGKILL)  # including background processes, which would keep the log open
         process.wait()
         if self._reader:
             self._reader.join(_GRACE_SECONDS)

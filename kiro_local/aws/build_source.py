@@ -1,7 +1,7 @@
-"""What builds are made from: an archive is unpacked once, and each build gets its files, and links to its folders.
+"""The sources of builds. An archive is unpacked once; each build gets copies of its files and links to its folders.
 
-Ours holds thousands of files. To write and remove them for every build takes seconds of it, for a file system looks at
-all inodes that were freed a moment ago before it takes a new one.
+The worker's archive holds thousands of files. Writing and removing them for every build takes seconds, because the file
+system examines all recently freed inodes before it allocates a new one.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from pathlib import Path
 
 
 class BuildSources:
-    """What a build writes into a folder that came with its source, the next build of that source finds there."""
+    """Lays out sources. Builds of one source share its folders and what earlier builds wrote into them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._lock = threading.Lock()
 
     def lay_out(self, archive: bytes, target: Path) -> None:
-        """``archive`` is a zip's content. Raises :class:`zipfile.BadZipFile`."""
+        """Create ``target`` from the content of a zip file. Raises :class:`zipfile.BadZipFile`."""
         source = self._unpacked(archive)
         target.mkdir(parents=True)
         for entry in source.iterdir():
@@ -35,7 +35,7 @@ class BuildSources:
         source = self._folder / hashlib.sha256(archive).hexdigest()[:16]
         with self._lock:
             if not source.exists():
-                # Under another name until it is whole.
+                # Under a temporary name until it is complete.
                 part = source.with_suffix(".part")
                 shutil.rmtree(part, ignore_errors=True)
                 _unpack(archive, part)

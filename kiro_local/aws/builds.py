@@ -1,11 +1,8 @@
-"""CodeBuild with real builds: StartBuild runs the project's buildspec as local processes, and the API tells
-what became of them.
-"""
+"""Builds that really run: the project's buildspec as local processes."""
 
 from __future__ import annotations
 
 import io
-import json
 import threading
 import time
 import uuid
@@ -18,20 +15,16 @@ from typing import Any
 from botocore.exceptions import ClientError
 from moto.codebuild.exceptions import InvalidInputException, ResourceNotFoundException
 from moto.codebuild.models import CodeBuild, CodeBuildBackend, codebuild_backends
-from moto.codebuild.responses import CodeBuildResponse
-from moto.core.responses import ActionResult
 
 from kiro_local.aws.build_environment import BuildEnvironment, BuildFacts
 from kiro_local.aws.build_run import BuildEnding, BuildPlan, BuildRun, SourceMissing
 from kiro_local.aws.build_source import BuildSources
 from kiro_local.aws.logs import LogStream
-from kiro_local.aws.replacements import Replacements
 from kiro_local.aws.session import ACCOUNT, REGION, Clients
 
 TOKEN_SECONDS = 300.0
 _BUILDSPEC = "buildspec.yml"
-_DEFAULT_TIMEOUT_MINUTES = 60
-_DEFAULT_QUEUED_MINUTES = 480
+DEFAULT_TIMEOUT_MINUTES = 60
 _STOPPING_SECONDS = 15.0
 
 
@@ -64,7 +57,9 @@ class Builds:
         minute_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``minute_seconds``: how long the minutes of timeouts are, for tests."""
+        """``surroundings`` are the credentials, region and endpoint that AWS provides itself. ``minute_seconds`` is the
+        length of a minute in timeouts, which tests shorten.
+        """
         self._workspace, self._clients, self._on_line = workspace, clients, on_line
         self._sources = BuildSources(workspace / "sources")
         self._environment = BuildEnvironment(clients, surroundings)
@@ -75,8 +70,8 @@ class Builds:
         self._next_ending: BuildEnding | None = None
 
     def start(self, request: Mapping[str, Any]) -> Build:
-        """Raises the service's errors. The same token within 5 minutes gives the same build, or is refused
-        for another request.
+        """Start a build, or raise one of the service's errors. Repeating a token within 5 minutes returns the same
+        build; with a different request it is rejected.
         """
         with self._lock:
             project = self._project(str(request.get("projectName") or ""))
@@ -96,16 +91,17 @@ class Builds:
         return build
 
     def end_next_as(self, ending: BuildEnding | None) -> None:
-        """The next build that is started runs nothing and ends like that."""
+        """Make the next build run nothing and end this way."""
         self._next_ending = ending
 
     def get(self, build_id: str) -> Build | None:
-        """By id or ARN."""
+        """The build with this id or ARN."""
         if ":" not in build_id:
             raise InvalidInputException("Invalid build ID provided")
         return self._builds.get(build_id.rsplit("build/", 1)[-1])
 
     def stop(self, build_id: str) -> Build:
+        """Stop the build and wait for its end."""
         build = self.get(build_id)
         if build is None:
             raise ResourceNotFoundException(f"Build {build_id} does not exist")
@@ -113,17 +109,23 @@ class Builds:
         build.run.finished.wait(_STOPPING_SECONDS)
         return build
 
+    def all(self) -> list[Build]:
+        """Every build, the oldest first."""
+        return list(self._builds.values())
+
     def of_project(self, name: str) -> list[Build]:
-        return [build for build in self._builds.values() if build.facts.project_name == name]
+        """The builds of one project, the oldest first."""
+        return [build for build in self.all() if build.facts.project_name == name]
 
     def close(self) -> None:
-        for build in list(self._builds.values()):
+        """Stop every build and wait for its end."""
+        for build in self.all():
             build.run.stop()
-        for build in list(self._builds.values()):
+        for build in self.all():
             build.run.finished.wait(_STOPPING_SECONDS)
 
     def _project(self, name: str) -> Mapping[str, Any]:
-        projects: dict[str, CodeBuild] = _backend().codebuild_projects
+        projects: dict[str, CodeBuild] = codebuild_backend().codebuild_projects
         project = projects.get(name.rsplit("project/", 1)[-1])
         if project is None:
             raise ResourceNotFoundException(
@@ -152,7 +154,7 @@ class Builds:
             lay_out_source=lambda target: self._sources.lay_out(self._fetch(project["source"]), target),
             buildspec_name=_BUILDSPEC if _is_inline(project["source"]) else _buildspec_name(project, request),
             environment=lambda spec, source: self._environment.of(facts, spec, variables, source, folder),
-            seconds=(minutes or _DEFAULT_TIMEOUT_MINUTES) * self._minute,
+            seconds=(minutes or DEFAULT_TIMEOUT_MINUTES) * self._minute,
             on_line=logs.write,
             ending=self._next_ending,
         )
@@ -172,7 +174,7 @@ class Builds:
         if _is_inline(source):
             return _zipped(_BUILDSPEC, str(source["buildspec"]))
         if source.get("type") != "S3":
-            raise SourceMissing(f"only sources in S3, or none, can be built here, not {source.get('type')}")
+            raise SourceMissing(f"the embedded AWS builds sources of type S3 and NO_SOURCE, not {source.get('type')}")
         bucket, _, key = str(source["location"]).removeprefix("arn:aws:s3:::").partition("/")
         try:
             content: bytes = self._clients.get("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -182,7 +184,7 @@ class Builds:
 
 
 def _is_inline(source: Mapping[str, Any]) -> bool:
-    """Without a source the project carries the buildspec's text."""
+    """Whether the project has no source and holds the text of the buildspec instead."""
     return source.get("type") == "NO_SOURCE"
 
 
@@ -197,114 +199,6 @@ def _zipped(name: str, text: str) -> bytes:
     return archive.getvalue()
 
 
-def install(replacements: Replacements, builds: Builds) -> None:
-    """Replaces ``start_build``, ``batch_get_builds``, ``stop_build``, ``list_builds`` and
-    ``list_builds_for_project`` of ``CodeBuildResponse``: moto's builds succeed at once and run nothing.
-    """
-
-    def start_build(self: CodeBuildResponse) -> ActionResult:
-        return ActionResult({"build": describe(builds.start(json.loads(self.body)))})
-
-    def batch_get_builds(self: CodeBuildResponse) -> ActionResult:
-        ids = json.loads(self.body)["ids"]
-        found = [(build_id, builds.get(build_id)) for build_id in ids]
-        return ActionResult(
-            {
-                "builds": [describe(build) for _, build in found if build],
-                "buildsNotFound": [build_id for build_id, build in found if not build],
-            }
-        )
-
-    def stop_build(self: CodeBuildResponse) -> ActionResult:
-        return ActionResult({"build": describe(builds.stop(json.loads(self.body)["id"]))})
-
-    def list_builds_for_project(self: CodeBuildResponse) -> ActionResult:
-        request = json.loads(self.body)
-        name = request["projectName"]
-        if name not in _backend().codebuild_projects:
-            raise ResourceNotFoundException(
-                f"The provided project arn:aws:codebuild:{REGION}:{ACCOUNT}:project/{name} does not exist"
-            )
-        return ActionResult({"ids": _ids(builds.of_project(name), request)})
-
-    def list_builds(self: CodeBuildResponse) -> ActionResult:
-        return ActionResult({"ids": _ids(list(builds._builds.values()), json.loads(self.body or "{}"))})
-
-    for action in (start_build, batch_get_builds, stop_build, list_builds_for_project, list_builds):
-        replacements.set(CodeBuildResponse, action.__name__, action)
-
-
-def _ids(found: list[Build], request: Mapping[str, Any]) -> list[str]:
-    ids = [build.facts.build_id for build in found]
-    return ids if request.get("sortOrder") == "ASCENDING" else ids[::-1]
-
-
-def describe(build: Build) -> dict[str, Any]:
-    """As BatchGetBuilds gives it."""
-    facts, run, project = build.facts, build.run, build.project
-    with run.lock:
-        phases = [
-            {
-                "phaseType": phase.name,
-                "startTime": phase.started,
-                **(
-                    {
-                        "phaseStatus": phase.status,
-                        "endTime": phase.ended,
-                        "durationInSeconds": int((phase.ended - phase.started).total_seconds()),
-                    }
-                    if phase.ended
-                    else {}
-                ),
-                **({"contexts": [phase.context]} if phase.context else {}),
-            }
-            for phase in run.phases
-        ]
-        described: dict[str, Any] = {
-            "id": facts.build_id,
-            "arn": facts.arn,
-            "buildNumber": facts.number,
-            "projectName": facts.project_name,
-            "startTime": run.started,
-            "currentPhase": run.phases[-1].name if run.phases else "SUBMITTED",
-            "buildStatus": run.status,
-            "buildComplete": run.finished.is_set(),
-            "phases": phases,
-            "exportedEnvironmentVariables": [{"name": n, "value": v} for n, v in run.exported.items()],
-            **({"endTime": run.ended} if run.ended else {}),
-        }
-    return {**described, **_settings(build, project)}
-
-
-def _settings(build: Build, project: Mapping[str, Any]) -> dict[str, Any]:
-    environment = dict(project.get("environment", {}))
-    overrides = {variable["name"] for variable in build.request.get("environmentVariablesOverride", ())}
-    environment["environmentVariables"] = [
-        *(v for v in environment.get("environmentVariables", ()) if v["name"] not in overrides),
-        *build.request.get("environmentVariablesOverride", ()),
-    ]
-    group, stream = build.logs.group, build.logs.stream
-    return {
-        "source": project["source"],
-        "artifacts": {"location": ""},
-        "cache": {"type": "NO_CACHE"},
-        "environment": environment,
-        "serviceRole": project.get("serviceRole"),
-        "logs": {
-            "groupName": group,
-            "streamName": stream,
-            "deepLink": build.log_file.as_uri(),
-            "cloudWatchLogsArn": f"arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}:log-stream:{stream}",
-            "cloudWatchLogs": {"status": "ENABLED", "groupName": group},
-        },
-        "timeoutInMinutes": build.request.get("timeoutInMinutesOverride")
-        or project.get("timeoutInMinutes")
-        or _DEFAULT_TIMEOUT_MINUTES,
-        "queuedTimeoutInMinutes": project.get("queuedTimeoutInMinutes") or _DEFAULT_QUEUED_MINUTES,
-        "initiator": "embedded",
-        "encryptionKey": project.get("encryptionKey"),
-    }
-
-
-def _backend() -> CodeBuildBackend:
+def codebuild_backend() -> CodeBuildBackend:
+    """moto's own CodeBuild, which holds the projects."""
     return codebuild_backends[ACCOUNT][REGION]

@@ -1,5 +1,5 @@
-"""A buildspec.yml as CodeBuild reads it: the part of version 0.2 that a single build on Linux needs, and a
-clear no to the rest.
+"""Parses a buildspec.yml as CodeBuild does: the part of version 0.2 that a single build on Linux needs. It rejects the
+rest by name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _PHASE = {"commands", "finally", "runtime-versions", "on-failure", "run-as"}
 
 
 class BuildspecInvalid(ValueError):
-    """CodeBuild calls it YAML_FILE_ERROR."""
+    """The buildspec is wrong. CodeBuild calls it YAML_FILE_ERROR."""
 
 
 @dataclass(frozen=True)
@@ -37,24 +37,24 @@ class Buildspec:
 
 
 def parse(text: str) -> Buildspec:
-    """Raises BuildspecInvalid. ``runtime-versions`` is accepted: the running Python stands in for it."""
+    """Parse a buildspec or raise BuildspecInvalid. ``runtime-versions`` has no effect; builds use this Python."""
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as problem:
-        raise BuildspecInvalid(f"the buildspec is no YAML: {problem}") from problem
+        raise BuildspecInvalid(f"the buildspec is not valid YAML: {problem}") from problem
     if not isinstance(document, dict) or str(document.get("version")) != "0.2":
         raise BuildspecInvalid("the buildspec must be a mapping with version 0.2")
     _known("", document, _TOP)
     environment = _mapping("env", document.get("env"))
     _known("env.", environment, _ENV)
     if environment.get("shell", "/bin/sh") not in ("sh", "/bin/sh"):
-        raise BuildspecInvalid("env.shell: only /bin/sh")
+        raise BuildspecInvalid("env.shell: only /bin/sh is supported here")
     phases = _mapping("phases", document.get("phases"))
     _known("phases.", phases, set(PHASES))
     if not phases:
-        raise BuildspecInvalid("phases: at least one is needed")
+        raise BuildspecInvalid("phases: at least one is required")
     for name, report in _mapping("reports", document.get("reports")).items():
-        # Checked, and otherwise left alone: there are no report groups here that could be filled.
+        # Validated and then ignored, because the embedded AWS stores no reports.
         _known(f"reports.{name}.", _mapping(f"reports.{name}", report), _REPORT)
         _lines(f"reports.{name}.files", report.get("files"))
     return Buildspec(
@@ -80,7 +80,7 @@ def _phase(name: str, value: Any) -> Phase:
 def _known(where: str, mapping: Mapping[str, Any], known: set[str]) -> None:
     unknown = sorted(set(map(str, mapping)) - known)
     if unknown:
-        raise BuildspecInvalid(f"unknown key {where}{unknown[0]}; known are {', '.join(sorted(known))}")
+        raise BuildspecInvalid(f"unknown key {where}{unknown[0]}; the known keys are {', '.join(sorted(known))}")
 
 
 def _mapping(where: str, value: Any) -> dict[str, Any]:
@@ -95,8 +95,8 @@ def _texts(where: str, value: Any) -> dict[str, str]:
     texts = _mapping(where, value)
     for name, text in texts.items():
         if isinstance(text, dict | list) or text is None:
-            raise BuildspecInvalid(f"{where}.{name} must be a text")
-    # YAML's booleans and numbers are texts to a shell.
+            raise BuildspecInvalid(f"{where}.{name} must be a string")
+    # YAML's booleans and numbers are strings to a shell.
     return {name: str(text).lower() if isinstance(text, bool) else str(text) for name, text in texts.items()}
 
 
@@ -104,5 +104,5 @@ def _lines(where: str, value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(line, str | int | float) for line in value):
-        raise BuildspecInvalid(f"{where} must be a list of texts")
+        raise BuildspecInvalid(f"{where} must be a list of strings")
     return tuple(str(line) for line in value)

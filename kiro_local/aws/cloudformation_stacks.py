@@ -1,4 +1,4 @@
-"""Stacks that say which resource failed and why, and that change what depends on a replaced resource."""
+"""Stacks that name the resource that failed and the reason, and that update the dependents of a replaced resource."""
 
 from __future__ import annotations
 
@@ -21,18 +21,21 @@ _ORIGINAL_UPDATE = parsing.parse_and_update_resource
 _ORIGINAL_DIFF = parsing.ResourceMap.build_resource_diff
 _ORIGINAL_PARSE = Stack.parse_template
 _ORIGINAL_CREATE_TABLE = Table.create_from_cloudformation_json
-#: A change of one of these gives it another physical id, so that what refers to it must see it.
+#: A change of one of these types changes its physical id, so the resources that refer to it must be updated too.
 _REPLACED_ON_CHANGE = ("AWS::Lambda::LayerVersion",)
 _FAILURES = (BotoCoreError, ClientError, ServiceException, _RESTError, KeyError, TypeError, ValueError, AttributeError)
 
 
 def install(replacements: Replacements, clients: Clients) -> None:
-    """Replaces in ``moto.cloudformation``: ``parse_and_create_resource`` and ``parse_and_update_resource``
-    (moto does not say which resource failed, only warns of a type it does not know, and forgets a resource
-    whose type cannot be updated), ``ResourceMap.build_resource_diff`` (misses what refers to a replaced
-    resource), ``Stack.parse_template`` (reads JSON as YAML, slowly), and
-    ``Table.create_from_cloudformation_json`` (leaves out time to live and point-in-time recovery). Adds
-    ``LayerVersion.update_from_cloudformation_json``: a layer that changed is a new version.
+    """Replaces in ``moto.cloudformation``
+
+    - ``parse_and_create_resource`` and ``parse_and_update_resource``: moto does not name the resource that failed, only
+      warns about an unknown type, and forgets a resource whose type cannot be updated,
+    - ``ResourceMap.build_resource_diff``, which misses the dependents of a replaced resource,
+    - ``Stack.parse_template``, which reads JSON as YAML, slowly.
+
+    Replaces ``Table.create_from_cloudformation_json``, which ignores time to live and point-in-time recovery, and adds
+    ``LayerVersion.update_from_cloudformation_json``, because a changed layer is a new version.
     """
     replacements.set(parsing, "parse_and_create_resource", _create)
     replacements.set(parsing, "parse_and_update_resource", _update)
@@ -87,7 +90,7 @@ def _update(logical_id: str, resource_json: Any, resources_map: Any, account_id:
 
 def _named(logical_id: str, kind: str, failure: Exception) -> Exception:
     text = str(getattr(failure, "message", "")) or str(failure) or type(failure).__name__
-    if text.startswith("Resource "):  # one that this one depends on has said it already
+    if text.startswith("Resource "):  # the error names a dependency that failed first
         return failure
     named: Exception = ValidationError(message=f"Resource {logical_id} ({kind}): {text}")
     return named
@@ -103,7 +106,7 @@ def _diff(self: Any, other_template: dict[str, Any], parameters: dict[str, Any] 
             for name, resource in resources.items()
             if reference in json.dumps(resource) and name not in found["Modify"] + found["Add"]
         ]
-    # What was replaced comes first, so that its dependents see the new one.
+    # Replaced resources come first, so that their dependents refer to the new ones.
     found["Modify"].sort(key=lambda name: resources[name]["Type"] not in _REPLACED_ON_CHANGE)
     return found
 

@@ -1,6 +1,4 @@
-"""``codebuild:startBuild`` and ``.sync`` in a state machine, which moto only forwards: start a build, wait
-for it, fail with it.
-"""
+"""``codebuild:startBuild`` and ``.sync`` in a state machine: starts a build, waits for it, and fails if it fails."""
 
 from __future__ import annotations
 
@@ -42,9 +40,7 @@ _FINAL = ("SUCCEEDED", "FAILED", "FAULT", "TIMED_OUT", "STOPPED")
 
 
 def install(replacements: Replacements, undocumented: Callable[[], Undocumented]) -> None:
-    """Replaces ``state_task_service_for`` where ``state_task_factory`` uses it: moto's table has codebuild as
-    "unsupported".
-    """
+    """Replaces ``state_task_service_for`` in ``state_task_factory``, because moto lists codebuild as unsupported."""
 
     def with_codebuild(service_name: str) -> StateTaskService:
         return StartBuild(undocumented) if service_name == "codebuild" else state_task_service_for(service_name)
@@ -102,7 +98,7 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
     def _stops_build(self, ending: ProgramState) -> bool:
         if isinstance(ending, ProgramTimedOut):
             return self._undocumented().machine_timeout_stops_build
-        if isinstance(ending, ProgramEnded):  # the Task's own timeout: its frame was closed while it waited
+        if isinstance(ending, ProgramEnded):  # the Task's own timeout closed its frame during the wait
             return self._undocumented().state_timeout_stops_build
         return self._undocumented().abort_stops_build
 
@@ -110,7 +106,7 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
         try:
             _codebuild().stop_build(id=build_id)
         except ClientError:
-            return  # it is gone, or over
+            return  # the build has ended or is gone
 
     def _failure(self, env: Environment, build: dict[str, Any]) -> FailureEvent:
         if not self._undocumented().failed_build_exports_variables:
@@ -150,7 +146,7 @@ def _codebuild() -> Any:
 
 
 def pascal(value: Any) -> Any:
-    """As the optimised integration gives it: keys in PascalCase, times in epoch milliseconds."""
+    """The form of the optimised integration: keys in PascalCase, times in epoch milliseconds."""
     if isinstance(value, Mapping):
         return {key[:1].upper() + key[1:]: pascal(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

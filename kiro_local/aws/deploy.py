@@ -1,9 +1,7 @@
-"""Deploys a CDK cloud assembly the way `cdk deploy` does: assets to the bootstrap bucket, then the stacks in
-their order.
+"""Deploys a CDK cloud assembly as `cdk deploy` does: assets to the bootstrap bucket, then the stacks in order.
 
-What is deployed is the synthesised template itself, unchanged. The assembly's layout is CDK's own:
-``manifest.json`` names the stacks with their templates and dependencies, ``*.assets.json`` the files and
-where they go.
+It deploys the synthesised template itself, unchanged. The layout of the assembly is CDK's: ``manifest.json`` lists the
+stacks with their templates and dependencies, ``*.assets.json`` the files and their destinations.
 """
 
 from __future__ import annotations
@@ -27,15 +25,16 @@ if TYPE_CHECKING:
 
 _BOOTSTRAP_VERSION: Final = "/cdk-bootstrap/hnb659fds/version"
 _EPOCH: Final = (1980, 1, 1, 0, 0, 0)
+_REMEDY: Final = "correct the named resource in infra/, then deploy again"
 
 
 class DeploymentFailed(KiroWorkerError):
-    """A stack did not become complete; the message names the resources and their reasons."""
+    """A stack did not become complete. The message names the resources that failed and why."""
 
 
 def deploy(client: Callable[[str], Any], assembly: Path) -> Mapping[str, Mapping[str, str]]:
-    """Deploy every stack of ``assembly``; the outputs, by stack name. ``client`` makes a boto3 client of a
-    service's name.
+    """Deploy every stack of ``assembly`` and return the outputs by stack name. ``client`` returns the boto3 client of a
+    service.
     """
     manifest = json.loads((assembly / "manifest.json").read_text("utf-8"))
     artifacts: dict[str, Any] = manifest["artifacts"]
@@ -46,7 +45,7 @@ def deploy(client: Callable[[str], Any], assembly: Path) -> Mapping[str, Mapping
 
 
 def _stacks(artifacts: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Stack name and template file of each stack, those others depend on first."""
+    """The name and template file of each stack, dependencies first."""
     ordered: dict[str, tuple[str, str]] = {}
 
     def visit(key: str) -> None:
@@ -82,9 +81,9 @@ def _resolved(text: str) -> str:
 
 
 def _zip(folder: Path) -> bytes:
-    """The folder as a zip whose bytes depend on nothing but names, modes and contents."""
+    """The folder as a zip whose bytes depend only on names, modes and contents."""
     buffer = io.BytesIO()
-    # Stored, not deflated: it goes over loopback once and is unpacked at once.
+    # Stored, not deflated, because it crosses loopback once and is unpacked immediately.
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         for path in sorted(folder.rglob("*")):
             if path.is_file():
@@ -110,10 +109,8 @@ def _deploy_stack(cloudformation: CloudFormationClient, name: str, template: Pat
             cloudformation.update_stack(**arguments)
         else:
             cloudformation.create_stack(**arguments)
-    except (
-        ClientError
-    ) as failure:  # the emulator answers at once with what the service would tell in the stack's events
-        raise DeploymentFailed(f"{name}: {failure.response['Error']['Message']}") from failure
+    except ClientError as failure:  # the emulator answers with the reason that AWS reports in the stack's events
+        raise DeploymentFailed(f"{name}: {failure.response['Error']['Message']}", _REMEDY) from failure
     stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     if not stack["StackStatus"].endswith("_COMPLETE") or "ROLLBACK" in stack["StackStatus"]:
         events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
@@ -123,6 +120,6 @@ def _deploy_stack(cloudformation: CloudFormationClient, name: str, template: Pat
             if event["ResourceStatus"].endswith("_FAILED")
         ]
         raise DeploymentFailed(
-            f"{name} is {stack['StackStatus']}: {'; '.join(reasons) or stack.get('StackStatusReason', '')}"
+            f"{name} is {stack['StackStatus']}: {'; '.join(reasons) or stack.get('StackStatusReason', '')}", _REMEDY
         )
     return {output["OutputKey"]: output["OutputValue"] for output in stack.get("Outputs", [])}

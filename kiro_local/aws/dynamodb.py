@@ -1,5 +1,5 @@
-"""DynamoDB's promises that moto does not keep: a conditional write is atomic, and values of different types
-compare as false.
+"""Two guarantees of DynamoDB that moto breaks: conditional writes are atomic, and values of different types compare as
+false.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _COMPARISONS = ("OpLessThan", "OpGreaterThan", "OpLessThanOrEqual", "OpGreaterTh
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces the write methods of ``DynamoDBBackend`` (moto tests the condition and writes without a lock,
-    so that of two threads of its server both can win) and ``expr`` of the comparisons (moto raises
-    ``TypeError`` for a text and a number).
+    """Replaces the write methods of ``DynamoDBBackend`` (moto checks the condition and writes without a lock, so two
+    threads of its server can both succeed) and ``expr`` of the comparisons (moto raises ``TypeError`` for a string and
+    a number).
     """
     lock = threading.RLock()
     for name in _WRITES:

@@ -1,4 +1,4 @@
-"""The requests about executions, answered as AWS answers them where moto is shorter: names, ends, redrives,
+"""The actions about executions, answered as AWS does where moto's answers are incomplete: names, ends, redrives and
 pages of history.
 """
 
@@ -27,16 +27,20 @@ from kiro_local.aws.replacements import Replacements
 _NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 _LARGEST_INPUT = 256 * 1024
 _LARGEST_PAGE = 1000
-# Two requests of one name must not both find it free; a start can start others in its turn, through a rule.
+# Two requests for one name must not both find it free. Reentrant, because a start can trigger another through a rule.
 _starting = threading.RLock()
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces ``start_execution`` (no name: AWS makes up a UUID, moto lets executions collide),
-    ``stop_execution`` (moto drops error and cause), ``describe_execution`` and ``list_executions`` (no
-    redrive fields, no stopDate when timed out) and ``get_execution_history`` (no pages, no reverse order)
-    of ``StepFunctionResponse``. Sets ``TYPE`` of the errors in ``moto.stepfunctions.parser.api``, which
-    otherwise reach the caller without their names.
+    """Replaces in ``StepFunctionResponse``
+
+    - ``start_execution``: without a name AWS generates a UUID, while moto's executions collide,
+    - ``stop_execution``, which drops error and cause,
+    - ``describe_execution`` and ``list_executions``, which lack the redrive fields, and stopDate after a timeout,
+    - ``get_execution_history``, which has neither pages nor reverse order.
+
+    Sets ``TYPE`` of the errors in ``moto.stepfunctions.parser.api``, which otherwise reach the caller without their
+    names.
     """
     for error in vars(api).values():
         if isinstance(error, type) and issubclass(error, AWSError) and error is not AWSError:
@@ -49,7 +53,7 @@ def install(replacements: Replacements) -> None:
 
 
 def start_execution(backend: Any, machine_arn: str, name: str | None, execution_input: str) -> LocalExecution:
-    """Also for those who start executions from inside: rules and schedules."""
+    """Start an execution, for the API and for rules."""
     if name is not None and not _NAME.fullmatch(name):
         raise InvalidName(f"Invalid Name: '{name}'")
     if len(execution_input.encode()) > _LARGEST_INPUT:
@@ -87,6 +91,7 @@ def _describe_execution(self: StepFunctionResponse) -> ActionResult:
 
 
 def describe(execution: LocalExecution) -> dict[str, Any]:
+    """The execution as DescribeExecution returns it."""
     described: dict[str, Any] = {
         **_summary(execution),
         "input": execution.execution_input,
@@ -118,7 +123,7 @@ def _summary(execution: LocalExecution) -> dict[str, Any]:
 def _list_executions(self: StepFunctionResponse) -> ActionResult:
     wanted = self._get_param("redriveFilter")
     if wanted not in (None, "REDRIVEN", "NOT_REDRIVEN"):
-        raise redrive.ValidationException(f"Value '{wanted}' at 'redriveFilter' is none of REDRIVEN, NOT_REDRIVEN")
+        raise redrive.ValidationException(f"Value '{wanted}' at 'redriveFilter' is not one of REDRIVEN, NOT_REDRIVEN")
     executions, token = self.stepfunction_backend.list_executions(
         self._get_param("stateMachineArn"),
         status_filter=self._get_param("statusFilter"),

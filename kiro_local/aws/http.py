@@ -1,4 +1,4 @@
-"""moto's web application on one loopback port."""
+"""moto's web application, served on one loopback port."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 LOOPBACK = "127.0.0.1"
 
-#: Called with each request that has arrived and of which nothing was done yet, in the request's own thread: the
-#: operation where the service names it in a header, such as ``DynamoDB_20120810.GetItem``, else method and path.
+#: Called with each request before it is handled, in the request's own thread: the operation if the service names it in
+#: a header, such as ``DynamoDB_20120810.GetItem``, otherwise method and path.
 RequestListener = Callable[[str], None]
 
 
 class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's classes are not typed
-    disable_nagle_algorithm = True  # it would hold small answers back for 40 ms
+    disable_nagle_algorithm = True  # Nagle's algorithm delays small responses by 40 ms
 
     def log(self, type: str, message: str, *args: Any) -> None:  # noqa: A002 - werkzeug's name
-        """A line for every request would drown what the reader came for."""
+        """Log nothing: a line per request would bury the output that matters."""
 
 
 class LoopbackServer:
     def __init__(self, port: int = 0, on_request: RequestListener | None = None) -> None:
-        """Raises OSError when the port is taken."""
-        # Bound here: the web server itself would print and exit the whole program.
+        """Raises OSError if the port is taken."""
+        # Bound here, because werkzeug itself prints a message and exits the program.
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listening:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind((LOOPBACK, port))
             listening.listen(128)
             self.port: int = listening.getsockname()[1]
-            application = _telling(DomainDispatcherApplication(create_backend_app), on_request)
+            application = _announcing_requests(DomainDispatcherApplication(create_backend_app), on_request)
             self._server: BaseWSGIServer = make_server(
                 LOOPBACK,
                 self.port,
@@ -54,21 +54,21 @@ class LoopbackServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Also when it never started, and again."""
+        """Stop the server. Safe to repeat, and before it has started."""
         if self._thread.is_alive():
             self._server.shutdown()
             self._thread.join()
         self._server.server_close()
 
 
-def _telling(application: Any, listener: RequestListener | None) -> Any:
+def _announcing_requests(application: Any, listener: RequestListener | None) -> Any:
     if listener is None:
         return application
 
-    def told(environment: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def announced(environment: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         target = environment.get("HTTP_X_AMZ_TARGET")
         listener(target or f"{environment['REQUEST_METHOD']} {environment['PATH_INFO']}")
         answer: Iterable[bytes] = application(environment, start_response)
         return answer
 
-    return told
+    return announced

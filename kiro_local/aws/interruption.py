@@ -1,5 +1,5 @@
-"""A stopped or timed out execution ends at once, whatever it is waiting for: a Task, the pause before a
-retry, a Wait.
+"""A stopped or timed out execution ends at once, even while it waits for a Task, the pause before a retry, or a Wait
+state.
 """
 
 from __future__ import annotations
@@ -24,13 +24,15 @@ _ORIGINAL_STATE_OUTPUT = ExecutionState._eval_state_output
 
 
 def install(replacements: Replacements, pause_scale: float = 1.0) -> None:
-    """Replaces ``ExecutionState._evaluate_with_timeout`` (moto waits for the Task even after StopExecution)
-    and with it ``_eval_state_output`` (an ``Output`` that cannot be evaluated is an error of the Task,
-    which its Catch sees; moto evaluates it too late for that), ``RetrierDecl._eval_body`` (a plain sleep)
-    and ``WaitFunction._wait_interval`` (misses a stop that comes just before it waits).
+    """Replaces
 
-    ``pause_scale`` shortens the pauses of retries and Wait states for tests: they take this part of their
-    seconds.
+    - ``ExecutionState._evaluate_with_timeout``: moto waits for the Task even after StopExecution,
+    - ``ExecutionState._eval_state_output``: an ``Output`` that cannot be evaluated is an error of the Task, which its
+      Catch can match; moto evaluates it too late for that,
+    - ``RetrierDecl._eval_body``, which sleeps uninterruptibly,
+    - ``WaitFunction._wait_interval``, which misses a stop that arrives just before the wait.
+
+    ``pause_scale`` is the fraction of their length that pauses and Wait states take, which tests lower.
     """
     replacements.set(ExecutionState, "_evaluate_with_timeout", _evaluate_with_timeout)
     replacements.set(ExecutionState, "_eval_state_output", _eval_state_output)
@@ -39,13 +41,13 @@ def install(replacements: Replacements, pause_scale: float = 1.0) -> None:
 
 
 def pause(env: Environment, seconds: float) -> None:
-    """Sleeps, but no longer than the execution lives."""
+    """Sleep, but no longer than the execution runs."""
     with env.event_manager.interruptible(threading.Event()) as over:
         over.wait(max(0.0, seconds))
 
 
 class _Attempt:
-    """One try of a state's work, in a thread of its own, so that it can be left behind."""
+    """One attempt at a state's work, in its own thread, so that it can be abandoned."""
 
     def __init__(self, state: ExecutionState, frame: Environment) -> None:
         self.done = threading.Event()
@@ -60,7 +62,7 @@ class _Attempt:
             self._state._eval_execution(self._frame)
             if self._frame.stack:
                 self.output = self._frame.stack[-1]
-        except Exception as error:  # noqa: BLE001 - carried over to the thread that waits, which raises it
+        except Exception as error:  # noqa: BLE001 - the waiting thread raises it
             self.error = error
         self.finished = True
         self.done.set()
@@ -78,7 +80,7 @@ def _evaluate_with_timeout(self: ExecutionState, env: Environment) -> None:
     frame.set_ended()
     env.close_frame(frame)
     if not env.is_running():
-        return  # the execution is over, and the program sees that next
+        return  # the execution is over, which the program checks next
     if not attempt.finished:
         raise EvalTimeoutError
     if attempt.error:
@@ -116,7 +118,7 @@ def _finish_with_expressions(state: ExecutionState, env: Environment, output: An
 def _eval_state_output(self: ExecutionState, env: Environment) -> None:
     if self._is_language_query_jsonpath():
         _ORIGINAL_STATE_OUTPUT(self, env)
-    elif not isinstance(env.stack[-1], CatchOutcome):  # a catcher has set the next state's input already
+    elif not isinstance(env.stack[-1], CatchOutcome):  # a Catch has set the next state's input already
         env.states.reset(input_value=env.stack.pop())
 
 

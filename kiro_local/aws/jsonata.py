@@ -1,5 +1,5 @@
-"""JSONata as Step Functions speaks it: AWS's functions, its rule for `undefined`, and values that are bound,
-never pasted as text.
+"""JSONata as Step Functions evaluates it: with AWS's functions, its rule for `undefined`, and values that are bound as
+variables, never inserted as text.
 """
 
 from __future__ import annotations
@@ -37,20 +37,20 @@ _ORIGINAL_CONSTRUCTOR = StringJSONata.__init__
 
 
 class JSONataFailure(Exception):
-    """The expression cannot be evaluated, or gives nothing. Step Functions calls it ``States.QueryEvaluationError``."""
+    """The expression cannot be evaluated, or returns nothing; in Step Functions a ``States.QueryEvaluationError``."""
 
 
 def evaluate(expression: str, bindings: Mapping[str, Any]) -> Any:
-    """The JSON value of an expression, with or without its ``{% %}``, over variables by name: ``{"states":
-    {"input": …}}``.
+    """The JSON value of an expression, with or without its ``{% %}``. ``bindings`` are the variables by name:
+    ``{"states": {"input": …}}``.
 
     Raises JSONataFailure where AWS raises States.QueryEvaluationError.
     """
     text = without_delimiters(expression)
     try:
         program = Jsonata(text)
-        program.set_output_convert_nulls(False)  # tells `null` (a value) from `undefined` (a failure)
-        # The last binding of a name wins, and a variable of the workflow may take a function's name.
+        program.set_output_convert_nulls(False)  # distinguishes `null` (a value) from `undefined` (a failure)
+        # The last binding of a name wins, because a variable of the workflow may have the name of a function.
         value = program.evaluate(None, {**_functions(), **bindings})
     except (JException, ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as failure:
         raise JSONataFailure(
@@ -62,7 +62,7 @@ def evaluate(expression: str, bindings: Mapping[str, Any]) -> Any:
 
 
 def check_syntax(expression: str) -> None:
-    """Raises JSONataFailure when the expression does not parse."""
+    """Raise JSONataFailure if the expression does not parse."""
     text = without_delimiters(expression)
     try:
         Jsonata(text)
@@ -78,11 +78,12 @@ def without_delimiters(expression: str) -> str:
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces ``StringJSONata.__init__`` (AWS refuses a definition whose expressions do not parse) and
-    ``_eval_body``: moto writes the whole states document as text in front of the expression, where a quote
-    in a value breaks it, and evaluates nothing without a JVM. Replaces
-    ``ConditionStringJSONata._eval_body``, because a condition that is no boolean is a
-    States.QueryEvaluationError on AWS.
+    """Replaces
+
+    - ``StringJSONata.__init__``: AWS rejects a definition whose expressions do not parse,
+    - ``StringJSONata._eval_body``: moto writes the whole states document as text in front of the expression, where a
+      quote in a value breaks it, and needs a JVM,
+    - ``ConditionStringJSONata._eval_body``: a condition that is not a boolean is a States.QueryEvaluationError on AWS.
     """
     replacements.set(StringJSONata, "__init__", _check_and_construct)
     replacements.set(StringJSONata, "_eval_body", _evaluate_string)
@@ -114,7 +115,7 @@ def _evaluate_condition(self: ConditionStringJSONata, env: Environment) -> None:
 
 
 def _present(states: Mapping[str, Any]) -> dict[str, Any]:
-    # `result` and `errorOutput` are absent, not null, where there is none; what moto holds of an empty one is None.
+    # A missing `result` or `errorOutput` is absent, not null, although moto stores None for it.
     return {k: v for k, v in states.items() if v is not None or k in ("input", "context")}
 
 
@@ -132,7 +133,7 @@ def _query_evaluation_error(env: Environment, cause: str) -> FailureEventExcepti
 
 
 def _to_json(value: Any, expression: str) -> Any:
-    """A copy in plain JSON values; numbers without a fraction are integers, as in JavaScript."""
+    """A copy as plain JSON values. Numbers without a fraction become integers, as in JavaScript."""
     if value is None or value is Utils.NULL_VALUE:
         return None
     if isinstance(value, bool | str | int):
@@ -144,13 +145,13 @@ def _to_json(value: Any, expression: str) -> Any:
     if isinstance(value, Mapping):
         return {str(key): _to_json(item, expression) for key, item in value.items()}
     if isinstance(value, Sequence):
-        # By index: a range of the library iterates over one item fewer than it holds.
+        # By index, because iterating over a range of this library yields one item fewer than it holds.
         return [_to_json(value[index], expression) for index in range(len(value))]
     raise JSONataFailure(f"The JSONata expression '{expression}' returned an unsupported result type.")
 
 
 def _functions() -> dict[str, Any]:
-    """AWS's additions. ``$eval`` is not there on AWS; ``$parse`` takes its place."""
+    """The functions that AWS adds. AWS has no ``$eval``; ``$parse`` replaces it."""
     return {
         "parse": Jsonata.JLambda(_parse),
         "partition": Jsonata.JLambda(_partition),
@@ -182,7 +183,7 @@ def _partition(items: Any = None, size: Any = None) -> Any:
 
 def _range(first: Any = None, last: Any = None, step: Any = None) -> list[Any]:
     if not all(isinstance(n, int | float) and not isinstance(n, bool) for n in (first, last, step)) or not step:
-        raise JSONataFailure("$range: takes three numbers, and the step must not be 0.")
+        raise JSONataFailure("$range: the arguments must be three numbers, and the step must not be 0.")
     count = max(0, math.floor((last - first) / step) + 1)
     if count > _LARGEST_RANGE:
         raise JSONataFailure(f"$range: at most {_LARGEST_RANGE} numbers.")

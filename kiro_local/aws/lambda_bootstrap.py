@@ -1,8 +1,7 @@
-"""What a Lambda's process runs, in an isolated interpreter: ``python -I -S lambda_bootstrap.py HANDLER
-PATH…``.
+"""The program of a Lambda process, for an isolated interpreter: ``python -I -S lambda_bootstrap.py HANDLER PATH…``.
 
-The paths are the asset, the layers and the runtime, in the order of the real service, and nothing else of
-this machine is importable but the standard library.
+The paths are the asset, the layers and the runtime, in the order of the real service. Besides them only the standard
+library can be imported.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One warm Lambda process: it runs the function's package under AWS's runtime client and takes one event at a time."""
+"""One warm Lambda process, which runs the function's package under AWS's runtime client, one event at a time."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from kiro_local.aws.lambda_runtime_api import Invocation, Report, RuntimeApi
 from kiro_local.aws.lines import LineReader
 from kiro_local.aws.logs import LogStream
 
-_INIT_SECONDS = 60.0  # the service allows 10, on machines that do nothing else
+_INIT_SECONDS = 60.0  # the service allows 10, but on idle machines
 UNHANDLED = "Unhandled"
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function as the template describes it, unpacked."""
+    """A function as the template describes it, with its package and layers unpacked."""
 
     name: str
     arn: str
@@ -49,7 +49,7 @@ class Answer:
 
 
 class Death(Enum):
-    """When a process is killed: with the event in its hands, or with its answer given and not passed on."""
+    """When a process is killed: after it has taken the event, or after its answer, which is then lost."""
 
     TAKEN = auto()
     ANSWERED = auto()
@@ -59,7 +59,7 @@ class LambdaProcess:
     def __init__(
         self, function: Function, runtime_directory: Path, home: Path, surroundings: Mapping[str, str], logs: LogStream
     ) -> None:
-        """``surroundings``: credentials, region and endpoint, which on AWS come with the service."""
+        """``surroundings`` are the credentials, region and endpoint that AWS provides itself."""
         self.function = function
         self.logs = logs
         self._api = RuntimeApi()
@@ -83,8 +83,8 @@ class LambdaProcess:
         self._watcher.start()
 
     def _environment(self, runtime_directory: Path, home: Path, surroundings: Mapping[str, str]) -> dict[str, str]:
-        """The template's variables and those that the service documents as its own; HOME keeps the owner's
-        dot files out.
+        """The template's variables and those that the service documents. HOME hides the user's dot files from the
+        function.
         """
         function = self.function
         return {
@@ -112,7 +112,7 @@ class LambdaProcess:
         return self._process.poll() is None
 
     def invoke(self, payload: bytes, death: Death | None = None) -> Answer:
-        """Runs the handler once. After a timeout or an exit the process is dead."""
+        """Run the handler once. After a timeout or an exit the process is dead."""
         request_id = str(uuid.uuid4())
         seconds = float(self.function.timeout)
         self._api.invocations.put(
@@ -157,18 +157,18 @@ class LambdaProcess:
                 return Answer(report.body, UNHANDLED)
 
     def _settle_output(self) -> None:
-        """Lets the reader take what the function wrote before it answered, so that the log is in order."""
+        """Let the reader catch up with the output from before the answer, so that the log is in order."""
         until = time.monotonic() + 0.5
         while time.monotonic() < until and self._reader.pending():
             time.sleep(0.002)
 
     def _watch(self) -> None:
         code = self._process.wait()
-        how = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
-        self._api.reports.put(Report("exit", how.encode()))
+        reason = f"signal: {signal.Signals(-code).name}" if code < 0 else f"exit status {code}"
+        self._api.reports.put(Report("exit", reason.encode()))
 
     def kill(self) -> None:
-        """Ends the process and all that it started. Safe to repeat."""
+        """Kill the process and everything it started. Safe to repeat."""
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

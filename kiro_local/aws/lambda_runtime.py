@@ -1,4 +1,4 @@
-"""Invoke runs the function's deployed package and layers, in processes of their own, warm between invocations."""
+"""Runs the deployed package and layers of a function in its own processes, which stay warm between invocations."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from kiro_local.aws.logs import LogStream
 from kiro_local.aws.replacements import Replacements
 from kiro_local.aws.session import ACCOUNT, REGION
 
-# Of one function. To start one takes far longer than an invocation of a warm one: where many executions
-# begin at once, it is faster to wait for a warm process.
+# Per function. Starting a process takes far longer than invoking a warm one, so when many executions begin at once it
+# is faster to wait for a warm process.
 _MOST_PROCESSES = min(16, max(4, 2 * (os.cpu_count() or 1)))
 _LOG_TAIL = 4096
 
@@ -63,7 +63,7 @@ class LambdaRuntime:
         self._closed = False
 
     def kill_next(self, name: str, death: Death) -> None:
-        """The process of the function of that name does not survive its next event."""
+        """Kill the process that takes the function's next event."""
         self._deaths[name] = death
 
     def invoke(self, moto_function: LambdaFunction, payload: bytes) -> tuple[Answer, LogStream]:
@@ -86,7 +86,7 @@ class LambdaRuntime:
             pool.close(kill=True)
 
     def _pool(self, moto_function: LambdaFunction) -> _Pool:
-        """Its processes are of the function as it is now: what changed gets new ones, and the old go."""
+        """The pool of the function's current revision. A changed function gets a new pool, and the old one closes."""
         revision = _revision(moto_function)
         with self._lock:
             if self._closed:
@@ -149,18 +149,18 @@ class _Pool:
     def __init__(self, revision: str, most: int, start: Callable[[], LambdaProcess]) -> None:
         self.revision = revision
         self._start = start
-        self._room = threading.Semaphore(most)
+        self._slots = threading.Semaphore(most)
         self._lock = threading.Lock()
         self._idle: list[LambdaProcess] = []
         self._busy: set[LambdaProcess] = set()
         self._closed = False
 
     def take(self) -> LambdaProcess | None:
-        """None when the pool was closed because its function changed: ask for the new one."""
-        self._room.acquire()
+        """A process, or None if the pool was closed because the function changed. Then take one from the new pool."""
+        self._slots.acquire()
         with self._lock:
             if self._closed:
-                self._room.release()
+                self._slots.release()
                 return None
             process = self._idle.pop() if self._idle else None
         if process and not process.alive:
@@ -179,10 +179,10 @@ class _Pool:
                 self._idle.append(process)
         if not keep:
             process.close()
-        self._room.release()
+        self._slots.release()
 
     def close(self, kill: bool = False) -> None:
-        """What is idle goes now; what is busy goes when it has answered, or is killed."""
+        """Close idle processes now and busy ones after their answer, or kill those too."""
         with self._lock:
             self._closed = True
             idle, self._idle = self._idle, []
@@ -194,7 +194,7 @@ class _Pool:
 
 
 def install(replacements: Replacements, runtime: LambdaRuntime) -> None:
-    """Replaces ``LambdaFunction.invoke``, through which all of moto's invocations go: moto's wants Docker."""
+    """Replaces ``LambdaFunction.invoke``, the one way in which moto invokes functions, because it needs Docker."""
 
     def invoke(self: LambdaFunction, body: Any, request_headers: Any, response_headers: Any) -> bytes:
         payload = body.encode() if isinstance(body, str) else bytes(body or b"")

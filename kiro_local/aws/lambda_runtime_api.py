@@ -1,4 +1,4 @@
-"""The Lambda Runtime API of one process: it asks for the next event, answers it, or says that it failed."""
+"""The Lambda Runtime API of one process, which requests its next event and reports its answer or its failure here."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Report:
-    """What the process did: ``taken``, ``response``, ``error``, ``init-error``, or ``exit``."""
+    """What the process did. ``kind`` is ``taken``, ``response``, ``error``, ``init-error`` or ``exit``."""
 
     kind: str
     body: bytes = b""
@@ -48,7 +48,7 @@ class RuntimeApi:
         self._thread.start()
 
     def close(self) -> None:
-        self.invocations.put(None)  # a request for the next event may still wait
+        self.invocations.put(None)  # releases a request that waits for the next event
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -59,14 +59,14 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # that is what a killed process leaves behind
+        if not isinstance(sys.exception(), ConnectionError):  # which a killed process causes
             super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
     api: RuntimeApi
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # it would hold small answers back for 40 ms
+    disable_nagle_algorithm = True  # Nagle's algorithm delays small responses by 40 ms
 
     def do_GET(self) -> None:
         if self.path != _PREFIX + "invocation/next":
@@ -117,7 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self.wfile.write(body)
         except ConnectionError:
-            self.close_connection = True  # the process was killed while it waited
+            self.close_connection = True  # the process was killed during the request
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Nobody reads these."""
+        """Log nothing."""

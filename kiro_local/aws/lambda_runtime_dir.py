@@ -1,4 +1,4 @@
-"""A directory with AWS's Lambda runtime client and nothing else, made from the running interpreter's packages."""
+"""A directory that contains only AWS's Lambda runtime client, taken from the running interpreter's packages."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+from kiro_worker.errors import KiroWorkerError
+
 CLIENT = "awslambdaric"
 
 
-class RuntimeClientMissing(RuntimeError):
-    """The embedded AWS runs Lambdas under AWS's own runtime client, which is not installed."""
+class RuntimeClientMissing(KiroWorkerError):
+    """AWS's own runtime client, under which the embedded AWS runs Lambda functions, is not installed."""
 
 
 def make_runtime_directory(target: Path) -> Path:
-    """Links the client and what it requires into the directory, so that a function cannot import its neighbours."""
+    """Link the client and its requirements into ``target``, so that a function can import no other package."""
     target.mkdir(parents=True, exist_ok=True)
     for distribution in _closure(CLIENT):
         site = Path(str(distribution.locate_file("")))
@@ -29,11 +31,9 @@ def _closure(name: str) -> list[metadata.Distribution]:
     try:
         distribution = metadata.distribution(name)
     except metadata.PackageNotFoundError as missing:
-        raise RuntimeClientMissing(
-            f"The Python package {name} is not installed. How to fix: pip install {CLIENT}"
-        ) from missing
+        raise RuntimeClientMissing(f"The Python package {name} is not installed.", f"pip install {CLIENT}") from missing
     found = [distribution]
     for requirement in distribution.requires or ():
-        if ";" not in requirement:  # an extra's or another platform's
+        if ";" not in requirement:  # skip those of an extra or of another platform
             found += _closure(re.split(r"[\s<>=!~\[(]", requirement, maxsplit=1)[0])
     return found

@@ -1,4 +1,4 @@
-"""What a process writes, line by line."""
+"""The output of a process, line by line."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import select
 import threading
 from collections.abc import Callable
 
-_LONGEST_LINE = 256 * 1024  # of a CloudWatch Logs event
+_LONGEST_LINE = 256 * 1024  # the limit of a CloudWatch Logs event
 
 
 class LineReader:
-    """Reads a pipe to its end, in a thread, and gives each line on. The descriptor is closed at the end."""
+    """Reads a pipe to its end in a thread, passes each line to ``on_line``, and closes the descriptor."""
 
     def __init__(self, descriptor: int, on_line: Callable[[str], None]) -> None:
         self._descriptor, self._on_line = descriptor, on_line
@@ -24,7 +24,7 @@ class LineReader:
         self._thread.join(seconds)
 
     def pending(self) -> bool:
-        """Whether something was written that has not been read."""
+        """Whether there is unread output."""
         with self._closing:
             return not self._closed and bool(select.select([self._descriptor], [], [], 0)[0])
 
@@ -32,19 +32,19 @@ class LineReader:
         rest = b""
         try:
             while chunk := os.read(self._descriptor, 65536):
-                # A carriage return ends a line too: progress bars, and the Lambda runtime's stack traces.
+                # A carriage return ends a line too, as in progress bars and in the Lambda runtime's stack traces.
                 *lines, rest = (rest + chunk).replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
                 for line in lines:
-                    self._give(line)
+                    self._pass_on(line)
                 if len(rest) > _LONGEST_LINE:
-                    self._give(rest)
+                    self._pass_on(rest)
                     rest = b""
         finally:
             if rest:
-                self._give(rest)
+                self._pass_on(rest)
             with self._closing:
                 self._closed = True
                 os.close(self._descriptor)
 
-    def _give(self, line: bytes) -> None:
+    def _pass_on(self, line: bytes) -> None:
         self._on_line(line[:_LONGEST_LINE].decode(errors="replace"))

@@ -1,4 +1,4 @@
-"""What functions and builds write, in the log group where AWS would put it, and given on to whoever listens."""
+"""The output of functions and builds, in the log groups that AWS uses, and passed to a listener."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _writing = threading.Lock()  # moto's log streams are not thread-safe
 
 
 class LogStream:
-    """One stream of a log group, the last lines of it in memory, and a listener."""
+    """One stream of a log group, which keeps its last lines in memory and has a listener."""
 
     def __init__(self, group: str, stream: str, listener: Callable[[str], None] | None = None) -> None:
         self.group, self.stream = group, stream
@@ -34,7 +34,7 @@ class LogStream:
     def write(self, line: str) -> None:
         self.last_lines.append(line)
         event = {"timestamp": int(time.time() * 1000), "message": line}
-        # Somebody may have deleted the group meanwhile: the lines still reach the listener.
+        # The group may have been deleted since. The lines still reach the listener.
         with _writing, suppress(ResourceNotFoundException):
             self._backend.put_log_events(self.group, self.stream, [event])
         if self._listener:

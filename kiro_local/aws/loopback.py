@@ -1,6 +1,4 @@
-"""moto's own requests stay inside: the state machine interpreter's clients talk to the embedded server and to
-nobody else.
-"""
+"""Keeps moto's own requests inside: the clients of its state machine interpreter reach the embedded server only."""
 
 from __future__ import annotations
 
@@ -16,9 +14,9 @@ _ORIGINAL_CLIENT_FOR = boto_client.boto_client_for
 
 
 def install(replacements: Replacements, clients: Clients) -> None:
-    """Replaces ``boto_client_for`` in all of ``moto.stepfunctions.parser``: moto makes a new client a call,
-    at the port that an environment variable names. Replaces ``AccountSpecificBackend.get_session``, which
-    would read the owner's AWS profile.
+    """Replaces ``boto_client_for`` throughout ``moto.stepfunctions.parser``, which creates a new client for every call,
+    with the port of an environment variable, and ``AccountSpecificBackend.get_session``, which reads the user's AWS
+    profile.
     """
 
     def boto_client_for(region: str, service: str, state_credentials: Any = None) -> Any:

@@ -1,4 +1,4 @@
-"""``states:startExecution`` and its ``.sync`` in a state machine, whose fields moto passes on by the wrong case."""
+"""``states:startExecution`` and ``.sync`` in a state machine, whose field names moto passes on in the wrong case."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from kiro_local.aws.replacements import Replacements
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces ``StateTaskServiceSfn._normalise_parameters`` and ``_normalise_response``: a state machine writes
-    ``StateMachineArn`` and reads ``ExecutionArn``, which moto hands to boto3, and takes from it, as they are.
+    """Replaces ``StateTaskServiceSfn._normalise_parameters`` and ``_normalise_response``. A state machine writes
+    ``StateMachineArn`` and reads ``ExecutionArn``, while boto3 uses ``stateMachineArn`` and ``executionArn``; moto
+    converts neither.
     """
     replacements.set(StateTaskServiceSfn, "_normalise_parameters", _to_request)
     replacements.set(StateTaskServiceSfn, "_normalise_response", _from_response)
 
 
 def _to_request(self: StateTaskServiceSfn, parameters: dict[str, Any], *_: Any, **__: Any) -> None:
-    given = {key[:1].lower() + key[1:]: value for key, value in parameters.items()}
-    if self._get_boto_service_action() == "start_execution" and not isinstance(given.get("input"), str):
-        given["input"] = to_json_str(given.get("input", {}), separators=(",", ":"))
+    request = {key[:1].lower() + key[1:]: value for key, value in parameters.items()}
+    if self._get_boto_service_action() == "start_execution" and not isinstance(request.get("input"), str):
+        request["input"] = to_json_str(request.get("input", {}), separators=(",", ":"))
     parameters.clear()
-    parameters.update(given)
+    parameters.update(request)
 
 
 def _from_response(_self: StateTaskServiceSfn, response: dict[str, Any], *_: Any, **__: Any) -> None:

@@ -1,4 +1,4 @@
-"""What our extensions change in moto: every replacement is made through one object, which can put everything back."""
+"""What the extensions replace in moto. Every replacement goes through one object, which can undo them all."""
 
 from __future__ import annotations
 
@@ -8,26 +8,28 @@ from typing import Any
 
 from moto import __version__ as moto_version
 
+from kiro_worker.errors import KiroWorkerError
+
 SUPPORTED_MOTO = "5.2"
 _ABSENT = object()
 
 
-class UnsupportedMoto(RuntimeError):
-    """The extensions name moto's inner parts, which other versions of it may have changed."""
+class UnsupportedMoto(KiroWorkerError):
+    """The installed moto has another version than the one whose internals the extensions replace."""
 
 
 class ReplacedSince(RuntimeError):
-    """Somebody else replaced the same attribute later and has not put it back: theirs is lost."""
+    """Other code replaced the same attribute later and did not restore it, so its replacement is lost."""
 
 
 class Replacements:
-    """Attributes of moto's classes and modules that are replaced while an embedded AWS runs."""
+    """The attributes of moto's classes and modules that are replaced while an embedded AWS runs."""
 
     def __init__(self) -> None:
         if moto_version.split(".")[:2] != SUPPORTED_MOTO.split("."):
             raise UnsupportedMoto(
-                f"The embedded AWS is made for moto {SUPPORTED_MOTO}, and {moto_version} is installed. "
-                f"How to fix: pip install 'moto=={SUPPORTED_MOTO}.*'"
+                f"The embedded AWS needs moto {SUPPORTED_MOTO}, but {moto_version} is installed.",
+                f"pip install 'moto=={SUPPORTED_MOTO}.*'",
             )
         self._made: list[tuple[type | ModuleType, str, Any, Any]] = []
 
@@ -36,23 +38,23 @@ class Replacements:
         setattr(owner, name, value)
 
     def set_everywhere(self, package: str, name: str, original: Any, value: Any) -> None:
-        """Also where a module of the package holds the original under its own name (``from … import name``)."""
+        """Replace ``name`` in every module of ``package`` that imported it by name (``from … import name``)."""
         for module_name, module in list(sys.modules.items()):
             if module_name.startswith(package) and vars(module).get(name) is original:
                 self.set(module, name, value)
 
     def restore(self) -> None:
-        """Put everything back, the last replacement first. Raises :class:`ReplacedSince` when it is done and somebody
-        who came later has not done so before.
+        """Undo every replacement, the last one first. Raises :class:`ReplacedSince` afterwards if other code replaced
+        an attribute later and did not restore it first.
         """
-        strays = []
+        lost = []
         while self._made:
             owner, name, original, value = self._made.pop()
             if vars(owner).get(name) is not value:
-                strays.append(f"{owner.__name__}.{name}")
+                lost.append(f"{owner.__name__}.{name}")
             if original is _ABSENT:
                 delattr(owner, name)
             else:
                 setattr(owner, name, original)
-        if strays:
-            raise ReplacedSince(f"replaced by somebody else, and not put back: {', '.join(strays)}")
+        if lost:
+            raise ReplacedSince(f"replaced by other code and not restored: {', '.join(lost)}")

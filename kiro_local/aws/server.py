@@ -1,4 +1,4 @@
-"""The embedded AWS as one object: start it, talk to it at its endpoint, stop it, and nothing is left of it."""
+"""The embedded AWS as one object: start it, use its endpoint, stop it. It leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -15,48 +15,49 @@ from moto.core.base_backend import BackendDict
 from moto.core.config import default_user_config
 
 from kiro_local.aws import (
-    branches,
-    builds,
+    builds_api,
     cloudformation,
     cloudformation_stacks,
+    cloudformation_types,
     codebuild_sync,
     dynamodb,
     error_matching,
     executions,
     executions_api,
+    fault_injection,
     interruption,
     jsonata,
     lambda_runtime,
     loopback,
     nested_executions,
+    progress,
     redrive,
     status_events,
-    step_faults,
 )
-from kiro_local.aws import report_groups as report_groups  # defining its class registers it with moto
 from kiro_local.aws.builds import Builds
 from kiro_local.aws.executions import ExecutionRuntime
+from kiro_local.aws.fault_injection import StepFaults
 from kiro_local.aws.history import HistoryListener
 from kiro_local.aws.http import LoopbackServer, RequestListener
 from kiro_local.aws.lambda_runtime import LambdaRuntime
 from kiro_local.aws.replacements import Replacements
 from kiro_local.aws.session import CREDENTIALS, REGION, Clients
 from kiro_local.aws.step_fault import StepFault
-from kiro_local.aws.step_faults import StepFaults
 from kiro_local.aws.undocumented import ASSUMED, Undocumented
+from kiro_worker.errors import KiroWorkerError
 
-#: Called with the name of the function or the id of the build, and one line of what it wrote.
+#: Called with the name of the function or the id of the build, and one line of its output.
 LineListener = Callable[[str, str], None]
 
-_one_at_a_time = threading.Lock()  # moto keeps its state in the process, not in the server
+_running = threading.Lock()  # moto keeps its state in the process, not in the server
 
 
-class EmbeddedAwsRunning(RuntimeError):
-    """One process can hold one embedded AWS, because moto keeps its state in module variables."""
+class EmbeddedAwsRunning(KiroWorkerError):
+    """This process runs an embedded AWS already. It can run only one: moto keeps its state in module variables."""
 
 
 class EmbeddedAws:
-    """``with EmbeddedAws() as aws: aws.client("stepfunctions")…``; from other processes: ``aws.endpoint_url``."""
+    """``with EmbeddedAws() as aws: aws.client("stepfunctions")…``. Other processes use ``aws.endpoint_url``."""
 
     def __init__(
         self,
@@ -73,10 +74,9 @@ class EmbeddedAws:
         faults: Iterable[StepFault] = (),
         late_seconds: float | None = None,
     ) -> None:
-        """``runtime_path``: a directory with awslambdaric; ``pause_scale``, ``minute_seconds``: shorter retry
-        pauses and Wait states, and shorter minutes of build timeouts, for tests;
-        ``undocumented``: how AWS behaves where its documentation is silent; ``faults``: what is to go wrong, and
-        ``late_seconds``: when late work is done.
+        """``runtime_path`` is a directory that contains awslambdaric. ``undocumented`` is how AWS behaves where its
+        documentation is silent. ``faults`` are injected; late work is done after ``late_seconds``. Tests shorten
+        retries and Wait states with ``pause_scale``, and the minutes of build timeouts with ``minute_seconds``.
         """
         self._port = port
         self._pause_scale, self._minute_seconds = pause_scale, minute_seconds
@@ -88,14 +88,14 @@ class EmbeddedAws:
         self.faults = StepFaults(late_seconds)
         for fault in faults:
             self.faults.add(fault)
-        self.executions = ExecutionRuntime(self._tell_of_event, undocumented)
+        self.executions = ExecutionRuntime(self._on_event, undocumented)
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
-        if not _one_at_a_time.acquire(blocking=False):
-            raise EmbeddedAwsRunning("An embedded AWS runs in this process already: stop it first.")
+        if not _running.acquire(blocking=False):
+            raise EmbeddedAwsRunning("This process runs an embedded AWS already.", "stop it first")
         with ExitStack() as stack:
-            stack.callback(_one_at_a_time.release)
+            stack.callback(_running.release)
             self._start(stack)
             self._stack = stack.pop_all()
         return self
@@ -105,7 +105,7 @@ class EmbeddedAws:
         BackendDict.reset()
         self.workspace = Path(stack.enter_context(TemporaryDirectory(prefix="embedded-aws-")))
         server = LoopbackServer(self._port, self._on_request)
-        stack.callback(server.stop)  # for when the rest cannot be started; otherwise it has stopped by then
+        stack.callback(server.stop)  # takes effect only if the rest fails to start; a second stop is harmless
         self.endpoint_url = server.url
         self.clients = Clients(server.url)
         stack.callback(self.clients.close)
@@ -113,7 +113,7 @@ class EmbeddedAws:
             self.workspace / "lambda", self.environment, self._runtime_path, self._on_function_line
         )
         self.builds = Builds(
-            self.workspace / "builds", self.clients, self.environment, self._tell_of_line, self._minute_seconds
+            self.workspace / "builds", self.clients, self.environment, self._on_line, self._minute_seconds
         )
         replacements = Replacements()
         stack.callback(replacements.restore)
@@ -128,28 +128,29 @@ class EmbeddedAws:
 
     def _install(self, replacements: Replacements) -> None:
         cloudformation.install(replacements)
+        cloudformation_types.install(replacements)
         cloudformation_stacks.install(replacements, self.clients)
         dynamodb.install(replacements)
         loopback.install(replacements, self.clients)
         jsonata.install(replacements)
         error_matching.install(replacements)
         interruption.install(replacements, self._pause_scale)
-        branches.install(replacements)
+        progress.install(replacements)
         executions.install(replacements, self.executions)
         executions_api.install(replacements)
         redrive.install(replacements)
         nested_executions.install(replacements)
         codebuild_sync.install(replacements, lambda: self.executions.undocumented)
         lambda_runtime.install(replacements, self.lambdas)
-        builds.install(replacements, self.builds)
-        step_faults.install(replacements, self.faults, self.lambdas, self.builds)
+        builds_api.install(replacements, self.builds)
+        fault_injection.install(replacements, self.faults, self.lambdas, self.builds)
 
-    def _tell_of_event(self, arn: str, event: Mapping[str, Any]) -> None:
+    def _on_event(self, arn: str, event: Mapping[str, Any]) -> None:
         if self._on_history_event:
             self._on_history_event(arn, event)
         self.faults.on_history_event(arn, event)
 
-    def _tell_of_line(self, build_id: str, line: str) -> None:
+    def _on_line(self, build_id: str, line: str) -> None:
         if self._on_build_line:
             self._on_build_line(build_id, line)
         self.faults.on_build_line(line)
@@ -160,12 +161,12 @@ class EmbeddedAws:
         self._stack.close()
 
     def client(self, service: str) -> Any:
-        """A boto3 client of the embedded AWS, shared by all who ask."""
+        """The shared boto3 client of a service of the embedded AWS."""
         return self.clients.get(service)
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables with which boto3 in another process reaches it, without the owner's AWS configuration."""
+        """The variables that point boto3 in another process here and away from the user's AWS configuration."""
         return {
             **CREDENTIALS,
             "AWS_REGION": REGION,
@@ -176,8 +177,8 @@ class EmbeddedAws:
 
 @contextmanager
 def _configuration() -> Iterator[None]:
-    """moto executes state machines only when told to; its interpreter logs every failed state as an error of
-    its own.
+    """Configure moto to execute state machines, and silence its interpreter, which logs every failed state as an
+    error.
     """
     before = dict(default_user_config["stepfunctions"])
     default_user_config["stepfunctions"]["execute_state_machine"] = True

@@ -1,4 +1,4 @@
-"""Who and where everybody is in the embedded AWS, and boto3 clients that can reach nothing else."""
+"""Account, region and credentials of the embedded AWS, and boto3 clients that can reach nothing else."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from botocore.config import Config
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
 
-#: What a process needs to reach the embedded AWS and cannot use anywhere else.
+#: Credentials that only the embedded AWS accepts.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "embedded",
     "AWS_SECRET_ACCESS_KEY": "embedded",
     "AWS_SESSION_TOKEN": "embedded",
 }
 
-# Profile, config and credentials files of the machine's owner are never read, whatever the environment says.
-_NOTHING_OF_THE_OWNER = {
+# The user's profile, config and credentials files are never read, whatever the environment variables say.
+_NO_USER_CONFIGURATION = {
     "profile": (None, None, None, None),
     "config_file": (None, None, os.devnull, None),
     "credentials_file": (None, None, os.devnull, None),
@@ -30,23 +30,24 @@ _creating = threading.Lock()  # creating a client is not thread-safe; using one 
 
 
 def loopback_session() -> boto3.Session:
+    """A session with the embedded AWS's credentials and without the user's configuration."""
     return boto3.Session(
         aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         aws_session_token=CREDENTIALS["AWS_SESSION_TOKEN"],
         region_name=REGION,
-        botocore_session=botocore.session.Session(session_vars=_NOTHING_OF_THE_OWNER),
+        botocore_session=botocore.session.Session(session_vars=_NO_USER_CONFIGURATION),
     )
 
 
 class Clients:
-    """One client a service, made once, safe to share between threads."""
+    """One client per service, created once and safe to share between threads."""
 
     def __init__(self, endpoint_url: str) -> None:
         self.endpoint_url = endpoint_url
         self._session = loopback_session()
         self._clients: dict[str, Any] = {}
-        # A Lambda or a build may take its time, and a retry would run it twice: the state machine retries, nobody else.
+        # A function may run for long, and a retry would run it twice: only the state machine retries.
         self._config = Config(
             proxies={},
             connect_timeout=10,
@@ -59,7 +60,7 @@ class Clients:
     def get(self, service: str) -> Any:
         with _creating:
             if service not in self._clients:
-                make: Any = self._session.client  # its stubs know only literal names
+                make: Any = self._session.client  # its stubs accept literal service names only
                 self._clients[service] = make(service, endpoint_url=self.endpoint_url, config=self._config)
             return self._clients[service]
 

@@ -1,5 +1,5 @@
-"""Tells EventBridge what becomes of executions, which moto does not: each change of status, to the rules of
-the default bus.
+"""EventBridge events for every status change of an execution, delivered to the rules of the default bus. moto sends
+none.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _LOG = logging.getLogger(__name__)
 
 
 def install(runtime: ExecutionRuntime, deliver: Callable[[Mapping[str, Any]], None]) -> None:
-    """Listens to the executions; replaces nothing of moto's. Delivery is in order for one execution, and best
-    effort: ``deliver`` may do otherwise.
+    """Listens to the executions and replaces nothing in moto. Events of one execution are delivered in order, unless
+    ``deliver`` does otherwise, since AWS promises best effort only.
     """
     runtime.status_listeners.append(lambda execution: deliver(event_of(execution)))
 
 
 def event_of(execution: LocalExecution) -> dict[str, Any]:
-    """As documented for EventBridge: times in epoch milliseconds, and null where there is nothing."""
+    """The event in the form that AWS documents: times in epoch milliseconds, and null for a missing value."""
     succeeded = execution.exec_status == ExecutionStatus.SUCCEEDED
     described = redrive.describe(execution)
     return {
@@ -69,7 +69,7 @@ def event_of(execution: LocalExecution) -> dict[str, Any]:
 
 
 def deliver(event: Mapping[str, Any]) -> None:
-    """To the state machines that the matching rules name, with the whole event as their input."""
+    """Start the state machines that the matching rules target, with the whole event as their input."""
     rules: list[Rule] = list(events_backends[ACCOUNT][REGION].event_buses["default"].rules.values())
     for rule in rules:
         if rule.state == "ENABLED" and _matches(rule.event_pattern, event):
@@ -78,7 +78,7 @@ def deliver(event: Mapping[str, Any]) -> None:
 
 
 def _matches(pattern: EventPattern, event: Mapping[str, Any]) -> bool:
-    # moto takes the empty pattern, which a rule with a schedule has, for one that matches everything.
+    # An empty pattern, which a rule with a schedule has, matches everything in moto.
     return bool(pattern.get_pattern()) and bool(pattern.matches_event(event))
 
 

@@ -1,4 +1,4 @@
-"""What can happen to a state of a running execution, at a given moment of it."""
+"""A fault of one state of a running execution: what goes wrong, and when."""
 
 from __future__ import annotations
 
@@ -13,33 +13,36 @@ RUNTIME: Final = "States.Runtime"
 
 
 class Means(Enum):
-    """How it goes wrong."""
+    """What goes wrong."""
 
     ERROR = auto()
-    """The caller sees an error of a name."""
+    """The caller receives an error with a given name."""
     KILL = auto()
-    """SIGKILL to the function's process."""
+    """The function's process receives SIGKILL."""
     BUILD_ENDS = auto()
-    """The build runs nothing and ends as told."""
+    """The build runs nothing and ends in a given way."""
     ABORT = auto()
-    """Somebody stops the execution."""
+    """A person stops the execution."""
     TIME_OUT = auto()
-    """The state machine's own time is up."""
+    """The state machine's own timeout passes."""
 
 
 class Moment(StrEnum):
+    """When it goes wrong, relative to the state's work."""
+
     BEFORE = "before"
     DURING = "during"
     AFTER = "after"
     LATE = "late"
+    """The caller has given up, and the work is done afterwards."""
 
 
 @dataclass(frozen=True)
 class StepFault:
-    """What happens to which ``state`` of which state ``machine``, when; ``always`` is until it is cleared.
+    """A fault of ``state`` of the state machine ``machine``. It happens once, or until it is cleared if ``always``.
 
-    ``error`` is the name that the caller sees, ``ending`` how the build ends, ``line`` the beginning of the line of the
-    build's log at which it happens ``DURING`` the build.
+    ``error`` is the name of the error that the caller receives, ``ending`` how the build ends, ``line`` the text in the
+    build's log that triggers a fault ``DURING`` the build.
     """
 
     machine: str

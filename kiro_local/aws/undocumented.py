@@ -1,6 +1,7 @@
-"""What AWS's documentation leaves open, as switches: each says one of the ways in which a real account could turn out
-to behave, and what depends on it is run under both. ``tests/aws`` asks a real account, ``docs/reference/unproven.md`` says what
-follows.
+"""What AWS's documentation leaves open, as switches.
+
+Each switch is one way in which a real account could turn out to behave, and the tests of what depends on it run with
+both values. ``tests/aws`` asks a real account; ``docs/reference/unproven.md`` lists the consequences.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Undocumented:
-    """The defaults are what we take to be likely, not what we rely on."""
+    """The defaults are what we consider likely, not what we rely on."""
 
-    #: A rescheduled Task's Arguments are evaluated again; otherwise it gets those of the attempt before the redrive.
+    #: The Arguments of a rescheduled Task are evaluated again. Otherwise it gets those from before the redrive.
     redrive_evaluates_arguments: bool = True
-    #: The state that is resumed sees the new ``Execution.RedriveCount`` and ``RedriveTime``; otherwise the context
-    #: object it had before. The states after it see them in any case.
+    #: The resumed state sees the new ``Execution.RedriveCount`` and ``RedriveTime``. Otherwise it sees the context
+    #: object from before the redrive. The states after it see the new values in any case.
     redrive_refreshes_context: bool = True
-    #: Variables (``Assign``) have the values that they had when the resumed state was entered; otherwise there are
-    #: none.
+    #: Variables (``Assign``) keep the values they had when the resumed state was entered. Otherwise there are none.
     redrive_keeps_variables: bool = True
     #: Step Functions stops the build of ``startBuild.sync`` when the execution is stopped. AWS documents that it tries.
     abort_stops_build: bool = True
@@ -27,9 +27,9 @@ class Undocumented:
     state_timeout_stops_build: bool = True
     #: … when the state machine's TimeoutSeconds have passed.
     machine_timeout_stops_build: bool = True
-    #: The Cause of a failed build carries ``ExportedEnvironmentVariables``, also those that ``post_build`` exported.
+    #: The Cause of a failed build contains ``ExportedEnvironmentVariables``, including those of ``post_build``.
     failed_build_exports_variables: bool = True
-    #: The error name of a build that ended badly; one that begins with ``States.`` or any of one's own.
+    #: The error name of an unsuccessful build: one that begins with ``States.``, or a custom one.
     failed_build_error: str = "States.TaskFailed"
 
 

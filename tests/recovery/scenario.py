@@ -12,7 +12,7 @@ from typing import Any
 from kiro_local.aws import status_events
 from kiro_local.aws.build_run import BuildEnding
 from kiro_local.aws.builds import Build
-from kiro_local.aws.step_faults import execution_of
+from kiro_local.aws.fault_injection import execution_of
 from kiro_local.faults import CLEAN_UP, ENDINGS, parse_fault
 from kiro_local.github.model import Item
 from kiro_worker.executions.history import Run

@@ -10,7 +10,7 @@ import pytest
 
 from kiro_local.aws import status_events
 from kiro_local.aws.build_run import BuildEnding
-from kiro_local.aws.step_faults import execution_of
+from kiro_local.aws.fault_injection import execution_of
 from kiro_local.environment import LocalEnvironment
 from kiro_local.faults import parse_fault
 from tests.recovery.observer import Observer

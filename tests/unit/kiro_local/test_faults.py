@@ -20,11 +20,11 @@ def test_a_fault_is_a_state_of_a_machine_and_what_happens_to_it() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("MarkInReviw:killed", "did you mean 'MarkInReview'?; there are: FetchWorkItem, WorkItemFound"),
-        ("MarkInReview:kiled", "did you mean 'killed'?; there are: service-error, throttled"),
+        ("MarkInReviw:killed", "did you mean 'MarkInReview'?; known are: FetchWorkItem, WorkItemFound"),
+        ("MarkInReview:kiled", "did you mean 'killed'?; known are: service-error, throttled"),
         ("WorkItemFound:throttled", "'throttled' cannot happen to WorkItemFound"),
         ("RunBuild:GitHubForbidden", "cannot happen to RunBuild"),
-        ("MarkInReview:killed:twice", "nothing or :always"),
+        ("MarkInReview:killed:twice", "only :always can follow"),
         ("", "there is no state ''"),
     ],
 )

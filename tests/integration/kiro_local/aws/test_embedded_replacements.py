@@ -68,5 +68,5 @@ def test_who_restores_over_somebody_elses_replacement_puts_the_original_back_and
 
 def test_another_moto_is_refused_by_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replacements, "moto_version", "6.0.1")
-    with pytest.raises(UnsupportedMoto, match=r"made for moto 5\.2, and 6\.0\.1 is installed.*pip install"):
+    with pytest.raises(UnsupportedMoto, match=r"(?s)needs moto 5\.2, but 6\.0\.1 is installed.*pip install"):
         Replacements()

@@ -34,14 +34,14 @@ def test_a_buildspec_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "no YAML"),
+        ("{", "not valid YAML"),
         ("version: 0.1\nphases: {}", "version 0.2"),
         ("just text", "version 0.2"),
         ("version: 0.2", "at least one"),
         ("version: 0.2\nphases: {biuld: {commands: [x]}}", "phases.biuld"),
         ("version: 0.2\nphases: {build: {comands: [x]}}", "phases.build.comands"),
-        ("version: 0.2\nphases: {build: {commands: x}}", "list of texts"),
-        ("version: 0.2\nphases: {build: {commands: [{a: b}]}}", "list of texts"),
+        ("version: 0.2\nphases: {build: {commands: x}}", "list of strings"),
+        ("version: 0.2\nphases: {build: {commands: [{a: b}]}}", "list of strings"),
         ("version: 0.2\nenv: {variables: {A: [1]}}\nphases: {build: {commands: [x]}}", "env.variables.A"),
         ("version: 0.2\nenv: {shell: bash}\nphases: {build: {commands: [x]}}", "env.shell"),
         ("version: 0.2\nphases: {build: {commands: [x], on-failure: CONTINUE}}", "on-failure"),

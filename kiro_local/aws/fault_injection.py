@@ -1,9 +1,9 @@
-"""The faults of :mod:`kiro_local.aws.step_fault`, made to happen.
+"""Makes the faults of :mod:`kiro_local.aws.step_fault` happen.
 
-A fault meets the work of a Task where Step Functions meets it, between the interpreter and the service that it calls:
-before the work (nothing was done), after it (everything was done, and the caller sees a failure), while a build works,
-or late (the caller has given up, and the work is done afterwards). A Choice or a Succeed state has no work; it is met
-when it is entered.
+A fault hits the work of a Task where Step Functions meets it, between the interpreter and the service it calls: before
+the work (nothing was done), after it (everything was done, and the caller sees a failure), while a build runs, or late
+(the caller has given up, and the work is done afterwards). A Choice or a Succeed state has no work; its fault happens
+when the state is entered.
 """
 
 from __future__ import annotations
@@ -42,30 +42,32 @@ from kiro_local.aws.replacements import Replacements
 from kiro_local.aws.session import ACCOUNT, REGION
 from kiro_local.aws.step_fault import RUNTIME, Means, Moment, StepFault
 
-_CAUSE: Final = "a fault that was asked for"
+_CAUSE: Final = "an injected fault"
 
 
 class StepFaults:
-    """Those that wait to happen. ``late_seconds`` is when late work is done; ``None``: :meth:`take_late`."""
+    """The faults that have not happened yet. Late work is done after ``late_seconds``, or by the caller of
+    :meth:`take_late` if that is ``None``.
+    """
 
     def __init__(self, late_seconds: float | None = None) -> None:
         self.late_seconds = late_seconds
         self.happened: list[StepFault] = []
         self.deliver: Callable[[Mapping[str, Any]], None] = status_events.deliver
         self._lock = threading.Lock()
-        self._waiting: list[StepFault] = []
+        self._pending: list[StepFault] = []
         self._late: list[Callable[[], None]] = []
         self._at_line: dict[str, Callable[[], None]] = {}
         self.at_end: dict[str, StepFault] = {}
 
     def add(self, fault: StepFault) -> None:
         with self._lock:
-            self._waiting.append(fault)
+            self._pending.append(fault)
 
     def clear(self) -> None:
-        """None any more; and every status event is delivered once, at once."""
+        """Forget all faults and late work, and deliver every status event once and at once again."""
         with self._lock:
-            self._waiting.clear()
+            self._pending.clear()
             self._late.clear()
             self._at_line.clear()
             self.at_end.clear()
@@ -73,17 +75,18 @@ class StepFaults:
         self.deliver = status_events.deliver
 
     def take(self, machine: str, state: str) -> StepFault | None:
+        """The next fault of this state, which now counts as happened."""
         with self._lock:
-            for fault in self._waiting:
+            for fault in self._pending:
                 if (fault.machine, fault.state) == (machine, state):
                     if not fault.always:
-                        self._waiting.remove(fault)
+                        self._pending.remove(fault)
                     self.happened.append(fault)
                     return fault
         return None
 
     def take_late(self) -> list[Callable[[], None]]:
-        """What was left undone when its caller gave up."""
+        """The work that was postponed until its caller had given up."""
         with self._lock:
             late, self._late = self._late, []
         return late
@@ -93,6 +96,7 @@ class StepFaults:
             work()
 
     def put_off(self, work: Callable[[], None]) -> None:
+        """Postpone ``work``."""
         with self._lock:
             self._late.append(work)
         if self.late_seconds is not None:
@@ -101,6 +105,7 @@ class StepFaults:
             timer.start()
 
     def at_line(self, line: str, act: Callable[[], None]) -> None:
+        """Call ``act`` once, when a build writes a line that contains ``line``."""
         with self._lock:
             self._at_line[line] = act
 
@@ -112,7 +117,7 @@ class StepFaults:
             act()
 
     def on_history_event(self, arn: str, event: Mapping[str, Any]) -> None:
-        """A state without work is met when it is entered; a Task only at its work."""
+        """Make the fault of a state without work happen when the state is entered."""
         kind = HistoryEventType(event["type"]).value
         if not kind.endswith("StateEntered") or kind.startswith("Task"):
             return
@@ -121,55 +126,51 @@ class StepFaults:
         if fault is None:
             return
         if fault.means is Means.ERROR:
-            raise _Broken(_CAUSE)
-        _end(execution, fault.means)
+            raise _InjectedRuntimeError(_CAUSE)
+        _end_execution(execution, fault.means)
 
 
-class _Broken(Exception):
-    """What breaks in a state that runs nothing is the execution's States.Runtime."""
+class _InjectedRuntimeError(Exception):
+    """Any exception in a state that does no work becomes the execution's States.Runtime."""
 
 
-class _Over(Exception):
-    """The execution ended before the work: nobody hears of this."""
+class _ExecutionOver(Exception):
+    """The fault ended the execution, so its work must not start."""
 
 
 def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRuntime, builds: Builds) -> None:
-    """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda`` and of our ``StartBuild``, and the latter's wait for
-    the end of the build.
+    """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda`` and of :class:`StartBuild`, and the wait of the latter
+    for the end of the build.
     """
 
     def call_function(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
-        fault = faults.take(*_place(env))
+        fault = faults.take(*_machine_and_state(env))
         work = partial(invoke, self, env=env, normalised_parameters=normalised_parameters, **rest)
         if fault and fault.means is Means.KILL:
             name = str(normalised_parameters["FunctionName"]).rsplit(":", 1)[-1]
             lambdas.kill_next(name, Death.ANSWERED if fault.moment is Moment.AFTER else Death.TAKEN)
             fault = None
-        _meet(env, faults, fault, work)
+        _run_with_fault(env, faults, fault, work)
 
     def start_build(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
-        fault = faults.take(*_place(env))
+        fault = faults.take(*_machine_and_state(env))
         work = partial(start, self, env=env, normalised_parameters=normalised_parameters, **rest)
         if fault and fault.means is Means.BUILD_ENDS:
             builds.end_next_as(fault.ending)
             fault = None
         elif fault and fault.moment is Moment.DURING:
-            execution, means = _of(env), fault.means
-            faults.at_line(fault.line, lambda: _end(execution, means))
+            execution, means = _execution(env), fault.means
+            faults.at_line(fault.line, lambda: _end_execution(execution, means))
             fault = None
-        elif fault and fault.moment is Moment.AFTER and _is_end(fault):
+        elif fault and fault.moment is Moment.AFTER and _ends_execution(fault):
             faults.at_end[_arn(env)] = fault
             fault = None
-        _meet(env, faults, fault, work)
+        _run_with_fault(env, faults, fault, work)
 
     def wait(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
         fault = faults.at_end.pop(_arn(env), None)
-        _meet(
-            env,
-            faults,
-            fault,
-            partial(wait_for_build, self, env=env, normalised_parameters=normalised_parameters, **rest),
-        )
+        work = partial(wait_for_build, self, env=env, normalised_parameters=normalised_parameters, **rest)
+        _run_with_fault(env, faults, fault, work)
 
     invoke: Callable[..., None] = StateTaskServiceLambda._eval_service_task
     start: Callable[..., None] = StartBuild._eval_service_task
@@ -179,41 +180,41 @@ def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRunti
     replacements.set(StartBuild, "_eval_integration_pattern", wait)
 
 
-def _meet(env: Environment, faults: StepFaults, fault: StepFault | None, work: Callable[[], None]) -> None:
-    """The work, with what goes wrong before, after or instead of it."""
+def _run_with_fault(env: Environment, faults: StepFaults, fault: StepFault | None, work: Callable[[], None]) -> None:
+    """Do the work, with the fault before it, after it or instead of it."""
     if fault is None:
         work()
         return
     if fault.moment is Moment.AFTER:
         work()
     elif fault.moment is Moment.LATE:
-        faults.put_off(lambda: _unheard(work))
+        faults.put_off(lambda: _do_unattended(work))
     if fault.means is Means.ERROR:
         raise FailureEventException(_failure(env, fault.error))
-    _end(_of(env), fault.means)
-    raise _Over
+    _end_execution(_execution(env), fault.means)
+    raise _ExecutionOver
 
 
-def _unheard(work: Callable[[], None]) -> None:
-    # Its own failure is nobody's business any more.
+def _do_unattended(work: Callable[[], None]) -> None:
+    # The caller has given up, so a failure of the late work has no receiver.
     with suppress(Exception):
         work()
 
 
 def _failure(env: Environment, error: str) -> FailureEvent:
     timed_out = error == StatesErrorNameType.StatesTimeout.to_name()
-    own = error.startswith("States.")
+    is_predefined = error.startswith("States.")
     details = {"error": error, "cause": json.dumps({"errorType": error, "errorMessage": _CAUSE})}
     return FailureEvent(
         env=env,
-        error_name=StatesErrorName(StatesErrorNameType.from_name(error)) if own else CustomErrorName(error),
+        error_name=StatesErrorName(StatesErrorNameType.from_name(error)) if is_predefined else CustomErrorName(error),
         event_type=HistoryEventType.TaskTimedOut if timed_out else HistoryEventType.TaskFailed,
         event_details={"taskTimedOutEventDetails" if timed_out else "taskFailedEventDetails": details},
     )
 
 
-def _end(execution: LocalExecution, means: Means) -> None:
-    """From within: it must not wait for its own end."""
+def _end_execution(execution: LocalExecution, means: Means) -> None:
+    """Stop or time out the execution from one of its own threads, so without waiting for its end."""
     drive = execution._drive
     if drive is None:
         return
@@ -226,16 +227,16 @@ def _end(execution: LocalExecution, means: Means) -> None:
     drive.history.interrupt()
 
 
-def _is_end(fault: StepFault) -> bool:
+def _ends_execution(fault: StepFault) -> bool:
     return fault.means in (Means.ABORT, Means.TIME_OUT) or fault.error == RUNTIME
 
 
-def _place(env: Environment) -> tuple[str, str]:
+def _machine_and_state(env: Environment) -> tuple[str, str]:
     context = env.states.context_object.context_object_data
     return context["StateMachine"]["Name"], context["State"]["Name"]
 
 
-def _of(env: Environment) -> LocalExecution:
+def _execution(env: Environment) -> LocalExecution:
     return execution_of(_arn(env))
 
 
@@ -244,5 +245,6 @@ def _arn(env: Environment) -> str:
 
 
 def execution_of(arn: str) -> LocalExecution:
+    """The execution with this ARN."""
     execution: LocalExecution = stepfunctions_parser_backends[ACCOUNT][REGION].describe_execution(arn)
     return execution
