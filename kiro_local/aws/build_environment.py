@@ -56,8 +56,8 @@ class BuildEnvironment:
         overrides = {v["name"]: self._resolved(v.get("type") or "PLAINTEXT", v["value"]) for v in variables}
         if AGENT_USER in overrides:
             # The project's value is "own", because CodeBuild discards its machine: there, file modes in root's home are
-            # changed so that another user can reach the runtimes in it. A person uses this machine, so its file modes
-            # must not change.
+            # changed so that another user can reach the runtimes in it. This machine belongs to a person, so its file
+            # modes must not change.
             overrides[AGENT_USER] = "reachable"
         return {
             "PATH": ":".join(_path()),

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 
 def install(replacements: Replacements) -> None:
-    """Replaces nothing: moto finds resource types by asking for the subclasses of ``CloudFormationModel``. It caches
-    them, so lists that are older than the classes below are dropped.
+    """Replaces nothing. moto finds resource types by listing the subclasses of ``CloudFormationModel``, and caches the
+    list, so a list that is older than the classes below is dropped.
     """
     for cached in (parsing.get_model_list, parsing.get_model_map, parsing.get_name_type_map):
         cached.cache_clear()

@@ -1,6 +1,6 @@
-"""One drive of an execution: from its start, or from the state at which an earlier drive of it ended.
+"""A drive: one pass through the program of an execution, from its start or from the state at which it last ended.
 
-The first drive is the start of the execution, every other one a redrive.
+Starting an execution begins its first drive. Every redrive begins another.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Drive:
         ).start()
 
     def abort(self, when: datetime.datetime, error: str | None, cause: str | None) -> bool:
-        """Stop the drive. False if it had already ended."""
+        """Stop the drive and return whether it was still running."""
         with self.env._state_mutex:
             running = bool(self.env.is_running())
             self.env.set_stop(stop_date=when, cause=cause, error=error)

@@ -1,4 +1,4 @@
-"""Which errors a Retry or a Catch matches, and which names errors may have, where moto differs from AWS."""
+"""Which errors a Retry or a Catch matches, and which names an error may have, where moto differs from AWS."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 
 from kiro_local.aws.replacements import Replacements
 
-#: ``States.ALL`` matches neither of them, as AWS documents.
+#: AWS documents that ``States.ALL`` matches neither of them.
 TERMINAL = ("States.DataLimitExceeded", "States.Runtime")
 
 
 def install(replacements: Replacements) -> None:
     """Replaces ``ErrorEqualsDecl._eval_body``: moto's ``States.ALL`` matches errors that AWS excludes, and its
     ``States.TaskFailed`` matches only custom errors, where AWS matches every error but ``States.Timeout``. Replaces
-    ``CustomErrorName.__init__``: a function or a build may fail with ``States.TaskFailed``, a name that moto refuses.
+    ``CustomErrorName.__init__``: a function or a build may fail with ``States.TaskFailed``, a name that moto rejects.
     """
     replacements.set(ErrorEqualsDecl, "_eval_body", _matches_on_stack)
     replacements.set(CustomErrorName, "__init__", ErrorName.__init__)

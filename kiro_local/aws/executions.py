@@ -110,8 +110,8 @@ class LocalExecution(Execution):  # type: ignore[misc]  # moto's interpreter is 
         drive.start(self._conclude)
 
     def stop(self, stop_date: datetime.datetime, error: str | None, cause: str | None) -> None:
-        """Abort the execution if it runs. A Lambda function at work finishes and its result is dropped; a build is
-        stopped.
+        """Abort the execution if it runs. A function that is running finishes, and its result is dropped; a build is
+        stopped (see ``Undocumented.abort_stops_build``).
         """
         drive = self._drive
         if drive and drive.abort(stop_date, error, cause):

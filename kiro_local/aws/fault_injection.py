@@ -65,7 +65,7 @@ class StepFaults:
             self._pending.append(fault)
 
     def clear(self) -> None:
-        """Forget all faults and late work, and deliver every status event once and at once again."""
+        """Forget all faults and late work, and deliver every status event once and immediately again."""
         with self._lock:
             self._pending.clear()
             self._late.clear()
@@ -131,7 +131,7 @@ class StepFaults:
 
 
 class _InjectedRuntimeError(Exception):
-    """Any exception in a state that does no work becomes the execution's States.Runtime."""
+    """Becomes the execution's States.Runtime, as any exception in a state that does no work."""
 
 
 class _ExecutionOver(Exception):
@@ -139,8 +139,8 @@ class _ExecutionOver(Exception):
 
 
 def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRuntime, builds: Builds) -> None:
-    """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda`` and of :class:`StartBuild`, and the wait of the latter
-    for the end of the build.
+    """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda`` and of :class:`StartBuild`, and the method with which
+    the latter waits for the end of the build.
     """
 
     def call_function(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
@@ -214,7 +214,7 @@ def _failure(env: Environment, error: str) -> FailureEvent:
 
 
 def _end_execution(execution: LocalExecution, means: Means) -> None:
-    """Stop or time out the execution from one of its own threads, so without waiting for its end."""
+    """Stop or time out the execution without waiting for its end, because one of its own threads calls this."""
     drive = execution._drive
     if drive is None:
         return

@@ -38,7 +38,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
         return following
 
     def skip_entry(self, context: EventHistoryContext) -> None:
-        """Record no StateEntered event for the resumed state, because its first one is in the history already."""
+        """Record no StateEntered event for the resumed state, because the history has one already."""
         with self._gate:
             self._entered.add(context)
 

@@ -32,7 +32,7 @@ def install(replacements: Replacements, pause_scale: float = 1.0) -> None:
     - ``RetrierDecl._eval_body``, which sleeps uninterruptibly,
     - ``WaitFunction._wait_interval``, which misses a stop that arrives just before the wait.
 
-    ``pause_scale`` is the fraction of their length that pauses and Wait states take, which tests lower.
+    ``pause_scale`` multiplies the length of pauses and Wait states, so that tests can shorten them.
     """
     replacements.set(ExecutionState, "_evaluate_with_timeout", _evaluate_with_timeout)
     replacements.set(ExecutionState, "_eval_state_output", _eval_state_output)

@@ -194,7 +194,7 @@ class _Pool:
 
 
 def install(replacements: Replacements, runtime: LambdaRuntime) -> None:
-    """Replaces ``LambdaFunction.invoke``, the one way in which moto invokes functions, because it needs Docker."""
+    """Replaces ``LambdaFunction.invoke``, through which moto makes every invocation, because it needs Docker."""
 
     def invoke(self: LambdaFunction, body: Any, request_headers: Any, response_headers: Any) -> bytes:
         payload = body.encode() if isinstance(body, str) else bytes(body or b"")

@@ -4,7 +4,7 @@ input document, as the Developer Guide documents under "Redrive behavior of indi
 - Task: scheduled and started again. Choice: evaluated again. Fail: fails again. Retries and timeouts, the state's and
   the state machine's, start over.
 - Wait: waits again, and ends at once if its timestamp has passed.
-- Pass: not executed again once it was exited; one whose expression failed is.
+- Pass: one that was exited is not executed again; one whose expression failed is.
 - Nested ``startExecution.sync``: starts a new child execution, because it is a Task.
 
 Parallel and Map states are refused by name: AWS redrives only their unsuccessful branches and iterations, which the

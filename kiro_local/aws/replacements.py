@@ -15,7 +15,7 @@ _ABSENT = object()
 
 
 class UnsupportedMoto(KiroWorkerError):
-    """The installed moto has another version than the one whose internals the extensions replace."""
+    """The extensions replace internals of one version of moto, and another version is installed."""
 
 
 class ReplacedSince(RuntimeError):

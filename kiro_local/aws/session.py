@@ -47,7 +47,7 @@ class Clients:
         self.endpoint_url = endpoint_url
         self._session = loopback_session()
         self._clients: dict[str, Any] = {}
-        # A function may run for long, and a retry would run it twice: only the state machine retries.
+        # A function may run for a long time, and a retry would run it twice: only the state machine retries.
         self._config = Config(
             proxies={},
             connect_timeout=10,

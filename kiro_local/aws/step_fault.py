@@ -16,11 +16,11 @@ class Means(Enum):
     """What goes wrong."""
 
     ERROR = auto()
-    """The caller receives an error with a given name."""
+    """The caller receives an error."""
     KILL = auto()
     """The function's process receives SIGKILL."""
     BUILD_ENDS = auto()
-    """The build runs nothing and ends in a given way."""
+    """The build runs nothing and ends as ``StepFault.ending`` says."""
     ABORT = auto()
     """A person stops the execution."""
     TIME_OUT = auto()
