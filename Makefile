@@ -25,7 +25,7 @@ help:
 	@echo 'make tables    writes the tables in docs/ that come from what tests see again'
 	@echo 'make bootstrap prepares an AWS account for deployments, once        (ARGS=aws://ACCOUNT/REGION)'
 	@echo 'make deploy    deploys them to the AWS account of your credentials (ENVIRONMENT=…)'
-	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml'
+	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml   (UPGRADE=--upgrade: newest versions)'
 	@echo 'make clean     removes everything that make built'
 
 demo: .venv/ready
@@ -80,13 +80,14 @@ deploy: .venv/ready
 # ---------------------------------------------------------------------------------------------- set-up
 # Hashes and no addresses, so that the lock serves every index and mirror; one resolution for all platforms.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header --upgrade pyproject.toml
+	--no-header $(UPGRADE)
 
 lock: .venv/ready
-	$(COMPILE) --extra lambda -o requirements/lambda.txt
-	$(COMPILE) --extra gate -c requirements/lambda.txt -o requirements/gate.txt
-	$(COMPILE) --extra dev -c requirements/lambda.txt -c requirements/gate.txt -o requirements/dev.txt
-	$(COMPILE) --extra runtime -c requirements/dev.txt -o requirements/runtime.txt
+	$(COMPILE) --group lambda -o requirements/lambda.txt
+	$(COMPILE) --group gate -c requirements/lambda.txt -o requirements/gate.txt
+	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/lambda.txt -c requirements/gate.txt \
+		-o requirements/dev.txt
+	$(COMPILE) --group runtime -c requirements/dev.txt -o requirements/runtime.txt
 	cd tests && $(NPM_ENV) ../$(BIN)/npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel error
 
 .venv/ready: pyproject.toml requirements/dev.txt
