@@ -23,18 +23,8 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the programs of an environment with the wheel and its default dependencies, and nothing else."""
     folder = tmp_path_factory.mktemp("wheel")
-    build = [
-        sys.executable,
-        "-m",
-        "pip",
-        "wheel",
-        "--quiet",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        folder,
-    ]
-    built = run(*build, ROOT, cwd=folder)
+    options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder)
+    built = run(sys.executable, "-m", "pip", "wheel", *options, ROOT, cwd=folder)
     assert built.returncode == 0, built.stderr
     [wheel] = folder.glob("*.whl")
     venv.create(folder / "venv", symlinks=True)

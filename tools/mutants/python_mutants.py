@@ -90,9 +90,7 @@ class _Finder:
         if isinstance(node.func, ast.Name) and node.func.id in _TWINS:
             yield self._replace(node.func, _TWINS[node.func.id], f"{_TWINS[node.func.id]} instead")
         for keyword in node.keywords:
-            if keyword.arg is not None and not (
-                isinstance(keyword.value, ast.Constant) and keyword.value.value is None
-            ):
+            if keyword.arg is not None and not _is_nothing(keyword.value):
                 start, end = self._span(keyword)
                 after = self._source[end:].lstrip()
                 if after.startswith(b","):
@@ -146,7 +144,7 @@ def _is_skipped(node: ast.AST) -> bool:
     return False
 
 
-def _is_nothing(value: ast.expr) -> bool:
+def _is_nothing(value: ast.AST) -> bool:
     return isinstance(value, ast.Constant) and value.value is None
 
 
