@@ -10,13 +10,15 @@ export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench check synth picture reference tables recovery deploy bootstrap lock clean
+.PHONY: help demo test test-unit test-all mutants bench check synth picture reference tables recovery deploy bootstrap lock clean
 
 help:
 	@echo 'make demo      a card becomes pushed code, on this machine alone   (ARGS=--fail-build, ARGS=--json)'
 	@echo 'make test      all tests but the exhaustive ones                   (ARGS="-k lock")'
+	@echo 'make test-unit the unit tests alone, in seconds, without npm or servers'
 	@echo 'make test-all  these too: every fault of every state, every mutant'
 	@echo 'make check     linters, types, import contracts, ASL, templates'
+	@echo 'make mutants   plants a sample of faults; do tests notice them?   (ARGS="--seed 7 --count 60")'
 	@echo 'make bench     what the worker costs against the plain way, one table (ARGS=redaction)'
 	@echo 'make synth     CloudFormation templates into cdk.out               (ENVIRONMENT=test|staging|production)'
 	@echo 'make diagram   draws the state machine in README.md again'
@@ -25,11 +27,14 @@ help:
 	@echo 'make tables    writes the tables in docs/ that come from what tests see again'
 	@echo 'make bootstrap prepares an AWS account for deployments, once        (ARGS=aws://ACCOUNT/REGION)'
 	@echo 'make deploy    deploys them to the AWS account of your credentials (ENVIRONMENT=…)'
-	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml'
+	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml   (UPGRADE=--upgrade: newest versions)'
 	@echo 'make clean     removes everything that make built'
 
 demo: .venv/ready
 	@$(BIN)/kiro-worker demo $(ARGS)
+
+test-unit: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit $(ARGS)
 
 test: .venv/ready build/node/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not exhaustive' $(ARGS)
@@ -41,6 +46,9 @@ recovery: .venv/ready build/node/ready
 	@rm -rf build/recovery && mkdir -p build/recovery
 	KIRO_WORKER_RECORD=$(CURDIR)/build/recovery $(BIN)/python -m pytest -n 2 --dist worksteal tests/recovery/test_matrix.py $(ARGS)
 	$(BIN)/python -m tools.recovery_table --take build/recovery
+
+mutants: .venv/ready build/node/ready
+	@$(BIN)/python -m tools.mutants $(ARGS)
 
 bench: .venv/ready build/node/ready
 	@$(BIN)/python -m bench $(ARGS)
@@ -80,13 +88,14 @@ deploy: .venv/ready
 # ---------------------------------------------------------------------------------------------- set-up
 # Hashes and no addresses, so that the lock serves every index and mirror; one resolution for all platforms.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header --upgrade pyproject.toml
+	--no-header $(UPGRADE)
 
 lock: .venv/ready
-	$(COMPILE) --extra lambda -o requirements/lambda.txt
-	$(COMPILE) --extra gate -c requirements/lambda.txt -o requirements/gate.txt
-	$(COMPILE) --extra dev -c requirements/lambda.txt -c requirements/gate.txt -o requirements/dev.txt
-	$(COMPILE) --extra runtime -c requirements/dev.txt -o requirements/runtime.txt
+	$(COMPILE) --group lambda -o requirements/lambda.txt
+	$(COMPILE) --group gate -c requirements/lambda.txt -o requirements/gate.txt
+	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/lambda.txt -c requirements/gate.txt \
+		-o requirements/dev.txt
+	$(COMPILE) --group runtime -c requirements/dev.txt -o requirements/runtime.txt
 	cd tests && $(NPM_ENV) ../$(BIN)/npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel error
 
 .venv/ready: pyproject.toml requirements/dev.txt

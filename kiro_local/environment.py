@@ -11,7 +11,7 @@ from kiro_local.assembly import ROOT, synthesise
 from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.aws.undocumented import ASSUMED, Undocumented
-from kiro_worker.executions.history import Run, wait
+from kiro_worker.executions.follow import wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kiro_local.aws.http import RequestListener
     from kiro_local.aws.server import LineListener
     from kiro_local.aws.step_fault import StepFault
+    from kiro_worker.executions.history import Run
 
 ENVIRONMENT: Final = "test"
 NAME: Final = f"kiro-worker-{ENVIRONMENT}"
@@ -105,7 +106,7 @@ class LocalEnvironment:
 
     def run(self) -> Run:
         """Deliver one scheduled tick and wait for the end of its execution."""
-        return wait(self.client("stepfunctions"), self.tick())
+        return wait_for(self.client("stepfunctions"), self.tick())
 
     def tick(self) -> str:
         """Deliver the schedule now and return the execution's ARN."""

@@ -34,10 +34,12 @@ def test_the_locks_agree_with_each_other() -> None:
 
 
 def test_what_the_project_asks_for_is_locked() -> None:
-    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    document = tomllib.loads((ROOT / "pyproject.toml").read_text())
     locked = pinned((ROOT / "requirements" / "dev.txt").read_text())
-    asked = {re.split(r"[\[>=<]", line)[0] for lines in extras.values() for line in lines}
-    assert asked - {"kiro-codebuild-worker"} <= locked.keys()
+    project, groups = document["project"], document["dependency-groups"].values()
+    lists = [project["dependencies"], *project["optional-dependencies"].values(), *groups]
+    asked = {re.split(r"[\[>=<]", line)[0] for lines in lists for line in lines if isinstance(line, str)}
+    assert asked <= locked.keys()
 
 
 def test_the_npm_lock_holds_no_address() -> None:
