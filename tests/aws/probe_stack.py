@@ -1,5 +1,5 @@
-"""The throw-away stack of the probes: a CodeBuild project that sleeps and fails as it is told, and two roles.
-Everything is named ``kiro-worker-probe-…`` and deleted at the end, come what may.
+"""The temporary stack of the probes: a CodeBuild project that sleeps and fails on request, and two roles. Everything is
+named ``kiro-worker-probe-…`` and always deleted at the end.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any, Final
 
 PREFIX: Final = "kiro-worker-probe"
 
-# Which variables reach Step Functions when the build phase fails, of this phase and of the one after it?
+# Exports a variable in the build phase, which may fail, and one in the phase after it: which of them reach Step
+# Functions?
 BUILDSPEC: Final = textwrap.dedent(
     """
     version: 0.2
@@ -23,20 +24,21 @@ BUILDSPEC: Final = textwrap.dedent(
     phases:
       build:
         commands:
-          - export FROM_BUILD=told
-          - sleep "$NAP"
+          - export FROM_BUILD=set
+          - sleep "$PAUSE_SECONDS"
           - test "$FAILS" = no
       post_build:
         commands:
-          - export FROM_POST_BUILD=told
+          - export FROM_POST_BUILD=set
     """
 )
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where the probes ask. ``limit`` is the timeout in seconds that they let pass: a build must be able to begin in
-    it. ``patience``: seconds after which something counts as not happening at all. ``poll``: seconds between looks.
+class ProbeContext:
+    """The account and stack that a probe uses, and its times in seconds. ``limit`` is the timeout that probes let
+    expire; a build must be able to start within it. After ``patience`` an expected event counts as missing. ``poll`` is
+    the interval between checks.
     """
 
     client: Callable[[str], Any]
@@ -48,7 +50,8 @@ class Place:
 
 
 @contextmanager
-def probe_stack(client: Callable[[str], Any], *, limit: int, patience: float, poll: float) -> Iterator[Place]:
+def probe_stack(client: Callable[[str], Any], *, limit: int, patience: float, poll: float) -> Iterator[ProbeContext]:
+    """Creates the stack and deletes it at the end."""
     name = f"{PREFIX}-{uuid.uuid4().hex[:8]}"
     cloudformation = client("cloudformation")
     cloudformation.create_stack(
@@ -58,32 +61,32 @@ def probe_stack(client: Callable[[str], Any], *, limit: int, patience: float, po
         cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        yield Place(client, outputs["Project"], outputs["RoleArn"], limit, patience, poll)
+        yield ProbeContext(client, outputs["Project"], outputs["RoleArn"], limit, patience, poll)
     finally:
         cloudformation.delete_stack(StackName=name)
         cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
 
 
 @contextmanager
-def machine(place: Place, purpose: str, states: Mapping[str, Any], **fields: Any) -> Iterator[str]:
-    """A throw-away state machine, by its ARN. Before it is deleted its executions are stopped, and the builds."""
-    client = place.client("stepfunctions")
+def machine(context: ProbeContext, purpose: str, states: Mapping[str, Any], **fields: Any) -> Iterator[str]:
+    """A temporary state machine's ARN. At the end its executions and builds are stopped, and it is deleted."""
+    client = context.client("stepfunctions")
     definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states, **fields}
     arn = client.create_state_machine(
-        name=f"{PREFIX}-{purpose}-{uuid.uuid4().hex[:8]}", definition=json.dumps(definition), roleArn=place.role_arn
+        name=f"{PREFIX}-{purpose}-{uuid.uuid4().hex[:8]}", definition=json.dumps(definition), roleArn=context.role_arn
     )["stateMachineArn"]
     try:
         yield arn
     finally:
         for execution in client.list_executions(stateMachineArn=arn, statusFilter="RUNNING")["executions"]:
             client.stop_execution(executionArn=execution["executionArn"])
-        stop_builds(place)
+        stop_builds(context)
         client.delete_state_machine(stateMachineArn=arn)
 
 
-def stop_builds(place: Place) -> None:
-    client = place.client("codebuild")
-    ids = client.list_builds_for_project(projectName=place.project)["ids"]
+def stop_builds(context: ProbeContext) -> None:
+    client = context.client("codebuild")
+    ids = client.list_builds_for_project(projectName=context.project)["ids"]
     for build in client.batch_get_builds(ids=ids)["builds"] if ids else []:
         if build["buildStatus"] == "IN_PROGRESS":
             client.stop_build(id=build["id"])
@@ -92,7 +95,8 @@ def stop_builds(place: Place) -> None:
 def _template(name: str) -> dict[str, Any]:
     project = {"Fn::Sub": f"arn:${{AWS::Partition}}:codebuild:${{AWS::Region}}:${{AWS::AccountId}}:project/{name}"}
     logs = {"Fn::Sub": f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:/{name}:*"}
-    # AWS's own, shared by all state machines of the account that wait for builds; the workflow's role may do the same.
+    # AWS's own rule, shared by all state machines of the account that wait for builds. The workflow's role has the same
+    # permissions on it.
     rule = {
         "Fn::Sub": "arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:rule/"
         "StepFunctionsGetEventForCodeBuildStartBuildRule"
@@ -100,7 +104,7 @@ def _template(name: str) -> dict[str, Any]:
     builds = ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds", "codebuild:BatchGetReports"]
     rules = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
     return {
-        "Description": "Kiro CodeBuild Worker: probes of what AWS does not document. Delete it if it is still here.",
+        "Description": "Kiro CodeBuild Worker: probes of undocumented behaviour. Delete this stack if it still exists.",
         "Resources": {
             "Logs": {
                 "Type": "AWS::Logs::LogGroup",

@@ -1,9 +1,9 @@
-"""What only a real account can prove. Opt in with KIRO_WORKER_AWS=1, credentials in the shell, and the stacks deployed
-and configured.
+"""What only a real account can prove. To run it, set KIRO_WORKER_AWS=1, have credentials in the shell, and deploy and
+configure the stacks.
 
     KIRO_WORKER_AWS=1 KIRO_WORKER_ENVIRONMENT=test make test ARGS='tests/aws -s'
 
-It starts one execution, which takes the next card that waits: use a board that is meant for it.
+It starts one execution, which takes the next waiting card: use a board that is meant for tests.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def client() -> SFNClient:
 
 @pytest.fixture(scope="module")
 def run(client: SFNClient) -> Run:
-    """A tick, redriven once if it failed; at most the state machine's own time."""
+    """A finished execution. It may take as long as the state machine's own timeout."""
     region, account = client.meta.region_name, boto3.client("sts").get_caller_identity()["Account"]
     machine = f"arn:aws:states:{region}:{account}:stateMachine:{NAME}"
     started = client.start_execution(stateMachineArn=machine, input='{"trigger":"manual"}')
@@ -45,30 +45,30 @@ def run(client: SFNClient) -> Run:
     return wait_for(client, started["executionArn"], patience=7200)
 
 
-def test_a_tick_ends_by_its_own_name_and_leaves_no_lock(run: Run) -> None:
-    print(run.status, run.outcome, [passed.name for passed in run.states], run.transitions)
+def test_run_ends_by_name_and_releases_lock(run: Run) -> None:
+    print(run.status, run.outcome, [state.name for state in run.states], run.transitions)
     assert run.status == "SUCCEEDED" or run.error.partition(".")[0] not in ("States", "Lambda", "Runtime"), run.cause
     items = boto3.client("dynamodb").scan(TableName=f"{NAME}-locks", ConsistentRead=True)["Items"]
     assert [item for item in items if item.get("owner", {}).get("S") == run.arn] == []
 
 
-def test_numbers_reach_the_build_in_full(run: Run, client: SFNClient) -> None:
+def test_numbers_reach_build_in_full(run: Run, client: SFNClient) -> None:
     scheduled = [
         event["taskScheduledEventDetails"]["parameters"]
         for event in read_events(client, run.arn)
         if event.get("taskScheduledEventDetails", {}).get("resourceType") == "codebuild"
     ]
     if not scheduled:
-        pytest.skip("no card was ready, so no build was started")
+        pytest.skip("no card was ready, so no build started")
     assert '"LOCK_FENCE"' in scheduled[0]
     assert str(int(time.time() * 1000))[:4] in scheduled[0]
 
 
-def test_a_redriven_failure_goes_on_or_fails_by_its_own_name_again(run: Run, client: SFNClient) -> None:
+def test_redrive_continues_or_fails_by_name(run: Run, client: SFNClient) -> None:
     if run.status == "SUCCEEDED":
         pytest.skip("nothing failed, so there is nothing to redrive")
     client.redrive_execution(executionArn=run.arn)
     again = wait_for(client, run.arn, patience=7200)
-    print(again.status, again.outcome, [passed.name for passed in again.states])
+    print(again.status, again.outcome, [state.name for state in again.states])
     assert again.redrives == 1
     assert again.status == "SUCCEEDED" or not again.error.startswith("States.")

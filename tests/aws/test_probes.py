@@ -1,9 +1,9 @@
-"""The probes, on a real account. They create and delete a stack of their own, ``kiro-worker-probe-…``, touch nothing
-else, and print what AWS does. About 15 minutes, of which some ten are CodeBuild's smallest machine: less than $0.10.
+"""The probes, on a real account. They create and delete their own stack, ``kiro-worker-probe-…``, touch nothing else,
+and print what AWS does. They take about 15 minutes, ten of them on CodeBuild's smallest machine: less than $0.10.
 
     KIRO_WORKER_AWS=1 make test ARGS='tests/aws/test_probes.py -s'
 
-The same probes run against the embedded AWS in tests/integration/kiro_local/aws/test_embedded_probes.py.
+The same probes run against the embedded AWS in tests/integration/kiro_local/aws/test_probes.py.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import boto3
 import pytest
 
 from tests.aws import probes
-from tests.aws.probe_stack import Place, probe_stack
+from tests.aws.probe_stack import ProbeContext, probe_stack
 
 ENVIRONMENT = os.environ.get("KIRO_WORKER_ENVIRONMENT", "test")
 
@@ -27,15 +27,15 @@ pytestmark = pytest.mark.skipif(
 
 
 def client(service: str) -> Any:
-    make: Any = boto3.client  # its stubs know only literal names
+    make: Any = boto3.client  # its stubs accept literal service names only
     return make(service)
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Place]:
-    # A build takes up to a minute and a half before its commands begin.
-    with probe_stack(client, limit=150, patience=300, poll=3) as place:
-        yield place
+def context() -> Iterator[ProbeContext]:
+    # A build can take a minute and a half until its commands start.
+    with probe_stack(client, limit=150, patience=300, poll=3) as context:
+        yield context
 
 
 @pytest.mark.parametrize(
@@ -49,14 +49,14 @@ def place() -> Iterator[Place]:
     ],
     ids=lambda probe: probe.__name__,
 )
-def test_what_aws_does(place: Place, probe: Callable[[Place], probes.Answers]) -> None:
-    answers = probe(place)
+def test_probe_answers(context: ProbeContext, probe: Callable[[ProbeContext], probes.Answers]) -> None:
+    answers = probe(context)
     probes.show(probe.__name__, answers)
     assert answers
 
 
-def test_as_whom_the_agent_runs() -> None:
-    """Of the last build of the deployed stack: run a card first, by hand or with test_deployed.py."""
+def test_agent_user() -> None:
+    """Examines the last build of the deployed stack. Run a card first, by hand or with test_deployed.py."""
     answers = probes.agent_user(client, f"kiro-worker-{ENVIRONMENT}")
     probes.show("agent_user", answers)
     assert answers

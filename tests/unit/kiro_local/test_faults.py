@@ -6,7 +6,7 @@ from kiro_local.aws.step_fault import Means, Moment
 from kiro_local.faults import UnknownFault, kinds_of, parse_fault, states
 
 
-def test_a_fault_is_a_state_of_a_machine_and_what_happens_to_it() -> None:
+def test_fault_is_parsed() -> None:
     fault = parse_fault("MarkInReview:answer-lost:always")
     assert (fault.machine, fault.state, fault.always) == ("kiro-worker-test", "MarkInReview", True)
     assert (fault.means, fault.moment, fault.error) == (Means.ERROR, Moment.AFTER, "Lambda.SdkClientException")
@@ -18,7 +18,7 @@ def test_a_fault_is_a_state_of_a_machine_and_what_happens_to_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("MarkInReviw:killed", "did you mean 'MarkInReview'?; known are: FetchWorkItem, WorkItemFound"),
         ("MarkInReview:kiled", "did you mean 'killed'?; known are: service-error, throttled"),
@@ -28,11 +28,11 @@ def test_a_fault_is_a_state_of_a_machine_and_what_happens_to_it() -> None:
         ("", "there is no state ''"),
     ],
 )
-def test_what_cannot_happen_is_refused_by_name_with_what_can(text: str, says: str) -> None:
-    with pytest.raises(UnknownFault) as refused:
+def test_unknown_fault_lists_known_ones(text: str, message: str) -> None:
+    with pytest.raises(UnknownFault) as error:
         parse_fault(text)
-    assert says in str(refused.value)
+    assert message in str(error.value)
 
 
-def test_something_can_happen_to_every_state() -> None:
+def test_every_state_has_faults() -> None:
     assert all(kinds_of(state) for state in states())

@@ -19,20 +19,20 @@ ROLE = "arn:aws:iam::123456789012:role/any"
 
 
 @pytest.fixture(autouse=True)
-def _no_other(deployments: Deployments) -> None:
-    """One process can hold one embedded AWS."""
+def _close_other_deployments(deployments: Deployments) -> None:
+    """A process can run only one embedded AWS."""
     deployments.close()
 
 
 @pytest.fixture
 def function_lines() -> list[tuple[str, str]]:
-    """What functions of ``embedded`` wrote: function and line."""
+    """The output of the functions of ``embedded``: function and line."""
     return []
 
 
 @pytest.fixture
 def build_lines() -> list[tuple[str, str]]:
-    """What builds of ``embedded`` wrote: build id and line."""
+    """The output of the builds of ``embedded``: build id and line."""
     return []
 
 
@@ -54,7 +54,7 @@ def zip_of() -> Callable[[Mapping[str, str]], bytes]:
 
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
-    """Waits for a condition, with a bound."""
+    """Waits for a condition, for a limited time."""
     return until
 
 
@@ -67,10 +67,10 @@ def _zipped(files: Mapping[str, str]) -> bytes:
 
 
 def until(condition: Callable[[], T], seconds: float = 20) -> T:
-    """What the condition gives as soon as it is true of something."""
+    """The value of the condition as soon as it is truthy."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
+        assert time.monotonic() < deadline, f"the condition did not become true within {seconds} s"
         time.sleep(0.01)
     return value
 
@@ -108,7 +108,7 @@ def deploy_function() -> Callable[..., str]:
 
 @pytest.fixture
 def function(embedded: EmbeddedAws) -> Callable[..., str]:
-    """Deploys the text of a handler module to ``embedded``; gives the function's name."""
+    """Deploys the source of a handler module to ``embedded`` and returns the function's name."""
     return partial(_deploy_function, embedded)
 
 
@@ -148,13 +148,13 @@ def deploy_project() -> Callable[..., str]:
 
 @pytest.fixture
 def project(embedded: EmbeddedAws) -> Callable[..., str]:
-    """Makes a CodeBuild project in ``embedded`` of a buildspec and other files; gives its name."""
+    """Creates a CodeBuild project in ``embedded`` from a buildspec and other files, and returns its name."""
     return partial(_deploy_project, embedded)
 
 
 @pytest.fixture
 def machine(embedded: EmbeddedAws) -> Callable[..., str]:
-    """Creates a state machine from its states; gives its ARN."""
+    """Creates a state machine from its states and returns its ARN."""
 
     def create(states: Mapping[str, Any], name: str = "machine", **fields: Any) -> str:
         definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states, **fields}

@@ -16,7 +16,7 @@ HANDLER = "import shared, os\ndef handler(event, context):\n    return [shared.V
 
 @pytest.fixture
 def assembly(tmp_path: Path) -> Callable[..., Path]:
-    """Writes a cloud assembly as CDK would: stacks with their dependencies, and asset folders."""
+    """Writes a cloud assembly as CDK does: stacks with their dependencies, and asset folders."""
 
     def write(stacks: dict[str, dict[str, Any]], assets: dict[str, dict[str, str]] | None = None) -> Path:
         artifacts: dict[str, Any] = {"Tree": {"type": "cdk:tree"}}
@@ -129,7 +129,7 @@ CODE = {
 }
 
 
-def test_stacks_are_deployed_with_their_assets_in_their_order(
+def test_stacks_deploy_in_order_with_assets(
     embedded: EmbeddedAws, assembly: Callable[..., Path], run: Callable[..., Any]
 ) -> None:
     outputs = deploy(embedded.client, assembly({"Workflow": workflow(), "Core": core()}, CODE))
@@ -137,7 +137,7 @@ def test_stacks_are_deployed_with_their_assets_in_their_order(
     assert run(outputs["Workflow-test"]["Arn"], {"a": 1}).output() == ["old", "locks", {"a": 1}]
 
 
-def test_a_table_has_its_time_to_live_and_recovery(embedded: EmbeddedAws, assembly: Callable[..., Path]) -> None:
+def test_table_has_ttl_and_recovery(embedded: EmbeddedAws, assembly: Callable[..., Path]) -> None:
     deploy(embedded.client, assembly({"Core": core()}))
     client = embedded.client("dynamodb")
     living = client.describe_time_to_live(TableName="locks")["TimeToLiveDescription"]
@@ -146,7 +146,7 @@ def test_a_table_has_its_time_to_live_and_recovery(embedded: EmbeddedAws, assemb
     assert backups["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"] == "ENABLED"
 
 
-def test_deployed_again_it_is_updated_and_a_new_layer_reaches_its_functions(
+def test_update_passes_new_layer_to_functions(
     embedded: EmbeddedAws, assembly: Callable[..., Path], run: Callable[..., Any]
 ) -> None:
     deploy(embedded.client, assembly({"Core": core(), "Workflow": workflow()}, CODE))
@@ -157,7 +157,7 @@ def test_deployed_again_it_is_updated_and_a_new_layer_reaches_its_functions(
 
 
 @pytest.mark.parametrize(
-    ("resource", "says"),
+    ("resource", "message"),
     [
         ({"Type": "AWS::Quantum::Teleporter"}, r"Resource Bad \(AWS::Quantum::Teleporter\).*no such resource type"),
         (
@@ -174,22 +174,22 @@ def test_deployed_again_it_is_updated_and_a_new_layer_reaches_its_functions(
         ({"Type": "AWS::DynamoDB::Table", "Properties": {"TableName": "t"}}, r"Resource Bad \(AWS::DynamoDB::Table\)"),
     ],
 )
-def test_what_fails_is_named_with_its_reason(
-    embedded: EmbeddedAws, assembly: Callable[..., Path], resource: dict[str, Any], says: str
+def test_failed_resource_is_named(
+    embedded: EmbeddedAws, assembly: Callable[..., Path], resource: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DeploymentFailed, match=f"Stack-test: {says}"):
+    with pytest.raises(DeploymentFailed, match=f"Stack-test: {message}"):
         deploy(embedded.client, assembly({"Stack": {"Resources": {"Bad": resource}}}))
 
 
-def test_an_export_that_nobody_makes_is_named(embedded: EmbeddedAws, assembly: Callable[..., Path]) -> None:
+def test_missing_export_is_named(embedded: EmbeddedAws, assembly: Callable[..., Path]) -> None:
     stack = workflow()
     stack["dependencies"] = []
     with pytest.raises(DeploymentFailed, match="core:Table"):
         deploy(embedded.client, assembly({"Workflow": stack}, CODE))
 
 
-def test_what_moto_cannot_create_itself(embedded: EmbeddedAws, assembly: Callable[..., Path]) -> None:
-    """A project, a schedule with its queue, a secret, a parameter with tags, and policies."""
+def test_resource_types_added_to_moto(embedded: EmbeddedAws, assembly: Callable[..., Path]) -> None:
+    """A project, a schedule with its queue, a secret, a parameter with tags, and a policy."""
     resources = {
         "Role": role(),
         "Project": {
@@ -247,7 +247,7 @@ def test_what_moto_cannot_create_itself(embedded: EmbeddedAws, assembly: Callabl
     assert embedded.client("ssm").get_parameter(Name="/p")["Parameter"]["Value"] == "v"
 
 
-def test_an_update_leaves_the_secret_that_was_put_there(embedded: EmbeddedAws, assembly: Callable[..., Path]) -> None:
+def test_update_keeps_secret_value(embedded: EmbeddedAws, assembly: Callable[..., Path]) -> None:
     def stack(description: str) -> dict[str, Any]:
         properties = {"Name": "secret", "SecretString": "placeholder", "Description": description}
         return {"Resources": {"Secret": {"Type": "AWS::SecretsManager::Secret", "Properties": properties}}}

@@ -32,7 +32,7 @@ def schedule(embedded: EmbeddedAws) -> Callable[..., str]:
     return create
 
 
-def test_a_tick_starts_the_target_with_the_schedules_input(
+def test_tick_starts_target_with_input(
     embedded: EmbeddedAws, machine: Callable[..., str], schedule: Callable[..., str]
 ) -> None:
     schedule(machine({"A": {"Type": "Succeed"}}))
@@ -41,7 +41,7 @@ def test_a_tick_starts_the_target_with_the_schedules_input(
     assert tick(embedded.client, "schedule") != arn
 
 
-def test_what_cannot_be_delivered_goes_to_the_dead_letters(embedded: EmbeddedAws, schedule: Callable[..., str]) -> None:
+def test_failed_delivery_goes_to_dead_letters(embedded: EmbeddedAws, schedule: Callable[..., str]) -> None:
     queue = schedule("arn:aws:states:us-east-1:123456789012:stateMachine:nobody")
     with pytest.raises(DeliveryFailed, match="nobody"):
         tick(embedded.client, "schedule")
@@ -52,10 +52,10 @@ def test_what_cannot_be_delivered_goes_to_the_dead_letters(embedded: EmbeddedAws
 @pytest.mark.parametrize(
     ("expression", "seconds"), [("rate(5 minutes)", 300), ("rate(1 hour)", 3600), ("rate(2 days)", 172_800)]
 )
-def test_a_rate_is_so_many_seconds(expression: str, seconds: float) -> None:
+def test_rate_in_seconds(expression: str, seconds: float) -> None:
     assert seconds_between(expression) == seconds
 
 
-def test_a_cron_expression_is_refused() -> None:
+def test_cron_expression_is_rejected() -> None:
     with pytest.raises(ValueError, match="cron"):
         seconds_between("cron(0 * * * ? *)")

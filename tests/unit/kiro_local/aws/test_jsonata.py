@@ -15,15 +15,15 @@ def value(expression: str, document: Any = None) -> Any:
     return evaluate(expression, {"states": {"input": document, "context": {"Execution": {"RedriveCount": 0}}}})
 
 
-def test_a_value_of_the_input() -> None:
+def test_input_value_is_read() -> None:
     assert value("{% $states.input.a.b %}", {"a": {"b": 1}}) == 1
 
 
-def test_the_delimiters_are_optional() -> None:
+def test_delimiters_are_optional() -> None:
     assert value("$states.context.Execution.RedriveCount") == 0
 
 
-def test_text_in_the_input_is_data_whatever_it_contains() -> None:
+def test_input_text_is_never_evaluated() -> None:
     assert value("{% $states.input.text %}", {"text": NASTY}) == NASTY
     assert value("{% {'copy': $states.input, 'again': $states.input.text & '!'} %}", {"text": NASTY}) == {
         "copy": {"text": NASTY},
@@ -31,7 +31,7 @@ def test_text_in_the_input_is_data_whatever_it_contains() -> None:
     }
 
 
-def test_nothing_is_an_error_and_null_is_a_value() -> None:
+def test_undefined_is_an_error_but_null_is_not() -> None:
     with pytest.raises(JSONataFailure, match="returned nothing"):
         value("{% $states.input.missing %}", {})
     assert value("{% $states.input.there %}", {"there": None}) is None
@@ -59,7 +59,7 @@ def test_nothing_is_an_error_and_null_is_a_value() -> None:
         ("$states.input.fraction", 2),
     ],
 )
-def test_arrays_and_numbers_are_as_in_the_reference(expression: str, expected: Any) -> None:
+def test_arrays_and_numbers(expression: str, expected: Any) -> None:
     document = {"one": [1], "none": [], "objects": [{"name": "a"}, {"name": "b"}], "fraction": 2.0}
     result = value(expression, document)
     assert result == expected
@@ -83,11 +83,11 @@ def test_arrays_and_numbers_are_as_in_the_reference(expression: str, expected: A
         ("$uuid() = $uuid()", False),
     ],
 )
-def test_the_functions_that_aws_adds(expression: str, expected: Any) -> None:
+def test_functions_added_by_aws(expression: str, expected: Any) -> None:
     assert value(expression) == expected
 
 
-def test_a_uuid_is_one() -> None:
+def test_uuid_is_version_4() -> None:
     assert uuid.UUID(value("$uuid()")).version == 4
 
 
@@ -109,24 +109,24 @@ def test_a_uuid_is_one() -> None:
         "(",
     ],
 )
-def test_what_cannot_be_evaluated_is_one_kind_of_failure(expression: str) -> None:
+def test_evaluation_failure_is_one_error(expression: str) -> None:
     with pytest.raises(JSONataFailure):
         value(expression)
 
 
-def test_syntax_is_checked_without_evaluation() -> None:
+def test_syntax_check_does_not_evaluate() -> None:
     check_syntax("{% $states.input.missing.entirely %}")
     with pytest.raises(JSONataFailure):
         check_syntax("{% $states.input. %}")
 
 
-def test_the_result_is_a_copy() -> None:
+def test_result_is_a_copy() -> None:
     document = {"list": [{"a": 1}]}
     value("{% $states.input.list %}", document)[0]["a"] = 2
     assert document == {"list": [{"a": 1}]}
 
 
-def test_a_document_near_the_payload_limit_is_fast() -> None:
+def test_large_document_is_fast() -> None:
     document = {"items": [{"id": index, "name": "x" * 170} for index in range(1000)]}
     started = time.perf_counter()
     assert value("{% $count($states.input.items) %}", document) == 1000

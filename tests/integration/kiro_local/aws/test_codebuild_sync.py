@@ -34,7 +34,7 @@ def task(project: str, **fields: Any) -> dict[str, Any]:
     }
 
 
-def test_it_waits_for_the_build_and_gives_its_result(
+def test_task_returns_the_finished_build(
     project: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     name = project(GOOD)
@@ -52,7 +52,7 @@ def test_it_waits_for_the_build_and_gives_its_result(
     ]  # fmt: skip
 
 
-def test_a_failed_build_is_task_failed_with_the_build_as_its_cause(
+def test_failed_build_fails_task_with_cause(
     project: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     execution = run(machine(task(project(BAD))), {"wish": "x"})
@@ -65,7 +65,7 @@ def test_a_failed_build_is_task_failed_with_the_build_as_its_cause(
     assert "TaskFailed" in execution.event_types()
 
 
-def test_a_failed_build_can_be_caught(
+def test_failed_build_can_be_caught(
     project: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     catch = {
@@ -77,13 +77,13 @@ def test_a_failed_build_can_be_caught(
     assert run(machine(states), {"wish": "x"}).output() == "lost"
 
 
-def test_the_services_errors_have_its_name(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_service_error_has_codebuild_prefix(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     described = run(machine(task("nobody")), {"wish": "x"}).ended()
     assert described["error"] == "CodeBuild.ResourceNotFoundException"
     assert "Project cannot be found" in described["cause"]
 
 
-def test_an_argument_that_codebuild_does_not_know_fails(
+def test_unknown_argument_fails(
     project: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     states = task(project(GOOD))
@@ -94,7 +94,7 @@ def test_an_argument_that_codebuild_does_not_know_fails(
 
 
 @pytest.mark.parametrize("how", ["stopped", "timed out"])
-def test_a_build_that_nobody_waits_for_is_stopped(
+def test_abandoned_build_is_stopped(
     embedded: EmbeddedAws,
     project: Callable[..., str],
     machine: Callable[..., str],

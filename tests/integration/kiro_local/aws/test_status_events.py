@@ -19,7 +19,7 @@ ENDINGS: dict[str, dict[str, Any]] = {
 
 @pytest.fixture
 def recorded(embedded: EmbeddedAws, machine: Callable[..., str]) -> Callable[[], list[dict[str, Any]]]:
-    """The events that reached a state machine through a rule."""
+    """Returns the events that reached a state machine through a rule."""
     recorder = machine(RECORDER, name="recorder")
 
     def read() -> list[dict[str, Any]]:
@@ -50,7 +50,7 @@ def pattern(machine_arn: str, *statuses: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("status", list(ENDINGS))
-def test_every_ending_is_told_to_the_rules_that_match(
+def test_every_ending_reaches_matching_rules(
     embedded: EmbeddedAws,
     machine: Callable[..., str],
     run: Callable[..., Any],
@@ -62,7 +62,7 @@ def test_every_ending_is_told_to_the_rules_that_match(
     watch(embedded, pattern(arn, status))
     execution = run(arn, {"k": "v"}, name="watched")
     if status == "ABORTED":
-        execution.states.stop_execution(executionArn=execution.arn, error="Stop", cause="told")
+        execution.states.stop_execution(executionArn=execution.arn, error="Stop", cause="by a person")
     described = execution.ended()
     events = eventually(recorded)
     assert len(events) == 1
@@ -81,7 +81,7 @@ def test_every_ending_is_told_to_the_rules_that_match(
     assert detail["redriveStatus"] == ("NOT_REDRIVABLE" if status == "SUCCEEDED" else "REDRIVABLE")
 
 
-def test_a_redrive_is_told_as_running_again(
+def test_redrive_sends_running_event(
     embedded: EmbeddedAws,
     machine: Callable[..., str],
     run: Callable[..., Any],
@@ -99,7 +99,7 @@ def test_a_redrive_is_told_as_running_again(
     assert by_count == {("RUNNING", 0), ("FAILED", 0), ("RUNNING", 1), ("FAILED", 1)}
 
 
-def test_other_machines_other_statuses_and_disabled_rules_get_nothing(
+def test_only_matching_enabled_rules_deliver(
     embedded: EmbeddedAws,
     machine: Callable[..., str],
     run: Callable[..., Any],
@@ -119,7 +119,7 @@ def test_other_machines_other_statuses_and_disabled_rules_get_nothing(
     assert [event["detail"]["name"] for event in events] == ["last"]
 
 
-def test_a_rule_whose_target_is_gone_harms_nobody(
+def test_missing_target_is_harmless(
     embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     arn = machine(ENDINGS["SUCCEEDED"])

@@ -19,7 +19,7 @@ Eventually = Callable[..., Any]
 
 @pytest.fixture
 def build(embedded: EmbeddedAws, project: Make, eventually: Eventually) -> Callable[..., dict[str, Any]]:
-    """Builds a buildspec to its end."""
+    """Runs a buildspec to its end."""
 
     def run(buildspec: str, files: dict[str, str] | None = None, **request: Any) -> dict[str, Any]:
         settings = request.pop("settings", {})
@@ -55,7 +55,7 @@ def spec(*, exports: str = "", variables: str = "", **commands: str) -> str:
     return "\n".join(lines)
 
 
-def test_the_phases_run_in_one_shell(build: Callable[..., dict[str, Any]]) -> None:
+def test_phases_share_one_shell(build: Callable[..., dict[str, Any]]) -> None:
     done = build(
         spec(
             exports="OUTCOME, WHERE, UNSET",
@@ -75,30 +75,28 @@ def test_the_phases_run_in_one_shell(build: Callable[..., dict[str, Any]]) -> No
     assert done["endTime"] >= done["startTime"]
 
 
-def test_the_source_is_unpacked_where_the_build_begins(build: Callable[..., dict[str, Any]]) -> None:
+def test_build_starts_in_unpacked_source(build: Callable[..., dict[str, Any]]) -> None:
     done = build(
         spec(
-            exports="SAID, HERE",
-            build='export SAID="$(cat folder/file.txt)"; export HERE=$([ $PWD = $CODEBUILD_SRC_DIR ] && echo yes)',
+            exports="CONTENT, HERE",
+            build='export CONTENT="$(cat folder/file.txt)"; export HERE=$([ $PWD = $CODEBUILD_SRC_DIR ] && echo yes)',
         ),
         {"folder/file.txt": "from the source"},
     )
-    assert exported(done) == {"SAID": "from the source", "HERE": "yes"}
+    assert exported(done) == {"CONTENT": "from the source", "HERE": "yes"}
 
 
-def test_what_a_build_leaves_beside_its_source_or_changes_in_it_is_not_the_next_ones(
-    embedded: EmbeddedAws, project: Make, eventually: Eventually
-) -> None:
+def test_builds_do_not_share_top_level_files(embedded: EmbeddedAws, project: Make, eventually: Eventually) -> None:
     text = spec(
-        exports="SAID", build='export SAID="$(cat file.txt *.left)"; echo changed > file.txt; echo old > a.left'
+        exports="CONTENT", build='export CONTENT="$(cat file.txt *.left)"; echo changed > file.txt; echo old > a.left'
     )
     name = project(text, {"file.txt": "new"})
     for _ in range(2):
         started = embedded.client("codebuild").start_build(projectName=name)["build"]
-        assert exported(eventually(lambda build=started["id"]: finished(embedded, build))) == {"SAID": "new"}
+        assert exported(eventually(lambda build=started["id"]: finished(embedded, build))) == {"CONTENT": "new"}
 
 
-def test_nothing_is_inherited_from_the_host(
+def test_host_environment_is_not_inherited(
     build: Callable[..., dict[str, Any]], embedded: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SECRET_OF_THE_HOST", "x")
@@ -113,7 +111,7 @@ def test_nothing_is_inherited_from_the_host(
     assert f"HOME is {embedded.workspace}" in "\n".join(log(done))
 
 
-def test_the_caller_wins_over_the_project_and_the_project_over_the_buildspec(
+def test_precedence_of_variables(
     build: Callable[..., dict[str, Any]],
 ) -> None:
     done = build(
@@ -125,7 +123,7 @@ def test_the_caller_wins_over_the_project_and_the_project_over_the_buildspec(
 
 
 @pytest.mark.parametrize("override", [[], [{"name": "AGENT_USER", "value": "own", "type": "PLAINTEXT"}]])
-def test_no_build_here_opens_the_home_of_this_machines_root(
+def test_agent_user_leaves_root_home_closed(
     build: Callable[..., dict[str, Any]], override: list[dict[str, str]]
 ) -> None:
     done = build(
@@ -136,7 +134,7 @@ def test_no_build_here_opens_the_home_of_this_machines_root(
     assert exported(done) == {"AGENT_USER": "reachable"}
 
 
-def test_secrets_and_parameters_are_looked_up(embedded: EmbeddedAws, build: Callable[..., dict[str, Any]]) -> None:
+def test_secrets_and_parameters_are_resolved(embedded: EmbeddedAws, build: Callable[..., dict[str, Any]]) -> None:
     embedded.client("ssm").put_parameter(Name="/p", Value="from ssm", Type="String")
     embedded.client("secretsmanager").create_secret(Name="s", SecretString='{"k": "from the secret"}')
     done = build(
@@ -149,7 +147,7 @@ def test_secrets_and_parameters_are_looked_up(embedded: EmbeddedAws, build: Call
     assert exported(done) == {"P": "from ssm", "S": "from the secret"}
 
 
-def test_a_secret_that_does_not_exist_fails_the_build_by_name(build: Callable[..., dict[str, Any]]) -> None:
+def test_missing_secret_is_named(build: Callable[..., dict[str, Any]]) -> None:
     done = build(
         spec(build="true"), environmentVariablesOverride=[{"name": "S", "value": "nobody", "type": "SECRETS_MANAGER"}]
     )
@@ -162,7 +160,7 @@ def test_python3_is_the_running_interpreter(build: Callable[..., dict[str, Any]]
     assert Path(exported(done)["EXE"]).parent == Path(sys.executable).parent
 
 
-def test_a_failed_build_phase_still_has_its_post_build(build: Callable[..., dict[str, Any]]) -> None:
+def test_post_build_runs_after_failed_build(build: Callable[..., dict[str, Any]]) -> None:
     done = build(
         spec(
             exports="AFTER, SUCCEEDING",
@@ -183,7 +181,7 @@ def test_a_failed_build_phase_still_has_its_post_build(build: Callable[..., dict
 
 
 @pytest.mark.parametrize("phase", ["install", "pre_build"])
-def test_a_failed_preparation_skips_the_build(build: Callable[..., dict[str, Any]], phase: str) -> None:
+def test_failed_preparation_skips_build(build: Callable[..., dict[str, Any]], phase: str) -> None:
     done = build(spec(**{phase: "exit 4", "build": "echo built", "post_build": "echo after"}))
     assert done["buildStatus"] == "FAILED"
     assert phases(done)[phase.upper()] == "FAILED"
@@ -191,24 +189,24 @@ def test_a_failed_preparation_skips_the_build(build: Callable[..., dict[str, Any
     assert "POST_BUILD" not in phases(done)
 
 
-def test_an_exit_ends_the_command_and_keeps_what_was_exported(build: Callable[..., dict[str, Any]]) -> None:
+def test_exit_keeps_exported_variables(build: Callable[..., dict[str, Any]]) -> None:
     done = build(spec(exports="A, B", build="export A=kept\nexit 7", post_build='export B="after $A"'))
     assert done["buildStatus"] == "FAILED"
     assert exported(done) == {"A": "kept", "B": "after kept"}
 
 
-def test_finally_runs_after_a_failure(build: Callable[..., dict[str, Any]]) -> None:
+def test_finally_runs_after_failure(build: Callable[..., dict[str, Any]]) -> None:
     done = build("version: 0.2\nphases: {build: {commands: ['false'], finally: ['echo last']}}")
     assert done["buildStatus"] == "FAILED"
     assert "last" in log(done)
 
 
-def test_a_command_reads_nothing_and_cannot_swallow_the_next(build: Callable[..., dict[str, Any]]) -> None:
+def test_command_cannot_read_the_next_one(build: Callable[..., dict[str, Any]]) -> None:
     done = build(spec(exports="READ", build="cat\nexport READ=next"))
     assert exported(done) == {"READ": "next"}
 
 
-def test_what_it_writes_is_told_live_and_kept(
+def test_output_is_streamed_and_logged(
     embedded: EmbeddedAws, build: Callable[..., dict[str, Any]], build_lines: list[tuple[str, str]]
 ) -> None:
     done = build(spec(build="echo out\necho err >&2"))
@@ -221,13 +219,13 @@ def test_what_it_writes_is_told_live_and_kept(
     assert "out" in [event["message"] for event in events]
 
 
-def test_a_build_that_takes_too_long_is_timed_out(build: Callable[..., dict[str, Any]]) -> None:
+def test_slow_build_times_out(build: Callable[..., dict[str, Any]]) -> None:
     done = build(spec(build="sleep 600"), timeoutInMinutesOverride=5)
     assert done["buildStatus"] == "TIMED_OUT"
     assert phases(done)["BUILD"] == "TIMED_OUT"
 
 
-def test_a_stopped_build_leaves_no_process(embedded: EmbeddedAws, project: Make, eventually: Eventually) -> None:
+def test_stopped_build_leaves_no_process(embedded: EmbeddedAws, project: Make, eventually: Eventually) -> None:
     client = embedded.client("codebuild")
     name = project(spec(build="sleep 600 & echo pid $!\nsleep 600"))
     build_id = client.start_build(projectName=name)["build"]["id"]
@@ -241,7 +239,7 @@ def test_a_stopped_build_leaves_no_process(embedded: EmbeddedAws, project: Make,
 
 
 def alive(process: int) -> bool:
-    # A killed process that nobody has waited for yet is still there as a zombie.
+    # A killed process remains as a zombie until its parent has waited for it.
     state = subprocess.run(["ps", "-o", "stat=", "-p", str(process)], capture_output=True, text=True, check=False)
     return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
 
@@ -249,16 +247,14 @@ def alive(process: int) -> bool:
 @pytest.mark.parametrize(
     ("buildspec", "code"), [("version: 0.2\nphases: {biuld: {}}", "YAML_FILE_ERROR"), ("{", "YAML_FILE_ERROR")]
 )
-def test_a_bad_buildspec_fails_before_anything_runs(
-    build: Callable[..., dict[str, Any]], buildspec: str, code: str
-) -> None:
+def test_invalid_buildspec_fails_first(build: Callable[..., dict[str, Any]], buildspec: str, code: str) -> None:
     done = build(buildspec)
     assert done["buildStatus"] == "FAILED"
     assert done["phases"][-2]["phaseType"] == "DOWNLOAD_SOURCE"
     assert done["phases"][-2]["contexts"][0]["statusCode"] == code
 
 
-def test_a_missing_source_fails_the_download(embedded: EmbeddedAws, project: Make, eventually: Eventually) -> None:
+def test_missing_source_fails_download(embedded: EmbeddedAws, project: Make, eventually: Eventually) -> None:
     name = project(spec(build="true"))
     embedded.client("s3").delete_object(Bucket="sources", Key="builder.zip")
     build_id = embedded.client("codebuild").start_build(projectName=name)["build"]["id"]
@@ -267,7 +263,7 @@ def test_a_missing_source_fails_the_download(embedded: EmbeddedAws, project: Mak
     assert "sources/builder.zip: NoSuchKey" in done["phases"][-2]["contexts"][0]["message"]
 
 
-def test_a_token_starts_one_build(embedded: EmbeddedAws, project: Make) -> None:
+def test_token_starts_one_build(embedded: EmbeddedAws, project: Make) -> None:
     client = embedded.client("codebuild")
     name = project(spec(build="true"))
     first = client.start_build(projectName=name, idempotencyToken="t")["build"]["id"]
@@ -278,26 +274,26 @@ def test_a_token_starts_one_build(embedded: EmbeddedAws, project: Make) -> None:
     assert client.list_builds_for_project(projectName=name)["ids"] == [first]
 
 
-def test_a_project_that_does_not_exist_is_not_found(embedded: EmbeddedAws) -> None:
+def test_unknown_project_is_not_found(embedded: EmbeddedAws) -> None:
     with pytest.raises(ClientError) as missing:
         embedded.client("codebuild").start_build(projectName="nobody")
     assert missing.value.response["Error"]["Code"] == "ResourceNotFoundException"
 
 
-def test_unknown_builds_are_listed_as_such(embedded: EmbeddedAws) -> None:
+def test_unknown_builds_are_listed(embedded: EmbeddedAws) -> None:
     answer = embedded.client("codebuild").batch_get_builds(ids=["a:b"])
     assert answer["builds"] == []
     assert answer["buildsNotFound"] == ["a:b"]
 
 
-def test_the_build_can_reach_the_embedded_aws(embedded: EmbeddedAws, build: Callable[..., dict[str, Any]]) -> None:
+def test_build_reaches_embedded_aws(embedded: EmbeddedAws, build: Callable[..., dict[str, Any]]) -> None:
     embedded.client("ssm").put_parameter(Name="/p", Value="reached", Type="String")
     program = "import boto3; print(boto3.client('ssm').get_parameter(Name='/p')['Parameter']['Value'])"
     done = build(spec(exports="GOT", build="export GOT=$(python3 get.py)"), {"get.py": program})
     assert exported(done) == {"GOT": "reached"}, log(done)
 
 
-def test_stopping_the_embedded_aws_stops_its_builds(deploy_project: Callable[..., str], eventually: Eventually) -> None:
+def test_stopping_ends_running_builds(deploy_project: Callable[..., str], eventually: Eventually) -> None:
     with EmbeddedAws() as aws:
         name = deploy_project(aws, spec(build="echo pid $$\nsleep 600"))
         build_id = aws.client("codebuild").start_build(projectName=name)["build"]["id"]

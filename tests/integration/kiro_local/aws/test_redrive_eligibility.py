@@ -28,14 +28,14 @@ def refused(execution: Any, **fields: Any) -> tuple[str, str]:
 
 
 def record_of(execution: Any) -> LocalExecution:
-    """The embedded AWS's own record, to make it older than a test can wait for."""
+    """The embedded AWS's own record, so that a test can make it older than it could wait for."""
     backend = stepfunctions_parser_backends["123456789012"]["us-east-1"]
     record: LocalExecution = backend.describe_execution(execution.arn)
     return record
 
 
-def not_redrivable(execution: Any, reason: str) -> None:
-    """DescribeExecution says it, and RedriveExecution refuses it with the same reason."""
+def assert_not_redrivable(execution: Any, reason: str) -> None:
+    """Assert that DescribeExecution and RedriveExecution refuse the redrive for ``reason``."""
     described = execution.describe()
     assert (described["redriveStatus"], described["redriveStatusReason"]) == ("NOT_REDRIVABLE", reason)
     code, message = refused(execution)
@@ -44,18 +44,18 @@ def not_redrivable(execution: Any, reason: str) -> None:
     assert execution.describe()["redriveCount"] == 0
 
 
-def test_one_that_succeeded_is_not_redriven(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_succeeded_execution_is_refused(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     execution = run(machine({"End": {"Type": "Succeed"}}))
     execution.ended()
-    not_redrivable(execution, "Execution is SUCCEEDED and cannot be redriven")
+    assert_not_redrivable(execution, "Execution is SUCCEEDED and cannot be redriven")
 
 
-def test_one_that_runs_is_not_redriven(machine: Callable[..., str], run: Callable[..., Any]) -> None:
-    not_redrivable(run(machine(WAIT)), "Execution is RUNNING and cannot be redriven")
+def test_running_execution_is_refused(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+    assert_not_redrivable(run(machine(WAIT)), "Execution is RUNNING and cannot be redriven")
 
 
 @pytest.mark.parametrize(("days", "status"), [(13, "REDRIVABLE"), (15, "NOT_REDRIVABLE")])
-def test_after_14_days_it_is_too_late(
+def test_redrive_period_is_14_days(
     machine: Callable[..., str], run: Callable[..., Any], days: int, status: str
 ) -> None:
     execution = run(machine(FAIL))
@@ -63,24 +63,24 @@ def test_after_14_days_it_is_too_late(
     record_of(execution).stop_date = datetime.datetime.now(datetime.UTC) - days * DAY
     assert execution.describe()["redriveStatus"] == status
     if status == "NOT_REDRIVABLE":
-        not_redrivable(execution, "Execution redrivable period exceeded")
+        assert_not_redrivable(execution, "Execution redrivable period exceeded")
 
 
-def test_a_year_after_its_start_it_is_too_late(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_execution_older_than_a_year_is_refused(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     execution = run(machine(FAIL))
     execution.ended()
     record_of(execution).start_date -= 366 * DAY
-    not_redrivable(execution, "Execution has exceeded the max execution time")
+    assert_not_redrivable(execution, "Execution has exceeded the max execution time")
 
 
-def test_its_history_must_have_room(
+def test_full_history_is_refused(
     machine: Callable[..., str], run: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert redrive.MOST_EVENTS == 24_999
     execution = run(machine(FAIL))
     execution.ended()
     monkeypatch.setattr(redrive, "MOST_EVENTS", len(execution.history()))
-    not_redrivable(execution, "Execution history event limit exceeded")
+    assert_not_redrivable(execution, "Execution history event limit exceeded")
 
 
 @pytest.mark.parametrize("kind", ["Parallel", "Map"])
@@ -89,13 +89,13 @@ def test_parallel_and_map_states_are_refused(machine: Callable[..., str], run: C
     work = {"Branches": [branch]} if kind == "Parallel" else {"Items": [1], "ItemProcessor": branch}
     execution = run(machine({"First": {"Type": "Pass", "Next": "Work"}, "Work": {"Type": kind, "End": True, **work}}))
     assert (execution.ended()["status"], execution.ended()["error"]) == ("FAILED", "E")
-    not_redrivable(execution, f"The embedded AWS does not redrive Parallel and Map states, and Work is a {kind} state")
+    assert_not_redrivable(
+        execution, f"The embedded AWS does not redrive Parallel and Map states, and Work is a {kind} state"
+    )
 
 
 @pytest.mark.parametrize("ending", ["FAILED", "ABORTED", "TIMED_OUT"])
-def test_whatever_ended_otherwise_is_redriven(
-    machine: Callable[..., str], run: Callable[..., Any], ending: str
-) -> None:
+def test_unsuccessful_execution_is_redriven(machine: Callable[..., str], run: Callable[..., Any], ending: str) -> None:
     execution = run(
         machine(FAIL if ending == "FAILED" else WAIT, **({"TimeoutSeconds": 1} if ending == "TIMED_OUT" else {}))
     )
@@ -109,20 +109,20 @@ def test_whatever_ended_otherwise_is_redriven(
     assert execution.describe()["redriveCount"] == 1
 
 
-def test_one_that_does_not_exist(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_unknown_execution_is_refused(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     execution = run(machine(FAIL))
     execution.arn += "x"
     assert refused(execution)[0] == "ExecutionDoesNotExist"
 
 
 @pytest.mark.parametrize("arn", ["nonsense", "arn:aws:s3:::bucket"])
-def test_what_is_no_arn_of_an_execution(machine: Callable[..., str], run: Callable[..., Any], arn: str) -> None:
+def test_invalid_arn_is_refused(machine: Callable[..., str], run: Callable[..., Any], arn: str) -> None:
     execution = run(machine(FAIL))
     execution.arn = arn
     assert refused(execution)[0] == "InvalidArn"
 
 
-def test_the_same_token_redrives_once(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_same_token_redrives_once(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     execution = run(machine(FAIL))
     execution.ended()
     first = again(execution, clientToken="t")
@@ -133,7 +133,7 @@ def test_the_same_token_redrives_once(machine: Callable[..., str], run: Callable
     assert execution.ended()["redriveCount"] == 2
 
 
-def test_only_the_last_ten_tokens_are_known(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_last_ten_tokens_are_remembered(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     execution = run(machine(FAIL))
     for number in range(11):
         execution.ended()
@@ -143,7 +143,7 @@ def test_only_the_last_ten_tokens_are_known(machine: Callable[..., str], run: Ca
     assert execution.ended()["redriveCount"] == 12
 
 
-def test_a_token_is_valid_for_15_minutes(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_token_is_valid_for_15_minutes(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     execution = run(machine(FAIL))
     execution.ended()
     again(execution, clientToken="t")
@@ -154,11 +154,11 @@ def test_a_token_is_valid_for_15_minutes(machine: Callable[..., str], run: Calla
 
 
 @pytest.mark.parametrize("token", ["with space", "x" * 65])
-def test_a_token_has_rules(machine: Callable[..., str], run: Callable[..., Any], token: str) -> None:
+def test_invalid_token_is_rejected(machine: Callable[..., str], run: Callable[..., Any], token: str) -> None:
     assert refused(run(machine(FAIL)), clientToken=token)[0] == "ValidationException"
 
 
-def test_executions_are_listed_by_whether_they_were_redriven(
+def test_executions_are_listed_by_redrive(
     embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     arn = machine(FAIL)

@@ -23,7 +23,7 @@ def code(error: pytest.ExceptionInfo[ClientError]) -> str:
     return str(error.value.response["Error"]["Code"])
 
 
-def test_a_lambda_task_gets_its_arguments_and_gives_its_payload(
+def test_lambda_task_passes_arguments_and_payload(
     function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     name = function("echo", "def handler(event, context):\n    return {'got': event}\n")
@@ -39,7 +39,7 @@ def test_a_lambda_task_gets_its_arguments_and_gives_its_payload(
     assert run(machine(states), {"text": NASTY}).output() == {"text": NASTY, "got": {"text": NASTY}}
 
 
-def test_a_python_exception_is_an_error_by_its_class_name(
+def test_exception_class_is_the_error_name(
     function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     name = function(
@@ -52,12 +52,12 @@ def test_a_python_exception_is_an_error_by_its_class_name(
             "Arguments": {"FunctionName": name},
             "Catch": [
                 {"ErrorEquals": ["Other"], "Next": "Never"},
-                {"ErrorEquals": ["LockHeld"], "Output": "{% $parse($states.errorOutput.Cause) %}", "Next": "Told"},
+                {"ErrorEquals": ["LockHeld"], "Output": "{% $parse($states.errorOutput.Cause) %}", "Next": "Caught"},
             ],
             "End": True,
         },
         "Never": {"Type": "Fail"},
-        "Told": {"Type": "Succeed"},
+        "Caught": {"Type": "Succeed"},
     }
     output = run(machine(states)).output()
     assert output["errorType"] == "LockHeld"
@@ -65,7 +65,7 @@ def test_a_python_exception_is_an_error_by_its_class_name(
 
 
 @pytest.mark.parametrize("where", ["Arguments", "Output"])
-def test_an_expression_that_gives_nothing_can_be_caught(
+def test_undefined_result_can_be_caught(
     function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any], where: str
 ) -> None:
     name = function("one", "def handler(event, context):\n    return 1\n")
@@ -80,12 +80,12 @@ def test_an_expression_that_gives_nothing_can_be_caught(
                 {
                     "ErrorEquals": ["States.QueryEvaluationError"],
                     "Output": "{% $states.errorOutput.Error %}",
-                    "Next": "Told",
+                    "Next": "Caught",
                 }
             ],
             "End": True,
         },
-        "Told": {"Type": "Succeed"},
+        "Caught": {"Type": "Succeed"},
     }
     execution = run(machine(states))
     assert execution.output() == "States.QueryEvaluationError"
@@ -93,7 +93,7 @@ def test_an_expression_that_gives_nothing_can_be_caught(
 
 
 @pytest.mark.parametrize("condition", ["{% $states.input.missing %}", "{% 'text' %}"])
-def test_a_condition_must_be_a_boolean(machine: Callable[..., str], run: Callable[..., Any], condition: str) -> None:
+def test_condition_must_be_boolean(machine: Callable[..., str], run: Callable[..., Any], condition: str) -> None:
     states = {
         "Choose": {"Type": "Choice", "Choices": [{"Condition": condition, "Next": "End"}], "Default": "End"},
         "End": {"Type": "Succeed"},
@@ -103,19 +103,17 @@ def test_a_condition_must_be_a_boolean(machine: Callable[..., str], run: Callabl
     assert execution.event_types().count("EvaluationFailed") == 1
 
 
-def test_a_definition_with_a_bad_expression_is_refused(machine: Callable[..., str]) -> None:
+def test_invalid_expression_is_rejected(machine: Callable[..., str]) -> None:
     with pytest.raises(ClientError, match="InvalidDefinition"):
         machine({"A": {"Type": "Pass", "Output": "{% $states.input. %}", "End": True}})
 
 
-def test_executions_without_a_name_have_names_of_their_own(
-    machine: Callable[..., str], run: Callable[..., Any]
-) -> None:
+def test_missing_name_is_generated(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     arn = machine({"A": {"Type": "Pass", "End": True}})
     assert run(arn).arn != run(arn).arn
 
 
-def test_a_name_can_be_used_once(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_name_is_unique(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     arn = machine(WAITING)
     first = run(arn, {"a": 1}, name="once")
     assert run(arn, {"a": 1}, name="once").arn == first.arn
@@ -125,13 +123,13 @@ def test_a_name_can_be_used_once(machine: Callable[..., str], run: Callable[...,
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "a:b", "a*", 'a"'])
-def test_names_have_rules(machine: Callable[..., str], run: Callable[..., Any], name: str) -> None:
+def test_invalid_name_is_rejected(machine: Callable[..., str], run: Callable[..., Any], name: str) -> None:
     with pytest.raises(ClientError) as refused:
         run(machine(WAITING), name=name)
     assert code(refused) == "InvalidName"
 
 
-def test_a_waiting_execution_is_aborted_at_once(
+def test_waiting_execution_aborts_at_once(
     embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any], eventually: Callable[..., Any]
 ) -> None:
     execution = run(machine(WAITING))
@@ -148,7 +146,7 @@ def test_a_waiting_execution_is_aborted_at_once(
     assert execution.describe()["error"] == "Own"
 
 
-def test_a_lambda_at_work_is_left_behind(
+def test_abort_abandons_running_lambda(
     embedded: EmbeddedAws,
     function: Callable[..., str],
     machine: Callable[..., str],
@@ -184,7 +182,7 @@ def handler(event, context):
     assert history[-1] == "ExecutionAborted"
 
 
-def test_the_pause_before_a_retry_ends_with_the_execution(
+def test_abort_ends_retry_pause(
     embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any], eventually: Callable[..., Any]
 ) -> None:
     states = {
@@ -202,7 +200,7 @@ def test_the_pause_before_a_retry_ends_with_the_execution(
     assert execution.describe()["status"] == "ABORTED"
 
 
-def test_the_machines_timeout_ends_it(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_machine_timeout_ends_execution(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     execution = run(machine(WAITING, TimeoutSeconds=1))
     described = execution.ended()
     assert (described["status"], described["error"]) == ("TIMED_OUT", "States.Timeout")
@@ -210,7 +208,7 @@ def test_the_machines_timeout_ends_it(machine: Callable[..., str], run: Callable
     assert execution.event_types()[-1] == "ExecutionTimedOut"
 
 
-def test_a_states_timeout_is_an_error_of_the_state(
+def test_state_timeout_can_be_caught(
     function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     name = function("sleeper", "import time\ndef handler(event, context):\n    time.sleep(30)\n", Timeout=60)
@@ -228,7 +226,7 @@ def test_a_states_timeout_is_an_error_of_the_state(
     assert run(machine(states)).output() == "late"
 
 
-def test_the_history_has_pages_and_an_order(
+def test_history_is_paged_and_ordered(
     embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     execution = run(machine({"A": {"Type": "Pass", "End": True}}))
@@ -242,7 +240,7 @@ def test_the_history_has_pages_and_an_order(
     assert found == [4, 3, 2, 1]
 
 
-def test_executions_are_listed_with_their_status(
+def test_executions_are_listed_by_status(
     embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     arn = machine({"A": {"Type": "Fail", "Error": "E"}})
@@ -252,7 +250,7 @@ def test_executions_are_listed_with_their_status(
     assert listed[0]["stopDate"] >= listed[0]["startDate"]
 
 
-def test_many_executions_at_once_do_not_mix(
+def test_concurrent_executions_do_not_mix(
     function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     name = function("double", "def handler(event, context):\n    return event * 2\n", Timeout=60)
@@ -277,7 +275,7 @@ def test_many_executions_at_once_do_not_mix(
     assert [execution.output()["twice"] for execution in executions] == [2 * n for n in range(64)]
 
 
-def test_another_process_can_start_watch_and_stop(embedded: EmbeddedAws, machine: Callable[..., str]) -> None:
+def test_other_process_controls_executions(embedded: EmbeddedAws, machine: Callable[..., str]) -> None:
     program = f"""
 import boto3
 states = boto3.client("stepfunctions")
@@ -293,7 +291,7 @@ print(states.redrive_execution(executionArn=arn)["redriveDate"].year > 2000)
     assert done.stdout.split() == ["RUNNING", "ABORTED", "True"]
 
 
-def test_no_request_goes_to_a_proxy_or_uses_the_owners_profile(
+def test_proxy_and_user_profile_are_ignored(
     monkeypatch: pytest.MonkeyPatch, deploy_function: Callable[..., str]
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "ALL_PROXY"):
@@ -305,13 +303,13 @@ def test_no_request_goes_to_a_proxy_or_uses_the_owners_profile(
         assert aws.client("lambda").invoke(FunctionName=name)["Payload"].read() == b"1"
 
 
-def test_one_process_has_one_embedded_aws(embedded: EmbeddedAws) -> None:
+def test_process_runs_one_embedded_aws(embedded: EmbeddedAws) -> None:
     with pytest.raises(EmbeddedAwsRunning), EmbeddedAws():
         pass
     assert embedded.client("stepfunctions").list_state_machines()["stateMachines"] == []
 
 
-def test_a_new_one_knows_nothing_of_the_one_before_and_no_thread_stays() -> None:
+def test_restart_is_clean_and_leaks_no_thread() -> None:
     with EmbeddedAws() as aws:
         aws.client("s3").create_bucket(Bucket="left-over")
         first = aws.workspace
@@ -322,7 +320,7 @@ def test_a_new_one_knows_nothing_of_the_one_before_and_no_thread_stays() -> None
     assert not [name for name in names if name.startswith(("embedded", "execution", "program", "lambda", "build"))]
 
 
-def test_a_port_that_is_taken_is_an_error(embedded: EmbeddedAws) -> None:
+def test_taken_port_is_an_error(embedded: EmbeddedAws) -> None:
     port = int(embedded.endpoint_url.rpartition(":")[2])
     with pytest.raises(OSError, match="in use"):
         LoopbackServer(port)

@@ -11,7 +11,7 @@ import pytest
 from kiro_local.aws.server import EmbeddedAws
 
 INVOKE = "arn:aws:states:::lambda:invoke"
-# Fails until its argument says that the execution was redriven often enough.
+# Fails until the execution has been redriven ``until`` times.
 STUBBORN = """
 class NotYet(Exception): pass
 def handler(event, context):
@@ -50,9 +50,7 @@ def again(execution: Any, **fields: Any) -> dict[str, Any]:
 
 
 @pytest.mark.usefixtures("stubborn")
-def test_it_goes_on_from_the_failed_task_with_the_same_document(
-    machine: Callable[..., str], run: Callable[..., Any]
-) -> None:
+def test_redrive_continues_from_failed_task(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     states = {
         "First": {"Type": "Pass", "Output": {"from": "first", "given": "{% $states.input %}"}, "Next": "Second"},
         "Second": task(),
@@ -86,7 +84,7 @@ def test_it_goes_on_from_the_failed_task_with_the_same_document(
 
 
 @pytest.mark.usefixtures("stubborn")
-def test_it_can_be_redriven_again_and_again(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_redrive_can_be_repeated(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     execution = run(machine({"Only": task(until=2)}))
     for _ in range(2):
         assert execution.ended()["status"] == "FAILED"
@@ -95,7 +93,7 @@ def test_it_can_be_redriven_again_and_again(machine: Callable[..., str], run: Ca
 
 
 @pytest.mark.usefixtures("stubborn")
-def test_retries_count_from_the_beginning(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_retries_start_over(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     retry = [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 1, "MaxAttempts": 2}]
     execution = run(machine({"Only": task(until=9, Retry=retry)}))
     execution.ended()
@@ -105,9 +103,7 @@ def test_retries_count_from_the_beginning(machine: Callable[..., str], run: Call
 
 
 @pytest.mark.usefixtures("stubborn")
-def test_a_caught_task_is_done_and_a_failed_one_after_it_is_not(
-    machine: Callable[..., str], run: Callable[..., Any]
-) -> None:
+def test_caught_task_is_not_repeated(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     states = {
         "Caught": task(until=9, Catch=[{"ErrorEquals": ["NotYet"], "Output": "caught", "Next": "Raise"}]),
         "Raise": task(),
@@ -119,7 +115,7 @@ def test_a_caught_task_is_done_and_a_failed_one_after_it_is_not(
     assert execution.event_types().count("TaskFailed") == 2
 
 
-def test_a_fail_state_fails_again(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_fail_state_fails_again(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     execution = run(machine({"End": {"Type": "Fail", "Error": "Own", "Cause": "why"}}))
     execution.ended()
     again(execution)
@@ -127,7 +123,7 @@ def test_a_fail_state_fails_again(machine: Callable[..., str], run: Callable[...
     assert (described["status"], described["error"], described["redriveCount"]) == ("FAILED", "Own", 1)
 
 
-def test_a_choice_is_made_again(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_choice_is_evaluated_again(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     states = {
         "Choose": {
             "Type": "Choice",
@@ -142,7 +138,7 @@ def test_a_choice_is_made_again(machine: Callable[..., str], run: Callable[..., 
     assert execution.output() == "good"
 
 
-def test_an_aborted_wait_waits_again(
+def test_aborted_wait_waits_again(
     machine: Callable[..., str], run: Callable[..., Any], eventually: Callable[..., Any]
 ) -> None:
     execution = run(machine({"Wait": {"Type": "Wait", "Seconds": 60_000, "End": True}}))
@@ -158,7 +154,7 @@ def test_an_aborted_wait_waits_again(
     )
 
 
-def test_the_machines_timeout_begins_again(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_machine_timeout_starts_over(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     states = {
         "Wait": {
             "Type": "Wait",
@@ -173,7 +169,7 @@ def test_the_machines_timeout_begins_again(machine: Callable[..., str], run: Cal
 
 
 @pytest.mark.usefixtures("stubborn")
-def test_it_keeps_the_definition_it_was_started_with(
+def test_definition_is_the_original_one(
     embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     arn = machine({"Only": task()})
@@ -186,7 +182,7 @@ def test_it_keeps_the_definition_it_was_started_with(
 
 
 @pytest.mark.usefixtures("stubborn")
-def test_a_pass_that_was_exited_is_not_executed_again(machine: Callable[..., str], run: Callable[..., Any]) -> None:
+def test_exited_pass_is_not_repeated(machine: Callable[..., str], run: Callable[..., Any]) -> None:
     states = {"Pass": {"Type": "Pass", "Output": "{% $uuid() %}", "Next": "Task"}, "Task": task()}
     execution = run(machine(states))
     execution.ended()
@@ -196,7 +192,7 @@ def test_a_pass_that_was_exited_is_not_executed_again(machine: Callable[..., str
     assert execution.event_types().count("PassStateEntered") == 1
 
 
-def test_a_wait_whose_timestamp_has_passed_is_over(
+def test_wait_for_past_timestamp_ends(
     eventually: Callable[..., Any],
 ) -> None:
     with EmbeddedAws() as aws:
@@ -220,10 +216,10 @@ def test_a_wait_whose_timestamp_has_passed_is_over(
         client.redrive_execution(executionArn=arn)
         before = time.monotonic()
         eventually(lambda: client.describe_execution(executionArn=arn)["status"] == "SUCCEEDED")
-        assert time.monotonic() - before < 3  # another three seconds would have to pass
+        assert time.monotonic() - before < 3  # a wait that starts over takes another three seconds
 
 
-def test_a_states_timeout_begins_again(
+def test_state_timeout_starts_over(
     machine: Callable[..., str], run: Callable[..., Any], function: Callable[..., str]
 ) -> None:
     function("slow", "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'done'")
@@ -236,7 +232,7 @@ def test_a_states_timeout_begins_again(
 
 
 @pytest.mark.usefixtures("stubborn")
-def test_a_nested_execution_is_another_one(
+def test_nested_execution_is_a_new_one(
     embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:
     count = "{% $states.input %}"
@@ -259,7 +255,7 @@ def test_a_nested_execution_is_another_one(
     assert sorted(item["status"] for item in children) == ["FAILED", "SUCCEEDED"]
 
 
-def test_a_task_that_was_left_behind_does_no_harm_to_the_redrive(
+def test_abandoned_task_does_not_disturb_redrive(
     machine: Callable[..., str], run: Callable[..., Any], function: Callable[..., str], eventually: Callable[..., Any]
 ) -> None:
     function("slow", "import time\ndef handler(event, context):\n    time.sleep(event)\n    return event")

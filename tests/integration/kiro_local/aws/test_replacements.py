@@ -30,7 +30,7 @@ REPLACED: list[tuple[type | types.ModuleType, str]] = [
 ]
 
 
-def test_moto_is_as_it_was_when_the_embedded_aws_has_stopped() -> None:
+def test_stopping_restores_moto() -> None:
     before = [vars(owner).get(name) for owner, name in REPLACED]
     with EmbeddedAws():
         during = [vars(owner).get(name) for owner, name in REPLACED]
@@ -40,7 +40,7 @@ def test_moto_is_as_it_was_when_the_embedded_aws_has_stopped() -> None:
     assert default_user_config["stepfunctions"]["execute_state_machine"] is False
 
 
-def test_what_was_not_there_is_gone_again_and_layers_come_off_in_order() -> None:
+def test_stacked_replacements_are_undone_in_order() -> None:
     class Subject:
         there = 1
 
@@ -54,7 +54,7 @@ def test_what_was_not_there_is_gone_again_and_layers_come_off_in_order() -> None
     assert "new" not in vars(Subject)
 
 
-def test_who_restores_over_somebody_elses_replacement_puts_the_original_back_and_says_so() -> None:
+def test_foreign_replacement_is_undone_and_reported() -> None:
     class Subject:
         there = 1
 
@@ -66,7 +66,7 @@ def test_who_restores_over_somebody_elses_replacement_puts_the_original_back_and
     assert Subject.there == 1
 
 
-def test_another_moto_is_refused_by_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_moto_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(replacements, "moto_version", "6.0.1")
     with pytest.raises(UnsupportedMoto, match=r"(?s)needs moto 5\.2, but 6\.0\.1 is installed.*pip install"):
         Replacements()

@@ -22,7 +22,7 @@ phases:
 """
 
 
-def test_a_buildspec_is_read() -> None:
+def test_buildspec_is_parsed() -> None:
     spec = parse(WHOLE)
     assert spec.variables == {"TEXT": "words", "NUMBER": "3", "FLAG": "true"}
     assert spec.exported == ("OUTCOME",)
@@ -32,7 +32,7 @@ def test_a_buildspec_is_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("{", "not valid YAML"),
         ("version: 0.1\nphases: {}", "version 0.2"),
@@ -47,12 +47,12 @@ def test_a_buildspec_is_read() -> None:
         ("version: 0.2\nphases: {build: {commands: [x], on-failure: CONTINUE}}", "on-failure"),
     ],
 )
-def test_what_is_wrong_is_named(text: str, says: str) -> None:
-    with pytest.raises(BuildspecInvalid, match=says):
+def test_invalid_part_is_named(text: str, message: str) -> None:
+    with pytest.raises(BuildspecInvalid, match=message):
         parse(text)
 
 
-def test_reports_are_accepted_and_checked() -> None:
+def test_reports_are_validated() -> None:
     text = "version: 0.2\nphases: {build: {commands: ['true']}}\nreports: {tests: {files: ['*.xml'], %s}}"
     assert parse(text % "file-format: JUNITXML").phases["build"].commands == ("true",)
     with pytest.raises(BuildspecInvalid, match=r"unknown key reports.tests.format"):

@@ -22,7 +22,7 @@ def invoke(aws: EmbeddedAws, name: str, event: Any = None, **fields: Any) -> tup
     return json.loads(response["Payload"].read() or b"null"), response
 
 
-def test_it_runs_the_package_and_its_layers(embedded: EmbeddedAws, function: Deploy) -> None:
+def test_package_and_layers_run(embedded: EmbeddedAws, function: Deploy) -> None:
     text = """
 import shared, os, json
 def handler(event, context):
@@ -43,7 +43,7 @@ def handler(event, context):
     assert answer == {"event": {"a": "\u2603"}, "layer": "from the layer", "own": "mine", "name": "adder", "root": True}
 
 
-def test_nothing_of_the_host_can_be_imported(embedded: EmbeddedAws, function: Deploy) -> None:
+def test_host_packages_cannot_be_imported(embedded: EmbeddedAws, function: Deploy) -> None:
     text = """
 import importlib
 def handler(event, context):
@@ -60,9 +60,7 @@ def handler(event, context):
     assert answer == ["awslambdaric"]
 
 
-def test_its_environment_is_the_templates_and_the_services(
-    embedded: EmbeddedAws, function: Deploy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_environment_hides_the_host(embedded: EmbeddedAws, function: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_HOST", "x")
     text = "import os\ndef handler(event, context):\n    return dict(os.environ)\n"
     name = function("environment", text, Environment={"Variables": {"OWN": "1"}}, MemorySize=256)
@@ -79,7 +77,7 @@ def test_its_environment_is_the_templates_and_the_services(
     assert unknown <= {"OWN", "_HANDLER", "HOME", "LANG", "PATH", "TZ", "LC_CTYPE", "_X_AMZN_TRACE_ID"}
 
 
-def test_a_process_is_used_again(embedded: EmbeddedAws, function: Deploy) -> None:
+def test_warm_process_is_reused(embedded: EmbeddedAws, function: Deploy) -> None:
     text = """
 import os
 calls = 0
@@ -95,7 +93,7 @@ def handler(event, context):
     assert process == again
 
 
-def test_invocations_at_the_same_time_have_processes_of_their_own(embedded: EmbeddedAws, function: Deploy) -> None:
+def test_concurrent_invocations_use_own_processes(embedded: EmbeddedAws, function: Deploy) -> None:
     text = """
 import os, time, pathlib
 def handler(event, context):
@@ -120,7 +118,7 @@ def handler(event, context):
     assert len(set(processes)) == 3
 
 
-def test_an_exception_is_an_unhandled_error_with_its_class_name(embedded: EmbeddedAws, function: Deploy) -> None:
+def test_exception_is_an_unhandled_error(embedded: EmbeddedAws, function: Deploy) -> None:
     text = "class WorkItemMoved(Exception): pass\ndef handler(event, context):\n    raise WorkItemMoved('to Done')\n"
     name = function("raiser", text)
     answer, response = invoke(embedded, name)
@@ -131,9 +129,7 @@ def test_an_exception_is_an_unhandled_error_with_its_class_name(embedded: Embedd
     assert any("handler.py" in frame for frame in answer["stackTrace"])
 
 
-def test_a_timeout_kills_the_process_and_the_next_invocation_gets_another(
-    embedded: EmbeddedAws, function: Deploy
-) -> None:
+def test_timeout_replaces_the_process(embedded: EmbeddedAws, function: Deploy) -> None:
     text = "import time, os\ndef handler(event, context):\n    time.sleep(event)\n    return os.getpid()\n"
     name = function("slow", text, Timeout=1)
     answer, response = invoke(embedded, name, 60)
@@ -144,7 +140,7 @@ def test_a_timeout_kills_the_process_and_the_next_invocation_gets_another(
     assert isinstance(invoke(embedded, name, 0)[0], int)
 
 
-def test_an_exit_is_an_error_of_the_runtime(embedded: EmbeddedAws, function: Deploy) -> None:
+def test_exit_is_a_runtime_error(embedded: EmbeddedAws, function: Deploy) -> None:
     name = function("leaver", "import os\ndef handler(event, context):\n    os._exit(3)\n")
     answer, response = invoke(embedded, name)
     assert response["FunctionError"] == "Unhandled"
@@ -152,14 +148,14 @@ def test_an_exit_is_an_error_of_the_runtime(embedded: EmbeddedAws, function: Dep
     assert answer["errorMessage"].endswith("Runtime exited with error: exit status 3")
 
 
-def test_a_module_that_cannot_be_imported_says_so(embedded: EmbeddedAws, function: Deploy) -> None:
+def test_import_error_is_named(embedded: EmbeddedAws, function: Deploy) -> None:
     answer, response = invoke(embedded, function("broken", "import nothing_of_that_name\n"))
     assert response["FunctionError"] == "Unhandled"
     assert answer["errorType"] == "Runtime.ImportModuleError"
     assert "nothing_of_that_name" in answer["errorMessage"]
 
 
-def test_what_it_writes_is_told_and_kept(
+def test_output_is_streamed_and_logged(
     embedded: EmbeddedAws, function: Deploy, function_lines: list[tuple[str, str]]
 ) -> None:
     text = "import sys\ndef handler(event, context):\n    print('out 1')\n    print('err', file=sys.stderr)\n"
@@ -172,7 +168,7 @@ def test_what_it_writes_is_told_and_kept(
     assert "out 1" in [event["message"] for event in events]
 
 
-def test_requests_have_a_limit_and_must_be_json(embedded: EmbeddedAws, function: Deploy) -> None:
+def test_payload_size_and_format_are_checked(embedded: EmbeddedAws, function: Deploy) -> None:
     name = function("limited", "def handler(event, context):\n    return 'x' * event\n")
     with pytest.raises(ClientError) as too_large:
         invoke(embedded, name, "x" * (6 * 1024 * 1024))
@@ -196,7 +192,7 @@ def test_new_code_is_used_at_once(
     assert invoke(embedded, name)[0] == "new"
 
 
-def test_another_process_can_invoke(embedded: EmbeddedAws, function: Deploy) -> None:
+def test_other_process_can_invoke(embedded: EmbeddedAws, function: Deploy) -> None:
     name = function("remote", "def handler(event, context):\n    return event['n'] + 1\n")
     program = (
         "import boto3; r = boto3.client('lambda').invoke(FunctionName='%s', Payload=b'{\"n\": 41}');"

@@ -6,7 +6,7 @@ from kiro_local.aws.error_matching import matches
 
 
 @pytest.mark.parametrize(
-    ("error", "error_equals", "taken"),
+    ("error", "error_equals", "matched"),
     [
         ("LockHeld", ["LockHeld"], True),
         ("LockHeld", ["LockLost"], False),
@@ -24,5 +24,5 @@ from kiro_local.aws.error_matching import matches
         ("States.Runtime", ["States.Runtime"], False),
     ],
 )
-def test_which_errors_a_catcher_takes(error: str | None, error_equals: list[str], taken: bool) -> None:
-    assert matches(error, error_equals) is taken
+def test_catch_matches_error(error: str | None, error_equals: list[str], matched: bool) -> None:
+    assert matches(error, error_equals) is matched

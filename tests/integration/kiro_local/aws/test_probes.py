@@ -1,4 +1,6 @@
-"""The probes of tests/aws, which ask a real account, against the embedded AWS: they find what it was told to do."""
+"""The probes of tests/aws, run against the embedded AWS instead of a real account. They must find how its switches are
+set.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from kiro_local.aws.server import EmbeddedAws
 from kiro_local.aws.undocumented import ASSUMED, Undocumented
 from kiro_worker.runner.sandbox import sandbox as isolation
 from tests.aws import probes
-from tests.aws.probe_stack import PREFIX, Place, probe_stack
+from tests.aws.probe_stack import PREFIX, ProbeContext, probe_stack
 
 OTHERWISE = Undocumented(
     redrive_evaluates_arguments=False,
@@ -29,73 +31,75 @@ OTHERWISE = Undocumented(
 
 
 @contextmanager
-def embedded_place(undocumented: Undocumented) -> Iterator[Place]:
+def embedded_context(undocumented: Undocumented) -> Iterator[ProbeContext]:
     with (
         EmbeddedAws(undocumented=undocumented) as aws,
-        probe_stack(aws.client, limit=2, patience=3, poll=0.05) as place,
+        probe_stack(aws.client, limit=2, patience=3, poll=0.05) as context,
     ):
-        yield place
+        yield context
         left = aws.client("stepfunctions").list_state_machines()["stateMachines"]
         assert left == []
 
 
 @pytest.fixture(params=[ASSUMED, OTHERWISE], ids=["assumed", "otherwise"])
-def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    with embedded_place(request.param) as place:
-        yield place
+def context(request: pytest.FixtureRequest) -> Iterator[ProbeContext]:
+    with embedded_context(request.param) as context:
+        yield context
 
 
-def test_the_arguments_of_a_rescheduled_task(place: Place, request: pytest.FixtureRequest) -> None:
+def test_arguments_of_redriven_task(context: ProbeContext, request: pytest.FixtureRequest) -> None:
     assumed = "assumed" in request.node.name
-    assert probes.arguments_after_redrive(place) == {
+    assert probes.arguments_after_redrive(context) == {
         "RedriveCount before the first redrive": 0,
-        "RedriveTime exists before it": False,
+        "RedriveTime exists before the first redrive": False,
         "the Task was scheduled again": True,
-        "its Arguments were evaluated again": assumed,
-        "RedriveCount that it got": 1 if assumed else 0,
-        "RedriveTime that it got": assumed,
-        "its input is the same": True,
-        "variables": "kept",  # otherwise the Arguments of the first attempt hide that there are none
+        "the Arguments were evaluated again": assumed,
+        "RedriveCount in the Arguments": 1 if assumed else 0,
+        "RedriveTime in the Arguments": assumed,
+        "the input is unchanged": True,
+        "variables": "kept",  # stale Arguments hide that there are none
     }
 
 
-def test_a_context_that_stays_stale_is_told_from_arguments_that_do() -> None:
-    with embedded_place(Undocumented(redrive_refreshes_context=False, redrive_keeps_variables=False)) as place:
-        answers = probes.arguments_after_redrive(place)
-    assert answers["its Arguments were evaluated again"] is True
-    assert answers["RedriveCount that it got"] == 0
+def test_stale_context_differs_from_stale_arguments() -> None:
+    with embedded_context(Undocumented(redrive_refreshes_context=False, redrive_keeps_variables=False)) as context:
+        answers = probes.arguments_after_redrive(context)
+    assert answers["the Arguments were evaluated again"] is True
+    assert answers["RedriveCount in the Arguments"] == 0
     assert answers["variables"] == "gone"
 
 
-def test_what_a_failed_build_says(place: Place, request: pytest.FixtureRequest) -> None:
+def test_failed_build_cause(context: ProbeContext, request: pytest.FixtureRequest) -> None:
     assumed = "assumed" in request.node.name
-    answers = probes.failed_build(place)
+    answers = probes.failed_build(context)
     assert answers["error"] == ("States.TaskFailed" if assumed else "CodeBuild.BuildFailed")
     assert answers["keys of the cause"] == ["Build"]
-    assert answers["build status in it"] == "FAILED"
-    assert answers["exported variables in it"] == (["FROM_BUILD", "FROM_POST_BUILD"] if assumed else [])
+    assert answers["build status in the cause"] == "FAILED"
+    assert answers["exported variables in the cause"] == (["FROM_BUILD", "FROM_POST_BUILD"] if assumed else [])
 
 
-def test_an_abort_in_the_middle_of_a_build(place: Place, request: pytest.FixtureRequest) -> None:
+def test_abort_during_build(context: ProbeContext, request: pytest.FixtureRequest) -> None:
     assumed = "assumed" in request.node.name
-    answers = probes.abort_and_redrive(place)
+    answers = probes.abort_and_redrive(context)
     assert (answers["status"], answers["redriveStatus"]) == ("ABORTED", "REDRIVABLE")
     assert answers["build after the abort"] == ("STOPPED" if assumed else "IN_PROGRESS 3 s later")
-    # With the Arguments of the first attempt the build sleeps for its ten minutes once more.
+    # With the Arguments of the first attempt, the second build sleeps for ten minutes too.
     assert answers["status after the redrive"] == ("SUCCEEDED" if assumed else "RUNNING")
-    assert answers["a build of its own was started"] is True
+    assert answers["the redrive started a new build"] is True
 
 
 @pytest.mark.parametrize(("probe", "status"), [(probes.state_timeout, "FAILED"), (probes.machine_timeout, "TIMED_OUT")])
-def test_a_timeout_in_the_middle_of_a_build(
-    place: Place, request: pytest.FixtureRequest, probe: Callable[[Place], probes.Answers], status: str
+def test_timeout_during_build(
+    context: ProbeContext, request: pytest.FixtureRequest, probe: Callable[[ProbeContext], probes.Answers], status: str
 ) -> None:
-    answers = probe(place)
+    answers = probe(context)
     assert answers["status"] == status
-    assert answers["build after it"] == ("STOPPED" if "assumed" in request.node.name else "IN_PROGRESS 3 s later")
+    assert answers["build after the timeout"] == (
+        "STOPPED" if "assumed" in request.node.name else "IN_PROGRESS 3 s later"
+    )
 
 
-def test_as_whom_the_agent_runs(
+def test_agent_user_is_read_from_log(
     embedded: EmbeddedAws, project: Callable[..., str], eventually: Callable[..., Any]
 ) -> None:
     def after(name: str, outcome: str, line: str) -> probes.Answers:
@@ -107,27 +111,27 @@ def test_as_whom_the_agent_runs(
         eventually(lambda: client.batch_get_builds(ids=[build])["builds"][0]["buildComplete"])
         return probes.agent_user(embedded.client, name)
 
-    question = "agent and tests run as a user of their own"
+    question = "agent and tests run as a separate user"
     shared = f"the worker is not root: {probes.SHARED_USER}"
     assert after("own", "Succeeded", "all is well")[question] is True
-    assert after("shared", "TestsFailed", shared) == {question: False, "what the build says": [shared]}
+    assert after("shared", "TestsFailed", shared) == {question: False, "lines of the log": [shared]}
     assert "ran an agent" in str(after("none", "CheckoutFailed", "no checkout")[question])
 
 
-def test_the_line_that_it_looks_for_is_the_builds_own(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+def test_shared_user_line_matches_runner(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with isolation.sandbox({}, tmp_path, said.append):
+    with isolation.sandbox({}, tmp_path, lines.append):
         pass
-    assert probes.SHARED_USER in said[0]
+    assert probes.SHARED_USER in lines[0]
 
 
-def test_what_is_found_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_answers_are_printed(capsys: pytest.CaptureFixture[str]) -> None:
     probes.show("name", {"question": ["answer"]})
     assert capsys.readouterr().out == 'probe name: question: ["answer"]\n'
 
 
-def test_the_stack_goes_away_when_a_probe_breaks() -> None:
+def test_failed_probe_deletes_stack() -> None:
     with EmbeddedAws() as aws:
         with pytest.raises(ZeroDivisionError), probe_stack(aws.client, limit=1, patience=1, poll=0.1):
             raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""Each switch, thrown both ways."""
+"""Each switch in both positions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from kiro_local.aws.server import EmbeddedAws
 from kiro_local.aws.undocumented import ASSUMED, Undocumented
 
 ROLE = "arn:aws:iam::123456789012:role/any"
-# Fails once, and then gives what it is given.
+# Fails once, then returns its event.
 ONCE = """
 import pathlib
 def handler(event, context):
@@ -41,7 +41,7 @@ SYNC = "arn:aws:states:::codebuild:startBuild.sync"
 def started(
     undocumented: Undocumented, states: dict[str, Any], prepare: Callable[[EmbeddedAws], None], **fields: Any
 ) -> Iterator[tuple[EmbeddedAws, str]]:
-    """An execution of these states in an AWS that behaves so, and its ARN."""
+    """An embedded AWS with this behaviour, and the ARN of an execution of these states in it."""
     with EmbeddedAws(undocumented=undocumented, pause_scale=0.01) as aws:
         prepare(aws)
         client = aws.client("stepfunctions")
@@ -62,7 +62,7 @@ def ended(aws: EmbeddedAws, arn: str, eventually: Callable[..., Any]) -> dict[st
 
 
 @pytest.mark.parametrize(
-    ("undocumented", "seen"),
+    ("undocumented", "expected"),
     [
         (ASSUMED, {"arguments": 1, "resumed": 1, "variable": "kept", "next": 1}),
         (
@@ -74,11 +74,11 @@ def ended(aws: EmbeddedAws, arn: str, eventually: Callable[..., Any]) -> dict[st
     ],
     ids=["assumed", "stale arguments", "stale context", "no variables"],
 )
-def test_what_a_resumed_state_sees(
+def test_view_of_resumed_state(
     deploy_function: Callable[..., str],
     eventually: Callable[..., Any],
     undocumented: Undocumented,
-    seen: dict[str, Any],
+    expected: dict[str, Any],
 ) -> None:
     output = {
         "arguments": "{% $states.result.Payload %}",
@@ -101,7 +101,7 @@ def test_what_a_resumed_state_sees(
         aws.client("stepfunctions").redrive_execution(executionArn=arn)
         described = ended(aws, arn, eventually)
         assert described["status"] == "SUCCEEDED", described
-        assert json.loads(described["output"]) == seen
+        assert json.loads(described["output"]) == expected
 
 
 def _once(aws: EmbeddedAws, deploy_function: Callable[..., str]) -> None:
@@ -110,7 +110,7 @@ def _once(aws: EmbeddedAws, deploy_function: Callable[..., str]) -> None:
 
 @pytest.mark.parametrize("stops", [True, False])
 @pytest.mark.parametrize("how", ["abort", "state_timeout", "machine_timeout"])
-def test_whether_a_build_that_nobody_waits_for_is_stopped(
+def test_abandoned_build_stops_or_runs_on(
     deploy_project: Callable[..., str], eventually: Callable[..., Any], how: str, stops: bool
 ) -> None:
     undocumented = switched(f"{how}_stops_build", stops)
@@ -133,7 +133,7 @@ def test_whether_a_build_that_nobody_waits_for_is_stopped(
 
         if stops:
             eventually(lambda: status() == "STOPPED")
-        else:  # nothing more can be waited for than that the Task's thread is gone
+        else:  # the end of the Task's thread is the last thing that happens to the build
             eventually(lambda: not _threads_of_state("Build"))
             assert status() == "IN_PROGRESS"
 
@@ -143,7 +143,7 @@ def test_whether_a_build_that_nobody_waits_for_is_stopped(
     [(ASSUMED, 2), (Undocumented(redrive_evaluates_arguments=False), 1)],
     ids=["assumed", "stale arguments"],
 )
-def test_whose_build_a_redriven_abort_waits_for(
+def test_redriven_abort_waits_for_new_or_old_build(
     deploy_project: Callable[..., str], eventually: Callable[..., Any], undocumented: Undocumented, builds: int
 ) -> None:
     token = f"{{% 'token-' & {COUNT} %}}"
@@ -159,7 +159,7 @@ def test_whose_build_a_redriven_abort_waits_for(
         states.stop_execution(executionArn=arn)
         eventually(lambda: codebuild.batch_get_builds(ids=found())["builds"][0]["buildStatus"] == "STOPPED")
         states.redrive_execution(executionArn=arn)
-        if builds == 1:  # the stopped build is what the same token stands for, for five minutes
+        if builds == 1:  # for five minutes, the same token returns the stopped build
             described = ended(aws, arn, eventually)
             assert json.loads(described["cause"])["Build"]["BuildStatus"] == "STOPPED"
         eventually(lambda: len(found()) == builds)
@@ -182,7 +182,7 @@ def _threads_of_state(name: str) -> list[str]:
     ],
     ids=["assumed", "no variables", "another name"],
 )
-def test_what_a_failed_build_says(
+def test_error_and_cause_of_failed_build(
     deploy_project: Callable[..., str],
     eventually: Callable[..., Any],
     undocumented: Undocumented,
