@@ -29,6 +29,7 @@ AGENT_STARTS: Final = "── agent"
 """The line of the build's log that marks the start of the agent."""
 
 FUNCTION, BUILD, SILENT = "function", "build", "silent"
+"""The categories of states: a Task with a function, the Task with the build, and any state that does no work."""
 
 
 class UnknownFault(ValueError):
@@ -37,7 +38,7 @@ class UnknownFault(ValueError):
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of fault. ``applies_to`` are the sorts of states it can happen to."""
+    """A kind of fault. ``applies_to`` are the categories of states it can happen to."""
 
     means: Means
     moment: Moment
@@ -137,17 +138,17 @@ ENDINGS: Final[Mapping[str, BuildEnding]] = {
 
 @cache
 def states() -> dict[str, str]:
-    """The sort of every state, by the name that `--fault` takes."""
+    """The category of every state, by the name that `--fault` takes."""
     require_checkout(ROOT)
     found = {}
     for machine in MACHINES:
         definition = json.loads((ROOT / "statemachine" / f"{machine}.asl.json").read_text("utf-8"))
         prefix = CLEAN_UP if machine == "clean_up" else ""
-        found.update({f"{prefix}{name}": _sort(state) for name, state in definition["States"].items()})
+        found.update({f"{prefix}{name}": _category(state) for name, state in definition["States"].items()})
     return found
 
 
-def _sort(state: Mapping[str, Any]) -> str:
+def _category(state: Mapping[str, Any]) -> str:
     if state["Type"] != "Task":
         return SILENT
     return BUILD if "codebuild" in state["Resource"] else FUNCTION
@@ -155,11 +156,11 @@ def _sort(state: Mapping[str, Any]) -> str:
 
 def kinds_of(state: str) -> list[str]:
     """The kinds of fault that can happen to a state."""
-    sort = states()[state]
-    kinds = [name for name, kind in KINDS.items() if sort in kind.applies_to]
-    if sort == FUNCTION:
+    category = states()[state]
+    kinds = [name for name, kind in KINDS.items() if category in kind.applies_to]
+    if category == FUNCTION:
         return [*kinds, *ERRORS]
-    return [*kinds, *ENDINGS] if sort == BUILD else kinds
+    return [*kinds, *ENDINGS] if category == BUILD else kinds
 
 
 def parse_fault(text: str) -> StepFault:
@@ -190,4 +191,4 @@ def fault(state: str, kind: str, *, always: bool = False) -> StepFault:
 def _nearest(word: str, known: list[str]) -> str:
     nearest = get_close_matches(word, known, 1)
     guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return f"{guess}; known are: {', '.join(known)}"
+    return f"{guess}; known names: {', '.join(known)}"

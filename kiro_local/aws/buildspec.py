@@ -59,9 +59,9 @@ def parse(text: str) -> Buildspec:
         _lines(f"reports.{name}.files", report.get("files"))
     return Buildspec(
         phases={name: _phase(name, phases.get(name)) for name in PHASES},
-        variables=_texts("env.variables", environment.get("variables")),
-        parameters=_texts("env.parameter-store", environment.get("parameter-store")),
-        secrets=_texts("env.secrets-manager", environment.get("secrets-manager")),
+        variables=_strings("env.variables", environment.get("variables")),
+        parameters=_strings("env.parameter-store", environment.get("parameter-store")),
+        secrets=_strings("env.secrets-manager", environment.get("secrets-manager")),
         exported=_lines("env.exported-variables", environment.get("exported-variables")),
     )
 
@@ -77,32 +77,32 @@ def _phase(name: str, value: Any) -> Phase:
     )
 
 
-def _known(where: str, mapping: Mapping[str, Any], known: set[str]) -> None:
+def _known(path: str, mapping: Mapping[str, Any], known: set[str]) -> None:
     unknown = sorted(set(map(str, mapping)) - known)
     if unknown:
-        raise BuildspecInvalid(f"unknown key {where}{unknown[0]}; the known keys are {', '.join(sorted(known))}")
+        raise BuildspecInvalid(f"unknown key {path}{unknown[0]}; the known keys are {', '.join(sorted(known))}")
 
 
-def _mapping(where: str, value: Any) -> dict[str, Any]:
+def _mapping(path: str, value: Any) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise BuildspecInvalid(f"{where} must be a mapping")
+        raise BuildspecInvalid(f"{path} must be a mapping")
     return value
 
 
-def _texts(where: str, value: Any) -> dict[str, str]:
-    texts = _mapping(where, value)
-    for name, text in texts.items():
+def _strings(path: str, value: Any) -> dict[str, str]:
+    strings = _mapping(path, value)
+    for name, text in strings.items():
         if isinstance(text, dict | list) or text is None:
-            raise BuildspecInvalid(f"{where}.{name} must be a string")
+            raise BuildspecInvalid(f"{path}.{name} must be a string")
     # YAML's booleans and numbers are strings to a shell.
-    return {name: str(text).lower() if isinstance(text, bool) else str(text) for name, text in texts.items()}
+    return {name: str(text).lower() if isinstance(text, bool) else str(text) for name, text in strings.items()}
 
 
-def _lines(where: str, value: Any) -> tuple[str, ...]:
+def _lines(path: str, value: Any) -> tuple[str, ...]:
     if value is None:
         return ()
     if not isinstance(value, list) or not all(isinstance(line, str | int | float) for line in value):
-        raise BuildspecInvalid(f"{where} must be a list of strings")
+        raise BuildspecInvalid(f"{path} must be a list of strings")
     return tuple(str(line) for line in value)

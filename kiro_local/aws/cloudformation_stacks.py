@@ -44,8 +44,8 @@ def install(replacements: Replacements, clients: Clients) -> None:
 
     replacements.set(LayerVersion, "update_from_cloudformation_json", classmethod(_new_layer_version))
 
-    def create_table(cls: type[Table], name: str, document: Any, *where: Any, **more: Any) -> Table:
-        table = _ORIGINAL_CREATE_TABLE.__func__(cls, name, document, *where, **more)
+    def create_table(cls: type[Table], name: str, document: Any, *args: Any, **kwargs: Any) -> Table:
+        table = _ORIGINAL_CREATE_TABLE.__func__(cls, name, document, *args, **kwargs)
         _finish_table(clients.get("dynamodb"), table.name, document["Properties"])
         return table
 

@@ -20,8 +20,8 @@ def test_fault_is_parsed() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("MarkInReviw:killed", "did you mean 'MarkInReview'?; known are: FetchWorkItem, WorkItemFound"),
-        ("MarkInReview:kiled", "did you mean 'killed'?; known are: service-error, throttled"),
+        ("MarkInReviw:killed", "did you mean 'MarkInReview'?; known names: FetchWorkItem, WorkItemFound"),
+        ("MarkInReview:kiled", "did you mean 'killed'?; known names: service-error, throttled"),
         ("WorkItemFound:throttled", "'throttled' cannot happen to WorkItemFound"),
         ("RunBuild:GitHubForbidden", "cannot happen to RunBuild"),
         ("MarkInReview:killed:twice", "only :always can follow"),

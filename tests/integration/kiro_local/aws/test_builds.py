@@ -149,10 +149,10 @@ def test_secrets_and_parameters_are_resolved(embedded: EmbeddedAws, build: Calla
 
 def test_missing_secret_is_named(build: Callable[..., dict[str, Any]]) -> None:
     done = build(
-        spec(build="true"), environmentVariablesOverride=[{"name": "S", "value": "nobody", "type": "SECRETS_MANAGER"}]
+        spec(build="true"), environmentVariablesOverride=[{"name": "S", "value": "missing", "type": "SECRETS_MANAGER"}]
     )
     assert done["buildStatus"] == "FAILED"
-    assert "SECRETS_MANAGER nobody: ResourceNotFoundException" in done["phases"][-2]["contexts"][0]["message"]
+    assert "SECRETS_MANAGER missing: ResourceNotFoundException" in done["phases"][-2]["contexts"][0]["message"]
 
 
 def test_python3_is_the_running_interpreter(build: Callable[..., dict[str, Any]]) -> None:
@@ -268,15 +268,15 @@ def test_token_starts_one_build(embedded: EmbeddedAws, project: Make) -> None:
     name = project(spec(build="true"))
     first = client.start_build(projectName=name, idempotencyToken="t")["build"]["id"]
     assert client.start_build(projectName=name, idempotencyToken="t")["build"]["id"] == first
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         client.start_build(projectName=name, idempotencyToken="t", timeoutInMinutesOverride=9)
-    assert refused.value.response["Error"]["Code"] == "InvalidInputException"
+    assert error.value.response["Error"]["Code"] == "InvalidInputException"
     assert client.list_builds_for_project(projectName=name)["ids"] == [first]
 
 
 def test_unknown_project_is_not_found(embedded: EmbeddedAws) -> None:
     with pytest.raises(ClientError) as missing:
-        embedded.client("codebuild").start_build(projectName="nobody")
+        embedded.client("codebuild").start_build(projectName="missing")
     assert missing.value.response["Error"]["Code"] == "ResourceNotFoundException"
 
 

@@ -78,7 +78,7 @@ def test_failed_build_can_be_caught(
 
 
 def test_service_error_has_codebuild_prefix(machine: Callable[..., str], run: Callable[..., Any]) -> None:
-    described = run(machine(task("nobody")), {"wish": "x"}).ended()
+    described = run(machine(task("missing")), {"wish": "x"}).ended()
     assert described["error"] == "CodeBuild.ResourceNotFoundException"
     assert "Project cannot be found" in described["cause"]
 
@@ -93,20 +93,20 @@ def test_unknown_argument_fails(
     assert "projectNam" in described["cause"]
 
 
-@pytest.mark.parametrize("how", ["stopped", "timed out"])
+@pytest.mark.parametrize("ending", ["stopped", "timed out"])
 def test_abandoned_build_is_stopped(
     embedded: EmbeddedAws,
     project: Callable[..., str],
     machine: Callable[..., str],
     run: Callable[..., Any],
     eventually: Callable[..., Any],
-    how: str,
+    ending: str,
 ) -> None:
     client = embedded.client("codebuild")
     name = project(LONG)
-    execution = run(machine(task(name, **({"TimeoutSeconds": 1} if how == "timed out" else {}))), {"wish": "x"})
+    execution = run(machine(task(name, **({"TimeoutSeconds": 1} if ending == "timed out" else {}))), {"wish": "x"})
     build_id = eventually(lambda: client.list_builds_for_project(projectName=name)["ids"])[0]
-    if how == "stopped":
+    if ending == "stopped":
         embedded.client("stepfunctions").stop_execution(executionArn=execution.arn)
         assert execution.describe()["status"] == "ABORTED"
     else:

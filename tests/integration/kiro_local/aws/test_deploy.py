@@ -177,8 +177,9 @@ def test_update_passes_new_layer_to_functions(
 def test_failed_resource_is_named(
     embedded: EmbeddedAws, assembly: Callable[..., Path], resource: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(DeploymentFailed, match=f"Stack-test: {message}"):
+    with pytest.raises(DeploymentFailed, match=f"Stack-test: {message}") as error:
         deploy(embedded.client, assembly({"Stack": {"Resources": {"Bad": resource}}}))
+    assert error.value.remedy
 
 
 def test_missing_export_is_named(embedded: EmbeddedAws, assembly: Callable[..., Path]) -> None:

@@ -16,7 +16,7 @@ from kiro_local.aws.server import EmbeddedAws, EmbeddedAwsRunning
 
 INVOKE = "arn:aws:states:::lambda:invoke"
 WAITING = {"Wait": {"Type": "Wait", "Seconds": 60_000, "End": True}}
-NASTY = "quotes \" ' newline \n dollar $x {% %} emoji 😀 backslash \\"
+TRICKY = "quotes \" ' newline \n dollar $x {% %} emoji 😀 backslash \\"
 
 
 def code(error: pytest.ExceptionInfo[ClientError]) -> str:
@@ -36,7 +36,7 @@ def test_lambda_task_passes_arguments_and_payload(
             "End": True,
         }
     }
-    assert run(machine(states), {"text": NASTY}).output() == {"text": NASTY, "got": {"text": NASTY}}
+    assert run(machine(states), {"text": TRICKY}).output() == {"text": TRICKY, "got": {"text": TRICKY}}
 
 
 def test_exception_class_is_the_error_name(
@@ -64,9 +64,9 @@ def test_exception_class_is_the_error_name(
     assert output["errorMessage"] == "by me"
 
 
-@pytest.mark.parametrize("where", ["Arguments", "Output"])
+@pytest.mark.parametrize("field", ["Arguments", "Output"])
 def test_undefined_result_can_be_caught(
-    function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any], where: str
+    function: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any], field: str
 ) -> None:
     name = function("one", "def handler(event, context):\n    return 1\n")
     missing = "{% $states.input.missing %}"
@@ -74,8 +74,8 @@ def test_undefined_result_can_be_caught(
         "Call": {
             "Type": "Task",
             "Resource": INVOKE,
-            "Arguments": {"FunctionName": name, "Payload": missing if where == "Arguments" else 1},
-            "Output": missing if where == "Output" else 1,
+            "Arguments": {"FunctionName": name, "Payload": missing if field == "Arguments" else 1},
+            "Output": missing if field == "Output" else 1,
             "Catch": [
                 {
                     "ErrorEquals": ["States.QueryEvaluationError"],
@@ -117,16 +117,16 @@ def test_name_is_unique(machine: Callable[..., str], run: Callable[..., Any]) ->
     arn = machine(WAITING)
     first = run(arn, {"a": 1}, name="once")
     assert run(arn, {"a": 1}, name="once").arn == first.arn
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         run(arn, {"a": 2}, name="once")
-    assert code(refused) == "ExecutionAlreadyExists"
+    assert code(error) == "ExecutionAlreadyExists"
 
 
 @pytest.mark.parametrize("name", ["a b", "a/b", "a:b", "a*", 'a"'])
 def test_invalid_name_is_rejected(machine: Callable[..., str], run: Callable[..., Any], name: str) -> None:
-    with pytest.raises(ClientError) as refused:
+    with pytest.raises(ClientError) as error:
         run(machine(WAITING), name=name)
-    assert code(refused) == "InvalidName"
+    assert code(error) == "InvalidName"
 
 
 def test_waiting_execution_aborts_at_once(
@@ -189,7 +189,7 @@ def test_abort_ends_retry_pause(
         "Call": {
             "Type": "Task",
             "Resource": INVOKE,
-            "Arguments": {"FunctionName": "nobody"},
+            "Arguments": {"FunctionName": "missing"},
             "Retry": [{"ErrorEquals": ["States.ALL"], "IntervalSeconds": 60_000}],
             "End": True,
         }
@@ -296,7 +296,7 @@ def test_proxy_and_user_profile_are_ignored(
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://192.0.2.1:9")
-    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    monkeypatch.setenv("AWS_PROFILE", "missing")
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://192.0.2.1:9")
     with EmbeddedAws() as aws:
         name = deploy_function(aws, "one", "def handler(event, context):\n    return 1\n")
@@ -304,8 +304,9 @@ def test_proxy_and_user_profile_are_ignored(
 
 
 def test_process_runs_one_embedded_aws(embedded: EmbeddedAws) -> None:
-    with pytest.raises(EmbeddedAwsRunning), EmbeddedAws():
+    with pytest.raises(EmbeddedAwsRunning) as error, EmbeddedAws():
         pass
+    assert error.value.remedy
     assert embedded.client("stepfunctions").list_state_machines()["stateMachines"] == []
 
 

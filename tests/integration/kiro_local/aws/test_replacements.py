@@ -35,7 +35,7 @@ def test_stopping_restores_moto() -> None:
     with EmbeddedAws():
         during = [vars(owner).get(name) for owner, name in REPLACED]
         assert default_user_config["stepfunctions"]["execute_state_machine"] is True
-    assert all(mine is not original for mine, original in zip(during, before, strict=True))
+    assert all(replaced is not original for replaced, original in zip(during, before, strict=True))
     assert [vars(owner).get(name) for owner, name in REPLACED] == before
     assert default_user_config["stepfunctions"]["execute_state_machine"] is False
 

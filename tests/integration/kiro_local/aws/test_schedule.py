@@ -42,9 +42,10 @@ def test_tick_starts_target_with_input(
 
 
 def test_failed_delivery_goes_to_dead_letters(embedded: EmbeddedAws, schedule: Callable[..., str]) -> None:
-    queue = schedule("arn:aws:states:us-east-1:123456789012:stateMachine:nobody")
-    with pytest.raises(DeliveryFailed, match="nobody"):
+    queue = schedule("arn:aws:states:us-east-1:123456789012:stateMachine:missing")
+    with pytest.raises(DeliveryFailed, match="missing") as error:
         tick(embedded.client, "schedule")
+    assert error.value.remedy
     messages = embedded.client("sqs").receive_message(QueueUrl=queue)["Messages"]
     assert [message["Body"] for message in messages] == ['{"trigger":"schedule"}']
 

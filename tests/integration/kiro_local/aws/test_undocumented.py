@@ -109,22 +109,22 @@ def _once(aws: EmbeddedAws, deploy_function: Callable[..., str]) -> None:
 
 
 @pytest.mark.parametrize("stops", [True, False])
-@pytest.mark.parametrize("how", ["abort", "state_timeout", "machine_timeout"])
+@pytest.mark.parametrize("ending", ["abort", "state_timeout", "machine_timeout"])
 def test_abandoned_build_stops_or_runs_on(
-    deploy_project: Callable[..., str], eventually: Callable[..., Any], how: str, stops: bool
+    deploy_project: Callable[..., str], eventually: Callable[..., Any], ending: str, stops: bool
 ) -> None:
-    undocumented = switched(f"{how}_stops_build", stops)
+    undocumented = switched(f"{ending}_stops_build", stops)
     state: dict[str, Any] = {"Type": "Task", "Resource": SYNC, "Arguments": {"ProjectName": "builder"}, "End": True}
-    if how == "state_timeout":
+    if ending == "state_timeout":
         state["TimeoutSeconds"] = 1
-    limit = {"TimeoutSeconds": 1} if how == "machine_timeout" else {}
+    limit = {"TimeoutSeconds": 1} if ending == "machine_timeout" else {}
     with started(undocumented, {"Build": state}, lambda aws: _project(aws, deploy_project, LONG), **limit) as (
         aws,
         arn,
     ):
         client = aws.client("codebuild")
         build_id = eventually(lambda: client.list_builds_for_project(projectName="builder")["ids"])[0]
-        if how == "abort":
+        if ending == "abort":
             aws.client("stepfunctions").stop_execution(executionArn=arn)
         ended(aws, arn, eventually)
 

@@ -8,7 +8,7 @@ import pytest
 
 from kiro_local.aws.jsonata import JSONataFailure, check_syntax, evaluate
 
-NASTY = "quotes \" and ' newlines \n\t backslash \\ dollars $x $states {% $y %} emoji 😀 null \u0000 line \u2028"
+TRICKY = "quotes \" and ' newlines \n\t backslash \\ dollars $x $states {% $y %} emoji 😀 null \u0000 line \u2028"
 
 
 def value(expression: str, document: Any = None) -> Any:
@@ -24,10 +24,10 @@ def test_delimiters_are_optional() -> None:
 
 
 def test_input_text_is_never_evaluated() -> None:
-    assert value("{% $states.input.text %}", {"text": NASTY}) == NASTY
-    assert value("{% {'copy': $states.input, 'again': $states.input.text & '!'} %}", {"text": NASTY}) == {
-        "copy": {"text": NASTY},
-        "again": NASTY + "!",
+    assert value("{% $states.input.text %}", {"text": TRICKY}) == TRICKY
+    assert value("{% {'copy': $states.input, 'again': $states.input.text & '!'} %}", {"text": TRICKY}) == {
+        "copy": {"text": TRICKY},
+        "again": TRICKY + "!",
     }
 
 
