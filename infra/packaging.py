@@ -35,7 +35,7 @@ LAMBDA_PLATFORM = "aarch64-manylinux2014"
 
 CORE = (
     "__init__.py",
-    "config.py",
+    "config",
     "errors.py",
     "github",
     "lock",

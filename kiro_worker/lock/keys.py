@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
 
 BASE_KEY: Final = "work-item-processor-lock"
 # No repository's key: those have an owner, and so a slash.

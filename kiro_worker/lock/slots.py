@@ -18,7 +18,7 @@ from kiro_worker.models import Lease
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.lock.item import Subject
     from kiro_worker.lock.table import LockTable
 

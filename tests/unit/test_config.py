@@ -8,7 +8,8 @@ import pytest
 from mypy_boto3_secretsmanager import SecretsManagerClient
 from mypy_boto3_ssm import SSMClient
 
-from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
+from kiro_worker.config.parameter import load_configuration
+from kiro_worker.config.secrets import load_agent_key, load_git_credentials, load_github_token
 from kiro_worker.errors import (
     ConfigurationInvalid,
     ConfigurationMissing,
@@ -74,7 +75,7 @@ def test_the_deployments_placeholder_is_not_a_configuration(ssm: SSMClient) -> N
     ("value", "message"),
     [
         ("{not json", "is not JSON"),
-        ([1], "must be a JSON object, it is an array"),
+        ([1], "must be a JSON object, but it is an array"),
         (MINIMAL | {"targetStatusColum": "x"}, 'unknown key "targetStatusColum"; did you mean "targetStatusColumn"'),
         (MINIMAL | {"in_progress_status": "x"}, 'did you mean "inProgressStatus"'),
         (MINIMAL | {"projectNumber": "1"}, '"projectNumber": Input should be a valid integer'),

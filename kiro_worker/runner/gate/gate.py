@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.runner.gate.coverage import Coverage, Ratio
     from kiro_worker.runner.gate.junit import JUnitTotals
     from kiro_worker.runner.gate.report_files import Signature

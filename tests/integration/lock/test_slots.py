@@ -8,7 +8,7 @@ import boto3
 import pytest
 from mypy_boto3_dynamodb import DynamoDBClient
 
-from kiro_worker.config import Configuration, LockScope
+from kiro_worker.config.model import Configuration, LockScope
 from kiro_worker.errors import LockHeld, ScopedLockHeld
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import BASE_KEY, slot_keys
