@@ -37,6 +37,7 @@ CORE = (
     "__init__.py",
     "config",
     "errors.py",
+    "execution_status.py",
     "github",
     "lock",
     "models.py",

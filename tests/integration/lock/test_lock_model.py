@@ -297,7 +297,7 @@ class LockModel(RuleBasedStateMachine):
             if under.lease:
                 assert old.fence == under.lease.fence
             else:
-                assert old.acquired_instant < under.ended_at
+                assert old.acquired_timestamp < under.ended_at
                 assert self._stood(under.owner, under.begun)
         elif renewed:
             assert under.lease

@@ -91,7 +91,7 @@ def test_without_a_bound_a_cycle_costs_what_the_lock_costs(world: World) -> None
 
 def test_as_many_as_configured_have_a_place_and_the_next_holds_nothing(world: World) -> None:
     assert {world.acquire(ONE).slot, world.acquire(TWO).slot} == set(slot_keys(bounded()))
-    with pytest.raises(LockHeld, match="2 builds run, as many as may at once") as caught:
+    with pytest.raises(LockHeld, match="all 2 slots for concurrent builds are taken") as caught:
         world.acquire(THREE)
     assert "maxConcurrentBuilds" in caught.value.remedy
     assert THREE not in world.held().values()
@@ -165,7 +165,7 @@ def test_a_build_that_finds_no_place_has_not_lost_its_lock(world: World) -> None
     world.release(ONE)
     world.acquire(TWO)
     world.acquire(THREE)
-    with pytest.raises(LockHeld, match="2 builds run"):
+    with pytest.raises(LockHeld, match="all 2 slots"):
         keep_slot(world.locks, bounded(), lease)
 
 
