@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.table import LockTable
+from tests.support.memory_dynamodb import MemoryDynamoDB
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -49,6 +50,16 @@ class LockWorld:
 
     def locks_of_skewed_clock(self, skew: float) -> LockTable:
         return LockTable(self.dynamodb, TABLE, LEASE_SECONDS, self.is_running, lambda: self.now + skew, self.stop_build)
+
+    @classmethod
+    def in_memory(cls) -> LockWorld:
+        return cls(cast("DynamoDBClient", MemoryDynamoDB()))
+
+    @property
+    def memory(self) -> MemoryDynamoDB:
+        """The client of a world that was made by :meth:`in_memory`."""
+        assert isinstance(self.dynamodb, MemoryDynamoDB)
+        return self.dynamodb
 
     def is_running(self, owner: str) -> bool | None:
         return owner in self.running if ":" in owner else None
