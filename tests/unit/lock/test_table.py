@@ -21,6 +21,7 @@ def free(world: LockWorld) -> None:
 def held_by(owner: str, build: str = "") -> Callable[[LockWorld], None]:
     def arrange(world: LockWorld) -> None:
         world.locks.acquire(BASE_KEY, owner, Subject("PVTI_1", build_id=build))
+        world.now += 1
 
     return arrange
 
@@ -49,6 +50,7 @@ def held_by_stranger_since(seconds: float) -> Callable[[LockWorld], None]:
 def report_pending_of(owner: str, *, running: bool = True) -> Callable[[LockWorld], None]:
     def arrange(world: LockWorld) -> None:
         world.locks.release(world.locks.acquire(BASE_KEY, owner), report_pending=True)
+        world.now += 1
         if not running:
             world.running.discard(owner)
 
