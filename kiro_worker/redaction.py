@@ -195,7 +195,7 @@ def _in_base64(content: bytes, before: int) -> _Form:
     end = (before + len(content)) * 8 // 6
     core = encoded[start:end]
     pattern = "".join(_BASE64_SIGNS.get(character, character) for character in core)
-    # The characters at both ends share bits with their neighbours.
+    # The characters at both ends share bits with their neighbors.
     head = _BASE64 + "?" if before else ""
     tail = (_BASE64 + "?" if (before + len(content)) % 3 else "") + "={0,2}"
     anchor = max(_LETTERS.findall(core), key=len, default="")

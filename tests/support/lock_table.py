@@ -58,8 +58,9 @@ class LockWorld:
     @property
     def memory(self) -> MemoryDynamoDB:
         """The client of a world that was made by :meth:`in_memory`."""
-        assert isinstance(self.dynamodb, MemoryDynamoDB)
-        return self.dynamodb
+        client: object = self.dynamodb
+        assert isinstance(client, MemoryDynamoDB)
+        return client
 
     def is_running(self, owner: str) -> bool | None:
         return owner in self.running if ":" in owner else None

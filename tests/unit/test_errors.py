@@ -8,7 +8,7 @@ from kiro_worker import errors
 from kiro_worker.errors import BuildStopped, KiroWorkerError, raise_by_name
 from kiro_worker.outcomes import OUTCOMES, FaultOwner, Outcome
 
-DOCS = Path(__file__).parents[2] / "docs"
+ERRORS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 LEAVES = [
     error
     for error in vars(errors).values()
@@ -21,7 +21,13 @@ LEAVES = [
 
 @pytest.mark.parametrize("error", LEAVES)
 def test_every_error_is_explained_to_operators(error: type[KiroWorkerError]) -> None:
-    assert f"| `{error.__name__}` |" in (DOCS / "reference" / "errors.md").read_text("utf-8")
+    assert f"| `{error.__name__}` |" in ERRORS_PAGE.read_text("utf-8")
+
+
+@pytest.mark.parametrize("error", LEAVES)
+def test_errors_page_names_the_owner(error: type[KiroWorkerError]) -> None:
+    [row] = [line for line in ERRORS_PAGE.read_text("utf-8").splitlines() if line.startswith(f"| `{error.__name__}` |")]
+    assert row.split(" | ")[2] == (error.owner or "nobody")
 
 
 OWNERS = {
