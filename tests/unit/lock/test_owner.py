@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from kiro_worker.lock.owner import build_stopper, ending_of, execution_is_running, owner_is_running
+from tests.support.lock_table import STRANGER
 
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 BUILD_ID = "kiro-worker-test:0b5f2c1e-1111-4222-8333-444455556666"
@@ -98,7 +99,7 @@ def test_codebuild_decides_for_a_build(services: Services, owner: str, answer: A
     assert services.is_running(owner) is running
 
 
-@pytest.mark.parametrize("owner", ["somebody", "arn:aws:states:another", "local-build-1", "a:b:c", ""])
+@pytest.mark.parametrize("owner", [STRANGER, "arn:aws:states:another", "local-build-1", "a:b:c", ""])
 def test_other_owners_cause_no_request(services: Services, owner: str) -> None:
     assert services.is_running(owner) is None
 
@@ -147,6 +148,6 @@ def test_unavailable_service_hides_no_ending(services: Services) -> None:
         ending_of(services.stepfunctions, EXECUTION)
 
 
-@pytest.mark.parametrize("owner", [BUILD, BUILD_ID, "somebody", ""])
+@pytest.mark.parametrize("owner", [BUILD, BUILD_ID, STRANGER, ""])
 def test_only_executions_have_an_ending(services: Services, owner: str) -> None:
     assert ending_of(services.stepfunctions, owner) == ("", "")
