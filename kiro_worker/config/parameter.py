@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_ssm import SSMClient
     from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
 
 _PLACEHOLDER_ORGANIZATION: Final = "your-org"
 """The organization in the parameter that the deployment creates; the operator replaces it before the first run."""
@@ -75,7 +76,7 @@ def _put_parameter(name: str) -> str:
     return f"aws ssm put-parameter --name {name} --type String --overwrite --value '{_EXAMPLE}'"
 
 
-def _describe_problem(detail: Any) -> str:  # pydantic's ErrorDetails, which types every value loosely
+def _describe_problem(detail: ErrorDetails) -> str:
     path = ".".join(str(part) for part in detail["loc"])
     key = str(detail["loc"][-1]) if detail["loc"] else ""
     if detail["type"] == "extra_forbidden":

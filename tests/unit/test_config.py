@@ -96,6 +96,8 @@ def test_placeholder_counts_as_missing() -> None:
         (MINIMAL | {"steering": "acme/steering@-f:kiro"}, "must be s3://bucket/prefix"),
         (MINIMAL | {"steering": "https://evil.example/x"}, "must be s3://bucket/prefix"),
         ({"organization": "acme"}, '"repository" is missing'),
+        (MINIMAL | {"agent": {"maxMinute": 5}}, 'unknown key "agent.maxMinute"; did you mean "maxMinutes"?'),
+        (MINIMAL | {"zzz": 1}, 'unknown key "zzz"; the known keys are agent, allowedAuthorAssociations, blockedStatus'),
     ],
 )
 def test_invalid_configuration_is_explained(value: Any, message: str) -> None:
