@@ -35,8 +35,9 @@ LAMBDA_PLATFORM = "aarch64-manylinux2014"
 
 CORE = (
     "__init__.py",
-    "config.py",
+    "config",
     "errors.py",
+    "execution_status.py",
     "github",
     "lock",
     "models.py",

@@ -1,6 +1,6 @@
-"""Logs and metrics: Powertools, JSON lines that carry execution, item and step, and no secrets.
+"""Logs and metrics of the steps, with Powertools: JSON lines with execution, item and step, and without secrets.
 
-Metrics leave as CloudWatch's embedded metric format on the same stream, so that they cost no request.
+Metrics use CloudWatch's embedded metric format in the same log stream, so they cost no request.
 """
 
 from __future__ import annotations
@@ -30,15 +30,17 @@ class _RedactingFormatter(LambdaPowertoolsFormatter):
 def step(
     run: Callable[[StepEvent], dict[str, Any]],
 ) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
-    """Make a Lambda handler of a step: parse the event, log its beginning and its end with execution, item and step,
-    count them, and let errors through, because their class names are what the state machine catches.
+    """A Lambda handler that runs a step.
+
+    It parses the event, logs the start and the end with execution, item and step, and counts errors. Errors pass
+    through, because the state machine catches them by class name.
     """
     logger = Logger(logger_formatter=_RedactingFormatter(), utc=True)
     metrics = Metrics()
 
     @wraps(run)
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        # An execution's input is the first state's document, and people can put anything there.
+        # The first state's document is the execution's input, which a person may have written: it can be anything.
         document = event["document"] if isinstance(event["document"], dict) else {}
         step_event = StepEvent.from_dict({**event, "document": document})
         logger.clear_state()
@@ -49,16 +51,16 @@ def step(
             request=context.aws_request_id,
         )
         metrics.set_default_dimensions(step=step_event.state)
-        logger.info("begins", redriveCount=step_event.redrive_count)
+        logger.info("step started", redriveCount=step_event.redrive_count)
         try:
             result = run(step_event)
         except KiroWorkerError as error:
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
             metrics.flush_metrics()
             logger.warning(type(error).__name__, reason=error.reason, remedy=error.remedy)
-            # Step Functions shows the message to people: it goes out as it went into the log, redacted.
+            # Step Functions shows the message to people, so it is redacted like the log.
             raise type(error)(redact(error.reason), redact(error.remedy)) from None
-        logger.info("ends", result=result)
+        logger.info("step finished", result=result)
         return result
 
     return handler

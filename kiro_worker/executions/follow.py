@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.execution_status import ENDED_STATUSES
 from kiro_worker.executions.history import read_events, read_run, states_entered
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
 
     from kiro_worker.executions.history import Run, StateEntered
 
-ENDED_STATUSES: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 _POLL_SECONDS: Final = 0.1
 
 

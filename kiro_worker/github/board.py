@@ -13,7 +13,7 @@ from kiro_worker.models import WorkItem
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
 
 _LONGEST_TITLE: Final = 200
