@@ -14,6 +14,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from kiro_worker.errors import with_remedy
 from kiro_worker.github.report import execution_url
+from kiro_worker.names import Names
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
@@ -92,7 +93,7 @@ def named_execution(text: str, environment: str, endpoint_url: str | None) -> Na
     identity = boto3.client("sts", endpoint_url=endpoint_url).get_caller_identity()
     partition = identity["Arn"].split(":")[1]
     place = f"arn:{partition}:states:{client.meta.region_name}:{identity['Account']}"
-    return NamedExecution(client, f"{place}:execution:kiro-worker-{environment}:{text}")
+    return NamedExecution(client, f"{place}:execution:{Names(environment).state_machine}:{text}")
 
 
 def explained(error: BotoCoreError | ClientError) -> tuple[str, str]:

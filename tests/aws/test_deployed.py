@@ -16,12 +16,13 @@ import boto3
 import pytest
 
 from kiro_worker.executions.history import Run, history, wait
+from kiro_worker.names import Names
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 ENVIRONMENT = os.environ.get("KIRO_WORKER_ENVIRONMENT", "test")
-NAME = f"kiro-worker-{ENVIRONMENT}"
+NAMES = Names(ENVIRONMENT)
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("KIRO_WORKER_AWS") != "1",
@@ -38,7 +39,7 @@ def client() -> SFNClient:
 def run(client: SFNClient) -> Run:
     """A tick, redriven once if it failed; at most the state machine's own time."""
     region, account = client.meta.region_name, boto3.client("sts").get_caller_identity()["Account"]
-    machine = f"arn:aws:states:{region}:{account}:stateMachine:{NAME}"
+    machine = f"arn:aws:states:{region}:{account}:stateMachine:{NAMES.state_machine}"
     started = client.start_execution(stateMachineArn=machine, input='{"trigger":"manual"}')
     print(f"\nwatching {started['executionArn']}")
     return wait(client, started["executionArn"], patience=7200)
@@ -47,7 +48,7 @@ def run(client: SFNClient) -> Run:
 def test_a_tick_ends_by_its_own_name_and_leaves_no_lock(run: Run) -> None:
     print(run.status, run.outcome, [passed.name for passed in run.states], run.transitions)
     assert run.status == "SUCCEEDED" or run.error.partition(".")[0] not in ("States", "Lambda", "Runtime"), run.cause
-    items = boto3.client("dynamodb").scan(TableName=f"{NAME}-locks", ConsistentRead=True)["Items"]
+    items = boto3.client("dynamodb").scan(TableName=NAMES.locks_table, ConsistentRead=True)["Items"]
     assert [item for item in items if item.get("owner", {}).get("S") == run.arn] == []
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
+from kiro_worker.names import Names
 from tests.aws import probes
 from tests.aws.probe_stack import Place, probe_stack
 
@@ -57,6 +58,6 @@ def test_what_aws_does(place: Place, probe: Callable[[Place], probes.Answers]) -
 
 def test_as_whom_the_agent_runs() -> None:
     """Of the last build of the deployed stack: run a card first, by hand or with test_deployed.py."""
-    answers = probes.agent_user(client, f"kiro-worker-{ENVIRONMENT}")
+    answers = probes.agent_user(client, Names(ENVIRONMENT).build_project)
     probes.show("agent_user", answers)
     assert answers

@@ -16,7 +16,7 @@ def read(**context: object) -> Settings:
 def test_without_context_it_is_the_test_environment_on_lambda() -> None:
     settings = read()
     assert settings == Settings(environment="test", platform=LAMBDA, lock_lease_seconds=7200)
-    assert settings.prefix == "kiro-worker-test"
+    assert settings.names.prefix == "kiro-worker-test"
 
 
 def test_context_is_read() -> None:
