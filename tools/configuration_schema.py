@@ -30,9 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def schema() -> dict[str, Any]:
     """The schema of the models, with the descriptions of their fields and the short forms that they accept."""
     document = Configuration.model_json_schema()
+    _correct_arrays(document)
     agent = document["$defs"][AgentConfiguration.__name__]
     properties = _described(document["properties"], Configuration)
-    agent |= {"properties": _described(agent["properties"], AgentConfiguration)}
+    agent["properties"] = _described(agent["properties"], AgentConfiguration)
     # The models convert these short forms before they validate, so pydantic's schema does not know them.
     _accept_also(properties["agent"], {"$ref": properties["agent"].pop("$ref")}, agent["properties"]["name"])
     _accept_also(properties["testCommand"], _TEXT)
@@ -61,6 +62,18 @@ def _described(properties: dict[str, Any], model: type[BaseModel]) -> dict[str, 
 def _without_prose(shape: dict[str, Any]) -> dict[str, Any]:
     """Drops the titles that pydantic makes of field names, and the docstrings of the models."""
     return {key: value for key, value in shape.items() if key not in ("title", "description")}
+
+
+def _correct_arrays(shape: Any) -> None:
+    """Renames the limits of arrays. Behind a ``BeforeValidator`` pydantic gives them the names of a string's limits."""
+    if isinstance(shape, dict):
+        if shape.get("type") == "array" and "minLength" in shape:
+            shape["minItems"] = shape.pop("minLength")
+        for part in shape.values():
+            _correct_arrays(part)
+    elif isinstance(shape, list):
+        for part in shape:
+            _correct_arrays(part)
 
 
 def _accept_also(shape: dict[str, Any], *alternatives: dict[str, Any]) -> None:

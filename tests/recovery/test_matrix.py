@@ -17,7 +17,7 @@ from tests.recovery.fault_matrix import NOTHING, REPLAY, TICK, WAYS, Cell, all_c
 from tests.recovery.observer import Observer
 from tests.recovery.scenario import Play, carry_on, digest, look, play
 from tests.support.world import World
-from tools.recovery_table import told
+from tools.recovery_table import recorded_result
 
 pytestmark = pytest.mark.e2e
 
@@ -56,7 +56,7 @@ def test_every_way_of_carrying_on_after_every_fault(
     if folder := os.environ.get(RECORD):
         (Path(folder) / f"{cell.id.replace('/', '_')}.json").write_text(json.dumps({cell.id: seen}))
     else:
-        assert seen == told(cell), "docs/explanation/recovery.md is not current. How to fix: make recovery"
+        assert seen == recorded_result(cell), "docs/explanation/recovery.md is out of date. How to fix: make recovery"
 
 
 def ways_after(cell: Cell, here: Play) -> tuple[str, ...]:
