@@ -1,7 +1,7 @@
 """The names of everything that one environment has on AWS: ``kiro-worker-<environment>-…``.
 
 The CDK app deploys these names, the command line and the embedded environment look for them, and operators type them.
-Standard library only, because ``infra`` imports this module and nothing else of ours.
+Standard library only, because ``infra`` imports this module and no other module of the worker.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class Names:
 
     @property
     def executions_log_group(self) -> str:
-        # The prefix "/aws/vendedlogs/" keeps the group out of the account's one log resource policy, whose size is
-        # limited: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+        # The prefix "/aws/vendedlogs/" keeps the group out of the account's one log resource policy, which has a size
+        # limit: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
         return f"/aws/vendedlogs/states/{self.state_machine}"
 
     def secret(self, kind: str) -> str:

@@ -18,7 +18,7 @@ BUILD_TIMEOUT = Duration.minutes(60)
 """Shorter than the timeout of the state RunBuild: AWS does not document that a state's timeout stops its build."""
 QUEUE_TIMEOUT = Duration.minutes(30)
 
-# The agent gets a user of its own. Creating one is safe, because the machine is discarded after the build.
+# The agent runs as its own user. Creating one is safe, because the machine is discarded after the build.
 SEPARATE_AGENT_USER = {"AGENT_USER": "own"}
 
 

@@ -54,7 +54,7 @@ STEPS = {
 WILDCARDS = {
     DESCRIBE[1]: "an execution's ARN ends in its name, which is not known beforehand",
     "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>/runs/*": "one folder per run",
-    "*": "no resource-level permissions for log delivery: Step Functions Developer Guide, Logging using CloudWatch Logs",
+    "*": "log delivery has no resources: Step Functions Developer Guide, Logging using CloudWatch Logs",
 }
 
 
