@@ -13,24 +13,30 @@ NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 GENERATORS := state_diagram configuration_reference configuration_schema outcomes_table recovery_table
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all bench check docs recovery synth deploy bootstrap lock clean
+.PHONY: help demo test test-unit test-all mutants bench check docs tables recovery synth bootstrap deploy lock clean
 
 help:
-	@echo 'make demo      turns a card into pushed code, on this machine only       (ARGS=--fail-build, ARGS=--json)'
-	@echo 'make test      runs all tests except the exhaustive ones                 (ARGS="-k lock")'
-	@echo 'make test-all  runs these too: every fault of every state, every mutant'
+	@echo 'make demo      turns a card into pushed code, on this machine only        (ARGS=--fail-build, ARGS=--json)'
+	@echo 'make test      runs all tests except the exhaustive ones                  (ARGS="-k lock")'
+	@echo 'make test-unit runs only the unit tests, in seconds, without npm or servers'
+	@echo 'make test-all  runs all tests, with every fault of every state and every mutant'
 	@echo 'make check     runs linters, type checker, import contracts, and checks docs, ASL and templates'
-	@echo 'make docs      generates diagram, tables and JSON Schema in docs/'
-	@echo 'make recovery  plays every fault and killed build, and records the results in docs/'
-	@echo 'make bench     compares the cost of the worker with that of the bare work (ARGS=redaction)'
-	@echo 'make synth     writes the CloudFormation templates to cdk.out            (ENVIRONMENT=test|staging|production)'
-	@echo 'make bootstrap prepares an AWS account for deployments, once             (ARGS=aws://ACCOUNT/REGION)'
-	@echo 'make deploy    deploys the stacks to the AWS account of your credentials (ENVIRONMENT=…)'
-	@echo 'make lock      resolves requirements/*.txt from pyproject.toml'
+	@echo 'make mutants   plants a sample of faults and reports which of them tests notice (ARGS="--seed 7 --count 60")'
+	@echo 'make docs      generates the diagram, the tables and the JSON Schema in docs/'
+	@echo 'make recovery  plays every fault, and records the results in docs/explanation/recovery.md'
+	@echo 'make tables    writes the tables in docs/ that tests produce'
+	@echo 'make bench     compares the cost of the worker with that of the bare work  (ARGS=redaction)'
+	@echo 'make synth     writes the CloudFormation templates to cdk.out             (ENVIRONMENT=test|staging|production)'
+	@echo 'make bootstrap prepares an AWS account for deployments, once              (ARGS=aws://ACCOUNT/REGION)'
+	@echo 'make deploy    deploys the stacks to the AWS account of your credentials  (ENVIRONMENT=…)'
+	@echo 'make lock      resolves requirements/*.txt from pyproject.toml            (UPGRADE=--upgrade: newest versions)'
 	@echo 'make clean     removes everything that make has built'
 
 demo: .venv/ready
 	@$(BIN)/kiro-worker demo $(ARGS)
+
+test-unit: .venv/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit $(ARGS)
 
 test: .venv/ready build/node/ready
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not exhaustive' $(ARGS)
@@ -42,7 +48,9 @@ recovery: .venv/ready build/node/ready
 	@rm -rf build/recovery && mkdir -p build/recovery
 	KIRO_WORKER_RECORD=$(CURDIR)/build/recovery $(BIN)/python -m pytest -n 2 --dist worksteal tests/recovery/test_matrix.py $(ARGS)
 	$(BIN)/python -m tools.recovery_table --take build/recovery
-	KIRO_WORKER_WRITE_TABLES=1 $(BIN)/python -m pytest -q tests/e2e/test_killed_builds.py
+
+mutants: .venv/ready build/node/ready
+	@$(BIN)/python -m tools.mutants $(ARGS)
 
 bench: .venv/ready build/node/ready
 	@$(BIN)/python -m bench $(ARGS)
@@ -65,6 +73,9 @@ synth: .venv/ready
 docs: .venv/ready
 	@set -e; for name in $(GENERATORS); do $(BIN)/python -m tools.$$name; done
 
+tables: .venv/ready build/node/ready
+	KIRO_WORKER_WRITE_TABLES=1 $(BIN)/python -m pytest -q tests/e2e/test_killed_builds.py
+
 bootstrap: .venv/ready
 	$(NPM_ENV) $(CDK) bootstrap $(ARGS)
 
@@ -74,13 +85,14 @@ deploy: .venv/ready
 # ---------------------------------------------------------------------------------------------- set-up
 # With hashes and without addresses, so that the lock works with every index and mirror. One resolution for all platforms.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-header --upgrade pyproject.toml
+	--no-header $(UPGRADE)
 
 lock: .venv/ready
-	$(COMPILE) --extra lambda -o requirements/lambda.txt
-	$(COMPILE) --extra gate -c requirements/lambda.txt -o requirements/gate.txt
-	$(COMPILE) --extra dev -c requirements/lambda.txt -c requirements/gate.txt -o requirements/dev.txt
-	$(COMPILE) --extra runtime -c requirements/dev.txt -o requirements/runtime.txt
+	$(COMPILE) --group lambda -o requirements/lambda.txt
+	$(COMPILE) --group gate -c requirements/lambda.txt -o requirements/gate.txt
+	$(COMPILE) pyproject.toml --extra local --group dev -c requirements/lambda.txt -c requirements/gate.txt \
+		-o requirements/dev.txt
+	$(COMPILE) --group runtime -c requirements/dev.txt -o requirements/runtime.txt
 	cd tests && $(NPM_ENV) ../$(BIN)/npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel error
 
 .venv/ready: pyproject.toml requirements/dev.txt

@@ -11,7 +11,7 @@ from kiro_local.assembly import ROOT, synthesise
 from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.aws.undocumented import ASSUMED, Undocumented
-from kiro_worker.executions import history as watch
+from kiro_worker.executions.follow import wait_for
 from kiro_worker.names import Names
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from kiro_local.aws.http import RequestListener
     from kiro_local.aws.server import LineListener
     from kiro_local.aws.step_fault import StepFault
+    from kiro_worker.executions.history import Run
 
 ENVIRONMENT: Final = "test"
 NAMES: Final = Names(ENVIRONMENT)
@@ -106,9 +107,9 @@ class LocalEnvironment:
         """Makes boto3 clients of a service's name."""
         return self.aws.client
 
-    def run(self) -> watch.Run:
+    def run(self) -> Run:
         """One scheduled tick, waited for."""
-        return watch.wait(self.client("stepfunctions"), self.tick())
+        return wait_for(self.client("stepfunctions"), self.tick())
 
     def tick(self) -> str:
         """Deliver the schedule now; the execution's ARN."""

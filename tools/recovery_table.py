@@ -17,7 +17,7 @@ from tools.generator import ROOT, Section, command_line, markdown_table, write_o
 
 SECTION: Final = Section("docs/explanation/recovery.md", "matrix")
 RECORD: Final = ROOT / "tests" / "recovery" / "outcomes.json"
-_HEAD: Final = ("fault", "run", "card", "lock", "work", "after the next tick", "after a replay", "after a redrive")
+_HEAD: Final = ("fault", "run", "card", "lock", "work", "next tick", "replay", "redrive")
 _EVENTS: Final = "the status event of the run's end is lost, late, or delivered twice"
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kiro_local.environment import LocalEnvironment
 from kiro_local.github.git_repository import read_directory
-from kiro_worker.executions.history import Run, StateEntered, follow, history, read_run
+from kiro_worker.executions.follow import follow
+from kiro_worker.executions.history import Run, StateEntered, read_events, read_run
 from kiro_worker.models import Failure
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Demo:
             run = read_run(self.local.client("stepfunctions"), arn)
             if run.status != "SUCCEEDED":
                 yield "failed", run
-                events = len(history(self.local.client("stepfunctions"), arn))
+                events = len(read_events(self.local.client("stepfunctions"), arn))
                 self.local.redrive(arn)
                 yield from self._follow(arn, events)
                 run = read_run(self.local.client("stepfunctions"), arn)

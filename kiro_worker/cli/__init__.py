@@ -1,6 +1,6 @@
-"""`kiro-worker …`: one module a command. This is the one place that turns an error into an exit code.
+"""`kiro-worker …`: one module per command. This is the one place that turns an error into an exit code.
 
-Exit codes: 0 done, 1 something failed and says what, 2 the command line was wrong, 130 interrupted.
+Exit codes: 0 done, 1 something failed, 2 the command line was wrong, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.markup import escape
 
-from kiro_worker.cli.aws import explained
-from kiro_worker.errors import KiroWorkerError
+from kiro_worker.cli.aws_errors import explain
+from kiro_worker.errors import KiroWorkerError, with_remedy
+
+LOCAL_EXTRA = "pip install 'kiro-codebuild-worker[local]'"
 
 
 def main() -> None:
     """The entry point of the `kiro-worker` script."""
     try:
-        # Here, so that Ctrl-C while it is imported leaves no traceback either.
+        # Imported here so that Ctrl-C during the import leaves no traceback either.
         from kiro_worker.cli.app import app
 
         app()
@@ -26,7 +28,10 @@ def main() -> None:
         _show(type(error).__name__, str(error))
         sys.exit(1)
     except (BotoCoreError, ClientError) as error:
-        _show(*explained(error))
+        _show(*explain(error))
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        _show("ExtraMissing", with_remedy(f"the Python package {error.name} is not installed", LOCAL_EXTRA))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

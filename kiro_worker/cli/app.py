@@ -1,15 +1,31 @@
-"""`kiro-worker …`: its own commands, and those that other installed packages add."""
+"""`kiro-worker …`: its own commands, and the commands that other installed packages add."""
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kiro_worker.cli import replay
+from kiro_worker.cli import LOCAL_EXTRA, replay
+from kiro_worker.errors import KiroWorkerError
+from kiro_worker.outcomes import FaultOwner
 
-COMMANDS = "kiro_worker.commands"
-"""The entry-point group for more commands: a callable each, which takes the application and adds its command."""
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+DISTRIBUTION: Final = "kiro-codebuild-worker"
+COMMANDS: Final = "kiro_worker.commands"
+"""The entry-point group for more commands. Each entry point is a function that takes the application and adds one
+command, with the entry point's name. It imports what the command needs, and raises ImportError when that is missing.
+"""
+
+
+class ExtraMissing(KiroWorkerError):
+    """The command needs packages that a default installation leaves out."""
+
+    owner = FaultOwner.INSTALLATION
+
 
 app = typer.Typer(
     name="kiro-worker",
@@ -19,7 +35,46 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"kiro-worker {version(DISTRIBUTION)}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """A card moved to “For Implementation” becomes tested, pushed code on its pull request."""
+
+
+def _add(command: EntryPoint) -> None:
+    try:
+        command.load()(app)
+    except ImportError as error:
+        _add_placeholder(command.name, error.name or str(error))
+
+
+def _add_placeholder(name: str, missing: str) -> None:
+    """Add a command that says which extra it needs, in place of one that cannot be imported."""
+
+    @app.command(
+        name,
+        help=f"Needs more packages: {LOCAL_EXTRA}",
+        context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    )
+    def placeholder(_context: typer.Context) -> None:
+        raise ExtraMissing(
+            f"kiro-worker {name} needs the Python package {missing}, which is not installed",
+            LOCAL_EXTRA,
+        )
+
+
 app.command("replay")(replay.replay)
 app.command("redrive")(replay.redrive)
-for _command in entry_points(group=COMMANDS):
-    _command.load()(app)
+for _command in sorted(entry_points(group=COMMANDS), key=lambda command: command.name):
+    _add(_command)

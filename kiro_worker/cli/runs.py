@@ -1,4 +1,4 @@
-"""How an execution looks on a terminal: a line a state, and a line at its end."""
+"""How a run looks on a terminal: one line per state, and one at its end."""
 
 from __future__ import annotations
 
@@ -14,42 +14,42 @@ if TYPE_CHECKING:
     from kiro_worker.executions.history import Run, StateEntered
 
 
-def show_state(console: Console, passed: StateEntered) -> None:
-    """One state as it is entered, with what the state document says of it."""
-    console.print(f"  {passed.seconds:6.1f} s  {passed.name:<24}[dim]{escape(_remark(passed))}[/dim]")
+def show_state(console: Console, entered: StateEntered) -> None:
+    """Print the state that the run enters, with the most useful fact of its state document."""
+    console.print(f"  {entered.seconds:6.1f} s  {entered.name:<24}[dim]{escape(_remark(entered))}[/dim]")
 
 
 def show_failure(console: Console, run: Run) -> None:
-    """An execution that failed, as the console of Step Functions shows it: error and cause."""
+    """Print status, error and cause of a failed run, as the Step Functions console shows them."""
     cause = cause_message(run.cause).splitlines()
     console.print(f"  [red]{run.status}[/red]  {escape(run.error)}: {escape(cause[0] if cause else '')}")
 
 
 def show_run(console: Console, run: Run, graphql: tuple[int, int] | None = None) -> None:
-    """The end of an execution and what it cost."""
-    colour = "green" if run.status == "SUCCEEDED" else "red"
+    """Print how the run ended and what it cost. ``graphql`` is its number of GraphQL requests and of points."""
+    color = "green" if run.status == "SUCCEEDED" else "red"
     redriven = f", redriven {_count(run.redrives, 'time')}" if run.redrives else ""
     cost = f"{_count(run.transitions, 'state transition')}, {_count(run.invocations, 'Lambda invocation')}"
     if graphql is not None:
         requests, points = graphql
         cost += f", {_count(requests, 'GraphQL request')} for {_count(points, 'point')}"
-    console.print(f"  [{colour}]{run.status}[/{colour}]  {escape(run.outcome)}{redriven} [dim]({cost})[/dim]")
+    console.print(f"  [{color}]{run.status}[/{color}]  {escape(run.outcome)}{redriven} [dim]({cost})[/dim]")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _remark(passed: StateEntered) -> str:
-    document = passed.document
-    match passed.name:
+def _remark(entered: StateEntered) -> str:
+    document = entered.document
+    match entered.name:
         case "ValidateWorkItem":
             item = document["item"]
             return f"“{item['title'] or item['id']}”"
         case "RejectWorkItem":
             return cause_message(document["failure"]["cause"]).splitlines()[0]
         case "MarkInProgress":
-            return f"lock taken, fence {document['lease']['fence']}"
+            return f"lock acquired, fence {document['lease']['fence']}"
         case "RunBuild":
             work = document["work"]
             return f"{work['branch']} at {work['commit'][:12]}, {work['openTasks']} open tasks"
@@ -59,5 +59,5 @@ def _remark(passed: StateEntered) -> str:
             failure = Failure.from_dict(document["failure"])
             return f"{failure.state}: {failure.name}"
         case "ResumePoint":
-            return "the failed step ran again; starting over from fresh facts"
+            return "the failed step ran again; the run starts over from fresh facts"
     return ""

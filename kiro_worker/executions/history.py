@@ -1,26 +1,22 @@
-"""What an execution did, read from its history through the API alone, so that it holds for the embedded AWS and for
-the real one.
+"""What an execution did, read from its history through the Step Functions API alone, so that it works for AWS and for
+the embedded AWS.
 """
 
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mypy_boto3_stepfunctions import SFNClient
 
-ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
-_POLL_SECONDS: Final = 0.1
-
 
 @dataclass(frozen=True)
 class StateEntered:
-    """A state that was entered: its name, seconds since the execution's start, and the state document it got."""
+    """The execution entered a state: its name, the seconds since the execution's start, and the state document it got."""
 
     name: str
     seconds: float
@@ -29,9 +25,11 @@ class StateEntered:
 
 @dataclass(frozen=True)
 class Run:
-    """An execution. ``states`` are those entered, in order, over all redrives; ``transitions`` are what AWS bills:
-    states entered, retries and redrives (https://aws.amazon.com/step-functions/pricing/); ``invocations`` are
-    Lambda's; ``output`` is there when it succeeded.
+    """One execution.
+
+    ``states`` are the states entered, in order, over all redrives. ``transitions`` is what AWS bills: states entered,
+    retries and redrives (https://aws.amazon.com/step-functions/pricing/). ``invocations`` counts Lambda invocations.
+    ``output`` is empty unless the execution succeeded.
     """
 
     arn: str
@@ -46,50 +44,23 @@ class Run:
 
     @property
     def outcome(self) -> str:
-        """The output's own word, or the error's name."""
+        """The outcome that the output names, else the error's name, else the status."""
         return str(self.output.get("outcome", "")) or self.error or self.status
 
     @property
     def item_id(self) -> str | None:
-        """The card it worked on last."""
-        for passed in reversed(self.states):
-            if item := passed.document.get("item"):
+        """The ID of the card that the run worked on last."""
+        for entered in reversed(self.states):
+            if item := entered.document.get("item"):
                 return str(item["id"])
         return None
 
 
-def follow(
-    client: SFNClient, arn: str, seen: int = 0, patience: float = 3600, poll_seconds: float = _POLL_SECONDS
-) -> Iterator[StateEntered]:
-    """The states as the execution enters them, from history event number ``seen`` on, until it has ended.
-
-    Raises :class:`TimeoutError` after ``patience`` seconds.
-    """
-    deadline = time.monotonic() + patience
-    while True:
-        ended = client.describe_execution(executionArn=arn)["status"] in ENDED
-        events = history(client, arn)
-        yield from _passed(events, seen)
-        seen = len(events)
-        if ended:
-            return
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{arn} still runs after {patience:.0f} s")
-        time.sleep(poll_seconds)
-
-
-def wait(client: SFNClient, arn: str, patience: float = 600) -> Run:
-    """The execution, when it has ended."""
-    for _ in follow(client, arn, patience=patience):
-        pass
-    return read_run(client, arn)
-
-
 def read_run(client: SFNClient, arn: str) -> Run:
-    """The execution as it stands."""
+    """The execution as it stands now."""
     described = client.describe_execution(executionArn=arn)
-    events = history(client, arn)
-    states = tuple(_passed(events, 0))
+    events = read_events(client, arn)
+    states = tuple(states_entered(events))
     redrives = described.get("redriveCount", 0)
     return Run(
         arn=arn,
@@ -104,20 +75,21 @@ def read_run(client: SFNClient, arn: str) -> Run:
     )
 
 
-def history(client: SFNClient, arn: str) -> list[Any]:
-    """Every event, in order."""
+def read_events(client: SFNClient, arn: str) -> list[Any]:
+    """Every history event of the execution, in order."""
     pages = client.get_paginator("get_execution_history").paginate(executionArn=arn)
     return [event for page in pages for event in page["events"]]
 
 
-def _passed(events: list[Any], start: int) -> Iterator[StateEntered]:
+def states_entered(events: list[Any], start: int = 0) -> Iterator[StateEntered]:
+    """The states that ``events`` enter, from event number ``start`` on."""
     if not events:
         return
     began = events[0]["timestamp"]
     for event in events[start:]:
         if entered := event.get("stateEnteredEventDetails"):
             document = json.loads(entered.get("input") or "{}")
-            # An execution can be started with any JSON; the first state then refuses what is no object.
+            # A person can start an execution with any JSON. The first state rejects what is not an object.
             document = document if isinstance(document, dict) else {}
             yield StateEntered(entered["name"], (event["timestamp"] - began).total_seconds(), document)
 
@@ -127,7 +99,7 @@ def _is_lambda(event: Any) -> bool:
 
 
 def _retries(events: Iterable[Any]) -> int:
-    """Attempts of a task beyond its first: those scheduled, less those that began with entering a state."""
+    """How many task attempts were retries: all scheduled attempts, less those that entered or redrove a state."""
     scheduled = sum(event["type"] == "TaskScheduled" for event in events)
     entered = sum(event["type"] == "TaskStateEntered" for event in events)
     redriven = sum(event["type"] == "ExecutionRedriven" for event in events)

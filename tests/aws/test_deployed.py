@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from kiro_worker.executions.history import Run, history, wait
+from kiro_worker.executions.follow import wait_for
+from kiro_worker.executions.history import Run, read_events
 from kiro_worker.names import Names
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def run(client: SFNClient) -> Run:
     machine = f"arn:aws:states:{region}:{account}:stateMachine:{NAMES.state_machine}"
     started = client.start_execution(stateMachineArn=machine, input='{"trigger":"manual"}')
     print(f"\nwatching {started['executionArn']}")
-    return wait(client, started["executionArn"], patience=7200)
+    return wait_for(client, started["executionArn"], patience=7200)
 
 
 def test_a_tick_ends_by_its_own_name_and_leaves_no_lock(run: Run) -> None:
@@ -55,7 +56,7 @@ def test_a_tick_ends_by_its_own_name_and_leaves_no_lock(run: Run) -> None:
 def test_numbers_reach_the_build_in_full(run: Run, client: SFNClient) -> None:
     scheduled = [
         event["taskScheduledEventDetails"]["parameters"]
-        for event in history(client, run.arn)
+        for event in read_events(client, run.arn)
         if event.get("taskScheduledEventDetails", {}).get("resourceType") == "codebuild"
     ]
     if not scheduled:
@@ -68,7 +69,7 @@ def test_a_redriven_failure_goes_on_or_fails_by_its_own_name_again(run: Run, cli
     if run.status == "SUCCEEDED":
         pytest.skip("nothing failed, so there is nothing to redrive")
     client.redrive_execution(executionArn=run.arn)
-    again = wait(client, run.arn, patience=7200)
+    again = wait_for(client, run.arn, patience=7200)
     print(again.status, again.outcome, [passed.name for passed in again.states])
     assert again.redrives == 1
     assert again.status == "SUCCEEDED" or not again.error.startswith("States.")

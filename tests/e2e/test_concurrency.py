@@ -16,7 +16,8 @@ from kiro_local.assembly import synthesise
 from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.github.model import Item
-from kiro_worker.executions.history import Run, wait
+from kiro_worker.executions.follow import wait_for
+from kiro_worker.executions.history import Run
 from tests.support.world import TOKEN, World
 
 pytestmark = pytest.mark.e2e
@@ -59,7 +60,7 @@ class Crowd:
         with ThreadPoolExecutor(executions) as starters:
             arns = list(starters.map(lambda _: self.world.local.tick(), range(executions)))
         client = self.world.local.client("stepfunctions")
-        return [wait(client, arn, PATIENCE) for arn in arns]
+        return [wait_for(client, arn, PATIENCE) for arn in arns]
 
     def until_all_are_done(self, at_once: int = 1) -> list[Run]:
         """Further ticks, as the schedule would."""
@@ -154,7 +155,7 @@ def test_two_environments_of_one_account_do_not_meet(world: World) -> None:
     )
 
     arns = [world.local.tick(), tick(client, "kiro-worker-staging")]
-    runs = [wait(client("stepfunctions"), arn, PATIENCE) for arn in arns]
+    runs = [wait_for(client("stepfunctions"), arn, PATIENCE) for arn in arns]
 
     assert [run.outcome for run in runs] == ["Succeeded"] * 2
     assert [run.output["item"] for run in runs] == [crowd.cards[0].id, card.id]

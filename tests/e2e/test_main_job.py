@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.executions.history import history
+from kiro_worker.executions.history import read_events
 from tests.support.world import IMPLEMENT, TOKEN, World, names
 
 pytestmark = pytest.mark.e2e
@@ -149,7 +149,7 @@ def test_no_secret_is_in_a_log_a_state_document_a_comment_or_an_artifact(world: 
     run = world.tick()
     assert run.outcome == "Succeeded"
     logs = world.local.client("logs")
-    written = [str(history(world.local.client("stepfunctions"), run.arn)), *world.comments()]
+    written = [str(read_events(world.local.client("stepfunctions"), run.arn)), *world.comments()]
     for group in logs.describe_log_groups()["logGroups"]:
         for page in logs.get_paginator("filter_log_events").paginate(logGroupName=group["logGroupName"]):
             written += [event["message"] for event in page["events"]]

@@ -109,7 +109,7 @@ def test_a_replay_that_finds_the_lock_held_has_done_nothing_and_says_so(world: W
     world.wait_until(lambda: "RunBuild" in names(world.read(working)))
     code, said, _ = command.run("replay", failed.arn, "--wait")
     assert code == 1
-    assert "nothing was done: the lock work-item-processor-lock is held by" in said
+    assert "the run did nothing: the lock work-item-processor-lock is held by" in said
     code, said, complained = command.run("replay", working)
     assert code == 1
     assert "ExecutionStillRuns" in complained

@@ -1,7 +1,7 @@
 """Tables in the documentation whose rows are the results of tests.
 
 Each test compares its own row with what it observed, so the page cannot go out of date. With
-``KIRO_WORKER_WRITE_TABLES=1`` (``make recovery``) the test writes the row instead. Tests write one row at a time,
+``KIRO_WORKER_WRITE_TABLES=1`` (``make tables``) the test writes the row instead. Tests write one row at a time,
 because the tests of one table may run in several processes.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from tools.generator import Section, markdown_row
 
-_HOW_TO_FIX = "How to fix, if the observed row is right: make recovery"
+_HOW_TO_FIX = "How to fix, if the observed row is right: make tables"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Table:
 
     @property
     def section(self) -> Section:
-        return Section(f"docs/{self.page}", self.name, "make recovery")
+        return Section(f"docs/{self.page}", self.name, "make tables")
 
     def compare_row(self, key: tuple[str, ...], *cells: str) -> None:
         """Compares the row that a test observed with the page, or writes it there."""

@@ -12,7 +12,8 @@ from typing import Any
 from kiro_local.environment import NAMES, LocalEnvironment
 from kiro_local.github.model import Issue, Item, Project, PullRequest, Repository
 from kiro_local.github.stand_in import StandInGitHub
-from kiro_worker.executions.history import Run, read_run, wait
+from kiro_worker.executions.follow import wait_for
+from kiro_worker.executions.history import Run, read_run
 
 TOKEN = "ghp_" + "e2e0" * 9
 PATIENCE = 120
@@ -85,7 +86,7 @@ class World:
         return self.finish(self.local.start(document))
 
     def finish(self, arn: str) -> Run:
-        return wait(self.local.client("stepfunctions"), arn, PATIENCE)
+        return wait_for(self.local.client("stepfunctions"), arn, PATIENCE)
 
     def redrive(self, run: Run) -> Run:
         self.local.redrive(run.arn)

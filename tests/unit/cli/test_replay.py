@@ -5,9 +5,10 @@ import re
 import pytest
 from botocore.exceptions import ClientError
 
-from kiro_worker.cli.aws import explained, named_execution
-from kiro_worker.cli.replay import card_of, name_of_replay
+from kiro_worker.cli.aws_errors import explain
+from kiro_worker.cli.replay import card_of
 from kiro_worker.executions.history import Run, StateEntered
+from kiro_worker.executions.naming import ExecutionNameInvalid, find_execution, replay_name
 
 ARN = "arn:aws-cn:states:cn-north-1:123456789012:execution:kiro-worker-staging:one"
 
@@ -21,11 +22,11 @@ def item(name: str) -> dict[str, object]:
     return {"item": {"id": name, "title": f"Title of {name}"}}
 
 
-def test_the_card_is_the_last_that_the_run_worked_on() -> None:
+def test_card_is_the_last_worked_on() -> None:
     assert card_of(run({}, item("PVTI_1"), {"item": None}, item("PVTI_2"))) == ("PVTI_2", "Title of PVTI_2")
 
 
-def test_a_card_that_the_input_names_needs_no_state_that_saw_it() -> None:
+def test_card_named_by_input() -> None:
     assert card_of(run({"itemId": "PVTI_9"})) == ("PVTI_9", "")
     assert card_of(run({"itemId": "PVTI_9"}, item("PVTI_9"), outcome="NothingToDo"))[1] == "Title of PVTI_9"
 
@@ -39,26 +40,32 @@ def test_a_card_that_the_input_names_needs_no_state_that_saw_it() -> None:
         ("replay-my-own", "replay-replay-my-own--"),
     ],
 )
-def test_a_replay_is_named_after_the_first_run_and_never_twice_the_same(name: str, beginning: str) -> None:
-    first, second = name_of_replay(name), name_of_replay(name)
+def test_replay_name_is_unique(name: str, beginning: str) -> None:
+    first, second = replay_name(name), replay_name(name)
     assert first != second
     assert re.fullmatch(r"[A-Za-z0-9-]{1,80}", first)
     assert first.startswith(beginning)
 
 
-def test_an_arn_names_its_region_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arn_gives_region_and_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
-    found = named_execution(ARN, "test", None)
+    found = find_execution(ARN, "test", None)
     assert found.client.meta.region_name == "cn-north-1"
     assert found.state_machine_arn == "arn:aws-cn:states:cn-north-1:123456789012:stateMachine:kiro-worker-staging"
     assert found.on_aws
-    assert ARN in found.console(ARN)
-    local = named_execution(ARN, "test", "http://127.0.0.1:5000")
-    assert (local.on_aws, local.console(ARN)) == (False, "")
+    assert ARN in found.console_url(ARN)
+    local = find_execution(ARN, "test", "http://127.0.0.1:5000")
+    assert (local.on_aws, local.console_url(ARN)) == (False, "")
 
 
-def test_an_error_of_aws_is_told_by_its_code_with_what_mends_it() -> None:
+def test_aws_error_has_remedy() -> None:
     error = ClientError({"Error": {"Code": "ExpiredTokenException", "Message": "old"}}, "DescribeExecution")
-    name, message = explained(error)
+    name, message = explain(error)
     assert name == "ExpiredTokenException"
     assert "aws sso login" in message
+
+
+@pytest.mark.parametrize(("text", "environment"), [("no such/name", "test"), ("one", "tests"), ("one", "")])
+def test_invalid_name_is_rejected(text: str, environment: str) -> None:
+    with pytest.raises(ExecutionNameInvalid):
+        find_execution(text, environment, None)

@@ -15,7 +15,8 @@ import boto3
 import pytest
 import requests
 
-from kiro_worker.executions.history import read_run, wait
+from kiro_worker.executions.follow import wait_for
+from kiro_worker.executions.history import read_run
 
 pytestmark = pytest.mark.e2e
 
@@ -109,7 +110,7 @@ def test_another_process_starts_watches_stops_and_redrives_executions(up: Callab
     until(lambda: "owner" not in dynamodb.scan(TableName="kiro-worker-test-locks")["Items"][0])
     go.touch()
     client.redrive_execution(executionArn=arn)
-    run = wait(client, arn)
+    run = wait_for(client, arn)
     assert (run.status, run.outcome, run.redrives) == ("SUCCEEDED", "Succeeded", 1)
     events = client.get_execution_history(executionArn=arn)["events"]
     assert "ExecutionRedriven" in [event["type"] for event in events]
