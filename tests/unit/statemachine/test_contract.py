@@ -18,32 +18,33 @@ from kiro_worker import errors
 from tests.support.definitions import MACHINES, ROOT, definition, states, steps, tasks
 
 # ------------------------------------------------------------------------------------------- stored: states
+# Type, and the next states: of a Choice those of its rules in order, then the default. Catchers are below.
 STATES = {
     "work_item": {
-        "FetchWorkItem": "Task",
-        "WorkItemFound": "Choice",
-        "NothingToDo": "Succeed",
-        "ValidateWorkItem": "Task",
-        "RejectWorkItem": "Task",
-        "AcquireLock": "Task",
-        "WorkInProgressElsewhere": "Succeed",
-        "MarkInProgress": "Task",
-        "RunBuild": "Task",
-        "BuildFaulted": "Choice",
-        "MarkInReview": "Task",
-        "ReleaseLock": "Task",
-        "Done": "Succeed",
-        "MarkFailed": "Task",
-        "ReleaseLockAfterFailure": "Task",
-        "FailRun": "Task",
-        "ResumePoint": "Choice",
+        "FetchWorkItem": ("Task", ["WorkItemFound"]),
+        "WorkItemFound": ("Choice", ["ValidateWorkItem", "NothingToDo"]),
+        "NothingToDo": ("Succeed", []),
+        "ValidateWorkItem": ("Task", ["AcquireLock"]),
+        "RejectWorkItem": ("Task", ["FetchWorkItem"]),
+        "AcquireLock": ("Task", ["MarkInProgress"]),
+        "WorkInProgressElsewhere": ("Succeed", []),
+        "MarkInProgress": ("Task", ["RunBuild"]),
+        "RunBuild": ("Task", ["MarkInReview"]),
+        "BuildFaulted": ("Choice", ["RunBuild", "MarkFailed"]),
+        "MarkInReview": ("Task", ["ReleaseLock"]),
+        "ReleaseLock": ("Task", ["Done"]),
+        "Done": ("Succeed", []),
+        "MarkFailed": ("Task", ["ReleaseLockAfterFailure"]),
+        "ReleaseLockAfterFailure": ("Task", ["FailRun"]),
+        "FailRun": ("Task", ["ResumePoint"]),
+        "ResumePoint": ("Choice", ["MarkInReview", "FetchWorkItem"]),
     },
     "clean_up": {
-        "ReleaseLock": "Task",
-        "LockFreed": "Choice",
-        "NothingToDo": "Succeed",
-        "MarkFailed": "Task",
-        "Done": "Succeed",
+        "ReleaseLock": ("Task", ["LockFreed"]),
+        "LockFreed": ("Choice", ["MarkFailed", "NothingToDo"]),
+        "NothingToDo": ("Succeed", []),
+        "MarkFailed": ("Task", ["Done"]),
+        "Done": ("Succeed", []),
     },
 }
 
@@ -191,7 +192,11 @@ def longest_wait(retrier: dict[str, Any]) -> float:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_states_are_those_stored_here(machine: str) -> None:
-    assert {name: state["Type"] for name, state in states(machine).items()} == STATES[machine]
+    found = {
+        name: (state["Type"], list(successors({key: value for key, value in state.items() if key != "Catch"})))
+        for name, state in states(machine).items()
+    }
+    assert found == STATES[machine]
 
 
 @pytest.mark.parametrize("machine", MACHINES)
