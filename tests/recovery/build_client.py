@@ -1,5 +1,5 @@
-"""``build_client.py SOCKET``: a build by :mod:`tests.recovery.build_server`, with this process's environment,
-directory and output; ends as it ends.
+"""``build_client.py SOCKET``: runs a build in :mod:`tests.recovery.build_server`, with this process's environment,
+directory and output, and exits with its exit code.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Runs the build program in forks of a process that has imported it already: the same code on the same files in a
-process of its own, without the second that an interpreter needs to read the AWS client.
+"""Runs the runner in forks of a process that has already imported it: the same code on the same files in a separate
+process, without the second that an interpreter needs to import the AWS client.
 
-``build_server.py SOCKET SOURCE``. One connection is one build: a JSON object ``{environment, directory}`` with
-the two descriptors for its output; back comes the exit code. ``T`` on the connection is SIGTERM for the build, its end
-is SIGKILL: whoever waits for the build was killed.
+``build_server.py SOCKET SOURCE``. One connection is one build: the client sends a JSON object ``{environment,
+directory}`` with two descriptors for the output, and receives the exit code. A ``T`` on the connection is SIGTERM for
+the build. The end of the connection is SIGKILL, because the client that waits for the build was killed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(path: str, source: str) -> None:
         server.bind(path)
         server.listen(32)
         signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-        # Whoever started us holds the other end of our input: when it goes, we go.
+        # The process that started this one holds the other end of standard input: when it ends, this process ends.
         threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
         while True:
             connection, _ = server.accept()
@@ -63,12 +63,12 @@ def serve(connection: socket.socket) -> int:
 def listen(connection: socket.socket, build: int) -> None:
     while True:
         try:
-            said = connection.recv(1)
+            received = connection.recv(1)
         except OSError:
-            said = b""
+            received = b""
         with suppress(ProcessLookupError):
-            os.killpg(build, signal.SIGTERM if said else signal.SIGKILL)
-        if not said:
+            os.killpg(build, signal.SIGTERM if received else signal.SIGKILL)
+        if not received:
             os._exit(0)
 
 

@@ -1,5 +1,5 @@
-"""One embedded AWS and one stand-in GitHub a test process, with quick builds and an observer; a fresh organisation,
-board and repository a run.
+"""One embedded AWS and one stand-in GitHub per test process, with quick builds and an observer; a fresh organization,
+board and repository per run.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from tests.recovery.quick_builds import quick_builds
 from tests.support.world import TOKEN, World
 
 DEPLOYED_TREE = "KIRO_WORKER_DEPLOYED_TREE"
-"""The tree that is deployed instead of this one: tests/recovery/test_mutants.py sets it."""
+"""Names the tree to deploy instead of this one; tests/recovery/test_mutants.py sets it."""
 
 _serial = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def stand_in() -> Iterator[StandInGitHub]:
-    # Thousands of runs within the hour.
+    # Thousands of runs within one hour of the rate limit.
     with StandInGitHub(points_an_hour=10**6) as github:
         github.add_token(TOKEN, "kiro-worker-bot")
         yield github
@@ -67,10 +67,10 @@ def _deployed(stand_in: StandInGitHub, observer: Observer) -> Iterator[LocalEnvi
 def new_world(
     deployed: LocalEnvironment, stand_in: StandInGitHub, observer: Observer, open_folder: Path
 ) -> Iterator[Callable[[], World]]:
-    """Makes a fresh world; what the one before it left is swept away."""
+    """Makes a fresh world, and resets what the previous one left."""
 
     def make() -> World:
-        observer.forget()
+        observer.reset()
         deployed.aws.faults.clear()
         stand_in.faults.clear()
         organization = f"acme{next(_serial)}"
@@ -94,5 +94,5 @@ def new_world(
         return world
 
     yield make
-    observer.forget()
+    observer.reset()
     deployed.aws.faults.clear()

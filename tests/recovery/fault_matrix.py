@@ -1,7 +1,7 @@
-"""The cells of the fault matrix, made from the definitions: every state, every fault that can happen to it, every way
-of carrying on. What cannot happen is listed with its reason.
+"""The cells of the fault matrix, derived from the definitions: every state, every fault that can happen to it, every
+way to continue. What cannot happen is listed with its reason.
 
-Errors by name are classes: names that the state's Retry and Catch take alike are one fault, shown by its first name.
+Errors by name form classes: names that the state's Retry and Catch treat alike are one fault, shown by the first name.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from kiro_local.aws.step_fault import RUNTIME, Means
 from kiro_local.faults import ALWAYS, CLEAN_UP, ENDINGS, ERRORS, KINDS, SILENT, kinds_of, states
 
 REDRIVE, TICK, REPLAY, NOTHING = "redrive", "tick", "replay", "nothing"
-WAYS: Final = (NOTHING, TICK, REPLAY, REDRIVE)
+CONTINUATIONS: Final = (NOTHING, TICK, REPLAY, REDRIVE)
 LOST, LATE, TWICE = "event-lost", "event-late", "event-twice"
-"""What can become of the status event of the execution's end, which is delivered as best AWS can."""
+"""What can happen to the status event of the execution's end, whose delivery is best effort."""
 
 IMPOSSIBLE: Final[Mapping[str, str]] = {
     "a Choice or a Succeed state: an error, a timeout, a lost answer, throttling, SIGKILL": "it calls nothing",
-    "a Succeed state: an abort, a timeout of the machine": "it ends the execution in the moment it is entered",
-    "RunBuild: SIGKILL of the build": "is a build that failed; test_killed_builds.py kills it in each of its phases",
-    "RunBuild: an error of ours by name": "it calls no function: a build has outcomes",
-    "clean-up: redrive": "its execution is not what a person redrives; the next tick does its work",
-    "a run that ended by FailRun: its event lost, late or twice": "the clean-up has nothing to do after it",
-    "a timeout of the machine, States.Runtime: the event late or twice": "to the clean-up it is what an abort is",
-    "the first redrive: every fault again": "a redriven state is the state: its faults are the same cells",
+    "a Succeed state: an abort, a timeout of the machine": "it ends the execution as soon as it is entered",
+    "RunBuild: SIGKILL of the build": "is a failed build; test_killed_builds.py kills a build in each of its phases",
+    "RunBuild: one of the worker's errors by name": "it calls no function: a build has outcomes",
+    "clean-up: redrive": "nobody redrives its execution; the next tick does its work",
+    "a run that ended by FailRun: its event lost, late or twice": "it leaves nothing for the clean-up to do",
+    "a timeout of the machine, States.Runtime: the event late or twice": "the clean-up handles them like an abort",
+    "the first redrive: every fault again": "a redriven state is the same state: its faults are the same cells",
 }
 
-# What has to happen first, so that the state is reached.
+# The fault that must happen first, so that the run reaches the state.
 _FIRST: Final[Mapping[str, str]] = {
     **dict.fromkeys(
         ("BuildFaulted", "MarkFailed", "ReleaseLockAfterFailure", "FailRun", "ResumePoint"), "RunBuild:TestsFailed"
@@ -45,7 +45,7 @@ _FIRST: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True)
 class Cell:
-    """``fault`` is ``STATE:KIND[:always]``; ``names`` are the errors that it stands for."""
+    """One fault of one state. ``fault`` is ``STATE:KIND[:always]``; ``names`` are the errors that it represents."""
 
     state: str
     kind: str
@@ -67,12 +67,12 @@ class Cell:
 
     @property
     def first(self) -> str:
-        """The fault that leads to the state, empty when every run passes it."""
+        """The fault that leads to the state; empty when every run enters it."""
         return _FIRST.get(self.state, "RunBuild:aborted-during" if self.state.startswith(CLEAN_UP) else "")
 
     @property
-    def is_waited_out(self) -> bool:
-        """Whether a Retry takes it, and it does not come again."""
+    def is_retried_away(self) -> bool:
+        """Whether a Retry catches the fault, and it happens only once."""
         return not self.always and Cell(self.state, self.kind, always=True, names=self.names) in all_cells()
 
     @property
@@ -88,8 +88,8 @@ def all_cells() -> tuple[Cell, ...]:
 
 @cache
 def sample() -> frozenset[Cell]:
-    """One a state, for the lane that runs on every change: a run that dies there and whose event is lost, where it can,
-    for that is where most guards are needed.
+    """One cell per state, for the lane that runs on every change: where possible a run that ends there without its
+    event, because that needs the most guards.
     """
     chosen: dict[str, Cell] = {}
     for cell in all_cells():
@@ -130,9 +130,9 @@ def _by_name(state: str, definition: Mapping[str, Any]) -> Iterator[Cell]:
 
 
 def route(definition: Mapping[str, Any], error: str) -> tuple[int | None, str]:
-    """Which Retry takes the error, and where its Catch goes; an empty text where none takes it."""
+    """The index of the Retry that matches the error, and the target of its Catch; empty where none matches."""
     retrier = next(
-        (place for place, rule in enumerate(definition.get("Retry", ())) if matches(error, rule["ErrorEquals"])), None
+        (index for index, rule in enumerate(definition.get("Retry", ())) if matches(error, rule["ErrorEquals"])), None
     )
     catcher = next((rule["Next"] for rule in definition.get("Catch", ()) if matches(error, rule["ErrorEquals"])), "")
     return retrier, catcher

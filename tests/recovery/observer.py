@@ -1,4 +1,4 @@
-"""Watches what must never happen, at the moment it would: from hooks in the servers, never by polling."""
+"""Notes what must never happen at the moment it happens: through hooks in the servers, never by polling."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from kiro_local.environment import LocalEnvironment
     from kiro_local.github.stand_in import StandInGitHub
 
-_WORKS = "── check out"
+_WORK_BEGINS = "── check out"
 """A build holds the lock from this line of its log on."""
 
 
 class Observer:
-    """``violations`` of the rule that one build works at a time, and pushes only under the lock."""
+    """``violations`` of the rule that one build works at a time and pushes only while it holds the lock."""
 
     def __init__(self) -> None:
         self.entered: dict[str, Callable[[], None]] = {}
@@ -29,7 +29,7 @@ class Observer:
         self._local = local
         github.on_request = self._on_request
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         with self._lock:
             self.violations.clear()
             self._working.clear()
@@ -41,18 +41,18 @@ class Observer:
             hook()
 
     def on_build_line(self, build_id: str, line: str) -> None:
-        if _WORKS not in line or self._local is None:
+        if _WORK_BEGINS not in line or self._local is None:
             return
         build = self._local.aws.builds.get(build_id)
         if build is None:
             return
         with self._lock:
-            others = self.at_work()
+            others = self._working_builds()
             self._working[build_id] = build
         if others:
-            self.violations.append(f"two builds work at once: {build_id} beside {', '.join(others)}")
+            self.violations.append(f"two builds work at once: {build_id} and {', '.join(others)}")
 
-    def at_work(self) -> list[str]:
+    def _working_builds(self) -> list[str]:
         return [name for name, build in self._working.items() if not build.run.finished.is_set()]
 
     def _on_request(self, operation: str) -> None:
@@ -69,4 +69,4 @@ class Observer:
                 if variable["name"] == "EXECUTION_ARN"
             }
         if owner not in pushers:
-            self.violations.append(f"a push while the lock is {owner or 'free'}'s, not {pushers}'s")
+            self.violations.append(f"a push by {pushers} while the lock is held by {owner or 'nobody'}")

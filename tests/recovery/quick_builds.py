@@ -1,5 +1,5 @@
-"""Builds without the second that an interpreter takes to start: the program is forked from a process that has imported
-it (:mod:`tests.recovery.build_server`). What runs is the deployed code all the same.
+"""Builds without the second that an interpreter needs to start: the runner is forked from a process that has already
+imported it (:mod:`tests.recovery.build_server`). It still runs the deployed code.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from pathlib import Path
 from kiro_local.aws.build_shell import BuildShell
 from kiro_local.aws.replacements import Replacements
 
-_PROGRAM = "python3 -m kiro_worker.runner"
-_AGENT = "python3 -m kiro_worker.runner.agent.install"
+_RUNNER = "python3 -m kiro_worker.runner"
+_INSTALL_AGENT = "python3 -m kiro_worker.runner.agent.install"
 _HERE = Path(__file__).parent
 
 
 @contextmanager
 def quick_builds(environment: Mapping[str, str]) -> Iterator[None]:
-    """``environment``: how the embedded AWS is reached."""
+    """Replace the start of the runner while the context lasts. ``environment`` is how to reach the embedded AWS."""
     with tempfile.TemporaryDirectory(prefix="quick-builds-") as folder:
         server = _Server(Path(folder), environment)
         replacements = Replacements()
@@ -45,9 +45,9 @@ class _Server:
         run = BuildShell.run
 
         def run_in_fork(shell: BuildShell, command: str) -> int:
-            if command.strip() == _AGENT:
-                return 0  # the agent is a command that is there already
-            if command.strip() == _PROGRAM:
+            if command.strip() == _INSTALL_AGENT:
+                return 0  # the agent is a command that already exists
+            if command.strip() == _RUNNER:
                 socket = self._socket((shell._directory / "python").resolve().parent)
                 command = f"{sys.executable} -I -S {_HERE / 'build_client.py'} {socket}"
             return run(shell, command)
@@ -62,8 +62,8 @@ class _Server:
                 process.stdin.close()
 
     def _socket(self, source: Path) -> Path:
-        """Where the server of ``source`` listens: one for all of its builds."""
-        assert source.parent.name == "sources", f"the build has a source of its own: {source}"
+        """The socket of the one server for all builds of ``source``."""
+        assert source.parent.name == "sources", f"the build does not share its source: {source}"
         socket = self._folder / f"{source.name}.sock"
         with self._lock:
             if source not in self._processes:
@@ -72,7 +72,7 @@ class _Server:
                 self._processes[source] = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE)
         until = time.monotonic() + 60
         while not socket.exists():
-            assert time.monotonic() < until, f"the server of the builds does not listen at {socket}"
+            assert time.monotonic() < until, f"the build server does not listen at {socket}"
             time.sleep(0.01)
-        assert self._processes[source].poll() is None, "the server of the builds is gone; its last words stand above"
+        assert self._processes[source].poll() is None, "the build server is gone; its last output is above"
         return socket

@@ -1,4 +1,4 @@
-"""Plays one cell: a run with its fault, then one way of carrying on; and judges what is then to be seen."""
+"""Plays one cell: a run with its fault, then one way to continue, and asserts the invariants on the result."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ REDRIVABLE = ("FAILED", "ABORTED", "TIMED_OUT")
 
 
 @dataclass
-class Play:
-    """One world, one card, and what was seen of it."""
+class Scenario:
+    """One world with one card, and what happened to it."""
 
     world: World
     observer: Observer
@@ -49,16 +49,17 @@ class Play:
 
     @property
     def turns(self) -> int:
-        """How often the agent was paid."""
+        """How many turns the agent was paid for."""
         return len(turns_of(self.world))
 
     @property
     def pushed(self) -> bool:
         return "def add" in self.world.file("sums.py", BRANCH)
 
-    def require(self, holds: bool, what: str) -> None:
+    def require(self, holds: bool, problem: str) -> None:
+        """Note ``problem`` unless ``holds``."""
         if not holds:
-            self.wrong.append(what)
+            self.wrong.append(problem)
 
 
 def turns_of(world: World) -> str:
@@ -67,15 +68,15 @@ def turns_of(world: World) -> str:
 
 
 def count_turns(world: World) -> None:
-    """Lets the agent note its turns, in a file for the users of all builds: each may have another."""
+    """Make the agent note its turns in a file that every user may write, because each build may have another user."""
     turns = world.folder / "turns"
     turns.touch()
     turns.chmod(0o666)
     world.agent(AGENT.format(turns=str(turns)))
 
 
-def play(world: World, observer: Observer, cell: Cell) -> Play:
-    """The run with the fault, to its end and to that of the clean-up."""
+def play(world: World, observer: Observer, cell: Cell) -> Scenario:
+    """Run the card with the cell's fault until the run and its clean-up have ended."""
     count_turns(world)
     faults = world.local.aws.faults
     if cell.state == "RejectWorkItem":
@@ -88,25 +89,25 @@ def play(world: World, observer: Observer, cell: Cell) -> Play:
     if cell.first:
         faults.add(parse_fault(cell.first))
     if cell.state == "ResumePoint":
-        run = settled(world, world.local.tick())
+        run = finish(world, world.local.tick())
         faults.add(parse_fault(cell.fault))
         world.local.redrive(run.arn)
     else:
         faults.add(parse_fault(cell.fault))
         run = world.read(world.local.tick())
-    run = settled(world, run.arn)
-    here = Play(world, observer, cell, card, run, late)
+    run = finish(world, run.arn)
+    scenario = Scenario(world, observer, cell, card, run, late)
     if not any(fault.state == cell.state.removeprefix(CLEAN_UP) for fault in faults.happened):
-        here.wrong.append(f"the fault did not happen: the run passed {names(run)}")
+        scenario.wrong.append(f"the fault did not happen: the run entered {names(run)}")
     late += faults.take_late()
     faults.clear()
     world.entered.clear()
     world.local.aws.builds.end_next_as(None)
-    return here
+    return scenario
 
 
 def _succeed_without_building(world: World) -> None:
-    """Where the build is not what the cell is about: its work is on the branch, in no time."""
+    """End the build at once with its work on the branch, for cells that are not about the build."""
     tasks = f".kiro/specs/{BRANCH.replace('/', '-')}/tasks.md"
     files = {"sums.py": DONE, tasks: world.file(tasks, BRANCH).replace("[ ]", "[x]")}
     commit = world.repository.git.commit(BRANCH, files, "Implement 1 Write the function")
@@ -114,52 +115,52 @@ def _succeed_without_building(world: World) -> None:
     world.local.aws.builds.end_next_as(BuildEnding("SUCCEEDED", exported))
 
 
-def settled(world: World, arn: str) -> Run:
-    """When that execution and everything that it set off has ended."""
+def finish(world: World, arn: str) -> Run:
+    """The run, once its execution and everything that it started has ended."""
     execution = execution_of(arn)
     assert execution._drive is not None
     assert execution._drive.concluded.wait(PATIENCE), f"{arn} still runs"
-    quiet(world)
+    wait_until_idle(world)
     return world.read(arn)
 
 
-def quiet(world: World, *but: str) -> None:
-    """Until no execution and no build runs, ``but`` those."""
+def wait_until_idle(world: World, *ignored: str) -> None:
+    """Wait until no execution and no build runs, except ``ignored``."""
     deadline = time.monotonic() + PATIENCE
-    while set(busy(world)) - set(but):
-        assert time.monotonic() < deadline, f"still busy: {busy(world)}"
+    while set(active_work(world)) - set(ignored):
+        assert time.monotonic() < deadline, f"still active: {active_work(world)}"
         time.sleep(0.01)
 
 
-def busy(world: World) -> list[str]:
+def active_work(world: World) -> list[str]:
     aws = world.local.aws
     live = [execution.exec_arn for execution in list(aws.executions._live)]
     return live + [build for build, found in list(aws.builds._builds.items()) if not found.run.finished.is_set()]
 
 
-def carry_on(here: Play, way: str) -> dict[str, Any]:
-    """Carry on, judge, and say what was seen."""
-    if way != REDRIVE:
-        do_late(here)
-    before, turns = here.pushed, here.turns
-    WAYS[way](here)
-    quiet(here.world)
+def continue_run(scenario: Scenario, continuation: str) -> dict[str, Any]:
+    """Continue in the given way, assert the invariants, and return what was observed."""
+    if continuation != REDRIVE:
+        let_late_things_happen(scenario)
+    before, turns = scenario.pushed, scenario.turns
+    CONTINUE[continuation](scenario)
+    wait_until_idle(scenario.world)
     if before:
-        here.require(here.turns == turns, "a build that had succeeded was repeated")
-    judge(here, way)
-    seen = look(here)
-    if way == REDRIVE:
-        seen["redrives"] = here.run.redrives - (here.cell.state == "ResumePoint")
+        scenario.require(scenario.turns == turns, "a build that had succeeded was repeated")
+    assert_invariants(scenario, continuation)
+    seen = observe(scenario)
+    if continuation == REDRIVE:
+        seen["redrives"] = scenario.run.redrives - (scenario.cell.state == "ResumePoint")
     else:
         del seen["run"]
     return seen
 
 
-def do_late(here: Play, *running: str) -> None:
-    """What comes too late: the work of a function that was given up, the event of an end."""
-    while here.late:
-        here.late.pop()()
-    quiet(here.world, *running)
+def let_late_things_happen(scenario: Scenario, *running: str) -> None:
+    """Let late things happen: the work of a function that was given up, the event of an execution's end."""
+    while scenario.late:
+        scenario.late.pop()()
+    wait_until_idle(scenario.world, *running)
 
 
 def _deliver(how: str, late: list[Callable[[], None]], event: Mapping[str, Any]) -> None:
@@ -171,105 +172,117 @@ def _deliver(how: str, late: list[Callable[[], None]], event: Mapping[str, Any])
             status_events.deliver(event)
 
 
-def nothing(here: Play) -> None:
-    """The clean-up has had its chance, and nobody does anything."""
+def nothing(scenario: Scenario) -> None:
+    """The clean-up has run, and nobody acts."""
 
 
-def tick(here: Play) -> None:
-    settled(here.world, here.world.local.tick())
+def tick(scenario: Scenario) -> None:
+    finish(scenario.world, scenario.world.local.tick())
 
 
-def replay(here: Play) -> None:
-    run = settled(here.world, here.world.local.start({"trigger": "replay", "itemId": here.card.id}))
+def replay(scenario: Scenario) -> None:
+    run = finish(scenario.world, scenario.world.local.start({"trigger": "replay", "itemId": scenario.card.id}))
     finished = ("WorkItemRefused", "WorkItemMoved")
-    here.require(
-        run.status == "SUCCEEDED" or ((here.pushed or here.cell.state == "NothingToDo") and run.error in finished),
+    scenario.require(
+        run.status == "SUCCEEDED"
+        or ((scenario.pushed or scenario.cell.state == "NothingToDo") and run.error in finished),
         f"the replay ended as {run.status} {run.error}: {run.cause[:200]}",
     )
-    settled(here.world, here.world.local.tick())
+    finish(scenario.world, scenario.world.local.tick())
 
 
-def redrive(here: Play) -> None:
-    """Redrive until it succeeds, with a tick while it builds. Once is enough, or the first says again why it failed."""
-    world, run = here.world, here.run
+def redrive(scenario: Scenario) -> None:
+    """Redrive until the run succeeds, with a tick while it builds. One redrive is enough unless it only reports the old
+    failure.
+    """
+    world, run = scenario.world, scenario.run
     if run.status not in REDRIVABLE:
         return
     errors = [run.error]
     for _ in range(2):
         meanwhile: list[str] = []
         world.card("feature/other")
-        world.entered["RunBuild"] = partial(_tick_into, here, meanwhile)
+        world.entered["RunBuild"] = partial(_tick_into, scenario, meanwhile)
         world.local.redrive(run.arn)
-        run = settled(world, run.arn)
+        run = finish(world, run.arn)
         for arn in meanwhile:
-            other = settled(world, arn)
-            # Begun again at RunBuild itself, it may find that another has taken the lock, and then says so. A place is
-            # anybody's once it is free.
+            other = finish(world, arn)
+            # A run that is redriven at RunBuild itself may find the lock taken by another run, and then says so. A free
+            # slot can go to any run.
             own = "lockScope" not in world.configuration and (
-                run.status == "SUCCEEDED" or here.cell.state != "RunBuild"
+                run.status == "SUCCEEDED" or scenario.cell.state != "RunBuild"
             )
             if own and "RunBuild" in names(other):
-                here.wrong.append("a tick built while a redrive was under way")
+                scenario.wrong.append("a tick built while a redrive was under way")
         world.entered.clear()
         errors.append(run.error)
         if run.status == "SUCCEEDED":
             break
-    here.run = run
-    here.require(run.status == "SUCCEEDED", f"redriven, it ended as {errors}: {run.cause[:300]}")
+    scenario.run = run
+    scenario.require(run.status == "SUCCEEDED", f"redriven, it ended as {errors}: {run.cause[:300]}")
 
 
-def _tick_into(here: Play, started: list[str]) -> None:
-    """Called when the redriven execution enters RunBuild: late things come now, and the schedule ticks."""
-    before = here.world.status(here.card)
-    do_late(here, here.run.arn)
-    if here.cell.event == LATE:
-        here.require(here.world.status(here.card) == before, "a clean-up that came late moved the card of a live run")
-    started.append(here.world.local.tick())
+def _tick_into(scenario: Scenario, started: list[str]) -> None:
+    """Called when the redriven execution enters RunBuild: late things happen now, and the schedule ticks."""
+    before = scenario.world.status(scenario.card)
+    let_late_things_happen(scenario, scenario.run.arn)
+    if scenario.cell.event == LATE:
+        scenario.require(scenario.world.status(scenario.card) == before, "a late clean-up moved the card of a live run")
+    started.append(scenario.world.local.tick())
 
 
-WAYS: dict[str, Callable[[Play], None]] = {NOTHING: nothing, TICK: tick, REPLAY: replay, REDRIVE: redrive}
+CONTINUE: dict[str, Callable[[Scenario], None]] = {NOTHING: nothing, TICK: tick, REPLAY: replay, REDRIVE: redrive}
 
 
-def judge(here: Play, way: str) -> None:
-    """The invariants."""
-    world, status = here.world, here.world.status(here.card)
-    here.wrong += here.observer.violations
-    told = not (way == NOTHING and (here.cell.event == LOST or here.cell.state.startswith(CLEAN_UP)))
-    if here.cell.kind in ENDINGS and way == NOTHING and here.cell.kind != "build-fault":
-        here.require(here.run.status == "FAILED", "a build that failed was not the end of the run")
-        # The token would give a retry the same build for five minutes, and a new one after that.
-        tried = here.run.transitions == len(here.run.states) and names(here.run).count("RunBuild") == 1
-        here.require(tried, "a build that ran was tried again")
-    if way != NOTHING:
+def assert_invariants(scenario: Scenario, continuation: str) -> None:
+    """Assert the invariants."""
+    world, status = scenario.world, scenario.world.status(scenario.card)
+    scenario.wrong += scenario.observer.violations
+    reported = not (
+        continuation == NOTHING and (scenario.cell.event == LOST or scenario.cell.state.startswith(CLEAN_UP))
+    )
+    if scenario.cell.kind in ENDINGS and continuation == NOTHING and scenario.cell.kind != "build-fault":
+        scenario.require(scenario.run.status == "FAILED", "a build that failed was not the end of the run")
+        # For five minutes the idempotency token would give a retry the same build, and after that a new one.
+        tried = scenario.run.transitions == len(scenario.run.states) and names(scenario.run).count("RunBuild") == 1
+        scenario.require(tried, "a build that ran was retried")
+    if continuation != NOTHING:
         lock = world.local.lock()
-        here.require(lock is None, f"the lock is still {lock and lock['owner']}'s")
-        here.require(status != "In Progress", "the card is in progress, and nobody works on it")
-    if here.cell.kind == "start-lost" and way == NOTHING:
-        here.require(builds_of(here) == 1, f"a start that was retried made {builds_of(here)} builds")
-    if here.cell.is_waited_out and way == NOTHING:
-        as_ever = ("SUCCEEDED", "") if not here.cell.first else (here.run.status, _FIRST_ENDS.get(here.cell.first, ""))
-        here.require((here.run.status, here.run.error) == as_ever, f"what is retried was not waited out: {look(here)}")
+        scenario.require(lock is None, f"the lock is still held by {lock and lock['owner']}")
+        scenario.require(status != "In Progress", "the card is in progress, and no run works on it")
+    if scenario.cell.kind == "start-lost" and continuation == NOTHING:
+        scenario.require(builds_of(scenario) == 1, f"a start that was retried made {builds_of(scenario)} builds")
+    if scenario.cell.is_retried_away and continuation == NOTHING:
+        expected = (
+            ("SUCCEEDED", "")
+            if not scenario.cell.first
+            else (scenario.run.status, _FIRST_ENDS.get(scenario.cell.first, ""))
+        )
+        scenario.require(
+            (scenario.run.status, scenario.run.error) == expected,
+            f"the retry did not absorb the fault: {observe(scenario)}",
+        )
     if status == "In Review":
-        here.require(here.pushed, "the card is in review, and the work is not on the branch")
+        scenario.require(scenario.pushed, "the card is in review, and the work is not on the branch")
     comments = [[comment.body for comment in pull_request.comments] for pull_request in world.repository.pull_requests]
-    here.require(all(len(bodies) <= 1 for bodies in comments), f"more than one comment: {comments}")
-    if status == "In Review" and told and comments[0]:
-        here.require("✅" in comments[0][0], f"in review, and the comment says {comments[0][0][:80]}")
-    if here.turns and not here.pushed:
+    scenario.require(all(len(bodies) <= 1 for bodies in comments), f"more than one comment: {comments}")
+    if status == "In Review" and reported and comments[0]:
+        scenario.require("✅" in comments[0][0], f"in review, and the comment says {comments[0][0][:80]}")
+    if scenario.turns and not scenario.pushed:
         kept = world.head(CHECKPOINT) is not None and "def add" in world.file("sums.py", CHECKPOINT)
-        stopped = here.cell.kind.endswith("-during")
-        here.require(kept or stopped, "the agent's work is neither on the branch nor on the checkpoint")
+        stopped = scenario.cell.kind.endswith("-during")
+        scenario.require(kept or stopped, "the agent's work is neither on the branch nor on the checkpoint")
     known = world.local.aws.executions.undocumented
-    # Without either, MarkInProgress cannot know that the card is where its own clean-up has put it: WorkItemMoved.
+    # Without either, MarkInProgress cannot know that its own clean-up moved the card: WorkItemMoved.
     sees = known.redrive_evaluates_arguments and known.redrive_refreshes_context
-    quiet_end = here.cell.state == "NothingToDo" or here.run.outcome == "WorkInProgressElsewhere"
-    if way == REDRIVE and here.run.status == "SUCCEEDED" and not quiet_end and sees:
-        here.require(status == "In Review", f"the run succeeded, and the card is in {status}")
+    quiet_end = scenario.cell.state == "NothingToDo" or scenario.run.outcome == "WorkInProgressElsewhere"
+    if continuation == REDRIVE and scenario.run.status == "SUCCEEDED" and not quiet_end and sees:
+        scenario.require(status == "In Review", f"the run succeeded, and the card is in {status}")
 
 
-def builds_of(here: Play) -> int:
-    wanted = {"name": "EXECUTION_ARN", "value": here.run.arn}
-    started = [build.request.get("environmentVariablesOverride", ()) for build in _builds(here.world)]
+def builds_of(scenario: Scenario) -> int:
+    wanted = {"name": "EXECUTION_ARN", "value": scenario.run.arn}
+    started = [build.request.get("environmentVariablesOverride", ()) for build in _builds(scenario.world)]
     return sum(any(wanted.items() <= dict(variable).items() for variable in variables) for variables in started)
 
 
@@ -277,35 +290,35 @@ def _builds(world: World) -> list[Build]:
     return list(world.local.aws.builds._builds.values())
 
 
-def look(here: Play) -> dict[str, Any]:
-    """What decides how it goes on, and what people see."""
-    lock = here.world.local.lock()
+def observe(scenario: Scenario) -> dict[str, Any]:
+    """What people see, and what decides how the run can continue."""
+    lock = scenario.world.local.lock()
     return {
-        "run": " ".join(filter(None, (here.run.status, here.run.error))),
-        "card": here.world.status(here.card),
+        "run": " ".join(filter(None, (scenario.run.status, scenario.run.error))),
+        "card": scenario.world.status(scenario.card),
         "lock": "held" if lock else "free",
-        "work": "branch" if here.pushed else "checkpoint" if here.world.head(CHECKPOINT) else "none",
+        "work": "branch" if scenario.pushed else "checkpoint" if scenario.world.head(CHECKPOINT) else "none",
     }
 
 
-def digest(here: Play, way: str) -> str:
-    """All that decides how that way goes."""
-    seen = look(here)
-    if way in (TICK, REPLAY):
+def fingerprint(scenario: Scenario, continuation: str) -> str:
+    """Everything that decides the result of this way to continue: equal fingerprints have equal results."""
+    seen = observe(scenario)
+    if continuation in (TICK, REPLAY):
         del seen["run"]
-    seen["comment"] = [body[:40].partition("*")[0] for body in here.world.comments()]
-    seen["cards"] = len(here.world.project.items)
+    seen["comment"] = [body[:40].partition("*")[0] for body in scenario.world.comments()]
+    seen["cards"] = len(scenario.world.project.items)
     seen["reportPending"] = (
-        [key for key in lock_items(here.world)[0] if key == "reportPending"] if lock_items(here.world) else []
+        [key for key in lock_items(scenario.world)[0] if key == "reportPending"] if lock_items(scenario.world) else []
     )
-    if here.late:
-        seen["late"] = here.cell.event or here.cell.state
-    if way == REDRIVE:
-        last = here.run.states[-1]
+    if scenario.late:
+        seen["late"] = scenario.cell.event or scenario.cell.state
+    if continuation == REDRIVE:
+        last = scenario.run.states[-1]
         failure = last.document.get("failure") or {}
         seen["at"] = [last.name, sorted(last.document), failure.get("state"), failure.get("redriveCount")]
-    if way == NOTHING:
-        seen["cell"] = here.cell.id
+    if continuation == NOTHING:
+        seen["cell"] = scenario.cell.id
     return json.dumps(seen, sort_keys=True)
 
 

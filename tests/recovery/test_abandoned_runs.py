@@ -1,4 +1,6 @@
-"""Builds that outlive their execution: that an abort stops the build is best effort, and nothing rests on it."""
+"""Builds that still run after their execution has ended: an abort stops the build as best effort, and nothing depends
+on that.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from kiro_local.aws.step_faults import execution_of
 from kiro_local.environment import LocalEnvironment
 from kiro_local.faults import parse_fault
 from tests.recovery.observer import Observer
-from tests.recovery.scenario import AGENT, BRANCH, DONE, count_turns, quiet, settled
+from tests.recovery.scenario import AGENT, BRANCH, DONE, count_turns, finish, wait_until_idle
 from tests.support.world import World, names
 
 pytestmark = pytest.mark.e2e
@@ -22,8 +24,8 @@ pytestmark = pytest.mark.e2e
 _WAITS = "sh -c 'while [ ! -f {go} ]; do sleep 0.02; done'"
 
 
-class Held:
-    """Status events that wait to be let go."""
+class HeldEvents:
+    """Keeps status events until they are delivered."""
 
     def __init__(self) -> None:
         self.events: list[Mapping[str, Any]] = []
@@ -31,7 +33,7 @@ class Held:
     def __call__(self, event: Mapping[str, Any]) -> None:
         self.events.append(event)
 
-    def let_go(self) -> None:
+    def deliver(self) -> None:
         for event in self.events:
             status_events.deliver(event)
 
@@ -46,7 +48,7 @@ def abort_stops_nothing(deployed: LocalEnvironment) -> Iterator[None]:
 
 
 def aborted_while_testing(world: World) -> str:
-    """An execution that was aborted while its build, which runs on, waits in the project's tests."""
+    """Start an execution and abort it while its build, which continues to run, waits in the project's tests."""
     world.configure(testCommand=_WAITS.format(go=world.folder / "go"))
     count_turns(world)
     world.card(BRANCH)
@@ -66,22 +68,20 @@ def running(world: World) -> list[str]:
 
 
 @pytest.mark.usefixtures("abort_stops_nothing")
-def test_the_clean_up_stops_a_build_that_was_left_behind(new_world: Callable[[], World], observer: Observer) -> None:
+def test_clean_up_stops_orphaned_build(new_world: Callable[[], World], observer: Observer) -> None:
     world = new_world()
-    world.local.aws.faults.deliver = held = Held()
+    world.local.aws.faults.deliver = held = HeldEvents()
     aborted_while_testing(world)
     assert running(world)
-    held.let_go()
+    held.deliver()
     world.wait_until(lambda: world.local.lock() is None)
-    assert running(world) == [], "the lock was freed under a build that works"
+    assert running(world) == [], "the lock was freed under a working build"
     assert "def add" not in world.file("sums.py", BRANCH)
     assert observer.violations == []
 
 
 @pytest.mark.usefixtures("abort_stops_nothing")
-def test_without_its_event_the_next_tick_stops_it_and_builds_alone(
-    new_world: Callable[[], World], observer: Observer
-) -> None:
+def test_next_tick_stops_orphaned_build(new_world: Callable[[], World], observer: Observer) -> None:
     world = new_world()
     world.local.aws.faults.deliver = lambda _event: None
     aborted_while_testing(world)
@@ -96,8 +96,8 @@ def test_without_its_event_the_next_tick_stops_it_and_builds_alone(
 
 
 @pytest.mark.usefixtures("abort_stops_nothing")
-def test_a_build_whose_lock_is_gone_pushes_nothing(new_world: Callable[[], World], observer: Observer) -> None:
-    """A person deleted the lock, so nobody knew of the build: it stops by itself."""
+def test_build_without_lock_pushes_nothing(new_world: Callable[[], World], observer: Observer) -> None:
+    """A person deleted the lock, so that no run knows about the build: it stops by itself."""
     world = new_world()
     world.local.aws.faults.deliver = lambda _event: None
     aborted_while_testing(world)
@@ -105,15 +105,13 @@ def test_a_build_whose_lock_is_gone_pushes_nothing(new_world: Callable[[], World
     key = {"lockKey": {"S": "work-item-processor-lock"}}
     world.local.client("dynamodb").delete_item(TableName="kiro-worker-test-locks", Key=key)
     (world.folder / "go").touch()
-    quiet(world)
+    wait_until_idle(world)
     assert "def add" not in world.file("sums.py", BRANCH)
     assert observer.violations == []
 
 
 @pytest.mark.usefixtures("abort_stops_nothing")
-def test_a_redrive_beside_its_own_build_says_so_and_the_next_carries_on(
-    new_world: Callable[[], World], observer: Observer
-) -> None:
+def test_redrive_beside_its_own_build(new_world: Callable[[], World], observer: Observer) -> None:
     world = new_world()
     world.local.aws.faults.deliver = lambda _event: None
     arn = aborted_while_testing(world)
@@ -124,34 +122,32 @@ def test_a_redrive_beside_its_own_build_says_so_and_the_next_carries_on(
     first = world.read(arn)
     assert (first.status, first.error) == ("FAILED", "LockLost")
     (world.folder / "go").touch()
-    quiet(world)
+    wait_until_idle(world)
     world.local.redrive(arn)
-    assert settled(world, arn).outcome == "Succeeded"
+    assert finish(world, arn).outcome == "Succeeded"
     assert observer.violations == []
 
 
-def test_a_redrive_that_fails_again_builds_once_and_says_why(new_world: Callable[[], World]) -> None:
+def test_redrive_that_fails_again_builds_once(new_world: Callable[[], World]) -> None:
     world = new_world()
     world.agent(AGENT.format(turns=str(world.folder / "turns")))
     world.card(BRANCH)
     faults = world.local.aws.faults
     faults.add(parse_fault("RunBuild:TestsFailed:always"))
-    failed = settled(world, world.local.tick())
+    failed = finish(world, world.local.tick())
 
     def enough() -> None:
         world.entered["RunBuild"] = faults.clear
 
     world.entered["RunBuild"] = enough
     world.local.redrive(failed.arn)
-    again = settled(world, failed.arn)
+    again = finish(world, failed.arn)
     assert (again.status, again.error) == ("FAILED", "TestsFailed")
     assert names(again).count("RunBuild") == 2
 
 
-def test_work_that_was_pushed_before_its_build_died_is_recognised_by_a_redrive(
-    new_world: Callable[[], World], observer: Observer
-) -> None:
-    """The build pushed and was killed before it could say so: all tasks are done, and the run failed."""
+def test_redrive_recognises_pushed_work(new_world: Callable[[], World], observer: Observer) -> None:
+    """The build pushed and was killed before it could report that: all tasks are done, and the run failed."""
     world = new_world()
     world.agent(AGENT.format(turns=str(world.folder / "turns")))
     card = world.card(BRANCH)
@@ -165,11 +161,11 @@ def test_work_that_was_pushed_before_its_build_died_is_recognised_by_a_redrive(
         world.local.aws.builds.end_next_as(BuildEnding("FAILED"))
 
     world.entered["RunBuild"] = push_and_die
-    failed = settled(world, world.local.tick())
+    failed = finish(world, world.local.tick())
     assert failed.status == "FAILED"
     head = world.head(BRANCH)
     world.local.redrive(failed.arn)
-    redriven = settled(world, failed.arn)
+    redriven = finish(world, failed.arn)
     assert (redriven.status, redriven.outcome) == ("SUCCEEDED", "Succeeded"), redriven.cause
     assert (world.status(card), world.head(BRANCH)) == ("In Review", head)
-    assert not (world.folder / "turns").exists(), "no agent is paid for work that is done"
+    assert not (world.folder / "turns").exists(), "an agent was paid for work that was already done"

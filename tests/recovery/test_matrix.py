@@ -1,5 +1,5 @@
-"""The fault matrix, played: every cell of :mod:`tests.recovery.fault_matrix`, judged by the invariants of
-:mod:`tests.recovery.scenario`, and held against what docs/explanation/recovery.md says of it.
+"""Plays every cell of the fault matrix (:mod:`tests.recovery.fault_matrix`), asserts the invariants of
+:mod:`tests.recovery.scenario`, and compares the results with docs/explanation/recovery.md.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from typing import Any
 import pytest
 
 from kiro_local.faults import CLEAN_UP
-from tests.recovery.fault_matrix import NOTHING, REPLAY, TICK, WAYS, Cell, all_cells, sample
+from tests.recovery.fault_matrix import CONTINUATIONS, NOTHING, REPLAY, TICK, Cell, all_cells, sample
 from tests.recovery.observer import Observer
-from tests.recovery.scenario import Play, carry_on, digest, look, play
+from tests.recovery.scenario import Scenario, continue_run, fingerprint, observe, play
 from tests.support.world import World
 from tools.recovery_table import recorded_result
 
 pytestmark = pytest.mark.e2e
 
 RECORD = "KIRO_WORKER_RECORD"
-"""A folder in which what was seen is noted, instead of being held against the page: `make recovery` sets it."""
+"""Names a folder in which to note the results instead of comparing them with the page; `make recovery` sets it."""
 
 _futures: dict[str, dict[str, Any]] = {}
-"""What was gone on from, and what came of it: the same sight has the same future. A tick and a replay know nothing of
-the execution that failed; a redrive knows its last state and what that was given.
+"""The result of each way to continue, by fingerprint: equal fingerprints have equal results. A tick and a replay know
+nothing about the failed execution; a redrive knows its last state and that state's input.
 """
 
 
@@ -35,31 +35,29 @@ the execution that failed; a redrive knows its last state and what that was give
     [pytest.param(cell, marks=() if cell in sample() else pytest.mark.exhaustive) for cell in all_cells()],
     ids=lambda cell: cell.id,
 )
-def test_every_way_of_carrying_on_after_every_fault(
-    cell: Cell, new_world: Callable[[], World], observer: Observer
-) -> None:
+def test_every_fault_and_every_way_to_continue(cell: Cell, new_world: Callable[[], World], observer: Observer) -> None:
     first = play(new_world(), observer, cell)
-    here: Play | None = first
-    seen = {"then": look(first)}
-    for way in ways_after(cell, first):
-        here = here or play(new_world(), observer, cell)
-        before = f"{way} {digest(here, way)}"
+    scenario: Scenario | None = first
+    seen = {"then": observe(first)}
+    for continuation in ways_after(cell, first):
+        scenario = scenario or play(new_world(), observer, cell)
+        before = f"{continuation} {fingerprint(scenario, continuation)}"
         if before not in _futures:
-            goes_on = way == NOTHING and not here.late
-            after = carry_on(here, way)
-            assert not here.wrong, f"{way}: " + "; ".join(here.wrong)
+            goes_on = continuation == NOTHING and not scenario.late
+            after = continue_run(scenario, continuation)
+            assert not scenario.wrong, f"{continuation}: " + "; ".join(scenario.wrong)
             _futures[before] = after
             if not goes_on:
-                here = None
-        if way != NOTHING:
-            seen[way] = _futures[before]
+                scenario = None
+        if continuation != NOTHING:
+            seen[continuation] = _futures[before]
     if folder := os.environ.get(RECORD):
         (Path(folder) / f"{cell.id.replace('/', '_')}.json").write_text(json.dumps({cell.id: seen}))
     else:
         assert seen == recorded_result(cell), "docs/explanation/recovery.md is out of date. How to fix: make recovery"
 
 
-def ways_after(cell: Cell, here: Play) -> tuple[str, ...]:
-    if here.run.status == "SUCCEEDED":
+def ways_after(cell: Cell, scenario: Scenario) -> tuple[str, ...]:
+    if scenario.run.status == "SUCCEEDED":
         return (NOTHING, TICK)
-    return (NOTHING, TICK, REPLAY) if cell.state.startswith(CLEAN_UP) else WAYS
+    return (NOTHING, TICK, REPLAY) if cell.state.startswith(CLEAN_UP) else CONTINUATIONS

@@ -1,7 +1,7 @@
-"""Faults planted in the product, each in a copy of the sources that is then deployed: the matrix must see every one.
+"""Faults planted in the product, each in a copy of the sources that is then deployed: the matrix must notice every one.
 
-A mutant is a text that stands once in a file, and what it is replaced by. That a cell fails is not enough: it must fail
-for the reason given.
+A mutant is a text that occurs once in a file, and its replacement. It is not enough that a cell fails: it must fail for
+the given reason.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 _TREE = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "cdk.json")
 _WHEELS = ("wheels", "gate")
-_PLAYED = tuple(f"tests/recovery/test_{name}.py" for name in ("matrix", "left_behind", "places"))
+_PLAYED = tuple(f"tests/recovery/test_{name}.py" for name in ("matrix", "abandoned_runs", "slots_recovery"))
 
 
 @dataclass(frozen=True)
 class Mutant:
-    """``cell`` is what pytest's ``-k`` takes; ``seen`` is in what the failing cell says."""
+    """``cell`` is for pytest's ``-k``; ``seen`` is part of the failing cell's message."""
 
     file: str
     text: str
@@ -51,14 +51,14 @@ MUTANTS = {
         "locks.release_owned(event.execution_arn, acquired_before=before, report_pending=True)",
         "locks.release_owned(event.execution_arn, report_pending=True)",
         "AcquireLock-aborted-event-late",
-        "a clean-up that came late moved the card of a live run",
+        "a late clean-up moved the card of a live run",
     ),
     "no takeover": Mutant(
         "kiro_worker/lock/table.py",
         "return running or build_may(holder)",
         "return True",
         "RunBuild-aborted-during-event-lost",
-        "the lock is still",
+        "the lock is still held by",
     ),
     "no lock check before the push": Mutant(
         "kiro_worker/runner/pipeline.py",
@@ -67,14 +67,14 @@ MUTANTS = {
 """,
         """        commit = with_execution_trailer(checkout, self._job, commit, self._edges.log.say)
 """,
-        "test_a_build_whose_lock_is_gone_pushes_nothing",
+        "test_build_without_lock_pushes_nothing",
         "assert 'def add' not in",
     ),
     "FailRun ignores the recorded count": Mutant(
         "functions/fail_run/handler.py",
         "<= failure.redrive_count:",
         "<= 0:",
-        "test_a_redrive_that_fails_again_builds_once_and_says_why",
+        "test_redrive_that_fails_again_builds_once",
         "('FAILED', 'TestsFailed')",
     ),
     "a failed build is retried": Mutant(
@@ -82,7 +82,7 @@ MUTANTS = {
         '"CodeBuild.AccountLimitExceededException",',
         '"CodeBuild.AccountLimitExceededException", "States.TaskFailed",',
         "RunBuild-TestsFailed",
-        "a build that ran was tried again",
+        "a build that ran was retried",
     ),
     "a retried start is another build": Mutant(
         "statemachine/work_item.asl.json",
@@ -92,39 +92,39 @@ MUTANTS = {
         "RunBuild-start-lost and not always",
         "a start that was retried made 2 builds",
     ),
-    "a card that was not told is forgotten": Mutant(
+    "a card without its report is forgotten": Mutant(
         "functions/fetch_work_item/handler.py",
         "for holder in locks.abandoned():",
         "for holder in ():",
         "MarkFailed-service-error-always",
-        "the card is in progress, and nobody works on it",
+        "the card is in progress, and no run works on it",
     ),
-    "the clean-up leaves a build behind": Mutant(
+    "the clean-up leaves a build running": Mutant(
         "kiro_worker/lock/table.py",
         "(self._is_running(owner) or self._stop_build_and_check(holder))",
         "self._is_running(owner)",
-        "test_the_clean_up_stops_a_build_that_was_left_behind",
-        "the lock was freed under a build that works",
+        "test_clean_up_stops_orphaned_build",
+        "the lock was freed under a working build",
     ),
-    "a place is not given back": Mutant(
+    "a slot is not released": Mutant(
         "functions/release_lock/handler.py",
         "    release_slot(locks, event)\n",
         "",
-        "places and MarkInReview-answer-lost",
-        "a run that succeeded leaves something taken",
+        "slots_recovery and MarkInReview-answer-lost",
+        "a run that succeeded leaves a lock or slot taken",
     ),
-    "a place that a dead run has is not found": Mutant(
+    "an abandoned slot is not found": Mutant(
         "kiro_worker/lock/table.py",
         "if (holder.owner or holder.report_pending) and not self.still_active_after_stop(holder)]",
         "if (holder.owner or holder.report_pending) and '#slot' not in holder.lock_key and not self.still_active_after_stop(holder)]",
-        "places and RunBuild-aborted-during-event-lost-tick",
-        "the lock is still",
+        "slots_recovery and RunBuild-aborted-during-event-lost-tick",
+        "the lock is still held by",
     ),
 }
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_the_matrix_sees(name: str, tmp_path: Path) -> None:
+def test_matrix_notices(name: str, tmp_path: Path) -> None:
     mutant = MUTANTS[name]
     plant(mutant, tmp_path)
     finished = subprocess.run(
@@ -135,12 +135,12 @@ def test_the_matrix_sees(name: str, tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert finished.returncode == 1, f"nobody saw it: {finished.stdout[-2000:]}{finished.stderr[-2000:]}"
+    assert finished.returncode == 1, f"no test noticed it: {finished.stdout[-2000:]}{finished.stderr[-2000:]}"
     assert mutant.seen in finished.stdout
 
 
 def plant(mutant: Mutant, tree: Path) -> None:
-    """The sources that are deployed, with the mutant in them; the wheels are those that were packed before."""
+    """Write the sources to deploy, with the mutant in them, to ``tree``. The wheels are the ones packed before."""
     for name in _TREE:
         source = ROOT / name
         if source.is_dir():
@@ -154,5 +154,5 @@ def plant(mutant: Mutant, tree: Path) -> None:
             (tree / "build" / "host" / packed.name).symlink_to(packed)
     file = tree / mutant.file
     text = file.read_text("utf-8")
-    assert text.count(mutant.text) == 1, f"{mutant.file} holds it {text.count(mutant.text)} times: {mutant.text}"
+    assert text.count(mutant.text) == 1, f"{mutant.file} has it {text.count(mutant.text)} times: {mutant.text}"
     file.write_text(text.replace(mutant.text, mutant.instead), "utf-8")

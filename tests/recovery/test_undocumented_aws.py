@@ -1,4 +1,4 @@
-"""A redrive of every state, under each way in which AWS could turn out to behave where its documentation is silent."""
+"""A redrive of every state, under each way in which AWS could behave where its documentation is silent."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from kiro_local.environment import LocalEnvironment
 from kiro_local.faults import CLEAN_UP
 from tests.recovery.fault_matrix import REDRIVE, Cell, all_cells
 from tests.recovery.observer import Observer
-from tests.recovery.scenario import REDRIVABLE, carry_on, play
+from tests.recovery.scenario import REDRIVABLE, continue_run, play
 from tests.support.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
-# What a redrive goes on from: the state itself, with its work undone or done, or FailRun after the state's own failure.
+# Where a redrive continues: at the state itself, with its work undone or done, or at FailRun after the state failed.
 _KINDS = ("aborted", "aborted-during", "aborted-after", "function-timed-out", "TestsFailed")
 CELLS = [
     cell
@@ -33,15 +33,15 @@ def fails_in_its_build(cell: Cell) -> bool:
     return cell.kind == "TestsFailed" or "TestsFailed" in cell.first
 
 
-# Each with the cells to which it can make a difference.
+# Each setting with the cells in which it can make a difference.
 SETTINGS: dict[str, tuple[Undocumented, Callable[[Cell], bool]]] = {
-    "the arguments of before": (Undocumented(redrive_evaluates_arguments=False), lambda _: True),
-    "the context of before": (Undocumented(redrive_refreshes_context=False), lambda _: True),
+    "old arguments": (Undocumented(redrive_evaluates_arguments=False), lambda _: True),
+    "old context": (Undocumented(redrive_refreshes_context=False), lambda _: True),
     "nothing stops a build": (
         Undocumented(abort_stops_build=False, state_timeout_stops_build=False, machine_timeout_stops_build=False),
         builds,
     ),
-    "a failed build says nothing": (Undocumented(failed_build_exports_variables=False), fails_in_its_build),
+    "a failed build exports nothing": (Undocumented(failed_build_exports_variables=False), fails_in_its_build),
 }
 PLAYED = [
     pytest.param(undocumented, cell, id=f"{name}-{cell.id}")
@@ -52,7 +52,7 @@ PLAYED = [
 
 
 @pytest.mark.parametrize(("undocumented", "cell"), PLAYED)
-def test_a_redrive_goes_on_whatever_aws_leaves_open(
+def test_redrive_continues_on_any_aws(
     undocumented: Undocumented,
     cell: Cell,
     deployed: LocalEnvironment,
@@ -61,7 +61,7 @@ def test_a_redrive_goes_on_whatever_aws_leaves_open(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(deployed.aws.executions, "undocumented", undocumented)
-    here = play(new_world(), observer, cell)
-    if here.run.status in REDRIVABLE:
-        carry_on(here, REDRIVE)
-    assert not here.wrong, "; ".join(here.wrong)
+    scenario = play(new_world(), observer, cell)
+    if scenario.run.status in REDRIVABLE:
+        continue_run(scenario, REDRIVE)
+    assert not scenario.wrong, "; ".join(scenario.wrong)
