@@ -3,32 +3,34 @@
 ENVIRONMENT ?= test
 ARGS ?=
 BIN := .venv/bin
-# The command that deploys; it has no dependencies of its own.
+# The command that deploys. Its package has no dependencies, so this version pins everything.
 CDK := $(BIN)/npx --yes aws-cdk@2.1148.1
-# Certificates of the system, for a proxy of a company may sign with its own.
+# Trust the system's certificates, because a corporate proxy may sign with its own.
 export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
+# Each writes its pages below docs/, or with --check ends with 1 if one is out of date.
+GENERATORS := state_diagram configuration_reference configuration_schema outcomes_table recovery_table
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-all mutants bench check synth picture reference tables recovery deploy bootstrap lock clean
+.PHONY: help demo test test-unit test-all mutants bench check docs tables recovery synth bootstrap deploy lock clean
 
 help:
-	@echo 'make demo      a card becomes pushed code, on this machine alone   (ARGS=--fail-build, ARGS=--json)'
-	@echo 'make test      all tests but the exhaustive ones                   (ARGS="-k lock")'
-	@echo 'make test-unit the unit tests alone, in seconds, without npm or servers'
-	@echo 'make test-all  these too: every fault of every state, every mutant'
-	@echo 'make check     linters, types, import contracts, ASL, templates'
-	@echo 'make mutants   plants a sample of faults; do tests notice them?   (ARGS="--seed 7 --count 60")'
-	@echo 'make bench     what the worker costs against the plain way, one table (ARGS=redaction)'
-	@echo 'make synth     CloudFormation templates into cdk.out               (ENVIRONMENT=test|staging|production)'
-	@echo 'make diagram   draws the state machine in README.md again'
-	@echo 'make reference writes the table of keys in docs/reference/configuration.md again'
-	@echo 'make recovery  plays the matrix of docs/explanation/recovery.md and writes it again'
-	@echo 'make tables    writes the tables in docs/ that come from what tests see again'
-	@echo 'make bootstrap prepares an AWS account for deployments, once        (ARGS=aws://ACCOUNT/REGION)'
-	@echo 'make deploy    deploys them to the AWS account of your credentials (ENVIRONMENT=…)'
-	@echo 'make lock      resolves requirements/*.txt again from pyproject.toml   (UPGRADE=--upgrade: newest versions)'
-	@echo 'make clean     removes everything that make built'
+	@echo 'make demo      turns a card into pushed code, on this machine only        (ARGS=--fail-build, ARGS=--json)'
+	@echo 'make test      runs all tests except the exhaustive ones                  (ARGS="-k lock")'
+	@echo 'make test-unit runs only the unit tests, in seconds, without npm or servers'
+	@echo 'make test-all  runs all tests, with every fault of every state and every mutant'
+	@echo 'make check     runs linters, type checker, import contracts, and checks docs, ASL and templates'
+	@echo 'make mutants   plants a sample of faults and reports which of them tests notice (ARGS="--seed 7 --count 60")'
+	@echo 'make docs      generates the diagram, the tables and the JSON Schema in docs/'
+	@echo 'make recovery  plays every fault, and records the results in docs/explanation/recovery.md'
+	@echo 'make tables    writes the tables in docs/ that tests produce'
+	@echo 'make bench     compares the cost of the worker with that of the bare work  (ARGS=redaction)'
+	@echo 'make synth     writes the CloudFormation templates to cdk.out             (ENVIRONMENT=test|staging|production)'
+	@echo 'make bootstrap prepares an AWS account for deployments, once              (ARGS=aws://ACCOUNT/REGION)'
+	@echo 'make deploy    deploys the stacks to the AWS account of your credentials  (ENVIRONMENT=…)'
+	@echo 'make lock      resolves requirements/*.txt from pyproject.toml            (UPGRADE=--upgrade: newest versions)'
+	@echo 'make clean     removes everything that make has built'
 
 demo: .venv/ready
 	@$(BIN)/kiro-worker demo $(ARGS)
@@ -53,16 +55,14 @@ mutants: .venv/ready build/node/ready
 bench: .venv/ready build/node/ready
 	@$(BIN)/python -m bench $(ARGS)
 
-# W3005: the CDK states a dependency on a role beside the reference to it, which is redundant and harmless.
+# W3005: CDK declares a dependency on a role in addition to the reference to it, which is redundant and harmless.
 check: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m tools.check_asl statemachine/*.asl.json
-	$(BIN)/python -m tools.state_diagram --check
-	$(BIN)/python -m tools.configuration_reference --check
-	$(BIN)/python -m tools.recovery_table --check
+	@set -e; for name in $(GENERATORS); do $(BIN)/python -m tools.$$name --check; done
 	$(MAKE) --no-print-directory synth
 	$(BIN)/cfn-lint --ignore-checks W3005 --template cdk.out/*.template.json
 
@@ -70,13 +70,10 @@ synth: .venv/ready
 	@rm -rf cdk.out
 	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"environment": "$(ENVIRONMENT)"}' $(BIN)/python -m infra.app
 
-picture: .venv/ready
-	$(BIN)/python -m tools.state_diagram
+docs: .venv/ready
+	@set -e; for name in $(GENERATORS); do $(BIN)/python -m tools.$$name; done
 
-reference: .venv/ready
-	$(BIN)/python -m tools.configuration_reference
-
-tables: .venv/ready
+tables: .venv/ready build/node/ready
 	KIRO_WORKER_WRITE_TABLES=1 $(BIN)/python -m pytest -q tests/e2e/test_killed_builds.py
 
 bootstrap: .venv/ready
@@ -86,7 +83,7 @@ deploy: .venv/ready
 	$(NPM_ENV) $(CDK) deploy --all --context environment=$(ENVIRONMENT) $(ARGS)
 
 # ---------------------------------------------------------------------------------------------- set-up
-# Hashes and no addresses, so that the lock serves every index and mirror; one resolution for all platforms.
+# With hashes and without addresses, so that the lock works with every index and mirror. One resolution for all platforms.
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header $(UPGRADE)
 
@@ -118,7 +115,7 @@ lock: .venv/ready
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	touch $@
 
-# For the tests: GitHub's public schema in build/node/node_modules/@octokit/graphql-schema, and dynalite, a second DynamoDB
+# For the tests: GitHub's public schema (build/node/node_modules/@octokit/graphql-schema) and dynalite, a second DynamoDB.
 build/node/ready: .venv/ready tests/package.json tests/package-lock.json
 	@mkdir -p build/node && cp tests/package.json tests/package-lock.json build/node/
 	@$(NPM_ENV) $(BIN)/npm ci --prefix build/node --ignore-scripts --no-audit --no-fund --loglevel error

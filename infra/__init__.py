@@ -1,7 +1,7 @@
-"""The CDK app: stacks compose constructs, one construct a file.
+"""The CDK app: stacks compose constructs, one construct per file.
 
-Importing `aws_cdk` starts a Node process, so the Node to use is settled here, before any module of the package can
-import it.
+Importing ``aws_cdk`` starts a Node process. This module chooses the Node first, before any module of the package can
+import ``aws_cdk``.
 """
 
 from __future__ import annotations

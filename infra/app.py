@@ -1,8 +1,9 @@
-"""`python -m infra.app`: synthesises the stacks into CDK_OUTDIR (`cdk.out` by default).
+"""``python -m infra.app``: synthesises the stacks into CDK_OUTDIR (``cdk.out`` by default).
 
-Context: `environment` (test, staging or production), `packagingPlatform` (lambda or host), `lockLeaseSeconds`,
-`kiroCliUrl`, `kiroCliSha256`. The `cdk` command passes it with `--context key=value`; without that command it is read
-from the environment variable CDK_CONTEXT_JSON, as in any CDK app.
+Context keys: ``environment`` (test, staging or production), ``packagingPlatform`` (lambda or host),
+``lockLeaseSeconds``, ``kiroCliUrl``, ``kiroCliSha256``, ``steeringPrefix``. The ``cdk`` command passes them with
+``--context key=value``. Without that command they come from the environment variable CDK_CONTEXT_JSON, as in any CDK
+app.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ from pathlib import Path
 
 from aws_cdk import App, Tags
 
-from infra.core_stack import CoreStack
 from infra.errors import SynthError
 from infra.packaging import ROOT, package
 from infra.settings import read_settings
-from infra.workflow_stack import WorkflowStack
+from infra.stacks.core import CoreStack
+from infra.stacks.workflow import WorkflowStack
+from kiro_worker.names import CORE_STACK, WORKFLOW_STACK
 
 
 def main() -> int:
@@ -31,15 +33,16 @@ def main() -> int:
 
 
 def compose(app: App, root: Path = ROOT, out: Path | None = None) -> tuple[CoreStack, WorkflowStack]:
+    """Adds both stacks to ``app``, with everything that they deploy packaged below ``out``."""
     settings = read_settings(app.node.try_get_context)
-    built = package(settings.platform, root, out)
-    core = CoreStack(app, "KiroWorkerCore", settings=settings, steps=built.functions)
+    packaged = package(settings.platform, root, out)
+    core = CoreStack(app, CORE_STACK, settings=settings, steps=packaged.functions)
     workflow = WorkflowStack(
         app,
-        "KiroWorkerWorkflow",
+        WORKFLOW_STACK,
         settings=settings,
         core=core,
-        package=built,
+        package=packaged,
         definitions=root / "statemachine",
     )
     Tags.of(app).add("application", "kiro-worker")

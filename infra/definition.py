@@ -1,7 +1,7 @@
-"""A state machine's text and the rules that it must keep with the rest of the template.
+"""A state machine's definition, and the checks that tie it to the rest of the template.
 
-CDK reads neither the placeholders nor the timeout of a definition that it is given as text: a forgotten substitution
-would only fail at the first execution, a lease that is too short would free the lock under a running build.
+CDK reads neither the placeholders nor the timeout of a definition that it receives as text. A forgotten substitution
+would fail only in the first execution, and a lease that is too short would free the lock under a running build.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def check_substitutions(definition: Definition, substitutions: Iterable[str]) ->
 
 
 def check_lease(definition: Definition, lease_seconds: int) -> None:
-    """A lock must not expire under a running execution, which lives for the machine's timeout at most."""
+    """A lock must not expire under a running execution, which the state machine's timeout ends."""
     needed = definition.timeout_seconds + LEASE_MARGIN_SECONDS
     if lease_seconds < needed:
         raise SynthError(

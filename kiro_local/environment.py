@@ -12,6 +12,7 @@ from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.aws.undocumented import ASSUMED, Undocumented
 from kiro_worker.executions.follow import wait_for
+from kiro_worker.names import Names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from kiro_worker.executions.history import Run
 
 ENVIRONMENT: Final = "test"
-NAME: Final = f"kiro-worker-{ENVIRONMENT}"
-CONFIG_PARAMETER: Final = f"/kiro-worker/{ENVIRONMENT}/github-project-config"
+NAMES: Final = Names(ENVIRONMENT)
+NAME: Final = NAMES.state_machine
+CONFIG_PARAMETER: Final = NAMES.configuration_parameter
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class LocalEnvironment:
             assembly = synthesise(self._root, ENVIRONMENT)
             stack.enter_context(self.aws)
             outputs = deploy(self.aws.client, assembly)
-            self.state_machine_arn = outputs[f"KiroWorkerWorkflow-{ENVIRONMENT}"]["StateMachineArn"]
+            self.state_machine_arn = outputs[NAMES.workflow_stack]["StateMachineArn"]
             self._configure()
             self._stack = stack.pop_all()
         return self
@@ -110,7 +112,7 @@ class LocalEnvironment:
 
     def tick(self) -> str:
         """Deliver the schedule now and return the execution's ARN."""
-        return tick(self.client, NAME)
+        return tick(self.client, NAMES.schedule)
 
     def start(self, document: Any, name: str | None = None) -> str:
         """Start an execution with ``document`` as its input and return its ARN."""
@@ -124,7 +126,7 @@ class LocalEnvironment:
 
     def lock(self) -> dict[str, Any] | None:
         """The lock's item, or None if nobody holds it."""
-        items = self.client("dynamodb").scan(TableName=f"{NAME}-locks", ConsistentRead=True)["Items"]
+        items = self.client("dynamodb").scan(TableName=NAMES.locks_table, ConsistentRead=True)["Items"]
         return next((item for item in items if "owner" in item), None)
 
     def artifact(self, prefix: str, name: str) -> str:
@@ -147,7 +149,7 @@ class LocalEnvironment:
 
     def put_secret(self, name: str, value: str) -> None:
         """Set the secret ``name``: ``github-token``, ``git-credentials`` or ``kiro-api-key``."""
-        self.client("secretsmanager").put_secret_value(SecretId=f"{NAME}-{name}", SecretString=value)
+        self.client("secretsmanager").put_secret_value(SecretId=NAMES.secret(name), SecretString=value)
 
     def _configure(self) -> None:
         github = self._github

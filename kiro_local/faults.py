@@ -17,12 +17,14 @@ from kiro_local.assembly import ROOT, require_checkout
 from kiro_local.aws.build_run import BuildEnding
 from kiro_local.aws.step_fault import RUNTIME, Means, Moment, StepFault
 from kiro_worker import errors
+from kiro_worker.names import Names
 from kiro_worker.outcomes import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MACHINES: Final = {"work_item": "kiro-worker-test", "clean_up": "kiro-worker-test-clean-up"}
+_NAMES: Final = Names("test")
+MACHINES: Final = {"work_item": _NAMES.state_machine, "clean_up": _NAMES.clean_up_state_machine}
 CLEAN_UP: Final = "clean-up/"
 ALWAYS: Final = "always"
 AGENT_STARTS: Final = "── agent"

@@ -70,15 +70,15 @@ class Names:
 
     @property
     def github_token_secret(self) -> str:
-        return f"{self.prefix}-github-token"
+        return self.secret("github-token")
 
     @property
     def git_credentials_secret(self) -> str:
-        return f"{self.prefix}-git-credentials"
+        return self.secret("git-credentials")
 
     @property
     def kiro_api_key_secret(self) -> str:
-        return f"{self.prefix}-kiro-api-key"
+        return self.secret("kiro-api-key")
 
     @property
     def build_log_group(self) -> str:
@@ -89,6 +89,10 @@ class Names:
         # The prefix /aws/vendedlogs/ keeps the group out of the account's only log resource policy, whose size is
         # limited: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
         return f"/aws/vendedlogs/states/{self.state_machine}"
+
+    def secret(self, kind: str) -> str:
+        """``kind`` is ``github-token``, ``git-credentials`` or ``kiro-api-key``."""
+        return f"{self.prefix}-{kind}"
 
     def function(self, step: str) -> str:
         """The name of a step's function; ``step`` is its folder, such as ``fetch_work_item``."""

@@ -1,1 +1,5 @@
-"""Generators: each writes a part of the documentation from the source of the fact it states."""
+"""Every generator of documentation, and the checks of the state machines' definitions.
+
+Each generator is a command: ``python -m tools.NAME`` writes its pages, and ``python -m tools.NAME --check`` ends with 1
+if a page is out of date. ``make docs`` and ``make check`` run them all.
+"""

@@ -1,31 +1,23 @@
-"""The table of docs/reference/configuration.md, written from the models of :mod:`kiro_worker.config` so that it cannot lie: keys,
-types and defaults are theirs, and what a key means is the text below its field.
+"""The table of keys in docs/reference/configuration.md, generated from the models of :mod:`kiro_worker.config`.
 
-python -m tools.configuration_reference           writes it
-python -m tools.configuration_reference --check   ends with 1 when it is not current
-
-It is here and not with the other generator, in infra, because infra imports nothing of the library.
+Keys, types and defaults are those of the models; a key's description is the docstring below its field. This generator
+is in tools and not in infra, because infra imports nothing but :mod:`kiro_worker.names`.
 """
 
 from __future__ import annotations
 
-import argparse
-import ast
-import inspect
 import json
-import re
-import sys
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.config.model import AgentConfiguration, Configuration
+from tools.field_descriptions import described
+from tools.generator import Section, command_line, markdown_table, write_or_check
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-PAGE: Final = Path(__file__).parents[1] / "docs" / "reference" / "configuration.md"
-BEGIN: Final = "<!-- keys: begin (make reference) -->"
-END: Final = "<!-- keys: end -->"
+SECTION: Final = Section("docs/reference/configuration.md", "keys")
 _TYPES: Final = {
     "string": "text",
     "integer": "integer",
@@ -35,70 +27,26 @@ _TYPES: Final = {
 }
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="only say whether the table is current")
-    check = parser.parse_args().check
-    before = PAGE.read_text("utf-8")
-    after = with_table(before, table())
-    if before == after:
-        return 0
-    if check:
-        print(
-            "The table in docs/reference/configuration.md is not current. How to fix: make reference", file=sys.stderr
-        )
-        return 1
-    PAGE.write_text(after, "utf-8")
-    return 0
-
-
-def with_table(page: str, rows: str) -> str:
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not pattern.search(page):
-        raise SystemExit(f"docs/reference/configuration.md has no place for the table: put {BEGIN} and {END} there.")
-    return pattern.sub(lambda _: f"{BEGIN}\n{rows}{END}", page)
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = command_line(__doc__).parse_args(arguments)
+    return write_or_check([SECTION.filled_with(table())], check=options.check)
 
 
 def table() -> str:
-    """A Markdown table of every key; those of ``agent`` after it."""
-    lines = ["| key | type | default | |", "|---|---|---|---|"]
-    for row in _rows(Configuration):
-        lines.append(row)
-        if row.startswith("| `agent` "):
-            lines += _rows(AgentConfiguration, "agent.")
-    return "\n".join(lines) + "\n"
+    """A Markdown table of every key. The keys of ``agent`` follow it."""
+    return markdown_table(("key", "type", "default", "description"), _rows(Configuration))
 
 
-def _rows(model: type[BaseModel], prefix: str = "") -> list[str]:
+def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, ...]]:
     schema = model.model_json_schema()
-    described = descriptions(model)
-    rows = []
+    texts = described(model)
     for name, field in model.model_fields.items():
-        if name not in described:
-            raise SystemExit(
-                f"{model.__name__}.{name} has no description: write one below it, in kiro_worker/config/model.py."
-            )
         key = field.alias or name
         shape = schema["properties"][key]
         default = "required" if field.is_required() else _default(shape, nested="$ref" in shape)
-        cells = (f"`{prefix}{key}`", _type(shape), default, described[name])
-        rows.append(f"| {' | '.join(cell.replace('|', '¦') for cell in cells)} |")
-    return rows
-
-
-def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """The text below each field, in one line. Read from the source, for at run time nobody needs it."""
-    [definition] = ast.parse(inspect.getsource(model)).body
-    found: dict[str, str] = {}
-    name = ""
-    for statement in definition.body if isinstance(definition, ast.ClassDef) else ():
-        match statement:
-            case ast.AnnAssign(target=ast.Name(id=name)):
-                continue
-            case ast.Expr(value=ast.Constant(value=str(text))) if name:
-                found[name] = " ".join(text.split())
-        name = ""
-    return found
+        yield f"`{prefix}{key}`", _type(shape), default, texts[name]
+        if "$ref" in shape:
+            yield from _rows(AgentConfiguration, f"{key}.")
 
 
 def _type(shape: dict[str, Any]) -> str:
@@ -114,13 +62,13 @@ def _type(shape: dict[str, Any]) -> str:
 
 
 def _range(shape: dict[str, Any]) -> str:
-    least, most = shape.get("minimum"), shape.get("maximum")
+    minimum, maximum = shape.get("minimum"), shape.get("maximum")
     if "exclusiveMinimum" in shape:
         above = f" above {shape['exclusiveMinimum']:g}"
-        return above if most is None else f"{above}, at most {most:g}"
-    if least is None:
-        return "" if most is None else f" up to {most:g}"
-    return f" from {least:g}" if most is None else f" {least:g} to {most:g}"
+        return above if maximum is None else f"{above}, at most {maximum:g}"
+    if minimum is None:
+        return "" if maximum is None else f" up to {maximum:g}"
+    return f" from {minimum:g}" if maximum is None else f" {minimum:g} to {maximum:g}"
 
 
 def _default(shape: dict[str, Any], *, nested: bool) -> str:

@@ -1,67 +1,46 @@
-"""The state machine's picture in README.md, drawn from the ASL so that it cannot lie.
-
-python -m tools.state_diagram           writes it
-python -m tools.state_diagram --check   ends with 1 when it is not current
-"""
+"""The diagram of the state machine in docs/explanation/workflow.md, drawn from its definition."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import re
-import sys
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from infra.packaging import ROOT
+from tools.generator import ROOT, Section, command_line, write_or_check
 
-BEGIN = "<!-- picture: begin (make diagram) -->"
-END = "<!-- picture: end -->"
-_SHAPES = {"Task": ("[", "]"), "Choice": ("{", "}"), "Succeed": ("([", "])"), "Fail": ("([", "])")}
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="only say whether the picture is current")
-    check = parser.parse_args().check
-    page = ROOT / "README.md"
-    before = page.read_text("utf-8")
-    after = with_picture(before, draw(ROOT / "statemachine" / "work_item.asl.json"))
-    if before == after:
-        return 0
-    if check:
-        print("The picture in README.md is not current. How to fix: make diagram", file=sys.stderr)
-        return 1
-    page.write_text(after, "utf-8")
-    return 0
+SECTION: Final = Section("docs/explanation/workflow.md", "diagram")
+DEFINITION: Final = ROOT / "statemachine" / "work_item.asl.json"
+_SHAPES: Final = {"Task": ("[", "]"), "Choice": ("{", "}"), "Succeed": ("([", "])"), "Fail": ("([", "])")}
 
 
-def with_picture(page: str, picture: str) -> str:
-    pattern = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
-    if not pattern.search(page):
-        raise SystemExit(f"README.md has no place for the picture: put {BEGIN} and {END} there.")
-    return pattern.sub(lambda _: f"{BEGIN}\n```mermaid\n{picture}```\n{END}", page)
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = command_line(__doc__).parse_args(arguments)
+    return write_or_check([SECTION.filled_with(f"```mermaid\n{diagram(DEFINITION)}```\n")], check=options.check)
 
 
-def draw(asl: Path) -> str:
-    """A Mermaid flowchart: solid arrows are the way, dotted ones errors that are caught, with their names."""
-    definition: dict[str, Any] = json.loads(asl.read_text("utf-8"))
+def diagram(definition: Path) -> str:
+    """A Mermaid flowchart. Solid arrows are transitions, dotted arrows are caught errors with their names."""
+    states: dict[str, Any] = json.loads(definition.read_text("utf-8"))["States"]
     lines = ["flowchart TD"]
-    for name, state in definition["States"].items():
+    for name, state in states.items():
         left, right = _SHAPES[state["Type"]]
         lines.append(f"    {name}{left}{name}{right}")
-    for name, state in definition["States"].items():
-        if "Next" in state:
-            lines.append(f"    {name} --> {state['Next']}")
-        lines += [f"    {name} -->|{rule.get('Comment', 'yes')}| {rule['Next']}" for rule in state.get("Choices", [])]
-        if "Default" in state:
-            lines.append(f"    {name} -->|otherwise| {state['Default']}")
-        lines += [f"    {name} -.->|{_errors(rule)}| {rule['Next']}" for rule in state.get("Catch", [])]
+    for name, state in states.items():
+        lines += [f"    {name} {arrow}" for arrow in _arrows(state)]
     return "\n".join(lines) + "\n"
 
 
-def _errors(rule: dict[str, Any]) -> str:
-    return "any other" if rule["ErrorEquals"] == ["States.ALL"] else ", ".join(rule["ErrorEquals"])
+def _arrows(state: Mapping[str, Any]) -> Iterator[str]:
+    if "Next" in state:
+        yield f"--> {state['Next']}"
+    for rule in state.get("Choices", ()):
+        yield f"-->|{rule.get('Comment', 'yes')}| {rule['Next']}"
+    if "Default" in state:
+        yield f"-->|otherwise| {state['Default']}"
+    for catcher in state.get("Catch", ()):
+        errors = catcher["ErrorEquals"]
+        yield f"-.->|{'any other' if errors == ['States.ALL'] else ', '.join(errors)}| {catcher['Next']}"
 
 
 if __name__ == "__main__":

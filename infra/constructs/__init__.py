@@ -1,1 +1,1 @@
-"""One construct, one concern, one file. They own resources and expose them; who may use them is said in the stacks."""
+"""One construct, one concern, one file. Constructs own resources and expose them; the stacks grant access to them."""

@@ -1,4 +1,4 @@
-"""The bucket that keeps what a build leaves behind: result, logs and patch of every run."""
+"""The bucket that stores the artifacts of every run: result, logs and patch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-KEPT_FOR = Duration.days(90)
+RETENTION = Duration.days(90)
 
 
 class Artifacts(Construct):
@@ -17,16 +17,16 @@ class Artifacts(Construct):
         self.bucket = s3.Bucket(
             self,
             "Bucket",
-            bucket_name=f"{settings.prefix}-artifacts-{Aws.ACCOUNT_ID}-{Aws.REGION}",
+            bucket_name=settings.names.artifacts_bucket(Aws.ACCOUNT_ID, Aws.REGION),
             block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
             object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
             encryption=s3.BucketEncryption.S3_MANAGED,
             enforce_ssl=True,
-            # A run writes under its own name and never writes again: there are no versions to keep.
+            # Every run writes below its own name, once, so there are no versions to keep.
             versioned=False,
             lifecycle_rules=[
                 s3.LifecycleRule(
-                    id="expire", expiration=KEPT_FOR, abort_incomplete_multipart_upload_after=Duration.days(1)
+                    id="expire", expiration=RETENTION, abort_incomplete_multipart_upload_after=Duration.days(1)
                 )
             ],
             removal_policy=RemovalPolicy.RETAIN if settings.keeps_data else RemovalPolicy.DESTROY,

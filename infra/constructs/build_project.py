@@ -1,4 +1,4 @@
-"""The CodeBuild project. Its source is our own packaged worker, never the repository that it works on."""
+"""The CodeBuild project. Its source is the packaged worker, never the repository that a card is about."""
 
 from __future__ import annotations
 
@@ -14,6 +14,13 @@ from constructs import Construct
 from infra.packaging import Asset
 from infra.settings import Settings
 
+BUILD_TIMEOUT = Duration.minutes(60)
+"""Shorter than the timeout of the state RunBuild: AWS does not document that a state's timeout stops its build."""
+QUEUE_TIMEOUT = Duration.minutes(30)
+
+# The agent runs as its own user. Creating one is safe, because the machine is discarded after the build.
+SEPARATE_AGENT_USER = {"AGENT_USER": "own"}
+
 
 class BuildProject(Construct):
     def __init__(
@@ -27,12 +34,21 @@ class BuildProject(Construct):
         environment: Mapping[str, str],
     ) -> None:
         super().__init__(scope, construct_id)
+        self._settings = settings
         self.source = s3_assets.Asset(self, "Source", path=str(source.path), asset_hash=source.digest)
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("codebuild.amazonaws.com"))
-        self.project = codebuild.Project(
+        self.project = self._project(log_group, {**environment, **SEPARATE_AGENT_USER})
+        log_group.grant_write(self.role)
+        self.report_groups = [
+            self._report_group("Tests", "tests", codebuild.ReportGroupType.TEST),
+            self._report_group("Coverage", "coverage", codebuild.ReportGroupType.CODE_COVERAGE),
+        ]
+
+    def _project(self, log_group: logs.ILogGroup, variables: Mapping[str, str]) -> codebuild.Project:
+        return codebuild.Project(
             self,
             "Project",
-            project_name=settings.prefix,
+            project_name=self._settings.names.build_project,
             description="Implements one card: checkout, agent, tests, push",
             source=codebuild.Source.s3(bucket=self.source.bucket, path=self.source.s3_object_key),
             build_spec=codebuild.BuildSpec.from_source_filename("buildspec.yml"),
@@ -42,34 +58,30 @@ class BuildProject(Construct):
                 privileged=False,
             ),
             environment_variables={
-                name: codebuild.BuildEnvironmentVariable(value=value)
-                # A user of the agent's own, whatever it takes: this machine is thrown away after the build.
-                for name, value in {**environment, "AGENT_USER": "own"}.items()
+                name: codebuild.BuildEnvironmentVariable(value=value) for name, value in variables.items()
             },
-            # Below the timeout of the state RunBuild: it is not documented that its own timeout stops a build.
-            timeout=Duration.minutes(60),
-            queued_timeout=Duration.minutes(30),
+            timeout=BUILD_TIMEOUT,
+            queued_timeout=QUEUE_TIMEOUT,
             logging=codebuild.LoggingOptions(
                 cloud_watch=codebuild.CloudWatchLoggingOptions(enabled=True, log_group=log_group)
             ),
-            # CDK would grant whole families of log and report groups; the stack grants by hand instead.
+            # CDK would grant access to whole families of log groups and report groups; the stack grants less.
             role=self.role.without_policy_updates(),
             grant_report_group_permissions=False,
         )
-        log_group.grant_write(self.role)
-        # By the names that CodeBuild makes of the project's and those in buildspec.yml, so that it finds them there:
-        # AWS CodeBuild User Guide, "Report group naming". It would make them itself, with a right to make any.
-        self.report_groups = [
-            codebuild.ReportGroup(
-                self,
-                construct_id,
-                report_group_name=f"{settings.prefix}-{name}",
-                type=kind,
-                removal_policy=RemovalPolicy.RETAIN if settings.keeps_data else RemovalPolicy.DESTROY,
-                delete_reports=not settings.keeps_data,
-            )
-            for construct_id, name, kind in (
-                ("Tests", "tests", codebuild.ReportGroupType.TEST),
-                ("Coverage", "coverage", codebuild.ReportGroupType.CODE_COVERAGE),
-            )
-        ]
+
+    def _report_group(
+        self, construct_id: str, kind: str, report_type: codebuild.ReportGroupType
+    ) -> codebuild.ReportGroup:
+        """A report group under the name that CodeBuild derives from the project and the name in buildspec.yml.
+
+        CodeBuild then finds it and needs no permission to create any: AWS CodeBuild User Guide, "Report group naming".
+        """
+        return codebuild.ReportGroup(
+            self,
+            construct_id,
+            report_group_name=self._settings.names.report_group(kind),
+            type=report_type,
+            removal_policy=RemovalPolicy.RETAIN if self._settings.keeps_data else RemovalPolicy.DESTROY,
+            delete_reports=not self._settings.keeps_data,
+        )

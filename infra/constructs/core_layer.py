@@ -1,4 +1,4 @@
-"""The layer that every step stands on: the core of kiro_worker and the locked wheels."""
+"""The layer that every step imports: the core of kiro_worker and the locked wheels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class CoreLayer(Construct):
         self.version = lambda_.LayerVersion(
             self,
             "Version",
-            layer_version_name=f"{settings.prefix}-core",
+            layer_version_name=settings.names.core_layer,
             description="kiro_worker core and its locked dependencies",
             code=lambda_.Code.from_asset(str(asset.path), asset_hash=asset.digest),
             compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],

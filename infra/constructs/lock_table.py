@@ -1,4 +1,4 @@
-"""The table that holds the lock: one small item a lock key."""
+"""The table of locks, with one small item per lock key."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ class LockTable(Construct):
         self.table = dynamodb.Table(
             self,
             "Table",
-            table_name=f"{settings.prefix}-locks",
+            table_name=settings.names.locks_table,
             partition_key=dynamodb.Attribute(name="lockKey", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            # AWS's own managed key: it leaves a trail in CloudTrail and needs no key policy of ours.
+            # The AWS managed key: CloudTrail records its use, and there is no key policy to maintain.
             encryption=dynamodb.TableEncryption.AWS_MANAGED,
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
-            # Garbage collection only: whether a lease has expired is tested in the condition of each write.
+            # TTL only removes old items. The condition of each write tests whether a lease has expired.
             time_to_live_attribute="expiresAt",
             removal_policy=RemovalPolicy.RETAIN if settings.keeps_data else RemovalPolicy.DESTROY,
             deletion_protection=settings.keeps_data,

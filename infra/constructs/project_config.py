@@ -1,4 +1,4 @@
-"""The configuration parameter: JSON, read on every run, so that a change needs no deployment."""
+"""The configuration parameter: JSON that every run reads, so that a change needs no deployment."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-# CloudFormation writes a parameter only when the template changes, so a deployment leaves what people put here.
+# CloudFormation writes a parameter only when its template changes, so a deployment keeps what an operator has set.
 PLACEHOLDER = {
     "organization": "your-org",
     "repository": "your-repo",
@@ -24,7 +24,7 @@ class ProjectConfig(Construct):
         self.parameter = ssm.StringParameter(
             self,
             "Parameter",
-            parameter_name=f"/kiro-worker/{settings.environment}/github-project-config",
+            parameter_name=settings.names.configuration_parameter,
             description="Which board the Kiro worker serves, and how",
             string_value=json.dumps(PLACEHOLDER),
         )

@@ -1,4 +1,4 @@
-"""The clock of the worker: starts the workflow every few minutes."""
+"""The schedule that starts the workflow every few minutes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-EVERY = Duration.minutes(5)
+INTERVAL = Duration.minutes(5)
 
 
 class Schedule(Construct):
@@ -19,11 +19,12 @@ class Schedule(Construct):
         self, scope: Construct, construct_id: str, *, settings: Settings, state_machine: sfn.IStateMachine
     ) -> None:
         super().__init__(scope, construct_id)
-        # Ticks that could not be delivered. Failed executions are not in here: those are the alarms' business.
+        # Ticks that EventBridge Scheduler could not deliver. An execution that starts and then fails is not among
+        # them, and no alarm reports either: operators look at the queue and at the list of executions.
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
-            queue_name=f"{settings.prefix}-schedule-dlq",
+            queue_name=settings.names.schedule_dead_letter_queue,
             encryption=sqs.QueueEncryption.SQS_MANAGED,
             enforce_ssl=True,
             retention_period=Duration.days(14),
@@ -31,15 +32,15 @@ class Schedule(Construct):
         self.schedule = scheduler.Schedule(
             self,
             "Schedule",
-            schedule_name=settings.prefix,
+            schedule_name=settings.names.schedule,
             description="Looks for a card to implement",
-            schedule=scheduler.ScheduleExpression.rate(EVERY),
+            schedule=scheduler.ScheduleExpression.rate(INTERVAL),
             target=targets.StepFunctionsStartExecution(
                 state_machine,
                 input=scheduler.ScheduleTargetInput.from_object({"trigger": "schedule"}),
-                # The default is 185 tries in a day. The next tick comes anyway: a late one is of no use.
+                # The default is 185 retries within a day. A late tick is useless, because the next one follows anyway.
                 retry_attempts=2,
-                max_event_age=EVERY,
+                max_event_age=INTERVAL,
                 dead_letter_queue=self.dead_letters,
             ),
         )

@@ -1,6 +1,7 @@
-"""Starts the clean-up after an execution that may have ended without a word.
+"""Starts the clean-up after an execution that failed, timed out or was aborted.
 
-An abort, the machine's own timeout and `States.Runtime` reach no Catch, so nothing inside the workflow can answer them.
+An abort, the state machine's own timeout and ``States.Runtime`` reach no Catch, so nothing inside the workflow can
+react to them.
 """
 
 from __future__ import annotations
@@ -14,29 +15,31 @@ from infra.settings import Settings
 
 
 class StatusRule(Construct):
+    """Starts ``clean_up`` when an execution of ``workflow`` ends without success."""
+
     def __init__(
         self,
         scope: Construct,
         construct_id: str,
         *,
         settings: Settings,
-        watched: sfn.IStateMachine,
-        started: sfn.IStateMachine,
+        workflow: sfn.IStateMachine,
+        clean_up: sfn.IStateMachine,
     ) -> None:
         super().__init__(scope, construct_id)
         self.rule = events.Rule(
             self,
             "Rule",
-            rule_name=f"{settings.prefix}-execution-ended",
+            rule_name=settings.names.status_rule,
             description="Frees what a failed, timed out or aborted execution still holds",
             event_pattern=events.EventPattern(
                 source=["aws.states"],
                 detail_type=["Step Functions Execution Status Change"],
                 detail={
-                    "stateMachineArn": [watched.state_machine_arn],
+                    "stateMachineArn": [workflow.state_machine_arn],
                     "status": ["FAILED", "TIMED_OUT", "ABORTED"],
                 },
             ),
-            # No input transformation: the clean-up reads the execution's ARN and stop date from the event itself.
-            targets=[targets.SfnStateMachine(started)],
+            # No input transformer: the clean-up reads the execution's ARN and stop date from the event.
+            targets=[targets.SfnStateMachine(clean_up)],
         )

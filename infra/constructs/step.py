@@ -1,4 +1,4 @@
-"""One step of the workflow: a Lambda function with a role that starts with nothing but its own log group."""
+"""One step of the workflow: a Lambda function whose role can write to its own log group and nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.settings import Settings
 
 
 class Step(Construct):
-    """`name` is the folder of functions/ and, with hyphens, the end of the function's name."""
+    """``name`` is the folder below functions/; with hyphens, it ends the function's name."""
 
     def __init__(
         self,
@@ -31,13 +31,13 @@ class Step(Construct):
         environment: Mapping[str, str],
     ) -> None:
         super().__init__(scope, construct_id)
-        # Not the role that CDK makes by default: AWSLambdaBasicExecutionRole may write to every log group.
+        # Not CDK's default role: its AWSLambdaBasicExecutionRole may write to every log group.
         self.role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
         log_group.grant_write(self.role)
         self.function = lambda_.Function(
             self,
             "Function",
-            function_name=f"{settings.prefix}-{name.replace('_', '-')}",
+            function_name=settings.names.function(name),
             runtime=lambda_.Runtime.PYTHON_3_13,
             architecture=lambda_.Architecture.ARM_64,
             code=lambda_.Code.from_asset(str(asset.path), asset_hash=asset.digest),

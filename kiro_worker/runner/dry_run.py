@@ -21,6 +21,7 @@ from kiro_worker.errors import BuildStopped, ConfigurationError, ConfigurationIn
 from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.table import LockTable
 from kiro_worker.models import GitCredentials
+from kiro_worker.names import Names
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.loop import materialize
@@ -151,22 +152,22 @@ class _Source:
     @classmethod
     def on_aws(cls, options: Options, parent: Mapping[str, str]) -> _Source:
         """By the names that the deployment gives everything."""
-        clients, prefix = Clients(), f"kiro-worker-{options.environment}"
+        clients, names = Clients(), Names(options.environment)
         is_running = owner_is_running(clients("stepfunctions"), lambda: clients("codebuild"))
         secrets = clients("secretsmanager")
         token, password = (
             _variable(parent, name) if name else "" for name in (options.token_variable, options.password_variable)
         )
         return cls(
-            load_configuration(clients("ssm"), f"/kiro-worker/{options.environment}/github-project-config"),
-            lambda: token or load_github_token(secrets, f"{prefix}-github-token"),
+            load_configuration(clients("ssm"), names.configuration_parameter),
+            lambda: token or load_github_token(secrets, names.github_token_secret),
             lambda: (
                 GitCredentials("git", password)
                 if password
-                else load_git_credentials(secrets, f"{prefix}-git-credentials")
+                else load_git_credentials(secrets, names.git_credentials_secret)
             ),
-            LockTable(clients("dynamodb"), f"{prefix}-locks", 0, is_running),
-            f"{prefix}-artifacts-{clients('sts').get_caller_identity()['Account']}-{clients('ssm').meta.region_name}",
+            LockTable(clients("dynamodb"), names.locks_table, 0, is_running),
+            names.artifacts_bucket(clients("sts").get_caller_identity()["Account"], clients("ssm").meta.region_name),
         )
 
 

@@ -17,12 +17,13 @@ import pytest
 
 from kiro_worker.executions.follow import wait_for
 from kiro_worker.executions.history import Run, read_events
+from kiro_worker.names import Names
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
 ENVIRONMENT = os.environ.get("KIRO_WORKER_ENVIRONMENT", "test")
-NAME = f"kiro-worker-{ENVIRONMENT}"
+NAMES = Names(ENVIRONMENT)
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("KIRO_WORKER_AWS") != "1",
@@ -39,7 +40,7 @@ def client() -> SFNClient:
 def run(client: SFNClient) -> Run:
     """A finished execution. It may take as long as the state machine's own timeout."""
     region, account = client.meta.region_name, boto3.client("sts").get_caller_identity()["Account"]
-    machine = f"arn:aws:states:{region}:{account}:stateMachine:{NAME}"
+    machine = f"arn:aws:states:{region}:{account}:stateMachine:{NAMES.state_machine}"
     started = client.start_execution(stateMachineArn=machine, input='{"trigger":"manual"}')
     print(f"\nwatching {started['executionArn']}")
     return wait_for(client, started["executionArn"], patience=7200)
@@ -48,7 +49,7 @@ def run(client: SFNClient) -> Run:
 def test_run_ends_by_name_and_releases_lock(run: Run) -> None:
     print(run.status, run.outcome, [state.name for state in run.states], run.transitions)
     assert run.status == "SUCCEEDED" or run.error.partition(".")[0] not in ("States", "Lambda", "Runtime"), run.cause
-    items = boto3.client("dynamodb").scan(TableName=f"{NAME}-locks", ConsistentRead=True)["Items"]
+    items = boto3.client("dynamodb").scan(TableName=NAMES.locks_table, ConsistentRead=True)["Items"]
     assert [item for item in items if item.get("owner", {}).get("S") == run.arn] == []
 
 

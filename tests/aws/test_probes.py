@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 
+from kiro_worker.names import Names
 from tests.aws import probes
 from tests.aws.probe_stack import ProbeContext, probe_stack
 
@@ -57,6 +58,6 @@ def test_probe_answers(context: ProbeContext, probe: Callable[[ProbeContext], pr
 
 def test_agent_user() -> None:
     """Examines the last build of the deployed stack. Run a card first, by hand or with test_deployed.py."""
-    answers = probes.agent_user(client, f"kiro-worker-{ENVIRONMENT}")
+    answers = probes.agent_user(client, Names(ENVIRONMENT).build_project)
     probes.show("agent_user", answers)
     assert answers

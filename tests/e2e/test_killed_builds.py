@@ -269,7 +269,7 @@ def test_a_killed_build_loses_no_finished_task(
     assert world.local.lock() is None
     [comment] = world.comments()
     assert "✅ **Implemented**" in comment
-    TABLE.saw(
+    TABLE.compare_row(
         (phase, point),
         "moved" if moved else "as it was",
         _tasks(finished) if kept else "nothing",

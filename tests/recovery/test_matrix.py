@@ -17,7 +17,7 @@ from tests.recovery.fault_matrix import CONTINUATIONS, NOTHING, REPLAY, TICK, Ce
 from tests.recovery.observer import Observer
 from tests.recovery.scenario import Scenario, continue_run, fingerprint, observe, play
 from tests.support.world import World
-from tools.recovery_table import told
+from tools.recovery_table import recorded_result
 
 pytestmark = pytest.mark.e2e
 
@@ -54,7 +54,7 @@ def test_every_fault_and_every_way_to_continue(cell: Cell, new_world: Callable[[
     if folder := os.environ.get(RECORD):
         (Path(folder) / f"{cell.id.replace('/', '_')}.json").write_text(json.dumps({cell.id: seen}))
     else:
-        assert seen == told(cell), "docs/explanation/recovery.md is not current. How to fix: make recovery"
+        assert seen == recorded_result(cell), "docs/explanation/recovery.md is out of date. How to fix: make recovery"
 
 
 def ways_after(cell: Cell, scenario: Scenario) -> tuple[str, ...]:

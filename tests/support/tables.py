@@ -1,24 +1,25 @@
-"""A table in the documentation whose rows come from tests: each test compares its own row with what it saw, so that the
-page cannot go stale, and writes it instead when ``KIRO_WORKER_WRITE_TABLES=1`` (``make tables``).
+"""Tables in the documentation whose rows are the results of tests.
 
-A row at a time, because the tests of one table may run in several processes.
+Each test compares its own row with what it observed, so the page cannot go out of date. With
+``KIRO_WORKER_WRITE_TABLES=1`` (``make tables``) the test writes the row instead. Tests write one row at a time,
+because the tests of one table may run in several processes.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-DOCS = Path(__file__).parents[2] / "docs"
-_TO_MEND = "How to fix, if what the test saw is right: make tables"
+from tools.generator import Section, markdown_row
+
+_HOW_TO_FIX = "How to fix, if the observed row is right: make tables"
 
 
 @dataclass(frozen=True)
 class Table:
-    """The table ``name`` of ``docs/<page>``, between its markers. ``keys`` are the beginnings of its rows, the cells
-    that the tests know beforehand, in their order.
+    """The section ``name`` of ``docs/<page>``.
+
+    ``keys`` are the leading cells of its rows, which the tests know beforehand, in the order of the table.
     """
 
     page: str
@@ -27,42 +28,30 @@ class Table:
     keys: tuple[tuple[str, ...], ...]
 
     @property
-    def begin(self) -> str:
-        return f"<!-- {self.name}: begin (make tables) -->"
+    def section(self) -> Section:
+        return Section(f"docs/{self.page}", self.name, "make tables")
 
-    @property
-    def end(self) -> str:
-        return f"<!-- {self.name}: end -->"
-
-    def saw(self, key: tuple[str, ...], *cells: str) -> None:
-        """What a test saw for its row: the page says the same, or is made to."""
-        wanted = self._row((*key, *cells))
+    def compare_row(self, key: tuple[str, ...], *cells: str) -> None:
+        """Compares the row that a test observed with the page, or writes it there."""
+        observed = markdown_row((*key, *cells))
         if os.environ.get("KIRO_WORKER_WRITE_TABLES") == "1":
-            self._write({**self._rows(), key: wanted})
-        said = self._rows().get(key, "")
-        assert said == wanted, f"docs/{self.page} says\n{said or 'nothing'}\nand the test saw\n{wanted}\n{_TO_MEND}"
+            self._write({**self._rows(), key: observed})
+        documented = self._rows().get(key, "")
+        assert documented == observed, (
+            f"docs/{self.page} has the row\n{documented or 'none'}\nand the test observed\n{observed}\n{_HOW_TO_FIX}"
+        )
 
     def require_complete(self) -> None:
-        """The page has these rows, in this order, and no others."""
-        assert list(self._rows()) == list(self.keys), f"docs/{self.page} has other rows. {_TO_MEND}"
+        """The page has exactly these rows, in this order."""
+        assert list(self._rows()) == list(self.keys), f"docs/{self.page} has other rows. {_HOW_TO_FIX}"
 
     def _rows(self) -> dict[tuple[str, ...], str]:
-        lines = self._parts()[1].strip().splitlines()[2:]
+        lines = self.section.read().strip().splitlines()[2:]
         size = len(self.keys[0])
         return {tuple(cell.strip() for cell in line.strip("| ").split("|")[:size]): line for line in lines}
 
     def _write(self, rows: dict[tuple[str, ...], str]) -> None:
-        before, _, after = self._parts()
-        head = (self._row(self.columns), "|---" * len(self.columns) + "|")
+        head = (markdown_row(self.columns), "|---" * len(self.columns) + "|")
         table = "\n".join([*head, *(rows[key] for key in self.keys if key in rows)])
-        (DOCS / self.page).write_text(f"{before}{self.begin}\n{table}\n{self.end}{after}", "utf-8")
-
-    def _parts(self) -> tuple[str, str, str]:
-        before, _, rest = (DOCS / self.page).read_text("utf-8").partition(self.begin)
-        table, end, after = rest.partition(self.end)
-        assert end, f"docs/{self.page} has no place for the table: put {self.begin} and {self.end} there"
-        return before, table, after
-
-    @staticmethod
-    def _row(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cells)} |"
+        page = self.section.filled_with(f"{table}\n")
+        page.path.write_text(page.text, "utf-8")

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kiro_local.environment import LocalEnvironment
+from kiro_local.environment import NAMES, LocalEnvironment
 from kiro_local.github.model import Issue, Item, Project, PullRequest, Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.executions.follow import wait_for
@@ -110,7 +110,7 @@ class World:
 
     def builds(self) -> list[str]:
         client = self.local.client("codebuild")
-        return list(client.list_builds_for_project(projectName="kiro-worker-test")["ids"])
+        return list(client.list_builds_for_project(projectName=NAMES.build_project)["ids"])
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
         import time

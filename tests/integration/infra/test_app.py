@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.support.stacks import Synthesise
+
 
 @pytest.mark.parametrize(
-    ("context", "sentence"),
+    ("context", "message"),
     [
         (
             {"environment": "prod"},
@@ -19,10 +20,10 @@ import pytest
         ),
     ],
 )
-def test_a_refused_synthesis_is_one_sentence_and_exit_1(
-    tmp_path: Path, synthesise: Any, context: dict[str, str], sentence: str
+def test_synth_error_is_one_line_with_exit_1(
+    tmp_path: Path, synthesise: Synthesise, context: dict[str, str], message: str
 ) -> None:
     done = synthesise(tmp_path, **context)
     assert done.returncode == 1
-    assert done.stderr.startswith(sentence)
+    assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tests.support.stacks import Stacks, Synthesise
 
-def test_the_lock_table_is_keyed_billed_and_protected_as_designed(stacks: Any) -> None:
+
+def test_lock_table_has_key_ttl_and_recovery(stacks: Stacks) -> None:
     table = stacks.of("AWS::DynamoDB::Table")["kiro-worker-test-locks"]
     assert table["KeySchema"] == [{"AttributeName": "lockKey", "KeyType": "HASH"}]
     assert table["AttributeDefinitions"] == [{"AttributeName": "lockKey", "AttributeType": "S"}]
@@ -17,7 +19,7 @@ def test_the_lock_table_is_keyed_billed_and_protected_as_designed(stacks: Any) -
     assert table["SSESpecification"] == {"SSEEnabled": True}
 
 
-def test_the_artifacts_bucket_is_private_encrypted_and_forgets(stacks: Any) -> None:
+def test_artifacts_bucket_is_private_and_expires(stacks: Stacks) -> None:
     bucket = stacks.of("AWS::S3::Bucket")["kiro-worker-test-artifacts-<AccountId>-<Region>"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
@@ -28,13 +30,13 @@ def test_the_artifacts_bucket_is_private_encrypted_and_forgets(stacks: Any) -> N
     assert "VersioningConfiguration" not in bucket
 
 
-def test_the_artifacts_bucket_refuses_plain_http(stacks: Any) -> None:
+def test_artifacts_bucket_requires_tls(stacks: Stacks) -> None:
     (statement,) = stacks.one("AWS::S3::BucketPolicy")["PolicyDocument"]["Statement"]
     assert statement["Effect"] == "Deny"
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_the_secrets_hold_the_word_that_the_worker_recognises(stacks: Any) -> None:
+def test_secrets_hold_the_placeholder(stacks: Stacks) -> None:
     assert {name: secret["SecretString"] for name, secret in stacks.of("AWS::SecretsManager::Secret").items()} == {
         "kiro-worker-test-github-token": "placeholder",
         "kiro-worker-test-git-credentials": "placeholder",
@@ -42,7 +44,7 @@ def test_the_secrets_hold_the_word_that_the_worker_recognises(stacks: Any) -> No
     }  # fmt: skip
 
 
-def test_the_parameter_shows_the_shape_of_the_configuration(stacks: Any) -> None:
+def test_parameter_holds_a_placeholder(stacks: Stacks) -> None:
     parameter = stacks.of("AWS::SSM::Parameter")["/kiro-worker/test/github-project-config"]
     assert json.loads(parameter["Value"]) == {
         "organization": "your-org",
@@ -52,7 +54,7 @@ def test_the_parameter_shows_the_shape_of_the_configuration(stacks: Any) -> None
     }
 
 
-def test_every_log_group_has_its_name_and_forgets(stacks: Any) -> None:
+def test_log_groups_have_names_and_retention(stacks: Stacks) -> None:
     groups = stacks.of("AWS::Logs::LogGroup")
     assert set(groups) == {
         "/aws/lambda/kiro-worker-test-acquire-lock",
@@ -67,13 +69,13 @@ def test_every_log_group_has_its_name_and_forgets(stacks: Any) -> None:
     assert {group["RetentionInDays"] for group in groups.values()} == {30}
 
 
-def test_nothing_outlives_a_test_environment(stacks: Any) -> None:
+def test_environment_test_keeps_nothing(stacks: Stacks) -> None:
     kept = {i for i, resource in stacks.resources.items() if resource.get("DeletionPolicy", "Delete") != "Delete"}
     assert kept == set()
 
 
 @pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory, synthesise: Any) -> Any:
+def production(tmp_path_factory: pytest.TempPathFactory, synthesise: Synthesise) -> Any:
     outdir: Path = tmp_path_factory.mktemp("production")
     done = synthesise(outdir, environment="production", packagingPlatform="host", lockLeaseSeconds=9000)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
@@ -81,7 +83,7 @@ def production(tmp_path_factory: pytest.TempPathFactory, synthesise: Any) -> Any
     return {stack: json.loads((outdir / f"{stack}.template.json").read_text()) for stack in stacks}
 
 
-def test_production_keeps_its_lock_table_and_artifacts(production: Any) -> None:
+def test_production_keeps_locks_artifacts_and_logs(production: Any) -> None:
     resources = production["KiroWorkerCore"]["Resources"].values()
     kept = {resource["Type"] for resource in resources if resource.get("DeletionPolicy") == "Retain"}
     assert kept == {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Logs::LogGroup"}

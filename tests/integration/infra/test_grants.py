@@ -1,12 +1,13 @@
-"""Who may do what: the whole list, so that a grant that is added, widened or forgotten fails here."""
+"""Who may do what: the complete list, so that an added, widened or missing permission fails here."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
+
+from tests.support.stacks import Stacks, Synthesise
 
 CONFIG = (
     "ssm:GetParameter",
@@ -49,11 +50,11 @@ STEPS = {
     "fail-run": {DESCRIBE},
 }  # fmt: skip
 
-# Every wildcard there is, and why it must be one.
+# Every wildcard, and the reason for it.
 WILDCARDS = {
     DESCRIBE[1]: "an execution's ARN ends in its name, which is not known beforehand",
-    "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>/runs/*": "one folder a run",
-    "*": "log delivery knows no resources: Step Functions Developer Guide, Logging using CloudWatch Logs",
+    "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>/runs/*": "one folder per run",
+    "*": "log delivery has no resources: Step Functions Developer Guide, Logging using CloudWatch Logs",
 }
 
 
@@ -67,12 +68,12 @@ def invoke(*steps: str) -> set[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_may_do_only_its_own_work(stacks: Any, name: str) -> None:
+def test_step_has_only_its_own_permissions(stacks: Stacks, name: str) -> None:
     function = stacks.of("AWS::Lambda::Function")[f"kiro-worker-test-{name}"]
     assert stacks.grants(function["Role"]) == STEPS[name] | logs(f"/aws/lambda/kiro-worker-test-{name}")
 
 
-def test_the_build_reads_its_secrets_and_writes_only_under_runs(stacks: Any) -> None:
+def test_build_reads_secrets_and_writes_under_runs(stacks: Stacks) -> None:
     granted = stacks.grants(stacks.one("AWS::CodeBuild::Project")["ServiceRole"])
     source = {resource for action, resource in granted if action.startswith("s3:GetObject")}
     assert len(source) == 1
@@ -92,7 +93,7 @@ def test_the_build_reads_its_secrets_and_writes_only_under_runs(stacks: Any) -> 
     }
 
 
-def test_the_build_reads_steering_files_only_where_they_are_said_to_be(synthesise: Any, tmp_path: Path) -> None:
+def test_build_reads_only_configured_steering_files(synthesise: Synthesise, tmp_path: Path) -> None:
     done = synthesise(tmp_path, packagingPlatform="host", steeringPrefix="s3://acme-steering/kiro")
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "KiroWorkerWorkflow.template.json").read_text("utf-8")
@@ -107,7 +108,7 @@ def test_the_build_reads_steering_files_only_where_they_are_said_to_be(synthesis
     assert granted["Resource"]["Fn::Join"][1][-1] == ":s3:::acme-steering/kiro/*"
 
 
-def test_the_workflow_runs_its_steps_and_its_build(stacks: Any) -> None:
+def test_workflow_runs_its_steps_and_build(stacks: Stacks) -> None:
     machine = stacks.of("AWS::StepFunctions::StateMachine")["kiro-worker-test"]
     assert stacks.grants(machine["RoleArn"]) == {
         *invoke(*STEPS),
@@ -117,12 +118,12 @@ def test_the_workflow_runs_its_steps_and_its_build(stacks: Any) -> None:
     }
 
 
-def test_the_clean_up_runs_two_steps(stacks: Any) -> None:
+def test_clean_up_runs_two_steps(stacks: Stacks) -> None:
     machine = stacks.of("AWS::StepFunctions::StateMachine")["kiro-worker-test-clean-up"]
     assert stacks.grants(machine["RoleArn"]) == invoke("release-lock", "update-status") | LOG_DELIVERY
 
 
-def test_the_schedule_starts_the_workflow_and_keeps_what_it_could_not_deliver(stacks: Any) -> None:
+def test_schedule_starts_workflow_and_keeps_failed_ticks(stacks: Stacks) -> None:
     target = stacks.one("AWS::Scheduler::Schedule")["Target"]
     assert stacks.grants(target["RoleArn"]) == {
         ("states:StartExecution", "AWS::StepFunctions::StateMachine kiro-worker-test"),
@@ -130,14 +131,14 @@ def test_the_schedule_starts_the_workflow_and_keeps_what_it_could_not_deliver(st
     }
 
 
-def test_the_rule_starts_the_clean_up_alone(stacks: Any) -> None:
+def test_rule_starts_only_the_clean_up(stacks: Stacks) -> None:
     (target,) = stacks.one("AWS::Events::Rule")["Targets"]
     assert stacks.grants(target["RoleArn"]) == {
         ("states:StartExecution", "AWS::StepFunctions::StateMachine kiro-worker-test-clean-up")
     }
 
 
-def test_every_wildcard_has_a_reason(stacks: Any) -> None:
+def test_every_wildcard_has_a_reason(stacks: Stacks) -> None:
     roles = [{"Fn::GetAtt": [i, "Arn"]} for i, r in stacks.resources.items() if r["Type"] == "AWS::IAM::Role"]
     grants = set().union(*(stacks.grants(role) for role in roles))
     assert {resource for _, resource in grants if "*" in resource} == set(WILDCARDS)

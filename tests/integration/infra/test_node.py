@@ -5,20 +5,20 @@ import subprocess
 from infra.node import locked_node, use_locked_node
 
 
-def test_the_locked_node_is_new_enough_for_jsii() -> None:
+def test_locked_node_is_new_enough_for_jsii() -> None:
     node = locked_node()
     assert node is not None
     version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
     assert int(version.removeprefix("v").split(".")[0]) >= 22
 
 
-def test_jsii_is_told_of_it() -> None:
+def test_jsii_uses_the_locked_node() -> None:
     environ: dict[str, str] = {}
     use_locked_node(environ)
     assert environ["JSII_NODE"] == str(locked_node())
 
 
-def test_a_node_that_the_caller_chose_stands() -> None:
+def test_node_of_the_caller_is_kept() -> None:
     environ = {"JSII_NODE": "/opt/node"}
     use_locked_node(environ)
     assert environ["JSII_NODE"] == "/opt/node"

@@ -8,14 +8,16 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from infra.packaging import AWS_SERVICES, HOST, LAMBDA, ROOT, Package, Platform, _link_tree, package, package_runtime
+from infra.packaging import AWS_SERVICES, HOST, LAMBDA, ROOT, Package, Platform, package, package_runtime
+from infra.packaging.files import link_tree
+from kiro_worker.names import Names
+from tests.support.stacks import Stacks
 
 STEPS = sorted(handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py"))
-# What the Lambda runtime itself sets, as far as importing a step can notice.
+# The variables of the Lambda runtime that importing a step can depend on.
 RUNTIME_ENVIRONMENT = {"AWS_REGION": "us-east-1", "AWS_DEFAULT_REGION": "us-east-1", "LANG": "en_US.UTF-8"}
 
 
@@ -29,40 +31,40 @@ def files(folder: Path) -> set[str]:
 
 
 def library(folder: Path) -> set[str]:
-    """Top-level names of kiro_worker in a package."""
-    return {path.name for path in (folder / "python" / "kiro_worker").iterdir()} - {"__pycache__"}
+    """The modules and packages of kiro_worker in a packaged folder."""
+    return {path.name.removesuffix(".py") for path in (folder / "python" / "kiro_worker").iterdir()} - {"__pycache__"}
 
 
 CORE = {
-    "__init__.py", "config", "errors.py", "execution_status.py", "github", "lock", "models.py",
-    "observability.py", "redaction.py", "spec.py",
+    "__init__", "config", "errors", "execution_status", "github", "lock", "models", "names", "observability", "outcomes", "redaction",
+    "spec",
 }  # fmt: skip
 
 
-def test_the_layer_holds_the_core_and_nothing_else_of_ours(lambda_package: Package) -> None:
+def test_layer_holds_only_the_core(lambda_package: Package) -> None:
     assert library(lambda_package.layer.path) == CORE
     assert {path.name for path in lambda_package.layer.path.iterdir()} == {"python"}
     assert not (lambda_package.layer.path / "python" / "functions").exists()
 
 
-def test_the_build_source_adds_the_build_and_its_buildspec(lambda_package: Package) -> None:
-    assert library(lambda_package.source.path) == CORE | {"build"}
+def test_build_source_adds_runner_and_buildspec(lambda_package: Package) -> None:
+    assert library(lambda_package.source.path) == CORE | {"runner"}
     assert {path.name for path in lambda_package.source.path.iterdir()} == {"buildspec.yml", "python"}
 
 
-def test_what_reads_reports_is_in_the_build_source_and_not_in_the_layer(lambda_package: Package) -> None:
-    readers = {"defusedxml", "junitparser"}
-    assert readers <= {path.name for path in (lambda_package.source.path / "python").iterdir()}
-    assert not readers & {path.name for path in (lambda_package.layer.path / "python").iterdir()}
+def test_report_parsers_are_only_in_build_source(lambda_package: Package) -> None:
+    parsers = {"defusedxml", "junitparser"}
+    assert parsers <= {path.name for path in (lambda_package.source.path / "python").iterdir()}
+    assert not parsers & {path.name for path in (lambda_package.layer.path / "python").iterdir()}
 
 
-def test_a_step_is_its_handler_alone(lambda_package: Package) -> None:
+def test_step_is_only_its_handler(lambda_package: Package) -> None:
     assert sorted(lambda_package.functions) == STEPS
     for asset in lambda_package.functions.values():
         assert files(asset.path) == {"handler.py"}
 
 
-def test_the_layer_is_for_arm_and_python_3_13(lambda_package: Package) -> None:
+def test_layer_is_for_arm_and_python_3_13(lambda_package: Package) -> None:
     compiled = [name for name in files(lambda_package.layer.path) if name.endswith(".so")]
     assert compiled
     for name in compiled:
@@ -71,7 +73,7 @@ def test_the_layer_is_for_arm_and_python_3_13(lambda_package: Package) -> None:
         assert "abi3" in name or "cpython-313-" in name
 
 
-def test_the_layer_holds_nothing_that_differs_by_machine(lambda_package: Package) -> None:
+def test_layer_is_the_same_on_every_machine(lambda_package: Package) -> None:
     for name in files(lambda_package.layer.path):
         path = Path(name)
         assert "__pycache__" not in path.parts
@@ -79,7 +81,7 @@ def test_the_layer_holds_nothing_that_differs_by_machine(lambda_package: Package
     assert not (lambda_package.layer.path / "python" / "bin").exists()
 
 
-def test_the_layer_is_far_below_the_limit_of_lambda(lambda_package: Package, tmp_path: Path) -> None:
+def test_layer_is_far_below_lambda_limits(lambda_package: Package, tmp_path: Path) -> None:
     """50 MB zipped for a direct upload, 250 MB unpacked: AWS Lambda Developer Guide, quotas."""
     archive = tmp_path / "layer.zip"
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as opened:
@@ -89,9 +91,9 @@ def test_the_layer_is_far_below_the_limit_of_lambda(lambda_package: Package, tmp
     assert sum((lambda_package.layer.path / name).stat().st_size for name in files(lambda_package.layer.path)) < 60e6
 
 
-def test_every_aws_service_that_the_code_calls_is_packaged(lambda_package: Package) -> None:
-    folders = [ROOT / "functions", *(ROOT / "kiro_worker" / name for name in (*CORE, "build"))]
-    sources = [file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("*.py"))]
+def test_every_called_aws_service_is_packaged(lambda_package: Package) -> None:
+    packaged = lambda_package.source.path / "python" / "kiro_worker"
+    sources = [*(ROOT / "functions").rglob("*.py"), *packaged.rglob("*.py")]
     called = set().union(*(services_called(file) for file in sources))
     assert {"dynamodb", "secretsmanager", "ssm", "stepfunctions"} <= called <= set(AWS_SERVICES)
     data = lambda_package.layer.path / "python" / "botocore" / "data"
@@ -112,7 +114,7 @@ def services_called(file: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("step", STEPS)
-def test_a_step_imports_from_its_asset_and_the_layer_alone(step: str, host_package: Package, stacks: Any) -> None:
+def test_step_imports_only_asset_and_layer(step: str, host_package: Package, stacks: Stacks) -> None:
     asset, layer = host_package.functions[step].path, host_package.layer.path / "python"
     script = (
         "import json, sys\n"
@@ -122,11 +124,11 @@ def test_a_step_imports_from_its_asset_and_the_layer_alone(step: str, host_packa
         "files = [getattr(module, '__file__', None) for module in list(sys.modules.values())]\n"
         "print(json.dumps([sys.prefix, sys.base_prefix, [file for file in files if file]]))\n"
     )
-    function = stacks.of("AWS::Lambda::Function")[f"kiro-worker-test-{step.replace('_', '-')}"]
-    given = {name: stacks.resolve(value) for name, value in function["Environment"]["Variables"].items()}
+    function = stacks.of("AWS::Lambda::Function")[Names("test").function(step)]
+    variables = {name: stacks.resolve(value) for name, value in function["Environment"]["Variables"].items()}
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-W", "error", "-c", script],
-        env=RUNTIME_ENVIRONMENT | given, capture_output=True, text=True, check=False,
+        env=RUNTIME_ENVIRONMENT | variables, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     _, base, loaded = json.loads(done.stdout.splitlines()[-1])
@@ -134,7 +136,7 @@ def test_a_step_imports_from_its_asset_and_the_layer_alone(step: str, host_packa
     assert [file for file in loaded if not file.startswith(allowed) or "site-packages" in file] == []
 
 
-def test_the_build_imports_from_its_source_alone(host_package: Package) -> None:
+def test_build_imports_only_its_source(host_package: Package) -> None:
     source = host_package.source.path / "python"
     script = f"import sys; sys.path.insert(0, {str(source)!r}); import kiro_worker.runner, boto3, pydantic"
     done = subprocess.run(
@@ -143,7 +145,7 @@ def test_the_build_imports_from_its_source_alone(host_package: Package) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_runtime_client_stands_alone() -> None:
+def test_runtime_client_imports_on_its_own() -> None:
     runtime = package_runtime().path
     script = f"import sys; sys.path.insert(0, {str(runtime)!r}); import awslambdaric.bootstrap, runtime_client"
     done = subprocess.run(
@@ -155,10 +157,9 @@ def test_the_runtime_client_stands_alone() -> None:
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    """A house with nothing to install, so that packaging it takes no time."""
-    root = tmp_path / "house"
+    """A repository without requirements, so that packaging it takes no time."""
+    root = tmp_path / "repository"
     shutil.copytree(ROOT / "kiro_worker", root / "kiro_worker", ignore=shutil.ignore_patterns("__pycache__"))
-    (root / "kiro_worker" / "build").mkdir(exist_ok=True)
     (root / "functions" / "only_step").mkdir(parents=True)
     (root / "functions" / "only_step" / "handler.py").write_text("def handler(event, context): ...\n")
     (root / "buildspec.yml").write_text("version: 0.2\n")
@@ -169,7 +170,7 @@ def small(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("platform", [HOST, LAMBDA], ids=lambda platform: platform.name)
-def test_packaging_twice_builds_once(small: Path, platform: Platform) -> None:
+def test_unchanged_source_is_packaged_once(small: Path, platform: Platform) -> None:
     first = package(platform, small)
     untouched = first.layer.path / "untouched"
     untouched.touch()
@@ -177,17 +178,17 @@ def test_packaging_twice_builds_once(small: Path, platform: Platform) -> None:
     assert untouched.exists()
 
 
-def test_a_file_that_two_installations_have_is_not_changed_in_either(tmp_path: Path) -> None:
+def test_linked_trees_keep_their_own_files(tmp_path: Path) -> None:
     for name in ("wheels", "gate"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "module.py").write_text(f"OF = {name!r}\n")
     for name in ("wheels", "gate"):
-        _link_tree(tmp_path / name, tmp_path / "together")
+        link_tree(tmp_path / name, tmp_path / "together")
     files = {name: (tmp_path / name / "module.py").read_text() for name in ("wheels", "gate", "together")}
     assert files == {"wheels": "OF = 'wheels'\n", "gate": "OF = 'gate'\n", "together": "OF = 'gate'\n"}
 
 
-def test_a_changed_source_is_packaged_again(small: Path) -> None:
+def test_changed_source_is_packaged_again(small: Path) -> None:
     first = package(LAMBDA, small)
     with (small / "kiro_worker" / "lock" / "table.py").open("a") as lock:
         lock.write("CHANGED = True\n")
@@ -200,14 +201,14 @@ def test_a_changed_source_is_packaged_again(small: Path) -> None:
 def test_two_checkouts_package_the_same_bytes(small: Path, tmp_path: Path) -> None:
     twin = tmp_path / "elsewhere"
     shutil.copytree(small, twin)
-    ours, theirs = package(LAMBDA, small), package(LAMBDA, twin)
-    assert ours.layer.digest == theirs.layer.digest
-    assert files(ours.layer.path) == files(theirs.layer.path)
-    for name in files(ours.layer.path):
-        assert (ours.layer.path / name).read_bytes() == (theirs.layer.path / name).read_bytes()
+    first, second = package(LAMBDA, small), package(LAMBDA, twin)
+    assert first.layer.digest == second.layer.digest
+    assert files(first.layer.path) == files(second.layer.path)
+    for name in files(first.layer.path):
+        assert (first.layer.path / name).read_bytes() == (second.layer.path / name).read_bytes()
 
 
-def test_processes_that_package_at_once_do_not_disturb_each_other(small: Path) -> None:
+def test_concurrent_packaging_gives_one_result(small: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from infra.packaging import HOST, package;"
         "print(package(HOST, Path(sys.argv[1])).layer.digest)"

@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from infra.packaging import ROOT
+from tests.support.definitions import definition
+from tests.support.stacks import Stacks
 
 EVERY_STEP = {"ENVIRONMENT", "LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 CONFIG, TOKEN, TABLE, LEASE = (
@@ -25,14 +26,14 @@ STEPS = {
 }
 
 
-def test_there_is_one_function_a_folder(stacks: Any) -> None:
+def test_every_folder_has_one_function(stacks: Stacks) -> None:
     folders = {handler.parent.name for handler in (ROOT / "functions").glob("*/handler.py")}
     assert {name.replace("-", "_") for name in STEPS} == folders
     assert set(stacks.of("AWS::Lambda::Function")) == {f"kiro-worker-test-{name}" for name in STEPS}
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_a_step_gets_exactly_the_environment_it_needs(stacks: Any, name: str) -> None:
+def test_step_gets_only_the_variables_it_needs(stacks: Stacks, name: str) -> None:
     variables, timeout = STEPS[name]
     function = stacks.of("AWS::Lambda::Function")[f"kiro-worker-test-{name}"]
     environment = function["Environment"]["Variables"]
@@ -42,7 +43,7 @@ def test_a_step_gets_exactly_the_environment_it_needs(stacks: Any, name: str) ->
     assert function["Timeout"] == timeout
 
 
-def test_every_step_runs_on_the_same_runtime_and_layer(stacks: Any) -> None:
+def test_steps_share_runtime_and_layer(stacks: Stacks) -> None:
     for name, function in stacks.of("AWS::Lambda::Function").items():
         assert function["Runtime"] == "python3.13"
         assert function["Architectures"] == ["arm64"]
@@ -52,7 +53,7 @@ def test_every_step_runs_on_the_same_runtime_and_layer(stacks: Any) -> None:
         assert stacks.resolve(function["LoggingConfig"]["LogGroup"]) == f"AWS::Logs::LogGroup /aws/lambda/{name}"
 
 
-def test_the_build_runs_our_own_source_on_arm_and_unprivileged(stacks: Any) -> None:
+def test_build_runs_unprivileged_on_arm(stacks: Stacks) -> None:
     project = stacks.of("AWS::CodeBuild::Project")["kiro-worker-test"]
     assert project["Source"]["Type"] == "S3"
     assert project["Source"]["BuildSpec"] == "buildspec.yml"
@@ -65,7 +66,7 @@ def test_the_build_runs_our_own_source_on_arm_and_unprivileged(stacks: Any) -> N
     assert stacks.resolve(log_group) == "AWS::Logs::LogGroup /aws/codebuild/kiro-worker-test"
 
 
-def test_the_build_gets_names_and_no_secret_values(stacks: Any) -> None:
+def test_build_gets_names_of_secrets_only(stacks: Stacks) -> None:
     variables = stacks.of("AWS::CodeBuild::Project")["kiro-worker-test"]["Environment"]["EnvironmentVariables"]
     assert {variable["Type"] for variable in variables} == {"PLAINTEXT"}
     assert {variable["Name"]: stacks.resolve(variable["Value"]) for variable in variables} == {
@@ -87,7 +88,7 @@ def test_the_build_gets_names_and_no_secret_values(stacks: Any) -> None:
     ("name", "file"),
     [("kiro-worker-test", "work_item.asl.json"), ("kiro-worker-test-clean-up", "clean_up.asl.json")],
 )
-def test_a_state_machine_is_its_asl_file_logged_without_data(stacks: Any, name: str, file: str) -> None:
+def test_state_machine_is_its_asl_file(stacks: Stacks, name: str, file: str) -> None:
     machine = stacks.of("AWS::StepFunctions::StateMachine")[name]
     assert json.loads(machine["DefinitionString"]) == json.loads((ROOT / "statemachine" / file).read_text())
     assert machine["StateMachineType"] == "STANDARD"
@@ -95,7 +96,7 @@ def test_a_state_machine_is_its_asl_file_logged_without_data(stacks: Any, name: 
     assert (logging["Level"], logging["IncludeExecutionData"]) == ("ALL", False)
 
 
-def test_a_placeholder_names_the_function_that_it_stands_for(stacks: Any) -> None:
+def test_placeholder_names_its_function(stacks: Stacks) -> None:
     machines = stacks.of("AWS::StepFunctions::StateMachine")
     assert set(machines) == {"kiro-worker-test", "kiro-worker-test-clean-up"}
     for machine in machines.values():
@@ -107,14 +108,14 @@ def test_a_placeholder_names_the_function_that_it_stands_for(stacks: Any) -> Non
                 assert placeholder == "".join(word.title() for word in words) + "FunctionArn"
 
 
-def test_the_build_ends_before_the_state_that_waits_for_it() -> None:
-    """Whether a state's own timeout stops the build is not documented, so it must never come to that."""
-    definition = json.loads((ROOT / "statemachine" / "work_item.asl.json").read_text())
+def test_build_ends_before_its_state_times_out() -> None:
+    """AWS does not document that the timeout of a state stops its build, so the build must end first."""
+    work_item = definition("work_item")
     queued_and_built = (30 + 60) * 60
-    assert queued_and_built < definition["States"]["RunBuild"]["TimeoutSeconds"] < definition["TimeoutSeconds"]
+    assert queued_and_built < work_item["States"]["RunBuild"]["TimeoutSeconds"] < work_item["TimeoutSeconds"]
 
 
-def test_the_schedule_ticks_with_few_retries_and_a_dead_letter_queue(stacks: Any) -> None:
+def test_schedule_has_few_retries_and_a_queue(stacks: Stacks) -> None:
     schedule = stacks.of("AWS::Scheduler::Schedule")["kiro-worker-test"]
     assert schedule["ScheduleExpression"] == "rate(5 minutes)"
     target = schedule["Target"]
@@ -124,7 +125,7 @@ def test_the_schedule_ticks_with_few_retries_and_a_dead_letter_queue(stacks: Any
     assert stacks.resolve(target["DeadLetterConfig"]["Arn"]) == "AWS::SQS::Queue kiro-worker-test-schedule-dlq"
 
 
-def test_the_rule_starts_the_clean_up_with_the_whole_event(stacks: Any) -> None:
+def test_rule_passes_the_whole_event(stacks: Stacks) -> None:
     rule = stacks.one("AWS::Events::Rule")
     pattern = rule["EventPattern"]
     assert pattern["source"] == ["aws.states"]

@@ -13,19 +13,19 @@ def definition(document: dict[str, object]) -> Definition:
     return Definition("work_item.asl.json", json.dumps(document), document)
 
 
-def test_a_placeholder_without_a_substitution_is_named() -> None:
+def test_missing_substitution_is_named() -> None:
     with pytest.raises(SynthError) as error:
         check_substitutions(definition({"a": "${KnownArn}", "b": "${LostArn}"}), ["KnownArn"])
     assert str(error.value) == "work_item.asl.json uses ${LostArn}, which the stack does not substitute."
 
 
-def test_a_substitution_without_a_placeholder_is_named() -> None:
+def test_unused_substitution_is_named() -> None:
     with pytest.raises(SynthError) as error:
         check_substitutions(definition({"a": "${KnownArn}"}), ["KnownArn", "OldArn"])
     assert str(error.value) == "The stack substitutes ${OldArn}, which work_item.asl.json does not use."
 
 
-def test_a_lease_shorter_than_the_timeout_and_its_margin_is_refused() -> None:
+def test_lease_below_timeout_and_margin_is_rejected() -> None:
     with pytest.raises(SynthError) as error:
         check_lease(definition({"TimeoutSeconds": 6600}), 6899)
     assert str(error.value) == (
@@ -34,16 +34,16 @@ def test_a_lease_shorter_than_the_timeout_and_its_margin_is_refused() -> None:
     )
 
 
-def test_a_lease_of_the_timeout_and_its_margin_is_enough() -> None:
+def test_lease_of_timeout_and_margin_is_enough() -> None:
     check_lease(definition({"TimeoutSeconds": 6600}), 6900)
 
 
-def test_a_machine_without_a_timeout_is_refused() -> None:
+def test_definition_without_timeout_is_rejected() -> None:
     with pytest.raises(SynthError, match="has no TimeoutSeconds"):
         check_lease(definition({}), 7200)
 
 
-def test_a_missing_or_broken_file_is_named(tmp_path: Path) -> None:
+def test_missing_or_invalid_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(SynthError, match=r"absent\.asl\.json is missing"):
         load_definition(tmp_path / "absent.asl.json")
     (tmp_path / "broken.asl.json").write_text("{")

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kiro_local.aws.jsonata import check_syntax, evaluate
+from tests.support.definitions import MACHINES, states
 
-ROOT = Path(__file__).parents[3]
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 HOSTILE = "“quotes” \" ' ` \\ \n $states {% 1 %} 🚀 \u2028"
-DEFINITIONS = {
-    name: json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text("utf-8"))["States"]
-    for name in ("work_item", "clean_up")
-}
+DEFINITIONS = {machine: states(machine) for machine in MACHINES}
 
 REQUEST = {"trigger": "schedule"}
 ITEM = {"id": "PVTI_1", "title": HOSTILE, "contentType": "Issue", "status": "For Implementation"}
@@ -44,7 +39,7 @@ LEASED = WORKED | {"lease": LEASE}
 BUILT = LEASED | {"build": BUILD}
 
 
-def states(document: Any, state: str = "RunBuild", redrives: int = 0, **more: Any) -> dict[str, Any]:
+def bindings(document: Any, state: str = "RunBuild", redrives: int = 0, **more: Any) -> dict[str, Any]:
     context = {
         "Execution": {"Id": ARN, "Input": REQUEST, "Name": "one", "RedriveCount": redrives},
         "State": {"Name": state, "RetryCount": 0},
@@ -53,7 +48,7 @@ def states(document: Any, state: str = "RunBuild", redrives: int = 0, **more: An
 
 
 def evaluated(value: Any, bound: dict[str, Any]) -> Any:
-    """A field of a definition with every expression in it evaluated."""
+    """A field of a definition, with all its expressions evaluated."""
     if isinstance(value, str) and value.startswith("{%"):
         return evaluate(value, {"states": bound})
     if isinstance(value, dict):
@@ -65,23 +60,23 @@ def evaluated(value: Any, bound: dict[str, Any]) -> Any:
 
 def output(state: str, document: Any, result: Any = None, **more: Any) -> Any:
     body = DEFINITIONS["work_item"][state]
-    bound = states(document, state, **more) | ({"result": result} if result is not None else {})
+    bound = bindings(document, state, **more) | ({"result": result} if result is not None else {})
     return evaluated(body["Output"], bound)
 
 
 def caught(state: str, document: Any, error: str, cause: str | None = HOSTILE) -> tuple[str, Any]:
-    """Where an error goes, and with what document."""
+    """The next state after an error, and the document that it receives."""
     for rule in DEFINITIONS["work_item"][state]["Catch"]:
         if error in rule["ErrorEquals"] or "States.ALL" in rule["ErrorEquals"]:
             problem = {"Error": error} | ({"Cause": cause} if cause is not None else {})
-            return rule["Next"], evaluated(rule["Output"], states(document, state, errorOutput=problem))
+            return rule["Next"], evaluated(rule["Output"], bindings(document, state, errorOutput=problem))
     raise AssertionError(f"{state} does not catch {error}")
 
 
 def choose(state: str, document: Any) -> str:
     body = DEFINITIONS["work_item"][state]
     for rule in body["Choices"]:
-        if evaluated(rule["Condition"], states(document, state)) is True:
+        if evaluated(rule["Condition"], bindings(document, state)) is True:
             return str(rule["Next"])
     return str(body["Default"])
 
@@ -107,8 +102,8 @@ def test_every_expression_compiles(expression: str) -> None:
 @pytest.mark.parametrize(
     "state", [name for name, body in DEFINITIONS["work_item"].items() if "Payload" in body.get("Arguments", {})]
 )
-def test_every_step_gets_the_same_five_things(state: str, document: Any) -> None:
-    payload = evaluated(DEFINITIONS["work_item"][state]["Arguments"]["Payload"], states(document, state))
+def test_step_payload_has_five_keys(state: str, document: Any) -> None:
+    payload = evaluated(DEFINITIONS["work_item"][state]["Arguments"]["Payload"], bindings(document, state))
     assert payload == {
         "executionArn": ARN,
         "redriveCount": 0,
@@ -119,13 +114,13 @@ def test_every_step_gets_the_same_five_things(state: str, document: Any) -> None
 
 
 @pytest.mark.parametrize("before", [{}, REQUEST, {"request": REQUEST, "skipped": []}])
-def test_a_first_fetch_begins_the_document(before: Any) -> None:
+def test_first_fetch_starts_the_document(before: Any) -> None:
     document = output("FetchWorkItem", before, {"Payload": {"item": ITEM}})
     assert document == {"request": REQUEST, "skipped": [], "item": ITEM}
     assert choose("WorkItemFound", document) == "ValidateWorkItem"
 
 
-def test_nothing_to_do_is_a_null_item() -> None:
+def test_null_item_means_nothing_to_do() -> None:
     document = output("FetchWorkItem", {}, {"Payload": {"item": None}})
     assert document["item"] is None
     assert choose("WorkItemFound", document) == "NothingToDo"
@@ -133,7 +128,7 @@ def test_nothing_to_do_is_a_null_item() -> None:
 
 
 @pytest.mark.parametrize("skipped", [[], ["PVTI_0"], ["PVTI_0", "PVTI_9"]])
-def test_a_rejected_card_is_skipped_and_the_document_begins_again(skipped: list[str]) -> None:
+def test_rejected_card_restarts_the_document(skipped: list[str]) -> None:
     document = output("RejectWorkItem", GROWN | {"skipped": skipped, "failure": FAILURE}, {"Payload": {}})
     assert document == {"request": REQUEST, "skipped": [*skipped, "PVTI_1"]}
     assert caught("AcquireLock", WORKED | {"skipped": skipped}, "ScopedLockHeld") == ("FetchWorkItem", document)
@@ -143,7 +138,7 @@ def test_a_rejected_card_is_skipped_and_the_document_begins_again(skipped: list[
     ("state", "document", "key"),
     [("ValidateWorkItem", GROWN, "work"), ("AcquireLock", WORKED, "lease"), ("MarkInReview", BUILT, "report")],
 )
-def test_a_result_is_added_to_the_document(state: str, document: Any, key: str) -> None:
+def test_result_is_added_to_the_document(state: str, document: Any, key: str) -> None:
     assert output(state, document, {"Payload": {"x": HOSTILE}}) == {**document, key: {"x": HOSTILE}}
 
 
@@ -161,14 +156,14 @@ def test_a_result_is_added_to_the_document(state: str, document: Any, key: str) 
     ],
 )
 @pytest.mark.parametrize("cause", [HOSTILE, None])
-def test_a_caught_error_is_noted_with_its_state(
+def test_caught_error_is_recorded_with_state(
     state: str, document: Any, error: str, following: str, cause: str | None
 ) -> None:
-    noted = {"state": state, "error": error, "cause": cause or "", "redriveCount": 0}
-    assert caught(state, document, error, cause) == (following, document | {"failure": noted})
+    failure = {"state": state, "error": error, "cause": cause or "", "redriveCount": 0}
+    assert caught(state, document, error, cause) == (following, document | {"failure": failure})
 
 
-def test_a_card_that_could_not_be_told_is_noted_for_the_release() -> None:
+def test_failed_update_marks_report_pending() -> None:
     following, document = caught("MarkInReview", BUILT, "GitHubUnavailable")
     assert (following, document["reportPending"]) == ("ReleaseLockAfterFailure", True)
     assert document["failure"]["state"] == "MarkInReview"
@@ -179,22 +174,22 @@ def test_a_card_that_could_not_be_told_is_noted_for_the_release() -> None:
     )
 
 
-def test_the_first_failure_is_the_one_that_shows() -> None:
+def test_first_failure_is_kept() -> None:
     assert caught("MarkFailed", LEASED | {"failure": FAILURE}, "GitHubUnavailable")[1]["failure"] == FAILURE
     assert caught("ReleaseLockAfterFailure", LEASED | {"failure": FAILURE}, "States.Timeout")[1]["failure"] == FAILURE
 
 
 @pytest.mark.parametrize(("recorded", "described", "kept"), [(0, 0, 0), (0, 1, 1), (2, 1, 2)])
-def test_the_larger_redrive_count_is_kept(recorded: int, described: int, kept: int) -> None:
+def test_larger_redrive_count_is_kept(recorded: int, described: int, kept: int) -> None:
     document = LEASED | {"failure": FAILURE | {"redriveCount": recorded}}
     result = {"Payload": {"released": True, "redriveCount": described}}
     assert output("ReleaseLockAfterFailure", document, result)["failure"] == FAILURE | {"redriveCount": kept}
 
 
 @pytest.mark.parametrize("slot", ["", "work-item-processor-lock#slot-2"])
-def test_the_build_gets_the_card_and_the_lease_as_texts(slot: str) -> None:
+def test_build_variables_are_strings(slot: str) -> None:
     leased = LEASED | {"lease": LEASE | ({"slot": slot} if slot else {})}
-    arguments = evaluated(DEFINITIONS["work_item"]["RunBuild"]["Arguments"], states(leased))
+    arguments = evaluated(DEFINITIONS["work_item"]["RunBuild"]["Arguments"], bindings(leased))
     variables = {variable["Name"]: variable["Value"] for variable in arguments["EnvironmentVariablesOverride"]}
     assert variables == {
         "WORK_ITEM_ID": "PVTI_1",
@@ -212,12 +207,12 @@ def test_the_build_gets_the_card_and_the_lease_as_texts(slot: str) -> None:
 
 def token(document: Any = LEASED, **more: Any) -> str:
     return str(
-        evaluated(DEFINITIONS["work_item"]["RunBuild"]["Arguments"]["IdempotencyToken"], states(document, **more))
+        evaluated(DEFINITIONS["work_item"]["RunBuild"]["Arguments"]["IdempotencyToken"], bindings(document, **more))
     )
 
 
-def test_the_token_of_a_build_is_the_same_for_the_same_attempt_only() -> None:
-    """A retry of a start whose answer was lost gets the build that was started: two must not run."""
+def test_idempotency_token_is_per_attempt() -> None:
+    """When the response to a start is lost, the retry must get the build that was started, not start a second one."""
     assert token() == token()
     assert token() == hashlib.sha256(f"{ARN}/0/{LEASE['fence']}/false".encode()).hexdigest()
     assert "RetryCount" not in DEFINITIONS["work_item"]["RunBuild"]["Arguments"]["IdempotencyToken"]
@@ -225,7 +220,7 @@ def test_the_token_of_a_build_is_the_same_for_the_same_attempt_only() -> None:
     assert len({token(), *others}) == 4
 
 
-def test_what_the_build_says_of_itself_is_kept() -> None:
+def test_build_result_is_kept() -> None:
     variables = [{"Name": "OUTCOME", "Value": "Succeeded"}]
     full = {
         "Build": {
@@ -245,14 +240,15 @@ def test_what_the_build_says_of_itself_is_kept() -> None:
     assert output("RunBuild", LEASED, bare)["build"] == {"id": "b:1", "arn": "arn:b", "log": "", "variables": []}
 
 
-def test_only_a_fault_of_codebuild_itself_is_tried_again_and_only_once() -> None:
+def test_only_first_codebuild_fault_is_repeated() -> None:
     fault = LEASED | {"failure": FAILURE | {"cause": '{"Build": {"BuildStatus" : "FAULT"}}'}}
     failed = LEASED | {"failure": FAILURE | {"cause": '{"Build":{"BuildStatus":"FAILED","Note":"FAULT"}}'}}
     assert choose("BuildFaulted", fault) == "RunBuild"
     assert choose("BuildFaulted", failed) == "MarkFailed"
     rule = DEFINITIONS["work_item"]["BuildFaulted"]["Choices"][0]
     assert (
-        choose("BuildFaulted", evaluated(rule["Output"], states(fault)) | {"failure": fault["failure"]}) == "MarkFailed"
+        choose("BuildFaulted", evaluated(rule["Output"], bindings(fault)) | {"failure": fault["failure"]})
+        == "MarkFailed"
     )
 
 
@@ -266,11 +262,11 @@ def test_only_a_fault_of_codebuild_itself_is_tried_again_and_only_once() -> None
         (WORKED, "AcquireLock", "FetchWorkItem"),
     ],
 )
-def test_a_redriven_run_resumes_where_nothing_is_repeated(document: Any, state: str, following: str) -> None:
+def test_redriven_run_repeats_no_finished_work(document: Any, state: str, following: str) -> None:
     assert choose("ResumePoint", document | {"failure": FAILURE | {"state": state}}) == following
 
 
-def test_the_ends_are_readable() -> None:
+def test_end_states_describe_the_run() -> None:
     reported = BUILT | {"report": {"status": "In Review", "commentUrl": "https://c", "commit": "b" * 40}}
     assert output("Done", reported) == {
         "outcome": "Succeeded",
@@ -292,19 +288,19 @@ EVENT = {"detail": {"executionArn": ARN, "status": "ABORTED", "stopDate": 176390
 
 
 def clean_up(state: str, field: str, document: Any) -> Any:
-    bound = states(document, state)
+    bound = bindings(document, state)
     bound["context"]["Execution"]["Input"] = EVENT
     return evaluated(DEFINITIONS["clean_up"][state][field], bound)
 
 
-def test_the_clean_up_asks_to_release_what_that_execution_held_before_it_ended() -> None:
+def test_clean_up_releases_lock_held_before_the_end() -> None:
     payload = clean_up("ReleaseLock", "Arguments", EVENT)["Payload"]
     assert (payload["executionArn"], payload["state"]) == (ARN, "ReleaseLock")
     assert payload["document"] == {"endedAt": 1763900000123}
 
 
 @pytest.mark.parametrize("cause", [None, HOSTILE])
-def test_the_clean_up_tells_the_card_that_the_lock_named(cause: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_up_marks_the_card_of_the_lock(cause: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EVENT["detail"], "cause", cause)
     held = {"lockKey": "k", "workItemId": "PVTI_1", "repository": "acme/shop", "branch": "feature/x"}
     payload = clean_up("MarkFailed", "Arguments", {"released": True, "held": held, "redriveCount": 0})["Payload"]

@@ -1,4 +1,4 @@
-"""What outlives a change of the workflow: the lock, the artifacts, the secrets, the configuration and the logs."""
+"""The resources that survive a change of the workflow: lock, artifacts, secrets, configuration and logs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class CoreStack(Stack):
         super().__init__(
             scope,
             construct_id,
-            stack_name=f"{construct_id}-{settings.environment}",
+            stack_name=settings.names.core_stack,
             description="Kiro CodeBuild Worker: lock, artifacts, secrets, configuration, logs",
             termination_protection=settings.keeps_data,
         )

@@ -1,4 +1,4 @@
-"""A state machine from its ASL file, inlined so that `cdk diff` and the tests see it."""
+"""A state machine whose definition is an ASL file, inlined so that ``cdk diff`` and the tests see it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from constructs import Construct
 from infra.definition import Definition, check_substitutions
 
 
-class Workflow(Construct):
+class AslStateMachine(Construct):
     def __init__(
         self,
         scope: Construct,
@@ -30,14 +30,14 @@ class Workflow(Construct):
             self,
             "StateMachine",
             state_machine_name=name,
-            # A redrive and a replay need the history of a Standard workflow.
+            # Redrive and replay need the history that only a Standard workflow keeps.
             state_machine_type=sfn.StateMachineType.STANDARD,
             definition_body=sfn.DefinitionBody.from_string(definition.text),
             definition_substitutions=dict(substitutions),
             role=self.role,
-            # Every state, so that a run can still be followed when its history is gone after 90 days; without data,
-            # for cards and specs of private repositories belong in the execution's own history only.
+            # All states, so that a run can be followed after Step Functions deletes its history at 90 days. No data,
+            # because cards and specs of private repositories belong only in the history of their own execution.
             logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=False),
-            # One execution is one trace already, and most runs find nothing to do.
+            # The history already traces an execution, and most executions find nothing to do.
             tracing_enabled=False,
         )

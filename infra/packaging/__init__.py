@@ -1,0 +1,31 @@
+"""Builds what AWS runs from the sources and the locked wheels, without Docker.
+
+    layer         python/ with the core of kiro_worker and the wheels: what every step imports
+    functions/*   handler.py alone, one folder per step
+    source        buildspec.yml, python/ with core, runner and the wheels: what CodeBuild runs
+    runtime       AWS's Lambda runtime client, for the embedded environment only
+
+Each folder lies under ``build/<platform>/`` beside a digest of all its ingredients, and is built again only when that
+digest changes. ``lambda`` means what AWS runs (arm64, Python 3.13), ``host`` the running interpreter.
+"""
+
+from __future__ import annotations
+
+from infra.packaging.cache import Asset
+from infra.packaging.package import CORE, ROOT, Package, package, package_runtime
+from infra.packaging.platforms import HOST, LAMBDA, PLATFORMS, Platform
+from infra.packaging.wheels import AWS_SERVICES
+
+__all__ = [
+    "AWS_SERVICES",
+    "CORE",
+    "HOST",
+    "LAMBDA",
+    "PLATFORMS",
+    "ROOT",
+    "Asset",
+    "Package",
+    "Platform",
+    "package",
+    "package_runtime",
+]

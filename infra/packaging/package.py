@@ -1,0 +1,102 @@
+"""Puts together the layer, the functions and the build's source."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from infra.errors import SynthError
+from infra.packaging.cache import Asset, cached, digest_of
+from infra.packaging.files import copy_library, link_tree
+from infra.packaging.platforms import HOST, Platform
+from infra.packaging.wheels import compile_bytecode, install_wheels
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# The modules and packages of kiro_worker that both the steps and the runner import.
+CORE = (
+    "__init__",
+    "config",
+    "errors",
+    "execution_status",
+    "github",
+    "lock",
+    "models",
+    "names",
+    "observability",
+    "outcomes",
+    "redaction",
+    "spec",
+)
+
+
+@dataclass(frozen=True)
+class Package:
+    layer: Asset
+    functions: dict[str, Asset]
+    source: Asset
+
+
+def package(platform: Platform, root: Path = ROOT, out: Path | None = None) -> Package:
+    """Everything that the stacks deploy."""
+    folder = (out or root / "build") / platform.name
+    wheels = install_wheels(platform, root / "requirements" / "lambda.txt", folder / "wheels")
+    gate = install_wheels(platform, root / "requirements" / "gate.txt", folder / "gate")
+    handlers = sorted((root / "functions").glob("*/handler.py"))
+    if not handlers:
+        raise SynthError(f"{root / 'functions'} contains no <step>/handler.py to package.")
+    return Package(
+        layer=_layer(platform, wheels, root, folder / "layer"),
+        functions={
+            handler.parent.name: _step(handler, folder / "functions" / handler.parent.name) for handler in handlers
+        },
+        source=_source(platform, wheels, gate, root, folder / "source"),
+    )
+
+
+def package_runtime(root: Path = ROOT, out: Path | None = None) -> Asset:
+    """AWS's Lambda runtime client, for the running interpreter."""
+    return install_wheels(HOST, root / "requirements" / "runtime.txt", (out or root / "build") / "host" / "runtime")
+
+
+def _layer(platform: Platform, wheels: Asset, root: Path, target: Path) -> Asset:
+    """The core below ``python/``, where Lambda looks: it mounts a layer at /opt, and /opt/python is on sys.path."""
+    core = _modules(root, CORE)
+
+    def build(folder: Path) -> None:
+        link_tree(wheels.path, folder / "python")
+        copy_library(core, folder / "python" / "kiro_worker")
+        compile_bytecode(platform, folder / "python" / "kiro_worker")
+
+    return cached(target, digest_of(core, wheels.digest), build)
+
+
+def _step(handler: Path, target: Path) -> Asset:
+    def build(folder: Path) -> None:
+        folder.mkdir()
+        shutil.copyfile(handler, folder / "handler.py")
+
+    return cached(target, digest_of([handler]), build)
+
+
+def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: Path) -> Asset:
+    """Core, runner and the layer's wheels, plus those wheels that only the gate needs and the layer does not carry."""
+    buildspec = root / "buildspec.yml"
+    library = _modules(root, (*CORE, "runner"))
+
+    def build(folder: Path) -> None:
+        link_tree(wheels.path, folder / "python")
+        link_tree(gate.path, folder / "python")
+        shutil.copyfile(buildspec, folder / "buildspec.yml")
+        copy_library(library, folder / "python" / "kiro_worker")
+        compile_bytecode(platform, folder / "python" / "kiro_worker")
+
+    return cached(target, digest_of([buildspec, *library], wheels.digest, gate.digest), build)
+
+
+def _modules(root: Path, names: Iterable[str]) -> list[Path]:
+    """The folder of each package and the file of each module."""
+    library = root / "kiro_worker"
+    return [library / name if (library / name).is_dir() else library / f"{name}.py" for name in names]

@@ -1,0 +1,129 @@
+"""Who may do what: the permissions of every role, written by hand.
+
+A wildcard stands only where a comment gives the reason; tests/integration/infra/test_grants.py holds the whole list.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_iam as iam
+
+from infra.constructs.build_project import BuildProject
+from infra.constructs.state_machine import AslStateMachine
+from infra.settings import Settings
+from infra.stacks.core import CoreStack
+from infra.stacks.steps import Steps
+
+
+@dataclass(frozen=True)
+class Grants:
+    stack: Stack
+    settings: Settings
+    core: CoreStack
+    build: BuildProject
+
+    def to_steps(self, steps: Steps) -> None:
+        for step in (steps.fetch_work_item, steps.validate_work_item, steps.update_status):
+            self._read_configuration(step.role)
+            _allow(step.role, ["secretsmanager:GetSecretValue"], self.core.secrets.github_token.secret_arn)
+        # The configuration names the scope of the lock.
+        self._read_configuration(steps.acquire_lock.role)
+        self._use_locks(steps.acquire_lock.role)
+        self._end_holders(steps.acquire_lock.role)
+        # Looks for locks of runs that died, so it reads all of the few items.
+        self._use_locks(steps.fetch_work_item.role, scan=True)
+        self._end_holders(steps.fetch_work_item.role)
+        # The clean-up knows the execution but not the key of its lock, so it reads all of the few items.
+        self._use_locks(steps.release_lock.role, scan=True)
+        self._end_holders(steps.release_lock.role)
+        # Asks whether the execution was redriven, because the count in the state's context may be out of date.
+        self._describe_executions(steps.fail_run.role)
+
+    def to_build(self) -> None:
+        role, secrets = self.build.role, self.core.secrets
+        source = self.build.source.bucket.arn_for_objects(self.build.source.s3_object_key)
+        _allow(role, ["s3:GetObject", "s3:GetObjectVersion"], source)
+        self._read_configuration(role)
+        _allow(
+            role,
+            ["secretsmanager:GetSecretValue"],
+            secrets.github_token.secret_arn,
+            secrets.git_credentials.secret_arn,
+            secrets.kiro_api_key.secret_arn,
+        )
+        self._use_locks(role)
+        self._describe_executions(role)
+        _allow(role, ["codebuild:BatchGetBuilds"], self.build.project.project_arn)
+        # Wildcard: the artifacts of a run lie under the run's name, and nothing else is ever under runs/.
+        _allow(role, ["s3:PutObject"], self.core.artifacts.arn_for_objects("runs/*"))
+        if self.settings.steering_prefix:
+            # Wildcard: a manifest names the central steering files, and it may change.
+            steering = f"arn:{self.stack.partition}:s3:::{self.settings.steering_prefix}/*"
+            _allow(role, ["s3:GetObject"], steering)
+        # To its two report groups, without permission to create others: AWS CodeBuild User Guide, "Test report
+        # permissions".
+        _allow(
+            role,
+            [
+                "codebuild:CreateReport",
+                "codebuild:UpdateReport",
+                "codebuild:BatchPutTestCases",
+                "codebuild:BatchPutCodeCoverages",
+            ],
+            *(group.report_group_arn for group in self.build.report_groups),
+        )
+
+    def to_workflow(self, workflow: AslStateMachine, steps: Steps) -> None:
+        """CDK derives no permissions from a definition that it receives as text."""
+        for step in steps:
+            _allow(workflow.role, ["lambda:InvokeFunction"], step.function.function_arn)
+        # `codebuild:startBuild.sync`, and the rule that reports the end of the build to Step Functions:
+        # Step Functions Developer Guide, "IAM policies for calling AWS CodeBuild".
+        _allow(
+            workflow.role,
+            [
+                "codebuild:StartBuild",
+                "codebuild:StopBuild",
+                "codebuild:BatchGetBuilds",
+                "codebuild:BatchGetReports",
+            ],
+            self.build.project.project_arn,
+        )
+        rule = self.stack.format_arn(
+            service="events",
+            resource="rule",
+            resource_name="StepFunctionsGetEventForCodeBuildStartBuildRule",
+        )
+        _allow(workflow.role, ["events:PutTargets", "events:PutRule", "events:DescribeRule"], rule)
+
+    def to_clean_up(self, clean_up: AslStateMachine, steps: Steps) -> None:
+        for step in (steps.release_lock, steps.update_status):
+            _allow(clean_up.role, ["lambda:InvokeFunction"], step.function.function_arn)
+
+    def _read_configuration(self, role: iam.Role) -> None:
+        _allow(role, ["ssm:GetParameter"], self.core.config.parameter_arn)
+
+    def _use_locks(self, role: iam.Role, *, scan: bool = False) -> None:
+        actions = ["dynamodb:GetItem", *(["dynamodb:Scan"] if scan else []), "dynamodb:UpdateItem"]
+        _allow(role, actions, self.core.lock_table.table_arn)
+
+    def _end_holders(self, role: iam.Role) -> None:
+        """Asks whether the holder of a lock still runs, and stops a build that its execution has abandoned."""
+        self._describe_executions(role)
+        _allow(role, ["codebuild:BatchGetBuilds", "codebuild:StopBuild"], self.build.project.project_arn)
+
+    def _describe_executions(self, role: iam.Role) -> None:
+        # Wildcard: an execution's ARN ends in its name, which is not known beforehand.
+        executions = self.stack.format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{self.settings.names.state_machine}:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        _allow(role, ["states:DescribeExecution"], executions)
+
+
+def _allow(role: iam.Role, actions: list[str], *resources: str) -> None:
+    role.add_to_policy(iam.PolicyStatement(actions=actions, resources=list(resources)))

@@ -1,0 +1,48 @@
+"""The environment variables of the steps and of the build."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from infra.settings import Settings
+from infra.stacks.core import CoreStack
+
+
+@dataclass(frozen=True)
+class Variables:
+    """Groups of variables by what they give access to, to be merged with ``|``."""
+
+    settings: Settings
+    core: CoreStack
+
+    @property
+    def configuration(self) -> dict[str, str]:
+        return {"CONFIG_PARAMETER_NAME": self.core.config.parameter_name}
+
+    @property
+    def github_token(self) -> dict[str, str]:
+        return {"GITHUB_TOKEN_SECRET_ARN": self.core.secrets.github_token.secret_arn}
+
+    @property
+    def locks(self) -> dict[str, str]:
+        return {"LOCKS_TABLE_NAME": self.core.lock_table.table_name}
+
+    @property
+    def lease(self) -> dict[str, str]:
+        return {"LOCK_LEASE_SECONDS": str(self.settings.lock_lease_seconds)}
+
+    @property
+    def build(self) -> dict[str, str]:
+        """Everything that the build reads: names of its secrets, never their values."""
+        return {
+            "ENVIRONMENT": self.settings.environment,
+            **self.configuration,
+            **self.locks,
+            **self.lease,
+            **self.github_token,
+            "GIT_CREDENTIALS_SECRET_ARN": self.core.secrets.git_credentials.secret_arn,
+            "KIRO_API_KEY_SECRET_ARN": self.core.secrets.kiro_api_key.secret_arn,
+            "ARTIFACTS_BUCKET_NAME": self.core.artifacts.bucket_name,
+            "KIRO_CLI_URL": self.settings.kiro_cli_url,
+            "KIRO_CLI_SHA256": self.settings.kiro_cli_sha256,
+        }

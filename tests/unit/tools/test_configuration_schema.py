@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import json
+from functools import cache
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from kiro_worker.config.model import AgentConfiguration, Configuration
+from kiro_worker.config.parameter import parse_configuration
+from kiro_worker.errors import ConfigurationInvalid
+from tools.configuration_schema import schema
+
+MINIMAL = {
+    "organization": "acme",
+    "repository": "shop",
+    "projectNumber": 1,
+    "targetStatusColumn": "For Implementation",
+}
+
+
+@cache
+def validator() -> Draft202012Validator:
+    return Draft202012Validator(schema())
+
+
+def accepts(document: dict[str, Any]) -> bool:
+    return bool(validator().is_valid(document))
+
+
+def worker_accepts(document: dict[str, Any]) -> bool:
+    try:
+        parse_configuration(json.dumps(document), "/kiro-worker/test/github-project-config")
+    except ConfigurationInvalid:
+        return False
+    return True
+
+
+def test_schema_is_valid_draft_2020_12() -> None:
+    Draft202012Validator.check_schema(schema())
+
+
+def test_every_key_has_a_description() -> None:
+    document = schema()
+    agent = document["$defs"]["AgentConfiguration"]["properties"]
+    assert document["properties"].keys() == {field.alias for field in Configuration.model_fields.values()}
+    assert agent.keys() == {field.alias for field in AgentConfiguration.model_fields.values()}
+    assert all(shape["description"] for shape in [*document["properties"].values(), *agent.values()])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"agent": "claude"},
+        {"agent": {"command": "my-agent --headless"}},
+        {"agent": {"command": ["my-agent"], "maxMinutes": 10}},
+        {"testCommand": "make test"},
+        {"testCommand": ["make", "test"]},
+        {"testCommand": None, "coverageThreshold": None},
+        {"repositories": ["acme/shop"], "lockScope": "branch", "maxConcurrentBuilds": 3},
+    ],
+    ids=str,
+)
+def test_valid_configuration_is_accepted(more: dict[str, Any]) -> None:
+    assert worker_accepts(MINIMAL | more)
+    assert accepts(MINIMAL | more)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"unknownKey": 1},
+        {"projectNumber": "1"},
+        {"lockScope": "planet"},
+        {"coverageThreshold": 101},
+        {"agent": "nobody"},
+        {"agent": {"unknownKey": 1}},
+        {"testCommand": ""},
+        {"testCommand": []},
+        {"specRoot": "/specs"},
+    ],
+    ids=str,
+)
+def test_invalid_configuration_is_rejected(more: dict[str, Any]) -> None:
+    assert not worker_accepts(MINIMAL | more)
+    assert not accepts(MINIMAL | more)
+
+
+@pytest.mark.parametrize("key", MINIMAL)
+def test_required_key_is_required(key: str) -> None:
+    assert not accepts({name: value for name, value in MINIMAL.items() if name != key})
+
+
+def test_every_default_is_accepted() -> None:
+    defaults = {key: shape["default"] for key, shape in schema()["properties"].items() if "default" in shape}
+    assert accepts(MINIMAL | defaults)

@@ -1,0 +1,41 @@
+"""The descriptions of the configuration's keys: the docstrings below the fields of its models."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+
+class DescriptionMissing(Exception):
+    """A field has no docstring."""
+
+
+def described(model: type[BaseModel]) -> dict[str, str]:
+    """The description of every field of ``model``. Raises :class:`DescriptionMissing`."""
+    found = descriptions(model)
+    for name in model.model_fields:
+        if name not in found:
+            raise DescriptionMissing(
+                f"{model.__name__}.{name} in {model.__module__} has no description."
+                " How to fix: write a docstring below the field"
+            )
+    return found
+
+
+def descriptions(model: type[BaseModel]) -> dict[str, str]:
+    """The docstring below each field, in one line. Read from the source, because Python does not keep them."""
+    [definition] = ast.parse(inspect.getsource(model)).body
+    found: dict[str, str] = {}
+    name = ""
+    for statement in definition.body if isinstance(definition, ast.ClassDef) else ():
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=name)):
+                continue
+            case ast.Expr(value=ast.Constant(value=str(text))) if name:
+                found[name] = " ".join(text.split())
+        name = ""
+    return found
