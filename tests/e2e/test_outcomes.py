@@ -184,7 +184,7 @@ ENDINGS = {
     ),
     "GuardTripped": Ending(Outcome.GUARD_TRIPPED, "AGENTS.md", steers_the_agent, steers_no_more),
     "CheckoutFailed": Ending(
-        Outcome.CHECKOUT_FAILED, "is not on feature/sum any more", rewrites_the_branch, puts_the_branch_back
+        Outcome.CHECKOUT_FAILED, "is no longer on feature/sum", rewrites_the_branch, puts_the_branch_back
     ),
     "WorkerFailed": Ending(
         Outcome.WORKER_FAILED, "SecretMalformed", spoils_the_credentials, puts_the_credentials_right

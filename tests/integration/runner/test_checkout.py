@@ -14,7 +14,7 @@ from kiro_local.github.git_repository import Submodule, Symlink
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.repository.checkout import NEAR_PAST, Checkout, check_out, fetch_default_branch
+from kiro_worker.runner.repository.checkout import HISTORY_DEPTH, Checkout, check_out, fetch_default_branch
 from kiro_worker.runner.request import BuildRequest
 
 BRANCH = "feature/discounts"
@@ -55,7 +55,7 @@ def refused(github: Any, repository: Any, workspace: Path) -> str:
 def test_only_the_contents_of_the_commit_are_fetched(github: Any, repository: Any, workspace: Path) -> None:
     checkout = checked_out(github, repository, workspace)
 
-    assert checkout.way == "--filter=blob:none"
+    assert checkout.fetch_mode == "--filter=blob:none"
     old = repository.git.run("rev-parse", "main~1:README.md").decode().strip()
     assert not checkout.git.succeeds("cat-file", "-e", old)
     assert (checkout.folder / "README.md").read_text() == "# shop\n"
@@ -69,7 +69,7 @@ def test_a_server_that_refuses_filters_is_asked_for_the_last_commit(
 
     checkout = checked_out(github, repository, workspace)
 
-    assert checkout.way == "--depth=1"
+    assert checkout.fetch_mode == "--depth=1"
     assert checkout.git.text("rev-list", "--count", checkout.commit) == "1"
     assert (checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
 
@@ -83,7 +83,7 @@ def test_everything_is_fetched_where_the_last_commit_is_not_enough(
 
     checkout = checked_out(github, repository, workspace, commit)
 
-    assert checkout.way == ""
+    assert checkout.fetch_mode == ""
     assert (checkout.commit, checkout.head) == (commit, head)
     assert (checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
 
@@ -103,24 +103,24 @@ def grown(repository: Any, commits: int) -> str:
 def test_of_a_long_history_the_near_past_is_fetched_and_the_agent_can_read_it(
     github: Any, repository: Any, workspace: Path
 ) -> None:
-    head = grown(repository, NEAR_PAST + 10)
+    head = grown(repository, HISTORY_DEPTH + 10)
 
     checkout = checked_out(github, repository, workspace)
 
     log = subprocess.run(["git", "log", "--format=%s"], cwd=checkout.folder, capture_output=True, text=True, check=True)
-    assert log.stdout.splitlines()[0] == f"Change {NEAR_PAST + 9}"
-    assert len(log.stdout.splitlines()) == NEAR_PAST
+    assert log.stdout.splitlines()[0] == f"Change {HISTORY_DEPTH + 9}"
+    assert len(log.stdout.splitlines()) == HISTORY_DEPTH
     assert checkout.head == head
 
 
 def test_a_commit_of_the_far_past_is_found_on_its_branch(github: Any, repository: Any, workspace: Path) -> None:
     commit = str(repository.git.head_of(BRANCH))
-    head = grown(repository, NEAR_PAST + 10)
+    head = grown(repository, HISTORY_DEPTH + 10)
 
     checkout = checked_out(github, repository, workspace, commit)
 
-    assert (checkout.way, checkout.commit, checkout.head) == ("--filter=blob:none", commit, head)
-    assert checkout.git.text("rev-list", "--count", head) == str(NEAR_PAST + 13)
+    assert (checkout.fetch_mode, checkout.commit, checkout.head) == ("--filter=blob:none", commit, head)
+    assert checkout.git.text("rev-list", "--count", head) == str(HISTORY_DEPTH + 13)
     old = repository.git.run("rev-parse", "main~1:README.md").decode().strip()
     assert not checkout.git.succeeds("cat-file", "-e", old), "the files of the past stay where they are"
 
@@ -220,12 +220,12 @@ def test_submodules_and_large_files_are_left_out(github: Any, repository: Any, w
 def test_another_branchs_commit_is_refused(github: Any, repository: Any, workspace: Path) -> None:
     other = repository.git.commit("other", {"x": "x\n"}, "Other", base="main")
 
-    with pytest.raises(BuildStopped, match="is not on feature/discounts any more"):
+    with pytest.raises(BuildStopped, match="is no longer on feature/discounts"):
         checked_out(github, repository, workspace, other)
 
 
 def test_a_server_that_does_not_answer_is_named(github: Any, repository: Any, workspace: Path) -> None:
-    gone = replace(checked_out(github, repository, workspace), way="", default="")
+    gone = replace(checked_out(github, repository, workspace), fetch_mode="", default="")
     repository.git.delete_branch("main")
 
     with pytest.raises(BuildStopped, match="default branch cannot be fetched"):

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kiro_worker.runner.repository.checkout import NEAR_PAST
+from kiro_worker.runner.repository.checkout import HISTORY_DEPTH
 
 BRANCH = "feature/discounts"
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
@@ -74,7 +74,7 @@ def test_an_agent_that_fails_loses_no_finished_task_and_is_not_paid_for_it_again
 
     assert finished.outcome == "Succeeded", finished.log
     assert asked(log) == ["2.1", "2.2"]
-    assert "going on from the checkpoint" in finished.log
+    assert "resuming from the checkpoint" in finished.log
     assert worker.file("shop/task_2_1.py") == "DONE = 1\n"
     assert worker.checkpoint() == ""
 
@@ -102,7 +102,7 @@ def test_a_checkpoint_goes_on_top_of_a_branch_that_has_moved(worker: Any) -> Non
     finished = worker.run(COMMIT_SHA=head)
 
     assert finished.outcome == "Succeeded", finished.log
-    assert "goes on top of it" in finished.log
+    assert "is rebased onto it" in finished.log
     assert asked(log) == ["1.2", "1.3", "2.1", "2.2"]
     assert worker.repository.git.run("merge-base", head, BRANCH).decode().strip() == head
 
@@ -111,14 +111,14 @@ def test_a_checkpoint_of_long_ago_goes_on_top_of_all_that_came_since(worker: Any
     log = agent(worker, "if number == '1.2': sys.exit(3)\n" + DO)
     worker.run()
     log.unlink()
-    for number in range(NEAR_PAST + 5):
+    for number in range(HISTORY_DEPTH + 5):
         worker.repository.git.commit(BRANCH, {"NEWS.md": f"{number}\n"}, "By a person")
 
     agent(worker)
     finished = worker.run(COMMIT_SHA=worker.head())
 
     assert finished.outcome == "Succeeded", finished.log
-    assert "goes on top of it" in finished.log
+    assert "is rebased onto it" in finished.log
     assert asked(log) == ["1.2", "1.3", "2.1", "2.2"]
 
 

@@ -136,7 +136,7 @@ def test_of_commits_of_the_agent_that_change_such_files_the_files_are_kept(worke
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
-    assert "they change files of LFS" in finished.log
+    assert "the commits change LFS files" in finished.log
     assert stored(worker, worker.file("picture.bin")) == PICTURE + b"more"
     new = ("--text", "--format=%s", f"{worker.commit}..{worker.head()}", "--", "picture.bin")
     history = worker.repository.git.run("log", "-p", *new).decode()
@@ -248,7 +248,7 @@ def test_another_build_goes_on_from_a_checkpoint_on_a_branch_that_has_moved(work
     finished = worker.run(COMMIT_SHA=head)
 
     assert finished.outcome == "Succeeded", finished.log
-    assert "goes on top of it" in finished.log
+    assert "is rebased onto it" in finished.log
     assert worker.file("their.bin") == theirs
     assert stored(worker, worker.file("picture.bin")).endswith(b"more" * 6), "three turns of each build"
 

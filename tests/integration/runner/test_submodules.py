@@ -118,7 +118,7 @@ def test_nothing_is_fetched_unless_it_is_configured(worker: Any) -> None:
     ],
 )
 def test_a_hostile_url_is_refused_by_name(url: str) -> None:
-    with pytest.raises(BuildStopped, match="the submodule 'vendor/lib' is to come from") as stopped:
+    with pytest.raises(BuildStopped, match="the submodule 'vendor/lib' has the url") as stopped:
         repository_of("vendor/lib", url, SOURCE)
 
     assert stopped.value.outcome is Outcome.CHECKOUT_FAILED
@@ -142,7 +142,7 @@ def test_a_hostile_url_stops_the_build_before_the_agent(worker: Any) -> None:
     finished = worker.run()
 
     assert finished.outcome == "CheckoutFailed", finished.log
-    assert "the submodule 'vendor/lib' is to come from 'ext::sh" in finished.exports["OUTCOME_REASON"]
+    assert "the submodule 'vendor/lib' has the url 'ext::sh" in finished.exports["OUTCOME_REASON"]
 
 
 def refused(worker: Any, files: dict[str, Content]) -> Any:

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from kiro_worker.runner.repository.git import answering_command
+from kiro_worker.runner.repository.git import credential_command
 
 
 @pytest.mark.parametrize("files", ["/proc/self/fd", "/nowhere"])
@@ -16,7 +16,7 @@ def test_a_helper_answers_every_question_with_the_whole_of_a_file_without_a_name
     with tempfile.TemporaryFile() as file:
         file.write(b"username=git\npassword=p4ss\n")
         file.flush()
-        command = answering_command(file.fileno(), files)
+        command = credential_command(file.fileno(), files)
 
         answers = [
             subprocess.run(command, env={"PATH": os.environ["PATH"]}, pass_fds=(file.fileno(),), capture_output=True)
