@@ -164,7 +164,7 @@ ENDINGS = {
     ),
     "CoverageBelowThreshold": Ending(
         Outcome.COVERAGE_BELOW_THRESHOLD,
-        "the tests left no coverage report, and coverageThreshold is 80 %",
+        "the tests wrote no coverage report, and coverageThreshold is 80%",
         wants_coverage,
         wants_no_coverage,
         kept=BOTH,

@@ -9,14 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kiro_worker.runner.gate.coverage import (
-    Ratio,
-    as_cobertura,
-    changed_lines,
-    merged,
-    of_changed_lines,
-    read_coverage,
-)
+from kiro_worker.runner.gate.coverage.diff import changed_lines, changed_lines_coverage
+from kiro_worker.runner.gate.coverage.formats import as_cobertura, read_coverage
+from kiro_worker.runner.gate.coverage.model import Ratio, merged
 from kiro_worker.runner.gate.report_files import Unreadable
 
 COBERTURA = b"""<?xml version="1.0" ?><!DOCTYPE coverage SYSTEM 'http://cobertura.sourceforge.net/xml/coverage-04.dtd'>
@@ -95,7 +90,7 @@ def test_whatever_the_bytes_are_there_is_an_answer_or_one_kind_of_error(content:
 def test_a_threshold_is_met_exactly_and_never_by_rounding() -> None:
     assert Ratio(8, 10).meets(80)
     assert not Ratio(7999, 10_000).meets(80)
-    assert str(Ratio(7999, 10_000)) == "79.9 % (7999/10000)"
+    assert str(Ratio(7999, 10_000)) == "79.9% (7999/10000)"
     assert not Ratio(0, 0).meets(0)
 
 
@@ -122,14 +117,14 @@ def test_any_format_becomes_cobertura_for_the_report_group() -> None:
 def test_changed_lines_are_found_under_the_names_that_reports_use(report: bytes, path: str) -> None:
     patch = f"--- a/{path}\n+++ b/{path}\n@@ -0,0 +3,2 @@\n+x\n+y\n".encode()
 
-    found = of_changed_lines(read_coverage(report, "report"), patch, "/work")
+    found = changed_lines_coverage(read_coverage(report, "report"), patch, "/work")
 
     assert found in ((0, 1), (1, 2))
 
 
 def test_a_report_that_knows_no_changed_file_proves_nothing() -> None:
     patch = b"--- a/x.js\n+++ b/x.js\n@@ -0,0 +1 @@\n+x\n"
-    assert of_changed_lines(read_coverage(LCOV, "report"), patch) is None
+    assert changed_lines_coverage(read_coverage(LCOV, "report"), patch) is None
 
 
 line = st.text(alphabet="ab+-@ \t", max_size=8)
