@@ -254,23 +254,26 @@ def test_every_command_runs_in_the_sandbox(tmp_path: Path) -> None:
 
 
 def test_output_and_kept_reports_are_redacted(tmp_path: Path) -> None:
-    reports = {"junit.xml": PASSED.replace('"n"', f'"{SECRET}"'), "lcov.info": f"SF:{SECRET}/a.py\nDA:1,1\n"}
+    reports = {"junit.xml": FAILED.replace('"n"', f'"{SECRET}"'), "lcov.info": f"SF:{SECRET}/a.py\nDA:1,1\n"}
     command = writes(tmp_path, reports, output=f"{SECRET}\nRan 1 test in 0.1s of {SECRET}")
     lines: list[str] = []
     kept = tmp_path.parent / "kept"
 
-    result = run_gate(
-        configuration(testCommand=command),
-        tmp_path,
-        tmp_path.parent / "home",
-        parent=SYSTEM,
-        sink=lines.append,
-        redact=lambda text: text.replace(SECRET, "***"),
-        keep=kept,
-    )
+    with pytest.raises(BuildStopped) as stopped:
+        run_gate(
+            configuration(testCommand=command),
+            tmp_path,
+            tmp_path.parent / "home",
+            parent=SYSTEM,
+            sink=lines.append,
+            redact=lambda text: text.replace(SECRET, "***"),
+            keep=kept,
+        )
 
     assert lines[1:] == ["***", "Ran 1 test in 0.1s of ***"]
-    assert result.summary == "Ran 1 test in 0.1s of ***"
+    assert stopped.value.details == "***\nRan 1 test in 0.1s of ***"
     contents = {path.name: path.read_text() for path in kept.rglob("*") if path.is_file()}
     assert sorted(contents) == ["001-junit.xml", "002-lcov.info", "cobertura.xml", "gate.json"]
     assert all("***" in text and SECRET not in text for text in contents.values())
+    gate = json.loads(contents["gate.json"])
+    assert (gate["summary"], gate["junit"]["failedNames"]) == ("Ran 1 test in 0.1s of ***", ["c.***"])
