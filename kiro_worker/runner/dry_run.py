@@ -26,7 +26,7 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.loop import materialize
 from kiro_worker.runner.clients import Clients
-from kiro_worker.runner.gate.test_command import detected_command, with_report_options
+from kiro_worker.runner.gate.detect import detected_command, with_report_options
 from kiro_worker.runner.github import job_of_branch, labelling_of
 from kiro_worker.runner.pipeline import stop_for, tasks_text
 from kiro_worker.runner.report.log import Redaction

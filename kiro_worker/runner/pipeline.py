@@ -158,7 +158,7 @@ class Build:
                 edges.workspace / checkout.commit, git_url, request.repository, credentials, edges.environment
             )
             default = fetch_default_branch(checkout)
-            self._submodules = load_submodules(checkout, default, source, self._guard)
+            self._submodules = load_submodules(checkout, default, source, self._guard.require_trusted_submodule)
         edges.log.say(f"submodules: {', '.join(map(ascii, self._submodules.repositories)) or 'none'}")
 
     def _load_steering(self) -> Steering:

@@ -164,7 +164,7 @@ ENDINGS = {
     ),
     "CoverageBelowThreshold": Ending(
         Outcome.COVERAGE_BELOW_THRESHOLD,
-        "the tests left no coverage report, and coverageThreshold is 80 %",
+        "the tests wrote no coverage report, and coverageThreshold is 80%",
         wants_coverage,
         wants_no_coverage,
         kept=BOTH,
@@ -184,7 +184,7 @@ ENDINGS = {
     ),
     "GuardTripped": Ending(Outcome.GUARD_TRIPPED, "AGENTS.md", steers_the_agent, steers_no_more),
     "CheckoutFailed": Ending(
-        Outcome.CHECKOUT_FAILED, "is not on feature/sum any more", rewrites_the_branch, puts_the_branch_back
+        Outcome.CHECKOUT_FAILED, "is no longer on feature/sum", rewrites_the_branch, puts_the_branch_back
     ),
     "WorkerFailed": Ending(
         Outcome.WORKER_FAILED, "SecretMalformed", spoils_the_credentials, puts_the_credentials_right

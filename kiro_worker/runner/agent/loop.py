@@ -16,7 +16,7 @@ from kiro_worker.errors import BuildStopped, KiroWorkerError
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.prompt import mending_prompt, prompt
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
-from kiro_worker.runner.repository.checkout import give_the_agent_a_repository
+from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.checkpoint import PARTIAL_TRAILER, TASK_TRAILER
 from kiro_worker.runner.repository.commit import (
     CommitMessage,
@@ -311,7 +311,7 @@ class Turns:
             shutil.rmtree(own)
         else:
             own.unlink(missing_ok=True)
-        give_the_agent_a_repository(
+        create_agent_repository(
             self._checkout.git, replace(self._request, commit=self.commit), unseen=tuple(self._place.steering.files)
         )
 

@@ -1,1 +1,1 @@
-"""Tests and coverage decide whether the work is pushed."""
+"""The gate: tests and coverage decide whether the work is pushed."""

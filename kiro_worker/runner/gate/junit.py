@@ -1,4 +1,4 @@
-"""What JUnit XML says of a test run: how many ran, failed and were skipped, and which failed."""
+"""What JUnit XML says about a test run: how many tests ran, failed and were skipped, and which ones failed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase, TestSuite
 
-from kiro_worker.runner.gate.report_files import Unreadable, xml
+from kiro_worker.runner.gate.report_files import Unreadable, parse_xml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -16,18 +16,19 @@ PATTERNS: Final = (
     *("junit*.xml", "*junit.xml", "*-junit-*.xml", "TEST-*.xml", "pytest.xml", "test-results.xml", "test-report.xml"),
     *("surefire-reports/*.xml", "failsafe-reports/*.xml", "test-results/*.xml", "junit/*.xml", "test-reports/*.xml"),
 )
-"""Where pytest, jest-junit, mocha-junit-reporter, vitest, gotestsum, nextest, Surefire, Failsafe and Gradle put it."""
+"""Where pytest, jest-junit, mocha-junit-reporter, vitest, gotestsum, nextest, Surefire, Failsafe and Gradle write."""
 
 _Kind = TypeVar("_Kind")
 
-MOST_NAMES: Final = 20
-LONGEST_NAME: Final = 200
+MAX_NAMES: Final = 20
+MAX_NAME_LENGTH: Final = 200
 
 
 @dataclass(frozen=True)
 class JUnitTotals:
-    """Counted from the cases themselves, and from what the suites claim where that is more: a suite that claims more
-    failures than it shows is believed, one that claims fewer is not. ``failed_names`` are the first of them.
+    """The totals of a run, counted from its cases. ``failed_names`` are the first tests that failed.
+
+    A suite that claims more failures than its cases show is believed; one that claims fewer is not.
     """
 
     tests: int = 0
@@ -42,12 +43,13 @@ class JUnitTotals:
 
     @property
     def executed(self) -> int:
-        """The tests that really ran."""
+        """The tests that were not skipped."""
         return max(0, self.tests - self.skipped)
 
     def __str__(self) -> str:
-        parts = [f"{self.tests} tests", f"{self.failed} failed", f"{self.skipped} skipped"]
-        return ", ".join(part for part in parts if not part.startswith("0 ") or part is parts[0])
+        tests = "1 test" if self.tests == 1 else f"{self.tests} tests"
+        others = (f"{count} {name}" for count, name in ((self.failed, "failed"), (self.skipped, "skipped")) if count)
+        return ", ".join((tests, *others))
 
     def __add__(self, other: JUnitTotals) -> JUnitTotals:
         return JUnitTotals(
@@ -55,29 +57,32 @@ class JUnitTotals:
             self.failures + other.failures,
             self.errors + other.errors,
             self.skipped + other.skipped,
-            (self.failed_names + other.failed_names)[:MOST_NAMES],
+            (self.failed_names + other.failed_names)[:MAX_NAMES],
         )
 
 
 def read_junit(content: bytes, name: str = "junit.xml") -> JUnitTotals:
-    """The totals of one document. Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable` when it is not JUnit."""
-    root: Any = xml(content, name)
+    """The totals of one document.
+
+    Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable` if it is not JUnit XML.
+    """
+    root: Any = parse_xml(content, name)
     try:
         return sum(map(_of_suite, _children(JUnitXml.fromroot(root), TestSuite)), JUnitTotals())
     except (JUnitXmlError, ValueError, TypeError, AttributeError) as error:
-        raise Unreadable(f"{name} is no JUnit report: {error}") from None
+        raise Unreadable(f"{name} is not a JUnit report: {error}") from None
 
 
 def _of_suite(suite: TestSuite) -> JUnitTotals:
-    # Iterating over a suite itself gives the cases of those inside it, too.
-    seen = sum(map(_of_suite, _children(suite, TestSuite)), _of_cases(_children(suite, TestCase)))
+    # Iterating over a suite would yield the cases of its nested suites as well.
+    counted = sum(map(_of_suite, _children(suite, TestSuite)), _of_cases(_children(suite, TestCase)))
     return JUnitTotals(
-        max(seen.tests, _claimed(suite, "tests")),
-        max(seen.failures, _claimed(suite, "failures")),
-        max(seen.errors, _claimed(suite, "errors")),
-        # Not the claim: a suite that shows its cases and claims more skipped than it shows would hide what ran.
-        seen.skipped if seen.tests else _claimed(suite, "skipped"),
-        seen.failed_names,
+        max(counted.tests, _claimed(suite, "tests")),
+        max(counted.failures, _claimed(suite, "failures")),
+        max(counted.errors, _claimed(suite, "errors")),
+        # Not the larger number: a suite could hide tests that ran by claiming more skipped ones than it shows.
+        counted.skipped if counted.tests else _claimed(suite, "skipped"),
+        counted.failed_names,
     )
 
 
@@ -95,11 +100,12 @@ def _of_cases(cases: Iterable[TestCase]) -> JUnitTotals:
         errors += Error in kinds
         failures += Failure in kinds and Error not in kinds
         skipped += Skipped in kinds and not kinds & {Error, Failure}
-        if kinds & {Error, Failure} and len(names) < MOST_NAMES:
-            names.append(".".join(filter(None, (case.classname, case.name)))[:LONGEST_NAME] or "a test without a name")
+        if kinds & {Error, Failure} and len(names) < MAX_NAMES:
+            name = ".".join(filter(None, (case.classname, case.name)))[:MAX_NAME_LENGTH]
+            names.append(name or "an unnamed test")
     return JUnitTotals(tests, failures, errors, skipped, tuple(names))
 
 
 def _claimed(suite: TestSuite, attribute: str) -> int:
-    text = suite._elem.get(attribute, "")  # noqa: SLF001  # junitparser's own reading raises for what is no number
+    text = suite._elem.get(attribute, "")  # noqa: SLF001  # junitparser's own accessors raise if it is not a number
     return int(text) if text.isdecimal() and len(text) < 10 else 0

@@ -1,12 +1,13 @@
-"""The pinned commit in a folder that the agent may do with as it likes, and a repository that it may not.
+"""The pinned commit in a folder that the agent may change freely, and a repository that it cannot change.
 
 ::
 
-    <workspace>/trusted.git   bare; fetched and pushed by the worker, its configuration is ours
-    <workspace>/checkout/     the files, and a .git of the agent's own that borrows the trusted objects
+    <workspace>/trusted.git   bare; the worker fetches into it and pushes from it, with its own configuration
+    <workspace>/checkout/     the files, and a separate .git for the agent that borrows the trusted objects
 
-Nothing that the agent does to its ``.git`` (configuration, hooks, remotes, credential helpers, filters, fsmonitor) has
-an effect on us, because the worker never runs git on it. See :mod:`kiro_worker.runner.repository.commit` for the way back.
+Nothing that the agent does to its ``.git`` (configuration, hooks, remotes, credential helpers, filters, fsmonitor)
+affects the worker, because the worker never runs git on it. :mod:`kiro_worker.runner.repository.commit` turns the files
+into a commit.
 """
 
 from __future__ import annotations
@@ -19,8 +20,10 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.repository.git import AUTHOR_EMAIL, AUTHOR_NAME, NEVER_COMMITTED, Git, GitFailed
-from kiro_worker.runner.repository.lfs import files_missing, require_git_lfs
+from kiro_worker.runner.repository.agent_repository import create_agent_repository
+from kiro_worker.runner.repository.entries import SYMLINK, list_tree
+from kiro_worker.runner.repository.git import NEVER_COMMITTED, Git, GitFailed
+from kiro_worker.runner.repository.lfs import lfs_files_missing, require_git_lfs
 from kiro_worker.runner.sandbox.untrusted_files import leads_out
 
 if TYPE_CHECKING:
@@ -29,27 +32,30 @@ if TYPE_CHECKING:
     from kiro_worker.models import GitCredentials
     from kiro_worker.runner.request import BuildRequest
 
-_FILTERED: Final = "--filter=blob:none"
-_SHALLOW: Final = "--depth=1"
-FETCH_MODES: Final = (_FILTERED, _SHALLOW, "")
-"""How to fetch. Without the old blobs a large history is a fraction of its size. A server that refuses, at the fetch or
-not before the blobs of the commit are asked for, is asked for the last commit alone, and then for everything."""
-NEAR_PAST: Final = 50
-"""So many commits come along, without their files, for an agent that asks ``git log`` how things are done here. Of a
-long history the commits and trees alone take as long as all files of the last commit. Where it is older commits that
-are in question, the rest is fetched: see :func:`descends`."""
-_LINK: Final = "120000"
-_DEFAULT: Final = "refs/kiro-worker/default"
+BLOBLESS: Final = "--filter=blob:none"
+SHALLOW: Final = "--depth=1"
+FULL: Final = ""
+FETCH_MODES: Final = (BLOBLESS, SHALLOW, FULL)
+"""Options of ``git fetch``, in the order in which they are tried. Without its old blobs, a large history is a fraction
+of its size. If the server refuses that, at the fetch or only when the blobs of the commit are requested, the worker
+fetches the last commit alone, and if that is not enough, everything."""
+HISTORY_DEPTH: Final = 50
+"""How many commits are fetched, without their blobs, so that the agent can read recent history with ``git log``. The
+commits and trees of a long history take as long to fetch as all files of the last commit. Where older commits matter,
+:func:`descends` fetches the rest."""
 CHECKPOINTS: Final = "kiro-worker/checkpoint"
-"""The branch of that name and ours behind it is where a build keeps what is done: see checkpoint.py."""
+"""The prefix of checkpoint branches: see :mod:`kiro_worker.runner.repository.checkpoint`."""
+_DEFAULT: Final = "refs/kiro-worker/default"
 _CHECKPOINT: Final = "refs/kiro-worker/checkpoint/"
 
 
 @dataclass(frozen=True)
 class Checkout:
-    """``git`` works on the trusted repository; ``head`` is where the branch stood when it was fetched, with ``way`` as
-    an option of ``git fetch``; more is fetched in the same way. ``default`` is where the default branch stood in that
-    moment, and ``checkpoint`` where the checkpoint did: empty when there was none, ``None`` when nobody looked.
+    """A checkout of ``commit``. ``git`` works on the trusted repository.
+
+    ``head`` is the branch's head when it was fetched, with the option ``fetch_mode``, which later fetches use as well.
+    ``default`` and ``checkpoint`` are the heads of the default branch and of the checkpoint at that time;
+    ``checkpoint`` is empty if the branch has none, and None if it was not fetched.
     """
 
     folder: Path
@@ -57,7 +63,7 @@ class Checkout:
     branch: str
     commit: str
     head: str
-    way: str = ""
+    fetch_mode: str = FULL
     default: str = ""
     checkpoint: str | None = None
 
@@ -71,8 +77,9 @@ def check_out(
     *,
     lfs: bool = False,
 ) -> Checkout:
-    """Fetch the branch and lay out the pinned commit, and no other; with ``lfs`` its LFS files, too. Raises
-    :class:`BuildStopped` (CheckoutFailed).
+    """Fetch the branch and check out the pinned commit and no other; with ``lfs``, its LFS files as well.
+
+    Raises :class:`BuildStopped` (CheckoutFailed).
     """
     if lfs:
         require_git_lfs(parent)
@@ -85,147 +92,152 @@ def check_out(
         parent=parent,
         lfs=lfs,
     )
-    way, fetched = _fetch(git, request)
-    _require_links_inside(git, request)
-    give_the_agent_a_repository(git, request)
-    checkpoint = None if way == _SHALLOW else fetched.get(_CHECKPOINT + request.branch, "")
+    fetch_mode, fetched = _fetch(git, request)
+    _require_symlinks_inside(git, request)
+    create_agent_repository(git, request)
+    checkpoint = None if fetch_mode == SHALLOW else fetched.get(_CHECKPOINT + request.branch, "")
     head, default = fetched[_tracking(request.branch)], fetched.get(_DEFAULT, "")
-    return Checkout(git.work_tree, git, request.branch, request.commit, head, way, default, checkpoint)
+    return Checkout(git.work_tree, git, request.branch, request.commit, head, fetch_mode, default, checkpoint)
 
 
 def fetch_default_branch(checkout: Checkout) -> str:
-    """The commit that the repository's default branch is at: what the checkout has of it, or else what the server has.
+    """The head of the repository's default branch, from the checkout if it has one, or else from the server.
+
     Raises :class:`BuildStopped` (CheckoutFailed).
     """
     if checkout.default:
         return checkout.default
     git = checkout.git
-    way = [checkout.way] if checkout.way else []
     try:
-        git.network("fetch", "--quiet", "--no-tags", *way, "origin", f"+HEAD:{_DEFAULT}")
+        git.network("fetch", "--quiet", "--no-tags", *_options(checkout.fetch_mode), "origin", f"+HEAD:{_DEFAULT}")
     except GitFailed as failure:
         raise _no_default_branch(failure) from None
     return git.text("rev-parse", "--verify", _DEFAULT)
 
 
 def descends(git: Git, commit: str, ancestor: str) -> bool:
-    """Whether ``commit`` is or comes from ``ancestor``, by all of the history when what is here of it says no. Raises
-    :class:`GitFailed`.
+    """Whether ``commit`` is ``ancestor`` or descends from it. Fetches the rest of the history before it answers no.
+
+    Raises :class:`GitFailed`.
     """
-    question = ("merge-base", "--is-ancestor", ancestor, commit)
-    if commit == ancestor or git.succeeds(*question):
+    is_ancestor = ("merge-base", "--is-ancestor", ancestor, commit)
+    if commit == ancestor or git.succeeds(*is_ancestor):
         return True
     if not (git.directory / "shallow").is_file():
         return False
-    # By their hashes, so that none of our references moves.
-    here = git.text("for-each-ref", "--format=%(objectname)").split()
+    # By object IDs, so that none of our references moves.
+    oids = git.text("for-each-ref", "--format=%(objectname)").split()
     git.network(
-        *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--unshallow", _FILTERED, "origin"),
-        *dict.fromkeys(here),
+        *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--unshallow", BLOBLESS, "origin"),
+        *dict.fromkeys(oids),
     )
-    return git.succeeds(*question)
+    return git.succeeds(*is_ancestor)
 
 
 def fetch_contents(checkout: Checkout, commits: str) -> None:
-    """Of the range ``commits`` also the files, in one request: a filter had left them on the server. Raises
-    :class:`GitFailed`.
+    """Fetch the objects of the range ``commits`` that a filter left on the server, in one request.
+
+    Raises :class:`GitFailed`.
     """
     git = checkout.git
     objects = git.text("rev-list", "--objects", "--missing=print", commits).splitlines()
     if missing := [line[1:] for line in objects if line.startswith("?")]:
-        git.network(
-            *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", checkout.way, "origin", "--stdin"),
-            stdin="".join(f"{name}\n" for name in missing).encode(),
-        )
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", *_options(checkout.fetch_mode))
+        git.network("fetch", *options, "origin", "--stdin", stdin="".join(f"{oid}\n" for oid in missing).encode())
 
 
-def links_leading_out(git: Git, commit: str) -> tuple[str, ...]:
-    """The symbolic links of ``commit``, which is laid out, that end outside of the tree or in ``.git``."""
-    entries = git.run("ls-tree", "-r", "-z", commit).decode(errors="surrogateescape").split("\0")
-    links = (entry.partition("\t")[2] for entry in entries if entry.startswith(_LINK))
+def symlinks_leaving_tree(git: Git, commit: str) -> tuple[str, ...]:
+    """The symbolic links of ``commit``, which is checked out, that lead out of the work tree or into ``.git``."""
+    links = (entry.path for entry in list_tree(git, commit, SYMLINK))
     return tuple(link for link in links if leads_out(git.work_tree, git.work_tree / link))
 
 
 def published_earlier(checkout: Checkout, execution: str) -> str:
-    """The commit of this very execution that the branch already carries, above the pinned one or as that one; empty
-    when there is none.
+    """The commit that this same execution has already pushed to the branch; empty if there is none.
 
-    Then an earlier attempt pushed, and only its answer was lost, or the attempt itself before it could tell. A redrive
-    validates the branch afresh, and what it pins is what that attempt pushed.
+    An earlier attempt pushed it, and either the answer was lost or the attempt ended before it could report the push.
+    It is above the pinned commit, or it is the pinned commit: a redrive validates the branch again, and then pins what
+    that attempt pushed.
     """
-    form = f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)"
+    log_format = f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)"
     git = checkout.git
-    above = git.text("log", form, f"{checkout.commit}..{checkout.head}")
-    for line in (*above.splitlines(), git.text("log", "--max-count=1", form, checkout.commit)):
+    above = git.text("log", log_format, f"{checkout.commit}..{checkout.head}")
+    for line in (*above.splitlines(), git.text("log", "--max-count=1", log_format, checkout.commit)):
         commit, _, executions = line.partition(" ")
         if execution in executions.split(","):
-            # Read once where the remote may be asked, so that the contents are here for whoever looks at them next.
-            checkout.git.network("diff-tree", "-p", "--no-ext-diff", "--no-textconv", checkout.commit, commit)
-            checkout.git.network(
-                "log", "-p", "--no-ext-diff", "--no-textconv", "--format=", f"{checkout.commit}..{commit}"
-            )
+            # Read the patches once while the network is allowed, so that the contents are here for later readers.
+            plain_patch = ("-p", "--no-ext-diff", "--no-textconv")
+            git.network("diff-tree", *plain_patch, checkout.commit, commit)
+            git.network("log", *plain_patch, "--format=", f"{checkout.commit}..{commit}")
             return commit
     return ""
 
 
 def require_unmoved_branch(checkout: Checkout) -> None:
-    """A branch that moved since it was validated would reject the push: say so before the agent costs anything."""
+    """Raise :class:`BuildStopped` (PushRejected) if the branch moved since it was validated.
+
+    Its push would be rejected, so the build stops before the agent costs anything.
+    """
     if checkout.head != checkout.commit:
         raise BuildStopped(
             Outcome.PUSH_REJECTED,
             f"{checkout.branch} moved from {checkout.commit[:12]} to {checkout.head[:12]} since the card was validated,"
             " so the agent was not started",
-            "redrive the execution, or move the card back: the new head is then validated and built",
+            "redrive the execution, or move the card back, to validate and build the branch's new head",
         )
 
 
 def _fetch(git: Git, request: BuildRequest) -> tuple[str, dict[str, str]]:
-    """Fetch the branch and lay out the commit in the first of the ways that the server goes along with: that way, and
-    what was fetched, a commit a reference.
+    """Fetch the branch and check out the commit with the first fetch mode that works. Returns that mode and what was
+    fetched, reference to commit.
     """
-    for way in FETCH_MODES:
+    for fetch_mode in FETCH_MODES:
         try:
-            return way, _fetch_and_populate(git, request, way)
+            return fetch_mode, _fetch_and_populate(git, request, fetch_mode)
         except GitFailed as failure:
             if git.lfs and failure.command == "read-tree" and "git-lfs" in failure.error:
-                raise files_missing(request, failure) from None
-            failed = failure
-    if "remote ref HEAD" in failed.error:
-        raise _no_default_branch(failed)
+                raise lfs_files_missing(request, failure) from None
+            last_failure = failure
+    if "remote ref HEAD" in last_failure.error:
+        raise _no_default_branch(last_failure)
     raise BuildStopped(
         Outcome.CHECKOUT_FAILED,
-        f"the branch {request.branch} of {request.repository} cannot be fetched: git {failed.command} failed",
-        "check that the branch exists and that the git credentials may read it",
-        failed.error,
+        f"the branch {request.branch} of {request.repository} cannot be fetched: git {last_failure.command} failed",
+        "check that the branch exists and that the git credentials can read it",
+        last_failure.error,
     )
 
 
-def _fetch_and_populate(git: Git, request: BuildRequest, filtered: str) -> dict[str, str]:
+def _fetch_and_populate(git: Git, request: BuildRequest, fetch_mode: str) -> dict[str, str]:
     for folder in (git.directory, git.work_tree):
         shutil.rmtree(folder, ignore_errors=True)
     git.work_tree.mkdir(parents=True)
-    _make_bare(git)
-    # All that this build asks of the server, in one request: each costs a few round trips.
-    wanted = [f"+refs/heads/{request.branch}:{_tracking(request.branch)}", f"+HEAD:{_DEFAULT}"]
-    if filtered != _SHALLOW:
-        # A pattern, for a branch that is named and is not there is an error, and mostly there is none.
-        wanted.append(f"+refs/heads/{CHECKPOINTS}*/{request.branch}:{_CHECKPOINT[:-1]}*/{request.branch}")
-    way = [filtered] if filtered else []
-    if filtered == _FILTERED:
-        way.append(f"--depth={NEAR_PAST}")
-    git.network("fetch", "--quiet", "--no-tags", *way, "origin", *wanted)
+    _create_trusted_repository(git)
+    # Everything that this build needs from the server in one request, because each takes several round trips.
+    refspecs = [f"+refs/heads/{request.branch}:{_tracking(request.branch)}", f"+HEAD:{_DEFAULT}"]
+    if fetch_mode != SHALLOW:
+        # A pattern, because a refspec that names a missing branch fails, and usually there is no checkpoint.
+        refspecs.append(f"+refs/heads/{CHECKPOINTS}*/{request.branch}:{_CHECKPOINT[:-1]}*/{request.branch}")
+    options = _options(fetch_mode)
+    if fetch_mode == BLOBLESS:
+        options.append(f"--depth={HISTORY_DEPTH}")
+    git.network("fetch", "--quiet", "--no-tags", *options, "origin", *refspecs)
     lines = git.text("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
     fetched = dict(line.split() for line in lines)
     head = fetched[_tracking(request.branch)]
-    if filtered == _SHALLOW and head != request.commit:
+    if fetch_mode == SHALLOW and head != request.commit:
         raise GitFailed("fetch", "the validated commit is not the last one of its branch")
     _require_on_branch(git, request, head)
     git.network("read-tree", "--reset", "-u", request.commit, in_work_tree=True)
     return fetched
 
 
-def _make_bare(git: Git) -> None:
-    """What ``git init --bare`` makes, with the one remote."""
+def _options(fetch_mode: str) -> list[str]:
+    return [fetch_mode] if fetch_mode else []
+
+
+def _create_trusted_repository(git: Git) -> None:
+    """Create the files that ``git init --bare`` would create, with one remote."""
     for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
         (git.directory / folder).mkdir(parents=True)
     (git.directory / "HEAD").write_text("ref: refs/heads/none\n")
@@ -239,7 +251,7 @@ def _make_bare(git: Git) -> None:
 def _no_default_branch(failure: GitFailed) -> BuildStopped:
     return BuildStopped(
         Outcome.CHECKOUT_FAILED,
-        "the default branch cannot be fetched, so nothing can be compared with it",
+        "the default branch cannot be fetched, so the branch cannot be compared with it",
         "redrive the execution",
         failure.error,
     )
@@ -249,43 +261,18 @@ def _require_on_branch(git: Git, request: BuildRequest, head: str) -> None:
     if not descends(git, head, request.commit):
         raise BuildStopped(
             Outcome.CHECKOUT_FAILED,
-            f"the validated commit {request.commit} is not on {request.branch} any more: the branch was rewritten",
-            "redrive the execution, or move the card back: the new head is then validated and built",
+            f"the validated commit {request.commit} is no longer on {request.branch}: the branch was rewritten",
+            "redrive the execution, or move the card back, to validate and build the branch's new head",
         )
 
 
-def _require_links_inside(git: Git, request: BuildRequest) -> None:
-    if links := links_leading_out(git, request.commit):
+def _require_symlinks_inside(git: Git, request: BuildRequest) -> None:
+    if links := symlinks_leaving_tree(git, request.commit):
         raise BuildStopped(
             Outcome.CHECKOUT_FAILED,
             f"symbolic links of {request.branch} leave the repository: {', '.join(map(ascii, links[:10]))}",
-            "replace them by links to files of the repository, or by the files themselves",
+            "replace them with links to files in the repository, or with the files themselves",
         )
-
-
-def give_the_agent_a_repository(git: Git, request: BuildRequest, unseen: tuple[str, ...] = ()) -> None:
-    """A ``.git`` with which ``git status``, ``diff``, ``log`` and ``commit`` work for the agent, made without running
-    anything that reads it. ``unseen`` are files in the checkout that are not for it to commit.
-    """
-    own = git.work_tree / ".git"
-    for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
-        (own / folder).mkdir(parents=True)
-    reference = own / "refs" / "heads" / request.branch
-    reference.parent.mkdir(parents=True, exist_ok=True)
-    reference.write_text(f"{request.commit}\n")
-    (own / "HEAD").write_text(f"ref: refs/heads/{request.branch}\n")
-    (own / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
-    (own / "info" / "exclude").write_text(NEVER_COMMITTED + "".join(f"/{path}\n" for path in unseen))
-    (own / "config").write_text(
-        "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
-        f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
-        f'[remote "origin"]\n\turl = {git.url}\n'
-        # So that `git status` compares pointers, too. What only the server has stays a pointer for it.
-        + ('[filter "lfs"]\n\tprocess = git-lfs filter-process --skip\n\trequired = false\n' if git.lfs else "")
-    )
-    shutil.copy(git.directory / "index", own / "index")
-    if (git.directory / "shallow").is_file():
-        shutil.copy(git.directory / "shallow", own / "shallow")
 
 
 def _tracking(branch: str) -> str:

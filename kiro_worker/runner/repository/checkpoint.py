@@ -1,9 +1,9 @@
-"""Nothing that was paid for is lost: every finished task is pushed to a branch of its own, from which a later build
-goes on.
+"""Checkpoints: every finished task is pushed to a separate branch, from which a later build resumes, so that work that
+was paid for is never lost.
 
-``kiro-worker/checkpoint/<branch>`` is the worker's. It may hold what no test has seen, and nobody is asked to review
-it; the pull request's own branch moves only after the gate. Trailers say what a commit is: ``Kiro-Worker-Task`` that a
-task is finished, ``Kiro-Worker-Partial`` that a turn ended badly and this is what it left.
+The worker owns ``kiro-worker/checkpoint/<branch>``. It can hold untested work, and nobody is asked to review it; the
+pull request's branch moves only after the gate. Trailers classify its commits: ``Kiro-Worker-Task`` names a task that
+the commit finished, ``Kiro-Worker-Partial`` marks the leftovers of a turn that failed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _FETCHED: Final = "refs/kiro-worker/found"
 
 @dataclass(frozen=True)
 class Start:
-    """Where the agent begins: at ``commit``. ``finished`` is the last commit at which no task was half done, and what a
-    turn's work is measured against.
+    """Where the agent begins: at ``commit``. ``finished`` is the last commit without a half-done task, against which a
+    turn's work is measured.
     """
 
     commit: str
@@ -37,8 +37,9 @@ class Start:
 
 
 class Checkpoint:
-    """The checkpoint branch of ``checkout``'s branch. ``commit`` is what it holds on the server, empty when there is
-    none or that is not known.
+    """The checkpoint of ``checkout``'s branch.
+
+    ``commit`` is its head on the server; empty if there is none, or if the worker has not looked it up yet.
     """
 
     def __init__(self, checkout: Checkout, log: Callable[[str], None]) -> None:
@@ -50,83 +51,86 @@ class Checkpoint:
         self._log = log
 
     def find(self) -> str:
-        """What the server has, as far as we know it from the checkout and our own pushes; else it is asked. Raises
-        :class:`GitFailed`.
+        """The checkpoint's commit as known from the checkout and our own pushes, or else as the server answers.
+
+        Raises :class:`GitFailed`.
         """
         return self.commit if self._is_known else self.look()
 
     def look(self) -> str:
-        """What the server has. Raises :class:`GitFailed`."""
+        """The checkpoint's commit on the server. Raises :class:`GitFailed`."""
         self._is_known = True
         self.commit = self._checkout.git.network("ls-remote", "origin", self.reference).partition("\t")[0]
         return self.commit
 
     def resume(self) -> Start:
-        """Where to go on: from the checkpoint when it descends from the branch's head, from its commits on top of that
-        head when they apply cleanly, otherwise from the head itself, which is said.
+        """Where to resume: at the checkpoint if it descends from the branch's head; at its commits rebased onto that
+        head if they apply cleanly; otherwise at the head itself. The log says which.
         """
         head = self._checkout.commit
-        over = Start(head, head)
+        from_scratch = Start(head, head)
         git = self._checkout.git
         try:
             if not self.find():
-                return over
+                return from_scratch
             if self._checkout.checkpoint != self.commit:
                 git.network("fetch", "--quiet", "--no-tags", "--no-filter", "origin", f"+{self.reference}:{_FETCHED}")
             if not descends(git, self.commit, head) and descends(git, head, self.commit):
-                return over
+                return from_scratch
             base = git.text("merge-base", head, self.commit)
-            # All that comes is the work of a few turns, and every bit of it is looked at.
+            # This range is the work of a few turns, and all of it will be read.
             fetch_contents(self._checkout, f"{base}..{self.commit}")
         except GitFailed as failure:
             self._log(f"the checkpoint {self.branch} cannot be used, so the work starts over: {failure}")
-            return over
+            return from_scratch
         if base == head:
-            self._log(f"going on from the checkpoint {self.commit[:12]} of an earlier build")
-            return self._start(self.commit)
+            self._log(f"resuming from the checkpoint {self.commit[:12]} of an earlier build")
+            return self._start_at(self.commit)
         if tip := rebased(self._checkout, base, self.commit, head, self._log):
-            self._log(f"the branch has moved: the checkpoint {self.commit[:12]} goes on top of it as {tip[:12]}")
-            return self._start(tip)
+            self._log(f"the branch has moved: the checkpoint {self.commit[:12]} is rebased onto it as {tip[:12]}")
+            return self._start_at(tip)
         self._log(
-            f"the branch has moved, and the checkpoint {self.commit[:12]} does not apply cleanly to it: the work starts"
-            " over"
+            f"the branch has moved, and the checkpoint {self.commit[:12]} does not apply cleanly to it, so the work"
+            " starts over"
         )
-        return over
+        return from_scratch
 
     def save(self, commit: str) -> bool:
-        """Push ``commit``; whether it is there now. Only what we know to be there is replaced. A server that refuses is
-        no reason to stop an agent that works: it is said.
+        """Push ``commit`` to the checkpoint; returns whether the server has it now.
+
+        The push replaces only the commit that we know of. A server that refuses it is no reason to stop an agent that
+        is working: the failure is logged.
         """
         git = self._checkout.git
         try:
-            upload(self._checkout, commit)
+            upload(git, commit)
             git.network("push", "--quiet", "--no-verify", self._lease, "origin", f"{commit}:{self.reference}")
         except GitFailed as failure:
             try:
-                there = self.look()
+                current = self.look()
             except GitFailed:
-                there = ""
-            if there != commit:
+                current = ""
+            if current != commit:
                 self._log(f"the checkpoint {self.branch} could not be pushed: {failure}")
                 return False
         self.commit, self._is_known = commit, True
         return True
 
     def removal(self) -> tuple[str, str]:
-        """What a push of something else needs to remove the checkpoint in the same moment: an option and a refspec."""
+        """The option and the refspec with which another push deletes the checkpoint atomically."""
         return self._lease, f":{self.reference}"
 
     def removed(self) -> None:
-        """It was, by such a push."""
+        """Note that such a push deleted it."""
         self.commit = ""
 
     @property
     def _lease(self) -> str:
-        """Only what we know to be there is replaced."""
+        """The option that makes a push replace only the commit that we know of."""
         return f"--force-with-lease={self.reference}:{self.commit}"
 
     def drop(self) -> None:
-        """The branch itself carries the work now: remove what is left of the checkpoint."""
+        """Delete what is left of the checkpoint, because the branch itself carries the work now."""
         if not self.commit:
             return
         lease, refspec = self.removal()
@@ -144,10 +148,10 @@ class Checkpoint:
         except GitFailed:
             return False
 
-    def _start(self, tip: str) -> Start:
-        """The last finished task below ``tip``: above it lies what a turn that ended badly left."""
+    def _start_at(self, tip: str) -> Start:
+        """A start at ``tip``. The commits above its last finished task are leftovers of a turn that failed."""
         head = self._checkout.commit
-        keys = f"%(trailers:key={TASK_TRAILER},valueonly,separator=%x2C)"
-        lines = self._checkout.git.text("log", f"--format=%H {keys}", f"{head}..{tip}").splitlines()
+        task_ids = f"%(trailers:key={TASK_TRAILER},valueonly,separator=%x2C)"
+        lines = self._checkout.git.text("log", f"--format=%H {task_ids}", f"{head}..{tip}").splitlines()
         finished = next((line[:40] for line in lines if line[41:].strip()), head)
         return Start(tip, finished)

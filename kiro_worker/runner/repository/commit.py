@@ -1,8 +1,9 @@
-"""From what the agent left in its folder to a commit in the trusted repository.
+"""Turn what the agent left in its folder into a commit in the trusted repository.
 
-The agent's ``.git`` is never opened as a repository: of it, one name is read (where its HEAD points) and its object
-files are borrowed as data, checked by ``index-pack --strict``. Whatever is wrong there, the files themselves are still
-committed on the pinned commit, so that a broken repository loses the agent's commit messages and nothing else.
+The agent's ``.git`` is never opened as a repository. Only one name in it is read (the commit that HEAD points to), and
+its object files are borrowed as data, which ``index-pack --strict`` checks. If anything is wrong there, the files
+themselves are still committed on top of the pinned commit, so that a broken repository loses the agent's commit
+messages and nothing else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.entries import REGULAR_FILE, find_entry
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.lfs import touched_pointers
 
@@ -26,15 +28,15 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.request import BuildRequest
 
-_HASH: Final = re.compile(r"[0-9a-f]{40}")
-_PLAINLY: Final = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+_OID: Final = re.compile(r"[0-9a-f]{40}")
+_PLAIN_PATCH: Final = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
 _BRANCH_HEAD: Final = re.compile(r"ref: (refs/heads/[A-Za-z0-9._/+#-]+)")
 
 
 @dataclass(frozen=True)
 class Change:
-    """``commit`` in the trusted repository; ``files`` that differ from the pinned commit, and ``patch`` that says how;
-    ``history`` is everything on the way there, messages too.
+    """The difference between the pinned commit and ``commit``: the ``files``, the ``patch``, and in ``history`` every
+    patch and message in between.
     """
 
     commit: str
@@ -45,15 +47,20 @@ class Change:
 
 @dataclass(frozen=True)
 class CommitMessage:
-    """How a commit of ours is called; ``trailers`` say whose it is and what it finished."""
+    """The message of a commit that the worker writes; ``trailers`` name the execution and the finished tasks."""
 
     title: str
     body: str
     trailers: tuple[str, ...]
 
+    def __str__(self) -> str:
+        return "\n".join([self.title, "", self.body, "", *self.trailers, ""])
+
 
 def execution_trailer(request: BuildRequest) -> str:
-    """Whose commit it is: :func:`~kiro_worker.runner.repository.checkout.published_earlier` looks for it."""
+    """The trailer that names the execution, by which
+    :func:`~kiro_worker.runner.repository.checkout.published_earlier` recognises its commits.
+    """
     return f"{EXECUTION_TRAILER}: {request.owner}"
 
 
@@ -62,37 +69,37 @@ def commit_turn(
     base: str,
     found: str,
     tree: str,
-    label: CommitMessage,
+    message: CommitMessage,
     log: Callable[[str], None],
     *,
     with_its_commits: bool = True,
     unseen: tuple[str, ...] = (),
 ) -> str:
-    """Commit ``tree`` on top of ``base`` and, unless it is not to be, of the agent's own commits where it made some.
-    ``found`` is the tree as the agent left it, which ``tree`` may differ from by the boxes that we ticked. Commits that
-    say anything of ``unseen`` files, or of files of LFS, are not kept.
+    """Commit ``tree`` on top of ``base``, or on top of the agent's own commits if it made any and they may be kept.
+
+    ``found`` is the tree as the agent left it; ``tree`` can differ from it by the task boxes that the worker ticked.
+    The agent's commits are dropped without ``with_its_commits``, and if any of them touches an ``unseen`` file or an
+    LFS file.
     """
     git = checkout.git
-    head = _adopted_head(checkout, base, log) if with_its_commits else base
-    if head != base and _touched(checkout, base, head, unseen):
-        log("the agent's own commits are not kept, only its files: they hold central steering files")
+    head = _adopt_head(checkout, base, log) if with_its_commits else base
+    if head != base and _touches(checkout, base, head, unseen):
+        log("the agent's own commits are not kept, only its files: the commits contain central steering files")
         head = base
     if head != base and git.lfs and touched_pointers(git, f"{base}..{head}", found):
-        # Whether it has the objects for these pointers, or the files themselves in their place, is its own affair.
-        log("the agent's own commits are not kept, only its files: they change files of LFS")
+        # The agent may have committed pointers without their objects, or contents in place of pointers.
+        log("the agent's own commits are not kept, only its files: the commits change LFS files")
         head = base
     if head != base and found == git.text("rev-parse", f"{head}^{{tree}}"):
-        with_execution_trailer = _rewrite_commit(
-            checkout, head, git.text("rev-parse", f"{head}^@").split(), tree, label.trailers, log
-        )
-        if with_execution_trailer:
-            return with_execution_trailer
-    lines = [label.title, "", label.body, "", *label.trailers, ""]
-    return _commit(checkout, tree, [head], "\n".join(lines))
+        # The agent committed everything itself: amend its last commit, so that no empty commit goes on top.
+        parents = git.text("rev-parse", f"{head}^@").split()
+        if amended := _rewrite_commit(checkout, head, parents, tree, message.trailers, log):
+            return amended
+    return _commit(checkout, tree, [head], str(message))
 
 
 def with_execution_trailer(checkout: Checkout, request: BuildRequest, commit: str, log: Callable[[str], None]) -> str:
-    """``commit`` with this execution's trailer: itself if it has it, else written again."""
+    """``commit`` itself if its message names this execution, or else a copy of it that does."""
     trailer = execution_trailer(request)
     if trailer in checkout.git.text("show", "--no-patch", "--format=%(trailers:unfold)", commit).splitlines():
         return commit
@@ -102,22 +109,22 @@ def with_execution_trailer(checkout: Checkout, request: BuildRequest, commit: st
 
 
 def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[str], None]) -> str:
-    """The commits ``base..tip`` on top of ``onto``, each with its author and message; empty when they do not apply
+    """The commits ``base..tip`` rebased onto ``onto``, with their authors and messages; empty if they do not apply
     cleanly.
 
-    In the repository alone, without a work tree. git 2.39 has no ``merge-tree --merge-base``, so that a commit is
-    rebased as the merge with one whose parent is the rebased commit's parent, and whose tree is what it goes onto.
+    This needs no work tree. git 2.39 has no ``merge-tree --merge-base``, so each commit is merged with a synthetic one
+    that has the original commit's parent as its parent and the tree of the new parent as its tree.
     """
     git = checkout.git
     for line in git.text("rev-list", "--reverse", "--topo-order", "--parents", f"{base}..{tip}").splitlines():
         commit, *parents = line.split()
         if len(parents) != 1:
-            log(f"{commit[:12]} is a merge, which is not rebased")
+            log(f"{commit[:12]} is a merge commit, which cannot be rebased")
             return ""
         onto_tree = git.text("rev-parse", f"{onto}^{{tree}}")
         side = _commit(checkout, onto_tree, parents, "side\n")
         try:
-            # May ask the remote for contents that a partial clone left there.
+            # May fetch contents that the partial clone left on the server.
             tree = git.network("merge-tree", "--write-tree", side, commit).splitlines()[0]
         except GitFailed:
             log(f"{commit[:12]} does not apply cleanly to {onto[:12]}")
@@ -130,48 +137,51 @@ def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[s
 
 
 def with_file(checkout: Checkout, path: str, content: bytes) -> str:
-    """The tree of what is in the index, with this file in it; the file is put into the checkout, too."""
+    """The tree of the index with ``content`` at ``path``. Updates the index and the checkout as well."""
     git = checkout.git
     blob = git.run("hash-object", "-w", "--stdin", stdin=content).decode().strip()
-    git.run("update-index", "--add", "--replace", "--cacheinfo", f"100644,{blob},{path}", in_work_tree=True)
+    git.run("update-index", "--add", "--replace", "--cacheinfo", f"{REGULAR_FILE},{blob},{path}", in_work_tree=True)
     git.run("checkout-index", "--force", "--quiet", "--", path, in_work_tree=True)
     return git.text("write-tree")
 
 
 def file_in(checkout: Checkout, tree: str, path: str) -> str | None:
-    """A regular file's text in a commit or tree; ``None`` when there is none."""
-    entry = checkout.git.text("ls-tree", tree, "--", path).split()
-    if len(entry) < 3 or entry[0] not in ("100644", "100755"):
+    """The text of a regular file in a commit or tree, or None."""
+    entry = find_entry(checkout.git, tree, path)
+    if entry is None or not entry.is_regular_file:
         return None
-    return checkout.git.run("cat-file", "blob", entry[2]).decode(errors="surrogateescape")
+    return checkout.git.run("cat-file", "blob", entry.oid).decode(errors="surrogateescape")
 
 
 def changes_between(checkout: Checkout, commit: str) -> Change:
-    """What ``commit`` changes since the pinned commit."""
+    """What ``commit`` changes compared with the pinned commit."""
     git = checkout.git
-    told = git.run("diff-tree", "-r", "-z", "--no-renames", "--raw", "-p", *_PLAINLY, checkout.commit, commit)
-    # ":<modes, objects and what was done>" and the name, a pair a file; an empty one ends them, and the patch follows.
-    raw, _, patch = told.partition(b"\0\0")
+    diff = git.run("diff-tree", "-r", "-z", "--no-renames", "--raw", "-p", *_PLAIN_PATCH, checkout.commit, commit)
+    # For each file ":<modes, objects, status>" and its path; an empty field ends the list, and the patch follows.
+    raw, _, patch = diff.partition(b"\0\0")
     return Change(
         commit,
-        tuple(name.decode(errors="replace") for name in raw.split(b"\0")[1::2]),
+        tuple(path.decode(errors="replace") for path in raw.split(b"\0")[1::2]),
         patch,
-        git.run("log", "--format=%an%n%ae%n%B", "-p", *_PLAINLY, f"{checkout.commit}..{commit}"),
+        git.run("log", "--format=%an%n%ae%n%B", "-p", *_PLAIN_PATCH, f"{checkout.commit}..{commit}"),
     )
 
 
 def patch_between(checkout: Checkout, tree: str) -> bytes:
-    """How a commit or tree differs from the pinned commit."""
-    return checkout.git.run("diff-tree", "-p", *_PLAINLY, checkout.commit, tree)
+    """The patch from the pinned commit to a commit or tree."""
+    return checkout.git.run("diff-tree", "-p", *_PLAIN_PATCH, checkout.commit, tree)
 
 
 def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
-    """The tree of what the agent left in its folder. Raises :class:`BuildStopped` (AgentFailed) when there is none."""
+    """The tree of the files in the checkout, as the agent left them.
+
+    Raises :class:`BuildStopped` (AgentFailed) if they cannot be committed.
+    """
     if not checkout.folder.is_dir():
-        raise BuildStopped(Outcome.AGENT_FAILED, "the agent removed the folder it was to work in")
-    # `git add` would run git in a repository below, with that one's configuration, and commit a pointer to nowhere.
+        raise BuildStopped(Outcome.AGENT_FAILED, f"the agent removed its working folder, {checkout.folder}")
+    # `git add` would run git in a nested repository, with that one's configuration, and commit a dangling gitlink.
     for nested in _nested_repositories(checkout.folder):
-        log(f"{nested.relative_to(checkout.folder)} is a repository of its own: its files are committed as plain files")
+        log(f"{nested.relative_to(checkout.folder)} is a nested repository: its files are committed as plain files")
         if nested.is_dir() and not nested.is_symlink():
             shutil.rmtree(nested)
         else:
@@ -181,22 +191,25 @@ def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
         return checkout.git.text("write-tree")
     except GitFailed as failure:
         raise BuildStopped(
-            Outcome.AGENT_FAILED, "what the agent left cannot be committed", details=failure.error
+            Outcome.AGENT_FAILED, "git cannot commit the files that the agent left", details=failure.error
         ) from None
 
 
 def _nested_repositories(folder: Path) -> list[Path]:
-    found = []
+    """Every ``.git``, a folder or a file, below ``folder`` but not directly in it."""
+    nested = []
     for parent, folders, files in os.walk(folder):
-        here = [name for name in (*folders, *files) if name.lower() == ".git"]
+        repositories = [name for name in (*folders, *files) if name.lower() == ".git"]
         if Path(parent) != folder:
-            found += [Path(parent, name) for name in here]
-        folders[:] = [name for name in folders if name not in here]
-    return found
+            nested += [Path(parent, name) for name in repositories]
+        folders[:] = [name for name in folders if name not in repositories]
+    return nested
 
 
-def _adopted_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> str:
-    """The agent's last commit, its objects taken over, if it descends from ``base``; else ``base``."""
+def _adopt_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> str:
+    """The agent's last commit, with its objects copied to the trusted repository, if it descends from ``base``; else
+    ``base``.
+    """
     head = _head_of(checkout.folder / ".git")
     if head in ("", base):
         return base
@@ -216,30 +229,31 @@ def _adopted_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> 
     return head
 
 
-def _touched(checkout: Checkout, base: str, head: str, paths: tuple[str, ...]) -> bool:
-    """Whether any commit above ``base``, merges included, changes one of the files."""
+def _touches(checkout: Checkout, base: str, head: str, paths: tuple[str, ...]) -> bool:
+    """Whether any commit in ``base..head``, merges included, changes one of ``paths``."""
     if not paths:
         return False
     specs = (f":(top,literal){path}" for path in paths)
-    every = ("-m", "--full-history", "--max-count=1", "--format=%H")
-    return bool(checkout.git.text("log", *every, f"{base}..{head}", "--", *specs))
+    options = ("-m", "--full-history", "--max-count=1", "--format=%H")
+    return bool(checkout.git.text("log", *options, f"{base}..{head}", "--", *specs))
 
 
 def _head_of(repository: Path) -> str:
-    """The commit that HEAD names, read as text; empty when it is not what git writes there."""
-    head = _small_file(repository / "HEAD")
+    """The commit that HEAD names, read as text; empty if the files are not what git writes."""
+    head = _read_small_file(repository / "HEAD")
     if match := _BRANCH_HEAD.fullmatch(head):
-        name = match[1]
-        head = _small_file(repository / name) if ".." not in name else ""
+        reference = match[1]
+        head = _read_small_file(repository / reference) if ".." not in reference else ""
         if not head:
-            lines = _small_file(repository / "packed-refs").splitlines()
-            head = next((line[:40] for line in lines if line[40:] == f" {name}"), "")
-    return head if _HASH.fullmatch(head) else ""
+            lines = _read_small_file(repository / "packed-refs").splitlines()
+            head = next((line[:40] for line in lines if line[40:] == f" {reference}"), "")
+    return head if _OID.fullmatch(head) else ""
 
 
-def _small_file(path: Path) -> str:
+def _read_small_file(path: Path) -> str:
+    """The text of a regular file, at most 1 MB of it; empty if there is none."""
     try:
-        # Not through a symbolic link, and not from a pipe, on which a reader waits for ever.
+        # Never follow a symbolic link, and never open a pipe, on which a reader blocks for ever.
         if path.is_symlink() or not path.is_file():
             return ""
         with path.open("rb") as file:
@@ -256,8 +270,8 @@ def _rewrite_commit(
     trailers: tuple[str, ...],
     log: Callable[[str], None],
 ) -> str:
-    """The same commit, by its author and with its message, with other parents, another tree and more trailers; empty
-    when git cannot write such a commit. So an agent that committed everything itself gets no empty commit on top.
+    """A copy of ``commit``, with its author and message, but with other parents, another tree and more trailers; empty
+    if git cannot write it.
     """
     git = checkout.git
     try:
@@ -265,17 +279,18 @@ def _rewrite_commit(
         name, email, date, message = raw.split("\0", 3)
         text = f"{message.rstrip()}\n".encode()
         if trailers:
-            words = [word for trailer in trailers for word in ("--trailer", trailer)]
-            text = git.run("interpret-trailers", "--no-divider", *words, stdin=text)
+            options = [word for trailer in trailers for word in ("--trailer", trailer)]
+            text = git.run("interpret-trailers", "--no-divider", *options, stdin=text)
         author = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email, "GIT_AUTHOR_DATE": date}
         return _commit(checkout, tree, parents, text.decode(errors="replace"), author)
     except (GitFailed, ValueError) as failure:
-        log(f"the commit {commit[:12]} cannot be written again: {failure}")
+        log(f"the commit {commit[:12]} cannot be rewritten: {failure}")
         return ""
 
 
 def _commit(
     checkout: Checkout, tree: str, parents: list[str], message: str, author: Mapping[str, str] | None = None
 ) -> str:
-    words = [word for parent in parents for word in ("-p", parent)]
-    return checkout.git.run("commit-tree", tree, *words, stdin=message.encode(), environment=author).decode().strip()
+    """Write a commit; with ``author``, git's environment variables for it, in place of the worker's own name."""
+    options = [word for parent in parents for word in ("-p", parent)]
+    return checkout.git.run("commit-tree", tree, *options, stdin=message.encode(), environment=author).decode().strip()

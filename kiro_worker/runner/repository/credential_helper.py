@@ -1,7 +1,7 @@
-"""The git credential helper: answers git's question from a file descriptor that only this one git command inherits.
+"""The git credential helper: answers git from a file descriptor that only this one git command inherits.
 
-Run by git as ``python -I -S credential_helper.py <descriptor> get``. It imports nothing of ours and almost nothing of
-Python's, for git waits for it. The secret is in no environment, argument, URL or file with a name.
+git runs it as ``python -I -S credential_helper.py <descriptor> get``. It imports none of our modules and almost none of
+Python's, because git waits for it. The secret is in no environment variable, argument, URL or named file.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import sys
 
 
 def main(arguments: list[str]) -> int:
-    """``get`` prints what the descriptor holds, ``username=…\\npassword=…\\n``; ``store`` and ``erase`` do nothing."""
+    """``get`` prints the descriptor's contents, ``username=…\\npassword=…\\n``; ``store`` and ``erase`` do nothing."""
     descriptor, action = arguments
     if action == "get":
-        # Read at a fixed position: git may ask again, and the position is shared with whoever asked before.
+        # Read from offset 0: git may ask again, and all readers share the descriptor's position.
         sys.stdout.write(os.pread(int(descriptor), 1 << 16, 0).decode())
     return 0
 

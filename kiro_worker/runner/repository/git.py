@@ -1,11 +1,14 @@
 """The worker's own git: a bare repository that nobody else writes to, and commands that take their configuration from
-us alone.
+the worker alone.
 
-What is guarded against, and how. Configuration of system, user and the agent: ``GIT_CONFIG_*`` and an empty HOME.
-Hooks: an empty ``core.hooksPath``. Remote helpers such as ``ext::sh``: ``GIT_ALLOW_PROTOCOL``, which no configuration
-can widen. Names that look like options: only full 40-digit hashes and ``refs/…`` are ever passed. Filters of
-``.gitattributes``: they are named there but defined in a configuration, and ours defines none; but for LFS, where that
-is configured, and then for commands on the work tree alone.
+Threats, and what prevents them:
+
+- configuration of the system, the user or the agent: ``GIT_CONFIG_*`` and an empty HOME
+- hooks: an empty ``core.hooksPath``
+- remote helpers such as ``ext::sh``: ``GIT_ALLOW_PROTOCOL``, which no configuration can widen
+- names that look like options: only full 40-digit object IDs and ``refs/…`` are ever passed
+- filters named in ``.gitattributes``: they take effect only if the configuration defines them, and ours defines none,
+  except LFS where that is enabled, and then only for commands on the work tree
 """
 
 from __future__ import annotations
@@ -36,11 +39,11 @@ MINUTES_FOR_LOCAL: Final = 5
 NEVER_COMMITTED: Final = "\n".join(
     ("__pycache__/", "*.py[co]", ".pytest_cache/", ".venv/", "node_modules/", ".DS_Store", "")
 )
-"""What tools leave behind, excluded even where the repository forgot to: an agent runs tests as it works."""
+"""What tools leave behind when the agent runs tests; excluded even if the repository's own .gitignore forgets it."""
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "no_proxy", "SSL_CERT_FILE")
 _SETTINGS: Final = (
-    "core.hooksPath={empty}",
+    "core.hooksPath={no_hooks}",
     "core.symlinks=true",
     "core.fsmonitor=false",
     "core.untrackedCache=false",
@@ -57,13 +60,13 @@ _SETTINGS: Final = (
     "push.followTags=false",
     "http.followRedirects=false",
     "credential.helper=",
-    # As many at a time as there are cores, where there are many files to write.
+    # One worker per core when there are many files to write.
     "checkout.workers=0",
-    # Nothing here is to survive the machine: what counts is on the server.
+    # Nothing here has to survive a crash: what counts is on the server.
     "core.fsync=none",
 )
 _LFS_SERVER: Final = (
-    # git-lfs reads these few keys, and no others that do anything, from the branch's .lfsconfig too; ours come first.
+    # All keys with any effect that git-lfs also reads from the branch's .lfsconfig; ours take precedence.
     # https://github.com/git-lfs/git-lfs/blob/main/docs/man/git-lfs-config.adoc#lfsconfig
     "lfs.url={lfs}",
     "lfs.pushurl={lfs}",
@@ -73,14 +76,14 @@ _LFS_SERVER: Final = (
     "lfs.allowincompletepush=false",
     "lfs.skipdownloaderrors=false",
     "lfs.locksverify=false",
-    # No program but git-lfs itself moves a file.
+    # Only git-lfs itself transfers files, no custom program.
     "lfs.basictransfersonly=true",
 )
 _LFS_FILTER: Final = ("filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true")
 
 
 class GitFailed(Exception):
-    """A git command ended badly. ``error`` is what it said last, and may hold what should be redacted."""
+    """A git command failed. ``error`` is its error output, which is not redacted."""
 
     def __init__(self, command: str, error: str) -> None:
         super().__init__(f"git {command}: {error}")
@@ -89,10 +92,10 @@ class GitFailed(Exception):
 
 
 class Git:
-    """Commands on the bare repository ``directory``, some of them with the work tree ``work_tree``.
+    """Runs commands on the bare repository ``directory``, some of them with the work tree ``work_tree``.
 
-    ``home`` is an empty folder of the worker's own. Network commands ask ``url``, and give ``credentials`` to it alone.
-    With ``lfs`` the work tree has the files of LFS in place of their pointers.
+    ``home`` is an empty folder that only the worker writes to. Network commands talk to ``url`` and offer
+    ``credentials`` to that server alone. With ``lfs``, the work tree holds LFS files in place of their pointers.
     """
 
     def __init__(
@@ -113,8 +116,8 @@ class Git:
         self._credentials = credentials
         self._parent = parent
         self._home = home
-        self._empty = home / "no-hooks"
-        self._empty.mkdir(parents=True, exist_ok=True)
+        self._no_hooks = home / "no-hooks"
+        self._no_hooks.mkdir(parents=True, exist_ok=True)
         home.chmod(0o700)
         (home / "gitconfig").write_text("")
 
@@ -125,24 +128,24 @@ class Git:
         in_work_tree: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> bytes:
-        """What a local command printed. Raises :class:`GitFailed`."""
-        own = {"GIT_ALLOW_PROTOCOL": "", **(environment or {})}
-        return _output_of(arguments, self._answer(arguments, own, stdin, in_work_tree=in_work_tree))
+        """The output of a local command. Raises :class:`GitFailed`."""
+        local_only = {"GIT_ALLOW_PROTOCOL": "", **(environment or {})}
+        return _output_of(arguments, self._execute(arguments, local_only, stdin, in_work_tree=in_work_tree))
 
     def text(self, *arguments: str, in_work_tree: bool = False) -> str:
-        """:meth:`run` as text without the last line's end."""
+        """The output of :meth:`run` as text, stripped."""
         return self.run(*arguments, in_work_tree=in_work_tree).decode(errors="replace").strip()
 
     def succeeds(self, *arguments: str) -> bool:
-        """Whether a local command that answers by its exit code says yes."""
-        return self._answer(arguments, {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}).exit_code == 0
+        """Whether the exit code of a local command is 0."""
+        return self._execute(arguments, {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}).exit_code == 0
 
     def network(self, *arguments: str, stdin: bytes = b"", in_work_tree: bool = False) -> str:
-        """What a command that may talk to the remote printed, on either stream. Raises :class:`GitFailed`."""
+        """The output, on both streams, of a command that may talk to the remote. Raises :class:`GitFailed`."""
         environment = {
             "GIT_ALLOW_PROTOCOL": "http:https",
             "GIT_TERMINAL_PROMPT": "0",
-            # Less than a kilobyte a second for a minute is a dead connection.
+            # A connection that moves less than a kilobyte per second for a minute is dead.
             "GIT_HTTP_LOW_SPEED_LIMIT": "1000",
             "GIT_HTTP_LOW_SPEED_TIME": "60",
             **{name: self._parent[name] for name in _PROXIES if name in self._parent},
@@ -150,9 +153,9 @@ class Git:
         with _descriptor_holding(self._credentials) as descriptor:
             helper: tuple[str, ...] = ()
             if descriptor is not None:
-                # The key carries the server, so that git offers these credentials to no other.
+                # The key names the server, so that git offers these credentials to no other.
                 helper = ("-c", f"credential.{_server(self.url)}.helper={_helper_command(descriptor)}")
-            answer = self._answer(
+            answer = self._execute(
                 (*helper, *arguments),
                 environment,
                 stdin,
@@ -163,7 +166,7 @@ class Git:
         _output_of(arguments, answer)
         return f"{answer.text}\n{answer.error}".strip()
 
-    def _answer(
+    def _execute(
         self,
         arguments: tuple[str, ...],
         environment: Mapping[str, str],
@@ -173,13 +176,13 @@ class Git:
         minutes: int = MINUTES_FOR_LOCAL,
         descriptors: tuple[int, ...] = (),
     ) -> Answer:
-        place = [f"--git-dir={self.directory}"]
+        location = [f"--git-dir={self.directory}"]
         if in_work_tree:
-            place.append(f"--work-tree={self.work_tree}")
+            location.append(f"--work-tree={self.work_tree}")
         settings = [word for setting in self._settings(in_work_tree) for word in ("-c", setting)]
         try:
             return capture(
-                ["git", *place, *settings, *arguments],
+                ["git", *location, *settings, *arguments],
                 cwd=self.work_tree if in_work_tree else self._home,
                 environment={**self._base_environment(), **environment},
                 timeout_seconds=minutes * 60,
@@ -192,11 +195,11 @@ class Git:
             raise GitFailed(_command(arguments), str(error)) from None
 
     def _settings(self, in_work_tree: bool) -> list[str]:
-        ours: tuple[str, ...] = _SETTINGS
+        settings: tuple[str, ...] = _SETTINGS
         if self.lfs:
-            # The filter where files are laid out or added, and nowhere else.
-            ours += _LFS_SERVER + (_LFS_FILTER if in_work_tree else ())
-        return [setting.format(empty=self._empty, lfs=f"{self.url}/info/lfs") for setting in ours]
+            # The filter only where files are checked out or added.
+            settings += _LFS_SERVER + (_LFS_FILTER if in_work_tree else ())
+        return [setting.format(no_hooks=self._no_hooks, lfs=f"{self.url}/info/lfs") for setting in settings]
 
     def _base_environment(self) -> dict[str, str]:
         return {
@@ -205,7 +208,7 @@ class Git:
             "LANG": "C.UTF-8",
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_ATTR_NOSYSTEM": "1",
-            # A file of our own, not /dev/null: `git config --global` of anything below would replace the device.
+            # A file, not /dev/null: a child that runs `git config --global` as root would replace the device.
             "GIT_CONFIG_GLOBAL": str(self._home / "gitconfig"),
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_AUTHOR_NAME": AUTHOR_NAME,
@@ -222,6 +225,7 @@ def _output_of(arguments: tuple[str, ...], answer: Answer) -> bytes:
 
 
 def _command(arguments: tuple[str, ...]) -> str:
+    """The name of the git command, for error messages."""
     return next((word for word in arguments if not word.startswith("-") and "=" not in word), "")
 
 
@@ -231,24 +235,26 @@ def _server(url: str) -> str:
 
 
 def _helper_command(descriptor: int) -> str:
-    """For git's shell, which appends what is asked for: ``get``, or ``store``, for which there is nothing to do."""
-    words = answering_command(descriptor)
+    """The credential helper as a shell command, to which git appends ``get``, or ``store``, which does nothing."""
+    words = credential_command(descriptor)
     return f'!answer() {{ test "$1" != get || {shlex.join(words)}; }}; answer'
 
 
-def answering_command(descriptor: int, files: str = "/proc/self/fd") -> tuple[str, ...]:
-    """What prints a file that has no name from its beginning, however often: git may ask again, and a descriptor's
-    position is shared with whoever asked before. Opened anew by the kernel where it can do that (Linux), for git waits
-    for this each time that it speaks to the server.
+def credential_command(descriptor: int, descriptors: str = "/proc/self/fd") -> tuple[str, ...]:
+    """The command that prints the whole content of an open file that has no name.
+
+    It works however often it runs, although git may ask repeatedly and all readers share the descriptor's position. On
+    Linux, ``cat`` reopens the file through ``/proc``, because git waits for this command at every request and Python
+    starts more slowly.
     """
-    if os.path.exists(f"{files}/{descriptor}"):  # noqa: PTH110  # a descriptor, not a path that means anything
-        return ("cat", f"{files}/{descriptor}")
+    if os.path.exists(f"{descriptors}/{descriptor}"):  # noqa: PTH110  # a descriptor, not a path that means anything
+        return ("cat", f"{descriptors}/{descriptor}")
     return (sys.executable, "-I", "-S", credential_helper.__file__, str(descriptor), "get")
 
 
 @contextmanager
 def _descriptor_holding(credentials: GitCredentials | None) -> Iterator[int | None]:
-    """A descriptor of a file without a name, for the time of one command."""
+    """Yield the descriptor of an unnamed file with the credentials, for the duration of one command."""
     if credentials is None:
         yield None
         return

@@ -1,9 +1,9 @@
-"""Git LFS, where the configuration asks for it: the files themselves for the agent and the tests, pointers in commits.
+"""Git LFS, where the configuration enables it: real files for the agent and the tests, pointers in commits.
 
-``git-lfs`` is run by our own git alone, as the filter of commands on the work tree, with an address and settings that
-the branch's ``.lfsconfig`` cannot replace (:mod:`kiro_worker.runner.repository.git`). What the agent changed becomes an object of
-the trusted repository when it is added. Objects go to the server before the first reference to them does, by their
-names and from a command that has no work tree; a reference whose objects are not there is not pushed.
+Only our own git runs ``git-lfs``: as the filter of commands on the work tree, with a URL and settings that the branch's
+``.lfsconfig`` cannot override (:mod:`kiro_worker.runner.repository.git`). ``git add`` turns each file that the agent
+changed into an object of the trusted repository. Objects are uploaded, by their IDs and without a work tree, before the
+first reference that needs them; a reference whose objects are missing is not pushed.
 """
 
 from __future__ import annotations
@@ -15,144 +15,146 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.entries import decode_path, is_regular_file, list_tree
 from kiro_worker.runner.repository.git import GitFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.git import Git
     from kiro_worker.runner.request import BuildRequest
 
-_LARGEST_POINTER: Final = 1024
+_MAX_POINTER_BYTES: Final = 1024
 _POINTER: Final = re.compile(rb"\s*version https?://[^\n]*\n(?:[^\n]*\n)*?oid sha256:([0-9a-f]{64})\s")
-"""At least what git-lfs takes for one, old versions and loose ends included."""
-_FILE: Final = b"100"
-_AT_ONCE: Final = 500
-_READ: Final = 8 * 1024 * 1024
-_OVERLAP: Final = 64 * 1024
+"""Matches everything that git-lfs accepts as a pointer, including old versions and malformed line ends."""
+_OIDS_PER_PUSH: Final = 500
+_CHUNK_BYTES: Final = 8 * 1024 * 1024
+_OVERLAP_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True)
 class Pointer:
-    """A file of a commit that stands for the object ``oid``, a SHA-256 in hexadecimal digits."""
+    """A committed file that stands for the LFS object ``oid``, a SHA-256 in hexadecimal digits."""
 
     path: str
     oid: str
 
 
 def require_git_lfs(parent: Mapping[str, str]) -> None:
-    """Raises :class:`BuildStopped` (CheckoutFailed) where the program is not to be had."""
+    """Raise :class:`BuildStopped` (CheckoutFailed) if ``git-lfs`` is not on the PATH of ``parent``."""
     if shutil.which("git-lfs", path=parent.get("PATH")) is None:
         raise BuildStopped(
             Outcome.CHECKOUT_FAILED,
-            'the configuration says "lfs": true, and git-lfs is not in the build\'s image',
-            "use an image that has it, as CodeBuild's Amazon Linux images do, or install it there (apt-get install"
-            ' git-lfs); or configure "lfs": false',
+            'the configuration sets "lfs": true, but git-lfs is not in the build\'s image',
+            "use an image that includes git-lfs, as CodeBuild's Amazon Linux images do, or install it in yours"
+            ' (apt-get install git-lfs); or set "lfs": false in the configuration',
         )
 
 
-def files_missing(request: BuildRequest, failure: GitFailed) -> BuildStopped:
-    """The commit is here, and its LFS files cannot be had."""
+def lfs_files_missing(request: BuildRequest, failure: GitFailed) -> BuildStopped:
+    """The error for a commit that was fetched although its LFS files could not be."""
     return BuildStopped(
         Outcome.CHECKOUT_FAILED,
-        f"the LFS files of {request.branch} of {request.repository} at {request.commit[:12]} cannot be fetched",
-        "push them (git lfs push --all), and check that the git credentials may read them and that the account's LFS"
-        ' quota is not used up; or configure "lfs": false',
+        f"the LFS files of {request.branch} in {request.repository} at {request.commit[:12]} cannot be fetched",
+        "push them (git lfs push --all), and check that the git credentials can read them and that the account has LFS"
+        ' quota left; or set "lfs": false in the configuration',
         failure.error,
     )
 
 
 def new_pointers(git: Git, *commits: str) -> tuple[Pointer, ...]:
-    """Of every commit that ``git log`` takes ``commits`` for: the files that it adds or changes and that are pointers.
-    By their contents and not by attributes, as servers tell them.
+    """The pointers that the commits selected by ``commits`` (arguments of ``git log``) add or change.
+
+    Pointers are recognised by their contents, as servers recognise them, and not by ``.gitattributes``.
     """
-    told = git.run("log", "-m", "-z", "--raw", "--no-abbrev", "--no-renames", "--format=", *commits)
-    paths: dict[bytes, bytes] = {}
-    words = iter(told.split(b"\0"))
-    for facts in words:
-        # ":<modes, objects and what was done>" and the name; between commits there is an empty one.
+    log = git.run("log", "-m", "-z", "--raw", "--no-abbrev", "--no-renames", "--format=", *commits)
+    paths: dict[str, str] = {}
+    fields = iter(decode_path(log).split("\0"))
+    for facts in fields:
+        # ":<old mode> <new mode> <old object> <new object> <status>", then the path. Commits are separated by an empty
+        # field. https://git-scm.com/docs/git-diff#_raw_output_format
         if facts.strip():
             _, mode, _, blob, _ = facts.split()
-            path = next(words)
-            if mode.startswith(_FILE):
+            path = next(fields)
+            if is_regular_file(mode):
                 paths.setdefault(blob, path)
-    return _pointers(git, paths)
+    return _pointers_among(git, paths)
 
 
 def touched_pointers(git: Git, commits: str, tree: str) -> tuple[Pointer, ...]:
-    """What ``commits`` add or change, even to the same, and is a pointer in ``tree``."""
-    touched = set(git.run("log", "-m", "-z", "--name-only", "--format=", commits).split(b"\0"))
-    entries = (entry.partition(b"\t") for entry in git.run("ls-tree", "-r", "-z", tree).split(b"\0") if entry)
-    files = ((facts.split()[2], path) for facts, _, path in entries if path in touched and facts.startswith(_FILE))
-    return _pointers(git, dict(files))
+    """The pointers in ``tree`` whose paths any of ``commits`` touches, even if only to restore the same contents."""
+    touched = set(decode_path(git.run("log", "-m", "-z", "--name-only", "--format=", commits)).split("\0"))
+    entries = (entry for entry in list_tree(git, tree) if entry.is_regular_file and entry.path in touched)
+    return _pointers_among(git, {entry.oid: entry.path for entry in entries})
 
 
-def _pointers(git: Git, paths: Mapping[bytes, bytes]) -> tuple[Pointer, ...]:
-    """Which of these objects, each with a path, are pointers; one for each object that is pointed to."""
-    told = git.run("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=_lines(paths)).split()
-    small = [name for name, size in zip(told[::2], told[1::2], strict=True) if int(size) <= _LARGEST_POINTER]
+def _pointers_among(git: Git, paths: Mapping[str, str]) -> tuple[Pointer, ...]:
+    """The pointers among blobs, given as blob to path; one per LFS object."""
+    answer = git.run("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=_lines(paths)).decode().split()
+    small = [blob for blob, size in zip(answer[::2], answer[1::2], strict=True) if int(size) <= _MAX_POINTER_BYTES]
     found: dict[str, str] = {}
     contents, start = git.run("cat-file", "--batch", stdin=_lines(small)), 0
-    for name in small:
-        # "<object> blob <size>", a line's end, the contents, a line's end.
-        end = contents.index(b"\n", start) + 1
-        size = int(contents[start:end].split()[2])
-        if match := _POINTER.match(contents, end, end + size):
-            found.setdefault(match[1].decode(), paths[name].decode(errors="surrogateescape"))
-        start = end + size + 1
+    for blob in small:
+        # "<object> blob <size>", a newline, the contents, a newline.
+        header_end = contents.index(b"\n", start) + 1
+        size = int(contents[start:header_end].split()[2])
+        if match := _POINTER.match(contents, header_end, header_end + size):
+            found.setdefault(match[1].decode(), paths[blob])
+        start = header_end + size + 1
     return tuple(Pointer(path, oid) for oid, path in found.items())
 
 
 def holds(git: Git, pointers: tuple[Pointer, ...], is_secret: Callable[[bytes], bool]) -> str:
-    """The path of the first whose object is here and holds what ``is_secret`` knows; empty when there is none. Read
-    piece by piece, for an object may be larger than the memory.
+    """The path of the first pointer whose local object contains a secret; empty if none does.
+
+    Objects are read in overlapping chunks, because one may be larger than the memory.
     """
     for pointer in pointers:
-        file = _object(git, pointer.oid)
+        file = _object_file(git, pointer.oid)
         if not file.is_file():
             continue
         with file.open("rb") as content:
-            kept = b""
-            while piece := content.read(_READ):
-                if is_secret(kept + piece):
+            overlap = b""
+            while chunk := content.read(_CHUNK_BYTES):
+                if is_secret(overlap + chunk):
                     return pointer.path
-                kept = piece[-_OVERLAP:]
+                overlap = chunk[-_OVERLAP_BYTES:]
     return ""
 
 
-def upload(checkout: Checkout, commit: str) -> None:
-    """Have on the server what the commits need that a push of ``commit`` brings there. Raises :class:`GitFailed`, also
-    where a pointer stands for an object that is neither here nor there.
+def upload(git: Git, commit: str) -> None:
+    """Upload the LFS objects that a push of ``commit`` needs. Does nothing without LFS.
+
+    Raises :class:`GitFailed`, also for a pointer whose object is neither here nor on the server.
     """
-    git = checkout.git
     if not git.lfs:
         return
-    # All of our references are what the server had.
+    # Every reference in the trusted repository is something that the server already has.
     new = (commit, "--not", "--all")
     pointers = new_pointers(git, *new)
-    if _not_here(git, pointers):
-        # An earlier build uploaded them, or somebody's older commit has them.
+    if _missing(git, pointers):
+        # An earlier build uploaded them, or an older commit on the server refers to them.
         try:
             git.network("lfs", "fetch", "origin", *git.text("rev-list", *new).split())
-            why = ""
+            fetch_error = ""
         except GitFailed as failure:
-            why = f"{failure.error}\n"
-        if lost := _not_here(git, pointers):
-            raise GitFailed("lfs", f"{why}the server has no objects for the pointers {', '.join(lost[:10])}")
-    names = [pointer.oid for pointer in pointers]
-    for first in range(0, len(names), _AT_ONCE):
-        git.network("lfs", "push", "--object-id", "origin", *names[first : first + _AT_ONCE])
+            fetch_error = f"{failure.error}\n"
+        if missing := _missing(git, pointers):
+            raise GitFailed("lfs", f"{fetch_error}the server has no objects for the pointers {', '.join(missing[:10])}")
+    oids = [pointer.oid for pointer in pointers]
+    for first in range(0, len(oids), _OIDS_PER_PUSH):
+        git.network("lfs", "push", "--object-id", "origin", *oids[first : first + _OIDS_PER_PUSH])
 
 
-def _not_here(git: Git, pointers: tuple[Pointer, ...]) -> list[str]:
-    return [ascii(pointer.path) for pointer in pointers if not _object(git, pointer.oid).is_file()]
+def _missing(git: Git, pointers: tuple[Pointer, ...]) -> list[str]:
+    """The paths of pointers whose objects are not in the trusted repository."""
+    return [ascii(pointer.path) for pointer in pointers if not _object_file(git, pointer.oid).is_file()]
 
 
-def _object(git: Git, oid: str) -> Path:
+def _object_file(git: Git, oid: str) -> Path:
     return git.directory / "lfs" / "objects" / oid[:2] / oid[2:4] / oid
 
 
-def _lines(names: Iterable[bytes]) -> bytes:
-    return b"".join(name + b"\n" for name in names)
+def _lines(names: Iterable[str]) -> bytes:
+    return "".join(f"{name}\n" for name in names).encode()

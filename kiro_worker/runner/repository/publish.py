@@ -1,4 +1,4 @@
-"""The branch moves: a fast-forward from the commit it is known to be at, or not at all."""
+"""Push the work to the branch: a fast-forward from the commit that the branch is known to be at, or no push at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class BranchMoved(BuildStopped):
-    """Somebody pushed to the branch meanwhile; it is at ``head`` now."""
+    """Another push moved the branch during the build; it is at ``head`` now."""
 
     def __init__(self, stop: BuildStopped, head: str) -> None:
         super().__init__(stop.outcome, stop.reason, stop.remedy, stop.details)
@@ -23,19 +23,19 @@ class BranchMoved(BuildStopped):
 
 
 def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
-    """Push ``commit`` to the branch, and in the same moment remove the checkpoint, which has served its purpose. Raises
-    :class:`BuildStopped` (PushRejected) when the branch did not move, and :class:`BranchMoved` when that is because somebody
-    else moved it.
+    """Push ``commit`` to the branch and delete the checkpoint, which is no longer needed, in the same push.
 
-    A lease on the pinned commit makes it a compare-and-set: not even a fast-forward of somebody else's push is
-    overwritten. An answer that was lost is looked up, so that a push that took place is never called rejected.
+    Raises :class:`BuildStopped` (PushRejected) if the branch did not move, and :class:`BranchMoved` if that is because
+    another push moved it. A lease on the pinned commit makes the push a compare-and-set, so that it never overwrites
+    another push, not even a fast-forward. If the answer is lost, the branch is looked up, so that a push that took
+    place is never reported as rejected.
     """
     reference = f"refs/heads/{checkout.branch}"
     if not checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit):
         raise BuildStopped(Outcome.PUSH_REJECTED, f"{commit[:12]} does not descend from {checkout.commit[:12]}")
-    _upload(checkout, commit)
+    _upload_lfs_objects(checkout, commit)
     push = ("push", "--quiet", "--no-verify", f"--force-with-lease={reference}:{checkout.commit}")
-    if checkpoint.commit and _push_both(checkout, push, f"{commit}:{reference}", checkpoint):
+    if checkpoint.commit and _push_with_removal(checkout, push, f"{commit}:{reference}", checkpoint):
         return
     try:
         checkout.git.network(*push, "origin", f"{commit}:{reference}")
@@ -45,9 +45,9 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
             return
         stop = BuildStopped(
             Outcome.PUSH_REJECTED,
-            f"{checkout.branch} did not accept the push: {_why(failure.error)}",
-            "redrive the execution, or move the card back: the new head is then validated and built."
-            " The work of this run is in its checkpoint, and in its artifacts as changes.patch",
+            f"the push to {checkout.branch} was rejected: {_reason_in(failure.error)}",
+            "redrive the execution, or move the card back, to validate and build the branch's new head. The work of"
+            " this run is in its checkpoint, and in its artifacts as changes.patch",
             failure.error,
         )
         if head not in ("", checkout.commit):
@@ -55,23 +55,25 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
         raise stop from None
 
 
-def _upload(checkout: Checkout, commit: str) -> None:
-    """The objects of LFS come before what refers to them."""
+def _upload_lfs_objects(checkout: Checkout, commit: str) -> None:
     try:
-        upload(checkout, commit)
+        upload(checkout.git, commit)
     except GitFailed as failure:
         raise BuildStopped(
             Outcome.PUSH_REJECTED,
-            f"{checkout.branch} was not pushed, for its LFS objects could not be uploaded: {_why(failure.error)}",
-            "check that the git credentials may write to the repository and that the account's LFS quota is not used"
-            " up, and redrive the execution",
+            f"{checkout.branch} was not pushed, because its LFS objects could not be uploaded:"
+            f" {_reason_in(failure.error)}",
+            "check that the git credentials can write to the repository and that the account has LFS quota left, then"
+            " redrive the execution",
             failure.error,
         ) from None
 
 
-def _push_both(checkout: Checkout, push: tuple[str, ...], refspec: str, checkpoint: Checkpoint) -> bool:
-    """Both or neither, so that no work is lost. A server that cannot do that, or does not let the checkpoint go, gets
-    the branch alone; why it does not take that is then told by that push.
+def _push_with_removal(checkout: Checkout, push: tuple[str, ...], refspec: str, checkpoint: Checkpoint) -> bool:
+    """Whether one atomic push did both, so that no work can be lost in between.
+
+    A server that supports no atomic push, or that keeps the checkpoint, then gets the branch alone. If it rejects the
+    branch as well, that second push reports why.
     """
     lease, removal = checkpoint.removal()
     try:
@@ -83,16 +85,18 @@ def _push_both(checkout: Checkout, push: tuple[str, ...], refspec: str, checkpoi
 
 
 def _remote_head(checkout: Checkout, reference: str) -> str:
+    """The commit of ``reference`` on the server; empty if it is missing or the server does not answer."""
     try:
         return checkout.git.network("ls-remote", "origin", reference).partition("\t")[0]
     except GitFailed:
         return ""
 
 
-def _why(error: str) -> str:
+def _reason_in(error: str) -> str:
+    """The line of git's output that explains a rejected push."""
     if "stale info" in error or "fetch first" in error or "non-fast-forward" in error or "cannot lock ref" in error:
-        return "somebody pushed to it meanwhile"
+        return "another push moved the branch during the build"
     lines = [line.strip() for line in error.splitlines() if line.strip()]
     # "remote rejected" carries the server's own reason (a protected branch, a missing scope); the last line never does.
-    telling = [line for line in lines if "rejected]" in line or line.startswith(("fatal:", "remote: error"))]
-    return (telling or lines or ["git gave no reason"])[-1]
+    reasons = [line for line in lines if "rejected]" in line or line.startswith(("fatal:", "remote: error"))]
+    return (reasons or lines or ["git gave no reason"])[-1]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import fetch_default_branch
+from kiro_worker.runner.repository.entries import SYMLINK, encode_path, list_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _SHOWN: Final = 20
 _MOST_LINKS: Final = 100
-_LINK: Final = "120000"
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,7 @@ class Guard:
         then, the checkout has not.
         """
         git, guarded = checkout.git, self.configuration.everything_guarded
-        entries = git.run("ls-tree", "-r", "-z", before).split(b"\0")
-        earlier = {entry.partition(b"\t")[2]: entry for entry in entries if entry}
+        earlier = {encode_path(entry.path): entry.index_line for entry in list_tree(git, before)}
         # Again, for with a link that is back its target is guarded as well.
         while different := _raw_paths(git, before, after, guarded):
             lines = [b"0 " + b"0" * 40 + b"\t" + name for name in different]
@@ -167,9 +166,7 @@ def _targets(git: Git, links: dict[str, str], link: str, path: str) -> list[str]
 
 
 def _links(git: Git, commit: str) -> dict[str, str]:
-    entries = git.run("ls-tree", "-r", "-z", commit).decode(errors="surrogateescape").split("\0")
-    split = (entry.partition("\t") for entry in entries if entry.startswith(_LINK))
-    return {path: facts.split()[2] for facts, _, path in split}
+    return {entry.path: entry.oid for entry in list_tree(git, commit, SYMLINK)}
 
 
 def _pathspecs(path: str) -> list[str]:

@@ -1,3 +1,5 @@
+"""What a checkout fetches from a real git server, and what it rejects."""
+
 from __future__ import annotations
 
 import os
@@ -6,15 +8,16 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from kiro_local.github.git_repository import Submodule, Symlink
+from kiro_local.github.model import Repository
+from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.repository.checkout import NEAR_PAST, Checkout, check_out, fetch_default_branch
+from kiro_worker.runner.repository.checkout import HISTORY_DEPTH, Checkout, check_out, fetch_default_branch
 from kiro_worker.runner.request import BuildRequest
 
 BRANCH = "feature/discounts"
@@ -22,10 +25,10 @@ NO_FILTER = ("uploadpackfilter.allow", "false")
 
 
 @pytest.fixture
-def repository(github: Any) -> Any:
+def repository(github: StandInGitHub) -> Repository:
     repository = github.board.add_repository("acme/shop")
     repository.git.commit("main", {"README.md": "# first\n"}, "Begin")
-    repository.git.commit("main", {"README.md": "# shop\n"}, "Go on")
+    repository.git.commit("main", {"README.md": "# shop\n"}, "Continue")
     repository.git.commit(BRANCH, {"shop.py": "PRICE = 1\n", "tool/run": "x\n"}, "Change", base="main")
     return repository
 
@@ -36,63 +39,62 @@ def workspace() -> Iterator[Path]:
         yield Path(folder)
 
 
-def checked_out(github: Any, repository: Any, workspace: Path, commit: str = "") -> Checkout:
+def checked_out(github: StandInGitHub, repository: Repository, workspace: Path, commit: str = "") -> Checkout:
     lease = Lease("work-item-processor-lock", "arn:aws:states:x:1:execution:w:run-1", 1, expires_at=0)
-    request = BuildRequest(
-        "acme/shop", BRANCH, commit or repository.git.head_of(BRANCH), ".kiro/specs/feature-discounts", 1, lease
-    )
+    commit = commit or repository.git.head_of(BRANCH) or ""
+    request = BuildRequest("acme/shop", BRANCH, commit, ".kiro/specs/feature-discounts", 1, lease)
     credentials = GitCredentials("git", "p4ss/w0rd+of=the&worker")
     return check_out(request, workspace, github.git_url, credentials, {"PATH": os.environ["PATH"]})
 
 
-def refused(github: Any, repository: Any, workspace: Path) -> str:
+def failure(github: StandInGitHub, repository: Repository, workspace: Path) -> str:
     with pytest.raises(BuildStopped) as stopped:
         checked_out(github, repository, workspace)
     assert stopped.value.outcome is Outcome.CHECKOUT_FAILED
     return stopped.value.reason
 
 
-def test_only_the_contents_of_the_commit_are_fetched(github: Any, repository: Any, workspace: Path) -> None:
+def test_only_the_commits_blobs_are_fetched(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     checkout = checked_out(github, repository, workspace)
 
-    assert checkout.way == "--filter=blob:none"
+    assert checkout.fetch_mode == "--filter=blob:none"
     old = repository.git.run("rev-parse", "main~1:README.md").decode().strip()
     assert not checkout.git.succeeds("cat-file", "-e", old)
     assert (checkout.folder / "README.md").read_text() == "# shop\n"
     assert checkout.git.text("rev-list", "--count", checkout.commit) == "3"
 
 
-def test_a_server_that_refuses_filters_is_asked_for_the_last_commit(
-    github: Any, repository: Any, workspace: Path
+def test_refused_filter_falls_back_to_last_commit(
+    github: StandInGitHub, repository: Repository, workspace: Path
 ) -> None:
     repository.git.run("config", *NO_FILTER)
 
     checkout = checked_out(github, repository, workspace)
 
-    assert checkout.way == "--depth=1"
+    assert checkout.fetch_mode == "--depth=1"
     assert checkout.git.text("rev-list", "--count", checkout.commit) == "1"
     assert (checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
 
 
-def test_everything_is_fetched_where_the_last_commit_is_not_enough(
-    github: Any, repository: Any, workspace: Path
+def test_everything_is_fetched_for_an_older_commit(
+    github: StandInGitHub, repository: Repository, workspace: Path
 ) -> None:
     repository.git.run("config", *NO_FILTER)
-    commit = repository.git.head_of(BRANCH)
+    commit = repository.git.head_of(BRANCH) or ""
     head = repository.git.commit(BRANCH, {"shop.py": "PRICE = 2\n"}, "By a person")
 
     checkout = checked_out(github, repository, workspace, commit)
 
-    assert checkout.way == ""
+    assert checkout.fetch_mode == ""
     assert (checkout.commit, checkout.head) == (commit, head)
     assert (checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
 
 
-def grown(repository: Any, commits: int) -> str:
-    """The branch's head after so many more commits."""
+def add_commits(repository: Repository, count: int) -> str:
+    """Add ``count`` empty commits to the branch. Returns its head."""
     head = str(repository.git.head_of(BRANCH))
     tree = repository.git.run("rev-parse", f"{head}^{{tree}}").decode().strip()
-    for number in range(commits):
+    for number in range(count):
         words = ("commit-tree", tree, "-p", head, "-m", f"Change {number}")
         identity = ("-c", "user.name=x", "-c", "user.email=x@example.invalid")
         head = repository.git.run(*identity, *words).decode().strip()
@@ -100,45 +102,45 @@ def grown(repository: Any, commits: int) -> str:
     return head
 
 
-def test_of_a_long_history_the_near_past_is_fetched_and_the_agent_can_read_it(
-    github: Any, repository: Any, workspace: Path
-) -> None:
-    head = grown(repository, NEAR_PAST + 10)
+def test_agent_can_read_recent_history(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
+    head = add_commits(repository, HISTORY_DEPTH + 10)
 
     checkout = checked_out(github, repository, workspace)
 
     log = subprocess.run(["git", "log", "--format=%s"], cwd=checkout.folder, capture_output=True, text=True, check=True)
-    assert log.stdout.splitlines()[0] == f"Change {NEAR_PAST + 9}"
-    assert len(log.stdout.splitlines()) == NEAR_PAST
+    assert log.stdout.splitlines()[0] == f"Change {HISTORY_DEPTH + 9}"
+    assert len(log.stdout.splitlines()) == HISTORY_DEPTH
     assert checkout.head == head
 
 
-def test_a_commit_of_the_far_past_is_found_on_its_branch(github: Any, repository: Any, workspace: Path) -> None:
+def test_old_commit_is_found_on_its_branch(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     commit = str(repository.git.head_of(BRANCH))
-    head = grown(repository, NEAR_PAST + 10)
+    head = add_commits(repository, HISTORY_DEPTH + 10)
 
     checkout = checked_out(github, repository, workspace, commit)
 
-    assert (checkout.way, checkout.commit, checkout.head) == ("--filter=blob:none", commit, head)
-    assert checkout.git.text("rev-list", "--count", head) == str(NEAR_PAST + 13)
+    assert (checkout.fetch_mode, checkout.commit, checkout.head) == ("--filter=blob:none", commit, head)
+    assert checkout.git.text("rev-list", "--count", head) == str(HISTORY_DEPTH + 13)
     old = repository.git.run("rev-parse", "main~1:README.md").decode().strip()
-    assert not checkout.git.succeeds("cat-file", "-e", old), "the files of the past stay where they are"
+    assert not checkout.git.succeeds("cat-file", "-e", old), "old blobs stay on the server"
 
 
-def test_branch_default_branch_and_checkpoint_come_with_one_request(
-    github: Any, repository: Any, workspace: Path
+def test_one_request_fetches_branch_default_and_checkpoint(
+    github: StandInGitHub, repository: Repository, workspace: Path
 ) -> None:
     kept = repository.git.commit(f"kiro-worker/checkpoint/{BRANCH}", {"new.py": "x\n"}, "Keep", base=BRANCH)
 
     checkout = checked_out(github, repository, workspace)
 
     assert (checkout.default, checkout.checkpoint) == (repository.git.head_of("main"), kept)
-    # The refs, the commits, and then the contents of the one commit.
-    packs = [progress for progress in github.requests.git("git-upload-pack") if progress.status == 200]
+    # The refs, the commits, and then the blobs of the one commit.
+    packs = [request for request in github.requests.git("git-upload-pack") if request.status == 200]
     assert len(packs) == 3
 
 
-def test_a_server_that_ignores_filters_sends_everything(github: Any, repository: Any, workspace: Path) -> None:
+def test_server_that_ignores_filters_sends_everything(
+    github: StandInGitHub, repository: Repository, workspace: Path
+) -> None:
     repository.git.run("config", "uploadpack.allowFilter", "false")
 
     checkout = checked_out(github, repository, workspace)
@@ -150,11 +152,11 @@ def test_a_server_that_ignores_filters_sends_everything(github: Any, repository:
 @pytest.mark.parametrize(
     "setting", [("uploadpack.allowFilter", "true"), NO_FILTER, ("uploadpack.allowFilter", "false")]
 )
-def test_the_default_branch_is_fetched_in_the_same_way_and_the_work_can_be_pushed(
-    github: Any, repository: Any, workspace: Path, setting: tuple[str, str]
+def test_every_fetch_mode_can_compare_and_push(
+    github: StandInGitHub, repository: Repository, workspace: Path, setting: tuple[str, str]
 ) -> None:
     repository.git.run("config", *setting)
-    newest = repository.git.commit("main", {"README.md": "# shop, open\n"}, "Open")
+    newest = repository.git.commit("main", {"README.md": "# shop, open\n"}, "Open the shop")
     checkout = checked_out(github, repository, workspace)
     git = checkout.git
 
@@ -170,7 +172,7 @@ def test_the_default_branch_is_fetched_in_the_same_way_and_the_work_can_be_pushe
     assert repository.git.run("rev-list", "--count", BRANCH) == b"4\n"
 
 
-def test_links_inside_the_tree_are_links(github: Any, repository: Any, workspace: Path) -> None:
+def test_links_inside_the_tree_are_kept(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     links = {"CLAUDE.md": Symlink("README.md"), "tool/here": Symlink(".."), "to-be": Symlink("not/yet/there")}
     commit = repository.git.commit(BRANCH, links, "Link")
 
@@ -191,17 +193,17 @@ def test_links_inside_the_tree_are_links(github: Any, repository: Any, workspace
         ({"a": Symlink("b"), "b": Symlink("../x")}, "'a', 'b'"),
     ],
 )
-def test_links_that_leave_the_tree_are_refused(
-    github: Any, repository: Any, workspace: Path, files: dict[str, Symlink], named: str
+def test_links_that_leave_the_tree_are_rejected(
+    github: StandInGitHub, repository: Repository, workspace: Path, files: dict[str, Symlink], named: str
 ) -> None:
     repository.git.commit(BRANCH, files, "Link")
 
-    assert refused(github, repository, workspace) == f"symbolic links of {BRANCH} leave the repository: {named}"
+    assert failure(github, repository, workspace) == f"symbolic links of {BRANCH} leave the repository: {named}"
 
 
-def test_submodules_and_large_files_are_left_out(github: Any, repository: Any, workspace: Path) -> None:
+def test_submodules_and_lfs_files_are_left_out(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 9\n"
-    files = {
+    files: dict[str, str | Submodule] = {
         ".gitmodules": '[submodule "lib"]\n\tpath = lib\n\turl = ext::sh -c "touch /tmp/owned"\n',
         "lib": Submodule("1" * 40),
         ".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n",
@@ -217,21 +219,21 @@ def test_submodules_and_large_files_are_left_out(github: Any, repository: Any, w
     assert checkout.git.text("write-tree") == checkout.git.text("rev-parse", f"{commit}^{{tree}}")
 
 
-def test_another_branchs_commit_is_refused(github: Any, repository: Any, workspace: Path) -> None:
+def test_commit_of_another_branch_is_rejected(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     other = repository.git.commit("other", {"x": "x\n"}, "Other", base="main")
 
-    with pytest.raises(BuildStopped, match="is not on feature/discounts any more"):
+    with pytest.raises(BuildStopped, match="is no longer on feature/discounts"):
         checked_out(github, repository, workspace, other)
 
 
-def test_a_server_that_does_not_answer_is_named(github: Any, repository: Any, workspace: Path) -> None:
-    gone = replace(checked_out(github, repository, workspace), way="", default="")
+def test_missing_branches_are_named(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
+    earlier = replace(checked_out(github, repository, workspace), fetch_mode="", default="")
     repository.git.delete_branch("main")
 
     with pytest.raises(BuildStopped, match="default branch cannot be fetched"):
-        fetch_default_branch(gone)
+        fetch_default_branch(earlier)
     with pytest.raises(BuildStopped, match="default branch cannot be fetched"):
-        checked_out(github, repository, workspace, gone.commit)
+        checked_out(github, repository, workspace, earlier.commit)
     repository.git.delete_branch(BRANCH)
     with pytest.raises(BuildStopped, match="cannot be fetched"):
-        checked_out(github, repository, workspace, gone.commit)
+        checked_out(github, repository, workspace, earlier.commit)

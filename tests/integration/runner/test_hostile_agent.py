@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.models import GitCredentials, Lease
-from kiro_worker.runner.gate.test_command import detected_command
+from kiro_worker.runner.gate.detect import detected_command
 from kiro_worker.runner.repository.checkout import Checkout, check_out
 from kiro_worker.runner.repository.commit import Change, CommitMessage, changes_between, commit_turn, tree_of_files
 from kiro_worker.runner.request import BuildRequest

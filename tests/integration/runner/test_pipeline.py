@@ -277,7 +277,7 @@ def test_a_commit_of_another_branch_is_not_built(worker: Any) -> None:
     finished = worker.run(COMMIT_SHA=worker.repository.git.head_of("feature/other"))
 
     assert finished.outcome == "CheckoutFailed"
-    assert "is not on feature/discounts any more" in finished.exports["OUTCOME_REASON"]
+    assert "is no longer on feature/discounts" in finished.exports["OUTCOME_REASON"]
 
 
 def test_credentials_that_git_refuses_are_a_failed_checkout(worker: Any) -> None:

@@ -24,7 +24,7 @@ def test_reports_of_tests_and_coverage_reach_the_result_the_artifacts_and_the_re
     assert done.result["schemaVersion"] == 2
     assert done.result["gate"]["junit"]["tests"] == 1
     assert done.result["gate"]["coverage"]["lines"] == {"covered": 1, "total": 2}
-    assert done.exports["COVERAGE"] == "lines 50 % (1/2)"
+    assert done.exports["COVERAGE"] == "lines 50% (1/2)"
     assert "agent:" in done.exports["PHASES"]
     assert json.loads(worker.artifact("reports/gate.json")) == done.result["gate"]
     assert "testcase" in worker.artifact("reports/tests/001-junit.xml")
@@ -39,7 +39,7 @@ def test_too_little_coverage_is_an_outcome_and_its_report_is_kept(worker: Worker
     done = worker.run()
 
     assert (done.exit_code, done.exports["OUTCOME"]) == (1, "CoverageBelowThreshold")
-    assert "lines 50 % (1/2), and coverageThreshold is 80 %" in done.exports["OUTCOME_REASON"]
-    assert done.exports["COVERAGE"] == "lines 50 % (1/2)"
+    assert "lines 50% (1/2), and coverageThreshold is 80%" in done.exports["OUTCOME_REASON"]
+    assert done.exports["COVERAGE"] == "lines 50% (1/2)"
     assert "SF:shop/orders.py" in worker.artifact("reports/coverage/001-lcov.info")
     assert worker.head() == before

@@ -9,14 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kiro_worker.runner.gate.coverage import (
-    Ratio,
-    as_cobertura,
-    changed_lines,
-    merged,
-    of_changed_lines,
-    read_coverage,
-)
+from kiro_worker.runner.gate.coverage.diff import changed_lines, changed_lines_coverage
+from kiro_worker.runner.gate.coverage.formats import as_cobertura, read_coverage
+from kiro_worker.runner.gate.coverage.model import Ratio, merged
 from kiro_worker.runner.gate.report_files import Unreadable
 
 COBERTURA = b"""<?xml version="1.0" ?><!DOCTYPE coverage SYSTEM 'http://cobertura.sourceforge.net/xml/coverage-04.dtd'>
@@ -64,7 +59,7 @@ ISTANBUL = b"""{"total": {"lines": {"total": 3, "covered": 2, "skipped": 0, "pct
         (ISTANBUL, "istanbul", (2, 3), (1, 2)),
     ],
 )
-def test_each_format_says_the_same(report: bytes, kind: str, lines: tuple[int, int], branches: tuple[int, int]) -> None:
+def test_each_format_is_read(report: bytes, kind: str, lines: tuple[int, int], branches: tuple[int, int]) -> None:
     coverage = read_coverage(report, "report")
 
     assert (coverage.format, coverage.lines, coverage.branches) == (kind, lines, branches)
@@ -79,27 +74,27 @@ def test_each_format_says_the_same(report: bytes, kind: str, lines: tuple[int, i
         b'<!DOCTYPE c [<!ENTITY a "b"><!ENTITY c "&a;&a;">]><coverage><sources>&c;</sources></coverage>',
     ],
 )
-def test_hostile_and_broken_reports_are_refused(report: bytes) -> None:
+def test_hostile_and_broken_reports_are_rejected(report: bytes) -> None:
     with pytest.raises(Unreadable):
         read_coverage(report, "report")
 
 
 @given(st.binary() | st.text().map(str.encode), st.sampled_from([b"", b"SF:a\n", b"mode: set\n", b"{", b"<coverage>"]))
-def test_whatever_the_bytes_are_there_is_an_answer_or_one_kind_of_error(content: bytes, start: bytes) -> None:
+def test_any_bytes_give_coverage_or_unreadable(content: bytes, start: bytes) -> None:
     try:
         read_coverage(start + content, "report")
     except Unreadable:
         return
 
 
-def test_a_threshold_is_met_exactly_and_never_by_rounding() -> None:
+def test_threshold_is_not_met_by_rounding() -> None:
     assert Ratio(8, 10).meets(80)
     assert not Ratio(7999, 10_000).meets(80)
-    assert str(Ratio(7999, 10_000)) == "79.9 % (7999/10000)"
+    assert str(Ratio(7999, 10_000)) == "79.9% (7999/10000)"
     assert not Ratio(0, 0).meets(0)
 
 
-def test_several_reports_are_one_and_a_line_that_ran_once_ran() -> None:
+def test_line_that_ran_in_any_report_ran() -> None:
     other = LCOV.replace(b"DA:3,0", b"DA:3,7").replace(b"DA:1,1", b"DA:1,0")
     both = merged([read_coverage(LCOV, "a"), read_coverage(other, "b")])
 
@@ -107,7 +102,7 @@ def test_several_reports_are_one_and_a_line_that_ran_once_ran() -> None:
     assert both.lines == (3, 3)
 
 
-def test_any_format_becomes_cobertura_for_the_report_group() -> None:
+def test_any_format_becomes_cobertura() -> None:
     for report in (COBERTURA, JACOCO, CLOVER, LCOV, GO):
         coverage = read_coverage(report, "report")
         again = read_coverage(as_cobertura(coverage), "again")
@@ -119,25 +114,25 @@ def test_any_format_becomes_cobertura_for_the_report_group() -> None:
     ("report", "path"),
     [(COBERTURA, "src/shop/a.py"), (LCOV, "shop/a.js"), (GO, "a.go"), (JACOCO, "src/main/java/com/example/Shop.java")],
 )
-def test_changed_lines_are_found_under_the_names_that_reports_use(report: bytes, path: str) -> None:
+def test_changed_lines_match_each_formats_paths(report: bytes, path: str) -> None:
     patch = f"--- a/{path}\n+++ b/{path}\n@@ -0,0 +3,2 @@\n+x\n+y\n".encode()
 
-    found = of_changed_lines(read_coverage(report, "report"), patch, "/work")
+    found = changed_lines_coverage(read_coverage(report, "report"), patch, "/work")
 
     assert found in ((0, 1), (1, 2))
 
 
-def test_a_report_that_knows_no_changed_file_proves_nothing() -> None:
+def test_report_without_changed_files_proves_nothing() -> None:
     patch = b"--- a/x.js\n+++ b/x.js\n@@ -0,0 +1 @@\n+x\n"
-    assert of_changed_lines(read_coverage(LCOV, "report"), patch) is None
+    assert changed_lines_coverage(read_coverage(LCOV, "report"), patch) is None
 
 
 line = st.text(alphabet="ab+-@ \t", max_size=8)
 
 
-@settings(deadline=None)  # two processes each
+@settings(deadline=None)  # every example starts two processes
 @given(st.lists(line, max_size=12), st.lists(line, max_size=12))
-def test_changed_lines_are_gits_own(tmp_path_factory: pytest.TempPathFactory, old: list[str], new: list[str]) -> None:
+def test_changed_lines_agree_with_git(tmp_path_factory: pytest.TempPathFactory, old: list[str], new: list[str]) -> None:
     folder = tmp_path_factory.mktemp("diff")
     for name, lines in (("old", old), ("new", new)):
         Path(folder, name).write_text("".join(f"{text}\n" for text in lines))
@@ -152,10 +147,11 @@ def test_changed_lines_are_gits_own(tmp_path_factory: pytest.TempPathFactory, ol
 
     assert plain == with_context
     added = plain.get("new", set())
-    assert [text for number, text in enumerate(new, 1) if number not in added] == _kept(old, patches[0])
+    assert [text for number, text in enumerate(new, 1) if number not in added] == _kept_lines(old, patches[0])
 
 
-def _kept(old: list[str], patch: bytes) -> list[str]:
+def _kept_lines(old: list[str], patch: bytes) -> list[str]:
+    """The lines of ``old`` that a patch without context does not remove."""
     removed = set()
     number = left = skip = 0
     for text in patch.decode().split("\n"):

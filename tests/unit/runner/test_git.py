@@ -1,4 +1,4 @@
-"""The trusted git itself; what is done with it is tested where it is done."""
+"""The worker's own git. The commands that use it are tested with the modules that run them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import tempfile
 
 import pytest
 
-from kiro_worker.runner.repository.git import answering_command
+from kiro_worker.runner.repository.git import credential_command
 
 
-@pytest.mark.parametrize("files", ["/proc/self/fd", "/nowhere"])
-def test_a_helper_answers_every_question_with_the_whole_of_a_file_without_a_name(files: str) -> None:
+@pytest.mark.parametrize("descriptors", ["/proc/self/fd", "/nowhere"])
+def test_credentials_are_readable_repeatedly(descriptors: str) -> None:
     with tempfile.TemporaryFile() as file:
         file.write(b"username=git\npassword=p4ss\n")
         file.flush()
-        command = answering_command(file.fileno(), files)
+        command = credential_command(file.fileno(), descriptors)
 
         answers = [
             subprocess.run(command, env={"PATH": os.environ["PATH"]}, pass_fds=(file.fileno(),), capture_output=True)

@@ -1,4 +1,4 @@
-"""The usual test command of an ecosystem, and how its reports are asked for."""
+"""Detect a repository's test command, and add the options that make it write reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEASURED_UNITTEST: Final = (
 
 
 def detected_command(folder: Path) -> tuple[str, ...]:
-    """The usual test command of the ecosystem that the repository is of; empty when it is of none that we know."""
+    """The usual test command of the repository's ecosystem; empty if it is none that we know."""
     if _uses_pytest(folder):
         return _PYTEST
     if _npm_test_script(folder):
@@ -47,38 +47,42 @@ def detected_command(folder: Path) -> tuple[str, ...]:
 def with_report_options(
     command: tuple[str, ...], folder: Path, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None = None
 ) -> tuple[str, ...]:
-    """A detected ``command`` that also writes what its tool can: JUnit, and coverage where the means are installed.
-    Into ``home`` where the tool lets us choose, so that nothing of it lies in the checkout. Surefire and Gradle write
-    JUnit by themselves.
+    """A detected ``command`` that also writes a JUnit report, and coverage if the module for it is installed.
+
+    Reports go to ``home`` where the tool lets us choose, so that they do not clutter the checkout. Surefire and Gradle
+    write JUnit reports by themselves.
     """
-
-    def has(module: str) -> bool:
-        try:
-            return stream(
-                ("python3", "-c", f"import {module}"),
-                cwd=home,
-                environment=environment,
-                timeout_seconds=30,
-                sink=lambda _: None,
-                sandbox=sandbox,
-            ).succeeded
-        except OSError:
-            return False
-
     if command == _PYTEST:
-        wanted = (f"--junitxml={home / 'junit.xml'}",)
-        if has("pytest_cov"):
+        options = (f"--junitxml={home / 'junit.xml'}",)
+        if _has_module("pytest_cov", home, environment, sandbox):
             configured = any("--cov" in _text(folder / name) for name in ("pyproject.toml", "pytest.ini", "setup.cfg"))
-            wanted += (*(() if configured else ("--cov", "--cov-branch")), f"--cov-report=xml:{home / 'coverage.xml'}")
-        return (*command, *wanted)
-    if command[:3] == _UNITTEST and has("coverage"):
+            options += (*(() if configured else ("--cov", "--cov-branch")), f"--cov-report=xml:{home / 'coverage.xml'}")
+        return (*command, *options)
+    if command[:3] == _UNITTEST and _has_module("coverage", home, environment, sandbox):
         return ("sh", "-c", _MEASURED_UNITTEST, "unittest", *command[3:])
     if command[:2] == ("go", "test"):
         return ("go", "test", f"-coverprofile={home / 'coverage.out'}", *command[2:])
     if command[0] != "go" and _npm_test_script(folder).split()[:1] == ["jest"]:
-        asked = ("--", "--coverage", "--coverageReporters=lcovonly", f"--coverageDirectory={home}")
-        return (*command[:2], f"{command[2]} {' '.join(asked)}") if command[0] == "sh" else (*command, *asked)
+        jest_options = ("--", "--coverage", "--coverageReporters=lcovonly", f"--coverageDirectory={home}")
+        if command[0] == "sh":
+            return (*command[:2], f"{command[2]} {' '.join(jest_options)}")
+        return (*command, *jest_options)
     return command
+
+
+def _has_module(module: str, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None) -> bool:
+    """Whether the Python of the tests can import ``module``; asked in the sandbox, because that runs its code."""
+    try:
+        return stream(
+            ("python3", "-c", f"import {module}"),
+            cwd=home,
+            environment=environment,
+            timeout_seconds=30,
+            sink=lambda _: None,
+            sandbox=sandbox,
+        ).succeeded
+    except OSError:
+        return False
 
 
 def _uses_pytest(folder: Path) -> bool:

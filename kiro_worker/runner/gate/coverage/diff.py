@@ -1,0 +1,70 @@
+"""Coverage of the lines that a change adds."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.runner.gate.coverage.model import Ratio
+
+if TYPE_CHECKING:
+    from kiro_worker.runner.gate.coverage.model import Coverage
+
+_HUNK: Final = re.compile(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+
+
+def changed_lines_coverage(coverage: Coverage, patch: bytes, root: str = "") -> Ratio | None:
+    """How many of the executable lines that ``patch`` adds ran; None if the report contains none of its files, and so
+    proves nothing.
+
+    ``root`` is the folder with which absolute paths in the report begin.
+    """
+    if coverage.by_line is None:
+        return None
+    reported = {_relative(path, root): lines for path, lines in coverage.by_line.items()}
+    covered = total = 0
+    matched = False
+    for path, added in changed_lines(patch).items():
+        names = [path] if path in reported else [name for name in reported if _is_same_file(name, path)]
+        if not names:
+            continue
+        # Several folders can hold a file of that name: take the path that is closest in length.
+        lines = reported[min(names, key=lambda name: abs(len(name) - len(path)))]
+        matched = True
+        executable = added & lines.keys()
+        total += len(executable)
+        covered += sum(lines[line] for line in executable)
+    return Ratio(covered, total) if matched else None
+
+
+def changed_lines(patch: bytes) -> dict[str, set[int]]:
+    """The numbers of the lines that a git patch adds, by path.
+
+    Hunks are read by their lengths, so that an added line that itself looks like a patch changes nothing.
+    """
+    files: dict[str, set[int]] = {}
+    path, number, old_left, new_left = "", 0, 0, 0
+    for line in patch.split(b"\n"):
+        if old_left > 0 or new_left > 0:
+            kind = line[:1]
+            if kind == b"+":
+                files.setdefault(path, set()).add(number)
+            number += kind in (b"+", b" ", b"")
+            new_left -= kind in (b"+", b" ", b"")
+            old_left -= kind in (b"-", b" ", b"")
+        elif hunk := _HUNK.match(line):
+            old_left, number, new_left = int(hunk[1] or b"1"), int(hunk[2]), int(hunk[3] or b"1")
+        elif line.startswith(b"+++ "):
+            path = line[4:].rstrip(b"\t").decode(errors="replace").strip('"').removeprefix("b/")
+    return {path: lines for path, lines in files.items() if path != "/dev/null"}
+
+
+def _relative(path: str, root: str) -> str:
+    with_slashes = path.replace("\\", "/")
+    inside = with_slashes.removeprefix(f"{root.rstrip('/')}/") if root else with_slashes
+    return inside.removeprefix("./")
+
+
+def _is_same_file(reported: str, path: str) -> bool:
+    """Whether a report's name of a file means ``path``. It may begin with a module name or lack the source folder."""
+    return "/" in reported and (path.endswith(f"/{reported}") or reported.endswith(f"/{path}"))

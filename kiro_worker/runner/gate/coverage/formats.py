@@ -1,0 +1,177 @@
+"""The report formats: Cobertura, JaCoCo, Clover, LCOV, Go's cover profile and Istanbul's summary."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any, Final
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from kiro_worker.runner.gate.coverage.model import Coverage, LineHits, Ratio, total_of
+from kiro_worker.runner.gate.report_files import Unreadable, parse_xml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+PATTERNS: Final = {
+    "lcov": ("lcov.info", "*.lcov", "*.lcov.info"),
+    "cobertura": ("coverage.xml", "cobertura.xml", "cobertura-coverage.xml", "*.cobertura.xml"),
+    "jacoco": ("jacoco.xml", "jacoco*.xml"),
+    "clover": ("clover.xml",),
+    "go": ("coverage.out", "cover.out"),
+    "istanbul": ("coverage-summary.json",),
+}
+"""The usual file names, by format. A tool that writes several formats (jest, nyc) puts the same data in each, so the
+first format found is read."""
+
+_CONDITION: Final = re.compile(r"\((\d{1,9})/(\d{1,9})\)")
+_GO_BLOCK: Final = re.compile(r"(.+):(\d{1,9})\.\d+,(\d{1,9})\.\d+ \d+ (\d+)")
+_NOT_XML: Final = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_MAX_BLOCK_LINES: Final = 100_000
+
+
+def read_coverage(content: bytes, name: str) -> Coverage:
+    """The coverage in one report, whose format is recognised by its content.
+
+    Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable`.
+    """
+    start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:4096]
+    try:
+        if start.startswith(b"<"):
+            return _read_xml(content, name)
+        if start.startswith(b"{"):
+            return _read_istanbul(json.loads(content))
+        read = _read_go if start.startswith(b"mode:") else _read_lcov
+        return read(content.decode(errors="replace"), name)
+    except Unreadable:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Unreadable(f"{name} is not a coverage report: {type(error).__name__}: {error}") from None
+
+
+def as_cobertura(coverage: Coverage) -> bytes:
+    """The coverage as Cobertura XML, which CodeBuild's coverage reports accept; empty if no lines are known."""
+    if not coverage.by_line:
+        return b""
+    root = Element("coverage", {"line-rate": _rate(coverage.lines), "branch-rate": _rate(coverage.branches)})
+    for name, ratio in (("lines", coverage.lines), ("branches", coverage.branches)):
+        root.set(f"{name}-covered", str(ratio.covered))
+        root.set(f"{name}-valid", str(ratio.total))
+    classes = SubElement(SubElement(SubElement(root, "packages"), "package", {"name": "all"}), "classes")
+    for path, hits in sorted(coverage.by_line.items()):
+        xml_path = _NOT_XML.sub("?", path)
+        lines = SubElement(SubElement(classes, "class", {"name": xml_path, "filename": xml_path}), "lines")
+        for number, ran in sorted(hits.items()):
+            SubElement(lines, "line", {"number": str(number), "hits": str(int(ran))})
+    document: bytes = tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
+
+
+def _rate(ratio: Ratio) -> str:
+    return f"{ratio.covered / ratio.total:.4f}" if ratio.total else "0"
+
+
+def _read_xml(content: bytes, name: str) -> Coverage:
+    root = parse_xml(content, name)
+    # Clover and Cobertura both have a root <coverage>.
+    is_clover = root.tag == "coverage" and root.find("project") is not None
+    read = _read_clover if is_clover else _XML_READERS.get(root.tag)
+    if read is None:
+        raise Unreadable(f"{name} is not a coverage report: its root element is <{root.tag[:50]}>")
+    return read(root)
+
+
+def _read_cobertura(root: Element) -> Coverage:
+    hits = LineHits()
+    branches: dict[tuple[str, int], Ratio] = {}
+    sources = [(source.text or "").strip().rstrip("/") for source in root.iterfind("sources/source")]
+    prefix = sources[0] if len(sources) == 1 else ""
+    for element in root.iter("class"):
+        path = element.get("filename", "")
+        path = path if path.startswith("/") or not prefix else f"{prefix}/{path}"
+        # The class repeats the lines of its methods.
+        for line in element.iterfind("lines/line"):
+            number = int(line.get("number", ""))
+            hits.add(path, number, int(line.get("hits", "0")) > 0)
+            if condition := _CONDITION.search(line.get("condition-coverage", "")):
+                branches[path, number] = Ratio(int(condition[1]), int(condition[2]))
+    return Coverage("cobertura", hits.ratio, total_of(branches.values()), hits.by_line)
+
+
+def _read_jacoco(root: Element) -> Coverage:
+    hits = LineHits()
+    branches: list[Ratio] = []
+    for package in root.iter("package"):
+        for source in package.iterfind("sourcefile"):
+            path = "/".join(filter(None, (package.get("name"), source.get("name"))))
+            for line in source.iterfind("line"):
+                # ci: covered instructions; cb and mb: covered and missed branches.
+                covered, missed = int(line.get("cb", "0")), int(line.get("mb", "0"))
+                hits.add(path, int(line.get("nr", "")), int(line.get("ci", "0")) > 0)
+                branches.append(Ratio(covered, covered + missed))
+    return Coverage("jacoco", hits.ratio, total_of(branches), hits.by_line)
+
+
+def _read_clover(root: Element) -> Coverage:
+    hits = LineHits()
+    branches: list[Ratio] = []
+    for file in root.iter("file"):
+        path = file.get("path") or file.get("name") or ""
+        for line in file.iterfind("line"):
+            kind = line.get("type")
+            if kind == "cond":
+                taken = (int(line.get("truecount", "0")) > 0) + (int(line.get("falsecount", "0")) > 0)
+                branches.append(Ratio(taken, 2))
+            if kind in ("stmt", "cond"):
+                ran = int(line.get("count", "0")) > 0 or int(line.get("truecount", "0")) > 0
+                hits.add(path, int(line.get("num", "")), ran)
+    return Coverage("clover", hits.ratio, total_of(branches), hits.by_line)
+
+
+_XML_READERS: Final[Mapping[str, Callable[[Element], Coverage]]] = {
+    "coverage": _read_cobertura,
+    "report": _read_jacoco,
+}
+
+
+def _read_lcov(text: str, name: str) -> Coverage:
+    hits, path = LineHits(), ""
+    branches: dict[tuple[str, ...], bool] = {}
+    for line in text.splitlines():
+        key, _, value = line.strip().partition(":")
+        fields = value.split(",")
+        if key == "SF":
+            path = value
+        elif key == "DA" and path:
+            hits.add(path, int(fields[0]), int(fields[1]) > 0)
+        elif key == "BRDA" and path:
+            branch = (path, *fields[:3])
+            branches[branch] = branches.get(branch, False) or fields[3] not in ("-", "0")
+    if not path:
+        raise Unreadable(f"{name} is not a coverage report: it has no SF line")
+    return Coverage("lcov", hits.ratio, Ratio(sum(branches.values()), len(branches)), hits.by_line)
+
+
+def _read_go(text: str, name: str) -> Coverage:
+    hits = LineHits()
+    for line in text.splitlines()[1:]:
+        block = _GO_BLOCK.fullmatch(line.strip())
+        if block is None or int(block[3]) - int(block[2]) > _MAX_BLOCK_LINES:
+            raise Unreadable(f"{name} is not a coverage report: {line[:80]!r}")
+        for number in range(int(block[2]), int(block[3]) + 1):
+            hits.add(block[1], number, int(block[4]) > 0)
+    return Coverage("go", hits.ratio, by_line=hits.by_line)
+
+
+# Untyped JSON: every value is checked as it is used.
+def _read_istanbul(document: Any) -> Coverage:
+    total = document["total"]
+    lines, branches = ({"covered": 0, "total": 0} | total.get(kind, {}) for kind in ("lines", "branches"))
+    line_ratio, branch_ratio = (Ratio(_count(part["covered"]), _count(part["total"])) for part in (lines, branches))
+    return Coverage("istanbul", line_ratio, branch_ratio)
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise ValueError(f"{value!r} is not a count")
+    return value

@@ -1,0 +1,41 @@
+"""The agent's own ``.git``, in which ``git status``, ``diff``, ``log`` and ``commit`` work.
+
+It is written file by file, so that no git command of the worker ever reads it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from kiro_worker.runner.repository.git import AUTHOR_EMAIL, AUTHOR_NAME, NEVER_COMMITTED
+
+if TYPE_CHECKING:
+    from kiro_worker.runner.repository.git import Git
+    from kiro_worker.runner.request import BuildRequest
+
+
+def create_agent_repository(git: Git, request: BuildRequest, unseen: tuple[str, ...] = ()) -> None:
+    """Create ``.git`` in the work tree of ``git``, with HEAD at the commit of ``request``.
+
+    ``unseen`` are files in the checkout that the agent must not commit.
+    """
+    own = git.work_tree / ".git"
+    for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
+        (own / folder).mkdir(parents=True)
+    reference = own / "refs" / "heads" / request.branch
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    reference.write_text(f"{request.commit}\n")
+    (own / "HEAD").write_text(f"ref: refs/heads/{request.branch}\n")
+    (own / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
+    (own / "info" / "exclude").write_text(NEVER_COMMITTED + "".join(f"/{path}\n" for path in unseen))
+    (own / "config").write_text(
+        "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
+        f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
+        f'[remote "origin"]\n\turl = {git.url}\n'
+        # So that `git status` compares pointers with files. Objects that only the server has stay pointers.
+        + ('[filter "lfs"]\n\tprocess = git-lfs filter-process --skip\n\trequired = false\n' if git.lfs else "")
+    )
+    shutil.copy(git.directory / "index", own / "index")
+    if (git.directory / "shallow").is_file():
+        shutil.copy(git.directory / "shallow", own / "shallow")
