@@ -69,7 +69,7 @@ class LockTable:
         for _ in range(_ROUNDS):
             if isinstance(taken, Lease):
                 return taken
-            # A free lock with a pending report counts as held until that run has ended; otherwise the report would be lost.
+            # A free lock with a pending report counts as held until that run has ended, or the report would be lost.
             if (taken.owner or taken.report_pending) not in ("", owner) and self.still_active_after_stop(taken):
                 break
             # The owner has ended, or its fence is ahead of our clock. The write requires the item exactly as we read
