@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from kiro_local.aws.build_run import SourceMissing
 from kiro_local.aws.buildspec import Buildspec
 from kiro_local.aws.session import ACCOUNT, REGION, Clients
-from kiro_worker.runner.sandbox.sandbox import VARIABLE as AGENT_USER
+from kiro_worker.runner.sandbox.sandbox import AGENT_USER_VARIABLE
 
 _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -54,10 +54,10 @@ class BuildEnvironment:
         home = workspace / "home"
         home.mkdir(exist_ok=True)
         given = {v["name"]: self._resolved(v.get("type") or "PLAINTEXT", v["value"]) for v in variables}
-        if AGENT_USER in given:
+        if AGENT_USER_VARIABLE in given:
             # The project says "own", for CodeBuild throws its machine away: there modes in root's home are changed so
             # that another user can reach the runtimes in it. This machine is somebody's, and must keep its modes.
-            given[AGENT_USER] = "reachable"
+            given[AGENT_USER_VARIABLE] = "reachable"
         return {
             "PATH": ":".join(_path()),
             "HOME": str(home),
