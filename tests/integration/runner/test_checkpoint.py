@@ -20,7 +20,7 @@ TURN = """
 import pathlib, re, sys, time
 prompt = sys.stdin.read()
 number = re.search(r"^- ([\\d.]+?)\\.? ", prompt, re.M)
-number = number[1] if number else "mend"
+number = number[1] if number else "fix"
 log = pathlib.Path(sys.argv[1])
 log.write_text((log.read_text() if log.exists() else "") + number + "\\n")
 work = pathlib.Path(f"shop/task_{number.replace('.', '_')}.py")
@@ -156,7 +156,7 @@ def test_a_checkpoint_that_does_not_apply_is_given_up_and_that_is_said(worker: A
     assert asked(log) == ALL
 
 
-def test_work_that_failed_its_tests_gets_one_turn_to_be_mended(worker: Any) -> None:
+def test_work_that_failed_its_tests_gets_one_turn_to_be_fixed(worker: Any) -> None:
     broken = (
         "if number == '2.2': pathlib.Path('tests/test_no.py').write_text("
         "'import unittest\\nclass T(unittest.TestCase):\\n def test(self): self.fail(\"not yet\")\\n')\n"
@@ -170,7 +170,7 @@ def test_work_that_failed_its_tests_gets_one_turn_to_be_mended(worker: Any) -> N
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
-    assert asked(log) == ["mend"]
+    assert asked(log) == ["fix"]
 
 
 def test_nothing_is_done_without_evidence(worker: Any) -> None:
@@ -219,7 +219,9 @@ def test_the_spend_cap_stops_between_tasks_and_the_next_build_goes_on(worker: An
     log = agent(worker, DO + says, maxCredits=4)
     finished = worker.run()
     assert finished.outcome == "AgentFailed"
-    assert "has spent 4 credits, and agent.maxCredits is 4: 2 tasks are done" in finished.exports["OUTCOME_REASON"]
+    assert (
+        "the agent spent 4 credits, and agent.maxCredits is 4: 2 tasks are done" in finished.exports["OUTCOME_REASON"]
+    )
     assert asked(log) == ["1.1", "1.2"]
 
     agent(worker, DO + says)
@@ -229,7 +231,7 @@ def test_the_spend_cap_stops_between_tasks_and_the_next_build_goes_on(worker: An
 
 def test_a_cap_that_cannot_be_kept_to_is_an_error(worker: Any) -> None:
     agent(worker, maxCredits=4)
-    assert "does not say what its turn cost" in worker.run().exports["OUTCOME_REASON"]
+    assert "does not report the cost of its turns" in worker.run().exports["OUTCOME_REASON"]
 
 
 def test_minutes_are_capped_too(worker: Any) -> None:
