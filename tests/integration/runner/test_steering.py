@@ -5,14 +5,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from kiro_worker.errors import BuildStopped
-from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.trust.steering import LARGEST_FILE, MANIFEST, load_steering
+from kiro_worker.runner.trust.steering import MANIFEST
 
 BUCKET = "acme-steering"
 SOURCE = f"s3://{BUCKET}/kiro/team"
@@ -168,54 +166,3 @@ def test_file_with_another_digest_trips_the_guard(worker: Any) -> None:
     assert (
         "steering/security.md does not have the SHA-256 that manifest.json (version 2026-11-24) lists" in finished.log
     )
-
-
-def reader(document: Any) -> Callable[[str], bytes]:
-    return lambda name: json.dumps(document).encode() if name == MANIFEST else b"x"
-
-
-SUM = hashlib.sha256(b"x").hexdigest()
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            "../AGENTS.md",
-            "steering/../../x.md",
-            "/etc/passwd",
-            "steering//x.md",
-            "steering/.git/config",
-            "hooks/x.hook",
-        ),
-        *("steering", "steering/", "steering/a b.md", "steering/x\n.md", "steering/ü.md", "steering/-x.md", ""),
-    ],
-)
-def test_path_outside_the_steering_folder_is_refused(name: str) -> None:
-    with pytest.raises(BuildStopped) as stopped:
-        load_steering(SOURCE, reader({"version": "1", "files": {name: SUM}}))
-
-    assert stopped.value.outcome is Outcome.GUARD_TRIPPED
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        *([], "x", {}, {"version": "1"}, {"version": "1", "files": {}}, {"version": "", "files": {"steering/a": SUM}}),
-        {"version": "1", "files": {"steering/a": SUM.upper()}},
-        {"version": "1", "files": {"steering/a": SUM}, "more": 1},
-        {"version": "1\n2", "files": {"steering/a": SUM}},
-        {"version": "1", "files": {f"steering/{n}": SUM for n in range(201)}},
-    ],
-)
-def test_invalid_manifest_is_refused(document: Any) -> None:
-    with pytest.raises(BuildStopped, match=r"manifest\.json is not valid") as stopped:
-        load_steering(SOURCE, reader(document))
-
-    assert stopped.value.outcome is Outcome.GUARD_TRIPPED
-
-
-def test_large_file_is_refused() -> None:
-    document = json.dumps({"version": "1", "files": {"steering/a": SUM}}).encode()
-    with pytest.raises(BuildStopped, match="larger than 1024 KB"):
-        load_steering(SOURCE, lambda name: document if name == MANIFEST else b"x" * (LARGEST_FILE + 1))
