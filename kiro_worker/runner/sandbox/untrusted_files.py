@@ -67,7 +67,7 @@ def _make_folder(name: str, parent: int) -> None:
 
 
 def leads_out(folder: Path, link: Path) -> bool:
-    """Return whether a symbolic link in ``folder`` leads out of it or into its ``.git``, possibly through other links."""
+    """Return whether a symbolic link in ``folder`` leads out of it or into its ``.git``, even through other links."""
     root = os.path.realpath(folder)
     target = os.path.realpath(link)
     inside = target == root or target.startswith(root + os.sep)

@@ -526,7 +526,7 @@ if sys.argv[1] == "own":
     try_to("move a branch of the trusted repository", lambda: open("../trusted.git/refs/heads/x", "w"))
     try_to("give the trusted repository a hook", lambda: open("../trusted.git/hooks/post-checkout", "w"))
     try_to("write what the build exports", lambda: open(source + "/result.env", "w"))
-    try_to("write a report of its own", lambda: os.mkdir(source + "/reports"))
+    try_to("write a report", lambda: os.mkdir(source + "/reports"))
     try_to("write to the server's repository", lambda: open(server + "/refs/heads/feature/discounts", "w"))
     try_to("be root again", lambda: os.setuid(0))
     try_to("lift a limit", lambda: __import__("resource").setrlimit(6, (10**6, 10**6)))

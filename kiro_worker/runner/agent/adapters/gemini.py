@@ -22,7 +22,7 @@ def read_gemini_usage(lines: Sequence[str]) -> Usage:
 GEMINI: Final = Adapter(
     name="gemini",
     # The CLI appends the text of -p to what it reads from standard input, where the prompt is.
-    argv=("gemini", "-p", "Do what is asked for above.", "--output-format", "json", "--approval-mode", "yolo"),
+    argv=("gemini", "-p", "Carry out the task above.", "--output-format", "json", "--approval-mode", "yolo"),
     key_variable="GEMINI_API_KEY",
     unit="tokens",
     read_usage=read_gemini_usage,
