@@ -1,3 +1,5 @@
+"""Output becomes clean, redacted lines, however it is read."""
+
 from __future__ import annotations
 
 from itertools import pairwise

@@ -1,3 +1,5 @@
+"""Child processes: output, limits, and that none is left behind."""
+
 from __future__ import annotations
 
 import os

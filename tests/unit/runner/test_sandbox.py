@@ -1,3 +1,5 @@
+"""The sandbox's user, its limits, and what it can reach."""
+
 from __future__ import annotations
 
 import os

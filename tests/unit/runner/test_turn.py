@@ -1,3 +1,5 @@
+"""One turn of the agent: its input, its limits, and what counts as its end."""
+
 from __future__ import annotations
 
 import sys
