@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from kiro_local.aws.build_run import SourceMissing
 from kiro_local.aws.buildspec import Buildspec
 from kiro_local.aws.session import ACCOUNT, REGION, Clients
-from kiro_worker.runner.sandbox.sandbox import VARIABLE as AGENT_USER
+from kiro_worker.runner.sandbox.sandbox import AGENT_USER_VARIABLE
 
 _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
 
@@ -54,11 +54,11 @@ class BuildEnvironment:
         home = workspace / "home"
         home.mkdir(exist_ok=True)
         overrides = {v["name"]: self._resolved(v.get("type") or "PLAINTEXT", v["value"]) for v in variables}
-        if AGENT_USER in overrides:
+        if AGENT_USER_VARIABLE in overrides:
             # The project's value is "own", because CodeBuild discards its machine: there, file modes in root's home are
             # changed so that another user can reach the runtimes in it. This machine belongs to a person, so its file
             # modes must not change.
-            overrides[AGENT_USER] = "reachable"
+            overrides[AGENT_USER_VARIABLE] = "reachable"
         return {
             "PATH": ":".join(_path()),
             "HOME": str(home),

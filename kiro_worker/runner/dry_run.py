@@ -24,7 +24,7 @@ from kiro_worker.models import GitCredentials
 from kiro_worker.names import Names
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
-from kiro_worker.runner.agent.loop import materialize
+from kiro_worker.runner.agent.workspace import materialize
 from kiro_worker.runner.clients import Clients
 from kiro_worker.runner.gate.detect import detected_command, with_report_options
 from kiro_worker.runner.github import job_of_branch, labelling_of
@@ -277,7 +277,7 @@ class _Dry:
         configured = self._configuration.agent
         try:
             # Not the agent's key: what is not needed to tell is not read.
-            agent = configured_agent(configured, request, lambda: "")
+            agent = configured_agent(configured, request, lambda: "").adapter
         except BuildStopped as stop:
             self._plan.stop(stop)
             return

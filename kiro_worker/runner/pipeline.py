@@ -14,7 +14,9 @@ from kiro_worker.lock.slots import acquire_with_slot, keep_slot
 from kiro_worker.lock.table import LockTable
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
-from kiro_worker.runner.agent.loop import Place, Turns, clean, note_tasks
+from kiro_worker.runner.agent.loop import AgentLoop
+from kiro_worker.runner.agent.task_list import note_tasks
+from kiro_worker.runner.agent.workspace import TurnContext, clean
 from kiro_worker.runner.gate.gate import run_gate
 from kiro_worker.runner.repository.checkout import (
     Checkout,
@@ -109,7 +111,7 @@ class Build:
                 self._hold_lock()
                 turns = self._implement(checkout, checkpoint, steering, sink, box)
             with self._phase("tests"):
-                self._test_or_mend(checkout, turns, box)
+                self._test_or_fix(checkout, turns, box)
             with self._phase("push"):
                 commit = self._push(checkout, checkpoint, turns.commit, box)
         self._succeed(checkpoint, commit)
@@ -184,14 +186,14 @@ class Build:
         steering: Steering,
         sink: Callable[[str], None],
         box: Sandbox,
-    ) -> Turns:
+    ) -> AgentLoop:
         """Let the agent work, from where an earlier build left off, and keep every task that it finishes."""
         edges, configuration = self._edges, self._edges.configuration.agent
         start = self._resume(checkout, checkpoint)
         agent = configured_agent(configuration, self._request, edges.load_agent_key)
-        edges.redaction.know(*agent.own_variables.values())
-        self._progress.agent_unit = agent.unit
-        place = Place(
+        edges.redaction.know(*agent.variables.values())
+        self._progress.agent_unit = agent.adapter.unit
+        context = TurnContext(
             home=edges.workspace / "agent-home",
             sandbox=box,
             environment=edges.environment,
@@ -203,7 +205,7 @@ class Build:
             steering=steering,
             submodules=self._submodules,
         )
-        turns = Turns(self._request, checkout, agent, place, self._progress, start)
+        turns = AgentLoop(self._request, checkout, agent, context, self._progress, start)
         turns.work(configuration)
         if turns.changed_nothing:
             # Boxes alone are not worth going on from.
@@ -242,18 +244,18 @@ class Build:
         self._progress.checkpoint_branch = checkpoint.branch if checkpoint.commit else ""
         self._progress.checkpoint_commit = checkpoint.commit
 
-    def _test_or_mend(self, checkout: Checkout, turns: Turns, box: Sandbox) -> None:
-        """The gate. Where an earlier build had done all tasks and failed here, the agent gets one turn to mend that:
+    def _test_or_fix(self, checkout: Checkout, turns: AgentLoop, box: Sandbox) -> None:
+        """The gate. Where an earlier build had done all tasks and failed here, the agent gets one turn to fix that:
         otherwise a redrive could only fail again.
         """
         try:
             self._test(checkout, box)
         except BuildStopped as stop:
-            mendable = stop.outcome in (Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD)
-            if not mendable or not turns.only_mending_is_left:
+            fixable = stop.outcome in (Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD)
+            if not fixable or not turns.only_fixing_is_left:
                 raise
             self._edges.log.say(f"{stop.outcome}: {stop.reason}")
-            turns.mend(stop)
+            turns.fix(stop)
             self._test(checkout, box)
 
     def _test(self, checkout: Checkout, box: Sandbox) -> None:

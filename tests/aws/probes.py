@@ -17,7 +17,7 @@ from tests.aws.probe_stack import ProbeContext, machine
 Answers = Mapping[str, Any]
 
 SYNC: Final = "arn:aws:states:::codebuild:startBuild.sync"
-SHARED_USER: Final = "agent and tests run as the worker's own user"
+SHARED_USER: Final = "agent and tests run as the runner's own user"
 AGENT_RAN: Final = frozenset(
     {
         "Succeeded",

@@ -1,1 +1,1 @@
-"""The agent: which programs can be one, and its turns."""
+"""The agent: the programs that can be one, and the turns in which it works."""

@@ -1,7 +1,8 @@
-"""``python -m kiro_worker.runner.agent.install``: the Kiro CLI, from the address and with the SHA-256 that the project
-pins; nothing at all when another agent is configured or the CLI is there already.
+"""``python -m kiro_worker.runner.agent.install`` installs the Kiro CLI from the address and with the SHA-256 that the
+CodeBuild project pins. It does nothing when another agent is configured or the CLI is installed already.
 
-Nothing of the archive is executed or laid out by its own paths: the programs in its ``bin/`` are copied by name.
+Nothing in the archive is executed or extracted to a path of its choice: only the programs in ``bin/`` are copied, by
+name.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
 _PROGRAM: Final = re.compile(r"kiro-cli(?:-[a-z]+)?")
-_SECONDS: Final = 60
-_LARGEST: Final = 2 * 1024**3
+_TIMEOUT_SECONDS: Final = 60
+_LARGEST_ARCHIVE: Final = 2 * 1024**3
 _REMEDY: Final = (
     "make deploy with --context kiroCliUrl=https://…/kirocli-aarch64-linux.tar.gz"
     " --context kiroCliSha256=<64 hex digits>,"
@@ -36,12 +37,12 @@ _REMEDY: Final = (
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Install what the configuration asks for; 1 with a sentence on standard error when that cannot be done."""
+    """Install the agent that the configuration names, and return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m kiro_worker.runner.agent.install", description=__doc__)
     parser.add_argument("--into", type=Path, default=_default_folder(), metavar="DIR", help="default: %(default)s")
-    chosen = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        print(install(os.environ, chosen.into))
+        print(install(os.environ, options.into))
     except KiroWorkerError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
@@ -49,15 +50,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def install(environment: Mapping[str, str], folder: Path) -> str:
-    """Make the configured agent available; what was done, as a sentence. Raises :class:`ConfigurationMissing` and
-    :class:`ConfigurationInvalid`.
+    """Install the Kiro CLI into ``folder`` if the configuration needs it, and return what was done. Raises
+    :class:`ConfigurationMissing` and :class:`ConfigurationInvalid`.
     """
     name = environment.get("CONFIG_PARAMETER_NAME", "")
     if not name:
-        raise ConfigurationMissing("the build's environment lacks CONFIG_PARAMETER_NAME", "make deploy sets it")
-    if there := shutil.which("kiro-cli", path=environment.get("PATH")):
-        return f"The Kiro CLI is there already: {there}"
-    # Not at the top: an image that has the CLI need not wait for these to be read.
+        raise ConfigurationMissing("CONFIG_PARAMETER_NAME is not set in the build's environment", "make deploy sets it")
+    if installed := shutil.which("kiro-cli", path=environment.get("PATH")):
+        return f"The Kiro CLI is already installed: {installed}"
+    # Imported here because an image that has the CLI does not need to wait for them.
     from kiro_worker.config.parameter import load_configuration
     from kiro_worker.runner.clients import Clients
 
@@ -66,10 +67,14 @@ def install(environment: Mapping[str, str], folder: Path) -> str:
         return f"The configured agent is {agent.name}: the Kiro CLI is not needed."
     url, digest = environment.get("KIRO_CLI_URL", ""), environment.get("KIRO_CLI_SHA256", "").lower()
     if not url or not digest:
-        absent = " and ".join(key for key in ("KIRO_CLI_URL", "KIRO_CLI_SHA256") if not environment.get(key))
-        raise ConfigurationMissing(f"kiro-cli is not installed and {absent} of the project is not set", _REMEDY)
+        missing = " and ".join(key for key in ("KIRO_CLI_URL", "KIRO_CLI_SHA256") if not environment.get(key))
+        raise ConfigurationMissing(
+            f"kiro-cli is not installed, and the CodeBuild project does not set {missing}", _REMEDY
+        )
     if not re.fullmatch(r"https?://\S+", url) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise ConfigurationInvalid("KIRO_CLI_URL is no http(s) address, or KIRO_CLI_SHA256 not 64 hex digits", _REMEDY)
+        raise ConfigurationInvalid(
+            "KIRO_CLI_URL is not an http(s) address, or KIRO_CLI_SHA256 is not 64 hex digits", _REMEDY
+        )
     with tempfile.TemporaryFile() as archive:
         _download(url, digest, archive)
         programs = _copy_programs(archive, folder)
@@ -81,20 +86,20 @@ def _default_folder() -> Path:
 
 
 def _download(url: str, digest: str, archive: IO[bytes]) -> None:
-    """Into ``archive``, rewound. Raises unless it is what the digest says."""
-    found = hashlib.sha256()
+    """Download ``url`` into ``archive`` and rewind it. Raises :class:`ConfigurationInvalid` when the digest differs."""
+    actual = hashlib.sha256()
     try:
-        # The address was checked to be http(s), and what comes is checked against the pinned digest.
-        with urllib.request.urlopen(url, timeout=_SECONDS) as answer:  # noqa: S310
-            while chunk := answer.read(1 << 20):
-                found.update(chunk)
+        # The caller has checked that the address is http(s), and the content is checked against the pinned digest.
+        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+            while chunk := response.read(1 << 20):
+                actual.update(chunk)
                 archive.write(chunk)
-                if archive.tell() > _LARGEST:
-                    raise ConfigurationInvalid(f"{url} is larger than {_LARGEST >> 30} GB", _REMEDY)
+                if archive.tell() > _LARGEST_ARCHIVE:
+                    raise ConfigurationInvalid(f"{url} is larger than {_LARGEST_ARCHIVE >> 30} GB", _REMEDY)
     except (urllib.error.URLError, OSError) as error:
         raise ConfigurationInvalid(f"{url} cannot be downloaded: {error}", _REMEDY) from None
-    if found.hexdigest() != digest:
-        raise ConfigurationInvalid(f"{url} has the SHA-256 {found.hexdigest()}, not the pinned {digest}", _REMEDY)
+    if actual.hexdigest() != digest:
+        raise ConfigurationInvalid(f"{url} has the SHA-256 {actual.hexdigest()}, not the pinned {digest}", _REMEDY)
     archive.seek(0)
 
 
@@ -112,12 +117,12 @@ def _copy_programs(archive: IO[bytes], folder: Path) -> list[str]:
     except (tarfile.TarError, zipfile.BadZipFile) as error:
         raise ConfigurationInvalid(f"the archive of the Kiro CLI cannot be read: {error}", _REMEDY) from None
     if "kiro-cli" not in installed:
-        raise ConfigurationInvalid("the archive has no program bin/kiro-cli", _REMEDY)
+        raise ConfigurationInvalid("the archive of the Kiro CLI contains no program bin/kiro-cli", _REMEDY)
     return installed
 
 
 def _programs(archive: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
-    """The files ``…/bin/kiro-cli*`` of a zip or a tar of any compression."""
+    """Yield the files ``…/bin/kiro-cli*`` of a zip, or of a tar with any compression."""
     if zipfile.is_zipfile(archive):
         with zipfile.ZipFile(archive) as zipped:
             for member in zipped.infolist():

@@ -1,84 +1,52 @@
-"""The agent's part of the story: turn by turn, one task each unless configured otherwise, and every finished task kept
-at once.
+"""The agent's turns: by default one task each, and every finished task is kept at once.
 
-A task is done on evidence and not on the agent's word: the turn ended well by its exit code and, where the agent has
-one, by its closing line; something in the tree has changed; and the box is ticked, which the worker does where all else
-holds. A turn that ended badly leaves its files, kept as such, and its task open.
+A task is done on evidence, not because the agent claims it. The turn ended well by its exit code and, where the agent
+prints one, by its closing line; something in the tree changed; and the box is ticked, which the runner does when the
+rest holds. When a turn ends badly, its files are kept as unfinished work and its task stays open.
 """
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from kiro_worker.errors import BuildStopped, KiroWorkerError
+from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.agent.prompt import mending_prompt, prompt
-from kiro_worker.runner.agent.turn import AgentRun, run_agent
-from kiro_worker.runner.repository.agent_repository import create_agent_repository
-from kiro_worker.runner.repository.checkpoint import PARTIAL_TRAILER, TASK_TRAILER
-from kiro_worker.runner.repository.commit import (
-    CommitMessage,
-    changes_between,
-    commit_turn,
-    execution_trailer,
-    file_in,
-    patch_between,
-    tree_of_files,
-    with_file,
-)
-from kiro_worker.runner.repository.lfs import holds, new_pointers
-from kiro_worker.runner.sandbox.sandbox import lend_objects
-from kiro_worker.spec import TASKS_FILE, complete_parents, open_tasks, parse_tasks, pending_leaf_tasks, reset, tick
+from kiro_worker.runner.agent.commit_message import turn_message
+from kiro_worker.runner.agent.limits import note_usage, require_within_limits
+from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
+from kiro_worker.runner.agent.task_list import has_ticked, names, note_tasks, updated_task_list
+from kiro_worker.runner.agent.workspace import AgentWorkspace, clean, materialize
+from kiro_worker.runner.repository.commit import changes_between, commit_turn, file_in, patch_between, with_file
+from kiro_worker.runner.trust.secret_scan import require_no_secret, require_no_secret_in_lfs
+from kiro_worker.spec import TASKS_FILE, pending_leaf_tasks, reset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from kiro_worker.config.model import AgentConfiguration
-    from kiro_worker.runner.agent.adapters import Agent
+    from kiro_worker.runner.agent.adapters import PreparedAgent
+    from kiro_worker.runner.agent.turn import AgentRun
+    from kiro_worker.runner.agent.workspace import TurnContext
     from kiro_worker.runner.progress import BuildProgress
-    from kiro_worker.runner.report.log import Redaction
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Start
-    from kiro_worker.runner.repository.submodules import Submodules
+    from kiro_worker.runner.repository.commit import CommitMessage
     from kiro_worker.runner.request import BuildRequest
-    from kiro_worker.runner.sandbox.sandbox import Sandbox
-    from kiro_worker.runner.trust.guard import Guard
-    from kiro_worker.runner.trust.steering import Steering
     from kiro_worker.spec import Task
 
-MOST_IDLE_TURNS = 2
-"""After so many turns in a row that changed nothing the agent is not asked for more."""
-_LONGEST_TITLE = 72
+MAX_IDLE_TURNS: Final = 2
+"""The agent gets no further turn after this many turns in a row that changed nothing."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the agent works and what its turns need. ``keep`` is called with every commit, and makes it safe."""
-
-    home: Path
-    sandbox: Sandbox
-    environment: Mapping[str, str]
-    sink: Callable[[str], None]
-    say: Callable[[str], None]
-    redaction: Redaction
-    keep: Callable[[str], None]
-    guard: Guard
-    steering: Steering
-    submodules: Submodules
-
-
-class Turns:
-    """Turns of ``agent`` from ``start`` on. ``commit`` is what they have led to so far."""
+class AgentLoop:
+    """The turns of ``agent``, beginning at ``start``. ``commit`` is the last commit that was kept."""
 
     def __init__(
         self,
         request: BuildRequest,
         checkout: Checkout,
-        agent: Agent,
-        place: Place,
+        agent: PreparedAgent,
+        context: TurnContext,
         progress: BuildProgress,
         start: Start,
     ) -> None:
@@ -86,279 +54,120 @@ class Turns:
         self._request = request
         self._checkout = checkout
         self._agent = agent
-        self._place = place
+        self._context = context
         self._progress = progress
-        self._path = f"{request.spec_path}/{TASKS_FILE}"
-        self._lay_out(start.commit)
-        self._tasks = file_in(checkout, start.commit, self._path) or ""
-        self._before = checkout.git.text("rev-parse", f"{start.finished}^{{tree}}")
+        self._workspace = AgentWorkspace(request, checkout, context)
+        self._tasks_path = f"{request.spec_path}/{TASKS_FILE}"
+        self._last_run: AgentRun | None = None
+        if start.commit != checkout.commit:
+            materialize(checkout, start.commit)
+            self._workspace.replace_repository(start.commit)
+        self._tasks = file_in(checkout, start.commit, self._tasks_path) or ""
+        # The tree after the last finished task: a turn's changes are what differs from it.
+        self._finished_tree = checkout.git.text("rev-parse", f"{start.finished}^{{tree}}")
         if (fresh := reset(self._tasks)) != self._tasks:
             self._tasks = fresh
-            self._before = self._with_tasks(fresh)
-        self._last: AgentRun | None = None
-        self._open_at_start = bool(pending_leaf_tasks(self._tasks))
+            self._finished_tree = self._write_tasks()
+        self._had_open_tasks = bool(pending_leaf_tasks(self._tasks))
         note_tasks(self._tasks, progress)
 
     def work(self, configuration: AgentConfiguration) -> None:
-        """Ask for task after task until none is open. Raises :class:`BuildStopped` (AgentFailed, AgentTimedOut), with all
-        that was done until then kept.
+        """Give the agent each open task once, until none is open or two turns in a row change nothing. Raises
+        :class:`BuildStopped` (AgentFailed, AgentTimedOut, GuardTripped); finished tasks are kept by then.
         """
-        asked: set[str] = set()
-        idle = 0
-        while idle < MOST_IDLE_TURNS and (
-            tasks := [task for task in pending_leaf_tasks(self._tasks) if task.name not in asked]
+        attempted: set[str] = set()
+        idle_turns = 0
+        while idle_turns < MAX_IDLE_TURNS and (
+            pending := [task for task in pending_leaf_tasks(self._tasks) if task.name not in attempted]
         ):
-            self._require_within(configuration)
-            turn = tasks if configuration.mode == "all" else tasks[:1]
-            asked |= {task.name for task in turn}
-            self._place.say(f"{self._agent.name} gets {_names(turn)}")
-            changed = self._turn(prompt(self._request, self._checkout.folder, turn), turn)
-            idle = 0 if changed else idle + 1
+            if self._last_run:
+                require_within_limits(configuration, self._agent.adapter, self._progress, self._last_run)
+            tasks = pending if configuration.mode == "all" else pending[:1]
+            attempted |= {task.name for task in tasks}
+            self._context.say(f"{self._agent.adapter.name} starts on {names(tasks)}")
+            changed = self._turn(prompt(self._request, self._checkout.folder, tasks), tasks)
+            idle_turns = 0 if changed else idle_turns + 1
             if not changed:
-                self._place.say(f"nothing was changed: {_names(turn)} stays open")
+                self._context.say(f"the agent changed nothing, so {names(tasks)} stays open")
 
-    def mend(self, stop: BuildStopped) -> None:
-        """One turn for what the gate said of work whose tasks are all done."""
-        self._place.say(f"{self._agent.name} gets what the checks said")
+    def fix(self, stop: BuildStopped) -> None:
+        """Give the agent one turn to fix what the gate rejected, when all tasks are done."""
+        self._context.say(f"{self._agent.adapter.name} starts on what the gate reported")
         clean(self._checkout, self.commit)
-        self._turn(mending_prompt(self._request, self._checkout.folder, stop.reason, stop.details), ())
+        self._turn(fixing_prompt(self._request, self._checkout.folder, stop.reason, stop.details), ())
 
     @property
-    def only_mending_is_left(self) -> bool:
-        """An earlier build did all tasks, and this one's gate is the first to be asked again."""
-        return not self._open_at_start and self._last is None
+    def only_fixing_is_left(self) -> bool:
+        """Whether an earlier build finished every task, so that the agent has had no turn in this one."""
+        return not self._had_open_tasks and self._last_run is None
 
     @property
     def changed_nothing(self) -> bool:
-        """Whether boxes are all that differs: that is no work."""
-        return all(name == self._path for name in self._progress.files_changed)
+        """Whether at most the list of tasks differs from the branch: ticked boxes alone are no work."""
+        return all(name == self._tasks_path for name in self._progress.files_changed)
 
     def nothing_changed(self) -> BuildStopped:
-        """Why there is nothing to test and to push."""
+        """Return the error for a build that has nothing to test or push."""
         return BuildStopped(
             Outcome.NO_CHANGES,
-            f"{self._agent.name} changed nothing" if self._last else "no task is open and nothing was changed",
-            "make the open tasks of the spec more definite, or tick them if they are done",
-            self._last.finished.last_lines() if self._last else "",
+            f"{self._agent.adapter.name} changed nothing" if self._last_run else "no task is open and nothing changed",
+            "make the open tasks of the spec more specific, or tick them if they are done",
+            self._last_run.finished.last_lines() if self._last_run else "",
         )
 
     def _turn(self, text: str, tasks: Sequence[Task]) -> bool:
-        """Whether it changed anything. Raises :class:`BuildStopped` when it proves nothing, its files kept; and what the
-        guard raises, with what else the agent did kept.
+        """Run a turn, keep its work, and return whether it changed anything. Raises what the guard raises, and
+        :class:`BuildStopped` when the turn ended badly; the acceptable part of its work is kept by then.
         """
-        place, checkout = self._place, self._checkout
-        self._set_out()
-        done = run_agent(
-            self._agent,
-            text,
-            checkout.folder,
-            place.home,
-            parent=place.environment,
-            sink=place.sink,
-            redact=place.redaction,
-            sandbox=place.sandbox,
-        )
-        self._last = done
-        self._note_spent(done)
-        left = self._collect()
-        found, refused = self._held_to_guard(left)
-        names = checkout.git.text("diff-tree", "-r", "--name-only", "--no-renames", self._before, found).splitlines()
-        changed = any(name != self._path for name in names)
-        if problem := refused or done.problem:
+        checkout = self._checkout
+        run = self._workspace.run_turn(self._agent, text, self.commit)
+        self._last_run = run
+        note_usage(run, self._progress)
+        collected = self._workspace.collect()
+        tree, refusal = self._workspace.revert_refused_changes(self.commit, collected)
+        diff = checkout.git.text("diff-tree", "-r", "--name-only", "--no-renames", self._finished_tree, tree)
+        changed = any(name != self._tasks_path for name in diff.splitlines())
+        if problem := refusal or run.problem:
             if changed:
-                tree, label = self._with_tasks(self._tasks), self._label(tasks, PARTIAL_TRAILER)
-                self._keep(found, tree, label, with_its_commits=refused is None)
-            if refused:
-                # For people: what was refused is in there, and in no commit.
-                self._progress.patch = patch_between(checkout, left)
+                message = turn_message(self._request, tasks, finished=False)
+                self._keep(tree, self._write_tasks(), message, adopt_commits=refusal is None)
+            if refusal:
+                # No commit has the refused changes; the patch in the artifacts shows them.
+                self._progress.patch = patch_between(checkout, collected)
             raise problem
-        listed = file_in(checkout, found, self._path)
-        if not changed and not _claims(listed or "", tasks):
-            self._with_tasks(self._tasks)
+        agents_list = file_in(checkout, tree, self._tasks_path)
+        if not changed and not has_ticked(agents_list or "", tasks):
+            self._write_tasks()
             return False
-        self._tasks = self._ticked(listed or "", tasks)
-        tree = self._with_tasks(self._tasks) if listed != self._tasks else found
+        self._tasks = updated_task_list(self._tasks, agents_list or "", tasks, self._context.say)
+        self._finished_tree = self._write_tasks() if agents_list != self._tasks else tree
         note_tasks(self._tasks, self._progress)
-        self._keep(found, tree, self._label(tasks, TASK_TRAILER))
-        self._before = tree
+        self._keep(tree, self._finished_tree, turn_message(self._request, tasks, finished=True))
         return True
 
-    def _set_out(self) -> None:
-        """What the agent finds besides the files of the branch, as new in every turn."""
-        place, checkout = self._place, self._checkout
-        lend_objects(checkout.git.directory)
-        place.submodules.materialize(checkout)
-        if place.steering.files:
-            self._give_repository()
-            place.steering.overlay(checkout)
-
-    def _collect(self) -> str:
-        """The tree that the agent left, without what is not its to change."""
-        place, checkout = self._place, self._checkout
-        if checkout.folder.is_dir():
-            place.steering.remove(checkout)
-            place.submodules.materialize(checkout)
-        return tree_of_files(checkout, place.say)
-
-    def _held_to_guard(self, left: str) -> tuple[str, BuildStopped | KiroWorkerError | None]:
-        """The tree without changes of guarded files, and why they are refused, unless they are let through."""
-        place, checkout = self._place, self._checkout
-        try:
-            place.guard.require_unchanged(checkout, self.commit, left)
-        except (BuildStopped, KiroWorkerError) as refused:
-            require_no_secret(patch_between(checkout, left), place.redaction)
-            return place.guard.revert_guarded_paths(checkout, self.commit, left), refused
-        return left, None
-
-    def _ticked(self, listed: str, tasks: Sequence[Task]) -> str:
-        """The list of tasks after a turn that ended well. The agent's own list, ``listed``, is taken when nothing but
-        boxes differs in it, and no box that was ticked is lost.
+    def _keep(self, found: str, tree: str, message: CommitMessage, *, adopt_commits: bool = True) -> None:
+        """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there. ``found`` is the
+        tree as the agent left it; ``adopt_commits`` keeps the agent's own commits below the new one.
         """
-        text = reset(listed)
-        if [task.name for task in parse_tasks(text)] != [task.name for task in parse_tasks(self._tasks)]:
-            self._place.say(f"{self._path} was rewritten by the agent: of that only boxes count, the list is put back")
-            text = self._tasks
-        wanted = {task.line for task in parse_tasks(self._tasks) if task.state == "done"}
-        if len(tasks) == 1:
-            wanted.add(tasks[0].line)
-        order = [task.line for task in parse_tasks(self._tasks)]
-        for index, task in enumerate(parse_tasks(text)):
-            if order[index] in wanted and task.state != "done":
-                text = tick(text, task)
-        return complete_parents(text)
-
-    def _keep(self, found: str, tree: str, label: CommitMessage, *, with_its_commits: bool = True) -> None:
-        """Commit ``tree``, make it safe, and let the agent go on from there."""
-        checkout, log = self._checkout, self._place.say
+        checkout, context = self._checkout, self._context
         commit = commit_turn(
             checkout,
             self.commit,
             found,
             tree,
-            label,
-            log,
-            with_its_commits=with_its_commits,
-            unseen=tuple(self._place.steering.files),
+            message,
+            context.say,
+            with_its_commits=adopt_commits,
+            unseen=tuple(context.steering.files),
         )
         change = changes_between(checkout, commit)
-        require_no_secret(change.history, self._place.redaction)
-        require_no_secret_in_lfs(checkout, f"{self.commit}..{commit}", self._place.redaction)
+        require_no_secret(change.history, context.redaction.is_in)
+        require_no_secret_in_lfs(checkout, f"{self.commit}..{commit}", context.redaction.is_in)
         self._progress.files_changed, self._progress.patch = change.files, change.patch
         self.commit = commit
-        self._place.keep(commit)
-        self._give_repository()
+        context.keep(commit)
+        self._workspace.replace_repository(commit)
 
-    def _label(self, tasks: Sequence[Task], key: str) -> CommitMessage:
-        spec = self._request.spec_path.rpartition("/")[2]
-        if len(tasks) == 1:
-            title, name = f"Implement {tasks[0].name}", tasks[0].name
-        else:
-            title, name = (f"Implement {spec}", "all") if tasks else (f"Mend {spec}", "mend")
-        if key == PARTIAL_TRAILER:
-            title = f"Unfinished: {title}"
-        if len(title) > _LONGEST_TITLE:
-            title = f"{title[: _LONGEST_TITLE - 1]}…"
-        trailers = (execution_trailer(self._request), f"{key}: {name}")
-        return CommitMessage(title, f"From the spec in {self._request.spec_path}.", trailers)
-
-    def _with_tasks(self, text: str) -> str:
-        return with_file(self._checkout, self._path, text.encode(errors="surrogateescape"))
-
-    def _note_spent(self, done: AgentRun) -> None:
-        progress = self._progress
-        if done.credits is not None:
-            progress.agent_credits = round((progress.agent_credits or 0) + done.credits, 6)
-        progress.agent_seconds = round((progress.agent_seconds or 0) + done.seconds, 1)
-
-    def _require_within(self, configuration: AgentConfiguration) -> None:
-        """Between turns: is there anything left to spend?"""
-        if self._last is None:
-            return
-        progress, unit = self._progress, self._agent.unit
-        left = f"{progress.tasks_done} tasks are done and kept, {progress.tasks_open} are open"
-        minutes, most = (progress.agent_seconds or 0) / 60, configuration.max_minutes
-        if most is not None and minutes >= most:
-            raise BuildStopped(
-                Outcome.AGENT_TIMED_OUT,
-                f"the agent has worked for {minutes:.1f} minutes, and agent.maxMinutes is {most:g}: {left}",
-                "redrive the execution, which goes on with the open tasks, or raise agent.maxMinutes",
-            )
-        highest = configuration.max_credits
-        if highest is None:
-            return
-        if self._last.credits is None:
-            raise BuildStopped(
-                Outcome.AGENT_FAILED,
-                f"{self._agent.name} does not say what its turn cost, so agent.maxCredits cannot be kept to: {left}",
-                "remove agent.maxCredits, or use agent.maxMinutes",
-            )
-        if (progress.agent_credits or 0) >= highest:
-            raise BuildStopped(
-                Outcome.AGENT_FAILED,
-                f"the agent has spent {progress.agent_credits:g} {unit}, and agent.maxCredits is {highest:g}: {left}",
-                "redrive the execution, which goes on with the open tasks, or raise agent.maxCredits",
-            )
-
-    def _lay_out(self, commit: str) -> None:
-        if commit != self._checkout.commit:
-            materialize(self._checkout, commit)
-            self._give_repository()
-
-    def _give_repository(self) -> None:
-        """A repository for the agent that is at our commit, whatever it made of its own."""
-        own = self._checkout.folder / ".git"
-        if own.is_dir() and not own.is_symlink():
-            shutil.rmtree(own)
-        else:
-            own.unlink(missing_ok=True)
-        create_agent_repository(
-            self._checkout.git, replace(self._request, commit=self.commit), unseen=tuple(self._place.steering.files)
-        )
-
-
-def _claims(text: str, tasks: Sequence[Task]) -> bool:
-    """Whether the agent ticked what it was asked for: there are tasks for which nothing needs to change."""
-    done = {task.name for task in parse_tasks(text) if task.state == "done"}
-    return any(task.name in done for task in tasks)
-
-
-def materialize(checkout: Checkout, commit: str) -> None:
-    """Put the files of ``commit`` into the checkout, and nothing else."""
-    checkout.git.network("read-tree", "--reset", "-u", commit, in_work_tree=True)
-
-
-def clean(checkout: Checkout, commit: str) -> None:
-    """Undo what a run of the tests left behind."""
-    materialize(checkout, commit)
-    checkout.git.run("clean", "-ffdq", in_work_tree=True)
-
-
-def require_no_secret(history: bytes, redaction: Redaction) -> None:
-    """An agent that knows its own key can write it into a file: that must never reach any branch."""
-    if redaction.is_in(history):
-        raise _holds_secret()
-
-
-def require_no_secret_in_lfs(checkout: Checkout, commits: str, redaction: Redaction) -> None:
-    """The same for the contents that new pointers stand for."""
-    git = checkout.git
-    if git.lfs and holds(git, new_pointers(git, commits), redaction.is_in):
-        raise _holds_secret()
-
-
-def _holds_secret() -> BuildStopped:
-    return BuildStopped(
-        Outcome.GUARD_TRIPPED,
-        "the change contains one of the worker's own secrets, so it was neither kept nor pushed",
-        "find out why in agent.log, and replace the secret",
-    )
-
-
-def note_tasks(text: str, progress: BuildProgress) -> None:
-    """How many tasks are done and open."""
-    progress.tasks_done = sum(task.state == "done" for task in parse_tasks(text))
-    progress.tasks_open = len(open_tasks(text))
-
-
-def _names(tasks: Sequence[Task]) -> str:
-    return tasks[0].name if len(tasks) == 1 else f"{len(tasks)} open tasks"
+    def _write_tasks(self) -> str:
+        """Write the list of tasks to the checkout and the index, and return the index's tree."""
+        return with_file(self._checkout, self._tasks_path, self._tasks.encode(errors="surrogateescape"))

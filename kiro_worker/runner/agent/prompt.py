@@ -1,4 +1,4 @@
-"""What the agent is told: the spec's files, the task it is to do, and what is not its business."""
+"""The prompt: which of the spec's files to read, what to do, and what to leave alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kiro_worker.spec import Task
 
 _TEMPLATE: Final = """\
-{ask}
+{goal}
 
 Read first:
 {files}
@@ -22,53 +22,52 @@ Read first:
 {tasks}
 
 How to work:
-- Read the requirements and the design before you change code, and follow the conventions of the code that is there.
+- Read the requirements and the design before you change code, and follow the conventions of the existing code.
 - {how}
-- Tick a task's box in {folder}/tasks.md ("- [ ]" becomes "- [x]") when it is done; change nothing else in that file.
+- When a task is done, tick its box in {spec_path}/tasks.md ("- [ ]" becomes "- [x]"); change nothing else in that file.
 - Work in this folder only. Do not push, do not switch branches, do not change git's configuration: your changes are
   committed, tested and pushed for you when you are done.
-- Nobody can answer questions. Where the spec leaves something open, choose the simplest thing that satisfies it.
+- Nobody can answer questions. Where the spec leaves something open, choose the simplest solution that satisfies it.
 """
 _LONGEST_OUTPUT: Final = 8_000
 
 
 def prompt(request: BuildRequest, folder: Path, tasks: Sequence[Task]) -> str:
-    """The text for the agent's standard input: one task, or all of ``tasks``; ``folder`` is the checkout."""
+    """Return the prompt for one task, or for all of ``tasks`` in one turn. ``folder`` is the checkout."""
     names = "\n".join(f"- {task.number}{'. ' if task.number else ''}{task.title}" for task in tasks)
     if len(tasks) == 1:
         return _filled(
             request,
             folder,
-            f"Implement one task of the spec in {request.spec_path}/ in this repository.",
-            f"The task, and no other:\n{names}",
-            "Implement this task completely, its tests included, and run the project's tests. Other open tasks are"
-            " asked for\n  later, one by one: do not begin them.",
+            goal=f"Implement one task of the spec in {request.spec_path}/ in this repository.",
+            tasks=f"Your task, and no other:\n{names}",
+            how="Implement this task completely, including its tests, and run the project's tests. Do not start other"
+            " open tasks:\n  you will be asked for each of them later.",
         )
     return _filled(
         request,
         folder,
-        f"Implement the open tasks of the spec in {request.spec_path}/ in this repository.",
-        f"Open tasks, in this order:\n{names}",
-        "Implement every open task completely, its tests included, and run the project's tests.",
+        goal=f"Implement the open tasks of the spec in {request.spec_path}/ in this repository.",
+        tasks=f"Open tasks, in this order:\n{names}",
+        how="Implement every open task completely, including its tests, and run the project's tests.",
     )
 
 
-def mending_prompt(request: BuildRequest, folder: Path, reason: str, output: str) -> str:
-    """For work whose tasks are all done and whose tests fail."""
+def fixing_prompt(request: BuildRequest, folder: Path, reason: str, output: str) -> str:
+    """Return the prompt for work whose tasks are all done but which the gate rejected."""
     quoted = "\n".join(f"    {line}" for line in output[-_LONGEST_OUTPUT:].splitlines())
     return _filled(
         request,
         folder,
-        f"The tasks of the spec in {request.spec_path}/ are implemented in this repository, but its checks fail.",
-        f"What the checks said ({reason}):\n{quoted}",
-        "Find the cause and mend it in the code, or in a test where the test contradicts the spec. Remove or weaken no"
-        " test.",
+        goal=f"The tasks of the spec in {request.spec_path}/ are implemented in this repository, but its checks fail.",
+        tasks=f"The checks reported ({reason}):\n{quoted}",
+        how="Find the cause and fix it in the code, or in a test where the test contradicts the spec. Do not remove or"
+        " weaken a\n  test.",
     )
 
 
-def _filled(request: BuildRequest, folder: Path, ask: str, tasks: str, how: str) -> str:
-    names = [
-        name for name in (*REQUIREMENTS_FILES, DESIGN_FILE, TASKS_FILE) if (folder / request.spec_path / name).is_file()
-    ]
-    files = "\n".join(f"- {request.spec_path}/{name}" for name in names)
-    return _TEMPLATE.format(ask=ask, files=files, tasks=tasks, how=how, folder=request.spec_path)
+def _filled(request: BuildRequest, folder: Path, *, goal: str, tasks: str, how: str) -> str:
+    spec_path = request.spec_path
+    names = [name for name in (*REQUIREMENTS_FILES, DESIGN_FILE, TASKS_FILE) if (folder / spec_path / name).is_file()]
+    files = "\n".join(f"- {spec_path}/{name}" for name in names)
+    return _TEMPLATE.format(goal=goal, files=files, tasks=tasks, how=how, spec_path=spec_path)

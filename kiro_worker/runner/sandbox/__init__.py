@@ -1,1 +1,1 @@
-"""The user that the agent and the tests run as, and everything that crosses the border to it."""
+"""The user that runs the agent and the tests, and every way in which processes and files cross to and from it."""

@@ -1,13 +1,12 @@
-"""The last thing that runs as the worker in a child's process: it gives up what the worker may do and becomes the
-program.
+"""The last code that runs with the runner's rights in a child: it gives those rights up and becomes the program.
 
-Run as ``python -I -S sandbox_entry.py <name>=<number>… -- <program> <argument>…``. A program of its own and not
-``preexec_fn``, which runs Python between fork and exec, where another thread's lock may be held for ever; and not
-``subprocess``'s ``user=`` either, for then the interpreter itself, which may lie in root's home, would have to be
-readable to the other user, and limits could only be set when the child runs already.
+Run as ``python -I -S entry.py <name>=<number>… -- <program> <argument>…``. It is a program and not a ``preexec_fn``,
+which would run Python between fork and exec, where a lock of another thread can be held forever. It does not use
+``subprocess``'s ``user=`` either: the other user would have to be able to read the interpreter, which can lie in root's
+home, and the limits could only be set when the child already runs.
 
-It imports nothing of ours, and of Python's own no more than it needs, for a build waits for it at every turn: json and
-pathlib alone would double the time.
+It imports none of our modules and as little of the standard library as it can, because every turn waits for it:
+``json`` and ``pathlib`` alone would double its time.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import resource
 import signal
 import sys
 
-# execvp imports it when it looks along PATH, and then the other user may not be allowed to read the library.
+# execvp imports this module when it searches PATH, and by then the user may not be allowed to read the library.
 import warnings  # noqa: F401
 
 _PR_SET_PDEATHSIG = 1
@@ -30,22 +29,24 @@ _CAPABILITIES = 64
 
 
 def main(arguments: list[str]) -> None:
-    """Never returns. What fails is written to the descriptor ``report`` as an error number, as subprocess does."""
+    """Become the program; never returns. A failure is written to the descriptor ``report`` as an error number, which is
+    what ``subprocess`` does, too.
+    """
     end = arguments.index("--")
     settings, argv = _numbers(arguments[:end]), arguments[end + 1 :]
-    report, worker = settings.pop("report"), settings.pop("worker")
+    report, runner = settings.pop("report"), settings.pop("runner")
     uid = settings.pop("uid", None)
-    # Closed by the kernel when the program starts: the worker, which reads the other end, then sees its end.
+    # The kernel closes it when the program starts, so the runner, which reads the other end, sees the end of file.
     fcntl.fcntl(report, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     try:
-        _renounce()
-        _limit(settings)
-        _become(uid)
-        _die_with(worker)
-        # Python ignores these two, and a program that inherits that does not notice a closed pipe.
+        _drop_privileges()
+        _set_limits(settings)
+        _switch_user(uid)
+        _die_with(runner)
+        # Python ignores these two signals, and a program that inherits that does not notice a closed pipe.
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(ignored, signal.SIG_DFL)
-        os.execvp(argv[0], argv)  # noqa: S606  # there is to be no shell
+        os.execvp(argv[0], argv)  # noqa: S606  # a shell is not wanted here
     except OSError as error:
         os.write(report, str(error.errno).encode())
         os._exit(127)
@@ -56,9 +57,9 @@ def _numbers(words: list[str]) -> dict[str, int]:
     return {name: int(value) for name, _, value in pairs}
 
 
-def _renounce() -> None:
-    """Whatever is started here cannot gain rights by starting a set-uid program, and is the first that the kernel
-    sacrifices when memory runs out.
+def _drop_privileges() -> None:
+    """Make sure that set-uid programs give the child no rights, and that the kernel kills it first when memory runs
+    out.
     """
     os.umask(0o022)
     with contextlib.suppress(OSError):
@@ -73,7 +74,7 @@ def _renounce() -> None:
         prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
 
 
-def _limit(limits: dict[str, int]) -> None:
+def _set_limits(limits: dict[str, int]) -> None:
     for name, value in limits.items():
         kind = getattr(resource, name, None)
         if kind is None:
@@ -84,19 +85,21 @@ def _limit(limits: dict[str, int]) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def _become(uid: int | None) -> None:
-    """The user without an account: no group of the worker's is left, and there is no way back."""
+def _switch_user(uid: int | None) -> None:
+    """Switch to the user without an account. It is in none of the runner's groups, and there is no way back."""
     if uid is not None:
         os.setgroups([])
         os.setresgid(uid, uid, uid)
         os.setresuid(uid, uid, uid)
 
 
-def _die_with(worker: int) -> None:
-    """A worker that is killed cannot end its child. After the change of user, which would undo this."""
+def _die_with(runner: int) -> None:
+    """Have the kernel kill the child when the runner dies, because a killed runner cannot end its children. This comes
+    after the change of user, which would reset it.
+    """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != worker:
+        if os.getppid() != runner:
             os._exit(127)
 
 

@@ -1,6 +1,6 @@
-"""What a child leaves running: orphans become our children, are seen, and are killed with all that comes from them.
+"""Processes that a child leaves running: they become the runner's children, so it finds them and kills them all.
 
-The kernel hands them to us where it can (Linux); elsewhere only a child's own group is ended.
+The kernel hands orphans to the runner where it can (Linux); elsewhere only a child's own process group is ended.
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def adopt() -> bool:
-    """Have the kernel hand us the orphans among our descendants (``PR_SET_CHILD_SUBREAPER``); whether it does."""
+    """Have the kernel make the runner the parent of its orphaned descendants (``PR_SET_CHILD_SUBREAPER``), and return
+    whether it does.
+    """
     if not sys.platform.startswith("linux") or not Path("/proc/self/stat").exists():
         return False
     return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
 def kill(before: set[int], seconds: float) -> None:
-    """Kill what became our child since ``before``, and all that comes from it. It is stopped first, for of processes
-    that fork, some are always born while others are being killed.
+    """Kill every child that is not in ``before``, with its descendants. All of them are stopped first: otherwise a
+    process that keeps forking always has some new ones while others are being killed.
     """
-    until = time.monotonic() + seconds
-    while (orphans := children() - before) and time.monotonic() < until:
-        family: set[int] = set()
-        while (born := _descendants(orphans) - family) and time.monotonic() < until:
-            _signal_all(born, signal.SIGSTOP)
-            family |= born
-        _signal_all(family, signal.SIGKILL)
+    deadline = time.monotonic() + seconds
+    while (orphans := children() - before) and time.monotonic() < deadline:
+        stopped: set[int] = set()
+        while (running := _descendants(orphans) - stopped) and time.monotonic() < deadline:
+            _signal_all(running, signal.SIGSTOP)
+            stopped |= running
+        _signal_all(stopped, signal.SIGKILL)
         for pid in orphans:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, 0)
@@ -47,15 +49,15 @@ def _signal_all(pids: set[int], number: signal.Signals) -> None:
 
 
 def children() -> set[int]:
-    """The processes whose parent we are."""
+    """Return the runner's child processes."""
     if not _has_children():
         return set()
-    own = os.getpid()
-    return {pid for pid, parent in _parents().items() if parent == own}
+    runner = os.getpid()
+    return {pid for pid, parent in _parents().items() if parent == runner}
 
 
 def _has_children() -> bool:
-    """One question to the kernel, and mostly the answer is no: reading all of /proc costs as much as a git command."""
+    """Ask the kernel, which mostly answers no. Reading all of ``/proc`` costs as much as a git command."""
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
@@ -64,7 +66,7 @@ def _has_children() -> bool:
 
 
 def _descendants(roots: set[int]) -> set[int]:
-    """``roots``, their children, and so on."""
+    """Return ``roots`` with their children, grandchildren and so on."""
     parents = _parents()
     found, size = set(roots), 0
     while len(found) > size:
@@ -74,11 +76,11 @@ def _descendants(roots: set[int]) -> set[int]:
 
 
 def _parents() -> dict[int, int]:
-    found = {}
+    parents = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
             with contextlib.suppress(OSError):
-                # "pid (name) state ppid …", and the name may itself contain a parenthesis.
+                # "pid (name) state ppid …", where the name itself can contain a parenthesis.
                 after_name = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2].split()
-                found[int(entry.name)] = int(after_name[1])
-    return found
+                parents[int(entry.name)] = int(after_name[1])
+    return parents

@@ -1,7 +1,7 @@
-"""What children print, made fit for a log: whole lines without terminal codes, redacted, of a bounded length.
+"""Turns the output of child processes into lines for a log: without terminal codes, redacted, of limited length.
 
-An agent can print a gigabyte. So the work is done on all the lines of a read at once, each kind of it only where the
-text has what it looks for, and of a line that does not end no more is held than a window.
+An agent can print a gigabyte. So every read is processed as a whole, each kind of clean-up runs only where the text
+needs it, and only a window of a line that never ends is held in memory.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 LONGEST_LINE: Final = 16 * 1024
 _HELD_BACK: Final = 4 * 1024
-"""Of a line that is cut, so many characters at least wait for what follows them: longer than any secret, however it is
-encoded, so that one at the end of what was read is whole or plain to see before its beginning is let go."""
+"""At least this many characters of a line that has to be cut wait for what follows them. It is longer than any encoded
+secret, so a secret at the end of a read is complete, and recognised, before its beginning is passed on."""
 _STEP: Final = 256
 
 _TERMINAL_CODES: Final = re.compile(
@@ -28,37 +28,37 @@ _TERMINAL_CODES: Final = re.compile(
 )
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _UNFINISHED: Final = re.compile(
-    # A return at the end, too: it is half of the line's end, or what follows it writes the line over.
+    # Also a carriage return at the end: it is half of a line end, or the next text overwrites the line.
     r"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1b?)|\x9b[0-?]*[ -/]*|(?<!\r)\r+)\Z"
 )
-_ENDS: Final = re.compile(r"(?<!\r)\r+$", re.MULTILINE)
-_WRITTEN_OVER: Final = re.compile(r"^[^\n]*\r", re.MULTILINE)
+_LINE_END_RETURNS: Final = re.compile(r"(?<!\r)\r+$", re.MULTILINE)
+_OVERWRITTEN: Final = re.compile(r"^[^\n]*\r", re.MULTILINE)
 
 
 def plain(text: str) -> str:
-    """Each line of ``text`` as a terminal would have left it: no codes, and only what follows a line's last return.
-    The last line's end is left out.
+    """Return each line of ``text`` as a terminal would show it in the end: without codes, and only what follows the
+    line's last carriage return. The end of the last line is removed.
     """
     if "\x1b" in text or "\x9b" in text:
         text = _TERMINAL_CODES.sub("", text)
     if "\r" in text:
-        text = _WRITTEN_OVER.sub("", _ENDS.sub("", text))
+        text = _OVERWRITTEN.sub("", _LINE_END_RETURNS.sub("", text))
     return _CONTROLS.sub("", text.removesuffix("\n"))
 
 
 class Lines:
-    """Bytes in, as they come; lines out. ``redact`` sees whole lines, one or many at once, or, of a line that is too
-    long, windows that are cut where no secret is.
+    """Splits a stream of bytes into clean lines. ``redact`` gets one or more whole lines, or windows of a line that is
+    too long, cut where there is no secret.
     """
 
     def __init__(self, redact: Callable[[str], str]) -> None:
         self._redact = redact
         self._decode = codecs.getincrementaldecoder("utf-8")("replace").decode
         self._rest = ""
-        self._within_a_secret = False
+        self._inside_secret = False
 
     def feed(self, chunk: bytes, *, final: bool = False) -> Iterator[str]:
-        """The lines that ``chunk`` completes."""
+        """Yield the lines that ``chunk`` completes."""
         whole, end, self._rest = (self._rest + self._decode(chunk, final)).rpartition("\n")
         if end:
             yield from self._lines(whole + end)
@@ -66,7 +66,7 @@ class Lines:
             yield from self._windows()
 
     def close(self) -> Iterator[str]:
-        """What came after the last line's end."""
+        """Yield what came after the last line end."""
         yield from self.feed(b"", final=True)
         if self._rest:
             yield from self._lines(self._rest)
@@ -74,8 +74,8 @@ class Lines:
 
     def _lines(self, text: str) -> Iterator[str]:
         text = plain(text)
-        if self._within_a_secret:
-            text = self._after_the_secret(text)
+        if self._inside_secret:
+            text = self._after_secret(text)
         for line in self._redact(text).split("\n"):
             if len(line) <= LONGEST_LINE:
                 yield line
@@ -83,12 +83,12 @@ class Lines:
                 yield from _pieces(line)
 
     def _windows(self) -> Iterator[str]:
-        """Let go of what may be let go of a line that is too long and goes on."""
+        """Yield as much of a line that is too long as can be cut off without splitting a secret."""
         end = _UNFINISHED.search(self._rest, len(self._rest) - _HELD_BACK)
         unfinished = end[0] if end else ""
         text = plain(self._rest.removesuffix(unfinished))
-        if self._within_a_secret:
-            text = self._after_the_secret(text)
+        if self._inside_secret:
+            text = self._after_secret(text)
         while len(text) > LONGEST_LINE + _HELD_BACK:
             window, after = text[: LONGEST_LINE + _HELD_BACK], text[LONGEST_LINE + _HELD_BACK :]
             shown = self._redact(window)
@@ -98,15 +98,15 @@ class Lines:
                     text = window[cut:] + after
                     break
             else:
-                # It is one secret from end to end, and what follows belongs to it.
-                self._within_a_secret = True
-                head, text = shown, self._after_the_secret(after)
+                # The window is one secret from end to end, and what follows belongs to it.
+                self._inside_secret = True
+                head, text = shown, self._after_secret(after)
             yield from _pieces(head)
         self._rest = text + unfinished
 
-    def _after_the_secret(self, text: str) -> str:
+    def _after_secret(self, text: str) -> str:
         end = re.search(r"\s", text)
-        self._within_a_secret = end is None
+        self._inside_secret = end is None
         return text[end.start() :] if end else ""
 
 

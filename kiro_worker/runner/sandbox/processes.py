@@ -1,10 +1,9 @@
-"""Children of the build: each in its own process group, with exactly the environment it is given, and gone when we are
-done with it.
+"""The child processes of the build. Each has its own process group and exactly the environment that it is given.
 
-Two ways to run one: :func:`stream` for what talks to people (an agent, a test run), :func:`capture` for what answers us
-(git). Either way nothing that the child started outlives the call. What leaves the group (``setsid``, a double fork)
-would, so the worker makes itself the reaper of orphans where the kernel can do that (Linux): such a process becomes our
-child, is seen and is killed.
+:func:`stream` runs a child whose output is for people (an agent, a test run), :func:`capture` runs one whose output is
+for the runner (git). Neither returns before every process that the child started has ended. A process that leaves the
+group (``setsid``, a double fork) would escape, so the runner adopts orphans where the kernel supports that (Linux):
+such a process becomes the runner's child, and is found and killed.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.sandbox import orphans
 from kiro_worker.runner.sandbox.output import Lines
+from kiro_worker.runner.sandbox.toolchains import TOOLCHAINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,22 +29,16 @@ if TYPE_CHECKING:
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
 GRACE_SECONDS: Final = 5.0
-"""How long a child that was told to stop (TERM) may take before it is killed."""
+"""How long a child has to end after SIGTERM before it is killed."""
 KEPT_LINES: Final = 200
-"""How many of the last lines a result carries; all of them go to the sink."""
-
-TOOLCHAINS: Final = (
-    *("CARGO_HOME", "DOTNET_ROOT", "GOPATH", "GOROOT", "JAVA_HOME", "MAVEN_HOME", "NVM_DIR", "N_PREFIX"),
-    *("PHPENV_ROOT", "PYENV_ROOT", "RBENV_ROOT", "RUSTUP_HOME"),
-)
-"""Where an image keeps its runtimes: directories, no secrets, and without them the shims on PATH do not work."""
+"""How many of the last lines a result contains; the sink gets all of them."""
 
 _DRAIN_SECONDS: Final = 2.0
 
 
 @dataclass(frozen=True)
 class Finished:
-    """How a streamed child ended; ``exit_code`` is negative when a signal ended it, as in :mod:`subprocess`."""
+    """How a streamed child ended. ``exit_code`` is negative when a signal ended it, as in :mod:`subprocess`."""
 
     exit_code: int
     timed_out: bool
@@ -56,13 +50,13 @@ class Finished:
         return self.exit_code == 0 and not self.timed_out
 
     def last_lines(self, count: int = 20) -> str:
-        """The end of its output, for a reason that people read."""
+        """Return the end of the output, without blank lines."""
         return "\n".join(line for line in self.lines[-count:] if line.strip())
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a captured child answered."""
+    """The exit code and the output of a captured child."""
 
     exit_code: int
     output: bytes
@@ -73,15 +67,15 @@ class Answer:
         return self.output.decode(errors="replace").strip()
 
 
-def scrubbed_environment(home: Path, parent: Mapping[str, str], **own: str) -> dict[str, str]:
-    """All that a child we do not trust gets: an allow-list, so that what is new is left out until it is named."""
+def scrubbed_environment(home: Path, parent: Mapping[str, str], **additions: str) -> dict[str, str]:
+    """Return the environment of an untrusted child: an allow-list, so that a new variable is left out by default."""
     return {
         "PATH": parent.get("PATH", os.defpath),
         **{name: parent[name] for name in TOOLCHAINS if name in parent},
         "HOME": str(home),
         "LANG": "C.UTF-8",
         "TERM": "dumb",
-        **own,
+        **additions,
     }
 
 
@@ -96,27 +90,27 @@ def stream(
     stdin: str = "",
     sandbox: Sandbox | None = None,
 ) -> Finished:
-    """Run ``argv`` to its end and hand every line of its output, both streams as they come, to ``sink``: clean,
-    redacted, bounded. With a ``sandbox`` it runs in there, and nothing is left in it afterwards. Raises
-    :class:`OSError` when it cannot be started.
+    """Run ``argv`` and pass every line of its output and errors to ``sink`` as it comes: cleaned, redacted and of
+    limited length. With a ``sandbox`` the child runs in it, and no process is left in it afterwards. Raises
+    :class:`OSError` when the child cannot be started.
     """
     started = time.monotonic()
     deadline = started + timeout_seconds
     kept: deque[str] = deque(maxlen=KEPT_LINES)
     lines = Lines(redact)
 
-    def tell(found: Iterator[str]) -> None:
-        for line in found:
+    def emit(new_lines: Iterator[str]) -> None:
+        for line in new_lines:
             kept.append(line)
             sink(line)
 
     with _child(argv, cwd=cwd, environment=environment, stderr=subprocess.STDOUT, sandbox=sandbox) as child:
         for chunk in _chunks(child, stdin.encode(), deadline):
-            tell(lines.feed(chunk))
-        timed_out = _outlives(child, deadline)
+            emit(lines.feed(chunk))
+        timed_out = _is_running_at(deadline, child)
         if timed_out:
             _stop(child)
-    tell(lines.close())
+    emit(lines.close())
     return Finished(child.returncode, timed_out, time.monotonic() - started, tuple(kept))
 
 
@@ -129,8 +123,8 @@ def capture(
     stdin: bytes = b"",
     pass_fds: Sequence[int] = (),
 ) -> Answer:
-    """Run ``argv`` and return what it wrote. Raises :class:`subprocess.TimeoutExpired`, and :class:`OSError` as
-    :func:`stream` does.
+    """Run ``argv`` and return its output. Raises :class:`subprocess.TimeoutExpired`, and :class:`OSError` when the
+    child cannot be started.
     """
     with _child(argv, cwd=cwd, environment=environment, stderr=subprocess.PIPE, pass_fds=pass_fds) as child:
         output, error = child.communicate(stdin, timeout=timeout_seconds)
@@ -167,13 +161,13 @@ def _child(
         yield child
     finally:
         _signal_group(child.pid, signal.SIGKILL)
-        # Before the sandbox reaps what is left in it, or the exit code would be lost with it.
+        # Before the sandbox reaps the user's processes: it would reap this child, too, and lose its exit code.
         child.wait()
         if sandbox:
             sandbox.end()
         for pipe in (child.stdin, child.stdout, child.stderr):
             if pipe:
-                # Writing what is left to a child that is gone is no loss.
+                # Closing flushes input that the child, which has ended, did not read.
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
         if adopted:
@@ -183,7 +177,7 @@ def _child(
 def _start_in(
     sandbox: Sandbox, argv: Sequence[str], start: Callable[[Sequence[str], Sequence[int]], subprocess.Popen[bytes]]
 ) -> subprocess.Popen[bytes]:
-    """Start ``argv`` by way of the sandbox's own program, which says on a pipe why it could not, and else closes it."""
+    """Start ``argv`` through the sandbox's entry program, which reports a failure to start on a pipe."""
     reading, writing = os.pipe()
     with os.fdopen(reading, "rb") as report:
         try:
@@ -198,7 +192,7 @@ def _start_in(
 
 
 def _chunks(child: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> Iterator[bytes]:
-    """Write ``stdin`` and read what comes, until the child ends, closes its output, or the deadline passes."""
+    """Write ``stdin`` and yield the output until the child ends, closes its output, or the deadline passes."""
     writing, reading = child.stdin, child.stdout
     if writing is None or reading is None:
         raise ValueError("the child was started without pipes")
@@ -211,7 +205,7 @@ def _chunks(child: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> It
         selector.register(writing, selectors.EVENT_WRITE)
         while (remaining := deadline - time.monotonic()) > 0:
             if not ended and child.poll() is not None:
-                # What it left behind may hold the output open, or fill it, for ever: only what is there is read.
+                # Processes that it left can keep the output open, or fill it, forever: read only what is there.
                 ended = True
                 deadline = min(deadline, time.monotonic() + _DRAIN_SECONDS)
             ready = selector.select(0 if ended else min(remaining, 0.2))
@@ -238,7 +232,7 @@ def _write(descriptor: int, data: memoryview) -> memoryview:
         return data[:0]
 
 
-def _outlives(child: subprocess.Popen[bytes], deadline: float) -> bool:
+def _is_running_at(deadline: float, child: subprocess.Popen[bytes]) -> bool:
     try:
         child.wait(timeout=max(0.0, deadline - time.monotonic()))
     except subprocess.TimeoutExpired:

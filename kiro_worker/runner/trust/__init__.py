@@ -1,1 +1,1 @@
-"""What may steer the agent, and where it comes from."""
+"""What the branch and the agent may change: guarded files, central steering files, and the search for secrets."""

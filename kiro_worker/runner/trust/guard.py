@@ -1,7 +1,8 @@
-"""Files that can run commands or steer the agent are those of the default branch, which somebody reviewed, or the agent
-is not started; and what the agent makes of them goes nowhere. A label of the pull request lets both through.
+"""The guard: files that can run commands or steer the agent must be the default branch's, which a person reviewed.
 
-Trees are compared, not texts: both commits are in the trusted repository, so this costs one small fetch and no blob.
+The agent does not start on a branch that changes such files, and its own changes to them are not kept. A label on the
+pull request allows both. The guard compares trees and not texts. Both commits are in the trusted repository, so this
+costs one small fetch and no blob.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import fetch_default_branch
-from kiro_worker.runner.repository.entries import SYMLINK, encode_path, list_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,14 +25,15 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.git import Git
     from kiro_worker.runner.request import BuildRequest
 
-_SHOWN: Final = 20
-_MOST_LINKS: Final = 100
+_MAX_NAMED: Final = 20
+_MAX_LINKS: Final = 100
 
 
 @dataclass(frozen=True)
 class Guard:
-    """``read_label`` asks GitHub about the pull request's label of that name, and is called only when something
-    differs and a label is configured. What it raises is never a pass.
+    """Compares guarded files of ``request``'s branch. ``read_label`` asks GitHub about a label of the pull request; it
+    is called only when a guarded file differs and a label is configured. An error that it raises never lets a change
+    pass.
     """
 
     request: BuildRequest
@@ -41,8 +42,8 @@ class Guard:
     say: Callable[[str], None]
 
     def require_trusted(self, checkout: Checkout, commit: str = "") -> tuple[str, ...]:
-        """Raises :class:`BuildStopped` (GuardTripped) when guarded files of the pinned commit, or of ``commit``, are not
-        the default branch's, and no label lets them through; those that one lets through are the answer.
+        """Require that the guarded files of the pinned commit, or of ``commit``, are the default branch's. Raises
+        :class:`BuildStopped` (GuardTripped) otherwise, unless the label allows it; then return the files that differ.
         """
         default = fetch_default_branch(checkout)
         different = different_paths(
@@ -57,37 +58,36 @@ class Guard:
         return different
 
     def require_unchanged(self, checkout: Checkout, before: str, after: str) -> None:
-        """The same for what the agent made of ``before``: a file that it plants would steer the next one. Commits or
-        trees.
+        """Require that the agent left the guarded files of ``before`` as they are, because a file that it plants would
+        steer the next agent. ``before`` and ``after`` are commits or trees.
         """
         self._require_label(
             different_paths(checkout.git, before, after, self.configuration.everything_guarded),
             "the agent changed files that steer an agent or run commands",
-            "redrive the execution, which goes on without these changes (they are in the artifacts' changes.patch)",
+            "redrive the execution, which continues without these changes (changes.patch of the artifacts shows them)",
         )
 
     def require_trusted_submodule(self, git: Git, path: str, before: str, after: str) -> None:
-        """The same for a submodule at ``path`` whose commit is not the default branch's, which is ``before`` or, when
-        that has none there, empty.
+        """Require the same of the submodule at ``path``, whose commit ``after`` is not the default branch's. ``before``
+        is the default branch's commit, empty when it has no submodule there.
         """
-        empty = git.run("mktree").decode().strip()
-        guarded = [each for each in self.configuration.guarded_paths if "/" not in each]
-        guarded += [
-            each.removeprefix(f"{path}/") for each in self.configuration.guarded_paths if each.startswith(f"{path}/")
-        ]
+        empty_tree = git.run("mktree").decode().strip()
+        configured = self.configuration.guarded_paths
+        guarded = [name for name in configured if "/" not in name]
+        guarded += [name.removeprefix(f"{path}/") for name in configured if name.startswith(f"{path}/")]
         self._require_label(
-            tuple(f"{path}/{name}" for name in different_paths(git, before or empty, after, guarded)),
-            f"the submodule {path} brings other files that steer the agent or run commands than on the default branch",
-            f"undo the change of {path} on {self.request.branch}",
+            tuple(f"{path}/{name}" for name in different_paths(git, before or empty_tree, after, guarded)),
+            f"the submodule {path} differs from the default branch's in files that steer the agent or run commands",
+            f"undo the change to {path} on {self.request.branch}",
         )
 
     def revert_guarded_paths(self, checkout: Checkout, before: str, after: str) -> str:
-        """The tree ``after``, which is in the index, with its guarded files as they are in ``before``; the index has it
-        then, the checkout has not.
+        """Return the tree ``after`` with its guarded files as they are in ``before``. ``after`` has to be in the index,
+        which then holds the result; the checkout is not touched.
         """
         git, guarded = checkout.git, self.configuration.everything_guarded
         earlier = {encode_path(entry.path): entry.index_line for entry in list_tree(git, before)}
-        # Again, for with a link that is back its target is guarded as well.
+        # Repeated because the target of a restored link is guarded, too.
         while different := _raw_paths(git, before, after, guarded):
             lines = [b"0 " + b"0" * 40 + b"\t" + name for name in different]
             lines += [earlier[name] for name in different if name in earlier]
@@ -95,33 +95,34 @@ class Guard:
             after = git.text("write-tree")
         return after
 
-    def _require_label(self, different: tuple[str, ...], what: str, remedy: str) -> None:
+    def _require_label(self, different: tuple[str, ...], finding: str, remedy: str) -> None:
         if not different:
             return
         label, problem = self.configuration.guard_label, ""
         if label is not None:
             labelling = self.read_label(label)
             if labelling.giver:
-                self.say(f'the label "{label}", given by {labelling.giver}, lets through {_list_of(different)}')
+                self.say(f'{labelling.giver} set the label "{label}", which allows changes to {_listed(different)}')
                 return
-            problem = f'; the label "{label}" does not let them through: {labelling.problem}'
-        other_way = (
-            f'have somebody with write access label the pull request "{label}", and redrive the execution'
+            problem = f'; the label "{label}" does not allow this: {labelling.problem}'
+        alternative = (
+            f'have a person with write access set the label "{label}" on the pull request, and redrive the execution'
             if label is not None
-            else 'configure a "guardLabel", which lets it through once the pull request has it'
+            else 'configure a "guardLabel", which allows the change once it is on the pull request'
         )
         raise BuildStopped(
             Outcome.GUARD_TRIPPED,
-            f"{what}: {_list_of(different)}{problem}",
-            f"{remedy}; or review them and {other_way}",
+            f"{finding}: {_listed(different)}{problem}",
+            f"{remedy}; or review them and {alternative}",
         )
 
 
 def different_paths(git: Git, default: str, commit: str, guarded: Sequence[str]) -> tuple[str, ...]:
-    """The guarded files that the two commits do not have in common, by name.
+    """Return the names of the guarded files that differ between the two commits.
 
-    A guarded path with a slash is one place, a file or a folder; one without is such a name in any folder, as agents
-    read ``AGENTS.md``. Where a symbolic link of the commit is in the way or is the file, its target is guarded, too.
+    A guarded path with a slash is one file or folder. Without a slash it is a name in any folder, because agents read
+    ``AGENTS.md`` wherever it is. Where the file or a folder above it is a symbolic link, the link's target is guarded,
+    too.
     """
     return tuple(name.decode(errors="backslashreplace") for name in _raw_paths(git, default, commit, guarded))
 
@@ -137,31 +138,32 @@ def _raw_paths(git: Git, default: str, commit: str, guarded: Sequence[str]) -> l
 def _with_targets(git: Git, commit: str, guarded: Sequence[str]) -> list[str]:
     links = _links(git, commit)
     paths = list(guarded)
-    for path in paths:  # grows as it is read
+    for path in paths:  # the list grows during the loop
         for link in links:
             found = [link, *_targets(git, links, link, path)] if _concerns(link, path) else []
-            # A path without a slash would be a name in any folder; a target is one place.
-            paths += [place for place in (f"./{new}" if "/" not in new else new for new in found) if place not in paths]
-        if len(paths) > _MOST_LINKS + len(guarded):
+            # "./" because a path without a slash would mean that name in any folder.
+            anchored = (f"./{name}" if "/" not in name else name for name in found)
+            paths += [name for name in anchored if name not in paths]
+        if len(paths) > _MAX_LINKS + len(guarded):
             break
     return paths
 
 
 def _concerns(link: str, path: str) -> bool:
-    """Whether the link is the guarded path, below it, or on the way to it."""
+    """Return whether the link is the guarded path, below it, or a folder above it."""
     if "/" not in path:
         return path in link.split("/")
-    place = path.removeprefix("./")
-    return f"{link}/".startswith(f"{place}/") or place.startswith(f"{link}/")
+    anchored = path.removeprefix("./")
+    return f"{link}/".startswith(f"{anchored}/") or anchored.startswith(f"{link}/")
 
 
 def _targets(git: Git, links: dict[str, str], link: str, path: str) -> list[str]:
     text = git.run("cat-file", "blob", links[link]).decode(errors="surrogateescape")
     target = posixpath.normpath(posixpath.join(posixpath.dirname(link), text))
-    place = path.removeprefix("./")
-    rest = place.removeprefix(f"{link}/") if place.startswith(f"{link}/") else ""
+    anchored = path.removeprefix("./")
+    rest = anchored.removeprefix(f"{link}/") if anchored.startswith(f"{link}/") else ""
     target = posixpath.normpath(posixpath.join(target, rest))
-    # One that leaves the repository is refused at the checkout.
+    # The checkout refuses links that lead out of the repository.
     return [] if target.startswith(("/", "..")) or target == "." else [target]
 
 
@@ -176,10 +178,10 @@ def _pathspecs(path: str) -> list[str]:
     return [f":(top,glob)**/{name}", f":(top,glob)**/{name}/**"]
 
 
-def _list_of(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return f"{', '.join(map(_shown, paths[:_SHOWN]))}{more}"
+def _listed(paths: Sequence[str]) -> str:
+    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
+    return f"{', '.join(map(_printable, paths[:_MAX_NAMED]))}{more}"
 
 
-def _shown(path: str) -> str:
+def _printable(path: str) -> str:
     return path if path.isprintable() else ascii(path)

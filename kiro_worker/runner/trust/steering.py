@@ -1,14 +1,14 @@
-"""Steering files that are kept centrally, for the agent to read and for nobody to commit.
+"""Steering files that an organization keeps centrally: the agent reads them, and they are never committed.
 
-The configuration's ``steering`` is ``s3://bucket/prefix``, or ``owner/name@ref:path`` on the same git server. There is
-a ``manifest.json``, and beside it the files that it lists by their SHA-256::
+The configuration's ``steering`` is ``s3://bucket/prefix``, or ``owner/name@ref:path`` on the same git server. The
+source holds a ``manifest.json``, and beside it the files that the manifest lists with their SHA-256::
 
     {"version": "2026-11-24", "files": {"steering/security.md": "…64 hex…"}}
 
-``steering/security.md`` is laid out as ``.kiro/steering/security.md``; nothing else than what is below ``steering/``
-is. Before every turn of the agent the files are laid over the checkout, as they are in the manifest and whatever an
-earlier turn made of them. After it they are taken away, and a file of the branch that has such a name is put back, so
-that neither a commit nor a test ever sees them.
+``steering/security.md`` becomes ``.kiro/steering/security.md``. Files outside ``steering/`` are not allowed. Before
+each turn the files are laid over the checkout as they are in the source, whatever an earlier turn did to them. After
+the turn they are removed, and files of the branch with the same names are restored, so no commit and no test ever sees
+them.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ MANIFEST: Final = "manifest.json"
 FOLDER: Final = ".kiro"
 LARGEST_FILE: Final = 1024 * 1024
 MOST_FILES: Final = 200
-_REMEDY: Final = 'put the files and their manifest right, or correct "steering" in the configuration parameter'
+_REMEDY: Final = 'correct the files and their manifest, or "steering" in the configuration parameter'
 
 Name = Annotated[str, StringConstraints(pattern=r"^steering(/[A-Za-z0-9][A-Za-z0-9._-]*)+$", max_length=200)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Manifest(BaseModel):
-    """``manifest.json``: names relative to it, and to ``.kiro`` in the checkout."""
+    """``manifest.json``. The names are relative to it, and to ``.kiro`` in the checkout."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,14 +57,16 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Steering:
-    """``files`` by their path in the checkout; none where no steering is configured."""
+    """The files by their path in the checkout; none when the configuration has no ``steering``."""
 
     source: str = ""
     version: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def overlay(self, checkout: Checkout) -> None:
-        """Raises :class:`BuildStopped` (GuardTripped) where something is in the way that is no folder or no file."""
+        """Lay the files over the checkout. Raises :class:`BuildStopped` (GuardTripped) where a symbolic link or a
+        folder is in the way.
+        """
         for path, content in self.files.items():
             try:
                 remove_file(checkout.folder, path)
@@ -72,22 +74,22 @@ class Steering:
             except OSError as error:
                 raise BuildStopped(
                     Outcome.GUARD_TRIPPED,
-                    f"{path} of {self.source} cannot be laid over the checkout: {error.strerror or error}",
-                    f"see what {checkout.branch} has there: a symbolic link, or a folder of that name",
+                    f"{path} of {self.source} cannot be written to the checkout: {error.strerror or error}",
+                    f"look for a symbolic link on this path, or a folder of this name, on {checkout.branch}",
                 ) from None
 
     def remove(self, checkout: Checkout) -> None:
-        """Whatever the agent made of them. What the branch has under such a name is as it was before."""
+        """Remove the files, whatever the agent did to them, and restore the branch's files of the same names."""
         for path in self.files:
             try:
                 remove_file(checkout.folder, path)
             except OSError:
-                # A link or a folder, which are the agent's own: the guard sees them.
+                # The agent put a link or a folder there; the guard checks it.
                 continue
-        if tracked := self._tracked(checkout):
+        if tracked := self._tracked_names(checkout):
             checkout.git.run("checkout-index", "--force", "--quiet", "--", *tracked, in_work_tree=True)
 
-    def _tracked(self, checkout: Checkout) -> list[str]:
+    def _tracked_names(self, checkout: Checkout) -> list[str]:
         if not self.files:
             return []
         specs = (f":(top,literal){path}" for path in self.files)
@@ -96,34 +98,38 @@ class Steering:
 
 
 def load_steering(source: str, read: Callable[[str], bytes]) -> Steering:
-    """What ``source`` holds. ``read`` gives a file by its name there. Raises :class:`BuildStopped` (GuardTripped) for what
-    is not as the manifest says.
+    """Return the files of ``source``. ``read`` returns a file by its name there. Raises :class:`BuildStopped`
+    (GuardTripped) when the manifest is invalid or a file does not match it.
     """
     try:
         manifest = Manifest.model_validate(json.loads(read(MANIFEST)))
     except (ValueError, ValidationError) as error:
         problem = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
-        raise _wrong(source, f"{MANIFEST} is not of its form: {problem}") from None
+        raise _invalid(source, f"{MANIFEST} is not valid: {problem}") from None
     files = {}
     for name, expected in manifest.files.items():
         content = read(name)
         if len(content) > LARGEST_FILE:
-            raise _wrong(source, f"{name} is larger than {LARGEST_FILE // 1024} KB")
+            raise _invalid(source, f"{name} is larger than {LARGEST_FILE // 1024} KB")
         if hashlib.sha256(content).hexdigest() != expected:
-            raise _wrong(source, f"{name} is not the file of which {MANIFEST} (version {manifest.version}) has the sum")
+            raise _invalid(
+                source, f"{name} does not have the SHA-256 that {MANIFEST} (version {manifest.version}) lists"
+            )
         files[f"{FOLDER}/{name}"] = content
     return Steering(source, manifest.version, files)
 
 
 def s3_reader(source: str, s3: S3Client) -> Callable[[str], bytes]:
-    """Files below ``s3://bucket/prefix``. Raises :class:`BuildStopped` (WorkerFailed) for one that is not to be had."""
+    """Return a reader of files below ``s3://bucket/prefix``. It raises :class:`BuildStopped` (WorkerFailed) for a file
+    that cannot be read.
+    """
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
 
     def read(name: str) -> bytes:
         try:
             return s3.get_object(Bucket=bucket, Key=f"{prefix}/{name}")["Body"].read(LARGEST_FILE + 1)
         except (ClientError, BotoCoreError) as error:
-            raise _not_to_be_had(source, name, str(error)) from None
+            raise _unreadable(source, name, str(error)) from None
 
     return read
 
@@ -131,14 +137,15 @@ def s3_reader(source: str, s3: S3Client) -> Callable[[str], bytes]:
 def git_reader(
     source: str, folder: Path, git_url: str, credentials: GitCredentials, parent: Mapping[str, str]
 ) -> Callable[[str], bytes]:
-    """Files of ``owner/name@ref:path``: the last commit of a branch or tag, or a commit by its 40 digits. Raises
-    :class:`BuildStopped` (WorkerFailed) for what is not to be had.
+    """Return a reader of files of ``owner/name@ref:path``, where ``ref`` is a branch, a tag or a commit's 40 hex
+    digits. Raises :class:`BuildStopped` (WorkerFailed) when the source cannot be fetched; so does the reader for a file
+    that cannot be read.
     """
     repository, _, rest = source.partition("@")
     reference, _, path = rest.partition(":")
-    # A branch before a tag of the same name.
-    named = [f"refs/heads/{reference}", f"refs/tags/{reference}"]
-    wanted = [reference] if re.fullmatch("[0-9a-f]{40}", reference) else named
+    # A branch is preferred to a tag of the same name.
+    by_name = [f"refs/heads/{reference}", f"refs/tags/{reference}"]
+    candidates = [reference] if re.fullmatch("[0-9a-f]{40}", reference) else by_name
     git = Git(
         folder / "steering.git",
         work_tree=folder / "no-steering",
@@ -149,17 +156,17 @@ def git_reader(
     )
     git.run("init", "--bare", "--quiet", "--template=", str(git.directory))
     git.run("config", "remote.origin.url", git.url)
-    _fetch_first(git, source, wanted)
+    _fetch_first(git, source, candidates)
 
     def read(name: str) -> bytes:
         try:
-            # By its size first: a blob is in memory as a whole.
+            # Check the size first, because a blob is read into memory as a whole.
             blob = f"FETCH_HEAD:{path}/{name}"
             if int(git.text("cat-file", "-s", blob)) > LARGEST_FILE:
-                raise _wrong(source, f"{name} is larger than {LARGEST_FILE // 1024} KB")
+                raise _invalid(source, f"{name} is larger than {LARGEST_FILE // 1024} KB")
             return git.run("cat-file", "blob", blob)
         except GitFailed as failure:
-            raise _not_to_be_had(source, name, failure.error) from None
+            raise _unreadable(source, name, failure.error) from None
 
     return read
 
@@ -172,19 +179,17 @@ def _fetch_first(git: Git, source: str, references: list[str]) -> None:
             failed = failure
         else:
             return
-    raise _not_to_be_had(source, MANIFEST, failed.error)
+    raise _unreadable(source, MANIFEST, failed.error)
 
 
-def _wrong(source: str, what: str) -> BuildStopped:
-    return BuildStopped(
-        Outcome.GUARD_TRIPPED, f"the steering files of {source} are not what they must be: {what}", _REMEDY
-    )
+def _invalid(source: str, problem: str) -> BuildStopped:
+    return BuildStopped(Outcome.GUARD_TRIPPED, f"the steering files of {source} are invalid: {problem}", _REMEDY)
 
 
-def _not_to_be_had(source: str, name: str, why: str) -> BuildStopped:
+def _unreadable(source: str, name: str, details: str) -> BuildStopped:
     return BuildStopped(
         Outcome.WORKER_FAILED,
-        f"{name} of the steering files of {source} cannot be had, so the agent was not started",
+        f"{name} of the steering files of {source} cannot be read, so the agent was not started",
         f"{_REMEDY}; for an S3 prefix deploy with --context steeringPrefix=s3://…, which lets the build read it",
-        why,
+        details,
     )

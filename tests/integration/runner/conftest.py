@@ -22,7 +22,7 @@ from tests.support.lock_table import create_lock_table
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "kiro_local" / "demo" / "repository"
-SCRIPTED_AGENT = ROOT / "kiro_worker" / "local" / "scripted_agent.py"
+SCRIPTED_AGENT = ROOT / "kiro_local" / "demo" / "scripted_agent.py"
 BRANCH = "feature/discounts"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:run-1"
 FENCE = 1_700_000_000_000

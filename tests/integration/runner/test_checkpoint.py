@@ -219,7 +219,7 @@ def test_spend_cap_stops_between_tasks(worker: Any) -> None:
     log = agent(worker, WRITE_FILE + report_cost, maxCredits=4)
     finished = worker.run()
     assert finished.outcome == "AgentFailed"
-    assert "has spent 4 credits, and agent.maxCredits is 4: 2 tasks are done" in finished.exports["OUTCOME_REASON"]
+    assert "spent 4 credits, and agent.maxCredits is 4: 2 tasks are done" in finished.exports["OUTCOME_REASON"]
     assert requested(log) == ["1.1", "1.2"]
 
     agent(worker, WRITE_FILE + report_cost)
@@ -229,7 +229,7 @@ def test_spend_cap_stops_between_tasks(worker: Any) -> None:
 
 def test_spend_cap_needs_a_reported_cost(worker: Any) -> None:
     agent(worker, maxCredits=4)
-    assert "does not say what its turn cost" in worker.run().exports["OUTCOME_REASON"]
+    assert "does not report the cost of its turns" in worker.run().exports["OUTCOME_REASON"]
 
 
 def test_minutes_are_capped(worker: Any) -> None:

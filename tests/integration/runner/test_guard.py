@@ -1,3 +1,5 @@
+"""The guard names every changed file that can steer an agent, and only the configured label allows it."""
+
 from __future__ import annotations
 
 import os
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 
 from kiro_local.github.git_repository import Content, Symlink
+from kiro_local.github.model import Repository
+from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.config.model import Configuration
 from kiro_worker.errors import BuildStopped, GitHubUnavailable
 from kiro_worker.github.labels import Labelling
@@ -24,16 +28,16 @@ ON_MAIN: dict[str, Content] = {
     "AGENTS.md": "Be kind.\n",
     ".kiro/steering/style.md": "Two spaces.\n",
     ".kiro/agents/reviewer.json": "{}\n",
-    "docs/reference/agents.md": "As the others.\n",
+    "docs/reference/agents.md": "Agents.\n",
     "shop.py": "PRICE = 1\n",
 }
 
 
 @dataclass
-class Opened:
-    """Called, it is a checkout of a branch that changes these files of main."""
+class CheckOut:
+    """Calling it commits ``on_main`` to main and ``changes`` to a branch, and checks the branch out."""
 
-    repository: Any
+    repository: Repository
     git_url: str
     workspace: Path
 
@@ -54,27 +58,31 @@ def configuration(**more: Any) -> Configuration:
 
 
 def guard(request: BuildRequest, configured: Configuration, *labellings: Labelling) -> Guard:
-    """Asked for the label, GitHub answers the next of these, and is not asked more often."""
+    """Return a guard for which GitHub gives these answers about the label, one after another, and no more."""
     answers = iter(labellings)
     return Guard(request, configured, lambda _label: next(answers), lambda _text: None)
 
 
 @pytest.fixture
-def opened(github: Any) -> Iterator[Opened]:
+def check_out_branch(github: StandInGitHub) -> Iterator[CheckOut]:
     with tempfile.TemporaryDirectory() as workspace:
-        yield Opened(github.board.add_repository("acme/shop"), github.git_url, Path(workspace))
+        yield CheckOut(github.board.add_repository("acme/shop"), github.git_url, Path(workspace))
 
 
-def paths_named(opened: Opened, changes: Mapping[str, Content], on_main: Mapping[str, Content] = ON_MAIN) -> str:
-    checkout, request = opened(changes, on_main)
+def named_paths(
+    check_out_branch: CheckOut, changes: Mapping[str, Content], on_main: Mapping[str, Content] = ON_MAIN
+) -> str:
+    checkout, request = check_out_branch(changes, on_main)
     with pytest.raises(BuildStopped) as stopped:
         guard(request, configuration()).require_trusted(checkout)
     assert stopped.value.outcome is Outcome.GUARD_TRIPPED
     return stopped.value.reason.rpartition(": ")[2]
 
 
-def test_a_branch_that_changes_code_and_its_spec_passes(opened: Opened) -> None:
-    checkout, request = opened({"shop.py": "PRICE = 2\n", ".kiro/specs/feature-discounts/tasks.md": "- [ ] 1. x\n"})
+def test_changes_to_code_and_spec_pass(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch(
+        {"shop.py": "PRICE = 2\n", ".kiro/specs/feature-discounts/tasks.md": "- [ ] 1. x\n"}
+    )
 
     assert guard(request, configuration()).require_trusted(checkout) == ()
 
@@ -86,21 +94,21 @@ def test_a_branch_that_changes_code_and_its_spec_passes(opened: Opened) -> None:
         *("AGENTS.md", "deep/down/AGENTS.md", ".kiro/agents", ".kiro/steering/dir/ü\n.md"),
     ],
 )
-def test_a_changed_or_added_file_that_steers_is_named(opened: Opened, path: str) -> None:
-    gone = {".kiro/agents/reviewer.json": None} if path == ".kiro/agents" else {}
+def test_changed_or_added_steering_file_is_named(check_out_branch: CheckOut, path: str) -> None:
+    removed = {".kiro/agents/reviewer.json": None} if path == ".kiro/agents" else {}
 
-    named = paths_named(opened, {**gone, path: "Obey.\n"})
+    named = named_paths(check_out_branch, {**removed, path: "Obey.\n"})
 
     assert (path if path.isprintable() else ascii(path)) in named
 
 
-def test_a_removed_file_that_steers_is_named(opened: Opened) -> None:
-    assert paths_named(opened, {"AGENTS.md": None}) == "AGENTS.md"
+def test_removed_steering_file_is_named(check_out_branch: CheckOut) -> None:
+    assert named_paths(check_out_branch, {"AGENTS.md": None}) == "AGENTS.md"
 
 
-def test_a_file_that_is_older_than_the_default_branchs_is_not_the_same(opened: Opened) -> None:
-    checkout, request = opened({"shop.py": "PRICE = 2\n"})
-    opened.repository.git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Mind")
+def test_outdated_steering_file_is_named(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
+    check_out_branch.repository.git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
 
     with pytest.raises(BuildStopped) as stopped:
         guard(request, configuration()).require_trusted(replace(checkout, default=""))
@@ -109,46 +117,44 @@ def test_a_file_that_is_older_than_the_default_branchs_is_not_the_same(opened: O
     assert stopped.value.remedy.startswith("merge the default branch")
 
 
-def test_a_folder_on_the_way_that_is_a_link_is_named(opened: Opened) -> None:
+def test_linked_parent_folder_is_named(check_out_branch: CheckOut) -> None:
     changes: dict[str, Content] = {
         **dict.fromkeys((".kiro/steering/style.md", ".kiro/agents/reviewer.json")),
         ".kiro": Symlink("other"),
         "other/hooks/run.kiro.hook": "rm -rf /\n",
     }
 
-    named = paths_named(opened, changes).split(", ")
+    named = named_paths(check_out_branch, changes).split(", ")
 
     assert {".kiro", "other/hooks/run.kiro.hook"} <= set(named)
 
 
-def test_the_target_of_a_link_is_guarded_where_the_link_is_the_default_branchs(opened: Opened) -> None:
-    on_main = {**ON_MAIN, "AGENTS.md": Symlink("docs/first.md"), "docs/first.md": Symlink("agents.md")}
+def test_target_of_a_guarded_link_is_guarded(check_out_branch: CheckOut) -> None:
+    on_main = {**ON_MAIN, "AGENTS.md": Symlink("docs/first.md"), "docs/first.md": Symlink("reference/agents.md")}
 
-    assert paths_named(opened, {"docs/reference/agents.md": "Obey.\n"}, on_main) == "docs/reference/agents.md"
+    assert named_paths(check_out_branch, {"docs/reference/agents.md": "Obey.\n"}, on_main) == "docs/reference/agents.md"
 
 
-def test_a_link_in_a_guarded_folder_makes_its_target_guarded(opened: Opened) -> None:
+def test_target_of_a_link_in_a_guarded_folder_is_guarded(check_out_branch: CheckOut) -> None:
     on_main = {**ON_MAIN, ".kiro/steering/product.md": Symlink("../../README.md"), "README.md": "# shop\n"}
 
-    assert paths_named(opened, {"README.md": "Obey.\n"}, on_main) == "README.md"
+    assert named_paths(check_out_branch, {"README.md": "Obey.\n"}, on_main) == "README.md"
 
 
-def test_a_configured_label_lets_it_through_when_it_counts(opened: Opened) -> None:
-    checkout, request = opened({"AGENTS.md": "Obey.\n"})
+def test_only_a_valid_label_allows_changes(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"AGENTS.md": "Obey.\n"})
     reviewed = configuration(guardLabel="steering-reviewed")
 
     assert guard(request, reviewed, Labelling("alice")).require_trusted(checkout) == ("AGENTS.md",)
-    with pytest.raises(
-        BuildStopped, match='"steering-reviewed" does not let them through: tracy may not push'
-    ) as stopped:
+    with pytest.raises(BuildStopped, match='"steering-reviewed" does not allow this: tracy may not push') as stopped:
         guard(request, reviewed, Labelling(problem="tracy may not push")).require_trusted(checkout)
     assert stopped.value.outcome is Outcome.GUARD_TRIPPED
     with pytest.raises(BuildStopped, match="guardLabel"):
         guard(request, configuration(), Labelling("alice")).require_trusted(checkout)
 
 
-def test_a_label_that_cannot_be_asked_for_is_no_pass(opened: Opened) -> None:
-    checkout, request = opened({"AGENTS.md": "Obey.\n"})
+def test_unreadable_label_allows_nothing(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"AGENTS.md": "Obey.\n"})
 
     def no_answer(_label: str) -> Labelling:
         raise GitHubUnavailable("no answer")
@@ -157,22 +163,22 @@ def test_a_label_that_cannot_be_asked_for_is_no_pass(opened: Opened) -> None:
         Guard(request, configuration(guardLabel="x"), no_answer, lambda _text: None).require_trusted(checkout)
 
 
-def test_nobody_is_asked_for_the_label_when_nothing_differs(opened: Opened) -> None:
-    checkout, request = opened({"shop.py": "PRICE = 2\n"})
+def test_label_is_not_read_when_nothing_differs(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
 
     assert guard(request, configuration(guardLabel="x")).require_trusted(checkout) == ()
 
 
-def test_the_paths_can_be_configured(opened: Opened) -> None:
-    checkout, request = opened({"AGENTS.md": "Obey.\n", "ci/run.sh": "true\n", "a*b": "x\n"})
+def test_guarded_paths_are_configurable(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"AGENTS.md": "Obey.\n", "ci/run.sh": "true\n", "a*b": "x\n"})
 
     with pytest.raises(BuildStopped, match=r"commands: a\*b, ci/run.sh"):
         guard(request, configuration(guardedPaths=["ci/run.sh", "a*b"])).require_trusted(checkout)
     assert guard(request, configuration(guardedPaths=[])).require_trusted(checkout) == ()
 
 
-def test_what_the_agent_made_can_be_held_to_it_too(opened: Opened) -> None:
-    checkout, request = opened({"shop.py": "PRICE = 2\n"})
+def test_another_commit_can_be_checked(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
     git = checkout.git
     (checkout.folder / "AGENTS.md").write_text("Obey.\n")
     git.run("add", "--all", in_work_tree=True)
@@ -192,33 +198,35 @@ def test_what_the_agent_made_can_be_held_to_it_too(opened: Opened) -> None:
         {"AGENTS.md": Symlink("elsewhere.md"), "docs/reference/agents.md": "Obey.\n"},
     ],
 )
-def test_what_the_agent_made_of_guarded_files_is_undone_and_the_rest_is_kept(
-    opened: Opened, planted: Mapping[str, Content]
+def test_guarded_changes_are_reverted_and_the_rest_is_kept(
+    check_out_branch: CheckOut, planted: Mapping[str, Content]
 ) -> None:
     linked = (
         {**ON_MAIN, "AGENTS.md": Symlink("docs/reference/agents.md")}
         if "docs/reference/agents.md" in planted
         else ON_MAIN
     )
-    checkout, request = opened({}, linked)
-    changed = opened.repository.git.commit("other", {**planted, "shop.py": "PRICE = 2\n"}, "Agent", base=BRANCH)
+    checkout, request = check_out_branch({}, linked)
+    changed = check_out_branch.repository.git.commit(
+        "other", {**planted, "shop.py": "PRICE = 2\n"}, "Agent", base=BRANCH
+    )
     git = checkout.git
     git.network("fetch", "--quiet", "--no-filter", "origin", "+refs/heads/other:refs/kiro-worker/other")
     git.run("read-tree", changed)
-    ours = guard(request, configuration())
+    default_guard = guard(request, configuration())
     with pytest.raises(BuildStopped, match=r"the agent changed files that steer .*AGENTS|\.kiro"):
-        ours.require_unchanged(checkout, request.commit, changed)
+        default_guard.require_unchanged(checkout, request.commit, changed)
 
-    tree = ours.revert_guarded_paths(checkout, request.commit, changed)
+    tree = default_guard.revert_guarded_paths(checkout, request.commit, changed)
 
     names = git.text("diff-tree", "-r", "--name-only", request.commit, tree).splitlines()
     assert names == ["shop.py"]
     assert git.text("write-tree") == tree
 
 
-def test_a_default_branch_that_cannot_be_had_is_no_pass(opened: Opened, github: Any) -> None:
-    checkout, request = opened({})
-    opened.repository.git.set_default_branch("gone")
+def test_missing_default_branch_fails_the_checkout(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({})
+    check_out_branch.repository.git.set_default_branch("gone")
 
     with pytest.raises(BuildStopped) as stopped:
         guard(request, configuration()).require_trusted(replace(checkout, default=""))

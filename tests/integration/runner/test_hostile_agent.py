@@ -1,5 +1,7 @@
-"""An agent that is out for harm. As root it runs as a user of its own; the last test runs all of this again as a user
-who is not root, where what only another user's rights could prevent is left out.
+"""A hostile program tries everything that the sandbox must prevent, once as the agent and once as the project's tests.
+
+As root the program runs as a separate user. The last test runs the whole module again as a user who is not root,
+without the attacks that only the rights of another user can prevent.
 """
 
 from __future__ import annotations
@@ -13,106 +15,58 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kiro_worker.models import GitCredentials, Lease
+from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.runner.gate.detect import detected_command
-from kiro_worker.runner.repository.checkout import Checkout, check_out
-from kiro_worker.runner.repository.commit import Change, CommitMessage, changes_between, commit_turn, tree_of_files
-from kiro_worker.runner.request import BuildRequest
 from kiro_worker.runner.sandbox import processes
-from kiro_worker.runner.sandbox.processes import Finished, scrubbed_environment, stream
-from kiro_worker.runner.sandbox.sandbox import FIRST_UID, LAST_UID, Limits, Sandbox, running, sandbox
-from kiro_worker.runner.sandbox.untrusted_files import read_file
+from kiro_worker.runner.sandbox.agent_user import FIRST_UID, LAST_UID, running
+from kiro_worker.runner.sandbox.sandbox import Limits
+from tests.support.hostile import BRANCH, PASSWORD, PYTHON, SYSTEM_PATH, TASKS, Role, Scene, hostile_scene
 
 ROOT = Path(__file__).parents[3]
-BRANCH = "feature/discounts"
-PASSWORD = "p4ss/w0rd+of=the&worker"
-TASKS = ".kiro/specs/feature-discounts/tasks.md"
-SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
-PYTHON = shutil.which("python3", path=SYSTEM_PATH) or ""
 IS_ROOT = os.geteuid() == 0
+ONLY_ROLE = os.environ.get("HOSTILE_ROLE", "")
+"""Set in the second run of this module, the one as a user who is not root."""
+ROLES = [Role(ONLY_ROLE)] if ONLY_ROLE else list(Role)
+AS_AGENT = [role for role in ROLES if role is Role.AGENT]
+AS_TESTS = [role for role in ROLES if role is Role.TESTS]
 MEBIBYTE = 1024**2
+NO_CAPABILITIES = "0000000000000000"
 
 pytestmark = [
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="isolation is Linux's"),
-    pytest.mark.skipif(not PYTHON, reason=f"an agent of another user needs a python3 in {SYSTEM_PATH}"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="isolation needs Linux"),
+    pytest.mark.skipif(not PYTHON, reason=f"a program of another user needs a python3 in {SYSTEM_PATH}"),
 ]
-as_root = pytest.mark.skipif(not IS_ROOT, reason="only root can give the agent a user of its own")
+as_root = pytest.mark.skipif(not IS_ROOT, reason="only root can give the agent a separate user")
+# The tests' own changes are never committed: the runner commits before the gate and restores the checkout after it.
+commits = pytest.mark.parametrize("role", AS_AGENT)
+# A turn's limit comes from the configuration, the gate's is 30 minutes; both are enforced by the same function.
+times_out = pytest.mark.parametrize("role", AS_AGENT)
+# Agent and tests print through the same function, and redacting this much takes seconds.
+prints_much = pytest.mark.parametrize("role", AS_AGENT)
+# Only the gate reads reports and restores the checkout.
+gate_only = pytest.mark.parametrize("role", AS_TESTS)
 
 
-@dataclass
-class Scene:
-    """``attack`` lets the agent do its worst; ``commit`` does what the worker does then."""
-
-    workspace: Path
-    checkout: Checkout
-    request: BuildRequest
-    box: Sandbox
-    repository: Any
-    said: list[str]
-    lines: list[str] = field(default_factory=list)
-
-    @property
-    def home(self) -> Path:
-        return self.workspace / "agent-home"
-
-    def attack(self, code: str, *arguments: str, seconds: float = 30, limits: Limits | None = None) -> Finished:
-        box = Sandbox(self.box.uid, limits, self.said.append) if limits else self.box
-        box.prepare(self.checkout, self.home)
-        return stream(
-            [PYTHON, "-c", code, *arguments],
-            cwd=self.checkout.folder,
-            environment=scrubbed_environment(self.home, {"PATH": SYSTEM_PATH}, KIRO_API_KEY="the-agents-own"),
-            timeout_seconds=seconds,
-            sink=self.lines.append,
-            sandbox=box,
-        )
-
-    def commit(self) -> Change | None:
-        self.box.reclaim(self.checkout.folder, self.home)
-        checkout, say = self.checkout, self.said.append
-        tree = tree_of_files(checkout, say)
-        if tree == checkout.git.text("rev-parse", f"{checkout.commit}^{{tree}}"):
-            return None
-        commit = commit_turn(checkout, checkout.commit, tree, tree, CommitMessage("Implement", "", ()), say)
-        return changes_between(checkout, commit)
-
-    def shown(self, path: str, commit: str) -> bytes:
-        return self.checkout.git.run("cat-file", "blob", f"{commit}:{path}")
-
-    def assert_nothing_left(self) -> None:
-        if self.box.uid is not None:
-            assert running(self.box.uid) == set()
+@pytest.fixture(params=ROLES)
+def role(request: pytest.FixtureRequest) -> Role:
+    return Role(request.param)
 
 
 @pytest.fixture
-def scene(github: Any) -> Iterator[Scene]:
-    repository = github.board.add_repository("acme/shop")
-    files = {TASKS: "- [ ] 1. Work\n", "package.json": "{}\n", "shop.py": "PRICE = 1\n", "docs/a.md": "a\n"}
-    repository.git.commit("main", {"README.md": "# shop\n"}, "Begin")
-    commit = repository.git.commit(BRANCH, files, "Write the spec", base="main")
-    lease = Lease("work-item-processor-lock", "arn:aws:states:x:1:execution:w:run-1", 1, expires_at=0)
-    request = BuildRequest("acme/shop", BRANCH, commit, TASKS.rpartition("/")[0], 1, lease)
-    workspace = Path(tempfile.mkdtemp(prefix="kiro-worker-"))
-    parent = {"PATH": SYSTEM_PATH}
-    said: list[str] = []
-    try:
-        (workspace / "logs").mkdir()
-        (workspace / "logs" / "worker.log").write_text("what only the worker may read\n")
-        with sandbox({**parent, "AGENT_USER": "own"}, workspace, said.append) as box:
-            checkout = check_out(request, workspace, github.git_url, GitCredentials("git", PASSWORD), parent)
-            yield Scene(workspace, checkout, request, box, repository, said)
-    finally:
-        shutil.rmtree(workspace, ignore_errors=True)
+def scene(github: StandInGitHub, role: Role) -> Iterator[Scene]:
+    with hostile_scene(github, role) as scene:
+        yield scene
 
 
-def test_it_can_work(scene: Scene) -> None:
-    finished = scene.attack(
+@commits
+def test_honest_work_is_committed(scene: Scene) -> None:
+    ending = scene.attack(
         "import subprocess, pathlib\n"
         "pathlib.Path('shop.py').write_text('PRICE = 2\\n')\n"
         "pathlib.Path('new').mkdir(); pathlib.Path('new/x.py').write_text('X = 1\\n')\n"
@@ -120,32 +74,41 @@ def test_it_can_work(scene: Scene) -> None:
         "print(subprocess.run(['git', 'log', '--format=%s'], capture_output=True, text=True).stdout)"
     )
 
-    assert finished.succeeded, scene.lines
+    assert ending.succeeded, scene.lines
     assert scene.lines[:3] == ["Raise the price", "Write the spec", "Begin"]
     change = scene.commit()
     assert change is not None
     assert change.files == ("new/x.py", "shop.py")
-    assert not any("removed" in line for line in scene.said), scene.said
+    assert not any("removed" in line for line in scene.log), scene.log
 
 
-def test_the_user_is_its_own_or_the_log_says_that_it_is_not(scene: Scene) -> None:
+def test_user_is_separate_or_the_log_says_so(scene: Scene) -> None:
     scene.attack("import os; print(os.getuid(), os.getgroups(), os.getresuid())")
 
     if IS_ROOT:
         uid = scene.box.uid
+        assert uid is not None
+        assert FIRST_UID <= uid <= LAST_UID
         assert scene.lines == [f"{uid} [] {(uid, uid, uid)}"]
-        assert scene.said == []
+        assert scene.log == []
     else:
-        assert scene.said == [
-            "the worker is not root: agent and tests run as the worker's own user, and can do what that user can"
+        assert scene.log == [
+            "the runner is not root: agent and tests run as the runner's own user, and can do what that user can"
         ]
 
 
-READ_THE_WORKER = """
+def test_home_is_private(scene: Scene) -> None:
+    scene.attack("import os; os.chmod(os.environ['HOME'], 0o777)")
+    scene.attack("import os; print(oct(os.stat(os.environ['HOME']).st_mode & 0o777))")
+
+    assert scene.lines == ["0o700"]
+
+
+READ_THE_RUNNER = """
 import os, pathlib
-worker = os.getppid()
+runner = os.getppid()
 for name in ("environ", "mem", "maps", "auxv", "fd/0", "fd/1", "fd/2", "cwd", "root/etc/shadow", "task"):
-    path = pathlib.Path("/proc", str(worker), name)
+    path = pathlib.Path("/proc", str(runner), name)
     try:
         print("GOT", path, path.read_bytes()[:20] if name != "cwd" else os.readlink(path))
     except OSError as error:
@@ -154,15 +117,16 @@ print(sorted(os.environ))
 """
 
 
-def test_it_cannot_read_the_worker_in_proc(scene: Scene) -> None:
-    scene.attack(READ_THE_WORKER)
+def test_runner_cannot_be_read_in_proc(scene: Scene, role: Role) -> None:
+    scene.attack(READ_THE_RUNNER)
 
     assert len([line for line in scene.lines if line.startswith("refused")]) == 10, scene.lines
     assert not [line for line in scene.lines if line.startswith("GOT")]
-    assert scene.lines[-1] == "['HOME', 'KIRO_API_KEY', 'LANG', 'PATH', 'TERM']"
+    additions = ["KIRO_API_KEY"] if role is Role.AGENT else ["CI", "COVERAGE_FILE"]
+    assert scene.lines[-1] == str(sorted([*additions, "HOME", "LANG", "PATH", "TERM"]))
 
 
-FIND_THE_PASSWORD = """
+FIND_SECRETS = """
 import os, sys
 for top in sys.argv[2:]:
     for parent, _, names in os.walk(top):
@@ -171,27 +135,27 @@ for top in sys.argv[2:]:
                 content = open(os.path.join(parent, name), "rb").read()
             except OSError:
                 continue
-            for secret in sys.argv[1][::-1], "what only the worker"[::-1]:
+            for secret in sys.argv[1][::-1], "only the runner may"[::-1]:
                 if secret[::-1].encode() in content:
                     print("GOT", os.path.join(parent, name))
 print("searched")
 """
 
 
-def test_no_credential_is_in_a_file(scene: Scene) -> None:
-    scene.attack(FIND_THE_PASSWORD, PASSWORD, str(scene.checkout.folder), str(scene.workspace / "git-home"))
+def test_no_file_contains_a_credential(scene: Scene) -> None:
+    scene.attack(FIND_SECRETS, PASSWORD, str(scene.checkout.folder), str(scene.workspace / "git-home"))
 
     assert scene.lines == ["searched"]
 
 
 @as_root
-def test_the_workers_logs_are_closed_to_it(scene: Scene) -> None:
-    scene.attack(FIND_THE_PASSWORD, PASSWORD, str(scene.workspace), str(scene.workspace / "logs"))
+def test_logs_of_the_runner_are_closed(scene: Scene) -> None:
+    scene.attack(FIND_SECRETS, PASSWORD, str(scene.workspace), str(scene.workspace / "logs"))
 
     assert scene.lines == ["searched"]
 
 
-def test_it_cannot_push(scene: Scene) -> None:
+def test_nothing_can_be_pushed(scene: Scene) -> None:
     head = scene.repository.git.head_of(BRANCH)
 
     scene.attack(
@@ -225,10 +189,10 @@ pathlib.Path("shop.py").write_text("PRICE = 3\\n")
 """
 
 
-def test_hooks_and_configuration_of_its_own_have_no_effect_on_the_worker(scene: Scene) -> None:
+@commits
+def test_hooks_and_git_settings_do_not_reach_the_runner(scene: Scene) -> None:
     trap = scene.home / "sprung"
-    finished = scene.attack(SET_TRAPS, str(trap))
-    assert finished.succeeded, scene.lines
+    assert scene.attack(SET_TRAPS, str(trap)).succeeded, scene.lines
     trap.unlink(missing_ok=True)
 
     change = scene.commit()
@@ -238,15 +202,42 @@ def test_hooks_and_configuration_of_its_own_have_no_effect_on_the_worker(scene: 
     assert not trap.exists()
 
 
-def test_it_cannot_move_what_the_worker_builds_on(scene: Scene) -> None:
-    scene.attack(
-        "import subprocess, pathlib\n"
-        "git = lambda *words: subprocess.run(['git', *words], check=True)\n"
-        "git('checkout', '-q', '--orphan', 'mine'); git('commit', '-qm', 'All mine')\n"
-        "git('update-ref', 'refs/heads/feature/discounts', 'mine'); git('tag', 'main')\n"
-        "git('update-ref', 'refs/remotes/origin/feature/discounts', 'mine')\n"
-        "pathlib.Path('shop.py').write_text('PRICE = 4\\n')"
-    )
+@gate_only
+def test_traps_of_tests_are_not_sprung_by_the_clean_up(scene: Scene) -> None:
+    trap = scene.home / "sprung"
+    assert scene.attack(SET_TRAPS, str(trap)).succeeded, scene.lines
+    trap.unlink(missing_ok=True)
+
+    scene.clean_up()
+
+    assert not trap.exists()
+    assert (scene.checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
+    assert not (scene.checkout.folder / ".gitattributes").exists()
+
+
+MOVE_REFERENCES = """
+import subprocess, pathlib
+git = lambda *words: subprocess.run(['git', *words], check=True)
+git('checkout', '-q', '--orphan', 'mine'); git('commit', '-qm', 'All mine')
+git('update-ref', 'refs/heads/feature/discounts', 'mine'); git('tag', 'main')
+git('update-ref', 'refs/remotes/origin/feature/discounts', 'mine')
+pathlib.Path('shop.py').write_text('PRICE = 4\\n')
+"""
+
+
+def test_references_of_the_runner_do_not_move(scene: Scene) -> None:
+    git = scene.checkout.git
+    before = git.text("for-each-ref")
+
+    assert scene.attack(MOVE_REFERENCES).succeeded, scene.lines
+
+    assert git.text("rev-parse", "refs/remotes/origin/" + BRANCH) == scene.request.commit
+    assert git.text("for-each-ref") == before
+
+
+@commits
+def test_work_is_committed_on_the_pinned_commit(scene: Scene) -> None:
+    scene.attack(MOVE_REFERENCES)
 
     change = scene.commit()
 
@@ -254,17 +245,16 @@ def test_it_cannot_move_what_the_worker_builds_on(scene: Scene) -> None:
     assert scene.checkout.git.text("rev-parse", f"{change.commit}^") == scene.request.commit
     assert scene.checkout.git.text("rev-parse", "refs/remotes/origin/" + BRANCH) == scene.request.commit
     assert change.files == ("shop.py",)
-    assert any("own commits are not kept" in line for line in scene.said)
+    assert any("own commits are not kept" in line for line in scene.log)
 
 
 @as_root
-def test_it_cannot_write_outside_its_checkout_and_home(scene: Scene) -> None:
+def test_nothing_outside_checkout_and_home_can_be_written(scene: Scene, role: Role) -> None:
+    trusted, workspace = scene.workspace / "trusted.git", scene.workspace
+    other_home = "tests-home" if role is Role.AGENT else "agent-home"
     targets = [
-        *(
-            scene.workspace / "trusted.git" / name
-            for name in ("config", "HEAD", "objects/x", "refs/heads/x", "hooks/x")
-        ),
-        *(scene.workspace / name for name in ("x", "logs/x", "logs/worker.log", "tests-home/x", "git-home/gitconfig")),
+        *(trusted / name for name in ("config", "HEAD", "objects/x", "refs/heads/x", "hooks/x")),
+        *(workspace / name for name in ("x", "logs/x", "logs/runner.log", f"{other_home}/x", "git-home/gitconfig")),
         ROOT / "kiro_worker" / "runner" / "x.py",
         ROOT / "kiro_worker" / "__init__.py",
         *map(Path, ("/etc/passwd", "/root/x", "/usr/local/bin/git", "/etc/gitconfig", "/proc/sys/kernel/core_pattern")),
@@ -282,7 +272,7 @@ def test_it_cannot_write_outside_its_checkout_and_home(scene: Scene) -> None:
 
 
 @as_root
-def test_it_cannot_read_what_is_roots(scene: Scene) -> None:
+def test_files_of_root_cannot_be_read(scene: Scene) -> None:
     trusted = scene.workspace / "trusted.git"
 
     scene.attack(
@@ -295,74 +285,87 @@ def test_it_cannot_read_what_is_roots(scene: Scene) -> None:
     assert scene.lines == ["refused"] * 5
 
 
-def test_it_cannot_gain_rights(scene: Scene) -> None:
+def test_rights_cannot_be_gained(scene: Scene) -> None:
     scene.attack(
         "print([l.split()[1] for l in open('/proc/self/status') if l.startswith(('NoNew', 'CapEff', 'CapPrm'))])"
     )
 
-    nothing = "0000000000000000"
-    assert scene.lines == [str([nothing, nothing, "1"])]
+    assert scene.lines == [str([NO_CAPABILITIES, NO_CAPABILITIES, "1"])]
 
 
-def test_a_fork_bomb_is_limited_and_ended(scene: Scene) -> None:
+@as_root
+def test_other_processes_cannot_be_signalled(scene: Scene) -> None:
+    """The runner, and a process of another user, go on."""
+    with subprocess.Popen(["sleep", "60"], user=LAST_UID) as other:
+        scene.attack(
+            "import os, sys\n"
+            "for pid in (os.getppid(), int(sys.argv[1]), 1):\n"
+            "    try:\n        os.kill(pid, 15); print('GOT', pid)\n"
+            "    except PermissionError:\n        print('refused')",
+            str(other.pid),
+        )
+
+        assert scene.lines == ["refused"] * 3
+        assert other.poll() is None
+        other.kill()
+
+
+def test_fork_bomb_is_limited_and_ended(scene: Scene, role: Role) -> None:
     bomb = (
-        "import os, time\n"
+        "import os, sys, time\n"
         "for generation in range(400):\n"
         "    try:\n        child = os.fork()\n"
         "    except OSError as error:\n        print('refused', error.strerror, flush=True); break\n"
         "    if not child:\n        os.setsid()\n"
         "else:\n    print('GOT', generation)\n"
-        "time.sleep(300)"
+        "time.sleep(float(sys.argv[1]) if os.getppid() == int(sys.argv[2]) else 300)"
     )
     started = time.monotonic()
 
-    finished = scene.attack(bomb, seconds=1.5, limits=Limits(processes=60))
+    # The agent runs into its time limit. The gate's is 30 minutes, so there the first process ends without it.
+    first_sleeps = "300" if role is Role.AGENT else "1"
+    ending = scene.attack(bomb, first_sleeps, str(os.getpid()), seconds=1.5, limits=Limits(processes=60))
 
-    assert finished.timed_out
+    assert ending.timed_out is (role is Role.AGENT)
     assert "refused Resource temporarily unavailable" in scene.lines
     assert not any(line.startswith("GOT") for line in scene.lines)
     assert time.monotonic() - started < 20
-    scene.assert_nothing_left()
-    assert scene.attack("print('calm')").succeeded, "the machine is as it was"
+    scene.assert_no_process_is_left()
+    assert scene.attack("print('calm')").succeeded, "the machine works as before"
 
 
-def test_an_output_without_end_costs_no_memory(scene: Scene) -> None:
+@prints_much
+def test_endless_output_costs_no_memory(scene: Scene) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    kept = 0
+    received = 0
 
     def count(line: str) -> None:
-        nonlocal kept
-        kept += len(line) + 1
+        nonlocal received
+        received += len(line) + 1
 
-    scene.box.prepare(scene.checkout, scene.home)
-    finished = stream(
-        [PYTHON, "-c", "import os\nline = b'x' * 8191 + b'\\n'\nfor _ in range(25600): os.write(1, line)"],
-        cwd=scene.checkout.folder,
-        environment={"PATH": SYSTEM_PATH},
-        timeout_seconds=60,
-        sink=count,
-        sandbox=scene.box,
+    ending = scene.attack(
+        "import os\nline = b'x' * 8191 + b'\\n'\nfor _ in range(16384): os.write(1, line)", seconds=60, sink=count
     )
 
-    assert finished.succeeded
-    assert kept == 200 * MEBIBYTE
-    assert len(finished.lines) == processes.KEPT_LINES
-    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 100
+    assert ending.succeeded
+    assert received == 128 * MEBIBYTE
+    assert (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024 < 64
 
 
-def test_one_that_ignores_the_signal_is_killed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+@times_out
+def test_program_that_ignores_signals_is_killed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
 
-    finished = scene.attack(
+    ending = scene.attack(
         "import signal, time\nfor number in (1, 2, 3, 15): signal.signal(number, signal.SIG_IGN)\ntime.sleep(300)",
         seconds=8,
     )
 
-    assert (finished.timed_out, finished.exit_code) == (True, -signal.SIGKILL)
-    scene.assert_nothing_left()
+    assert (ending.timed_out, ending.exit_code) == (True, -signal.SIGKILL)
+    scene.assert_no_process_is_left()
 
 
-def test_a_daemon_that_it_leaves_is_ended(scene: Scene) -> None:
+def test_daemon_is_ended(scene: Scene) -> None:
     scene.attack(
         "import os, time\n"
         "if os.fork(): os._exit(0)\n"
@@ -376,23 +379,23 @@ def test_a_daemon_that_it_leaves_is_ended(scene: Scene) -> None:
     last = alive.read_text() if alive.exists() else ""
     time.sleep(0.3)
     assert (alive.read_text() if alive.exists() else "") == last
-    scene.assert_nothing_left()
+    scene.assert_no_process_is_left()
 
 
-def test_a_file_without_end_is_cut(scene: Scene) -> None:
-    finished = scene.attack(
+def test_endless_file_is_cut(scene: Scene) -> None:
+    ending = scene.attack(
         "file = open('large', 'wb'); file.truncate(10 * 1024 ** 3); print('GOT it')", limits=Limits(file_bytes=MEBIBYTE)
     )
 
-    assert not finished.succeeded
+    assert not ending.succeeded
     assert "GOT it" not in scene.lines
     assert (scene.checkout.folder / "large").stat().st_size <= MEBIBYTE
 
 
-def test_memory_without_end_is_refused(scene: Scene) -> None:
-    finished = scene.attack("x = bytearray(1 << 30); print('GOT it')", limits=Limits(memory_bytes=256 * MEBIBYTE))
+def test_endless_memory_is_refused(scene: Scene) -> None:
+    ending = scene.attack("x = bytearray(1 << 30); print('GOT it')", limits=Limits(memory_bytes=256 * MEBIBYTE))
 
-    assert not finished.succeeded
+    assert not ending.succeeded
     assert scene.lines[-1] == "MemoryError"
 
 
@@ -418,58 +421,77 @@ for name in ("/etc/shadow", "/etc/passwd"):
 """
 
 
-def test_pipes_links_and_devices_in_the_tree_are_undone_and_named(scene: Scene) -> None:
-    finished = scene.attack(LAY_SNARES)
-    assert finished.succeeded, scene.lines
+def test_pipes_links_and_devices_are_removed_and_named(scene: Scene) -> None:
+    assert scene.attack(LAY_SNARES).succeeded, scene.lines
+
     assert scene.lines == ["refused", "refused"]
-
-    change = scene.commit()
-
-    assert change is not None
-    revert_guarded_paths = [line.partition(" ")[0] for line in scene.said if line.endswith(": removed")]
-    assert sorted(revert_guarded_paths) == sorted(
+    removed = [line.partition(" ")[0] for line in scene.log if line.endswith(": removed")]
+    assert sorted(removed) == sorted(
         [
             *("package.json", "pyproject.toml", "coverage.xml", "docs/etc", "socket", TASKS),
             *(".git/objects/pack/x.pack", ".git/objects/info/packs"),
         ]
     )
-    assert change.files == (TASKS, "closed/file", "docs/inside.py", "package.json", "tool")
-    assert b"root:" not in change.patch
-    assert scene.shown("docs/inside.py", change.commit) == b"../shop.py"
     assert detected_command(scene.checkout.folder) == ()
     assert not (scene.checkout.folder / "tool").stat().st_mode & 0o6000
 
 
-@as_root
-def test_a_file_of_root_that_got_a_second_name_in_the_tree_is_neither_read_nor_given_away(scene: Scene) -> None:
-    # Where the kernel does not protect hard links, the agent could have made this one.
-    secret = scene.workspace / "logs" / "worker.log"
-    os.link(secret, scene.checkout.folder / "mine")
+@commits
+def test_pipes_links_and_devices_are_not_committed(scene: Scene) -> None:
+    scene.attack(LAY_SNARES)
 
-    scene.box.prepare(scene.checkout, scene.home)
-    assert secret.stat().st_uid == 0
-    assert read_file(scene.checkout.folder, "mine") is None
     change = scene.commit()
 
-    assert change is None
-    assert "mine is another name of a file of others: removed" in scene.said
+    assert change is not None
+    assert change.files == (TASKS, "closed/file", "docs/inside.py", "package.json", "tool")
+    assert b"root:" not in change.patch
+    assert scene.committed_file("docs/inside.py", change.commit) == b"../shop.py"
 
 
-def test_files_are_not_read_by_way_of_a_link(scene: Scene) -> None:
-    folder = scene.checkout.folder
-    (folder / "link").symlink_to("shop.py")
-    (folder / "way").symlink_to("docs")
-    os.mkfifo(folder / "pipe")
+@gate_only
+def test_reports_are_not_read_through_links(scene: Scene) -> None:
+    (scene.checkout.folder / "parent").symlink_to(scene.workspace / "logs")
 
-    assert read_file(folder, "shop.py") == b"PRICE = 1\n"
-    assert read_file(folder, "docs/a.md", largest=1) == b"a"
-    for name in ("link", "way/a.md", "pipe", "docs", "missing", "../logs/worker.log", "/etc/passwd", "docs/../../x"):
-        assert read_file(folder, name) is None, name
+    ending = scene.attack(
+        "import os, sys\n"
+        "log = sys.argv[1]\n"
+        "os.symlink(log, 'coverage.xml'); os.symlink(log, os.environ['HOME'] + '/coverage.xml')\n"
+        "os.mkfifo('junit.xml'); os.mkfifo(os.environ['HOME'] + '/junit.xml')\n"
+        "os.symlink(os.path.dirname(log), 'test-results')",
+        str(scene.workspace / "logs" / "runner.log"),
+    )
+
+    assert ending.succeeded, scene.lines
+    assert [path.name for path in scene.reports.rglob("*")] == ["gate.json"]
 
 
-TAKE_ALL = """
+@as_root
+def test_hard_link_gives_no_file_of_root_away(scene: Scene) -> None:
+    # Where the kernel does not protect hard links, the program could have made this one.
+    secret = scene.workspace / "logs" / "runner.log"
+    os.link(secret, scene.checkout.folder / "mine")
+
+    scene.attack("pass")
+
+    assert secret.stat().st_uid == 0
+    assert "mine has several hard links, so it still belongs to the runner" in scene.log
+    assert "mine is a hard link to another user's file: removed" in scene.log
+    assert not (scene.checkout.folder / "mine").exists()
+
+
+@as_root
+@commits
+def test_hard_link_is_not_committed(scene: Scene) -> None:
+    os.link(scene.workspace / "logs" / "runner.log", scene.checkout.folder / "mine")
+
+    scene.attack("pass")
+
+    assert scene.commit() is None
+
+
+ATTACK_EVERYTHING = """
 import glob, os, pathlib, signal, subprocess, sys
-worker = os.getppid()
+runner = os.getppid()
 def try_to(what, attempt):
     try:
         attempt()
@@ -477,8 +499,10 @@ def try_to(what, attempt):
         print("refused to", what, flush=True)
     else:
         print("GOT to", what, flush=True)
-print("I am", os.getuid(), os.getgroups(), flush=True)
-pids = [worker, *(int(p.split("/")[2]) for p in glob.glob("/proc/[0-9]*/environ"))]
+status = [line.split() for line in open("/proc/self/status")]
+capabilities = [words[1] for words in status if words[0] in ("CapEff:", "CapPrm:", "CapBnd:")]
+print("I am", os.getuid(), os.getgroups(), *capabilities, flush=True)
+pids = [runner, *(int(p.split("/")[2]) for p in glob.glob("/proc/[0-9]*/environ"))]
 for pid in pids:
     try:
         text = open(f"/proc/{pid}/environ").read()
@@ -494,15 +518,15 @@ for file in glob.glob("../**", recursive=True) + glob.glob("../*/.*"):
         pass
 if "the-agents-own-key-42" in "".join(os.environ.values()):
     print("GOT a key that is not its own")
-try_to("read the worker's memory", lambda: open(f"/proc/{worker}/mem", "rb").read(1))
+try_to("read the runner's memory", lambda: open(f"/proc/{runner}/mem", "rb").read(1))
 if sys.argv[1] == "own":
-    source, server = sys.argv[2:]
-    try_to("end the worker", lambda: os.kill(worker, signal.SIGTERM))
-    try_to("read the log", lambda: open("../logs/agent.log").read())
+    source, server = sys.argv[3:]
+    try_to("end the runner", lambda: os.kill(runner, signal.SIGTERM))
+    try_to("read the log", lambda: open(f"../logs/{sys.argv[2]}.log").read())
     try_to("move a branch of the trusted repository", lambda: open("../trusted.git/refs/heads/x", "w"))
     try_to("give the trusted repository a hook", lambda: open("../trusted.git/hooks/post-checkout", "w"))
     try_to("write what the build exports", lambda: open(source + "/result.env", "w"))
-    try_to("write a report of its own", lambda: os.mkdir(source + "/reports"))
+    try_to("write a report", lambda: os.mkdir(source + "/reports"))
     try_to("write to the server's repository", lambda: open(server + "/refs/heads/feature/discounts", "w"))
     try_to("be root again", lambda: os.setuid(0))
     try_to("lift a limit", lambda: __import__("resource").setrlimit(6, (10**6, 10**6)))
@@ -525,68 +549,110 @@ pathlib.Path("tests/test_orders.py").write_text(
     "import unittest\\nclass Orders(unittest.TestCase):\\n    @unittest.skip('later')\\n    def test(self): pass\\n"
 )
 """
+HONEST_WORK = "import pathlib; pathlib.Path('shop/notes.py').write_text('NOTES = 1\\n')\n"
 
 
-@pytest.mark.parametrize(
-    ("last", "outcome", "reason"),
-    [
-        ("", "Succeeded", ""),
-        ("os.kill(os.getpid(), 9)", "AgentFailed", "ended with signal 9"),
-        (SKIP_ALL_TESTS, "TestsFailed", "no test ran"),
-    ],
-    ids=["and then works", "and then dies", "and then has no test run"],
-)
-def test_the_whole_program_comes_through_it(worker: Any, last: str, outcome: str, reason: str) -> None:
-    head = worker.head()
+@dataclass(frozen=True)
+class HostileBuild:
+    """A build whose agent, or whose tests, attack everything and then go on with ``then``."""
+
+    role: Role
+    then: str
+    outcome: str
+    reason: str = ""
+
+
+BUILDS = {
+    "agent works": HostileBuild(Role.AGENT, "", "Succeeded"),
+    "agent dies": HostileBuild(Role.AGENT, "os.kill(os.getpid(), 9)", "AgentFailed", "ended with signal 9"),
+    "agent skips tests": HostileBuild(Role.AGENT, SKIP_ALL_TESTS, "TestsFailed", "no test ran"),
+    "tests pass": HostileBuild(Role.TESTS, "", "Succeeded"),
+    "tests fail": HostileBuild(Role.TESTS, "sys.exit(3)", "TestsFailed", "exit code 3"),
+}
+
+
+@pytest.mark.parametrize("name", [name for name, build in BUILDS.items() if build.role in ROLES])
+def test_whole_build_survives_every_attack(worker: Any, name: str) -> None:
+    build, head = BUILDS[name], worker.head()
     with tempfile.TemporaryDirectory() as reachable:
-        script = Path(reachable, "agent.py")
-        script.write_text(TAKE_ALL + last + "\n")
+        hostile, honest = Path(reachable, "hostile.py"), Path(reachable, "honest.py")
+        hostile.write_text(ATTACK_EVERYTHING + build.then + "\n")
+        honest.write_text(HONEST_WORK)
         Path(reachable).chmod(0o755)
-        rights = ["own" if IS_ROOT else "same", str(worker.folder / "src"), str(worker.repository.git.path)]
-        worker.configure({"command": [PYTHON, str(script), *rights], "mode": "all", "timeoutMinutes": 1})
+        arguments = [build.role, str(worker.folder / "src"), str(worker.repository.git.path)]
+        command = [PYTHON, str(hostile), "own" if IS_ROOT else "same", *arguments]
+        as_agent = build.role is Role.AGENT
+        agent = {"command": command if as_agent else [PYTHON, str(honest)], "mode": "all", "timeoutMinutes": 1}
+        worker.configure(agent, **({} if as_agent else {"testCommand": command}))
 
         packages = Path(pytest.__file__).parents[1]
         finished = worker.run(PATH=SYSTEM_PATH, AGENT_USER="own", PYTHONPATH=f"{ROOT}{os.pathsep}{packages}")
 
-    said = [line.removeprefix("[agent] ") for line in finished.log.splitlines() if line.startswith("[agent] ")]
-    assert said[-1] == "done", finished.log
-    assert [line for line in said if line.startswith("GOT")] == []
-    assert sum(line.startswith("refused to ") for line in said) == (11 if IS_ROOT else 2)
-    user = int(said[0].split()[2])
-    assert (FIRST_UID <= user <= LAST_UID) if IS_ROOT else (user == os.geteuid()), "the switch really took place"
+    prefix = f"[{build.role}] "
+    lines = [line.removeprefix(prefix) for line in finished.log.splitlines() if line.startswith(prefix)]
+    [introduction] = [line for line in lines if line.startswith("I am ")]
+    assert "done" in lines, finished.log
+    assert [line for line in lines if line.startswith("GOT")] == []
+    assert sum(line.startswith("refused to ") for line in lines) == (11 if IS_ROOT else 2)
+    user, groups, *capabilities = introduction.removeprefix("I am ").split()
     if IS_ROOT:
-        assert running(user) == set()
+        assert FIRST_UID <= int(user) <= LAST_UID, "the change of user really took place"
+        assert (groups, set(capabilities)) == ("[]", {NO_CAPABILITIES})
+        assert running(int(user)) == set()
+    else:
+        assert int(user) == os.geteuid()
     assert "pyproject.toml is a pipe, a socket or a device: removed" in finished.log
-    assert "tasks.md is a symbolic link that leaves the checkout: removed" in finished.log
-    assert finished.outcome == finished.exports["OUTCOME"] == outcome, finished.log
-    assert finished.exit_code == (0 if outcome == "Succeeded" else 1)
-    assert reason in finished.exports["OUTCOME_REASON"]
-    carries = BRANCH if outcome == "Succeeded" else worker.checkpoint()
-    assert (worker.head() != head) is (outcome == "Succeeded")
-    assert worker.file("shop/notes.py", carries) == "NOTES = 1\n"
-    assert "1.1" in worker.file(TASKS, carries), "the list of tasks is the branch's own"
-    assert worker.repository.git.run("ls-tree", carries, "--", TASKS).startswith(b"100644 blob")
+    assert "tasks.md is a symbolic link that leads out of the folder: removed" in finished.log
+    assert finished.outcome == finished.exports["OUTCOME"] == build.outcome, finished.log
+    assert finished.exit_code == (0 if build.outcome == "Succeeded" else 1)
+    assert build.reason in finished.exports["OUTCOME_REASON"]
+    kept = BRANCH if build.outcome == "Succeeded" else worker.checkpoint()
+    assert (worker.head() != head) is (build.outcome == "Succeeded")
+    assert worker.file("shop/notes.py", kept) == "NOTES = 1\n"
+    assert "1.1" in worker.file(TASKS, kept), "the list of tasks is the branch's own"
+    assert worker.repository.git.run("ls-tree", kept, "--", TASKS).startswith(b"100644 blob")
 
 
-def test_it_dies_with_a_worker_that_is_killed(scene: Scene) -> None:
-    scene.box.prepare(scene.checkout, scene.home)
-    started = scene.checkout.folder / "started"
-    worker = (
-        "import sys; from pathlib import Path\n"
-        "from kiro_worker.runner.sandbox.sandbox import Sandbox\nfrom kiro_worker.runner.sandbox.processes import stream\n"
-        "uid, folder, python, code = sys.argv[1:]\n"
-        "stream([python, '-c', code], cwd=Path(folder), environment={}, timeout_seconds=60, sink=print,"
-        " sandbox=Sandbox(int(uid) if uid else None))"
+RUN_AGENT = """
+import sys
+from pathlib import Path
+from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
+from kiro_worker.runner.agent.turn import run_agent
+from kiro_worker.runner.sandbox.sandbox import Sandbox
+from dataclasses import replace
+uid, folder, home, *argv = sys.argv[1:]
+agent = PreparedAgent(replace(ADAPTERS["kiro"], argv=tuple(argv)), 60)
+box = Sandbox(int(uid) if uid else None)
+run_agent(agent, "", Path(folder), Path(home), parent={}, sink=print, redact=str, sandbox=box)
+"""
+RUN_TESTS = """
+import sys
+from pathlib import Path
+from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.sandbox.sandbox import Sandbox
+from tests.support.hostile import configuration
+uid, folder, home, *argv = sys.argv[1:]
+box = Sandbox(int(uid) if uid else None)
+box.grant(Path(folder), Path(home))
+run_gate(configuration(testCommand=argv), Path(folder), Path(home), parent={}, sink=print, redact=str, sandbox=box)
+"""
+
+
+def test_program_dies_with_a_killed_runner(scene: Scene, role: Role) -> None:
+    started, program = scene.checkout.folder / "started", scene.scripts / "program.py"
+    program.write_text("import os, time; open('started', 'w').write(str(os.getpid())); time.sleep(300)")
+    uid = "" if scene.box.uid is None else str(scene.box.uid)
+    runner = subprocess.Popen(
+        [
+            *(sys.executable, "-c", RUN_AGENT if role is Role.AGENT else RUN_TESTS),
+            *(uid, str(scene.checkout.folder), str(scene.home), PYTHON, str(program)),
+        ],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])},
     )
-    agent = "import os, time; open('started', 'w').write(str(os.getpid())); time.sleep(300)"
-    words = ["" if scene.box.uid is None else str(scene.box.uid), str(scene.checkout.folder), PYTHON, agent]
-    process = subprocess.Popen(
-        [sys.executable, "-c", worker, *words], env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    )
-    pid = int(_eventually(started))
+    pid = int(_content_of(started))
 
-    process.kill()
-    process.wait()
+    runner.kill()
+    runner.wait()
 
     deadline = time.monotonic() + 5
     while _state(pid) not in ("", "Z") and time.monotonic() < deadline:
@@ -595,15 +661,16 @@ def test_it_dies_with_a_worker_that_is_killed(scene: Scene) -> None:
 
 
 @as_root
-@pytest.mark.skipif(bool(os.environ.get("NOT_AGAIN")), reason="this is the second time")
-def test_all_of_this_holds_for_a_user_who_is_not_root(tmp_path: Path) -> None:
+@pytest.mark.skipif(bool(ONLY_ROLE), reason="this is the second run")
+@pytest.mark.parametrize("again_as", [Role.AGENT, pytest.param(Role.TESTS, marks=pytest.mark.exhaustive)])
+def test_everything_holds_for_a_user_who_is_not_root(again_as: Role) -> None:
     packages = Path(pytest.__file__).parents[1]
     version = subprocess.run(
         [PYTHON, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, text=True, check=True
     ).stdout.strip()
     if version != str(sys.version_info[:2]):
-        pytest.skip(f"{PYTHON} cannot use this Python's packages")
-    if not all(place.stat().st_mode & 0o001 for place in (ROOT, *ROOT.parents, packages, *packages.parents)):
+        pytest.skip(f"{PYTHON} cannot use the packages of this Python")
+    if not all(folder.stat().st_mode & 0o001 for folder in (ROOT, *ROOT.parents, packages, *packages.parents)):
         pytest.skip(f"other users cannot reach {ROOT}")
     home = Path(tempfile.mkdtemp(prefix="kiro-worker-user-"))
     user = 61_200
@@ -616,7 +683,7 @@ def test_all_of_this_holds_for_a_user_who_is_not_root(tmp_path: Path) -> None:
                 "PATH": SYSTEM_PATH,
                 "HOME": str(home),
                 "TMPDIR": str(home),
-                "NOT_AGAIN": "1",
+                "HOSTILE_ROLE": again_as,
                 "PYTHONPATH": f"{ROOT}{os.pathsep}{packages}",
                 "PYTHONDONTWRITEBYTECODE": "1",
             },
@@ -630,10 +697,10 @@ def test_all_of_this_holds_for_a_user_who_is_not_root(tmp_path: Path) -> None:
     finally:
         shutil.rmtree(home, ignore_errors=True)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "only root can give the agent a user of its own" in done.stdout
+    assert "only root can give the agent a separate user" in done.stdout
 
 
-def _eventually(file: Path) -> str:
+def _content_of(file: Path) -> str:
     deadline = time.monotonic() + 20
     while time.monotonic() < deadline:
         if file.exists() and (text := file.read_text()):

@@ -1,3 +1,5 @@
+"""The Kiro CLI is installed from its pinned archive, and from nothing else."""
+
 from __future__ import annotations
 
 import hashlib
@@ -42,7 +44,7 @@ def zip_of(files: dict[str, bytes]) -> bytes:
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[bytes], str]]:
-    """Serves one content on loopback; returns its address."""
+    """Return a function that serves its argument on loopback and returns the address."""
     content = b""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -115,7 +117,7 @@ def install(aws: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.Com
     ],
     ids=["tar.gz", "tar.xz", "zip"],
 )
-def test_the_pinned_archive_is_installed(install: Any, serve: Any, tmp_path: Path, archive: bytes) -> None:
+def test_pinned_archive_is_installed(install: Any, serve: Any, tmp_path: Path, archive: bytes) -> None:
     done = install(KIRO_CLI_URL=serve(archive), KIRO_CLI_SHA256=hashlib.sha256(archive).hexdigest())
 
     assert done.returncode == 0, done.stderr
@@ -124,7 +126,7 @@ def test_the_pinned_archive_is_installed(install: Any, serve: Any, tmp_path: Pat
     assert run.stdout == "kiro-cli 3.0.0\n"
 
 
-def test_another_archive_than_the_pinned_one_is_refused(install: Any, serve: Any, tmp_path: Path) -> None:
+def test_archive_with_another_digest_is_refused(install: Any, serve: Any, tmp_path: Path) -> None:
     done = install(KIRO_CLI_URL=serve(tar_of({"kirocli/bin/kiro-cli": PROGRAM})), KIRO_CLI_SHA256="0" * 64)
 
     assert done.returncode == 1
@@ -135,51 +137,51 @@ def test_another_archive_than_the_pinned_one_is_refused(install: Any, serve: Any
 @pytest.mark.parametrize(
     "name", ["../bin/../../kiro-cli", "/etc/kiro-cli", "kirocli/bin/.bashrc", "kirocli/lib/kiro-cli"]
 )
-def test_an_archive_cannot_write_where_it_likes(install: Any, serve: Any, tmp_path: Path, name: str) -> None:
+def test_archive_cannot_choose_its_target(install: Any, serve: Any, tmp_path: Path, name: str) -> None:
     archive = tar_of({name: PROGRAM})
 
     done = install(KIRO_CLI_URL=serve(archive), KIRO_CLI_SHA256=hashlib.sha256(archive).hexdigest())
 
     assert done.returncode == 1
-    assert "no program bin/kiro-cli" in done.stderr
+    assert "contains no program bin/kiro-cli" in done.stderr
     assert [path.name for path in tmp_path.rglob("*")] == ["bin"]
 
 
-def test_what_is_no_archive_is_refused(install: Any, serve: Any) -> None:
+def test_file_that_is_no_archive_is_refused(install: Any, serve: Any) -> None:
     done = install(KIRO_CLI_URL=serve(b"<html>"), KIRO_CLI_SHA256=hashlib.sha256(b"<html>").hexdigest())
 
     assert done.returncode == 1
     assert "cannot be read" in done.stderr
 
 
-def test_what_is_not_set_is_named_with_what_mends_it(install: Any) -> None:
+def test_missing_setting_is_named_with_its_fix(install: Any) -> None:
     done = install(KIRO_CLI_URL="https://example.invalid/x", KIRO_CLI_SHA256="")
 
     assert done.returncode == 1
-    assert "KIRO_CLI_SHA256 of the project is not set" in done.stderr
+    assert "the CodeBuild project does not set KIRO_CLI_SHA256" in done.stderr
     assert "kiroCliSha256" in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_an_address_that_is_none_is_refused(install: Any) -> None:
+def test_address_without_http_is_refused(install: Any) -> None:
     done = install(KIRO_CLI_URL="file:///etc/passwd", KIRO_CLI_SHA256="0" * 64)
 
     assert done.returncode == 1
-    assert "no http(s) address" in done.stderr
+    assert "is not an http(s) address" in done.stderr
 
 
-def test_another_agent_needs_nothing(install: Any) -> None:
+def test_other_agents_need_no_cli(install: Any) -> None:
     done = install(agent={"command": ["tool"]})
 
     assert (done.returncode, done.stdout) == (0, "The configured agent is command: the Kiro CLI is not needed.\n")
 
 
-def test_a_cli_that_is_there_is_left_as_it_is(install: Any, tmp_path: Path) -> None:
-    there = tmp_path / "there" / "kiro-cli"
-    there.parent.mkdir()
-    there.write_bytes(PROGRAM)
-    there.chmod(0o755)
+def test_installed_cli_is_kept(install: Any, tmp_path: Path) -> None:
+    installed = tmp_path / "installed" / "kiro-cli"
+    installed.parent.mkdir()
+    installed.write_bytes(PROGRAM)
+    installed.chmod(0o755)
 
-    done = install(PATH=f"{there.parent}{os.pathsep}{os.environ['PATH']}")
+    done = install(PATH=f"{installed.parent}{os.pathsep}{os.environ['PATH']}")
 
-    assert (done.returncode, done.stdout) == (0, f"The Kiro CLI is there already: {there}\n")
+    assert (done.returncode, done.stdout) == (0, f"The Kiro CLI is already installed: {installed}\n")

@@ -1,23 +1,21 @@
-"""Steering files that are kept centrally: the agent reads them, and nobody commits them."""
+"""Central steering files: the agent reads them in every turn, and no commit contains them."""
 
 from __future__ import annotations
 
 import ast
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from kiro_worker.errors import BuildStopped
-from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.trust.steering import LARGEST_FILE, MANIFEST, load_steering
+from kiro_worker.runner.trust.steering import MANIFEST
 
 BUCKET = "acme-steering"
 SOURCE = f"s3://{BUCKET}/kiro/team"
 CENTRAL = {"steering/security.md": "Central: no keys in code.\n", "steering/deep/style.md": "Central: two spaces.\n"}
-# What the agent sees in turn after turn, told by a file that is its work; then it does as it likes with what it saw.
+# Appends the steering files that it finds in a turn to seen.txt, which is its work. A test adds what it does to them.
 AGENT = """
 import os, pathlib, subprocess, sys
 prompt = sys.stdin.read()
@@ -32,15 +30,15 @@ def manifest(files: Mapping[str, str], version: str = "2026-11-24") -> str:
     return json.dumps({"version": version, "files": sums})
 
 
-def publish_centrally(worker: Any, files: Mapping[str, str], **instead: str) -> None:
+def publish_centrally(worker: Any, files: Mapping[str, str], **replacements: str) -> None:
     s3 = worker.client("s3")
     s3.create_bucket(Bucket=BUCKET)
-    for name, text in {**files, MANIFEST: manifest(files), **instead}.items():
+    for name, text in {**files, MANIFEST: manifest(files), **replacements}.items():
         s3.put_object(Bucket=BUCKET, Key=f"kiro/team/{name}", Body=text.encode())
 
 
-def begin_with(worker: Any, files: Mapping[str, str]) -> None:
-    """The same steering files on both branches, as the guard wants it."""
+def commit_on_both_branches(worker: Any, files: Mapping[str, str]) -> None:
+    """Commit the same steering files to main and the branch, as the guard requires."""
     git = worker.repository.git
     main = git.commit("main", files, "Steer")
     assert main
@@ -48,13 +46,13 @@ def begin_with(worker: Any, files: Mapping[str, str]) -> None:
 
 
 def changed_since(worker: Any, commit: str) -> set[str]:
-    """Every file that any commit since says something about; the list of tasks aside."""
+    """Return every file that a commit up to ``commit`` changes, except the list of tasks."""
     log = worker.repository.git.run("log", "-m", "--name-only", "--format=", f"{worker.commit}..{commit}")
     return set(log.decode().split()) - {".kiro/specs/feature-discounts/tasks.md"}
 
 
-def test_the_agent_reads_them_every_turn_and_no_commit_has_them(worker: Any) -> None:
-    begin_with(worker, {".kiro/steering/security.md": "The branch's own.\n"})
+def test_agent_reads_them_every_turn_and_never_commits_them(worker: Any) -> None:
+    commit_on_both_branches(worker, {".kiro/steering/security.md": "From the branch.\n"})
     publish_centrally(worker, CENTRAL)
     spoil = 'for name in list(seen): open(name, "a").write("SPOILT")\n'
     worker.configure(worker.agent(AGENT + spoil), steering=SOURCE)
@@ -65,8 +63,8 @@ def test_the_agent_reads_them_every_turn_and_no_commit_has_them(worker: Any) -> 
     seen = {f".kiro/{name}": text for name, text in sorted(CENTRAL.items())}
     lines = worker.file("seen.txt").splitlines()
     assert len(lines) == 5
-    assert all(ast.literal_eval(line) == seen for line in lines), "as new in every turn"
-    assert worker.file(".kiro/steering/security.md") == "The branch's own.\n"
+    assert all(ast.literal_eval(line) == seen for line in lines), "every turn sees the original files"
+    assert worker.file(".kiro/steering/security.md") == "From the branch.\n"
     assert changed_since(worker, worker.head()) == {"seen.txt"}
     assert "SPOILT" not in worker.artifact("changes.patch")
     assert finished.result["steering"] == {"source": SOURCE, "version": "2026-11-24"}
@@ -74,7 +72,7 @@ def test_the_agent_reads_them_every_turn_and_no_commit_has_them(worker: Any) -> 
 
 
 @pytest.mark.parametrize("everything", ["git add -A", "git add -A -f"])
-def test_an_agents_own_commits_do_not_bring_them_in(worker: Any, everything: str) -> None:
+def test_agents_own_commits_do_not_contain_them(worker: Any, everything: str) -> None:
     publish_centrally(worker, CENTRAL)
     commit = f'subprocess.run("{everything}; git commit -qm Mine", shell=True, check=True)\n'
     worker.configure(worker.agent(AGENT + commit, mode="all"), steering=SOURCE)
@@ -83,8 +81,8 @@ def test_an_agents_own_commits_do_not_bring_them_in(worker: Any, everything: str
 
     assert finished.outcome == "Succeeded", finished.log
     assert changed_since(worker, worker.head()) == {"seen.txt"}
-    kept = worker.repository.git.run("log", "--format=%s", f"{worker.commit}..{worker.head()}").decode().split("\n")
-    assert ("Mine" in kept) is (everything == "git add -A"), "commits that hold none of them are kept"
+    titles = worker.repository.git.run("log", "--format=%s", f"{worker.commit}..{worker.head()}").decode().split("\n")
+    assert ("Mine" in titles) is (everything == "git add -A"), "commits without them are kept"
 
 
 @pytest.mark.parametrize(
@@ -95,19 +93,19 @@ def test_an_agents_own_commits_do_not_bring_them_in(worker: Any, everything: str
         "os.rename('.kiro/steering', 'moved'); shutil = __import__('shutil'); shutil.rmtree('moved')\n",
     ],
 )
-def test_whatever_the_agent_makes_of_them_the_branchs_own_is_untouched(worker: Any, trick: str) -> None:
-    begin_with(worker, {".kiro/steering/security.md": "The branch's own.\n"})
+def test_changes_to_them_leave_the_branchs_files_alone(worker: Any, trick: str) -> None:
+    commit_on_both_branches(worker, {".kiro/steering/security.md": "From the branch.\n"})
     publish_centrally(worker, CENTRAL)
     worker.configure(worker.agent(AGENT + trick, mode="all"), steering=SOURCE)
 
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
-    assert worker.file(".kiro/steering/security.md") == "The branch's own.\n"
+    assert worker.file(".kiro/steering/security.md") == "From the branch.\n"
     assert changed_since(worker, worker.head()) == {"seen.txt"}
 
 
-def test_a_folder_or_link_in_their_place_is_the_agents_and_trips_the_guard(worker: Any) -> None:
+def test_link_in_place_of_their_folder_trips_the_guard(worker: Any) -> None:
     publish_centrally(worker, CENTRAL)
     trick = "import shutil; shutil.rmtree('.kiro/steering'); os.symlink('../shop', '.kiro/steering')\n"
     worker.configure(worker.agent(AGENT + trick, mode="all"), steering=SOURCE)
@@ -118,7 +116,7 @@ def test_a_folder_or_link_in_their_place_is_the_agents_and_trips_the_guard(worke
     assert ".kiro/steering" in finished.exports["OUTCOME_REASON"]
 
 
-def test_the_tests_do_not_see_them(worker: Any) -> None:
+def test_tests_do_not_see_them(worker: Any) -> None:
     publish_centrally(worker, CENTRAL)
     worker.configure(
         worker.agent(AGENT, mode="all"),
@@ -131,7 +129,7 @@ def test_the_tests_do_not_see_them(worker: Any) -> None:
     assert finished.outcome == "Succeeded", finished.log
 
 
-def test_a_repository_can_hold_them(worker: Any) -> None:
+def test_repository_can_be_the_source(worker: Any) -> None:
     central = worker.github.board.add_repository("acme/steering")
     files = {f"kiro/{name}": text for name, text in CENTRAL.items()}
     central.git.commit("main", {**files, "kiro/manifest.json": manifest(CENTRAL, "v7")}, "Steer")
@@ -147,73 +145,24 @@ def test_a_repository_can_hold_them(worker: Any) -> None:
 @pytest.mark.parametrize(
     "source", ["acme/steering@gone:kiro", "acme/steering@main:none", "acme/none@main:kiro", SOURCE]
 )
-def test_what_cannot_be_had_stops_the_build_before_the_agent(worker: Any, source: str) -> None:
+def test_unreadable_source_stops_the_build_before_the_agent(worker: Any, source: str) -> None:
     worker.github.board.add_repository("acme/steering").git.commit("main", {"a": "a"}, "Begin")
     worker.configure({"command": ["this-agent-must-not-run"]}, steering=source)
 
     finished = worker.run()
 
     assert finished.outcome == "WorkerFailed"
-    assert f"manifest.json of the steering files of {source} cannot be had" in finished.exports["OUTCOME_REASON"]
+    assert f"manifest.json of the steering files of {source} cannot be read" in finished.exports["OUTCOME_REASON"]
     assert "steeringPrefix" in finished.exports["OUTCOME_REASON"]
 
 
-def test_a_file_that_is_not_what_the_manifest_says_trips_the_guard(worker: Any) -> None:
-    publish_centrally(worker, CENTRAL, **{"steering/security.md": "Somebody else's.\n"})
+def test_file_with_another_digest_trips_the_guard(worker: Any) -> None:
+    publish_centrally(worker, CENTRAL, **{"steering/security.md": "Replaced.\n"})
     worker.configure({"command": ["this-agent-must-not-run"]}, steering=SOURCE)
 
     finished = worker.run()
 
     assert finished.outcome == "GuardTripped"
-    assert "steering/security.md is not the file of which manifest.json (version 2026-11-24)" in finished.log
-
-
-def reader(document: Any) -> Callable[[str], bytes]:
-    return lambda name: json.dumps(document).encode() if name == MANIFEST else b"x"
-
-
-SUM = hashlib.sha256(b"x").hexdigest()
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            "../AGENTS.md",
-            "steering/../../x.md",
-            "/etc/passwd",
-            "steering//x.md",
-            "steering/.git/config",
-            "hooks/x.hook",
-        ),
-        *("steering", "steering/", "steering/a b.md", "steering/x\n.md", "steering/ü.md", "steering/-x.md", ""),
-    ],
-)
-def test_a_path_that_leaves_its_place_is_refused(name: str) -> None:
-    with pytest.raises(BuildStopped) as stopped:
-        load_steering(SOURCE, reader({"version": "1", "files": {name: SUM}}))
-
-    assert stopped.value.outcome is Outcome.GUARD_TRIPPED
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        *([], "x", {}, {"version": "1"}, {"version": "1", "files": {}}, {"version": "", "files": {"steering/a": SUM}}),
-        {"version": "1", "files": {"steering/a": SUM.upper()}},
-        {"version": "1", "files": {"steering/a": SUM}, "more": 1},
-        {"version": "1\n2", "files": {"steering/a": SUM}},
-        {"version": "1", "files": {f"steering/{n}": SUM for n in range(201)}},
-    ],
-)
-def test_a_manifest_of_another_form_is_refused(document: Any) -> None:
-    with pytest.raises(BuildStopped, match=r"manifest\.json is not of its form") as stopped:
-        load_steering(SOURCE, reader(document))
-
-    assert stopped.value.outcome is Outcome.GUARD_TRIPPED
-
-
-def test_a_file_without_end_is_refused() -> None:
-    document = json.dumps({"version": "1", "files": {"steering/a": SUM}}).encode()
-    with pytest.raises(BuildStopped, match="larger than 1024 KB"):
-        load_steering(SOURCE, lambda name: document if name == MANIFEST else b"x" * (LARGEST_FILE + 1))
+    assert (
+        "steering/security.md does not have the SHA-256 that manifest.json (version 2026-11-24) lists" in finished.log
+    )

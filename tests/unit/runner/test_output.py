@@ -1,3 +1,5 @@
+"""Output becomes clean, redacted lines, however it is read."""
+
 from __future__ import annotations
 
 from itertools import pairwise
@@ -10,7 +12,7 @@ from kiro_worker.redaction import redact
 from kiro_worker.runner.sandbox.output import LONGEST_LINE, Lines, plain
 from tests.support.secret_shapes import KNOWN, SHAPES, WRAPS, encodings, survives
 
-SECRET = "s3cr3t-value-of-ours"
+SECRET = "s3cr3t-value"
 
 
 def all_lines(chunks: list[bytes]) -> list[str]:
@@ -24,7 +26,7 @@ def test_terminal_codes_are_removed() -> None:
     )
 
 
-def test_of_a_line_that_was_written_over_the_last_state_is_kept() -> None:
+def test_overwritten_line_keeps_its_last_state() -> None:
     assert plain("10%\r50%\r100%\r\n") == "100%"
 
 
@@ -32,25 +34,25 @@ def test_controls_and_direction_marks_are_removed() -> None:
     assert plain("a\x00b\x08c\u202ed\u2028e\tf") == "abcde\tf"
 
 
-def test_a_line_that_never_ends_comes_in_bounded_pieces() -> None:
+def test_endless_line_is_split_into_pieces() -> None:
     lines = all_lines([b"x" * 10_000] * 20)
 
     assert "".join(lines) == "x" * 200_000
     assert max(map(len, lines)) <= LONGEST_LINE
 
 
-def test_characters_cut_between_two_reads_survive() -> None:
+def test_characters_split_between_reads_survive() -> None:
     text = "prüfen • ok".encode()
 
     assert all_lines([text[:3], text[3:9], text[9:]]) == ["prüfen • ok"]
 
 
-def test_bytes_that_are_no_text_do_not_stop_us() -> None:
+def test_invalid_utf8_is_replaced() -> None:
     assert all_lines([b"a\xff\xfeb\n"]) == ["a\ufffd\ufffdb"]
 
 
 @given(st.integers(0, 60_000), st.lists(st.integers(1, 9000), max_size=12), st.booleans())
-def test_a_secret_is_removed_wherever_it_is_and_however_it_is_read(before: int, cuts: list[int], ends: bool) -> None:
+def test_secret_is_removed_at_every_position(before: int, cuts: list[int], ends: bool) -> None:
     text = ("x" * before + SECRET + "y" * 30_000 + ("\n" if ends else "")).encode()
     chunks, at = [], 0
     for cut in cuts:
@@ -67,14 +69,14 @@ def test_a_secret_is_removed_wherever_it_is_and_however_it_is_read(before: int, 
 def read_in_pieces(text: str, cuts: list[int], secrets: tuple[str, ...] = ()) -> list[str]:
     data = text.encode()
     lines = Lines(lambda shown: redact(shown, secrets))
-    places = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
-    chunks = [data[begin:end] for begin, end in pairwise(places)]
+    boundaries = sorted({min(cut, len(data)) for cut in cuts} | {0, len(data)})
+    chunks = [data[begin:end] for begin, end in pairwise(boundaries)]
     return [line for chunk in chunks for line in lines.feed(chunk)] + list(lines.close())
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @given(data=st.data(), before=st.sampled_from([0, 3, 16_370, 20_460]), colour=st.sampled_from(["", "\x1b[1m"]))
-def test_no_secret_of_any_shape_survives_being_cut(shape: str, data: st.DataObject, before: int, colour: str) -> None:
+def test_no_secret_shape_survives_a_cut(shape: str, data: st.DataObject, before: int, colour: str) -> None:
     shown = data.draw(SHAPES[shape])
     before += data.draw(st.integers(0, 40))
     at = data.draw(st.integers(0, len(shown.text)))
@@ -88,7 +90,7 @@ def test_no_secret_of_any_shape_survives_being_cut(shape: str, data: st.DataObje
 
 
 @given(KNOWN, st.data(), st.sampled_from([0, 16_370, 20_460]))
-def test_no_value_of_ours_survives_being_cut(secret: str, data: st.DataObject, before: int) -> None:
+def test_no_known_secret_survives_a_cut(secret: str, data: st.DataObject, before: int) -> None:
     encoded = data.draw(st.sampled_from(sorted(encodings(secret, data.draw(WRAPS), data.draw(WRAPS)).values())))
     before += data.draw(st.integers(0, 40))
     text = "x" * before + "|" + encoded + "|" + "y" * 5000
@@ -102,11 +104,11 @@ def test_no_value_of_ours_survives_being_cut(secret: str, data: st.DataObject, b
 
 
 @given(st.text(), st.lists(st.integers(0, 400)))
-def test_it_does_not_matter_how_it_is_read(text: str, cuts: list[int]) -> None:
+def test_lines_do_not_depend_on_read_sizes(text: str, cuts: list[int]) -> None:
     assert read_in_pieces(text, cuts) == read_in_pieces(text, [])
 
 
-def test_of_a_secret_that_never_ends_nothing_is_shown() -> None:
+def test_endless_secret_is_never_shown() -> None:
     text = "ghp_" + "a1B2" * 50_000 + " and on"
 
     joined = "".join(read_in_pieces(text, list(range(0, 200_000, 8192))))
@@ -115,7 +117,7 @@ def test_of_a_secret_that_never_ends_nothing_is_shown() -> None:
     assert joined.endswith(" and on")
 
 
-def test_a_line_that_is_written_over_for_ever_keeps_its_last_state() -> None:
+def test_endlessly_overwritten_line_keeps_its_last_state() -> None:
     text = "".join(f"\r{percent:6}%" for percent in range(20_000)) + "\n"
 
     assert read_in_pieces(text, list(range(0, len(text), 4096))) == [" 19999%"]

@@ -1,3 +1,5 @@
+"""Child processes: output, limits, and that none is left behind."""
+
 from __future__ import annotations
 
 import os
@@ -26,7 +28,7 @@ def run(code: str, tmp_path: Path, *, timeout_seconds: float = 30, stdin: str = 
     return finished, lines
 
 
-def test_both_streams_come_line_by_line_and_redacted(tmp_path: Path) -> None:
+def test_output_and_errors_arrive_as_redacted_lines(tmp_path: Path) -> None:
     code = "import sys; print('one a-secret', flush=True); print('two', file=sys.stderr); print('three', end='')"
 
     finished, lines = run(code, tmp_path)
@@ -36,13 +38,13 @@ def test_both_streams_come_line_by_line_and_redacted(tmp_path: Path) -> None:
     assert finished.last_lines(2) == "two\nthree"
 
 
-def test_an_exit_code_is_reported(tmp_path: Path) -> None:
+def test_exit_code_is_reported(tmp_path: Path) -> None:
     finished, _ = run("raise SystemExit(7)", tmp_path)
 
     assert (finished.exit_code, finished.succeeded) == (7, False)
 
 
-def test_a_child_is_told_to_stop_and_may_say_a_last_word_to_its_files(tmp_path: Path) -> None:
+def test_timed_out_child_can_clean_up(tmp_path: Path) -> None:
     code = (
         "import signal, sys, time, pathlib\n"
         "def stop(*_): pathlib.Path('stopped').touch(); sys.exit(0)\n"
@@ -58,9 +60,7 @@ def test_a_child_is_told_to_stop_and_may_say_a_last_word_to_its_files(tmp_path: 
     assert (tmp_path / "stopped").exists()
 
 
-def test_a_child_that_ignores_the_signal_is_killed_with_all_of_its_group(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_child_that_ignores_sigterm_is_killed_with_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
     code = (
         "import os, signal, time, pathlib\n"
@@ -81,33 +81,35 @@ def test_a_child_that_ignores_the_signal_is_killed_with_all_of_its_group(
             os.kill(pid, 0)
 
 
-def test_a_child_that_never_stops_printing_is_stopped(tmp_path: Path) -> None:
-    seen = 0
+def test_child_that_never_stops_printing_is_stopped(tmp_path: Path) -> None:
+    count = 0
 
-    def count(_line: str) -> None:
-        nonlocal seen
-        seen += 1
+    def count_line(_line: str) -> None:
+        nonlocal count
+        count += 1
 
-    finished = stream(["yes"], cwd=tmp_path, environment={"PATH": os.environ["PATH"]}, timeout_seconds=0.5, sink=count)
+    finished = stream(
+        ["yes"], cwd=tmp_path, environment={"PATH": os.environ["PATH"]}, timeout_seconds=0.5, sink=count_line
+    )
 
     assert finished.timed_out
-    assert seen > 1000
+    assert count > 1000
     assert len(finished.lines) == processes.KEPT_LINES
 
 
-def test_a_long_input_that_is_not_read_does_not_hang(tmp_path: Path) -> None:
-    finished, _ = run("print('no thanks')", tmp_path, stdin="x" * 1_000_000)
+def test_unread_input_does_not_block(tmp_path: Path) -> None:
+    finished, _ = run("print('not read')", tmp_path, stdin="x" * 1_000_000)
 
-    assert finished.lines == ("no thanks",)
+    assert finished.lines == ("not read",)
 
 
-def test_a_long_input_is_read_whole(tmp_path: Path) -> None:
+def test_long_input_is_read_completely(tmp_path: Path) -> None:
     finished, _ = run("import sys; print(len(sys.stdin.read()))", tmp_path, stdin="x" * 1_000_000)
 
     assert finished.lines == ("1000000",)
 
 
-def test_a_daemon_that_fills_the_output_does_not_hold_us(tmp_path: Path) -> None:
+def test_daemon_that_fills_the_output_does_not_block(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys\n"
         "subprocess.Popen([sys.executable, '-c', 'while True: print(1)'], start_new_session=True)\n"
@@ -121,12 +123,12 @@ def test_a_daemon_that_fills_the_output_does_not_hold_us(tmp_path: Path) -> None
     assert time.monotonic() - started < 20
 
 
-def test_a_program_that_does_not_exist_is_an_error_of_its_own(tmp_path: Path) -> None:
+def test_missing_program_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         stream(["no-such-program"], cwd=tmp_path, environment={}, timeout_seconds=5, sink=print)
 
 
-def test_captured_output_is_kept_apart_from_errors(tmp_path: Path) -> None:
+def test_captured_output_is_separate_from_errors(tmp_path: Path) -> None:
     answer = capture(
         [sys.executable, "-c", "import sys; print(sys.stdin.read().upper()); print('careful', file=sys.stderr)"],
         cwd=tmp_path,
@@ -138,7 +140,7 @@ def test_captured_output_is_kept_apart_from_errors(tmp_path: Path) -> None:
     assert (answer.exit_code, answer.text, answer.error) == (0, "HELLO", "careful")
 
 
-def test_the_environment_is_an_allow_list(tmp_path: Path) -> None:
+def test_environment_is_an_allow_list(tmp_path: Path) -> None:
     parent = {
         "PATH": "/bin",
         "JAVA_HOME": "/opt/java",

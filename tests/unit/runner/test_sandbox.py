@@ -1,3 +1,5 @@
+"""The sandbox's user, its limits, and what it can reach."""
+
 from __future__ import annotations
 
 import os
@@ -5,28 +7,29 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from kiro_worker.errors import ConfigurationInvalid
+from kiro_worker.runner.sandbox.agent_user import FIRST_UID, LAST_UID, ReservedUid, running
 from kiro_worker.runner.sandbox.processes import stream
-from kiro_worker.runner.sandbox.sandbox import FIRST_UID, LAST_UID, Limits, Sandbox, running, sandbox
-from kiro_worker.runner.sandbox.untrusted_files import read_file, write_file
+from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, sandbox
 
 SYSTEM_PATH = "/usr/bin:/bin"
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give the agent a user of its own")
-on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="isolation is Linux's")
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give the agent a separate user")
+on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="isolation needs Linux")
 
 
 @pytest.fixture
 def workspace() -> Iterator[Path]:
-    """Not below pytest's own folder, which is closed to other users."""
+    """A folder that is not below pytest's own, which is closed to other users."""
     with tempfile.TemporaryDirectory() as folder:
         yield Path(folder)
 
 
-def printed(box: Sandbox, *argv: str, folder: Path) -> list[str]:
+def output_of(box: Sandbox, *argv: str, folder: Path) -> list[str]:
     lines: list[str] = []
     stream(argv, cwd=folder, environment={"PATH": SYSTEM_PATH}, timeout_seconds=30, sink=lines.append, sandbox=box)
     return lines
@@ -34,8 +37,8 @@ def printed(box: Sandbox, *argv: str, folder: Path) -> list[str]:
 
 @pytest.fixture
 def closed_runtime(workspace: Path) -> Path:
-    """As in CodeBuild's image: a runtime, and other things, in a home that is closed to others."""
-    home = workspace / "home-of-root"
+    """A runtime beside other files in a home that is closed to other users, as in CodeBuild's image."""
+    home = workspace / "root-home"
     programs = home / ".runtime" / "versions" / "bin"
     programs.mkdir(parents=True)
     (programs / "greet").write_text("#!/bin/sh\necho hello\n")
@@ -49,43 +52,41 @@ def closed_runtime(workspace: Path) -> Path:
 
 @as_root
 @on_linux
-def test_the_way_to_a_runtime_is_opened_and_nothing_beside_it(workspace: Path, closed_runtime: Path) -> None:
-    home, said = workspace / "home-of-root", list[str]()
+def test_own_user_reaches_runtimes_and_nothing_beside_them(workspace: Path, closed_runtime: Path) -> None:
+    home, log = workspace / "root-home", list[str]()
     second = home / ".other" / "bin"
     environment = {"AGENT_USER": "own", "PATH": f"{closed_runtime}:{SYSTEM_PATH}", "GOROOT": str(second)}
 
     (workspace / "work").mkdir()
-    with sandbox(environment, workspace / "work", said.append) as box:
+    with sandbox(environment, workspace / "work", log.append) as box:
         assert box.uid is not None
-        lines = printed(box, str(closed_runtime / "greet"), folder=Path("/"))
-        token = printed(box, "cat", str(home / "token"), folder=Path("/"))
-        listed = printed(box, "ls", str(home), str(second), folder=Path("/"))
+        lines = output_of(box, str(closed_runtime / "greet"), folder=Path("/"))
+        token = output_of(box, "cat", str(home / "token"), folder=Path("/"))
+        listed = output_of(box, "ls", str(home), str(second), folder=Path("/"))
 
     assert lines == ["hello"]
     assert "Permission denied" in token[0]
     assert "cannot open directory" in " ".join(listed)
     assert f"{second}:" in listed
-    assert said == [
-        f"{home} is opened for the agent's user to pass through to its runtimes, and for nothing else in it"
-    ]
+    assert log == [f"the agent's user may now pass through {home} to its runtimes, and can reach nothing else in it"]
 
 
 @as_root
 @on_linux
-def test_without_being_told_to_nothing_is_opened_and_the_log_says_so(workspace: Path, closed_runtime: Path) -> None:
-    said: list[str] = []
+def test_closed_runtimes_stay_closed_by_default(workspace: Path, closed_runtime: Path) -> None:
+    log: list[str] = []
 
-    with sandbox({"PATH": f"{closed_runtime}:{SYSTEM_PATH}"}, workspace, said.append) as box:
+    with sandbox({"PATH": f"{closed_runtime}:{SYSTEM_PATH}"}, workspace, log.append) as box:
         assert box.uid is None
 
-    assert len(said) == 1
-    assert said[0].startswith(f"{closed_runtime} can be reached by root only, and AGENT_USER is not own: agent and")
-    assert (workspace / "home-of-root").stat().st_mode & 0o777 == 0o700
+    assert len(log) == 1
+    assert log[0].startswith(f"only root can reach {closed_runtime}, and AGENT_USER is not own: agent and")
+    assert (workspace / "root-home").stat().st_mode & 0o777 == 0o700
 
 
 @as_root
 @on_linux
-def test_two_builds_on_one_machine_have_two_users(workspace: Path) -> None:
+def test_two_builds_have_two_users(workspace: Path) -> None:
     environment = {"PATH": SYSTEM_PATH, "AGENT_USER": "own"}
     with sandbox(environment, workspace, print) as one, sandbox(environment, workspace, print) as other:
         assert one.uid is not None
@@ -100,19 +101,19 @@ def test_two_builds_on_one_machine_have_two_users(workspace: Path) -> None:
 
 @as_root
 @on_linux
-def test_the_workers_own_folders_are_closed(workspace: Path) -> None:
+def test_folders_of_the_runner_are_closed(workspace: Path) -> None:
     source = workspace / "src"
     for folder in ("src", "logs"):
         (workspace / folder).mkdir()
         (workspace / folder / "file").write_text("x")
 
     with sandbox({"PATH": SYSTEM_PATH, "AGENT_USER": "own", "CODEBUILD_SRC_DIR": str(source)}, workspace, print) as box:
-        said = printed(box, "cat", str(source / "file"), str(workspace / "logs/file"), folder=Path("/"))
+        lines = output_of(box, "cat", str(source / "file"), str(workspace / "logs/file"), folder=Path("/"))
 
-    assert [line.rpartition(": ")[2] for line in said] == ["Permission denied"] * 2
+    assert [line.rpartition(": ")[2] for line in lines] == ["Permission denied"] * 2
 
 
-def test_a_choice_that_does_not_exist_is_an_error(workspace: Path) -> None:
+def test_unknown_agent_user_is_an_error(workspace: Path) -> None:
     with (
         pytest.raises(ConfigurationInvalid, match="set AGENT_USER to own or reachable"),
         sandbox({"AGENT_USER": "root"}, workspace, print),
@@ -120,34 +121,31 @@ def test_a_choice_that_does_not_exist_is_an_error(workspace: Path) -> None:
         pass
 
 
-def test_a_program_that_cannot_be_started_is_the_same_error_in_a_sandbox(workspace: Path) -> None:
+def test_failed_start_raises_the_usual_error(workspace: Path) -> None:
     script = workspace / "script"
     script.write_text("not executable")
     for program, error in (("no-such-program", FileNotFoundError), (str(script), PermissionError)):
         with pytest.raises(error, match=Path(program).name):
-            printed(Sandbox(), program, folder=workspace)
+            output_of(Sandbox(), program, folder=workspace)
 
 
-def test_limits_hold_for_the_workers_own_user_too(workspace: Path) -> None:
+def test_limits_hold_for_the_runners_own_user(workspace: Path) -> None:
     box = Sandbox(limits=Limits(file_bytes=4096, open_files=64, memory_bytes=1 << 30))
 
     script = "ulimit -n; ulimit -c; ulimit -f; ulimit -d; umask"
-    assert printed(box, "sh", "-c", script, folder=workspace) == ["64", "0", "8", "1048576", "0022"]
+    assert output_of(box, "sh", "-c", script, folder=workspace) == ["64", "0", "8", "1048576", "0022"]
 
 
-def test_a_file_is_written_where_it_is_and_nowhere_else(tmp_path: Path) -> None:
-    folder = tmp_path / "tree"
-    (folder / "a").mkdir(parents=True)
-    (folder / "a" / "tasks.md").write_text("- [ ] 1. A long first line\n")
-    outside = tmp_path / "outside"
-    outside.write_text("kept\n")
-    (folder / "link").symlink_to(outside)
-    os.link(outside, folder / "second-name")
+@pytest.mark.parametrize("separate_user", [False, pytest.param(True, marks=[as_root, on_linux])])
+def test_granted_home_is_private(workspace: Path, separate_user: bool) -> None:
+    with ReservedUid() if separate_user else nullcontext() as uid:
+        box = Sandbox(uid)
+        home = workspace / "home"
+        for mode in (None, 0o755):
+            if mode is not None:
+                home.chmod(mode)
+            box.grant(workspace / "checkout", home)
 
-    write_file(folder, "a/tasks.md", b"- [x] 1.\n")
-
-    assert read_file(folder, "a/tasks.md") == b"- [x] 1.\n"
-    for name in ("link", "second-name", "../outside", "missing", "a"):
-        with pytest.raises(OSError, match=r"."):
-            write_file(folder, name, b"lost\n")
-    assert outside.read_text() == "kept\n"
+            info = home.stat()
+            assert (info.st_uid, info.st_mode & 0o777) == (os.geteuid() if uid is None else uid, 0o700)
+        assert (workspace / "checkout").stat().st_uid == info.st_uid

@@ -1,30 +1,39 @@
+"""One turn of the agent: its input, its limits, and what counts as its end."""
+
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kiro_worker.config.model import AgentConfiguration
-from kiro_worker.models import Lease
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.agent.adapters import Agent, configured_agent, kiro_spent
+from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
-from kiro_worker.runner.request import BuildRequest
-
-JOB = BuildRequest("acme/shop", "feature/x", "0" * 40, ".kiro/specs/feature-x", 1, Lease("k", "o", 1, 0))
+from kiro_worker.runner.sandbox.sandbox import Sandbox
 
 
-def run(tmp_path: Path, code: str, timeout_seconds: float = 30) -> AgentRun:
-    agent = Agent("test", (sys.executable, "-c", code), timeout_seconds, {}, "", False, "credits", kiro_spent)
-    return run_agent(agent, "the prompt", tmp_path, tmp_path / "home", parent={}, sink=print, redact=str)
+def run(folder: Path, code: str, timeout_seconds: float = 30) -> AgentRun:
+    """Run a turn of an agent that is this Python program."""
+    adapter = replace(ADAPTERS["kiro"], argv=(sys.executable, "-c", code), always_reports_cost=False)
+    return run_agent(
+        PreparedAgent(adapter, timeout_seconds),
+        "the prompt",
+        folder,
+        folder / "home",
+        parent={},
+        sink=print,
+        redact=str,
+        sandbox=Sandbox(),
+    )
 
 
-def test_the_prompt_comes_on_standard_input(tmp_path: Path) -> None:
+def test_prompt_arrives_on_standard_input(tmp_path: Path) -> None:
     assert run(tmp_path, "print(input())").finished.lines == ("the prompt",)
 
 
-def test_an_agent_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+def test_turn_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     done = run(tmp_path, "import time; print('thinking', flush=True); time.sleep(300)", timeout_seconds=0.6)
 
     assert done.problem is not None
@@ -33,7 +42,7 @@ def test_an_agent_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
     assert "timeoutMinutes" in done.problem.remedy
 
 
-def test_a_signal_is_named(tmp_path: Path) -> None:
+def test_signal_is_named(tmp_path: Path) -> None:
     done = run(tmp_path, "import os; os.kill(os.getpid(), 9)")
 
     assert done.problem is not None
@@ -41,7 +50,7 @@ def test_a_signal_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("printed", "credits_spent", "seconds"),
+    ("printed", "cost", "seconds"),
     [
         ("▸ Credits: 0.01 • Time: 1s", 0.01, 1),
         (" ▸ Credits: 12.5 • Time: 1h 2m 3s", 12.5, 3723),
@@ -49,25 +58,14 @@ def test_a_signal_is_named(tmp_path: Path) -> None:
         ("nothing of the kind", None, 0),
     ],
 )
-def test_the_trailer_is_understood(tmp_path: Path, printed: str, credits_spent: float | None, seconds: float) -> None:
+def test_closing_lines_are_summed_up(tmp_path: Path, printed: str, cost: float | None, seconds: float) -> None:
     done = run(tmp_path, f"import sys; sys.stdout.reconfigure(encoding='utf-8'); print('{printed}')")
 
-    assert done.credits == credits_spent
-    assert done.seconds == seconds or credits_spent is None
+    assert done.cost == cost
+    assert done.seconds == seconds or cost is None
 
 
-def test_a_command_may_name_branch_and_spec() -> None:
-    configuration = AgentConfiguration.model_validate(
-        {"name": "command", "command": ["tool", "--on={branch}", "{spec_path}/tasks.md", "{else}"]}
-    )
+def test_home_is_private(tmp_path: Path) -> None:
+    run(tmp_path, "print('hello')")
 
-    agent = configured_agent(configuration, JOB, load_key=lambda: pytest.fail("a command has no key"))
-
-    assert agent.argv == ("tool", "--on=feature/x", ".kiro/specs/feature-x/tasks.md", "{else}")
-
-
-def test_the_key_is_the_kiro_clis_alone() -> None:
-    agent = configured_agent(AgentConfiguration(), JOB, load_key=lambda: "the-key")
-
-    assert agent.own_variables == {"KIRO_API_KEY": "the-key"}
-    assert "the-key" not in " ".join(agent.argv)
+    assert (tmp_path / "home").stat().st_mode & 0o777 == 0o700

@@ -1,0 +1,41 @@
+"""The programs that the runner can run as its agent, one module per program.
+
+Every agent may use its tools without asking, because nobody could answer. What an agent can reach is limited by the
+user that it runs as and by the files that it is given, not by its own permission prompts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.runner.agent.adapters.adapter import Adapter, PreparedAgent, Usage
+from kiro_worker.runner.agent.adapters.claude import CLAUDE
+from kiro_worker.runner.agent.adapters.codex import CODEX
+from kiro_worker.runner.agent.adapters.command import command_adapter
+from kiro_worker.runner.agent.adapters.gemini import GEMINI
+from kiro_worker.runner.agent.adapters.kiro import KIRO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kiro_worker.config.model import AgentConfiguration
+    from kiro_worker.runner.request import BuildRequest
+
+__all__ = ["ADAPTERS", "Adapter", "PreparedAgent", "Usage", "configured_agent"]
+
+ADAPTERS: Final[Mapping[str, Adapter]] = {adapter.name: adapter for adapter in (KIRO, CLAUDE, CODEX, GEMINI)}
+
+
+def configured_agent(
+    configuration: AgentConfiguration, request: BuildRequest, load_key: Callable[[], str]
+) -> PreparedAgent:
+    """Return the agent that the configuration names, with its key. ``load_key`` is called only for an agent that needs
+    a key, and its errors are not caught. Raises :class:`~kiro_worker.errors.BuildStopped` (AgentFailed) when the
+    configuration names no program.
+    """
+    timeout_seconds = configuration.timeout_minutes * 60.0
+    adapter = ADAPTERS.get(configuration.name)
+    if adapter is None:
+        return PreparedAgent(command_adapter(configuration.command, request), timeout_seconds)
+    # Without its key such a program waits for a person to log in, so a missing key has to fail here.
+    return PreparedAgent(adapter, timeout_seconds, {adapter.key_variable: load_key()})

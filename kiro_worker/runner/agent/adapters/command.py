@@ -1,0 +1,38 @@
+"""The installation's own program: the configuration's ``agent.command``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.agent.adapters.adapter import Adapter
+from kiro_worker.runner.agent.adapters.kiro import read_kiro_usage
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from kiro_worker.runner.request import BuildRequest
+
+
+def command_adapter(command: Sequence[str] | None, request: BuildRequest) -> Adapter:
+    """Return an adapter for ``command``, with ``{branch}`` and ``{spec_path}`` replaced. Raises :class:`BuildStopped`
+    (AgentFailed) when there is no command.
+
+    The program gets no key. It can report its cost by printing the Kiro CLI's closing line, but does not have to.
+    """
+    if not command:
+        raise BuildStopped(
+            Outcome.AGENT_FAILED,
+            'the configuration\'s "agent" names the adapter "command" and has no "command"',
+            'set "agent": {"command": […]} in the configuration parameter',
+        )
+    argv = tuple(word.replace("{branch}", request.branch).replace("{spec_path}", request.spec_path) for word in command)
+    return Adapter(
+        name=argv[0],
+        argv=argv,
+        unit="credits",
+        read_usage=read_kiro_usage,
+        how_to_install=f"install {argv[0]} in the build image, or correct agent.command in the configuration parameter",
+        always_reports_cost=False,
+    )

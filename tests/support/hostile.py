@@ -1,0 +1,198 @@
+"""Starts a hostile program exactly as the pipeline starts the agent, or the project's tests."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+
+from kiro_local.github.model import Repository
+from kiro_local.github.stand_in import StandInGitHub
+from kiro_worker.config.model import Configuration
+from kiro_worker.errors import BuildStopped
+from kiro_worker.github.labels import Labelling
+from kiro_worker.models import GitCredentials, Lease
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
+from kiro_worker.runner.agent.workspace import AgentWorkspace, TurnContext, clean
+from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.report.log import Redaction
+from kiro_worker.runner.repository.checkout import Checkout, check_out
+from kiro_worker.runner.repository.commit import Change, CommitMessage, changes_between, commit_turn
+from kiro_worker.runner.repository.submodules import Submodules
+from kiro_worker.runner.request import BuildRequest
+from kiro_worker.runner.sandbox.agent_user import running
+from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, lend_objects, sandbox
+from kiro_worker.runner.trust.guard import Guard
+from kiro_worker.runner.trust.steering import Steering
+
+BRANCH = "feature/discounts"
+PASSWORD = "p4ss/w0rd+of=the&worker"
+LOG_TEXT = "only the runner may read this"
+TASKS = ".kiro/specs/feature-discounts/tasks.md"
+SYSTEM_PATH = "/usr/local/bin:/usr/bin:/bin"
+PYTHON = shutil.which("python3", path=SYSTEM_PATH) or ""
+
+
+class Role(StrEnum):
+    """What the pipeline takes the hostile program for."""
+
+    AGENT = "agent"
+    TESTS = "tests"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How the program ended. The gate does not report an exit code, so that is known of an agent only."""
+
+    succeeded: bool
+    timed_out: bool = False
+    exit_code: int | None = None
+
+
+@dataclass
+class Scene:
+    """A build with a checkout and a sandbox. ``log`` is what the runner logs, ``lines`` what the program prints."""
+
+    role: Role
+    workspace: Path
+    scripts: Path
+    checkout: Checkout
+    request: BuildRequest
+    box: Sandbox
+    repository: Repository
+    log: list[str]
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def home(self) -> Path:
+        return self.workspace / f"{self.role}-home"
+
+    @property
+    def reports(self) -> Path:
+        """Where the gate keeps the reports of the tests."""
+        return self.workspace / "logs" / "reports"
+
+    def attack(
+        self,
+        code: str,
+        *arguments: str,
+        seconds: float = 30,
+        limits: Limits | None = None,
+        sink: Callable[[str], None] | None = None,
+    ) -> Ending:
+        """Run the Python program ``code`` in the scene's role."""
+        script = self.scripts / f"attack-{len(list(self.scripts.iterdir()))}.py"
+        script.write_text(code)
+        box = replace(self.box, limits=limits) if limits else self.box
+        start = self._as_agent if self.role is Role.AGENT else self._as_tests
+        return start((PYTHON, str(script), *arguments), seconds, box, sink or self.lines.append)
+
+    def _as_agent(self, argv: tuple[str, ...], seconds: float, box: Sandbox, sink: Callable[[str], None]) -> Ending:
+        """Run a turn, as the agent loop does: ``run_turn`` calls ``grant``, ``stream`` and ``reclaim``."""
+        adapter = replace(ADAPTERS["kiro"], argv=argv)
+        agent = PreparedAgent(adapter, seconds, {adapter.key_variable: "the-agents-own"})
+        finished = self._agent_workspace(box, sink).run_turn(agent, "", self.checkout.commit).finished
+        return Ending(finished.succeeded, finished.timed_out, finished.exit_code)
+
+    def _as_tests(self, argv: tuple[str, ...], _seconds: float, box: Sandbox, sink: Callable[[str], None]) -> Ending:
+        """Run the gate, as the pipeline does: ``grant``, ``run_gate``, ``reclaim``."""
+        command_line = f"$ {' '.join(argv)}"
+        Submodules({}).materialize(self.checkout)
+        box.grant(self.checkout.folder, self.home)
+        try:
+            run_gate(
+                configuration(testCommand=list(argv), coverageThreshold=None),
+                self.checkout.folder,
+                self.home,
+                parent={"PATH": SYSTEM_PATH},
+                # The gate itself logs to the sink, too: the command before the run, changed files after it.
+                sink=lambda line: None if line == command_line or line.startswith("the tests changed ") else sink(line),
+                redact=Redaction(),
+                keep=self.reports,
+                sandbox=box,
+            )
+        except BuildStopped as stop:
+            if stop.outcome is not Outcome.TESTS_FAILED:
+                raise
+            return Ending(succeeded=False)
+        finally:
+            box.reclaim(self.checkout.folder, self.home)
+        return Ending(succeeded=True)
+
+    def commit(self) -> Change | None:
+        """Commit what the agent left, as the runner does after a turn; ``None`` when nothing changed."""
+        checkout, log = self.checkout, self.log.append
+        tree = self._agent_workspace(self.box, self.lines.append).collect()
+        if tree == checkout.git.text("rev-parse", f"{checkout.commit}^{{tree}}"):
+            return None
+        message = CommitMessage("Implement", "", ())
+        commit = commit_turn(checkout, checkout.commit, tree, tree, message, log)
+        return changes_between(checkout, commit)
+
+    def clean_up(self) -> None:
+        """Restore the checkout, as the runner does after tests."""
+        clean(self.checkout, self.checkout.commit)
+
+    def committed_file(self, path: str, commit: str) -> bytes:
+        return self.checkout.git.run("cat-file", "blob", f"{commit}:{path}")
+
+    def assert_no_process_is_left(self) -> None:
+        if self.box.uid is not None:
+            assert running(self.box.uid) == set()
+
+    def _agent_workspace(self, box: Sandbox, sink: Callable[[str], None]) -> AgentWorkspace:
+        context = TurnContext(
+            home=self.home,
+            sandbox=box,
+            environment={"PATH": SYSTEM_PATH},
+            sink=sink,
+            say=self.log.append,
+            redaction=Redaction(),
+            keep=lambda _commit: None,
+            guard=Guard(self.request, configuration(), lambda _label: Labelling(), self.log.append),
+            steering=Steering(),
+            submodules=Submodules({}),
+        )
+        return AgentWorkspace(self.request, self.checkout, context)
+
+
+def configuration(**more: object) -> Configuration:
+    """A configuration that has its required keys, and ``more``."""
+    required = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Go"}
+    return Configuration.model_validate({**required, **more})
+
+
+@contextlib.contextmanager
+def hostile_scene(github: StandInGitHub, role: Role) -> Iterator[Scene]:
+    """Prepare a build up to the moment at which the program starts: the checkout, then the sandbox."""
+    repository = github.board.add_repository("acme/shop")
+    files: Mapping[str, str] = {
+        TASKS: "- [ ] 1. Work\n",
+        "package.json": "{}\n",
+        "shop.py": "PRICE = 1\n",
+        "docs/a.md": "a\n",
+    }
+    repository.git.commit("main", {"README.md": "# shop\n"}, "Begin")
+    commit = repository.git.commit(BRANCH, files, "Write the spec", base="main")
+    lease = Lease("work-item-processor-lock", "arn:aws:states:x:1:execution:w:run-1", 1, expires_at=0)
+    request = BuildRequest("acme/shop", BRANCH, commit, TASKS.rpartition("/")[0], 1, lease)
+    parent = {"PATH": SYSTEM_PATH}
+    log: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="kiro-worker-", ignore_cleanup_errors=True) as folder:
+        workspace, scripts = Path(folder, "workspace"), Path(folder, "scripts")
+        workspace.mkdir(mode=0o700)
+        scripts.mkdir()
+        Path(folder).chmod(0o755)
+        (workspace / "logs").mkdir()
+        (workspace / "logs" / "runner.log").write_text(f"{LOG_TEXT}\n")
+        checkout = check_out(request, workspace, github.git_url, GitCredentials("git", PASSWORD), parent)
+        with sandbox({**parent, "AGENT_USER": "own"}, workspace, log.append) as box:
+            if role is Role.TESTS:
+                # The turns of the agent, which come before the gate, have made these readable.
+                lend_objects(checkout.git.directory)
+            yield Scene(role, workspace, scripts, checkout, request, box, repository, log)

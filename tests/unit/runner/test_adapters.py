@@ -1,0 +1,64 @@
+"""The adapters' rules: which command is run, with which key, and how usage is read from output."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from kiro_worker.config.model import AgentConfiguration
+from kiro_worker.errors import BuildStopped
+from kiro_worker.models import Lease
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.agent.adapters import ADAPTERS, configured_agent
+from kiro_worker.runner.request import BuildRequest
+
+REQUEST = BuildRequest("acme/shop", "feature/x", "0" * 40, ".kiro/specs/feature-x", 1, Lease("k", "o", 1, 0))
+
+
+def test_command_can_name_branch_and_spec() -> None:
+    configuration = AgentConfiguration.model_validate(
+        {"name": "command", "command": ["tool", "--on={branch}", "{spec_path}/tasks.md", "{else}"]}
+    )
+
+    agent = configured_agent(configuration, REQUEST, load_key=lambda: pytest.fail("a command has no key"))
+
+    assert agent.adapter.argv == ("tool", "--on=feature/x", ".kiro/specs/feature-x/tasks.md", "{else}")
+    assert agent.variables == {}
+
+
+def test_command_adapter_needs_a_command() -> None:
+    with pytest.raises(BuildStopped, match="agent") as stopped:
+        configured_agent(AgentConfiguration(name="command"), REQUEST, load_key=str)
+
+    assert stopped.value.outcome is Outcome.AGENT_FAILED
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_key_is_passed_in_its_variable_only(name: str) -> None:
+    agent = configured_agent(AgentConfiguration.model_validate({"name": name}), REQUEST, load_key=lambda: "the-key")
+
+    assert agent.variables == {agent.adapter.key_variable: "the-key"}
+    assert "the-key" not in " ".join(agent.adapter.argv)
+    assert "the-key" not in repr(agent)
+
+
+def test_kiro_key_has_its_documented_variable() -> None:
+    agent = configured_agent(AgentConfiguration(), REQUEST, load_key=lambda: "the-key")
+
+    assert agent.variables == {"KIRO_API_KEY": "the-key"}
+
+
+def test_quoted_cost_in_an_answer_is_ignored() -> None:
+    quoted = r'{"result":"the field \"total_cost_usd\": 99 is a number","total_cost_usd":0.5,"duration_ms":1500}'
+
+    usage = ADAPTERS["claude"].read_usage([quoted])
+
+    assert (usage.cost, usage.seconds, usage.failed) == (0.5, 1.5, False)
+
+
+@pytest.mark.parametrize("name", ADAPTERS)
+def test_unrelated_output_reports_no_cost(name: str) -> None:
+    lines: Sequence[str] = ["hello"]
+
+    assert ADAPTERS[name].read_usage(lines).cost is None
