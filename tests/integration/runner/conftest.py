@@ -21,7 +21,7 @@ from kiro_local.github.stand_in import StandInGitHub
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "kiro_local" / "demo" / "repository"
-SCRIPTED_AGENT = ROOT / "kiro_worker" / "local" / "scripted_agent.py"
+SCRIPTED_AGENT = ROOT / "kiro_local" / "demo" / "scripted_agent.py"
 BRANCH = "feature/discounts"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:run-1"
 FENCE = 1_700_000_000_000
