@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped, KiroWorkerError
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.agent.prompt import mending_prompt, prompt
+from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
 from kiro_worker.runner.repository.checkout import give_the_agent_a_repository
 from kiro_worker.runner.repository.checkpoint import PARTIAL_TRAILER, TASK_TRAILER
@@ -117,14 +117,14 @@ class Turns:
             if not changed:
                 self._place.say(f"nothing was changed: {_names(turn)} stays open")
 
-    def mend(self, stop: BuildStopped) -> None:
+    def fix(self, stop: BuildStopped) -> None:
         """One turn for what the gate said of work whose tasks are all done."""
         self._place.say(f"{self._agent.name} gets what the checks said")
         clean(self._checkout, self.commit)
-        self._turn(mending_prompt(self._request, self._checkout.folder, stop.reason, stop.details), ())
+        self._turn(fixing_prompt(self._request, self._checkout.folder, stop.reason, stop.details), ())
 
     @property
-    def only_mending_is_left(self) -> bool:
+    def only_fixing_is_left(self) -> bool:
         """An earlier build did all tasks, and this one's gate is the first to be asked again."""
         return not self._open_at_start and self._last is None
 

@@ -53,7 +53,7 @@ def prompt(request: BuildRequest, folder: Path, tasks: Sequence[Task]) -> str:
     )
 
 
-def mending_prompt(request: BuildRequest, folder: Path, reason: str, output: str) -> str:
+def fixing_prompt(request: BuildRequest, folder: Path, reason: str, output: str) -> str:
     """For work whose tasks are all done and whose tests fail."""
     quoted = "\n".join(f"    {line}" for line in output[-_LONGEST_OUTPUT:].splitlines())
     return _filled(
