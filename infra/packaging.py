@@ -37,6 +37,7 @@ CORE = (
     "__init__.py",
     "config.py",
     "errors.py",
+    "exported_variables.py",
     "github",
     "lock",
     "models.py",

@@ -101,13 +101,13 @@ def test_it_goes_without_aws_and_tells_every_step(worker: Any, config: str) -> N
     assert told.exit_code == 0, told.out + told.error
     lines = {line[:12].strip(): line[12:] for line in told.out.splitlines()}
     assert lines["job"].startswith(f"acme/shop {BRANCH} at {worker.commit[:12]}, pull request #1, spec in .kiro/specs/")
-    assert "not looked at" in lines["lock"]
-    assert lines["guard"].startswith("what steers the agent is as on the default branch")
+    assert "not checked without AWS" in lines["lock"]
+    assert lines["guard"].startswith("guarded files are the same as on the default branch")
     assert lines["checkpoint"].startswith("none")
     assert "scripted_agent.py, at most 45 minutes a turn" in lines["agent"]
     assert [lines[f"turn {number}"][:3] for number in range(1, 6)] == ["1.1", "1.2", "1.3", "2.1", "2.2"]
     assert lines["tests"].startswith("python3 -m unittest discover") or "coverage run" in lines["tests"]
-    assert lines["coverage"] == "not asked for"
+    assert lines["coverage"] == "not required"
     assert lines["push"].endswith(f"until then each finished task to kiro-worker/checkpoint/{BRANCH}")
     assert told.out.endswith("\nwould go\n")
 

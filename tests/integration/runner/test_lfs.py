@@ -272,7 +272,7 @@ def test_a_branch_that_moves_meanwhile_has_the_work_on_top(worker: Any) -> None:
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
-    assert "goes on top of it, once" in finished.log
+    assert "is rebased onto it, once" in finished.log
     assert worker.file("their.bin") == theirs
     assert stored(worker, worker.file("picture.bin")) == PICTURE + b"more"
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from kiro_worker.runner.progress import BuildProgress
-from kiro_worker.runner.report.result import exported_variables
+from kiro_worker.runner.report.variables import exported_variables
 
 ROOT = Path(__file__).parents[3]
 

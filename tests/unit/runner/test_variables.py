@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.progress import BuildProgress, Phase
-from kiro_worker.runner.report.result import LONGEST_LIST, LONGEST_VALUE, Place, exported_variables, shell_exports
+from kiro_worker.runner.report.variables import LONGEST_LIST, LONGEST_VALUE, exported_variables, shell_exports
 
 HOSTILE = "'; touch owned; echo '$(touch owned)`touch owned`\n\x1b[31m\u2028export OUTCOME=Succeeded"
 
@@ -109,9 +109,3 @@ def test_no_task_done_is_told_as_zero() -> None:
     values = exported_variables(BuildProgress(tasks_done=0, tasks_open=3))
 
     assert (values["TASKS_DONE"], values["TASKS_OPEN"]) == ("0", "3")
-
-
-def test_artifacts_of_a_build_that_never_learnt_its_job_go_under_its_own_name() -> None:
-    place = Place.of({"CODEBUILD_BUILD_ID": "kiro-worker-test:../5f2c", "ARTIFACTS_BUCKET_NAME": "b"}, None)
-
-    assert place.url == "s3://b/runs/..-5f2c/1/"
