@@ -27,7 +27,7 @@ from bench.figure import Clock, Figure, seconds
 from kiro_local.aws import dynamodb
 from kiro_local.aws.replacements import Replacements
 from kiro_local.github.stand_in import StandInGitHub
-from tests.integration.runner.conftest import AGENT_KEY, BRANCH, BUCKET, PASSWORD, TABLE, TOKEN, Worker
+from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, PASSWORD, TABLE, TOKEN, Worker
 
 if TYPE_CHECKING:
     from kiro_local.github.model import Repository

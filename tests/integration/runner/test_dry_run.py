@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.runner.conftest import AGENT_KEY, BRANCH, BUCKET, EXECUTION, PARAMETER, PASSWORD, ROOT, TOKEN
+from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, EXECUTION, PARAMETER, PASSWORD, ROOT, TOKEN
 
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
 NO_AWS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_ENDPOINT_URL": "", "AWS_DEFAULT_REGION": ""}

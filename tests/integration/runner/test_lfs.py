@@ -15,7 +15,7 @@ from kiro_local.github.lfs_http import add_object, object_file
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.runner.repository.git import Git
 from kiro_worker.runner.repository.lfs import Pointer, new_pointers, touched_pointers
-from tests.integration.runner.conftest import PASSWORD
+from tests.support.worker import PASSWORD
 
 needs_git_lfs = pytest.mark.skipif(
     shutil.which("git-lfs") is None, reason="git-lfs is not installed here: apt-get install git-lfs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.integration.runner.conftest import Worker
+from tests.support.worker import Worker
 
 LCOV = "SF:shop/orders.py\nDA:1,1\nDA:2,0\nend_of_record\n"
 JUNIT = '<testsuite name="s"><testcase classname="c" name="one"/></testsuite>'
