@@ -44,7 +44,7 @@ def test_agent_without_changes_fails_the_build(worker: Worker) -> None:
 
 LEAVE_A_DAEMON = """
 import os, subprocess, sys, time
-# One in the group, one in a session of its own, both holding the output open.
+# One daemon in the group, one in its own session; both keep the output open.
 code = "import os,sys,time,signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " \\
        "open(sys.argv[1] + '/' + str(os.getpid()), 'w').close(); time.sleep(300)"
 for own_session in (False, True):
@@ -64,7 +64,7 @@ def test_agents_daemons_end_with_its_turn(worker: Worker, tmp_path: Path) -> Non
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
-    assert time.monotonic() - started < 60, "a daemon that holds the output open is not waited for"
+    assert time.monotonic() - started < 60, "the worker does not wait for a daemon that keeps the output open"
     assert len(list(daemons.iterdir())) == 2
     for daemon in daemons.iterdir():
         with pytest.raises(ProcessLookupError):
@@ -100,7 +100,7 @@ def test_kiro_cli_runs_headless_with_only_its_key(worker: Worker, tmp_path: Path
     prompt = (seen / "prompt").read_text()
     assert "- .kiro/specs/feature-discounts/requirements.md" in prompt
     assert "- 1.1 Add `apply_discount`" in prompt.replace("1.1. ", "1.1 ")
-    assert "Describe discounts in the README" not in prompt, "an optional task is not asked for"
+    assert "Describe discounts in the README" not in prompt, "the agent is not asked for an optional task"
     assert finished.result["agent"] == {"credits": 0.42, "seconds": 65}
     assert AGENT_KEY not in finished.log
 

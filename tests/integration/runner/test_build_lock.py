@@ -58,7 +58,7 @@ def test_build_of_an_ended_execution_does_not_start(worker: Worker) -> None:
 
 @pytest.fixture
 def by_hand() -> dict[str, str]:
-    """What a build that a person starts has not got."""
+    """Return the variables that a build does not have if a person starts it."""
     set_by_the_state_machine = (
         *("WORK_ITEM_ID", "REPOSITORY", "COMMIT_SHA", "SPEC_PATH", "PULL_REQUEST_NUMBER"),
         *("LOCK_KEY", "LOCK_FENCE", "EXECUTION_ARN"),
@@ -80,12 +80,12 @@ def test_build_by_hand_acquires_and_releases_the_lock(worker: Worker, by_hand: d
 
 
 def test_build_by_hand_respects_a_held_lock(worker: Worker, by_hand: dict[str, str]) -> None:
-    worker.hold_lock("somebody")
+    worker.hold_lock("another-execution")
 
     finished = worker.run(**by_hand)
 
     assert finished.outcome == "LockLost"
-    assert worker.lock()["owner"] == "somebody"
+    assert worker.lock()["owner"] == "another-execution"
 
 
 def test_failed_build_by_hand_releases_the_lock(worker: Worker, by_hand: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ def test_push_with_lost_answer_succeeds(worker: Worker) -> None:
 
 
 def move_the_branch(worker: Worker, files: dict[str, str]) -> None:
-    """A person pushes while the agent works: the first push of ours that arrives finds it done."""
+    """Let a person push while the agent works, just before the worker's first push arrives."""
 
     def meanwhile(operation: str) -> None:
         if operation == "git-receive-pack" and worker.head() == worker.commit:

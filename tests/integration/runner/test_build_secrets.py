@@ -1,12 +1,18 @@
-"""What agent, tests, git and logs get to see of the worker: no secret, and no privilege."""
+"""No secret and no privilege of the worker reaches the agent, the tests, git's command line or the logs."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 from pathlib import Path
 
+import pytest
+
+from kiro_worker.runner.sandbox.sandbox import FIRST_UID, LAST_UID
 from tests.support.worker import AGENT_KEY, BUCKET, PASSWORD, WORK, Worker
+
+TOKEN_START = "ghp_0123"
 
 LOOK_AROUND = """
 import glob, json, os, sys
@@ -30,7 +36,7 @@ def test_agent_sees_no_secret(worker: Worker, tmp_path: Path) -> None:
 
     seen = json.loads(seen_file.read_text())
     assert finished.outcome == "Succeeded", finished.log
-    # LC_CTYPE is Python's own doing in the child.
+    # Python itself sets LC_CTYPE in the child.
     assert set(seen["environment"]) - {"LC_CTYPE"} == {"PATH", "HOME", "LANG", "TERM"}
     assert seen["environment"]["HOME"] != str(worker.folder)
     assert seen["home"] == []
@@ -50,32 +56,29 @@ def test_log_result_and_artifacts_hold_no_secret(worker: Worker, tmp_path: Path)
         for secret in (PASSWORD, "p4ss%2Fw0rd%2Bof%3Dthe%26worker", "ghp_0123456789", AGENT_KEY):
             assert secret not in text
     assert "[redacted] [redacted]" in worker.artifact("agent.log")
-    assert "\nred\n" in worker.artifact("agent.log"), "terminal codes are stripped"
+    assert "\nred\n" in worker.artifact("agent.log"), "terminal codes are removed"
 
 
 def test_git_processes_get_no_secret(worker: Worker, tmp_path: Path) -> None:
-    """A git that notes how it was called, in front of the real one."""
+    """A wrapper in front of git records the arguments and the environment of each call."""
     calls = tmp_path / "calls"
     calls.mkdir()
     wrapper = tmp_path / "bin" / "git"
     wrapper.parent.mkdir()
     wrapper.write_text(f'#!/bin/sh\n{{ printf "%s\\n" "$@"; env; }} > {calls}/$$\nPATH="${{PATH#*:}}" exec git "$@"\n')
     wrapper.chmod(0o755)
-    # `git` runs further gits from its own exec path; this one sees those that the worker starts.
+    # git runs its own subcommands from its exec path, so the wrapper sees only what the worker starts.
     environment = worker.environment()
 
     finished = worker.run(PATH=f"{wrapper.parent}{os.pathsep}{environment['PATH']}")
 
     assert finished.outcome == "Succeeded", finished.log
-    noted = [path.read_text() for path in calls.iterdir()]
-    assert any("fetch" in note for note in noted)
-    assert any("push" in note for note in noted)
-    for note in noted:
+    calls_of_git = [path.read_text() for path in calls.iterdir()]
+    assert any("fetch" in call for call in calls_of_git)
+    assert any("push" in call for call in calls_of_git)
+    for call in calls_of_git:
         for secret in (PASSWORD, "p4ss%2F", "the-workers-aws", "AWS_", "CODEBUILD_", "GIT_SSH_COMMAND", TOKEN_START):
-            assert secret not in note
-
-
-TOKEN_START = "ghp_0123"
+            assert secret not in call
 
 
 def test_key_in_a_file_trips_the_guard(worker: Worker, tmp_path: Path) -> None:
@@ -93,3 +96,40 @@ def test_key_in_a_file_trips_the_guard(worker: Worker, tmp_path: Path) -> None:
     assert worker.head() == worker.commit
     listed = worker.client("s3").list_objects_v2(Bucket=BUCKET)["Contents"]
     assert not [entry["Key"] for entry in listed if entry["Key"].endswith(".patch")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start the tests as another user")
+def test_tests_run_as_another_user_without_capabilities(worker: Worker, tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    seen.chmod(0o777)
+    look = f"id -u > {seen}/uid; grep ^Cap /proc/self/status > {seen}/capabilities; echo Ran 1 test in 0s"
+    agent = {"command": ["sh", "-c", "cat > /dev/null; echo 1 > shop/notes.txt"], "mode": "all"}
+    worker.configure(agent, testCommand=["sh", "-c", look])
+
+    # A PATH without interpreters below /root, which another user cannot reach.
+    finished = worker.run(PATH="/usr/local/bin:/usr/bin:/bin")
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert FIRST_UID <= int((seen / "uid").read_text()) <= LAST_UID
+    capabilities = dict(line.split(":") for line in (seen / "capabilities").read_text().splitlines())
+    assert {name: int(mask, 16) for name, mask in capabilities.items()} == dict.fromkeys(
+        ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"), 0
+    )
+
+
+def test_secret_printed_by_the_tests_is_redacted(worker: Worker) -> None:
+    """Half of the password per word, because the command line itself is logged before it runs."""
+    middle = len(PASSWORD) // 2
+    halves = f"{shlex.quote(PASSWORD[:middle])} {shlex.quote(PASSWORD[middle:])}"
+    prints = f"printf '<%s%s>\\n' {halves}; echo Ran 1 test in 0s; exit 1"
+    worker.configure(worker.agent(WORK, mode="all"), testCommand=["sh", "-c", prints])
+
+    finished = worker.run()
+
+    assert finished.outcome == "TestsFailed", finished.log
+    assert "\n<[redacted]>\n" in worker.artifact("tests.log")
+    assert "[tests] <[redacted]>\n" in finished.log
+    assert "<[redacted]>" in finished.result["details"]
+    for text in (finished.log, json.dumps(finished.result), str(finished.exports), worker.artifact("tests.log")):
+        assert PASSWORD not in text

@@ -23,7 +23,7 @@ def test_branch_gets_one_tested_commit_per_task(worker: Worker) -> None:
     )
     author, titles, trailers = zip(*(line.split("|") for line in show.decode().splitlines()), strict=True)
     assert set(author) == {"Kiro CodeBuild Worker"}
-    assert [title.split()[1] for title in titles] == ["1.1", "1.2", "1.3", "2.1", "2.2"], "a commit a task"
+    assert [title.split()[1] for title in titles] == ["1.1", "1.2", "1.3", "2.1", "2.2"], "one commit per task"
     assert trailers[0].startswith(f"{EXECUTION},1.1 Add `apply_discount`")
     assert worker.checkpoint() == "", "the branch carries everything now"
     assert worker.lock()["owner"] == EXECUTION, "the state machine releases it, not the build"
@@ -69,7 +69,7 @@ def test_failing_tests_leave_the_branch_alone(worker: Worker) -> None:
     assert "Ran 3 tests" in finished.exports["OUTCOME_REASON"]
     assert "not yet" in finished.result["details"]
     assert finished.exports["TASKS_DONE"] == "1"
-    assert "+NOTES = 1" in worker.artifact("changes.patch"), "the work of a failed run can be had from its artifacts"
+    assert "+NOTES = 1" in worker.artifact("changes.patch"), "the artifacts of a failed run contain its work"
     assert worker.head() == worker.commit
 
 
