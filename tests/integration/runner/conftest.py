@@ -10,7 +10,7 @@ import pytest
 
 from kiro_local.github.git_repository import read_directory
 from kiro_local.github.stand_in import StandInGitHub
-from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, DEMO, PASSWORD, TABLE, TOKEN, Worker
+from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, DEMO, PARAMETER, PASSWORD, TABLE, TOKEN, Worker
 
 
 @pytest.fixture
@@ -57,3 +57,11 @@ def worker(tmp_path: Path, aws: dict[str, str], github: StandInGitHub) -> Worker
     worker.start_execution()
     worker.hold_lock()
     return worker
+
+
+@pytest.fixture
+def config(worker: Worker) -> Path:
+    """Return a file with the deployed configuration."""
+    file = worker.folder / "project.json"
+    file.write_text(worker.client("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"])
+    return file
