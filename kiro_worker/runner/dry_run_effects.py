@@ -8,6 +8,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import BuildStopped, KiroWorkerError
+from kiro_worker.lock.keys import slot_keys
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.loop import materialize
@@ -68,25 +69,15 @@ class DryRunEffects(Effects):
         self._plan.note(topic, text, fact)
 
     def hold_lock(self) -> None:
-        """Note who holds the lock, the first time."""
+        """Note who holds the lock, and whether a slot is free, the first time."""
         if self._lock_is_noted:
             return
         self._lock_is_noted = True
-        key, locks = self._request.lease.lock_key, self._locks
-        if locks is None:
-            self._plan.note("lock", f"{key}: not checked without AWS")
+        if self._locks is None:
+            self._plan.note("lock", f"{self._request.lease.lock_key}: not checked without AWS")
             return
-        holder = locks.read(key)
-        if not holder.owner:
-            self._plan.note("lock", f"{key} is free", {"key": key, "owner": None})
-            return
-        fact = {"key": key, "owner": holder.owner, "since": holder.acquired_at}
-        if not locks.is_active(holder):
-            self._plan.note("lock", f"{key} would be taken over from {holder.owner}, which has ended", fact)
-            return
-        self._plan.note("lock", f"{key} is held by {holder.owner}", fact)
-        reason = f"the lock {key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"
-        self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until it has ended, or stop it"))
+        self._note_holder(self._locks)
+        self._note_slots(self._locks)
 
     def workplace(self) -> AbstractContextManager[None]:
         """Prepare nothing, because neither agent nor tests run."""
@@ -152,6 +143,33 @@ class DryRunEffects(Effects):
 
     def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Leave the checkpoint as it is."""
+
+    def _note_holder(self, locks: LockTable) -> None:
+        key = self._request.lease.lock_key
+        holder = locks.read(key)
+        if not holder.owner:
+            self._plan.note("lock", f"{key} is free", {"key": key, "owner": None})
+            return
+        fact = {"key": key, "owner": holder.owner, "since": holder.acquired_at}
+        if not locks.is_active(holder):
+            self._plan.note("lock", f"{key} would be taken over from {holder.owner}, which has ended", fact)
+            return
+        self._plan.note("lock", f"{key} is held by {holder.owner}", fact)
+        reason = f"the lock {key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"
+        self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until it has ended, or stop it"))
+
+    def _note_slots(self, locks: LockTable) -> None:
+        keys = slot_keys(self._edges.configuration)
+        if not keys:
+            return
+        holders = [holder for holder in map(locks.read, keys) if holder.owner and locks.is_active(holder)]
+        owners = [holder.owner for holder in holders]
+        self._plan.note(
+            "slots", f"{len(keys) - len(owners)} of {len(keys)} free", {"total": len(keys), "owners": owners}
+        )
+        if len(owners) == len(keys):
+            reason = f"no slot is free: {', '.join(owners)}"
+            self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until one of these builds has ended"))
 
     def _detected_command(self, prepared: Prepared) -> tuple[str, ...]:
         folder, home = prepared.checkout.folder, self._edges.workspace / "home"

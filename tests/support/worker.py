@@ -88,11 +88,11 @@ class Worker:
         script.write_text(code)
         return {"command": [sys.executable, str(script), *arguments], "timeoutMinutes": timeout_minutes, "mode": mode}
 
-    def hold_lock(self, owner: str = EXECUTION, fence: int = FENCE) -> None:
+    def hold_lock(self, owner: str = EXECUTION, fence: int = FENCE, key: str = LOCK_KEY) -> None:
         self.client("dynamodb").put_item(
             TableName=TABLE,
             Item={
-                "lockKey": {"S": LOCK_KEY},
+                "lockKey": {"S": key},
                 "owner": {"S": owner},
                 "fence": {"N": str(fence)},
                 "acquiredAt": {"S": "2026-01-01T00:00:00.000Z"},

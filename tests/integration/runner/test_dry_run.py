@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.dry_run import NO_AWS, dry_run, dry_run_on_aws, dry_run_without_aws, free_lock
-from tests.support.worker import BRANCH, EXECUTION, TOKEN, Worker
+from tests.support.worker import BRANCH, EXECUTION, LOCK_KEY, TOKEN, Worker
 
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
 
@@ -64,6 +64,17 @@ def test_lock_of_an_ended_execution_would_be_taken_over(worker: Worker) -> None:
 
     assert done.exit_code == 0, done.out
     assert done.out.count(f"would be taken over from {ended}") == 1
+
+
+@pytest.mark.parametrize(("builds", "outcomes"), [(1, ["LockLost"]), (2, [])])
+def test_taken_slots_would_stop_the_build(worker: Worker, builds: int, outcomes: list[str]) -> None:
+    worker.configure(lockScope="repository", maxConcurrentBuilds=builds)
+    worker.hold_lock(key=f"{LOCK_KEY}#slot-1")
+
+    done = dry_run_on_aws(worker, "--json")
+
+    assert done.outcomes == outcomes, done.out
+    assert done.document["slots"] == {"total": builds, "owners": [EXECUTION]}
 
 
 def test_guarded_file_would_stop_the_build(worker: Worker, config: Path) -> None:
