@@ -66,9 +66,11 @@ class Worker:
     commit: str = ""
 
     def client(self, service: str) -> Any:
+        """Return a boto3 client of the emulated AWS."""
         return boto3.client(service, **self.aws)  # type: ignore[call-overload]  # the service is not a literal
 
     def configure(self, agent: Any = None, **more: Any) -> None:
+        """Put the configuration parameter: the scripted agent unless ``agent`` is given, and the keys in ``more``."""
         document = {
             "organization": "acme",
             "repository": "shop",
@@ -89,6 +91,7 @@ class Worker:
         return {"command": [sys.executable, str(script), *arguments], "timeoutMinutes": timeout_minutes, "mode": mode}
 
     def hold_lock(self, owner: str = EXECUTION, fence: int = FENCE, key: str = LOCK_KEY) -> None:
+        """Write a held lock into the table, over any other holder."""
         self.client("dynamodb").put_item(
             TableName=TABLE,
             Item={
@@ -113,10 +116,12 @@ class Worker:
         states.start_execution(stateMachineArn=created["stateMachineArn"], name=name)
 
     def lock(self) -> dict[str, Any]:
+        """Return the lock's item, empty if there is none."""
         item = self.client("dynamodb").get_item(TableName=TABLE, Key={"lockKey": {"S": LOCK_KEY}}).get("Item", {})
         return {key: next(iter(value.values())) for key, value in item.items()}
 
     def environment(self, **overrides: str) -> dict[str, str]:
+        """Return what CodeBuild sets for a build of the state machine; an empty override removes a variable."""
         environment = {
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HOME": str(self.folder),
@@ -151,6 +156,7 @@ class Worker:
         return {key: value for key, value in (environment | overrides).items() if value}
 
     def run(self, *arguments: str, **overrides: str) -> Finished:
+        """Run the runner to its end in this environment, and return what it left."""
         source = self.folder / "src"
         source.mkdir(exist_ok=True)
         done = subprocess.run(
@@ -169,14 +175,18 @@ class Worker:
         return Finished(done.returncode, done.stdout + done.stderr, result, exports, source)
 
     def head(self) -> str:
+        """Return the commit that the branch is at."""
         return self.repository.git.head_of(BRANCH) or ""
 
     def checkpoint(self) -> str:
+        """Return the commit that the checkpoint is at, empty if there is none."""
         return self.repository.git.head_of(f"kiro-worker/checkpoint/{BRANCH}") or ""
 
     def file(self, path: str, commit: str = BRANCH) -> str:
+        """Return a file as committed."""
         return self.repository.git.run("show", f"{commit}:{path}").decode()
 
     def artifact(self, name: str) -> str:
+        """Return an artifact of the run."""
         key = f"runs/run-1/7/{name}"
         return str(self.client("s3").get_object(Bucket=BUCKET, Key=key)["Body"].read().decode())
