@@ -1,4 +1,4 @@
-"""What a build does besides reading: it holds the lock, pays the agent, runs the project's tests and pushes."""
+"""What a build does besides reading: hold the lock, run the agent and the project's tests, and push."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class BuildEffects(Effects):
         self._turns.work(configuration)
         if self._turns.changed_nothing:
             # Ticked boxes alone are no work that a later build could resume.
-            self._drop(prepared.checkpoint)
+            self._remove(prepared.checkpoint)
             raise self._turns.nothing_changed()
         edges.log.say(
             f"{len(progress.files_changed)} files changed, {progress.tasks_done} tasks done, {progress.tasks_open} open"
@@ -154,9 +154,9 @@ class BuildEffects(Effects):
                 checkpoint.find()
             except GitFailed as failure:
                 self._edges.log.say(f"cannot find out whether a checkpoint remains: {failure}")
-        self._drop(checkpoint)
+        self._remove(checkpoint)
 
-    def _drop(self, checkpoint: Checkpoint) -> None:
+    def _remove(self, checkpoint: Checkpoint) -> None:
         checkpoint.drop()
         self._progress.checkpoint_branch = checkpoint.branch if checkpoint.commit else ""
         self._progress.checkpoint_commit = checkpoint.commit

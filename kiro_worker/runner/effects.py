@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kiro_worker.runner.repository.submodules import Submodules
@@ -30,13 +30,8 @@ class Prepared:
     checkout: Checkout
     checkpoint: Checkpoint
     guard: Guard
-    submodules: Submodules
-    steering: Steering
-
-    @classmethod
-    def from_checkout(cls, checkout: Checkout, checkpoint: Checkpoint, guard: Guard) -> Prepared:
-        """Return what is known right after the checkout: neither submodules nor central steering files yet."""
-        return cls(checkout, checkpoint, guard, Submodules({}), Steering())
+    submodules: Submodules = field(default_factory=lambda: Submodules({}))
+    steering: Steering = field(default_factory=Steering)
 
 
 class Effects(Protocol):

@@ -154,6 +154,7 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
 
 
 def _build(request: BuildRequest, edges: BuildEdges, progress: BuildProgress) -> None:
+    edges.log.say(f"{request.repository} {request.branch} at {request.commit}")
     try:
         Pipeline(request, edges, BuildEffects(request, edges, progress), progress).run()
     finally:

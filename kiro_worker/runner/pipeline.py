@@ -1,9 +1,10 @@
-"""The pipeline: hold the lock → check out the pinned commit → guard → submodules and central steering files →
-agent, task by task → gate → hold the lock → push.
+"""The pipeline of a build and of a dry run.
 
-A build and a dry run are the same pipeline. Whatever writes or spends is a method of
-:class:`~kiro_worker.runner.effects.Effects`; everything else here only reads. The report follows in
-:mod:`kiro_worker.runner.main` or :mod:`kiro_worker.runner.dry_run`.
+    hold the lock → check out the pinned commit → guard → submodules and central steering files →
+    agent, task by task → gate → hold the lock → push → report
+
+Whatever writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; everything else here only reads.
+:mod:`kiro_worker.runner.main` reports a build, :mod:`kiro_worker.runner.dry_run` prints what a dry run has found out.
 """
 
 from __future__ import annotations
@@ -48,17 +49,19 @@ class Pipeline:
         )
 
     def run(self) -> None:
-        """Return when the branch carries the work. Raise :class:`BuildStopped`, any other :class:`KiroWorkerError` or
-        :class:`GitFailed` when it cannot; finished tasks are on the checkpoint then.
+        """Run every phase, and return when the branch carries the work.
+
+        Raises :class:`BuildStopped`, another :class:`KiroWorkerError` or :class:`GitFailed` if anything prevents that.
+        Tasks that were finished before are on the checkpoint.
         """
         effects = self._effects
         with effects.phase("hold the lock"):
             effects.hold_lock()
         with effects.phase("check out"):
-            checkout = self._check_out()
-        prepared = Prepared.from_checkout(
-            checkout, Checkpoint(checkout, partial(effects.note, "checkpoint")), self._guard
-        )
+            checkout = check_out_request(self._request, self._edges)
+            if self._edges.configuration.lfs:
+                effects.note("lfs", "LFS files are checked out", fact=True)
+        prepared = Prepared(checkout, Checkpoint(checkout, partial(effects.note, "checkpoint")), self._guard)
         if commit := published_earlier(checkout, self._request.owner):
             self._accept_earlier_attempt(prepared, commit)
             return
@@ -77,14 +80,6 @@ class Pipeline:
                 effects.hold_lock()
                 commit = effects.push(prepared)
         self._succeed(prepared, commit)
-
-    def _check_out(self) -> Checkout:
-        request, configuration = self._request, self._edges.configuration
-        checkout = check_out_request(request, self._edges)
-        self._effects.note("checkout", f"{request.repository} {request.branch} at {request.commit}")
-        if configuration.lfs:
-            self._effects.note("lfs", "LFS files are checked out", fact=True)
-        return checkout
 
     def _accept_earlier_attempt(self, prepared: Prepared, commit: str) -> None:
         note_work(self._request, prepared.checkout, commit, self._progress)
