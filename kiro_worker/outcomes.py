@@ -1,7 +1,7 @@
 """How a build can end: the closed list of outcomes and, for each, its meaning, owner, effect on the card, and fix.
 
 This is the only list: the runner, the steps and the comments use :class:`Outcome`, and the tables in the documentation
-are generated from :data:`OUTCOMES` (``make outcomes``).
+are generated from :data:`OUTCOMES` (``make docs``).
 """
 
 from __future__ import annotations
