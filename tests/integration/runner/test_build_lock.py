@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from tests.support.worker import BRANCH, BUILD, EXECUTION, LOCK_KEY, TABLE, WORK, Worker
@@ -24,6 +27,37 @@ def test_lock_lost_before_the_push_prevents_it(worker: Worker) -> None:
     assert "another-execution" in finished.exports["OUTCOME_REASON"]
     assert worker.head() == worker.commit
     assert worker.lock()["owner"] == "another-execution"
+
+
+def test_lock_lost_during_the_checkout_prevents_the_agent(worker: Worker, tmp_path: Path) -> None:
+    started = tmp_path / "started"
+    worker.configure(worker.agent(f"import pathlib; pathlib.Path({str(started)!r}).touch()\n" + WORK))
+
+    def steal(operation: str) -> None:
+        if operation == "git-upload-pack":
+            worker.hold_lock("another-execution", 1_800_000_000_000)
+
+    worker.github.on_request = steal
+
+    finished = worker.run()
+
+    assert finished.outcome == "LockLost", finished.log
+    assert not started.exists()
+    assert worker.checkpoint() == ""
+
+
+def test_lock_lost_during_the_gate_prevents_the_push(worker: Worker) -> None:
+    script = worker.folder / "steal.py"
+    script.write_text(STEAL_THE_LOCK + 'print("Ran 1 test in 0s")\n')
+    worker.configure(
+        worker.agent(WORK, mode="all"), testCommand=[sys.executable, str(script), worker.aws["endpoint_url"]]
+    )
+
+    finished = worker.run()
+
+    assert finished.outcome == "LockLost", finished.log
+    assert finished.exports["TESTS_SUMMARY"] == "Ran 1 test in 0s"
+    assert worker.head() == worker.commit
 
 
 def test_held_lock_stops_the_build_before_any_fetch(worker: Worker) -> None:
