@@ -94,7 +94,7 @@ class BuildEffects(Effects):
         agent = configured_agent(configuration, self._request, edges.load_agent_key)
         edges.redaction.know(*agent.own_variables.values())
         progress.agent_unit = agent.unit
-        place = Place(
+        context = Place(
             home=edges.workspace / "agent-home",
             sandbox=self._sandbox,
             environment=edges.environment,
@@ -106,7 +106,7 @@ class BuildEffects(Effects):
             steering=prepared.steering,
             submodules=prepared.submodules,
         )
-        self._turns = Turns(self._request, prepared.checkout, agent, place, progress, start)
+        self._turns = Turns(self._request, prepared.checkout, agent, context, progress, start)
         self._turns.work(configuration)
         if self._turns.changed_nothing:
             # Ticked boxes alone are no work that a later build could resume.

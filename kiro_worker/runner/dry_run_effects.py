@@ -37,7 +37,7 @@ _RUN_FOLDER: Final = "runs/<the build's id>/<the build's number>/"
 
 
 class AwsNotAvailable(Exception):
-    """A dry run that goes without AWS cannot check this."""
+    """Raised for what a dry run without AWS cannot check."""
 
 
 class DryRunEffects(Effects):
