@@ -1,1 +1,1 @@
-"""What the worker costs, measured against the plain way to do the same on the same machine in the same run."""
+"""What the worker costs, measured against a plain alternative on the same machine and in the same run."""

@@ -1,7 +1,7 @@
-"""``make bench``: one table. A target that is missed is shown, not failed: the machine has its part in it.
+"""``make bench``: print one table of measurements. A missed target does not fail, because it depends on the machine.
 
-python -m bench                    all
-python -m bench redaction memory   some of them
+python -m bench                    run all benchmarks
+python -m bench redaction memory   run these two
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def main() -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
     chosen = parser.parse_args().names or list(BENCHES)
     if unknown := [name for name in chosen if name not in BENCHES]:
-        parser.error(f"no such bench: {', '.join(unknown)}; there are {', '.join(BENCHES)}")
+        parser.error(f"no such benchmark: {', '.join(unknown)}; choose from {', '.join(BENCHES)}")
     CACHE.mkdir(parents=True, exist_ok=True)
     figures = []
     for name in chosen:

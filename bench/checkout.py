@@ -1,5 +1,6 @@
-"""Time and bytes to a ready checkout of a large repository, against a plain ``git clone``, both over the same counting
-wire to the same server.
+"""Time and bytes until a large repository is checked out, against a plain ``git clone`` from the same server.
+
+Both go through the same proxy, which counts bytes.
 """
 
 from __future__ import annotations
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RUNS: Final = 3
-TOKEN: Final = "ghp_bench"  # noqa: S105  # a stand-in takes it
+TOKEN: Final = "ghp_bench"  # noqa: S105  # for the stand-in only
 EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-bench:run-1"
 
 
 def measure(cache: Path) -> list[Figure]:
+    """Return the checkout's figures. The repository is created in ``cache`` the first time."""
     source = large_repository(cache)
     ours, plain = Clock(), Clock()
     with TemporaryDirectory(prefix="bench-") as temporary, StandInGitHub() as github:
@@ -42,14 +44,14 @@ def measure(cache: Path) -> list[Figure]:
         (repository.git.path / "objects" / "info" / "alternates").write_text(f"{source / 'objects'}\n")
         for name in ("main", BRANCH):
             repository.git.run("update-ref", f"refs/heads/{name}", commit)
-        with Wire(github.git_url) as wire:
+        with CountingProxy(github.git_url) as proxy:
             for _ in range(RUNS):
                 with ours.running():
-                    _check_out(commit, folder / "ours", wire.url)
-                our_bytes = wire.take()
+                    _check_out(commit, folder / "ours", proxy.url)
+                our_bytes = proxy.take()
                 with plain.running():
-                    _clone(folder / "plain", wire.url)
-                plain_bytes = wire.take()
+                    _clone(folder / "plain", proxy.url)
+                plain_bytes = proxy.take()
                 for done in ("ours", "plain"):
                     shutil.rmtree(folder / done)
     time, size = ours.seconds / plain.seconds, our_bytes / plain_bytes
@@ -79,8 +81,8 @@ def _require_files(folder: Path) -> None:
         raise ValueError(f"{folder} is not the whole checkout")
 
 
-class Wire:
-    """Passes connections on to a server, and counts the bytes of both directions."""
+class CountingProxy:
+    """A proxy that forwards connections to a server and counts the bytes in both directions."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -91,18 +93,18 @@ class Wire:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def take(self) -> int:
-        """The bytes since the last time."""
+        """Return the bytes since the last call."""
         with self._counting:
             taken, self._bytes = self._bytes, 0
         return taken
 
-    def __enter__(self) -> Wire:
+    def __enter__(self) -> CountingProxy:
         self._accepting = threading.Thread(target=self._accept, daemon=True)
         self._accepting.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        # Closed under a thread that accepts, its number would become another listener's, and that thread go on there.
+        # Closing the socket while the thread accepts would let the thread accept on the next socket of that number.
         self._listener.shutdown(socket.SHUT_RDWR)
         self._accepting.join()
         self._listener.close()

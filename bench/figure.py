@@ -1,4 +1,4 @@
-"""A line of the table: what was measured, against what, and what was hoped for."""
+"""One line of the table: what was measured, against what, and the target."""
 
 from __future__ import annotations
 
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Figure:
-    """``value`` meets the target at or below ``at_most``, or at or above ``at_least``; with neither it is told for
-    what it explains.
-    """
+    """One measurement. Its target is ``at_most``, ``at_least`` or both; one without a target explains others."""
 
     name: str
     ours: str
@@ -28,12 +26,14 @@ class Figure:
 
     @property
     def target(self) -> str:
+        """Return the target as text."""
         if self.at_most is not None:
             return f"<= {self.at_most:g} {self.unit}"
         return f">= {self.at_least:g} {self.unit}" if self.at_least is not None else ""
 
     @property
     def verdict(self) -> str:
+        """Return ``PASS`` or ``MISS``, or nothing without a target."""
         if self.value is None or (self.at_most is None and self.at_least is None):
             return ""
         missed = (self.at_most is not None and self.value > self.at_most) or (
@@ -43,8 +43,9 @@ class Figure:
 
 
 class Clock:
-    """Seconds of several runs; the median is what counts, for one slow run says something about the machine. With
-    ``time.process_time`` they are those of this process alone, whatever else the machine has to do.
+    """A stopwatch for several runs. The median counts, because one slow run says more about the machine.
+
+    With ``time.process_time`` it measures this process alone, however busy the machine is.
     """
 
     def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
@@ -53,17 +54,19 @@ class Clock:
 
     @contextmanager
     def running(self) -> Iterator[None]:
+        """Time one run."""
         started = self._now()
         yield
         self.runs.append(self._now() - started)
 
     @property
     def seconds(self) -> float:
+        """Return the median of the runs."""
         return median(self.runs)
 
 
 def table(figures: Sequence[Figure]) -> str:
-    """All of them, in columns."""
+    """Return all figures as text, in columns."""
     rows = [("", "worker", "against", "figure", "target", "")]
     for figure in figures:
         value = "" if figure.value is None else f"{figure.value:.3g} {figure.unit}"

@@ -1,5 +1,6 @@
-"""The lock against ``python-dynamodb-lock``, which holds a lock by heartbeats: on one dynalite server, in one run, each
-cycle of one after a cycle of the other.
+"""The lock against ``python-dynamodb-lock``, which keeps a lock by heartbeats.
+
+Both use the same dynalite server in the same run, and their cycles alternate.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ CONTENDERS: Final = (1, 8, 64, 256)
 _OURS: Final = "ours"
 _THEIRS: Final = "theirs"
 _EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution:bench:{}"
-# Theirs is 30 s by default; a shorter one shows the same and spares the reader's time.
+# The other library's default is 30 s. A shorter lease shows the same in less time.
 _LEASE: Final = timedelta(seconds=3)
 _HEARTBEAT: Final = timedelta(seconds=1)
 
 
-class Scene:
-    """Two tables on one server, and how many requests each method of the service has had."""
+class Contest:
+    """Two tables on one server, and a count of the requests to it."""
 
     def __init__(self, endpoint: str) -> None:
         self.requests: Counter[str] = Counter()
@@ -61,11 +62,13 @@ class Scene:
         self.ended: set[str] = set()
 
     def locks(self) -> LockTable:
+        """Return our lock table. Owners in ``ended`` no longer run."""
         return LockTable(self.client, _OURS, 7200, lambda owner: owner not in self.ended)
 
     def theirs(self, heartbeat: timedelta = timedelta(hours=1)) -> DynamoDBLockClient:
-        """Without a heartbeat in the time that is measured, unless it is asked for; its threads end with the process,
-        for to close it waits for the next heartbeat.
+        """Return a client of the other library, by default without a heartbeat during the measurement.
+
+        It is never closed, because closing waits for the next heartbeat. Its threads end with the process.
         """
         return DynamoDBLockClient(
             self.resource, table_name=_THEIRS, heartbeat_period=heartbeat, safe_period=_LEASE, lease_duration=_LEASE
@@ -87,14 +90,15 @@ class Scene:
 
 
 def measure() -> list[Figure]:
+    """Return the lock's figures."""
     logging.getLogger("python_dynamodb_lock").setLevel(logging.ERROR)
     with dynalite() as endpoint:
-        scene = Scene(endpoint)
-        return [*_cycles(scene), *_death(scene), *_contention(scene), _fences(scene)]
+        contest = Contest(endpoint)
+        return [*_cycles(contest), *_death(contest), *_contention(contest), _fences(contest)]
 
 
-def _cycles(scene: Scene) -> list[Figure]:
-    locks, other = scene.locks(), scene.theirs()
+def _cycles(contest: Contest) -> list[Figure]:
+    locks, other = contest.locks(), contest.theirs()
 
     def ours() -> None:
         locks.release(locks.acquire(BASE_KEY, _EXECUTION.format("quiet")))
@@ -104,25 +108,25 @@ def _cycles(scene: Scene) -> list[Figure]:
 
     def bare() -> None:
         for condition in ("attribute_not_exists(held)", "attribute_exists(held)"):
-            scene.client.update_item(
+            contest.client.update_item(
                 TableName=_OURS,
                 Key={"lockKey": {"S": "bare"}},
                 UpdateExpression="SET held = :yes" if "not" in condition else "REMOVE held",
                 ConditionExpression=condition,
-                **({"ExpressionAttributeValues": {":yes": {"BOOL": True}}} if "not" in condition else {}),  # type: ignore[arg-type]  # stubs know no optional arguments
+                **({"ExpressionAttributeValues": {":yes": {"BOOL": True}}} if "not" in condition else {}),  # type: ignore[arg-type]  # the stubs know no optional arguments
             )
 
     clocks = {work: Clock() for work in (ours, theirs, bare)}
     requests = {}
     for work in clocks:
-        scene.requests.clear()
+        contest.requests.clear()
         work()
-        requests[work] = scene.requests["all"]
+        requests[work] = contest.requests["all"]
     for _ in range(CYCLES):
         for work, clock in clocks.items():
             with clock.running():
                 work()
-    mine, others, least = (clocks[work].seconds for work in (ours, theirs, bare))
+    ours_seconds, theirs_seconds, bare_seconds = (clocks[work].seconds for work in (ours, theirs, bare))
     return [
         Figure(
             "lock: requests of a quiet cycle",
@@ -131,31 +135,42 @@ def _cycles(scene: Scene) -> list[Figure]:
             requests[ours] / requests[theirs],
             at_most=0.67,
         ),
-        Figure("lock: time of a quiet cycle", _milliseconds(mine), _milliseconds(others), mine / others, at_most=0.7),
-        Figure("  two bare conditional writes", _milliseconds(least), _milliseconds(others), least / others),
+        Figure(
+            "lock: time of a quiet cycle",
+            _milliseconds(ours_seconds),
+            _milliseconds(theirs_seconds),
+            ours_seconds / theirs_seconds,
+            at_most=0.7,
+        ),
+        Figure(
+            "  two bare conditional writes",
+            _milliseconds(bare_seconds),
+            _milliseconds(theirs_seconds),
+            bare_seconds / theirs_seconds,
+        ),
     ]
 
 
-def _death(scene: Scene) -> list[Figure]:
-    """From the end of a holder that released nothing to the next holder, who asks at once."""
-    dead, locks, ours = _EXECUTION.format("dead"), scene.locks(), Clock()
+def _death(contest: Contest) -> list[Figure]:
+    """Measure from the death of a holder, which releases nothing, until the next one that asks at once has the lock."""
+    dead, locks, ours = _EXECUTION.format("dead"), contest.locks(), Clock()
     for number in range(20):
         locks.acquire(BASE_KEY, dead)
-        scene.ended.add(dead)
+        contest.ended.add(dead)
         with ours.running():
             lease = locks.acquire(BASE_KEY, _EXECUTION.format(number))
         locks.release(lease)
-        scene.ended.clear()
-    holder, heir = scene.theirs(_HEARTBEAT), scene.theirs(_HEARTBEAT)
+        contest.ended.clear()
+    holder, successor = contest.theirs(_HEARTBEAT), contest.theirs(_HEARTBEAT)
     holder.acquire_lock("death")
     holder.close()
     theirs = Clock()
     with theirs.running():
-        heir.acquire_lock("death", retry_period=timedelta(milliseconds=100), retry_timeout=_LEASE * 3)
-    heir.close(release_locks=True)
+        successor.acquire_lock("death", retry_period=timedelta(milliseconds=100), retry_timeout=_LEASE * 3)
+    successor.close(release_locks=True)
     return [
         Figure(
-            "lock: from a holder's death to the next holder, who asks at once",
+            "lock: from a holder's death to the next holder, which asks at once",
             _milliseconds(ours.seconds),
             f"{theirs.seconds:.1f} s, of a lease of {_LEASE.seconds} s",
             ours.seconds / theirs.seconds,
@@ -164,12 +179,12 @@ def _death(scene: Scene) -> list[Figure]:
     ]
 
 
-def _contention(scene: Scene) -> list[Figure]:
-    return [_contend(scene, contenders) for contenders in CONTENDERS]
+def _contention(contest: Contest) -> list[Figure]:
+    return [_contend(contest, contenders) for contenders in CONTENDERS]
 
 
-def _contend(scene: Scene, contenders: int) -> Figure:
-    locks, first, requests, winners = scene.locks(), [], [], []
+def _contend(contest: Contest, contenders: int) -> Figure:
+    locks, first, requests, winners = contest.locks(), [], [], []
     for attempt in range(5):
         barrier = threading.Barrier(contenders + 1)
         won: list[tuple[Lease, float]] = []
@@ -185,18 +200,18 @@ def _contend(scene: Scene, contenders: int) -> Figure:
         ]
         for thread in threads:
             thread.start()
-        scene.requests.clear()
+        contest.requests.clear()
         barrier.wait()
-        begun = time.perf_counter()
+        started = time.perf_counter()
         for thread in threads:
             thread.join()
-        first.append(min(at for _, at in won) - begun)
-        requests.append(scene.requests["all"])
+        first.append(min(at for _, at in won) - started)
+        requests.append(contest.requests["all"])
         winners.append(len(won))
         for lease, _ in won:
             locks.release(lease)
     return Figure(
-        f"  winners of {contenders} who ask at once",
+        f"  winners of {contenders} that ask at once",
         f"{_milliseconds(median(first))}, {median(requests):.0f} requests in all",
         value=max(winners, key=lambda count: abs(count - 1)),
         unit="",
@@ -205,8 +220,8 @@ def _contend(scene: Scene, contenders: int) -> Figure:
     )
 
 
-def _fences(scene: Scene) -> Figure:
-    locks, fences = scene.locks(), []
+def _fences(contest: Contest) -> Figure:
+    locks, fences = contest.locks(), []
     for number in range(ACQUISITIONS):
         lease = locks.acquire(BASE_KEY, _EXECUTION.format(number))
         fences.append(lease.fence)

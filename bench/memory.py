@@ -1,6 +1,6 @@
-"""The worker's memory while a child prints a gigabyte: as many lines, and as one line that does not end.
+"""The runner's memory while a child process prints a gigabyte of lines, or one endless line.
 
-Each is measured in a process of its own, which runs the child as the build runs an agent.
+Each is measured in its own process, which runs the child as a build runs the agent.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ _SAMPLED_EVERY: Final = 2000
 
 
 def measure() -> list[Figure]:
-    lines, one_line = _in_a_process(GIGABYTE, "lines"), _in_a_process(ONE_LINE, "one line")
+    """Return the memory's figures."""
+    lines, one_line = _measure_in_process(GIGABYTE, "lines"), _measure_in_process(ONE_LINE, "one line")
     speed = lines["bytes"] / 1e6 / lines["seconds"]
-    told = f"{lines['start'] / 1e6:.0f} MB at the start, {speed:.0f} MB/s"
+    note = f"{lines['start'] / 1e6:.0f} MB at the start, {speed:.0f} MB/s"
     return [
-        _figure("memory while 1 GB is printed, growth", lines, told),
-        _figure("  100 MB without a line's end, growth", one_line, f"{one_line['start'] / 1e6:.0f} MB at the start"),
+        _figure("memory while 1 GB is printed, growth", lines, note),
+        _figure("  100 MB without a line end, growth", one_line, f"{one_line['start'] / 1e6:.0f} MB at the start"),
     ]
 
 
-def _figure(name: str, found: dict[str, Any], told: str) -> Figure:
+def _figure(name: str, found: dict[str, Any], note: str) -> Figure:
     grown = found["peak"] - found["start"]
-    return Figure(name, megabytes(grown), told, grown / 1e6, "MB", at_most=100)
+    return Figure(name, megabytes(grown), note, grown / 1e6, "MB", at_most=100)
 
 
-def _in_a_process(size: int, shape: str) -> dict[str, Any]:
+def _measure_in_process(size: int, shape: str) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "bench.memory", str(size), shape], check=True, stdout=subprocess.PIPE, text=True
     )
@@ -56,15 +57,15 @@ def _in_a_process(size: int, shape: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Print what one run needs, as JSON."""
+    """Print the measurements of one run as JSON."""
     size, shape = int(sys.argv[1]), sys.argv[2]
-    with tempfile.TemporaryDirectory(prefix="bench-") as temporary, Path(os.devnull).open("w") as nowhere:
+    with tempfile.TemporaryDirectory(prefix="bench-") as temporary, Path(os.devnull).open("w") as null_device:
         folder = Path(temporary)
         block = ordinary(1_000_000)
         (folder / "block").write_text(block if shape == "lines" else block.replace("\n", " "))
         redaction = known_secrets()
-        with Log(redaction, nowhere).sink("agent", folder / "agent.log") as sink:
-            memory = _Sampled(sink)
+        with Log(redaction, null_device).sink("agent", folder / "agent.log") as sink:
+            memory = _SamplingSink(sink)
             run = partial(
                 stream,
                 cwd=folder,
@@ -81,8 +82,8 @@ def main() -> None:
     print(json.dumps(found))
 
 
-class _Sampled:
-    """Hands lines on and looks at this process's memory from time to time."""
+class _SamplingSink:
+    """A sink that passes lines on and samples the memory of this process."""
 
     def __init__(self, sink: Any) -> None:
         self._sink = sink
@@ -96,6 +97,7 @@ class _Sampled:
             self.sample()
 
     def sample(self) -> None:
+        """Record the peak of the resident memory."""
         self.peak = max(self.peak, _resident())
 
 

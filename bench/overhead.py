@@ -1,10 +1,11 @@
-"""What the worker costs besides agent and tests, on a small repository: a whole build, as CodeBuild runs it, against a
-shell script that clones, runs the same agent and the same tests, commits and pushes. Agent and tests do next to
-nothing, and what they take alone is taken off on both sides.
+"""The overhead of a build on a small repository, against a shell script.
 
-The script keeps no lock, reads no configuration and no secret, looks at no file that steers the agent, keeps no
-checkpoint, isolates nothing, redacts nothing and leaves no artifact. Both ask servers on the same machine, so that a
-request costs next to nothing; how many each side needs of the git server is told, for over a network they count.
+The build runs as in CodeBuild. The script clones, runs the same agent and the same tests, commits and pushes. Agent and
+tests do next to nothing, and the time that they take alone is subtracted from both sides.
+
+The script holds no lock, reads no configuration and no secret, checks no guarded files, keeps no checkpoint, isolates
+nothing, redacts nothing and uploads no artifact. All servers are on the same machine, where a request costs next to
+nothing. The table shows the number of requests to the git server, because over a network they do cost.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from bench.figure import Clock, Figure, seconds
 from kiro_local.aws import dynamodb
 from kiro_local.aws.replacements import Replacements
 from kiro_local.github.stand_in import StandInGitHub
-from tests.integration.runner.conftest import AGENT_KEY, BRANCH, BUCKET, PASSWORD, TOKEN, Worker
 from tests.support.lock_table import create_lock_table
+from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, PASSWORD, TOKEN, Worker
 
 if TYPE_CHECKING:
     from kiro_local.github.model import Repository
@@ -57,11 +58,12 @@ git push --quiet origin "$BRANCH"
 _STARTS: Final = {
     "an interpreter": "pass",
     "  and boto3, four clients": "import boto3\nfor s in ('ssm', 'secretsmanager', 'dynamodb', 's3'): boto3.client(s)",
-    "  and the build program": "import kiro_worker.runner.main",
+    "  and the runner": "import kiro_worker.runner.main",
 }
 
 
 def measure() -> list[Figure]:
+    """Return the figures of a build's overhead."""
     bare, alone = Clock(), Clock()
     whole: list[float] = []
     requests: dict[str, int] = {}
@@ -74,7 +76,7 @@ def measure() -> list[Figure]:
     try:
         for _ in range(RUNS):
             with TemporaryDirectory(prefix="bench-") as temporary, StandInGitHub() as github:
-                worker = _scene(Path(temporary), "http://{}:{}".format(*server.get_host_and_port()), github)
+                worker = _prepare(Path(temporary), "http://{}:{}".format(*server.get_host_and_port()), github)
                 _run_script(bare, github, worker.folder)
                 _run_alone(alone, worker.folder / "script")
                 requests["script"] = len(github.requests.git())
@@ -104,11 +106,11 @@ def _note_phases(result: dict[str, Any], total: float, phases: dict[str, list[fl
     for phase in result["phases"]:
         summed[phase["name"]] += phase["seconds"]
     first = min(phase["start"] for phase in result["phases"])
-    phases["until the first phase, in the program"].append(first)
+    phases["in the process, until the first phase"].append(first)
     for name, time in summed.items():
         phases[f"phase: {name}"].append(time)
     phases["between phases, and the report"].append(result["seconds"] - first - sum(summed.values()))
-    phases["start of the process, artifacts, end"].append(total - result["seconds"])
+    phases["process start, artifacts, process end"].append(total - result["seconds"])
 
 
 def _starts() -> list[Figure]:
@@ -124,9 +126,9 @@ def _starts() -> list[Figure]:
 
 
 def _run_script(clock: Clock, github: StandInGitHub, folder: Path) -> None:
-    """On a twin of the repository, so that each pushes to a branch of its own."""
-    twin = github.board.add_repository("acme/twin")
-    _fill(twin)
+    """Time the script on a copy of the repository, so that it does not push to the branch that the build pushes to."""
+    copy = github.board.add_repository("acme/copy")
+    _fill(copy)
     host = github.git_url.removeprefix("http://")
     home = folder / "script"
     home.mkdir()
@@ -137,7 +139,7 @@ def _run_script(clock: Clock, github: StandInGitHub, folder: Path) -> None:
         "GIT_AUTHOR_EMAIL": "bench@bench.invalid",
         "GIT_COMMITTER_NAME": "Bench",
         "GIT_COMMITTER_EMAIL": "bench@bench.invalid",
-        "URL": f"http://git:{TOKEN}@{host}/acme/twin.git",
+        "URL": f"http://git:{TOKEN}@{host}/acme/copy.git",
         "BRANCH": BRANCH,
         "TASKS": f"{_SPEC}/tasks.md",
         "AGENT": _AGENT,
@@ -148,13 +150,13 @@ def _run_script(clock: Clock, github: StandInGitHub, folder: Path) -> None:
 
 
 def _run_alone(clock: Clock, home: Path) -> None:
-    """Agent and tests, and nothing around them."""
+    """Time agent and tests alone."""
     with clock.running():
         for command in (_AGENT, _TESTS):
             subprocess.run(["sh", "-c", command], cwd=home, check=True, input=b"", stdout=subprocess.DEVNULL)
 
 
-def _scene(folder: Path, endpoint: str, github: StandInGitHub) -> Worker:
+def _prepare(folder: Path, endpoint: str, github: StandInGitHub) -> Worker:
     aws = {
         "endpoint_url": endpoint,
         "region_name": "us-east-1",

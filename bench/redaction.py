@@ -1,5 +1,6 @@
-"""How fast ordinary output is redacted, alone and on the whole way from bytes to lines, with the secrets that a build
-knows.
+"""How fast ordinary output is redacted: redaction alone, and the whole path from bytes to lines.
+
+The redaction knows as many secrets as that of a build.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ _SIZE: Final = 20_000_000
 
 
 def known_secrets() -> Redaction:
-    """As many as a build knows, of their usual length."""
+    """Return a redaction that knows as many secrets as a build's, of the usual length."""
     redaction = Redaction()
-    password = "hF83kdLw02mXn45bVqa9/+Zt"  # noqa: S105  # nobody's
+    password = "hF83kdLw02mXn45bVqa9/+Zt"  # noqa: S105  # invented
     redaction.know(password, f"git:{password}", "ksk_" + "a1B2c3D4" * 5, "ghp_" + "Z9y8X7w6V5" * 3 + "abcdef")
     return redaction
 
 
 def measure() -> list[Figure]:
+    """Return the redaction's figures."""
     text, redaction = ordinary(_SIZE), known_secrets()
     data = text.encode()
     blocks = [text[at : at + _READ] for at in range(0, len(text), _READ)]

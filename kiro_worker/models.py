@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Literal, Self
 
+from kiro_worker.exported_variables import EXPORTED_VARIABLES
 from kiro_worker.outcomes import Outcome
 
 Trigger = Literal["schedule", "manual", "replay"]
@@ -134,28 +135,12 @@ class BuildResult:
         # JSONata hands a list of one on as the one.
         pairs = [variables] if isinstance(variables, dict) else variables
         value = {pair["Name"]: str(pair.get("Value", "")) for pair in pairs}
-        fence, outcome = value.get("RESULT_FENCE", ""), value.get("OUTCOME", "")
-        return cls(
-            build_id=build_id,
-            status=status,
-            log_url=log_url,
-            # It becomes an error's name and a heading: a word of ours, or none.
-            outcome=outcome if outcome in set(Outcome) else "",
-            reason=value.get("OUTCOME_REASON", ""),
-            commit=value.get("RESULT_COMMIT", ""),
-            tasks_done=value.get("TASKS_DONE", ""),
-            tasks_open=value.get("TASKS_OPEN", ""),
-            tests=value.get("TESTS_SUMMARY", ""),
-            files_changed=value.get("FILES_CHANGED", ""),
-            artifacts=value.get("ARTIFACTS", ""),
-            coverage=value.get("COVERAGE", ""),
-            credits=value.get("CREDITS", ""),
-            minutes=value.get("MINUTES", ""),
-            checkpoint=value.get("CHECKPOINT", ""),
-            phases=value.get("PHASES", ""),
-            tail=_text_of_json(value.get("TAIL", "")),
-            fence=int(fence) if fence.isdecimal() else 0,
-        )
+        values: dict[str, Any] = {field: value.get(name, "") for name, field in EXPORTED_VARIABLES.items()}
+        # It becomes an error's name and a heading, so nothing but an outcome is accepted.
+        values["outcome"] = values["outcome"] if values["outcome"] in set(Outcome) else ""
+        values["tail"] = _text_of_json(values["tail"])
+        values["fence"] = int(values["fence"]) if values["fence"].isdecimal() else 0
+        return cls(build_id=build_id, status=status, log_url=log_url, **values)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """How a build can end: the closed list of outcomes and, for each, its meaning, owner, effect on the card, and fix.
 
-This is the one source: the runner, the state machine's functions and the comments use :class:`Outcome`, and the tables
-in the documentation are generated from :data:`OUTCOMES` (``make docs``).
+This is the only list: the runner, the steps and the comments use :class:`Outcome`, and the tables in the documentation
+are generated from :data:`OUTCOMES` (``make docs``).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ class FaultOwner(StrEnum):
     REPOSITORY = "repository"
     """The team that owns the repository: its tests, its protected branches, its files."""
     INSTALLATION = "installation"
-    """Whoever runs this installation: secrets, configuration, agent, AWS account."""
+    """The operators of this installation: its secrets, configuration, agent and AWS account."""
     SERVICE = "service"
     """Nobody here: GitHub, AWS or the worker itself failed, and another attempt may work."""
 
 
 class CardEffect(StrEnum):
-    """Where a build's end moves its card."""
+    """To which status a build's end moves its card: review, failed, or none at all."""
 
     REVIEW = "review"
     FAILED = "failed"
@@ -36,7 +36,7 @@ class CardEffect(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a build ended. The value is the name that people see."""
+    """How a build ended. The value is the name that operators see, and an error name in the state machine."""
 
     SUCCEEDED = "Succeeded"
     AGENT_FAILED = "AgentFailed"
@@ -53,7 +53,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class OutcomeFacts:
-    """What is true of every build with this outcome. ``owner`` is ``None`` where nobody has to act."""
+    """What is true of every build with this outcome.
+
+    ``owner`` is who usually has to act, or ``None`` if nobody has to; the build's own reason is more specific.
+    """
 
     meaning: str
     owner: FaultOwner | None
@@ -69,17 +72,18 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Nothing to fix: review the pull request.",
     ),
     Outcome.AGENT_FAILED: OutcomeFacts(
-        "The agent could not be started, failed, gave no proof of a turn, or has spent what it may.",
+        "The agent could not be started, ended with an error, gave no proof that it had worked, left files that"
+        " cannot be committed, or spent `agent.maxCredits`.",
         FaultOwner.INSTALLATION,
         CardEffect.FAILED,
-        "Read the last lines of `agent.log` on the comment; check the agent's key, its installation and its limits,"
+        "Read the last lines of `agent.log` in the comment. Check the agent's key, its installation and its limits,"
         " then redrive the execution.",
     ),
     Outcome.AGENT_TIMED_OUT: OutcomeFacts(
-        "A turn of the agent exceeded `agent.timeoutMinutes`, or all of its turns `agent.maxMinutes`.",
+        "One turn of the agent exceeded `agent.timeoutMinutes`, or all turns together exceeded `agent.maxMinutes`.",
         FaultOwner.CARD,
         CardEffect.FAILED,
-        "Redrive the execution: finished tasks are on the checkpoint. Split large tasks, or raise the limit.",
+        "Redrive the execution, which resumes after the finished tasks. Split large tasks, or raise the limit.",
     ),
     Outcome.NO_CHANGES: OutcomeFacts(
         "The agent changed nothing, or no task was open.",
@@ -88,45 +92,53 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Make the open tasks more specific, or tick those that are done.",
     ),
     Outcome.TESTS_FAILED: OutcomeFacts(
-        "The project's tests failed, did not run, or have no command.",
+        "The project's tests failed, timed out, could not be started, or there are none.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
-        "Read `tests.log`; fix the tests or the spec, or set `testCommand`, then redrive the execution.",
+        "Read `tests.log`. Fix the tests or the spec, or set `testCommand`, then redrive the execution.",
     ),
     Outcome.COVERAGE_BELOW_THRESHOLD: OutcomeFacts(
         "The tests passed, but their coverage is below `coverageThreshold` or could not be measured.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
-        "Add tests, or change `coverageThreshold`, then redrive the execution.",
+        "Add tests, write a coverage report, or change `coverageThreshold`, then redrive the execution.",
     ),
     Outcome.PUSH_REJECTED: OutcomeFacts(
-        "The server refused the push, or the branch moved and the work does not apply to it.",
+        "The server refused the push or the LFS objects, or the branch moved: before the agent started, or later so"
+        " that the work does not apply to it.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
-        "Check branch protection and the rights of the git credentials, or merge the branch, then redrive the execution.",
+        "Check branch protection, the LFS quota and the permissions of the git credentials. After a moved branch,"
+        " redrive the execution or move the card back: the new head is then built.",
     ),
     Outcome.LOCK_LOST: OutcomeFacts(
-        "The lock belongs to another run now, or no slot was free. Nothing was pushed.",
+        "Another run or build holds the lock, the build's execution has ended, or a build that a person started"
+        " found no free slot. Nothing was pushed to the branch.",
         None,
         CardEffect.NONE,
-        "Nothing to fix: the run that holds the lock works on. Replay the card when it has ended.",
+        "Nothing to fix: the run that holds the lock goes on. Replay the card when that run has ended.",
     ),
     Outcome.GUARD_TRIPPED: OutcomeFacts(
-        "The branch or the agent changed files that steer the agent or run commands, or the change holds a secret.",
+        "The branch or the agent changed files that steer the agent or run commands, the change contains one of the"
+        " worker's secrets, or central steering files do not match their manifest or cannot be laid over the branch.",
         FaultOwner.CARD,
         CardEffect.FAILED,
-        "Review the named files. Merge them into the default branch first, or set the guard's label on the pull request.",
+        "Review the named files. Merge them into the default branch first, or set the guard's label on the pull"
+        " request. Replace a secret that the change contains.",
     ),
     Outcome.CHECKOUT_FAILED: OutcomeFacts(
-        "The pinned commit, its submodules, LFS files or steering files could not be checked out.",
+        "The pinned commit, its submodules or its LFS files could not be checked out, or symbolic links leave the"
+        " repository.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
-        "Follow the reason's own fix: push what is missing, or give the git credentials access to it.",
+        "Follow the fix in the reason: push what is missing, or give the git credentials access to it.",
     ),
     Outcome.WORKER_FAILED: OutcomeFacts(
-        "The worker itself failed, AWS or GitHub did not answer, or the build was stopped.",
+        "The worker itself failed, its configuration or a secret is wrong, AWS, GitHub or the source of central"
+        " steering files did not answer, the run lost its slot, or the build was stopped.",
         FaultOwner.SERVICE,
         CardEffect.FAILED,
-        "Redrive the execution. If it fails again, read the build log.",
+        "Follow the fix in the reason if there is one, then redrive the execution. If it fails again, read the build"
+        " log.",
     ),
 }

@@ -21,6 +21,7 @@ CORE = (
     "config",
     "errors",
     "execution_status",
+    "exported_variables",
     "github",
     "lock",
     "models",

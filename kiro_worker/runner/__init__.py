@@ -1,1 +1,4 @@
-"""The program that CodeBuild runs: one card's spec becomes tested commits on its branch. ``run.py`` tells the story."""
+"""The program that CodeBuild runs: it turns the spec of one card into tested commits on the card's branch.
+
+Start reading at :mod:`kiro_worker.runner.pipeline`.
+"""

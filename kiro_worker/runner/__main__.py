@@ -1,6 +1,4 @@
-"""``python -m kiro_worker.runner``: what buildspec.yml runs. It starts :mod:`kiro_worker.runner.main` and ends it,
-both without what an interpreter does in vain.
-"""
+"""``python -m kiro_worker.runner``, which buildspec.yml runs: start and end :mod:`kiro_worker.runner.main` quickly."""
 
 from __future__ import annotations
 
@@ -12,9 +10,9 @@ from typing import NoReturn
 
 
 def start() -> int:
-    """The exit code."""
-    # While modules are read, hundreds of thousands of objects are made and none becomes garbage: a collector that looks
-    # for some takes a sixth of the time. What is there then is not looked at again.
+    """Run the program and return its exit code."""
+    # Importing creates hundreds of thousands of objects, none of which becomes garbage; collecting meanwhile takes a
+    # sixth of the import time. gc.freeze() keeps later collections from scanning them again.
     gc.disable()
     from kiro_worker.runner.main import main
 
@@ -24,8 +22,8 @@ def start() -> int:
 
 
 def end(code: int) -> NoReturn:
-    """Leave at once: what an interpreter tidies up when it ends, the kernel does anyway, and in no time."""
-    # Nobody may listen any more.
+    """Leave at once: the kernel frees everything faster than the interpreter would."""
+    # The reader of our output may be gone already.
     with suppress(BrokenPipeError):
         sys.stdout.flush()
         sys.stderr.flush()

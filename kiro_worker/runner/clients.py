@@ -1,7 +1,7 @@
-"""The build's clients of AWS: made when they are first needed, from one session that reads each description once.
+"""The runner's AWS clients, created on first use from one session that reads each service description once.
 
-botocore without boto3, whose own part (resources, transfers, paginated conveniences) is not used here and takes as long
-to import as a git command takes to run.
+They come from botocore, without boto3: the runner uses none of what boto3 adds (resources, transfers), and importing it
+takes as long as running a git command.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ SERVICES: Final = ("codebuild", "dynamodb", "s3", "secretsmanager", "ssm", "step
 
 
 class Clients:
-    """``clients("ssm")`` is the same client each time; any thread may ask."""
+    """``clients("ssm")`` returns the same client each time, in any thread."""
 
     def __init__(self) -> None:
         self._session = Session()
-        self._session.register_component("data_loader", _Descriptions())
-        self._made: dict[str, Any] = {}
-        self._making = Lock()
+        self._session.register_component("data_loader", _ServiceDescriptions())
+        self._clients: dict[str, Any] = {}
+        self._creating = Lock()
 
     @overload
     def __call__(self, service: Literal["codebuild"]) -> CodeBuildClient: ...
@@ -52,15 +52,15 @@ class Clients:
     @overload
     def __call__(self, service: Literal["sts"]) -> STSClient: ...
     def __call__(self, service: str) -> Any:
-        # Making a client is not safe in several threads at once, using one is.
-        with self._making:
-            if service not in self._made:
-                self._made[service] = self._session.create_client(service)
-            return self._made[service]
+        # Creating a client is not thread-safe; using one is.
+        with self._creating:
+            if service not in self._clients:
+                self._clients[service] = self._session.create_client(service)
+            return self._clients[service]
 
 
 class _PlainFiles(JSONFileLoader):
-    """Reads a description into plain dictionaries, which keep their order, too, and are made by the parser itself."""
+    """Reads a description into plain dictionaries, which keep the order, too, and which the parser creates faster."""
 
     def _load_file(self, full_path: Path | str, open_method: Callable[..., Any]) -> Any:
         try:
@@ -70,10 +70,10 @@ class _PlainFiles(JSONFileLoader):
             return None
 
 
-class _Descriptions(Loader):
-    """botocore's own, but for the list of all services: to make it, it would look into some 400 folders."""
+class _ServiceDescriptions(Loader):
+    """botocore's loader, with a fixed list of services, because listing them reads some 400 folders."""
 
     FILE_LOADER_CLASS = _PlainFiles
 
-    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002  # botocore's signature
+    def list_available_services(self, type_name: str) -> list[str]:  # noqa: ARG002  # the signature is botocore's
         return list(SERVICES)

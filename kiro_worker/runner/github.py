@@ -1,5 +1,6 @@
-"""What a build may have to ask GitHub, each in a session of its own. Most builds ask nothing, so that this module,
-which brings the GraphQL client along, is imported where it is needed and not before.
+"""The questions that the runner asks GitHub, each in its own session.
+
+Most builds ask none, and this module imports the GraphQL client, so it is imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from kiro_worker.github.client import github_session
 from kiro_worker.github.labels import read_labelling
-from kiro_worker.runner.request import from_branch
+from kiro_worker.runner.request import request_from_branch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,23 +23,23 @@ if TYPE_CHECKING:
 _Answer = TypeVar("_Answer")
 
 
-def job_of_branch(
+def request_for_branch(
     configuration: Configuration, token: str, branch: str, owner: str, repository: str = ""
 ) -> BuildRequest:
-    """:func:`~kiro_worker.runner.request.from_branch`. Raises :class:`GitHubError`, too."""
-    return _asked(configuration, token, lambda session: from_branch(session, configuration, branch, owner, repository))
+    """Return :func:`~kiro_worker.runner.request.request_from_branch`. Raises :class:`GitHubError`, too."""
+    return _ask(
+        configuration, token, lambda session: request_from_branch(session, configuration, branch, owner, repository)
+    )
 
 
-def labelling_of(configuration: Configuration, token: str, request: BuildRequest, label: str) -> Labelling:
-    """:func:`~kiro_worker.github.labels.read_labelling` of the job's pull request. Raises :class:`GitHubError`."""
-    return _asked(
+def read_labelling_of(configuration: Configuration, token: str, request: BuildRequest, label: str) -> Labelling:
+    """Return who gave ``label`` to the request's pull request. Raises :class:`GitHubError`."""
+    return _ask(
         configuration, token, lambda session: read_labelling(session, request.repository, request.pull_request, label)
     )
 
 
-def _asked(
-    configuration: Configuration, token: str, question: Callable[[GitHubSession], Awaitable[_Answer]]
-) -> _Answer:
+def _ask(configuration: Configuration, token: str, question: Callable[[GitHubSession], Awaitable[_Answer]]) -> _Answer:
     async def ask() -> _Answer:
         async with github_session(configuration.github_api_url, token) as session:
             return await question(session)

@@ -1,5 +1,7 @@
-"""The program that :mod:`kiro_worker.runner.__main__` starts. The edges are wired here, and here alone an error becomes
-an outcome and an exit code: 0 for Succeeded, 1 for everything else.
+"""The program that :mod:`kiro_worker.runner.__main__` starts.
+
+It wires the edges, and it is the one place where an error becomes an outcome and an exit code: 0 for Succeeded, 1 for
+every other outcome, 2 for wrong usage.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from kiro_worker.config.parameter import load_configuration
@@ -24,13 +26,17 @@ from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.slots import release_slot_of_build
 from kiro_worker.lock.table import LockTable
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner import request as requests
+from kiro_worker.runner.build_effects import BuildEffects
 from kiro_worker.runner.clients import Clients
-from kiro_worker.runner.pipeline import Edges, run, stop_for
+from kiro_worker.runner.edges import BuildEdges
+from kiro_worker.runner.pipeline import Pipeline
 from kiro_worker.runner.progress import BuildProgress
+from kiro_worker.runner.report.artifacts import ArtifactLocation
 from kiro_worker.runner.report.log import Log, Redaction
-from kiro_worker.runner.report.result import Place, report
+from kiro_worker.runner.report.write import write_report
 from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.request import is_from_state_machine, request_from_environment
+from kiro_worker.runner.stops import stop_for
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,17 +45,15 @@ if TYPE_CHECKING:
     from kiro_worker.github.labels import Labelling
     from kiro_worker.runner.request import BuildRequest
 
-_REQUIRED = ("CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN")
-
-
-_EXAMPLES = """examples:
+_REQUIRED: Final = ("CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN")
+_EXAMPLES: Final = """examples:
   python -m kiro_worker.runner --branch feature/x --dry-run --environment test
   GITHUB_TOKEN=$(gh auth token) python -m kiro_worker.runner --branch feature/x --dry-run --config project.json --json
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Build what the environment names, and report it whatever happens."""
+    """Run the build that the environment describes, report it whatever happens, and return the exit code."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
     if chosen.dry_run:
@@ -59,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     environment = dict(os.environ) | ({"BRANCH_NAME": chosen.branch} if chosen.branch else {})
     redaction = Redaction()
     log = Log(redaction)
-    signal.signal(signal.SIGTERM, _stopped_from_outside)
+    signal.signal(signal.SIGTERM, _stop_build)
     workspace = Path(tempfile.mkdtemp(prefix="kiro-worker-"))
     try:
         return _build_and_report(environment, workspace, log, redaction)
@@ -70,38 +74,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kiro_worker.runner",
-        description="Build what the environment names, as CodeBuild does; or say what a build of a branch would do.",
+        description="Run the build that the environment describes, as CodeBuild does. Or show what a build would do.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--branch", metavar="NAME", help="as BRANCH_NAME in the environment")
+    parser.add_argument("--branch", metavar="NAME", help="the branch to build; overrides BRANCH_NAME")
     dry = parser.add_argument_group(
         "dry run",
-        "Takes no lock, starts no agent, writes nothing. Ends with 0 (would go), 1 (would stop) or 2 (usage).",
+        "Acquires no lock, starts no agent, writes nothing. Exits with 0 (would go), 1 (would stop) or 2 (usage).",
     )
-    dry.add_argument(
-        "--dry-run", action="store_true", help="say what would be done with --branch and what would stop it"
-    )
+    dry.add_argument("--dry-run", action="store_true", help="show what a build of --branch would do or what stops it")
     dry.add_argument("--environment", metavar="NAME", default="", help="test, staging …: read what is deployed on AWS")
-    dry.add_argument("--config", metavar="FILE", type=Path, help="the configuration as JSON: go without AWS")
+    dry.add_argument("--config", metavar="FILE", type=Path, help="read the configuration from a JSON file, without AWS")
     dry.add_argument("--repository", metavar="OWNER/NAME", default="", help="default: the configuration's first")
     dry.add_argument(
         "--token-variable",
         metavar="VARIABLE",
         default="",
-        help="the environment variable with the GitHub token; default: the secret, with --config GITHUB_TOKEN",
+        help="the environment variable with the GitHub token; default: the secret, or GITHUB_TOKEN with --config",
     )
     dry.add_argument(
         "--git-password-variable",
         metavar="VARIABLE",
         default="",
-        help="the same for git's password; default: the secret, with --config the GitHub token",
+        help="the same for the git password; default: the secret, or the GitHub token with --config",
     )
-    dry.add_argument("--json", action="store_true", help="one JSON object for programs")
+    dry.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     return parser
 
 
 def _dry_run(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
+    # Imported here, because it brings the GraphQL client that most builds do without.
     from kiro_worker.runner.dry_run import Options, dry_run
 
     if not chosen.branch:
@@ -126,95 +129,102 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
     logs.mkdir()
     try:
         edges = _edges(environment, clients, workspace, logs, log, redaction)
-        request = _request(environment, edges, clients)
-        # Needed at the end only, and made while git waits for the server.
+        request = _request(edges, clients)
+        # The client is needed only for the report. Creating it now uses the time that git waits for the server.
         Thread(target=clients, args=("s3",), daemon=True).start()
-        try:
-            run(request, edges, progress)
-        finally:
-            # No state machine frees what a build started by hand has taken.
-            if request.started_by_hand and progress.fence:
-                try:
-                    release_slot_of_build(edges.locks, progress.slot, request.owner)
-                finally:
-                    edges.locks.release(replace(request.lease, fence=progress.fence))
+        _build(request, edges, progress)
     except LockHeld as error:
-        # No place among the builds that may run at once: the card is this run's own, and is to be told.
-        lost = Outcome.LOCK_LOST if request is None or request.started_by_hand else Outcome.WORKER_FAILED
-        progress.stopped(BuildStopped(lost, error.reason, "redrive the execution when a build has ended"))
-    except Exception as error:  # noqa: BLE001  # the one place: whatever went wrong, the state machine is told
+        # No slot is free. LockLost would leave the card as it is, and the card of a run must show that the run failed.
+        has_no_card = request is None or request.started_by_hand
+        outcome = Outcome.LOCK_LOST if has_no_card else Outcome.WORKER_FAILED
+        progress.stopped(BuildStopped(outcome, error.reason, "redrive the execution when a build has ended"))
+    except Exception as error:  # noqa: BLE001  # the one place where every error becomes an outcome
         progress.stopped(stop_for(error))
         if not isinstance(error, (BuildStopped, KiroWorkerError, GitFailed)):
             log.say(traceback.format_exc())
     progress.seconds = time.monotonic() - started
-    place = Place.of(environment, request)
+    location = ArtifactLocation.from_environment(environment, request)
     folder = Path(environment.get("CODEBUILD_SRC_DIR") or Path.cwd())
-    trouble = report(progress, request, place, folder=folder, logs=logs, redact=redaction, s3=lambda: clients("s3"))
-    log.say(trouble)
+    problem = write_report(
+        progress, request, location, folder=folder, logs=logs, redact=redaction, s3=lambda: clients("s3")
+    )
+    log.say(problem)
     log.say(f"── {progress.outcome}")
     log.say("\n".join(filter(None, (with_remedy(progress.reason, progress.remedy), progress.details))))
     return 0 if progress.outcome is Outcome.SUCCEEDED else 1
 
 
+def _build(request: BuildRequest, edges: BuildEdges, progress: BuildProgress) -> None:
+    edges.log.say(f"{request.repository} {request.branch} at {request.commit}")
+    try:
+        Pipeline(request, edges, BuildEffects(request, edges, progress), progress).run()
+    finally:
+        # The state machine releases the lock of its own builds only.
+        if request.started_by_hand and progress.fence:
+            try:
+                release_slot_of_build(edges.locks, progress.slot, request.owner)
+            finally:
+                edges.locks.release(replace(request.lease, fence=progress.fence))
+
+
 def _edges(
     environment: Mapping[str, str], clients: Clients, workspace: Path, logs: Path, log: Log, redaction: Redaction
-) -> Edges:
+) -> BuildEdges:
     if missing := [name for name in _REQUIRED if not environment.get(name)]:
         raise ConfigurationMissing(
-            f"the build's environment lacks {', '.join(missing)}", "the CodeBuild project sets them: make deploy"
+            f"the build's environment lacks {', '.join(missing)}",
+            "deploy again (make deploy), because the CodeBuild project sets these variables",
         )
-    edges = Edges(
+    edges = BuildEdges(
         configuration=load_configuration(clients("ssm"), environment["CONFIG_PARAMETER_NAME"]),
+        load_git_credentials=lambda: load_git_credentials(
+            clients("secretsmanager"), environment["GIT_CREDENTIALS_SECRET_ARN"]
+        ),
+        read_labelling=lambda request, label: _read_labelling(edges, clients, request, label),
+        s3=lambda: clients("s3"),
+        environment=environment,
+        workspace=workspace,
+        redaction=redaction,
         locks=LockTable(
             clients("dynamodb"),
             environment["LOCKS_TABLE_NAME"],
             int(environment["LOCK_LEASE_SECONDS"]),
             lambda owner: owner_is_running(clients("stepfunctions"), lambda: clients("codebuild"))(owner),
         ),
-        load_git_credentials=lambda: load_git_credentials(
-            clients("secretsmanager"), environment["GIT_CREDENTIALS_SECRET_ARN"]
-        ),
         load_agent_key=lambda: load_agent_key(
             clients("secretsmanager"), environment.get("KIRO_API_KEY_SECRET_ARN", "")
         ),
-        s3=lambda: clients("s3"),
-        read_labelling=lambda request, label: _read_labelling(environment, edges, clients, request, label),
-        environment=environment,
-        workspace=workspace,
         logs=logs,
         log=log,
-        redaction=redaction,
     )
     return edges
 
 
-def _request(environment: Mapping[str, str], edges: Edges, clients: Clients) -> BuildRequest:
-    """The state machine's job, or, with BRANCH_NAME alone, what GitHub says about that branch."""
-    if requests.is_complete(environment):
-        return requests.from_environment(environment)
-    from kiro_worker.runner.github import job_of_branch
+def _request(edges: BuildEdges, clients: Clients) -> BuildRequest:
+    """Return the state machine's request or, for BRANCH_NAME alone, the one that GitHub's answers describe."""
+    environment = edges.environment
+    if is_from_state_machine(environment):
+        return request_from_environment(environment)
+    from kiro_worker.runner.github import request_for_branch
 
-    token = _github_token(environment, edges, clients)
     owner = environment.get("CODEBUILD_BUILD_ARN") or f"local-build-{uuid4()}"
     branch, repository = environment.get("BRANCH_NAME", ""), environment.get("REPOSITORY", "")
-    return job_of_branch(edges.configuration, token, branch, owner, repository)
+    return request_for_branch(edges.configuration, _github_token(edges, clients), branch, owner, repository)
 
 
-def _read_labelling(
-    environment: Mapping[str, str], edges: Edges, clients: Clients, request: BuildRequest, label: str
-) -> Labelling:
-    from kiro_worker.runner.github import labelling_of
+def _read_labelling(edges: BuildEdges, clients: Clients, request: BuildRequest, label: str) -> Labelling:
+    from kiro_worker.runner.github import read_labelling_of
 
-    return labelling_of(edges.configuration, _github_token(environment, edges, clients), request, label)
+    return read_labelling_of(edges.configuration, _github_token(edges, clients), request, label)
 
 
-def _github_token(environment: Mapping[str, str], edges: Edges, clients: Clients) -> str:
-    token = load_github_token(clients("secretsmanager"), environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
+def _github_token(edges: BuildEdges, clients: Clients) -> str:
+    token = load_github_token(clients("secretsmanager"), edges.environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
     edges.redaction.know(token)
     return token
 
 
-def _stopped_from_outside(number: int, _frame: FrameType | None) -> None:
-    # Once is enough: a second signal must not keep the report from being written.
+def _stop_build(number: int, _frame: FrameType | None) -> None:
+    # A second signal must not interrupt the report.
     signal.signal(number, signal.SIG_IGN)
     raise BuildStopped(Outcome.WORKER_FAILED, f"the build was stopped ({signal.Signals(number).name})")

@@ -1,4 +1,4 @@
-"""What is known about this build so far, for its report."""
+"""What a build has done so far, for its report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Phase(NamedTuple):
-    """A phase of the pipeline. ``start`` is in seconds since the build began, ``seconds`` is its duration."""
+    """A phase of the pipeline. ``start`` counts seconds since the build started, ``seconds`` is the duration."""
 
     name: str
     start: float
@@ -25,7 +25,7 @@ class Phase(NamedTuple):
 
 @dataclass
 class BuildProgress:
-    """The pipeline fills this in as it goes, so that a build that fails half-way reports what it did until then."""
+    """What the pipeline records as it goes, so that a build that fails half-way reports what it did until then."""
 
     outcome: Outcome = Outcome.WORKER_FAILED
     reason: str = ""
@@ -51,17 +51,17 @@ class BuildProgress:
     coverage_line: str = ""
     steering_source: str = ""
     steering_version: str = ""
-    _began: float = field(default_factory=time.monotonic, repr=False)
+    _started: float = field(default_factory=time.monotonic, repr=False)
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Note when a phase began and how long it took, however it ends."""
-        began = time.monotonic()
+        """Record when a phase starts and how long it takes, however it ends."""
+        started = time.monotonic()
         try:
             yield
         finally:
-            self.phases.append(Phase(name, round(began - self._began, 3), round(time.monotonic() - began, 3)))
+            self.phases.append(Phase(name, round(started - self._started, 3), round(time.monotonic() - started, 3)))
 
     def stopped(self, stop: BuildStopped) -> None:
-        """Note why the build ends here."""
+        """Record why the build ends here."""
         self.outcome, self.reason, self.remedy, self.details = stop.outcome, stop.reason, stop.remedy, stop.details

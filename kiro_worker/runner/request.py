@@ -1,5 +1,6 @@
-"""What a build is to do, from its environment variables. Every value is checked before anything is done with it: they
-come from a card, and reach command lines, URLs and file names.
+"""What a build has to do: the request that its environment variables, or a branch name alone, describe.
+
+Every value is validated first, because the values come from a card and reach command lines, URLs and file names.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ _PATTERNS: Final = {
     "EXECUTION_ARN": re.compile(r"arn:[A-Za-z0-9:/_.-]+"),
     "WORK_ITEM_ID": re.compile(r"[A-Za-z0-9_=-]*"),
 }
-_ORDER: Final = "the state machine sets this variable; by hand set BRANCH_NAME only"
+_REMEDY: Final = "leave this variable to the state machine; to start a build by hand, set only BRANCH_NAME"
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """``commit`` is the commit that was validated, and the only one that is built. ``owner`` is what the lock is held
-    by: the execution, or this build when it was ``started_by_hand``.
+    """One build. ``commit`` is the commit that was validated, and the only one that is built.
+
+    ``owner`` holds the lock: the execution, or the build itself if it was ``started_by_hand``.
     """
 
     repository: str
@@ -50,25 +52,26 @@ class BuildRequest:
 
     @property
     def owner(self) -> str:
+        """Return who holds the lock."""
         return self.lease.owner
 
     @property
     def run_name(self) -> str:
-        """The execution's name, or the build's, as a folder name."""
+        """Return the name of the execution, or of the build, as a folder name."""
         return re.sub(r"[^A-Za-z0-9._-]", "-", self.owner.rsplit(":", 1)[-1]) or "run"
 
 
-def is_complete(environment: Mapping[str, str]) -> bool:
-    """Whether the state machine started this build; otherwise a person did, with BRANCH_NAME alone."""
+def is_from_state_machine(environment: Mapping[str, str]) -> bool:
+    """Return whether the state machine started this build. Otherwise a person did, and set only BRANCH_NAME."""
     return bool(environment.get("EXECUTION_ARN"))
 
 
-def from_environment(environment: Mapping[str, str]) -> BuildRequest:
-    """Raises :class:`WorkItemInvalid` that names the variable."""
-    value = {name: _checked(environment, name) for name in _PATTERNS}
+def request_from_environment(environment: Mapping[str, str]) -> BuildRequest:
+    """Return the request that the state machine made. Raises :class:`WorkItemInvalid`, which names the variable."""
+    value = {name: _validated(environment, name) for name in _PATTERNS}
     return BuildRequest(
         repository=value["REPOSITORY"],
-        branch=checked_branch(environment.get("BRANCH_NAME", "")),
+        branch=validated_branch(environment.get("BRANCH_NAME", "")),
         commit=value["COMMIT_SHA"],
         spec_path=value["SPEC_PATH"],
         pull_request=int(value["PULL_REQUEST_NUMBER"]),
@@ -79,22 +82,24 @@ def from_environment(environment: Mapping[str, str]) -> BuildRequest:
     )
 
 
-async def from_branch(
+async def request_from_branch(
     session: GitHubSession,
     configuration: Configuration,
     branch: str,
     owner: str,
     repository: str = "",
 ) -> BuildRequest:
-    """The job of a build that was started by hand: GitHub is asked for the rest, by the same rules as for a card. Its
-    lease is not held yet. Raises :class:`WorkItemInvalid`.
+    """Return the request of a build that a person started. Raises :class:`WorkItemInvalid`.
+
+    GitHub knows everything but the branch name, and the branch must be as ready as a card's. The lease is not held yet.
     """
     # Not at the top: a build that the state machine starts asks GitHub nothing, and would wait for the GraphQL client.
     from kiro_worker.github.work import validate_branch
 
-    checked = checked_branch(branch)
-    where = repository or configuration.allowed_repositories[0]
-    work = await validate_branch(session, configuration, where, checked)
+    valid_branch = validated_branch(branch)
+    work = await validate_branch(
+        session, configuration, repository or configuration.allowed_repositories[0], valid_branch
+    )
     return BuildRequest(
         repository=work.repository,
         branch=work.branch,
@@ -106,8 +111,8 @@ async def from_branch(
     )
 
 
-def checked_branch(branch: str) -> str:
-    """``branch``, or :class:`WorkItemInvalid`."""
+def validated_branch(branch: str) -> str:
+    """Return ``branch``. Raises :class:`WorkItemInvalid` if it is missing or not a name that is safe everywhere."""
     if not branch:
         raise WorkItemInvalid("BRANCH_NAME is not set", "--environment-variables-override name=BRANCH_NAME,value=…")
     if problem := branch_problem(branch):
@@ -115,8 +120,8 @@ def checked_branch(branch: str) -> str:
     return branch
 
 
-def _checked(environment: Mapping[str, str], name: str) -> str:
+def _validated(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, "")
     if not _PATTERNS[name].fullmatch(value):
-        raise WorkItemInvalid(f"{name} is {value[:100]!a}, which is not of the form it must have", _ORDER)
+        raise WorkItemInvalid(f"{name} is {value[:100]!a}, which does not have the required form", _REMEDY)
     return value

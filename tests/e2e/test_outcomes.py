@@ -175,7 +175,7 @@ ENDINGS = {
     ),
     "PushRejected: a conflict": Ending(
         Outcome.PUSH_REJECTED,
-        "the work does not apply cleanly to what they pushed",
+        "the work does not apply cleanly to that push",
         waits_for_a_person,
         works,
         a_person_pushes_a_conflict,

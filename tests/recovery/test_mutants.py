@@ -64,10 +64,10 @@ MUTANTS = {
     ),
     "no lock check before the push": Mutant(
         "kiro_worker/runner/pipeline.py",
-        """        commit = with_execution_trailer(checkout, self._job, commit, self._edges.log.say)
-        self._hold_lock()
+        """                effects.hold_lock()
+                commit = effects.push(prepared)
 """,
-        """        commit = with_execution_trailer(checkout, self._job, commit, self._edges.log.say)
+        """                commit = effects.push(prepared)
 """,
         "test_build_without_lock_pushes_nothing",
         "assert 'def add' not in",

@@ -1,1 +1,1 @@
-"""What a build leaves behind: its log, its result and its artifacts."""
+"""What a build reports: its log, the exported variables, ``result.json`` and the artifacts."""

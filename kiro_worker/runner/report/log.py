@@ -1,5 +1,6 @@
-"""The build's log: plain lines on standard output, which CodeBuild keeps, and a file for each child's own output.
-Nothing is written that was not redacted.
+"""The build's log: lines on standard output, which CodeBuild keeps, and one file per child process for its own output.
+
+Everything is redacted before it is written.
 """
 
 from __future__ import annotations
@@ -15,43 +16,44 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST_FILE: Final = 10 * 1024 * 1024
-"""Characters of a child's output that are kept as an artifact and shown in the log; what follows is only counted."""
+"""How many characters of a child's output are logged and kept as an artifact. The rest is dropped."""
 
 
 class Redaction:
-    """Takes out all that is shaped like a credential, and the very secrets of this build as they become known."""
+    """Removes everything that looks like a credential, and this build's own secrets as they become known."""
 
     def __init__(self) -> None:
         self._secrets: dict[str, None] = {}
 
     def know(self, *secrets: str) -> None:
-        """From now on these values are taken out, too; of several lines, each, for a log is redacted line by line."""
+        """Remove these values from now on, and each line of them, because a log is redacted line by line."""
         for secret in secrets:
             self._secrets |= dict.fromkeys(filter(None, (secret, *map(str.strip, secret.splitlines()))))
 
     def __call__(self, text: str) -> str:
+        """Return ``text`` without secrets."""
         return redact(text, self._secrets)
 
     def is_in(self, content: bytes) -> bool:
-        """Whether one of the very secrets is in ``content``, plain or encoded."""
+        """Return whether ``content`` contains one of this build's own secrets, plain or encoded."""
         return holds_secret(content.decode(errors="replace"), self._secrets)
 
 
 class Log:
-    """``say`` is the worker's own voice; ``sink`` makes one for a child, named in front of each of its lines."""
+    """``say`` logs the worker's own messages; ``sink`` logs the lines of a child process, prefixed with its name."""
 
     def __init__(self, redaction: Redaction, out: TextIO = sys.stdout) -> None:
         self._redaction = redaction
         self._out = out
 
     def say(self, text: str) -> None:
-        """A sentence, or several lines of it."""
+        """Redact and log ``text``, line by line."""
         for line in self._redaction(text).splitlines():
             print(f"[worker] {line}", file=self._out, flush=True)
 
     @contextmanager
     def sink(self, name: str, file: Path) -> Iterator[Callable[[str], None]]:
-        """For lines that are redacted already."""
+        """Return a function that logs one line, which must be redacted already, and writes it to ``file``."""
         written = 0
         with file.open("w", encoding="utf-8") as kept:
 
@@ -62,6 +64,6 @@ class Log:
                     kept.write(text + "\n")
                     print(f"[{name}] {text}", file=self._out, flush=True)
                 elif before <= LARGEST_FILE:
-                    self.say(f"the output of the {name} goes on, but no more of it is kept")
+                    self.say(f"the output of {name} is longer than {LARGEST_FILE} characters: the rest is dropped")
 
             yield line

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import fetch_default_branch
+from kiro_worker.runner.repository.entries import SYMLINK, encode_path, list_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -36,7 +36,7 @@ def library(folder: Path) -> set[str]:
 
 
 CORE = {
-    "__init__", "config", "errors", "execution_status", "github", "lock", "models", "names", "observability", "outcomes", "redaction",
+    "__init__", "config", "errors", "execution_status", "exported_variables", "github", "lock", "models", "names", "observability", "outcomes", "redaction",
     "spec",
 }  # fmt: skip
 

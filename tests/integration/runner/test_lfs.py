@@ -13,7 +13,7 @@ import pytest
 from kiro_local.github.lfs_http import add_object, object_file
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.runner.repository.git import Git
-from tests.integration.runner.conftest import PASSWORD
+from tests.support.worker import PASSWORD
 
 needs_git_lfs = pytest.mark.usefixtures("git_lfs")
 ATTRIBUTES = "*.bin filter=lfs diff=lfs merge=lfs -text\n"
@@ -277,7 +277,7 @@ def test_work_is_rebased_if_the_branch_moves_during_build(worker: Any) -> None:
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
-    assert "goes on top of it, once" in finished.log
+    assert "is rebased onto it, once" in finished.log
     assert worker.file("their.bin") == theirs
     assert stored(worker, worker.file("picture.bin")) == PICTURE + b"more"
 

@@ -1,21 +1,21 @@
-"""The gate and the report through the whole program."""
+"""The gate's reports, from the project's tests to the result, the artifacts and CodeBuild's report groups."""
 
 from __future__ import annotations
 
 import json
 
-from tests.integration.runner.conftest import Worker
+from tests.support.worker import Worker
 
 LCOV = "SF:shop/orders.py\nDA:1,1\nDA:2,0\nend_of_record\n"
 JUNIT = '<testsuite name="s"><testcase classname="c" name="one"/></testsuite>'
 
 
-def a_run_that_writes(*files: tuple[str, str]) -> list[str]:
+def command_that_writes(*files: tuple[str, str]) -> list[str]:
     return ["sh", "-c", "; ".join(f"printf '%s' '{text}' > {name}" for name, text in files)]
 
 
-def test_reports_of_tests_and_coverage_reach_the_result_the_artifacts_and_the_report_groups(worker: Worker) -> None:
-    command = a_run_that_writes(("junit.xml", JUNIT), ("lcov.info", LCOV))
+def test_reports_reach_result_artifacts_and_groups(worker: Worker) -> None:
+    command = command_that_writes(("junit.xml", JUNIT), ("lcov.info", LCOV))
     worker.configure(testCommand=command, coverageThreshold=50)
 
     done = worker.run()
@@ -32,9 +32,9 @@ def test_reports_of_tests_and_coverage_reach_the_result_the_artifacts_and_the_re
     assert "shop/orders.py" in (done.folder / "reports" / "coverage" / "cobertura.xml").read_text()
 
 
-def test_too_little_coverage_is_an_outcome_and_its_report_is_kept(worker: Worker) -> None:
+def test_low_coverage_stops_the_build_and_keeps_its_report(worker: Worker) -> None:
     before = worker.head()
-    worker.configure(testCommand=a_run_that_writes(("lcov.info", LCOV)), coverageThreshold=80)
+    worker.configure(testCommand=command_that_writes(("lcov.info", LCOV)), coverageThreshold=80)
 
     done = worker.run()
 

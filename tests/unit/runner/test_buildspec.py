@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from kiro_worker.runner.progress import BuildProgress
-from kiro_worker.runner.report.result import exported_variables
+from kiro_worker.runner.report.variables import exported_variables
 
 ROOT = Path(__file__).parents[3]
 
@@ -17,7 +17,7 @@ def buildspec() -> Any:
     return yaml.safe_load((ROOT / "buildspec.yml").read_text())
 
 
-def test_it_exports_exactly_what_the_program_leaves_behind() -> None:
+def test_buildspec_exports_what_the_runner_writes() -> None:
     assert set(buildspec()["env"]["exported-variables"]) == set(exported_variables(BuildProgress()))
 
 
@@ -27,15 +27,15 @@ def test_every_command_is_the_workers_own() -> None:
             assert command.startswith(("export PYTHONPATH=", "python3 -m kiro_worker.runner", "if [ -f "))
 
 
-def test_the_last_phase_reads_the_result_and_does_not_mind_its_absence(tmp_path: Path) -> None:
+def test_last_phase_tolerates_a_missing_result(tmp_path: Path) -> None:
     (last,) = buildspec()["phases"]["post_build"]["commands"]
     shell = shutil.which("sh") or ""
     script = f'{last}\necho "[$OUTCOME]"'
 
-    def told() -> str:
+    def outcome() -> str:
         environment = {"CODEBUILD_SRC_DIR": str(tmp_path)}
         return subprocess.run([shell, "-c", script], env=environment, capture_output=True, text=True, check=True).stdout
 
-    assert told() == "[]\n"
+    assert outcome() == "[]\n"
     (tmp_path / "result.env").write_text("export OUTCOME=Succeeded\n")
-    assert told() == "[Succeeded]\n"
+    assert outcome() == "[Succeeded]\n"

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.progress import BuildProgress, Phase
-from kiro_worker.runner.report.result import LONGEST_LIST, LONGEST_VALUE, Place, exported_variables, shell_exports
+from kiro_worker.runner.report.variables import LONGEST_LIST, LONGEST_VALUE, exported_variables, shell_exports
 
 HOSTILE = "'; touch owned; echo '$(touch owned)`touch owned`\n\x1b[31m\u2028export OUTCOME=Succeeded"
 
 
-def test_a_shell_that_sources_the_values_executes_none_of_them(tmp_path: Path) -> None:
+def test_sourced_values_execute_nothing(tmp_path: Path) -> None:
     progress = BuildProgress(Outcome.AGENT_FAILED, reason=HOSTILE, tests=HOSTILE)
     (tmp_path / "result.env").write_text(shell_exports(exported_variables(progress)))
 
@@ -32,7 +32,7 @@ def test_a_shell_that_sources_the_values_executes_none_of_them(tmp_path: Path) -
 
 
 @given(st.text(), st.text(), st.text())
-def test_every_value_is_one_line_of_a_bounded_length(reason: str, remedy: str, details: str) -> None:
+def test_every_value_is_one_bounded_line(reason: str, remedy: str, details: str) -> None:
     progress = BuildProgress(Outcome.TESTS_FAILED, reason, remedy, details, tests=reason)
 
     lines = shell_exports(exported_variables(progress)).splitlines()
@@ -45,7 +45,7 @@ def test_every_value_is_one_line_of_a_bounded_length(reason: str, remedy: str, d
     assert not values["TAIL"] or details.splitlines()[-1:] or json.loads(values["TAIL"])
 
 
-def test_the_remedy_is_whole_and_what_was_said_is_told_by_itself() -> None:
+def test_remedy_is_kept_when_the_reason_is_cut() -> None:
     progress = BuildProgress()
     progress.stopped(
         BuildStopped(Outcome.TESTS_FAILED, "it failed" * 200, "do this", "x" * 10_000 + "\nFAILED a\nthe last word")
@@ -58,7 +58,7 @@ def test_the_remedy_is_whole_and_what_was_said_is_told_by_itself() -> None:
     assert json.loads(values["TAIL"]) == "FAILED a\nthe last word"
 
 
-def test_of_one_long_line_the_end_is_told() -> None:
+def test_tail_keeps_the_end_of_a_long_line() -> None:
     tail = exported_variables(BuildProgress(details="é" * 5000 + "!"))["TAIL"]
 
     assert len(tail) <= LONGEST_LIST
@@ -72,7 +72,7 @@ def test_phases_are_names_and_seconds() -> None:
     assert len(exported_variables(BuildProgress(phases=[Phase("x" * 90, 0, 1)] * 99))["PHASES"]) <= LONGEST_LIST
 
 
-def test_a_secret_at_the_cut_is_redacted_before_the_cut() -> None:
+def test_secret_is_redacted_before_the_cut() -> None:
     progress = BuildProgress(Outcome.AGENT_FAILED, reason="r" * (LONGEST_VALUE - 5) + "secret-value")
 
     reason = exported_variables(progress, lambda text: text.replace("secret-value", "***"))["OUTCOME_REASON"]
@@ -80,7 +80,7 @@ def test_a_secret_at_the_cut_is_redacted_before_the_cut() -> None:
     assert "secr" not in reason
 
 
-def test_what_is_not_known_is_empty() -> None:
+def test_unknown_values_are_empty() -> None:
     assert exported_variables(BuildProgress()) == {
         "OUTCOME": "WorkerFailed",
         **dict.fromkeys(
@@ -105,13 +105,7 @@ def test_what_is_not_known_is_empty() -> None:
     }
 
 
-def test_no_task_done_is_told_as_zero() -> None:
+def test_zero_finished_tasks_are_exported() -> None:
     values = exported_variables(BuildProgress(tasks_done=0, tasks_open=3))
 
     assert (values["TASKS_DONE"], values["TASKS_OPEN"]) == ("0", "3")
-
-
-def test_artifacts_of_a_build_that_never_learnt_its_job_go_under_its_own_name() -> None:
-    place = Place.of({"CODEBUILD_BUILD_ID": "kiro-worker-test:../5f2c", "ARTIFACTS_BUCKET_NAME": "b"}, None)
-
-    assert place.url == "s3://b/runs/..-5f2c/1/"

@@ -1,0 +1,29 @@
+"""The variables that a build exports to the state machine, and the :class:`BuildResult` field that each one fills.
+
+This is the one list. The runner writes the variables, the steps read them, and a test compares buildspec.yml with it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+EXPORTED_VARIABLES: Final[Mapping[str, str]] = {
+    "OUTCOME": "outcome",
+    "OUTCOME_REASON": "reason",
+    "RESULT_COMMIT": "commit",
+    "RESULT_FENCE": "fence",
+    "TASKS_DONE": "tasks_done",
+    "TASKS_OPEN": "tasks_open",
+    "TESTS_SUMMARY": "tests",
+    "COVERAGE": "coverage",
+    "FILES_CHANGED": "files_changed",
+    "CREDITS": "credits",
+    "MINUTES": "minutes",
+    "CHECKPOINT": "checkpoint",
+    "PHASES": "phases",
+    "TAIL": "tail",
+    "ARTIFACTS": "artifacts",
+}

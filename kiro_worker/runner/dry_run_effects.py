@@ -1,0 +1,186 @@
+"""What a dry run does in place of a build's effects: it reads what they would work on, and adds it to the plan."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any, Final
+
+from kiro_worker.errors import BuildStopped, KiroWorkerError
+from kiro_worker.lock.keys import slot_keys
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.agent.adapters import configured_agent
+from kiro_worker.runner.agent.workspace import materialize
+from kiro_worker.runner.effects import Effects
+from kiro_worker.runner.gate.detect import detected_command, with_report_options
+from kiro_worker.runner.preparation import tasks_text
+from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.sandbox.processes import scrubbed_environment
+from kiro_worker.runner.stops import stop_for
+from kiro_worker.spec import pending_leaf_tasks, reset
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+
+    from kiro_worker.lock.table import LockTable
+    from kiro_worker.runner.edges import Edges
+    from kiro_worker.runner.effects import Prepared
+    from kiro_worker.runner.plan import Plan
+    from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
+    from kiro_worker.runner.request import BuildRequest
+
+_INDISPENSABLE: Final = "check out"
+"""The phase without which nothing after it can be checked."""
+_RUN_FOLDER: Final = "runs/<the build's id>/<the build's number>/"
+
+
+class AwsNotAvailable(Exception):
+    """Raised for what a dry run without AWS cannot check."""
+
+
+class DryRunEffects(Effects):
+    """Notes in ``plan`` what a build would do. ``locks`` is ``None`` and ``bucket`` empty for a run without AWS."""
+
+    def __init__(self, request: BuildRequest, edges: Edges, plan: Plan, locks: LockTable | None, bucket: str) -> None:
+        self._request = request
+        self._edges = edges
+        self._plan = plan
+        self._locks = locks
+        self._bucket = bucket
+        self._lock_is_noted = False
+        self._start = request.commit
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Note an error and go on, so that one dry run finds everything that would stop the build."""
+        try:
+            yield
+        except AwsNotAvailable:
+            self._plan.note(name, "not checked without AWS")
+        except (BuildStopped, KiroWorkerError, GitFailed) as error:
+            if name == _INDISPENSABLE:
+                raise
+            self._plan.block(stop_for(error))
+
+    def note(self, topic: str, text: str, fact: Any = None) -> None:
+        """Add the finding to the plan."""
+        self._plan.note(topic, text, fact)
+
+    def hold_lock(self) -> None:
+        """Note who holds the lock, and whether a slot is free, the first time."""
+        if self._lock_is_noted:
+            return
+        self._lock_is_noted = True
+        if self._locks is None:
+            self._plan.note("lock", f"{self._request.lease.lock_key}: not checked without AWS")
+            return
+        self._note_holder(self._locks)
+        self._note_slots(self._locks)
+
+    def workplace(self) -> AbstractContextManager[None]:
+        """Prepare nothing, because neither agent nor tests run."""
+        return nullcontext()
+
+    def keep(self, checkpoint: Checkpoint, commit: str) -> None:
+        """Leave the checkpoint as it is."""
+
+    def implement(self, prepared: Prepared, start: Start) -> None:
+        """Note the agent's command line and the tasks of each of its turns."""
+        checkout, checkpoint = prepared.checkout, prepared.checkpoint
+        self._start = start.commit
+        if start.commit != checkout.commit:
+            materialize(checkout, start.commit)
+        elif not checkpoint.commit:
+            self._plan.note("checkpoint", "none: the agent would start at the branch's head")
+        self._plan.facts["checkpoint"] = {"commit": checkpoint.commit, "startsAt": start.commit}
+        configured = self._edges.configuration.agent
+        # Without the agent's key, because no part of the plan depends on it.
+        agent = configured_agent(configured, self._request, lambda: "").adapter
+        path = shutil.which(agent.argv[0], path=self._edges.environment.get("PATH"))
+        self._plan.note(
+            "agent",
+            f"{shlex.join(agent.argv)}, at most {configured.timeout_minutes} minutes a turn;"
+            f" on this machine: {path or 'not installed'}",
+            {"name": agent.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
+        )
+        names = [task.name for task in pending_leaf_tasks(reset(tasks_text(checkout, self._request, start.commit)))]
+        turns = [names] if configured.mode == "all" and names else [[name] for name in names]
+        self._plan.facts["turns"] = turns
+        for number, turn in enumerate(turns, 1):
+            self._plan.note(f"turn {number}", "; ".join(turn))
+        if not turns:
+            self._plan.note("turns", "none: no task is open, and the checkpoint's work would go to the gate")
+
+    def pass_gate(self, prepared: Prepared) -> None:
+        """Note the test command and the required coverage."""
+        configuration = self._edges.configuration
+        command = configuration.test_command or self._detected_command(prepared)
+        source = "configured" if configuration.test_command else f"detected in the files of {self._start[:12]}"
+        self._plan.note("tests", f"{shlex.join(command)} ({source})", {"command": list(command)})
+        threshold, mode = configuration.coverage_threshold, configuration.coverage_mode
+        lines = "changed lines" if mode == "changed" else "lines"
+        required = "not required" if threshold is None else f"at least {threshold:g} % of the {lines}"
+        report = f", read from {configuration.coverage_report}" if configuration.coverage_report else ""
+        self._plan.note(
+            "coverage",
+            required + report,
+            {"threshold": threshold, "mode": mode, "report": configuration.coverage_report},
+        )
+
+    def push(self, prepared: Prepared) -> str:
+        """Note where the branch, the checkpoint and the artifacts would go."""
+        url, branch, checkpoint = prepared.checkout.git.url, self._request.branch, prepared.checkpoint.branch
+        self._plan.note(
+            "push",
+            f"{branch} of {url}; until then each finished task to {checkpoint}",
+            {"url": url, "branch": branch, "checkpointBranch": checkpoint},
+        )
+        artifacts = f"s3://{self._bucket}/{_RUN_FOLDER}" if self._bucket else f"{_RUN_FOLDER} of the artifacts bucket"
+        self._plan.note("artifacts", artifacts, artifacts)
+        return self._start
+
+    def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Leave the checkpoint as it is."""
+
+    def _note_holder(self, locks: LockTable) -> None:
+        key = self._request.lease.lock_key
+        holder = locks.read(key)
+        if not holder.owner:
+            self._plan.note("lock", f"{key} is free", {"key": key, "owner": None})
+            return
+        fact = {"key": key, "owner": holder.owner, "since": holder.acquired_at}
+        if not locks.is_active(holder):
+            self._plan.note("lock", f"{key} would be taken over from {holder.owner}, which has ended", fact)
+            return
+        self._plan.note("lock", f"{key} is held by {holder.owner}", fact)
+        reason = f"the lock {key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"
+        self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until it has ended, or stop it"))
+
+    def _note_slots(self, locks: LockTable) -> None:
+        keys = slot_keys(self._edges.configuration)
+        if not keys:
+            return
+        holders = [holder for holder in map(locks.read, keys) if holder.owner and locks.is_active(holder)]
+        owners = [holder.owner for holder in holders]
+        self._plan.note(
+            "slots", f"{len(keys) - len(owners)} of {len(keys)} free", {"total": len(keys), "owners": owners}
+        )
+        if len(owners) == len(keys):
+            reason = f"no slot is free: {', '.join(owners)}"
+            self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until one of these builds has ended"))
+
+    def _detected_command(self, prepared: Prepared) -> tuple[str, ...]:
+        folder, home = prepared.checkout.folder, self._edges.workspace / "home"
+        command = detected_command(folder)
+        if not command:
+            raise BuildStopped(
+                Outcome.TESTS_FAILED,
+                "no test command: none is configured, and none of the usual ones is detected in the repository yet",
+                'set "testCommand" in the configuration parameter, for example "make test"',
+            )
+        home.mkdir()
+        # Runs the interpreter outside of the checkout to look for plug-ins. No code of the branch runs.
+        options = with_report_options(command, folder, home, scrubbed_environment(home, self._edges.environment))
+        return tuple(word.replace(str(home), "$HOME") for word in options)

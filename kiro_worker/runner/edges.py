@@ -1,0 +1,46 @@
+"""What the runner needs from outside, passed in as arguments: configuration, credentials, clients, folders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from mypy_boto3_s3 import S3Client
+
+    from kiro_worker.config.model import Configuration
+    from kiro_worker.github.labels import Labelling
+    from kiro_worker.lock.table import LockTable
+    from kiro_worker.models import GitCredentials
+    from kiro_worker.runner.report.log import Log, Redaction
+    from kiro_worker.runner.request import BuildRequest
+
+
+@dataclass(frozen=True)
+class Edges:
+    """What the pipeline reads from.
+
+    Credentials and clients are callables, so that nothing is loaded before it is needed. ``environment`` is the
+    parent's environment, of which child processes get a scrubbed copy; ``workspace`` is an empty folder for this run.
+    """
+
+    configuration: Configuration
+    load_git_credentials: Callable[[], GitCredentials]
+    read_labelling: Callable[[BuildRequest, str], Labelling]
+    s3: Callable[[], S3Client]
+    environment: Mapping[str, str]
+    workspace: Path
+    redaction: Redaction
+
+
+@dataclass(frozen=True)
+class BuildEdges(Edges):
+    """What a build needs on top, because it also writes: the lock, the agent's key, and the folder ``logs``."""
+
+    locks: LockTable
+    load_agent_key: Callable[[], str]
+    logs: Path
+    log: Log

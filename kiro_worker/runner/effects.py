@@ -1,0 +1,74 @@
+"""The steps of the pipeline that write or spend, as a protocol with two implementations.
+
+:class:`~kiro_worker.runner.build_effects.BuildEffects` carries them out.
+:class:`~kiro_worker.runner.dry_run_effects.DryRunEffects` describes what they would do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kiro_worker.runner.repository.submodules import Submodules
+from kiro_worker.runner.trust.steering import Steering
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from kiro_worker.runner.repository.checkout import Checkout
+    from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
+    from kiro_worker.runner.trust.guard import Guard
+
+
+@dataclass
+class Prepared:
+    """What the reading steps of the pipeline have prepared for the writing ones.
+
+    ``submodules`` and ``steering`` stay empty where the configuration names none.
+    """
+
+    checkout: Checkout
+    checkpoint: Checkpoint
+    guard: Guard
+    submodules: Submodules = field(default_factory=lambda: Submodules({}))
+    steering: Steering = field(default_factory=Steering)
+
+
+class Effects(Protocol):
+    """Everything that the pipeline does besides reading, in the order in which it calls these methods."""
+
+    def phase(self, name: str) -> AbstractContextManager[None]:
+        """Run the phase ``name``. A build stops at its first error; a dry run notes the error and goes on if it can."""
+        ...
+
+    def note(self, topic: str, text: str, fact: Any = None) -> None:
+        """Report a finding. ``fact`` is the same finding as a JSON value, for programs that read a dry run."""
+        ...
+
+    def hold_lock(self) -> None:
+        """Make sure that this run holds the lock. Raise :class:`LockError` if it does not."""
+        ...
+
+    def workplace(self) -> AbstractContextManager[None]:
+        """Provide the place where agent and tests run: their user, their limits and the agent's log."""
+        ...
+
+    def keep(self, checkpoint: Checkpoint, commit: str) -> None:
+        """Push ``commit`` to the checkpoint, unless it is there already."""
+        ...
+
+    def implement(self, prepared: Prepared, start: Start) -> None:
+        """Let the agent implement the open tasks, from ``start`` on."""
+        ...
+
+    def pass_gate(self, prepared: Prepared) -> None:
+        """Run the project's tests on the committed work. Raise :class:`BuildStopped` if they do not pass."""
+        ...
+
+    def push(self, prepared: Prepared) -> str:
+        """Push the work to the branch, and return the commit that the branch is at then."""
+        ...
+
+    def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Remove the checkpoint, because the branch carries its work."""
+        ...

