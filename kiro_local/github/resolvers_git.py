@@ -1,4 +1,4 @@
-"""Repositories, and what is read from git: refs, trees, blobs, commits."""
+"""Resolvers for repositories and their git objects: refs, trees, blobs and commits."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from kiro_local.github.git_repository import Entry, ObjectInfo
+from kiro_local.github.git_reader import Entry
+from kiro_local.github.git_repository import ObjectInfo
 from kiro_local.github.model import Issue, PullRequest, Repository
-from kiro_local.github.resolvers import Table, connection, cursor, not_found, refuse, timestamp
+from kiro_local.github.resolvers import Table, connection, cursor, github_error, not_found, timestamp
 
 if TYPE_CHECKING:
     from kiro_local.github.resolvers import Context
 
 TABLE: Final = Table()
 LONGEST_TEXT: Final = 512_000
-"""``Blob.text`` ends after this many bytes and ``isTruncated`` is true: not documented, but observed.
+"""``Blob.text`` is cut after this many bytes, and ``isTruncated`` is true. This is observed, not documented.
 
 https://github.com/sveltia/sveltia-cms/issues/950
 """
@@ -88,9 +89,9 @@ def _viewer_permission(repository: Repository, context: Context) -> str:
 def _collaborators(
     repository: Repository, context: Context, login: str | None = None, **page: Any
 ) -> dict[str, Any] | None:
-    """Only who may push sees who else may."""
+    """Only users with push access see the collaborators."""
     if _viewer_permission(repository, context) != "WRITE":
-        raise refuse("FORBIDDEN", "Must have push access to view repository collaborators.")
+        raise github_error("FORBIDDEN", "Must have push access to view repository collaborators.")
     found = connection(
         repository.collaborators, keep=lambda each: login is None or each.user.login.lower() == login.lower(), **page
     )
@@ -123,7 +124,7 @@ def _pull_requests(
     states: list[str] | None = None,
     **page: Any,
 ) -> dict[str, Any]:
-    """``headRefName`` finds a fork's branch of that name too."""
+    """The pull requests; ``headRefName`` also matches the branch of a fork."""
     return connection(
         repository.pull_requests,
         keep=lambda each: (
@@ -146,7 +147,7 @@ def _ref(repository: Repository, context: Context, qualifiedName: str) -> Ref | 
 
 
 def find_ref(repository: Repository, context: Context, name: str) -> Ref | None:
-    """The ref of that full name, else of that short one."""
+    """The ref with that full name, otherwise with that short name."""
     refs = context.reader(repository).refs()
     for full_name in (name, f"refs/heads/{name}", f"refs/tags/{name}", f"refs/{name}"):
         if full_name in refs:
@@ -197,7 +198,7 @@ def _entry_type(entry: TreeEntry, _: Context) -> str:
 
 @TABLE.of("TreeEntry.object")
 def _entry_object(entry: TreeEntry, context: Context) -> GitObject | None:
-    """Null for a submodule, whose commit is in another repository."""
+    """The object; null for a submodule, whose commit is in another repository."""
     return None if entry.entry.kind == "commit" else _object(entry.repository, context, oid=entry.entry.oid)
 
 
@@ -214,7 +215,7 @@ def _is_binary(blob: GitObject, context: Context) -> bool:
 
 @TABLE.of("Blob.text")
 def _text(blob: GitObject, context: Context) -> str | None:
-    """Null for a binary file; cut where it is longer than :data:`LONGEST_TEXT`."""
+    """The text, up to :data:`LONGEST_TEXT` bytes; null for a binary file."""
     if _is_binary(blob, context):
         return None
     return context.reader(blob.repository).content(blob.oid)[:LONGEST_TEXT].decode(errors="replace")

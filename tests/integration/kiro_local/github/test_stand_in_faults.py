@@ -109,7 +109,7 @@ def test_a_slow_answer_does_not_hold_up_the_end(shop: Shop) -> None:
     inject(shop, "slow", seconds=600)
     connection = http.client.HTTPConnection(shop.github.base_url.removeprefix("http://"), timeout=20)
     connection.request("POST", "/graphql", json.dumps({"query": VIEWER}), {"authorization": f"bearer {shop.token}"})
-    while shop.github.faults.waiting():
+    while shop.github.faults.pending():
         time.sleep(0.01)
     began = time.monotonic()
     shop.github.stop()
@@ -161,7 +161,7 @@ def test_requests_are_read_over_http(shop: Shop) -> None:
 
 def test_another_sites_page_cannot_switch_faults(shop: Shop) -> None:
     assert shop.request("POST", "/_stand_in/faults", '{"kind": "reset"}', {"content-type": "text/plain"}).status == 415
-    assert shop.github.faults.waiting() == ()
+    assert shop.github.faults.pending() == ()
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_another_sites_page_cannot_switch_faults(shop: Shop) -> None:
 def test_what_is_no_fault_is_refused(untouched_shop: Shop, body: str) -> None:
     answer = untouched_shop.request("POST", "/_stand_in/faults", body, JSON)
     assert (answer.status, answer.json["kinds"]) == (400, [str(kind) for kind in FaultKind])
-    assert untouched_shop.github.faults.waiting() == ()
+    assert untouched_shop.github.faults.pending() == ()
 
 
 def test_git_stands_for_every_git_request() -> None:

@@ -27,7 +27,7 @@ def test_a_board_has_a_column_a_status(shop: Shop) -> None:
     text = page(shop, "/orgs/acme/projects/1")
     assert "<h2>For Implementation <small>1</small></h2>" in text
     assert "A checkout" in text
-    assert "A card that you may not see" in text
+    assert "A card that you cannot see" in text
 
 
 def test_a_pull_request_shows_comments_and_changes(shop: Shop) -> None:

@@ -7,7 +7,7 @@ from gql import GraphQLRequest
 from graphql import OperationDefinitionNode, get_variable_values, parse
 
 from kiro_local.github.graphql_api import load_schema
-from kiro_local.github.price import Request, assess
+from kiro_local.github.price import Estimate, assess
 from kiro_local.github.tokens import Budget, Tokens
 from kiro_worker.github import queries
 
@@ -15,7 +15,7 @@ SCHEMA = load_schema()
 SCOPES = frozenset({"repo", "project"})
 
 
-def of(query: str | GraphQLRequest, scopes: frozenset[str] | None = SCOPES, /, **variables: Any) -> Request:
+def of(query: str | GraphQLRequest, scopes: frozenset[str] | None = SCOPES, /, **variables: Any) -> Estimate:
     document = parse(query) if isinstance(query, str) else query.document
     operation = next(each for each in document.definitions if isinstance(each, OperationDefinitionNode))
     values = get_variable_values(SCHEMA, operation.variable_definitions or (), variables)
@@ -51,7 +51,7 @@ def test_what_the_guards_label_costs_is_two_points() -> None:
 
 @pytest.mark.parametrize(("requests", "cost"), [(0, 1), (149, 1), (150, 2), (249, 2), (5101, 51)])
 def test_requests_become_points(requests: int, cost: int) -> None:
-    assert Request(requests).cost == cost
+    assert Estimate(requests).cost == cost
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_points_come_back_after_an_hour() -> None:
 def test_a_token_is_known_by_any_of_githubs_schemes(header: str, login: str | None) -> None:
     tokens = Tokens()
     tokens.add("good", "worker")
-    token = tokens.of_header(header)
+    token = tokens.from_header(header)
     assert (token.login if token else None) == login
 
 

@@ -32,38 +32,42 @@ def test_our_schema_is_a_part_of_githubs(githubs: GraphQLSchema) -> None:
 
 def test_only_the_documented_additions_are_tolerated(githubs: GraphQLSchema) -> None:
     assert deviations(load_schema(), githubs, additions=frozenset()) == (
-        "ProjectV2.items(archivedStates:): there is no such argument",
-        "ProjectV2.items(query:): there is no such argument",
-        "ProjectV2ItemArchivedState: there is no such type",
+        "ProjectV2.items(archivedStates:): no such argument",
+        "ProjectV2.items(query:): no such argument",
+        "ProjectV2ItemArchivedState: no such type",
     )
 
 
 @pytest.mark.parametrize(
     ("before", "after", "found"),
     [
-        ("isArchived: Boolean!", "isArchived: Boolean", "ProjectV2Item.isArchived: Boolean, there Boolean!"),
-        ("number: Int!\n  owner", "number: Int!\n  mood: Int\n  owner", "ProjectV2.mood: there is no such field"),
-        ("projectV2(number: Int!)", "projectV2(number: Int)", "ProjectV2Owner.projectV2(number:): Int, there Int!"),
+        ("isArchived: Boolean!", "isArchived: Boolean", "ProjectV2Item.isArchived: Boolean here, Boolean! there"),
+        ("number: Int!\n  owner", "number: Int!\n  mood: Int\n  owner", "ProjectV2.mood: no such field"),
+        (
+            "projectV2(number: Int!)",
+            "projectV2(number: Int)",
+            "ProjectV2Owner.projectV2(number:): Int here, Int! there",
+        ),
         (
             "(followRenames: Boolean = true, name: String!, owner",
             "(followRenames: Boolean = false, name: String!, owner",
-            "Query.repository(followRenames:): the default is false, there true",
+            "Query.repository(followRenames:): the default is false here, true there",
         ),
         (
             "  ref(qualifiedName: String!)",
             "  ref",
-            "Repository.ref(qualifiedName:): is required there and missing here",
+            "Repository.ref(qualifiedName:): required there, missing here",
         ),
-        ("  REDACTED", "  REDACTED\n  SECRET", "ProjectV2ItemType.SECRET: there is no such value"),
-        ("DraftIssue | Issue", "Commit | DraftIssue | Issue", "ProjectV2ItemContent: Commit is no member there"),
+        ("  REDACTED", "  REDACTED\n  SECRET", "ProjectV2ItemType.SECRET: no such value"),
+        ("DraftIssue | Issue", "Commit | DraftIssue | Issue", "ProjectV2ItemContent: Commit is not a member there"),
         (
             "type PageInfo {",
             "interface Unheard {\n  x: Int\n}\ntype PageInfo implements Unheard {\n  x: Int",
-            "PageInfo: not a Unheard there",
+            "PageInfo: does not implement Unheard there",
         ),
-        ("  fieldId: ID!\n", "", "UpdateProjectV2ItemFieldValueInput(fieldId:): is required there and missing here"),
-        ("scalar URI", "enum URI { A }", "URI: a GraphQLEnumType, there a GraphQLScalarType"),
-        ("type RateLimit {", "type RateLimit implements Node {\n  id: ID!", "RateLimit: not a Node there"),
+        ("  fieldId: ID!\n", "", "UpdateProjectV2ItemFieldValueInput(fieldId:): required there, missing here"),
+        ("scalar URI", "enum URI { A }", "URI: GraphQLEnumType here, GraphQLScalarType there"),
+        ("type RateLimit {", "type RateLimit implements Node {\n  id: ID!", "RateLimit: does not implement Node there"),
     ],
 )
 def test_a_planted_deviation_is_caught(githubs: GraphQLSchema, before: str, after: str, found: str) -> None:
