@@ -39,10 +39,11 @@ Examples:
   kiro-worker demo --json           print one JSON object, for scripts
 """
 _INTRODUCTION: Final = """\
-This demo runs the whole worker on this machine. An embedded AWS runs the CloudFormation template, the state
-machine, the Lambda functions and the build. A stand-in GitHub has the project board and the git repositories.
-The agent is a [bold]scripted stand-in[/bold] that really edits files; on AWS it is the Kiro CLI. The demo uses no
-account, and nothing leaves this machine."""
+This demo runs the whole worker on this machine. An embedded AWS runs the
+CloudFormation template, the state machine, the Lambda functions and the
+build. A stand-in GitHub has the project board and the git repositories.
+The agent is a [bold]scripted stand-in[/bold] that really edits files; on AWS it is the
+Kiro CLI. The demo uses no account, and nothing leaves this machine."""
 
 
 def demo(

@@ -106,7 +106,7 @@ def main(arguments: list[str]) -> int:
         else:
             log(f"Task {number} {title}: not in the script, left open")
             left_open += 1
-    log(f"{done} tasks done, {left_open} left open.")
+    log(f"Tasks done: {done}; left open: {left_open}.")
     return 0
 
 
