@@ -117,20 +117,20 @@ def log(text: str) -> None:
 
 def find_tasks_file(prompt: str) -> Path | None:
     """The tasks.md that the prompt names, if it exists in the repository."""
-    paths = (Path(found) for found in _TASKS_FILE.findall(prompt))
+    paths = (Path(name) for name in _TASKS_FILE.findall(prompt))
     return next((path for path in paths if not path.is_absolute() and ".." not in path.parts and path.is_file()), None)
 
 
 def open_tasks(tasks_file: Path) -> list[tuple[str, str]]:
     """Number and title of each open task, with subtasks before their group."""
-    found = [
+    tasks = [
         (match["number"].rstrip("."), match["title"])
         for line in tasks_file.read_text().splitlines()
         if (match := _OPEN_TASK.match(line))
     ]
-    numbers = [number for number, _ in found]
-    groups = [task for task in found if any(number.startswith(f"{task[0]}.") for number in numbers)]
-    return [task for task in found if task not in groups] + groups
+    numbers = [number for number, _ in tasks]
+    groups = [task for task in tasks if any(number.startswith(f"{task[0]}.") for number in numbers)]
+    return [task for task in tasks if task not in groups] + groups
 
 
 def count_done_tasks(tasks_file: Path) -> int:

@@ -32,7 +32,7 @@ _ITEM_TYPES: Final = {"DraftIssue": "DRAFT_ISSUE", "Issue": "ISSUE", "PullReques
 
 
 class Board(Registry):
-    """``directory`` is private to the board and starts empty; the repositories live in it."""
+    """Everything on one stand-in. Its repositories live in ``directory``, which must be empty."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__()

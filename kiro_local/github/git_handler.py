@@ -132,8 +132,8 @@ def _lfs_answer(http: BaseHandler, request: LfsRequest, repository: Repository) 
             return 200 if stored else 422, b"", "text/plain"
         case _:
             file = object_file(repository, request.oid)
-            found = file.is_file()
-            return 200 if found else 404, file.read_bytes() if found else b"", "application/octet-stream"
+            exists = file.is_file()
+            return 200 if exists else 404, file.read_bytes() if exists else b"", "application/octet-stream"
 
 
 def _log(http: BaseHandler, request: GitRequest | LfsRequest, login: str, status: int, fault: Fault | None) -> None:

@@ -57,14 +57,14 @@ def parse_git_request(
     board: Board, method: str, path: str, query: Mapping[str, list[str]], headers: Mapping[str, str]
 ) -> GitRequest | None:
     """The git request behind a URL, or ``None``. Its repository is looked up on the board, never on disk."""
-    found = _PATH.fullmatch(path)
-    if found is None:
+    match = _PATH.fullmatch(path)
+    if match is None:
         return None
-    endpoint = found["endpoint"]
+    endpoint = match["endpoint"]
     service = (query.get("service") or [""])[0] if endpoint == "info/refs" else endpoint
     if service not in _SERVICES or method != ("GET" if endpoint == "info/refs" else "POST"):
         return None
-    name = f"{found['owner']}/{found['name']}"
+    name = f"{match['owner']}/{match['name']}"
     probe = method == "POST" and headers.get("content-length") == _PROBE_LENGTH
     return GitRequest(board.repository(name), name, service, endpoint, probe)
 

@@ -1,4 +1,4 @@
-"""A bare repository on disk, written through ``git fast-import``. :mod:`git_reader` reads it."""
+"""A bare repository on disk, written through ``git fast-import``. ``git_reader`` reads it."""
 
 from __future__ import annotations
 
@@ -133,8 +133,8 @@ class GitRepository:
 
     def head_of(self, branch: str) -> str | None:
         """The commit at the tip of a branch."""
-        found = self.refs().get(f"refs/heads/{branch}")
-        return found.oid if found else None
+        ref = self.refs().get(f"refs/heads/{branch}")
+        return ref.oid if ref else None
 
     def create_branch(self, branch: str, at: str) -> None:
         """Creates a branch at another branch or at a commit."""

@@ -86,10 +86,10 @@ class GraphQLApi:
     def operation_name(self, body: Mapping[str, Any]) -> str:
         """The name of the operation that the body selects; empty if it has none."""
         try:
-            found = get_operation_ast(self._checked(str(body.get("query", "")))[0], body.get("operationName"))
+            operation = get_operation_ast(self._checked(str(body.get("query", "")))[0], body.get("operationName"))
         except GraphQLSyntaxError:
             return ""
-        return found.name.value if found and found.name else ""
+        return operation.name.value if operation and operation.name else ""
 
     def unauthorized(self, message: str = "Bad credentials") -> Answer:
         body = {"message": message, "documentation_url": "https://docs.github.com/graphql", "status": "401"}

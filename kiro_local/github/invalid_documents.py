@@ -34,15 +34,15 @@ def as_github_says(document: DocumentNode, errors: list[GraphQLError]) -> Iterat
         extensions: dict[str, str] = {}
         message = error.message
         if isinstance(node, ArgumentNode) and (
-            found := re.match(r"Unknown argument ['\"](\w+)['\"] on field ['\"](\w+)\.(\w+)['\"]", message)
+            match := re.match(r"Unknown argument ['\"](\w+)['\"] on field ['\"](\w+)\.(\w+)['\"]", message)
         ):
-            argument, _, name = found.groups()
+            argument, _, name = match.groups()
             unknown_arguments.append(node)
             message = f"Field '{name}' doesn't accept argument '{argument}'"
             extensions = {"code": "argumentNotAccepted", "name": name, "typeName": "Field", "argumentName": argument}
-        elif found := re.match(r"Cannot query field ['\"](\w+)['\"] on type ['\"](\w+)['\"]", message):
-            message = f"Field '{found[1]}' doesn't exist on type '{found[2]}'"
-            extensions = {"code": "undefinedField", "typeName": found[2], "fieldName": found[1]}
+        elif match := re.match(r"Cannot query field ['\"](\w+)['\"] on type ['\"](\w+)['\"]", message):
+            message = f"Field '{match[1]}' doesn't exist on type '{match[2]}'"
+            extensions = {"code": "undefinedField", "typeName": match[2], "fieldName": match[1]}
         formatted: dict[str, Any] = {"message": message, "locations": location}
         if extensions:
             formatted |= {"path": _path_to(document, node), "extensions": extensions}

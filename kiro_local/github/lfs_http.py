@@ -49,14 +49,14 @@ class LfsRequest:
 
 def parse_lfs_request(board: Board, method: str, path: str) -> LfsRequest | None:
     """The LFS request behind a method and a path, or ``None`` if it is something else."""
-    found = _PATH.fullmatch(path)
-    if found is None:
+    match = _PATH.fullmatch(path)
+    if match is None:
         return None
-    oid = found["oid"] or ""
+    oid = match["oid"] or ""
     operation = {"GET": "lfs-download", "PUT": "lfs-upload"}.get(method) if oid else {"POST": "lfs-batch"}.get(method)
     if operation is None:
         return None
-    name = f"{found['owner']}/{found['name']}"
+    name = f"{match['owner']}/{match['name']}"
     return LfsRequest(board.repository(name), name, operation, oid)
 
 

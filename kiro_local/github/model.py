@@ -62,11 +62,11 @@ class Field:
         return "-".join(self.name.lower().split())
 
     def option(self, name: str) -> Option:
-        found = next((option for option in self.options or () if option.name.lower() == name.lower()), None)
-        if found is None:
+        chosen = next((option for option in self.options or () if option.name.lower() == name.lower()), None)
+        if chosen is None:
             names = [option.name for option in self.options or ()]
             raise ValueError(f"the field {self.name} has no option {name!r}; its options are: {names}")
-        return found
+        return chosen
 
 
 @dataclass(eq=False)
@@ -188,7 +188,10 @@ class LabelEvent:
 
 @dataclass(eq=False)
 class PullRequest:
-    """``head_repository`` is null if the fork was deleted. ``last_head`` is the last known head of the branch."""
+    """A pull request.
+
+    ``head_repository`` is null if the fork was deleted. ``last_head`` is the last known head of the branch.
+    """
 
     typename: ClassVar[str] = "PullRequest"
     id: str

@@ -40,15 +40,15 @@ def page(board: Board, path: str) -> str | None:
     with board.lock:
         if path == "/":
             return _index(board)
-        if found := re.fullmatch(rf"/(?:orgs|users)/({_NAME})/projects/(\d{{1,9}})", path):
-            project = board.project(found[1], int(found[2]))
+        if match := re.fullmatch(rf"/(?:orgs|users)/({_NAME})/projects/(\d{{1,9}})", path):
+            project = board.project(match[1], int(match[2]))
             return _project(project) if project else None
-        if found := re.fullmatch(rf"/({_NAME})", path):
-            owner = board.owner(found[1])
+        if match := re.fullmatch(rf"/({_NAME})", path):
+            owner = board.owner(match[1])
             return _owner(board, owner) if owner else None
-        if found := re.fullmatch(rf"/({_NAME}/{_NAME}?)(?:/(pull|issues|commit)/(\w{{1,64}}))?", path):
-            repository = board.repository(found[1].removesuffix(".git"))
-            return _repository_page(board, repository, found[2], found[3]) if repository else None
+        if match := re.fullmatch(rf"/({_NAME}/{_NAME}?)(?:/(pull|issues|commit)/(\w{{1,64}}))?", path):
+            repository = board.repository(match[1].removesuffix(".git"))
+            return _repository_page(board, repository, match[2], match[3]) if repository else None
     return None
 
 

@@ -165,9 +165,9 @@ class _Walk:
         self._estimate.errors.append(GraphQLError(message, node, extensions={"type": kind}))
 
     def _composite(self, name: str) -> GraphQLCompositeType:
-        found = self._schema.type_map[name]
-        assert is_composite_type(found)  # noqa: S101  # type conditions of a valid document are composite
-        return found
+        named_type = self._schema.type_map[name]
+        assert is_composite_type(named_type)  # noqa: S101  # type conditions of a valid document are composite
+        return named_type
 
     def _left_out(self, node: SelectionNode) -> bool:
         skip = get_directive_values(Skip, node, self._variables)

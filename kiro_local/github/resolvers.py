@@ -105,10 +105,10 @@ def timestamp(value: datetime) -> str:
 
 def node_of_kind(context: Context, node_id: str, kind: type[Any]) -> Any:
     """The node with that ID; a NOT_FOUND error if it does not exist or is of another kind."""
-    found = context.board.node(node_id)
-    if not isinstance(found, kind):
+    node = context.board.node(node_id)
+    if not isinstance(node, kind):
         raise not_found(f"Could not resolve to a node with the global id of '{node_id}'")
-    return found
+    return node
 
 
 def cursor(node: Any) -> str:

@@ -92,11 +92,11 @@ def _collaborators(
     """Only users with push access see the collaborators."""
     if _viewer_permission(repository, context) != "WRITE":
         raise github_error("FORBIDDEN", "Must have push access to view repository collaborators.")
-    found = connection(
+    shown = connection(
         repository.collaborators, keep=lambda each: login is None or each.user.login.lower() == login.lower(), **page
     )
-    edges = [{"cursor": cursor(each), "node": each.user, "permission": each.permission} for each in found["nodes"]]
-    return {**found, "nodes": [edge["node"] for edge in edges], "edges": edges}
+    edges = [{"cursor": cursor(each), "node": each.user, "permission": each.permission} for each in shown["nodes"]]
+    return {**shown, "nodes": [edge["node"] for edge in edges], "edges": edges}
 
 
 @TABLE.of("Repository.issue")
@@ -204,8 +204,8 @@ def _entry_object(entry: TreeEntry, context: Context) -> GitObject | None:
 
 @TABLE.of("TreeEntry.size")
 def _entry_size(entry: TreeEntry, context: Context) -> int:
-    found = _entry_object(entry, context)
-    return found.byte_size if found and entry.entry.kind == "blob" else 0
+    entry_object = _entry_object(entry, context)
+    return entry_object.byte_size if entry_object and entry.entry.kind == "blob" else 0
 
 
 @TABLE.of("Blob.isBinary")
@@ -235,5 +235,5 @@ def _headline(commit: GitObject, context: Context) -> str:
 @TABLE.of("Commit.committedDate")
 def _committed_date(commit: GitObject, context: Context) -> str:
     raw = context.reader(commit.repository).content(commit.oid).decode(errors="replace")
-    found = re.search(r"^committer .* (\d+) [+-]\d{4}$", raw, re.MULTILINE)
-    return timestamp(datetime.fromtimestamp(int(found[1]) if found else 0, UTC))
+    committer = re.search(r"^committer .* (\d+) [+-]\d{4}$", raw, re.MULTILINE)
+    return timestamp(datetime.fromtimestamp(int(committer[1]) if committer else 0, UTC))

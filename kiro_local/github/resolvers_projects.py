@@ -66,10 +66,10 @@ def _repository(_: Any, context: Context, owner: str, name: str, **__: Any) -> R
 
 
 def _find_repository(context: Context, name: str) -> Repository:
-    found = context.visible(context.board.repository(name))
-    if found is None:
+    repository = context.visible(context.board.repository(name))
+    if repository is None:
         raise not_found(f"Could not resolve to a Repository with the name '{name}'.")
-    return found
+    return repository
 
 
 @TABLE.of("Organization.repository", "User.repository")
@@ -79,12 +79,12 @@ def _repository_of(owner: Owner, context: Context, name: str, **__: Any) -> Repo
 
 @TABLE.of("Query.node")
 def _node(_: Any, context: Context, id: str) -> Any:  # noqa: A002  # GitHub's name of the argument
-    found = context.board.node(id)
-    if found is None:
+    node = context.board.node(id)
+    if node is None:
         raise not_found(f"Could not resolve to a node with the global id of '{id}'")
-    if isinstance(found, Project):
-        _check_project_access(context, found.owner)
-    return found
+    if isinstance(node, Project):
+        _check_project_access(context, node.owner)
+    return node
 
 
 @TABLE.of("Query.rateLimit")
@@ -103,10 +103,10 @@ def _rate_limit(_: Any, context: Context, **__: Any) -> dict[str, Any]:
 @TABLE.of("Organization.projectV2", "User.projectV2")
 def _project(owner: Owner, context: Context, number: int) -> Project:
     _check_project_access(context, owner)
-    found = context.board.project(owner.login, number)
-    if found is None:
+    project = context.board.project(owner.login, number)
+    if project is None:
         raise not_found(f"Could not resolve to a ProjectV2 with the number {number}.")
-    return found
+    return project
 
 
 def _check_project_access(context: Context, owner: Owner) -> None:

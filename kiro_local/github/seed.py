@@ -1,4 +1,4 @@
-"""Loads a board from a document and dumps one to a document. :mod:`seed_document` documents the format."""
+"""Loads a board from a document and dumps one to a document. ``seed_document`` documents the format."""
 
 from __future__ import annotations
 
@@ -124,11 +124,11 @@ def _content(board: Board, reference: str) -> Issue | PullRequest:
 
 
 def _repository(board: Board, name: str) -> Repository:
-    found = board.repository(name)
-    if found is None:
+    repository = board.repository(name)
+    if repository is None:
         names = [each.name_with_owner for each in board.repositories.values()]
         raise ValueError(f"there is no repository {name}; the repositories are: {names}")
-    return found
+    return repository
 
 
 def _files(base: Path, template: Path | None, files: Mapping[str, str | None]) -> dict[str, Content]:

@@ -1,6 +1,7 @@
-"""The format of the board file that ``kiro-worker local up --board FILE`` reads.
+r"""The format of the board file that ``kiro-worker local up --board FILE`` reads.
 
-The file is JSON or YAML, as in the example below. Only the names are required. Paths are relative to the file. In each
+The file is JSON or YAML, as in the example below. Required are ``name``, ``owner``, ``token``, the ``title`` of an
+issue and the ``head`` of a pull request; every other key has a default. Paths are relative to the file. In each
 repository the issues and then the pull requests are numbered in order, unless they have a ``number``::
 
     tokens:
@@ -9,7 +10,7 @@ repository the issues and then the pull requests are numbered in order, unless t
       - name: acme/shop
         defaultBranch: main
         template: ./shop               # the files of a directory become the first commit; and/or
-        files: {README.md: "# Shop\\n"}  # files by path; or, instead of both,
+        files: {README.md: "# Shop\n"}  # files by path; or, instead of both,
         clone: ~/src/shop              # the branches and tags of an existing repository
         archived: false
         private: true
@@ -18,10 +19,10 @@ repository the issues and then the pull requests are numbered in order, unless t
           - name: feature/checkout
             from: main                 # the default is the default branch
             template: ./shop-checkout  # files to add or replace
-            files: {.kiro/specs/feature-checkout/tasks.md: "- [ ] 1. Do it\\n"}   # null deletes a file
+            files: {.kiro/specs/feature-checkout/tasks.md: "- [ ] 1. Do it\n"}   # null deletes a file
             message: Add the spec
         issues:
-          - {title: A checkout, body: …, state: OPEN, linkedBranches: [feature/checkout]}
+          - {title: A checkout, body: Customers need one, state: OPEN, linkedBranches: [feature/checkout]}
         pullRequests:
           - head: feature/checkout
             base: main

@@ -23,7 +23,7 @@ from kiro_local.github.board import Board
 from kiro_local.github.graphql_api import GraphQLApi
 from kiro_local.github.handler import Handler
 from kiro_local.github.server import Server
-from kiro_local.github.tokens import CLASSIC_SCOPES, POINTS_AN_HOUR, Budget, Token
+from kiro_local.github.tokens import CLASSIC_SCOPES, POINTS_PER_HOUR, Budget, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,7 +43,7 @@ class StandInGitHub:
         *,
         port: int = 0,
         before_ghes_3_20: bool = False,
-        points_an_hour: int = POINTS_AN_HOUR,
+        points_per_hour: int = POINTS_PER_HOUR,
     ) -> None:
         self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="stand-in-github-"))
         if self._temporary:
@@ -53,7 +53,7 @@ class StandInGitHub:
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self.board = Board(directory or self._temporary or Path())
-        api = GraphQLApi(self.board, Budget(points_an_hour), before_ghes_3_20=before_ghes_3_20)
+        api = GraphQLApi(self.board, Budget(points_per_hour), before_ghes_3_20=before_ghes_3_20)
         self._backend = Backend(self.board, api)
         self.tokens = self._backend.tokens
         self.faults = self._backend.faults

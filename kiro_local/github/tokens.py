@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-POINTS_AN_HOUR: Final = 5000
+POINTS_PER_HOUR: Final = 5000
 CLASSIC_SCOPES: Final = ("repo", "project")
 
 
@@ -82,7 +82,7 @@ class Balance:
 class Budget:
     """The primary rate limit: points per hour and login. A window opens with its first request."""
 
-    def __init__(self, limit: int = POINTS_AN_HOUR, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, limit: int = POINTS_PER_HOUR, clock: Callable[[], float] = time.time) -> None:
         self.limit = limit
         self._clock = clock
         self._lock = threading.Lock()

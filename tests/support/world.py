@@ -167,7 +167,7 @@ def create_world(
 @contextmanager
 def stand_in_github() -> Iterator[StandInGitHub]:
     """A stand-in GitHub with the worker's token and a rate limit that thousands of runs do not reach."""
-    with StandInGitHub(points_an_hour=10**6) as github:
+    with StandInGitHub(points_per_hour=10**6) as github:
         github.add_token(TOKEN, "kiro-worker-bot")
         yield github
 

@@ -411,7 +411,7 @@ def test_headers_and_field_agree_on_balance(shop: Shop) -> None:
 
 
 def test_request_beyond_limit_is_rejected(shop: Shop) -> None:
-    with StandInGitHub(points_an_hour=1) as limited:
+    with StandInGitHub(points_per_hour=1) as limited:
         limited.add_token(shop.token)
         other = type(shop)(limited, shop.repository, shop.pull_request, shop.project, shop.card)
         assert other.post("{ viewer { login } }").json["data"] == {"viewer": {"login": "worker"}}
