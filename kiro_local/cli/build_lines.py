@@ -1,4 +1,4 @@
-"""The lines of a build on a terminal."""
+"""Shows the output of a running build on the terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def show_build_lines(console: Console) -> LineListener:
-    """Shows what a build prints while it runs. CodeBuild's own lines, which phase and which command, are left out."""
+    """A listener that prints each line of a build, except CodeBuild's own lines about phases and commands."""
 
     def on_line(_build_id: str, line: str) -> None:
         if line.strip() and not line.startswith(("[phase]", "[command]")):

@@ -1,4 +1,4 @@
-"""`--fault STATE:KIND`: what is to go wrong, so that a person can watch how it goes on."""
+"""The option `--fault STATE:KIND`, which makes a state fail on purpose."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from kiro_local.aws.step_fault import StepFault
 from kiro_local.faults import UnknownFault, parse_fault
 
 LATE_SECONDS = 5.0
+"""How long after its state has timed out a function does its work under the fault `done-late`."""
 
 FaultOption = Annotated[
     list[str] | None,
     typer.Option(
         "--fault",
         metavar="STATE:KIND[:always]",
-        help="Let that happen to that state, once or always; repeatable. An unknown one names those that there are.",
+        help="Make a state fail in this way, once or always. Can be repeated. An unknown state or kind lists all of"
+        " them.",
     ),
 ]
 
 
 def step_faults(texts: list[str] | None) -> list[StepFault]:
-    """Raises :class:`typer.BadParameter` for what cannot happen."""
+    """The faults of the option; raises :class:`typer.BadParameter` for an unknown state or kind."""
     try:
         return [parse_fault(text) for text in texts or ()]
     except UnknownFault as error:

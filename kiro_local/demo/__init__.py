@@ -1,1 +1,1 @@
-"""`kiro-worker demo`: a board, its cards, a repository and a scripted agent."""
+"""The content of `kiro-worker demo`: a board with cards, a repository, and a scripted agent."""

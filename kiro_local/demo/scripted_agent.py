@@ -1,9 +1,11 @@
-"""The demonstration's agent: a script that stands in for a real one. It reads the prompt on its standard input, as an
-agent does, and really edits the files of the demonstration's repository: for the tasks that the prompt lists, or for
-all when it lists none. It knows these tasks and no others; one that it does not know stays open.
+"""The scripted stand-in agent of the demo.
 
-It runs on its own, as any agent would, and so imports nothing but the standard library. ``--fail-first DIR`` makes it
-fail the first time that it has done its second task, and leave a mark in DIR so that it does not again.
+Like a real agent, it reads the prompt from standard input and edits the files of the demo's repository. It works on the
+tasks that the prompt lists, or on all tasks if the prompt lists none. It can only do the tasks in its script and leaves
+any other task open.
+
+Like any agent, it runs as a separate program, so it imports only the standard library. With ``--fail-first DIR`` it
+fails once, after its second task, and leaves a marker file in DIR so that the next run does not fail.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _TASKS_FILE: Final = re.compile(r"[\w./+#-]+/tasks\.md")
-_ASKED_TASK: Final = re.compile(r"^- (\d[\d.]*) ", re.MULTILINE)
+_LISTED_TASK: Final = re.compile(r"^- (\d[\d.]*) ", re.MULTILINE)
 _OPEN_TASK: Final = re.compile(r"^(?P<before>\s*- \[)[ -](?P<after>\] (?P<number>[\d.]+)\s+(?P<title>.+))$")
 
 _DISCOUNTS: Final = '''\
@@ -30,12 +32,12 @@ from decimal import ROUND_HALF_UP, Decimal
 
 
 def apply_discount(price: Decimal, percent: Decimal) -> Decimal:
-    """``price`` less ``percent`` of it, rounded half up to whole cents."""
+    """The price minus the percentage, rounded half up to whole cents."""
     return (price * (100 - percent) / 100).quantize(Decimal("0.01"), ROUND_HALF_UP)
 '''
-_REFUSAL: Final = """\
+_RANGE_CHECK: Final = """\
     if not 0 <= percent <= 100:
-        raise ValueError(f"a discount is 0 to 100 percent, not {percent}")
+        raise ValueError(f"a discount must be 0 to 100 percent, not {percent}")
 """
 _DISCOUNT_TESTS: Final = """\
 from __future__ import annotations
@@ -57,7 +59,7 @@ class ApplyDiscount(unittest.TestCase):
         self.assertEqual(apply_discount(Decimal("9.99"), Decimal(0)), Decimal("9.99"))
         self.assertEqual(apply_discount(Decimal("9.99"), Decimal(100)), Decimal("0.00"))
 
-    def test_a_percentage_outside_the_range_is_refused(self) -> None:
+    def test_a_percentage_outside_the_range_is_rejected(self) -> None:
         for percent in (Decimal("-0.5"), Decimal(101)):
             with self.subTest(percent), self.assertRaisesRegex(ValueError, str(percent)):
                 apply_discount(Decimal("10.00"), percent)
@@ -75,69 +77,69 @@ _ORDER_TEST: Final = """\
 
 
 def main(arguments: list[str]) -> int:
-    """Work in the current folder on what the prompt names."""
+    """Does the tasks in the prompt, in the current directory; the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fail-first", type=Path, metavar="DIR")
     chosen = parser.parse_args(arguments)
-    say("This is the scripted stand-in agent of the demonstration: no model is asked, the edits are real.")
+    log("This is the scripted stand-in agent of the demo: it calls no model, but its edits are real.")
     prompt = sys.stdin.read()
-    tasks_file = tasks_file_of(prompt)
+    tasks_file = find_tasks_file(prompt)
     if tasks_file is None:
-        say("The prompt names no tasks.md that exists here.")
+        log("The prompt names no existing tasks.md.")
         return 2
-    known, unknown = 0, 0
-    asked = {number.rstrip(".") for number in _ASKED_TASK.findall(prompt)}
+    done, left_open = 0, 0
+    listed = {number.rstrip(".") for number in _LISTED_TASK.findall(prompt)}
     for number, title in open_tasks(tasks_file):
-        if asked and number not in asked:
+        if listed and number not in listed:
             continue
-        if work := work_for(title):
-            say(f"Task {number} {title}")
-            for path in work():
-                say(f"  edited {path}")
+        if edit_files := edits_for(title):
+            log(f"Task {number} {title}")
+            for path in edit_files():
+                log(f"  edited {path}")
             tick(tasks_file, number)
-            known += 1
-            if chosen.fail_first and done_tasks(tasks_file) > 1 and fails_this_time(chosen.fail_first):
-                say("This stand-in was told to fail the first time: it gives up in the middle of its work.")
+            done += 1
+            if chosen.fail_first and count_done_tasks(tasks_file) > 1 and fails_this_time(chosen.fail_first):
+                log("Failing after the second task, as --fail-first asks.")
                 return 1
         elif tick_group(tasks_file, number):
-            say(f"Task {number} {title}: all of its parts are done")
+            log(f"Task {number} {title}: all subtasks are done")
         else:
-            say(f"Task {number} {title}: not in my script, left open")
-            unknown += 1
-    say(f"Done: {known} tasks; {unknown} left open.")
+            log(f"Task {number} {title}: not in the script, left open")
+            left_open += 1
+    log(f"Tasks done: {done}; left open: {left_open}.")
     return 0
 
 
-def say(text: str) -> None:
-    """To whoever watches."""
+def log(text: str) -> None:
+    """Prints a line at once."""
     print(text, flush=True)
 
 
-def tasks_file_of(prompt: str) -> Path | None:
-    """The tasks.md that the prompt names."""
-    paths = (Path(found) for found in _TASKS_FILE.findall(prompt))
+def find_tasks_file(prompt: str) -> Path | None:
+    """The tasks.md that the prompt names, if it exists in the repository."""
+    paths = (Path(name) for name in _TASKS_FILE.findall(prompt))
     return next((path for path in paths if not path.is_absolute() and ".." not in path.parts and path.is_file()), None)
 
 
 def open_tasks(tasks_file: Path) -> list[tuple[str, str]]:
-    """Number and title, parts before the group they belong to."""
-    found = [
+    """Number and title of each open task, with subtasks before their group."""
+    tasks = [
         (match["number"].rstrip("."), match["title"])
         for line in tasks_file.read_text().splitlines()
         if (match := _OPEN_TASK.match(line))
     ]
-    numbers = [number for number, _ in found]
-    groups = [task for task in found if any(number.startswith(f"{task[0]}.") for number in numbers)]
-    return [task for task in found if task not in groups] + groups
+    numbers = [number for number, _ in tasks]
+    groups = [task for task in tasks if any(number.startswith(f"{task[0]}.") for number in numbers)]
+    return [task for task in tasks if task not in groups] + groups
 
 
-def done_tasks(tasks_file: Path) -> int:
-    """How many boxes are ticked."""
+def count_done_tasks(tasks_file: Path) -> int:
+    """The number of ticked boxes."""
     return len(re.findall(r"^\s*- \[x\] ", tasks_file.read_text(), re.MULTILINE))
 
 
 def tick(tasks_file: Path, number: str) -> None:
-    """Tick one box and change nothing else."""
+    """Ticks one box and changes nothing else."""
     lines = tasks_file.read_text().splitlines(keepends=True)
     for index, line in enumerate(lines):
         match = _OPEN_TASK.match(line.rstrip("\r\n"))
@@ -147,20 +149,20 @@ def tick(tasks_file: Path, number: str) -> None:
 
 
 def tick_group(tasks_file: Path, number: str) -> bool:
-    """Tick a task that only holds others together, once all of those are done."""
+    """Ticks a group whose subtasks are all done; whether it did."""
     text = tasks_file.read_text()
-    parts = re.findall(rf"^\s*- \[([ x-])\] {re.escape(number)}\.\d", text, re.MULTILINE)
-    if not parts or set(parts) != {"x"}:
+    boxes = re.findall(rf"^\s*- \[([ x-])\] {re.escape(number)}\.\d", text, re.MULTILINE)
+    if not boxes or set(boxes) != {"x"}:
         return False
     tick(tasks_file, number)
     return True
 
 
-def work_for(title: str) -> Callable[[], list[str]] | None:
-    """What the script does for a task of this title."""
-    for words, work in _SCRIPT:
+def edits_for(title: str) -> Callable[[], list[str]] | None:
+    """The function that does the task with this title and returns the edited paths."""
+    for words, edit_files in _SCRIPT:
         if all(word in title for word in words):
-            return work
+            return edit_files
     return None
 
 
@@ -169,9 +171,9 @@ def add_discounts() -> list[str]:
     return [write("shop/discounts.py", _DISCOUNTS)]
 
 
-def refuse_percentages() -> list[str]:
+def check_range() -> list[str]:
     """Task 1.2."""
-    return [edit("shop/discounts.py", "    return (price", f"{_REFUSAL}    return (price")]
+    return [edit("shop/discounts.py", "    return (price", f"{_RANGE_CHECK}    return (price")]
 
 
 def test_discounts() -> list[str]:
@@ -205,7 +207,7 @@ def test_orders() -> list[str]:
 
 _SCRIPT: Final[tuple[tuple[tuple[str, ...], Callable[[], list[str]]], ...]] = (
     (("`apply_discount`", "`shop/discounts.py`"), add_discounts),
-    (("Refuse a percentage", "0 to 100"), refuse_percentages),
+    (("Reject a percentage", "0 to 100"), check_range),
     (("Test it", "`tests/test_discounts.py`"), test_discounts),
     (("`Order.total`", "percentage"), discount_orders),
     (("Test it", "`tests/test_orders.py`"), test_orders),
@@ -213,30 +215,30 @@ _SCRIPT: Final[tuple[tuple[tuple[str, ...], Callable[[], list[str]]], ...]] = (
 
 
 def write(path: str, text: str) -> str:
-    """A new file."""
+    """Writes a new file."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(text)
     return path
 
 
 def edit(path: str, old: str, new: str) -> str:
-    """Replace the one place that reads ``old``. What an earlier attempt had replaced already stays as it is."""
+    """Replaces the only occurrence of ``old``, unless an earlier run has done so already."""
     text = Path(path).read_text()
     if new in text:
         return path
     if text.count(old) != 1:
-        raise SystemExit(f"{path} is not what the script expects")
+        raise SystemExit(f"{path} does not have the content that the script expects")
     Path(path).write_text(text.replace(old, new))
     return path
 
 
-def fails_this_time(folder: Path) -> bool:
-    """True once for a folder."""
-    mark = folder / "the-agent-has-failed"
-    if mark.exists():
+def fails_this_time(directory: Path) -> bool:
+    """True only once per directory."""
+    marker = directory / "the-agent-has-failed"
+    if marker.exists():
         return False
-    folder.mkdir(parents=True, exist_ok=True)
-    mark.touch()
+    directory.mkdir(parents=True, exist_ok=True)
+    marker.touch()
     return True
 
 

@@ -1,5 +1,5 @@
-"""The stand-in GitHub: our subset of its GraphQL API and git over HTTP, real repositories on disk.
+"""The stand-in GitHub: the part of its GraphQL API that the worker uses, and git over HTTP on real repositories.
 
-``stand_in.StandInGitHub`` is the whole; ``seed`` fills its board; ``faults`` makes it misbehave. It models what GitHub
-documents, and each module says what it rests on; whoever speaks with it does not know that it is not the real one.
+``stand_in.StandInGitHub`` is the whole, ``seed`` fills its board, ``faults`` makes it misbehave. It models what GitHub
+documents, and each module names its source. A client cannot see that it is not talking to GitHub.
 """

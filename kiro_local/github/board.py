@@ -1,10 +1,8 @@
-"""The board: everything the stand-in knows, under one lock, and the ways to build and change it from within."""
+"""The board: everything that the stand-in holds, and the methods that build and change it from the same process."""
 
 from __future__ import annotations
 
-import itertools
-import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kiro_local.github.git_repository import GitRepository, git_environment
 from kiro_local.github.model import (
@@ -16,10 +14,8 @@ from kiro_local.github.model import (
     Field,
     Issue,
     Item,
-    Kept,
     Label,
     LabelEvent,
-    NodeObject,
     Option,
     Owner,
     Project,
@@ -27,23 +23,20 @@ from kiro_local.github.model import (
     Repository,
     now,
 )
+from kiro_local.github.registry import Registry
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+_ITEM_TYPES: Final = {"DraftIssue": "DRAFT_ISSUE", "Issue": "ISSUE", "PullRequest": "PULL_REQUEST"}
 
-class Board:
-    """``directory`` is an own, empty one: the repositories live in it."""
+
+class Board(Registry):
+    """Everything on one stand-in. Its repositories live in ``directory``, which must be empty."""
 
     def __init__(self, directory: Path) -> None:
-        self.lock = threading.RLock()
-        self.base_url = ""
-        self.owners: dict[str, Owner] = {}
-        self.projects: list[Project] = []
-        self.repositories: dict[str, Repository] = {}
+        super().__init__()
         self._directory = directory
-        self._nodes: dict[str, NodeObject] = {}
-        self._serial = itertools.count(1)
         home = directory / ".home"
         home.mkdir(parents=True, exist_ok=True)
         self._git_environment = git_environment(home)
@@ -52,44 +45,22 @@ class Board:
     def git_environment(self) -> dict[str, str]:
         return dict(self._git_environment)
 
-    # Looking up, as GitHub does without regard to case.
-
-    def owner(self, login: str) -> Owner | None:
-        return self.owners.get(login.lower())
-
-    def repository(self, name_with_owner: str) -> Repository | None:
-        return self.repositories.get(name_with_owner.lower())
-
-    def project(self, owner: str, number: int) -> Project | None:
-        of = self.owner(owner)
-        return next((each for each in self.projects if each.owner is of and each.number == number), None)
-
-    def node(self, node_id: str) -> NodeObject | None:
-        return self._nodes.get(node_id)
-
-    def item_titled(self, title: str) -> Item:
-        """The first card of that title, on any project."""
-        return next(item for project in self.projects for item in project.items if item.title == title)
-
-    def url(self, path: str) -> str:
-        return self.base_url + path
-
-    # Building. Each returns the new object; a name that exists already is an error where GitHub makes it one.
+    # Building. Each method returns the new object and raises ValueError for a name that GitHub would not accept twice.
 
     def add_owner(self, login: str, *, organization: bool = True) -> Owner:
-        """The organisation or user of that login, new or known."""
+        """The organization or user with that login, created if it does not exist."""
         with self.lock:
-            known = self.owner(login)
-            if known is None:
-                known = Owner(self._id("O" if organization else "U"), login, "Organization" if organization else "User")
-                self.owners[login.lower()] = self._keep(known)
-            return known
+            owner = self.owner(login)
+            if owner is None:
+                owner = Owner(self._id("O" if organization else "U"), login, "Organization" if organization else "User")
+                self.owners[login.lower()] = self._register(owner)
+            return owner
 
     def add_bot(self, login: str) -> Owner:
-        """An app's own account: its login ends in ``[bot]`` on GitHub's pages, and not in GraphQL."""
+        """An app's own account. Its login ends in ``[bot]`` on GitHub's pages, but not in GraphQL."""
         with self.lock:
-            self.owners[login.lower()] = self._keep(Owner(self._id("BOT"), login, "Bot"))
-            return self.owners[login.lower()]
+            bot = self.owners[login.lower()] = self._register(Owner(self._id("BOT"), login, "Bot"))
+            return bot
 
     def add_repository(
         self,
@@ -100,18 +71,18 @@ class Board:
         private: bool = True,
         parent: Repository | None = None,
     ) -> Repository:
-        """An empty repository, or with ``parent`` a fork: a copy of its branches as they are now."""
+        """An empty repository; with ``parent``, a fork that starts with copies of the parent's current branches."""
         login, _, name = name_with_owner.partition("/")
         with self.lock:
             if self.repository(name_with_owner):
-                raise ValueError(f"there is a repository {name_with_owner} already")
+                raise ValueError(f"the repository {name_with_owner} exists already")
             path = self._directory / login.lower() / f"{name.lower()}.git"
             git = GitRepository.create(path, self._git_environment, default_branch)
             if parent is not None:
                 git.copy_from(parent.git.path)
-            new = Repository(self._id("R"), self.add_owner(login), name, git, archived, private, parent)
-            self.repositories[name_with_owner.lower()] = self._keep(new)
-            return new
+            repository = Repository(self._id("R"), self.add_owner(login), name, git, archived, private, parent)
+            self.repositories[name_with_owner.lower()] = self._register(repository)
+            return repository
 
     def add_issue(
         self,
@@ -124,11 +95,11 @@ class Board:
         linked_branches: tuple[str, ...] = (),
     ) -> Issue:
         with self.lock:
-            who = self.add_owner(author, organization=False)
-            new = Issue(self._id("I"), repository, repository.next_number(), title, who, body, state)
-            new.linked_branches.extend(linked_branches)
-            repository.issues.append(new)
-            return self._keep(new)
+            user = self.add_owner(author, organization=False)
+            issue = Issue(self._id("I"), repository, repository.next_number(), title, user, body, state)
+            issue.linked_branches.extend(linked_branches)
+            repository.issues.append(issue)
+            return self._register(issue)
 
     def add_pull_request(
         self,
@@ -143,14 +114,14 @@ class Board:
         body: str = "",
         draft: bool = False,
     ) -> PullRequest:
-        """``head`` is a branch, or ``login:branch`` of the fork that this owner has of the repository."""
+        """``head`` is a branch, or ``login:branch`` for a branch of that owner's fork."""
         login, _, branch = head.rpartition(":")
         with self.lock:
             source = self._fork(repository, login) if login else repository
             tip = source.git.head_of(branch)
             if tip is None:
                 raise ValueError(f"{source.name_with_owner} has no branch {branch!r}")
-            new = PullRequest(
+            pull_request = PullRequest(
                 id=self._id("PR"),
                 repository=repository,
                 number=repository.next_number(),
@@ -165,12 +136,12 @@ class Board:
                 author_association=association,
                 is_draft=draft,
             )
-            repository.pull_requests.append(new)
-            return self._keep(new)
+            repository.pull_requests.append(pull_request)
+            return self._register(pull_request)
 
     def add_project(
         self,
-        owner: str,
+        login: str,
         *,
         title: str = "Board",
         number: int | None = None,
@@ -180,24 +151,24 @@ class Board:
         text_fields: tuple[str, ...] = ("Branch",),
     ) -> Project:
         with self.lock:
-            of = self.add_owner(owner, organization=organization)
-            taken = [each.number for each in self.projects if each.owner is of]
-            if number in taken:
-                raise ValueError(f"{owner} has a project {number} already")
-            new = Project(self._id("PVT"), number or max(taken, default=0) + 1, title, of)
-            self.projects.append(self._keep(new))
-            self.add_field(new, status_field, options=statuses)
+            owner = self.add_owner(login, organization=organization)
+            numbers = [each.number for each in self.projects if each.owner is owner]
+            if number in numbers:
+                raise ValueError(f"{login} has a project {number} already")
+            project = Project(self._id("PVT"), number or max(numbers, default=0) + 1, title, owner)
+            self.projects.append(self._register(project))
+            self.add_field(project, status_field, options=statuses)
             for name in text_fields:
-                self.add_field(new, name)
-            return new
+                self.add_field(project, name)
+            return project
 
     def add_field(self, project: Project, name: str, *, options: tuple[str, ...] | None = None) -> Field:
-        """A text field, or with ``options`` a single select field."""
+        """A text field; with ``options``, a single select field."""
         with self.lock:
             choices = None if options is None else [Option(f"{next(self._serial):08x}", each) for each in options]
-            new = Field(self._id("PVTF" if options is None else "PVTSSF"), name, project, choices)
-            project.fields.append(new)
-            return self._keep(new)
+            field = Field(self._id("PVTF" if options is None else "PVTSSF"), name, project, choices)
+            project.fields.append(field)
+            return self._register(field)
 
     def add_card(
         self,
@@ -210,76 +181,77 @@ class Board:
         archived: bool = False,
         **values: str,
     ) -> Item:
-        """A card at the end of the board. ``content`` may be the title of a draft; ``None`` is what nobody may see.
+        """A card at the end of the board.
 
-        ``values`` are further fields, by name; ``type_`` overrides what the type would be, for instance for an issue
-        whose content is null.
+        ``content`` may be the title of a draft, or ``None`` for content that nobody may see. ``values`` sets further
+        fields by name. ``type_`` overrides the type, for instance for an issue whose content is null.
         """
         with self.lock:
             if isinstance(content, str):
-                content = self._keep(DraftIssue(self._id("DI"), content))
-            kinds = {"DraftIssue": "DRAFT_ISSUE", "Issue": "ISSUE", "PullRequest": "PULL_REQUEST"}
-            kind = type_ or (kinds[content.typename] if content else "REDACTED")
-            new = Item(self._id("PVTI"), project, kind, content, is_archived=archived)
-            wanted = {"Status": status, "Branch": branch, **values}
-            for name, value in wanted.items():
+                content = self._register(DraftIssue(self._id("DI"), content))
+            item_type = type_ or (_ITEM_TYPES[content.typename] if content else "REDACTED")
+            item = Item(self._id("PVTI"), project, item_type, content, is_archived=archived)
+            for name, value in {"Status": status, "Branch": branch, **values}.items():
                 if value is not None:
-                    self.set_value(new, name, value)
-            project.items.append(new)
-            return self._keep(new)
+                    self.set_value(item, name, value)
+            project.items.append(item)
+            return self._register(item)
 
     def add_comment(self, subject: Issue | PullRequest, author: str, body: str) -> Comment:
         with self.lock:
-            new = Comment(self._id("IC"), self.add_owner(author, organization=False), subject, body)
-            subject.comments.append(new)
-            return self._keep(new)
+            comment = Comment(self._id("IC"), self.add_owner(author, organization=False), subject, body)
+            subject.comments.append(comment)
+            return self._register(comment)
 
     # Changing.
 
     def set_permission(self, repository: Repository, login: str, permission: str) -> None:
-        """Make a user a collaborator, or change what they may."""
+        """Makes a user a collaborator, or changes a collaborator's permission."""
         with self.lock:
             user = self.add_owner(login, organization=False)
             others = [each for each in repository.collaborators if each.user is not user]
             repository.collaborators = [*others, Collaborator(user, permission)]
 
     def add_label(self, pull_request: PullRequest, name: str, *, by: str | None) -> None:
-        """What a person does on the page of a pull request. ``by`` nobody is an account that was deleted since."""
+        """Labels a pull request. ``by=None`` is a user whose account has been deleted since."""
         with self.lock:
             label = self._label(pull_request.repository, name)
             if label not in pull_request.labels:
                 pull_request.labels.append(label)
-                self._note_label(pull_request, "LabeledEvent", label, by)
+                self._add_label_event(pull_request, "LabeledEvent", label, by)
 
     def remove_label(self, pull_request: PullRequest, name: str, *, by: str | None) -> None:
         with self.lock:
             label = self._label(pull_request.repository, name)
             pull_request.labels.remove(label)
-            self._note_label(pull_request, "UnlabeledEvent", label, by)
+            self._add_label_event(pull_request, "UnlabeledEvent", label, by)
 
     def set_value(self, item: Item, name: str, value: str) -> None:
-        """A field of a card, by an option's name or a text. ``Status`` falls back to the first single select field."""
+        """Sets a field of a card to an option, by name, or to a text.
+
+        If no field is called ``Status``, that name means the first single select field.
+        """
         with self.lock:
-            found = item.project.field_named(name)
-            if found is None and name == "Status":
-                found = next((each for each in item.project.fields if each.options is not None), None)
-            if found is None:
+            field = item.project.field_named(name)
+            if field is None and name == "Status":
+                field = next((each for each in item.project.fields if each.options is not None), None)
+            if field is None:
                 raise ValueError(f"the project {item.project.title} has no field {name!r}")
-            item.values[found.id] = value if found.options is None else found.option(value).id
+            item.values[field.id] = value if field.options is None else field.option(value).id
             item.updated_at = now()
 
     def remove_card(self, item: Item) -> None:
-        """Takes the card off its project, as deleting it does."""
+        """Removes a card from its project, as deleting it does on GitHub."""
         with self.lock:
             item.project.items.remove(item)
-            del self._nodes[item.id]
+            self._unregister(item)
 
     def move(self, item: Item, status: str) -> None:
-        """What a person does with the mouse: the card goes to another column."""
+        """Moves a card to another column, as a person does with the mouse."""
         self.set_value(item, "Status", status)
 
     def head_oid(self, pull_request: PullRequest) -> str:
-        """The head as git has it now; the last one known where the branch is gone or the pull request is over."""
+        """The head commit as git has it now; the last known one if the branch is gone or the pull request closed."""
         with self.lock:
             source = pull_request.head_repository
             if pull_request.state == "OPEN" and source is not None:
@@ -287,28 +259,21 @@ class Board:
             return pull_request.last_head
 
     def _label(self, repository: Repository, name: str) -> Label:
-        """The repository's label of that name: one, whatever its case, as on GitHub."""
-        known = next((each for each in repository.labels if each.name.lower() == name.lower()), None)
-        if known is None:
-            known = self._keep(Label(self._id("LA"), repository, name))
-            repository.labels.append(known)
-        return known
+        """The repository's label of that name, ignoring case as GitHub does, created if it does not exist."""
+        label = next((each for each in repository.labels if each.name.lower() == name.lower()), None)
+        if label is None:
+            label = self._register(Label(self._id("LA"), repository, name))
+            repository.labels.append(label)
+        return label
 
-    def _note_label(self, pull_request: PullRequest, typename: str, label: Label, by: str | None) -> None:
+    def _add_label_event(self, pull_request: PullRequest, typename: str, label: Label, by: str | None) -> None:
         actor = self.add_owner(by, organization=False) if by else None
         prefix = "LE" if typename == "LabeledEvent" else "UNLE"
-        pull_request.label_events.append(self._keep(LabelEvent(typename, self._id(prefix), label, actor)))
+        pull_request.label_events.append(self._register(LabelEvent(typename, self._id(prefix), label, actor)))
 
     def _fork(self, repository: Repository, login: str) -> Repository:
-        of = self.owner(login)
+        owner = self.owner(login)
         for each in self.repositories.values():
-            if each.parent is repository and each.owner is of:
+            if each.parent is repository and each.owner is owner:
                 return each
         raise ValueError(f"{login} has no fork of {repository.name_with_owner}")
-
-    def _id(self, prefix: str) -> str:
-        return f"{prefix}_standin{next(self._serial):06d}"
-
-    def _keep(self, node: Kept) -> Kept:
-        self._nodes[node.id] = node
-        return node

@@ -1,11 +1,11 @@
-"""What can be made to go wrong, for how long and for whom.
+"""The faults that the stand-in can be made to show, for how many requests, and for which operations.
 
-In process through ``StandInGitHub.faults``; from another one over HTTP, for instance to see what a run makes of it::
+From the same process, use ``StandInGitHub.faults``. From another process, for instance to watch how a run copes::
 
     curl -X POST $URL/_stand_in/faults -H 'content-type: application/json' \\
         -d '{"kind": "secondary_limit", "operation": "FetchWorkItem", "times": 2, "seconds": 5}'
-    curl $URL/_stand_in/faults                # those that wait to happen
-    curl -X DELETE $URL/_stand_in/faults      # none any more
+    curl $URL/_stand_in/faults                # list the pending faults
+    curl -X DELETE $URL/_stand_in/faults      # remove them all
 """
 
 from __future__ import annotations
@@ -17,35 +17,36 @@ from enum import StrEnum
 from typing import Any, Final
 
 GIT: Final = "git"
-"""The ``operation`` of a fault that takes every git request; a single kind goes by the name it has in the records."""
+"""The ``operation`` that matches every git request. A single kind of request goes by its name in the request log."""
 
 
 class FaultKind(StrEnum):
     UNAUTHORIZED = "unauthorized"
-    """401, as for a token that was revoked."""
+    """401, as for a revoked token."""
     INSUFFICIENT_SCOPES = "insufficient_scopes"
-    """As for a token that has the scope ``repo`` only; for git 403."""
+    """As for a token with the scope ``repo`` only; 403 for git."""
     FORBIDDEN = "forbidden"
-    """200 with an error of the type FORBIDDEN; for git 403."""
+    """200 with an error of type FORBIDDEN; 403 for git."""
     RATE_LIMITED = "rate_limited"
-    """200 with an error and ``x-ratelimit-remaining: 0``; ``seconds`` until the reset. For git 429."""
+    """200 with an error and ``x-ratelimit-remaining: 0``, reset after ``seconds``; 429 for git."""
     SECONDARY_LIMIT = "secondary_limit"
-    """``status`` 403 or 200 with ``retry-after: seconds``, without it where ``seconds`` is 0."""
+    """``status`` (403 or 200) with ``retry-after: seconds``, or without that header if ``seconds`` is 0."""
     BAD_GATEWAY = "bad_gateway"
-    """502 with a page of HTML."""
+    """502 with an HTML page."""
     SLOW = "slow"
-    """The right answer, ``seconds`` later."""
+    """The right answer, ``seconds`` late."""
     RESET = "reset"
-    """The connection is reset; nothing was done."""
+    """The connection is reset before anything is done."""
     LOST_ANSWER = "lost_answer"
-    """Everything was done; then the connection is reset."""
+    """The connection is reset after everything is done."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to whom: ``operation`` names a GraphQL or git operation, ``git`` all of git, ``None`` all.
+    """One kind of misbehaviour.
 
-    ``times`` is how many requests it takes, ``None`` until it is cleared.
+    ``operation`` names a GraphQL or git operation; ``git`` matches every git request and ``None`` every request.
+    ``times`` is the number of requests it affects; ``None`` means until it is cleared.
     """
 
     kind: FaultKind
@@ -56,19 +57,18 @@ class Fault:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Fault:
-        """:class:`ValueError` where the document is not a fault."""
-        unknown = set(document) - set(_TYPES)
-        if unknown:
-            raise ValueError(f"not a fault: it has no {sorted(unknown)}, but {sorted(_TYPES)}")
+        """Parses a fault; raises :class:`ValueError` if a key or a value is invalid."""
+        if unknown := set(document) - set(_TYPES):
+            raise ValueError(f"unknown keys in the fault: {sorted(unknown)}; the keys are {sorted(_TYPES)}")
         for key, value in document.items():
             if not isinstance(value, _TYPES[key]) or isinstance(value, bool):
-                raise ValueError(f"not a fault: {key} cannot be {value!r}")
+                raise ValueError(f"invalid value in the fault: {key} cannot be {value!r}")
         return cls(**{**document, "kind": FaultKind(document.get("kind", ""))})
 
     def to_dict(self) -> dict[str, Any]:
         return {**asdict(self), "kind": str(self.kind)}
 
-    def takes(self, operation: str) -> bool:
+    def matches(self, operation: str) -> bool:
         return self.operation in (None, operation) or (self.operation == GIT and operation.startswith("git-"))
 
 
@@ -82,11 +82,11 @@ _TYPES: Final[Mapping[str, Any]] = {
 
 
 class Faults:
-    """Those that wait to happen, oldest first. One request takes at most one."""
+    """The pending faults, oldest first. Each request is affected by at most one."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._waiting: list[Fault] = []
+        self._pending: list[Fault] = []
 
     def add(
         self,
@@ -97,28 +97,27 @@ class Faults:
         seconds: float = 0,
         status: int = 403,
     ) -> None:
-        with self._lock:
-            self._waiting.append(Fault(FaultKind(kind), operation, times, seconds, status))
+        self.add_fault(Fault(FaultKind(kind), operation, times, seconds, status))
 
     def add_fault(self, fault: Fault) -> None:
         with self._lock:
-            self._waiting.append(fault)
+            self._pending.append(fault)
 
     def clear(self) -> None:
         with self._lock:
-            self._waiting.clear()
+            self._pending.clear()
 
-    def waiting(self) -> tuple[Fault, ...]:
+    def pending(self) -> tuple[Fault, ...]:
         with self._lock:
-            return tuple(self._waiting)
+            return tuple(self._pending)
 
     def take(self, operation: str) -> Fault | None:
-        """The fault of this request, counted down."""
+        """Returns the fault for this request, if any, and counts it down."""
         with self._lock:
-            for place, fault in enumerate(self._waiting):
-                if fault.takes(operation):
+            for index, fault in enumerate(self._pending):
+                if fault.matches(operation):
                     if fault.times is not None:
-                        left = replace(fault, times=fault.times - 1)
-                        self._waiting[place : place + 1] = [left] if left.times else []
+                        remaining = replace(fault, times=fault.times - 1)
+                        self._pending[index : index + 1] = [remaining] if remaining.times else []
                     return fault
         return None

@@ -1,4 +1,4 @@
-"""Git over smart HTTP: real ``git http-backend`` processes over the board's repositories, streamed both ways.
+"""Git over smart HTTP: ``git http-backend`` processes on the board's repositories, streamed in both directions.
 
 https://git-scm.com/docs/git-http-backend
 """
@@ -19,32 +19,34 @@ if TYPE_CHECKING:
     from kiro_local.github.model import Repository
 
 _PATH: Final = re.compile(
-    r"/(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/(?P<what>info/refs|git-upload-pack|git-receive-pack)", re.ASCII
+    r"/(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/(?P<endpoint>info/refs|git-upload-pack|git-receive-pack)",
+    re.ASCII,
 )
 _SERVICES: Final = ("git-upload-pack", "git-receive-pack")
 _CHUNK: Final = 1 << 16
-_LENGTH_OF_A_PROBE: Final = "4"
+_PROBE_LENGTH: Final = "4"
 
 
 @dataclass(frozen=True)
 class GitRequest:
-    """``what`` is ``info/refs`` or the service itself. ``repository`` is ``None`` where there is no such one.
+    """One git request.
 
-    A ``probe`` is the empty request with which git finds out whether it may send a large one.
+    ``endpoint`` is ``info/refs`` or the service itself. ``repository`` is ``None`` if no repository of that name
+    exists. A ``probe`` is the empty request by which git finds out whether it may send a large one.
     """
 
     repository: Repository | None
     name_with_owner: str
     service: str
-    what: str
+    endpoint: str
     probe: bool = False
 
     @property
     def operation(self) -> str:
-        """Its name for faults and records: the service, with ``-refs`` or ``-probe`` for what comes before its work."""
+        """Its name for faults and the request log: the service, plus ``-refs`` or ``-probe`` for a preliminary."""
         if self.probe:
             return f"{self.service}-probe"
-        return self.service + ("-refs" if self.what == "info/refs" else "")
+        return self.service + ("-refs" if self.endpoint == "info/refs" else "")
 
     @property
     def writes(self) -> bool:
@@ -54,22 +56,22 @@ class GitRequest:
 def parse_git_request(
     board: Board, method: str, path: str, query: Mapping[str, list[str]], headers: Mapping[str, str]
 ) -> GitRequest | None:
-    """The git request that a URL is, or ``None``. It is looked up among the board's repositories, never on the disk."""
-    found = _PATH.fullmatch(path)
-    if found is None:
+    """The git request behind a URL, or ``None``. Its repository is looked up on the board, never on disk."""
+    match = _PATH.fullmatch(path)
+    if match is None:
         return None
-    what = found["what"]
-    service = (query.get("service") or [""])[0] if what == "info/refs" else what
-    if service not in _SERVICES or method != ("GET" if what == "info/refs" else "POST"):
+    endpoint = match["endpoint"]
+    service = (query.get("service") or [""])[0] if endpoint == "info/refs" else endpoint
+    if service not in _SERVICES or method != ("GET" if endpoint == "info/refs" else "POST"):
         return None
-    name = f"{found['owner']}/{found['name']}"
-    probe = method == "POST" and headers.get("content-length") == _LENGTH_OF_A_PROBE
-    return GitRequest(board.repository(name), name, service, what, probe)
+    name = f"{match['owner']}/{match['name']}"
+    probe = method == "POST" and headers.get("content-length") == _PROBE_LENGTH
+    return GitRequest(board.repository(name), name, service, endpoint, probe)
 
 
 @dataclass
 class Exchange:
-    """An answer of ``git http-backend`` under way: read ``body`` to its end, then ``close``."""
+    """A running ``git http-backend`` whose headers have been read: read ``body`` to its end, then ``close``."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -83,7 +85,7 @@ class Exchange:
             yield chunk
 
     def close(self) -> bool:
-        """Ends the process in any case; whether the whole request was read, so that the connection may go on."""
+        """Ends the process; whether the whole request was read, so that the connection can be reused."""
         if self.process.poll() is None and self.process.stdout is not None and not self.process.stdout.closed:
             try:
                 self.process.wait(timeout=5)
@@ -102,32 +104,13 @@ class Exchange:
 def start_exchange(
     board: Board, request: GitRequest, headers: Mapping[str, str], user: str, body: Iterator[bytes]
 ) -> Exchange:
-    """Starts ``git http-backend`` for a request that was let in."""
-    repository = request.repository
-    assert repository is not None  # noqa: S101  # the server has refused an unknown one
-    environment = {
-        **board.git_environment,
-        "GIT_PROJECT_ROOT": str(repository.git.path),
-        "GIT_HTTP_EXPORT_ALL": "1",
-        "PATH_INFO": f"/{request.what}",
-        "QUERY_STRING": f"service={request.service}" if request.what == "info/refs" else "",
-        "REQUEST_METHOD": "GET" if request.what == "info/refs" else "POST",
-        "REMOTE_USER": user,
-        "REMOTE_ADDR": "127.0.0.1",
-        "CONTENT_TYPE": headers.get("content-type", ""),
-    }
-    if "content-length" in headers:
-        environment["CONTENT_LENGTH"] = headers["content-length"]
-    if headers.get("content-encoding") in ("gzip", "x-gzip"):
-        environment["HTTP_CONTENT_ENCODING"] = "gzip"
-    if re.fullmatch(r"version=\d", headers.get("git-protocol", "")):
-        environment["GIT_PROTOCOL"] = headers["git-protocol"]
+    """Starts ``git http-backend`` for an authorised request and reads the headers of its answer."""
     process = subprocess.Popen(
         ["git", "http-backend"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        env=environment,
+        env={**board.git_environment, **_cgi_variables(request, headers, user)},
     )
     drained = threading.Event()
     feeder = threading.Thread(target=_feed, args=(process, body, drained), name="git-request-body", daemon=True)
@@ -143,20 +126,42 @@ def start_exchange(
     return Exchange(status, answer_headers, process, feeder, drained)
 
 
+def _cgi_variables(request: GitRequest, headers: Mapping[str, str], user: str) -> dict[str, str]:
+    assert request.repository is not None  # noqa: S101  # an unknown repository was refused before
+    is_refs = request.endpoint == "info/refs"
+    variables = {
+        "GIT_PROJECT_ROOT": str(request.repository.git.path),
+        "GIT_HTTP_EXPORT_ALL": "1",
+        "PATH_INFO": f"/{request.endpoint}",
+        "QUERY_STRING": f"service={request.service}" if is_refs else "",
+        "REQUEST_METHOD": "GET" if is_refs else "POST",
+        "REMOTE_USER": user,
+        "REMOTE_ADDR": "127.0.0.1",
+        "CONTENT_TYPE": headers.get("content-type", ""),
+    }
+    if "content-length" in headers:
+        variables["CONTENT_LENGTH"] = headers["content-length"]
+    if headers.get("content-encoding") in ("gzip", "x-gzip"):
+        variables["HTTP_CONTENT_ENCODING"] = "gzip"
+    if re.fullmatch(r"version=\d", headers.get("git-protocol", "")):
+        variables["GIT_PROTOCOL"] = headers["git-protocol"]
+    return variables
+
+
 def _feed(process: subprocess.Popen[bytes], body: Iterator[bytes], drained: threading.Event) -> None:
-    """Reads the request to its end even where git has stopped listening, for the connection is used again."""
+    """Reads the request to its end, even after git has closed its input, so that the connection can be reused."""
     assert process.stdin is not None  # noqa: S101  # it is a pipe
-    listening = True
+    accepts_input = True
     try:
         for chunk in body:
-            if listening:
+            if accepts_input:
                 try:
                     process.stdin.write(chunk)
                 except BrokenPipeError:
-                    listening = False
+                    accepts_input = False
         drained.set()
     except (OSError, ValueError):
-        process.kill()  # the client went away in the middle of its request
+        process.kill()  # the client disconnected in the middle of its request
     finally:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()

@@ -1,4 +1,4 @@
-"""``POST /graphql``: from a token and a body to GitHub's answer."""
+"""The GraphQL API without HTTP: a token and a request body in, GitHub's answer out."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from graphql import (
 from kiro_local.github import resolvers_conversations, resolvers_git, resolvers_projects
 from kiro_local.github.faults import Fault, FaultKind
 from kiro_local.github.invalid_documents import as_github_says
-from kiro_local.github.price import Request, assess
+from kiro_local.github.price import Estimate, assess
 from kiro_local.github.resolvers import Context, field_resolver, resolve_type
 from kiro_local.github.tokens import Balance, Budget, Token
 
@@ -48,11 +48,11 @@ _SECONDARY_LIMIT: Final = {
 
 @functools.cache
 def load_schema(*, before_ghes_3_20: bool = False) -> GraphQLSchema:
-    """Our subset of GitHub's schema; or as GitHub Enterprise Server had it before items could be filtered."""
+    """The stand-in's subset of GitHub's schema; optionally as in GitHub Enterprise Server before item filters."""
     schema = build_schema(SCHEMA_PATH.read_text(encoding="utf-8"))
     if before_ghes_3_20:
         project = schema.type_map["ProjectV2"]
-        assert isinstance(project, GraphQLObjectType)  # noqa: S101  # it is one in our schema
+        assert isinstance(project, GraphQLObjectType)  # noqa: S101  # schema.graphql defines it
         for name in _ADDED_IN_GHES_3_20:
             del project.fields["items"].args[name]
     return schema
@@ -60,7 +60,7 @@ def load_schema(*, before_ghes_3_20: bool = False) -> GraphQLSchema:
 
 @dataclass
 class Answer:
-    """``operation``, ``cost`` and ``errors`` (their types) are for the record."""
+    """An answer. ``operation``, ``cost`` and ``errors`` (their types) are for the request log."""
 
     status: int
     body: dict[str, Any]
@@ -74,7 +74,7 @@ class Answer:
 
 
 class GraphQLApi:
-    """Safe to call from many threads: operations are executed one after the other, under the board's lock."""
+    """Safe to call from many threads: operations run one at a time, under the board's lock."""
 
     def __init__(self, board: Board, budget: Budget, *, before_ghes_3_20: bool = False) -> None:
         self._board = board
@@ -84,71 +84,63 @@ class GraphQLApi:
         self._serial = itertools.count(0x1000)
 
     def operation_name(self, body: Mapping[str, Any]) -> str:
-        """The name of the operation that would be executed; empty where there is none."""
+        """The name of the operation that the body selects; empty if it has none."""
         try:
-            found = get_operation_ast(self._checked(str(body.get("query", "")))[0], body.get("operationName"))
+            operation = get_operation_ast(self._checked(str(body.get("query", "")))[0], body.get("operationName"))
         except GraphQLSyntaxError:
             return ""
-        return found.name.value if found and found.name else ""
+        return operation.name.value if operation and operation.name else ""
 
     def unauthorized(self, message: str = "Bad credentials") -> Answer:
         body = {"message": message, "documentation_url": "https://docs.github.com/graphql", "status": "401"}
         return Answer(401, body, headers={"x-github-request-id": self._request_id()})
 
     def answer(self, token: Token, body: Mapping[str, Any], fault: Fault | None = None) -> Answer:
-        """The answer to a request, as far as a fault leaves one. Slowness and lost connections are the handler's."""
-        kind = fault.kind if fault else None
+        """The answer to a request under a fault, if any. The handler does slowness and broken connections."""
         name = self.operation_name(body)
-        if kind is FaultKind.UNAUTHORIZED:
-            return replace(self.unauthorized(), operation=name)
-        if kind is FaultKind.INSUFFICIENT_SCOPES:
-            token = replace(token, scopes=frozenset({"repo"}))
-        if fault and kind is FaultKind.SECONDARY_LIMIT:
-            answer = Answer(fault.status, dict(_SECONDARY_LIMIT), name)
-            if fault.status == 200:
-                answer.body = {
-                    "data": None,
-                    "errors": [{"type": "RATE_LIMITED", "message": _SECONDARY_LIMIT["message"]}],
-                }
-            answer.headers = self._headers(token, self._budget.look(token.login))
-            if fault.seconds:
-                answer.headers["retry-after"] = f"{fault.seconds:.0f}"
-            return answer
-        if fault and kind is FaultKind.RATE_LIMITED:
-            used_up = Balance(self._budget.limit, self._budget.limit, int(time.time() + fault.seconds))
-            return self._rate_limited(token, used_up, name)
-        if kind is FaultKind.FORBIDDEN:
-            body_ = {"errors": [{"type": "FORBIDDEN", "message": "Resource not accessible by personal access token"}]}
-            return Answer(200, body_, name, self._headers(token, self._budget.look(token.login)))
-        return self._execute(token, body, name)
+        if fault is None:
+            return self._execute(token, body, name)
+        match fault.kind:
+            case FaultKind.UNAUTHORIZED:
+                return replace(self.unauthorized(), operation=name)
+            case FaultKind.INSUFFICIENT_SCOPES:
+                return self._execute(replace(token, scopes=frozenset({"repo"})), body, name)
+            case FaultKind.SECONDARY_LIMIT:
+                return self._secondary_limit(token, fault, name)
+            case FaultKind.RATE_LIMITED:
+                used_up = Balance(self._budget.limit, self._budget.limit, int(time.time() + fault.seconds))
+                return self._rate_limited(token, used_up, name)
+            case FaultKind.FORBIDDEN:
+                message = "Resource not accessible by personal access token"
+                return self._failed(token, name, [{"type": "FORBIDDEN", "message": message}])
+            case _:
+                return self._execute(token, body, name)
 
     def _execute(self, token: Token, body: Mapping[str, Any], name: str) -> Answer:
-        def refused(errors: list[dict[str, Any]]) -> Answer:
-            return Answer(200, {"errors": errors}, name, self._headers(token, self._budget.look(token.login)))
-
         query, given = body.get("query"), body.get("variables") or {}
         if not isinstance(query, str) or not isinstance(given, dict):
-            return refused([{"message": "A query attribute must be specified and must be a string."}])
+            message = "A query attribute must be specified and must be a string."
+            return self._failed(token, name, [{"message": message}])
         try:
             document, problems = self._checked(query)
         except GraphQLSyntaxError as error:
-            return refused([_formatted(error)])
+            return self._failed(token, name, [_formatted(error)])
         if problems:
-            return refused([dict(each) for each in problems])
+            return self._failed(token, name, [dict(each) for each in problems])
         operation = get_operation_ast(document, body.get("operationName"))
         if operation is None:
-            return refused([{"message": "An operation name is required"}])
+            return self._failed(token, name, [{"message": "An operation name is required"}])
         variables = get_variable_values(self._schema, operation.variable_definitions or (), given)
         if isinstance(variables, list):
-            return refused([_formatted(error) for error in variables])
-        request = assess(self._schema, document, operation, variables, token.scopes)
-        if request.errors:
-            return refused([_formatted(error) for error in request.errors])
-        balance = self._budget.spend(token.login, request.cost)
+            return self._failed(token, name, [_formatted(error) for error in variables])
+        estimate = assess(self._schema, document, operation, variables, token.scopes)
+        if estimate.errors:
+            return self._failed(token, name, [_formatted(error) for error in estimate.errors])
+        balance = self._budget.spend(token.login, estimate.cost)
         if balance is None:
             return self._rate_limited(token, self._budget.look(token.login), name)
-        payload = self._run(token, document, given, operation, request, balance)
-        return Answer(200, payload, name, self._headers(token, balance), request.cost)
+        payload = self._run(token, document, given, operation, estimate, balance)
+        return Answer(200, payload, name, self._headers(token, balance), estimate.cost)
 
     def _run(
         self,
@@ -156,10 +148,10 @@ class GraphQLApi:
         document: DocumentNode,
         given: dict[str, Any],
         operation: OperationDefinitionNode,
-        request: Request,
+        estimate: Estimate,
         balance: Balance,
     ) -> dict[str, Any]:
-        context = Context(self._board, token, request, balance)
+        context = Context(self._board, token, estimate, balance)
         with self._board.lock:
             try:
                 result = execute_sync(
@@ -177,6 +169,19 @@ class GraphQLApi:
         if result.errors:
             payload["errors"] = [_formatted(error) for error in result.errors]
         return payload
+
+    def _failed(self, token: Token, name: str, errors: list[dict[str, Any]]) -> Answer:
+        """An answer with errors only, which costs no points."""
+        return Answer(200, {"errors": errors}, name, self._headers(token, self._budget.look(token.login)))
+
+    def _secondary_limit(self, token: Token, fault: Fault, name: str) -> Answer:
+        answer = Answer(fault.status, dict(_SECONDARY_LIMIT), name)
+        if fault.status == 200:
+            answer.body = {"data": None, "errors": [{"type": "RATE_LIMITED", "message": _SECONDARY_LIMIT["message"]}]}
+        answer.headers = self._headers(token, self._budget.look(token.login))
+        if fault.seconds:
+            answer.headers["retry-after"] = f"{fault.seconds:.0f}"
+        return answer
 
     def _rate_limited(self, token: Token, balance: Balance, name: str) -> Answer:
         message = f"API rate limit already exceeded for user ID {token.login}."
@@ -205,7 +210,10 @@ class GraphQLApi:
 
 
 def _formatted(error: GraphQLError) -> dict[str, Any]:
-    """GitHub puts the type beside the message. What is no error of GitHub's is one of the stand-in, and says so."""
+    """An error in GitHub's form, with the type beside the message.
+
+    An exception in a resolver is a defect of the stand-in, and the message says so.
+    """
     formatted: dict[str, Any] = dict(error.formatted)
     extensions = formatted.pop("extensions", {})
     if error.original_error and not isinstance(error.original_error, GraphQLError):

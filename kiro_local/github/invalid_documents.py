@@ -1,6 +1,6 @@
-"""How GitHub words what is wrong with a document: graphql-core's findings in the words of graphql-ruby, which it runs.
+"""Validation errors as GitHub words them: graphql-core's findings in the words of graphql-ruby, which GitHub runs.
 
-Only those that clients tell apart are put in other words: an argument, a field or a variable.
+Only errors that clients distinguish are reworded: unknown arguments, unknown fields and unused variables.
 """
 
 from __future__ import annotations
@@ -26,40 +26,40 @@ if TYPE_CHECKING:
 
 
 def as_github_says(document: DocumentNode, errors: list[GraphQLError]) -> Iterator[dict[str, Any]]:
-    """The errors of GitHub's answer to a document that graphql-core found invalid."""
-    refused: list[ArgumentNode] = []
+    """The errors in GitHub's answer to a document that graphql-core found invalid."""
+    unknown_arguments: list[ArgumentNode] = []
     for error in errors:
         location = [each.formatted for each in error.locations or ()]
         node = error.nodes[0] if error.nodes else None
         extensions: dict[str, str] = {}
         message = error.message
         if isinstance(node, ArgumentNode) and (
-            found := re.match(r"Unknown argument ['\"](\w+)['\"] on field ['\"](\w+)\.(\w+)['\"]", message)
+            match := re.match(r"Unknown argument ['\"](\w+)['\"] on field ['\"](\w+)\.(\w+)['\"]", message)
         ):
-            argument, _, name = found.groups()
-            refused.append(node)
+            argument, _, name = match.groups()
+            unknown_arguments.append(node)
             message = f"Field '{name}' doesn't accept argument '{argument}'"
             extensions = {"code": "argumentNotAccepted", "name": name, "typeName": "Field", "argumentName": argument}
-        elif found := re.match(r"Cannot query field ['\"](\w+)['\"] on type ['\"](\w+)['\"]", message):
-            message = f"Field '{found[1]}' doesn't exist on type '{found[2]}'"
-            extensions = {"code": "undefinedField", "typeName": found[2], "fieldName": found[1]}
+        elif match := re.match(r"Cannot query field ['\"](\w+)['\"] on type ['\"](\w+)['\"]", message):
+            message = f"Field '{match[1]}' doesn't exist on type '{match[2]}'"
+            extensions = {"code": "undefinedField", "typeName": match[2], "fieldName": match[1]}
         formatted: dict[str, Any] = {"message": message, "locations": location}
         if extensions:
             formatted |= {"path": _path_to(document, node), "extensions": extensions}
         yield formatted
-    yield from _no_longer_used(document, refused)
+    yield from _unused_variables(document, unknown_arguments)
 
 
-def _no_longer_used(document: DocumentNode, refused: list[ArgumentNode]) -> Iterator[dict[str, Any]]:
-    """graphql-ruby does not look into an argument it does not know, so a variable that is used there only is unused."""
-    if not refused:
+def _unused_variables(document: DocumentNode, unknown_arguments: list[ArgumentNode]) -> Iterator[dict[str, Any]]:
+    """graphql-ruby skips the value of an unknown argument, so a variable that is used only there counts as unused."""
+    if not unknown_arguments:
         return
 
     class Uses(Visitor):
-        names: set[str] = set()  # noqa: RUF012  # of this one visit
+        names: set[str] = set()  # noqa: RUF012  # the class exists for one visit only
 
         def enter_argument(self, node: ArgumentNode, *_: Any) -> Any:
-            return self.SKIP if any(node is each for each in refused) else None
+            return self.SKIP if any(node is each for each in unknown_arguments) else None
 
         def enter_variable_definition(self, _: VariableDefinitionNode, *__: Any) -> Any:
             return self.SKIP
@@ -85,14 +85,14 @@ def _no_longer_used(document: DocumentNode, refused: list[ArgumentNode]) -> Iter
 
 
 def _path_to(document: DocumentNode, node: Node | None) -> list[str]:
-    """The way through the document to a node, from the operation or fragment that it is written in."""
+    """The path to a node, starting at the operation or fragment that contains it."""
     path: list[str] = []
 
     class Search(Visitor):
-        def enter(self, here: Node, _: Any, __: Any, ___: Any, ancestors: list[Any]) -> Any:
-            if here is not node:
+        def enter(self, current: Node, _: Any, __: Any, ___: Any, ancestors: list[Any]) -> Any:
+            if current is not node:
                 return None
-            for each in [*(ancestor for ancestor in ancestors if not isinstance(ancestor, list | tuple)), here]:
+            for each in [*(ancestor for ancestor in ancestors if not isinstance(ancestor, list | tuple)), current]:
                 if isinstance(each, OperationDefinitionNode):
                     path.append(each.operation.value + (f" {each.name.value}" if each.name else ""))
                 elif isinstance(each, FragmentDefinitionNode):

@@ -1,8 +1,8 @@
-"""The filter language of project views, which ``ProjectV2.items(query:)`` speaks.
+"""The filter language of project views, as in ``ProjectV2.items(query:)``.
 
-Spaces mean AND, commas OR, ``-`` NOT: ``status:"For Implementation",Todo -is:draft no:branch``. A field is named by its
-slug. What does not exist, a status or a whole field, matches nothing and is no error. A word without a qualifier is
-looked for in the title.
+A space means AND, a comma OR, ``-`` NOT: ``status:"For Implementation",Todo -is:draft no:branch``. Fields go by their
+slug. An unknown status or field matches nothing and is not an error. A word without a qualifier is searched for in the
+title.
 
 https://docs.github.com/en/issues/planning-and-tracking-with-projects/customizing-views-in-your-project/filtering-projects
 """
@@ -26,7 +26,7 @@ _TERM: Final = re.compile(
 
 @dataclass(frozen=True)
 class Term:
-    """``qualifier`` is empty for a word of the title."""
+    """One condition. ``qualifier`` is empty for a word in the title."""
 
     qualifier: str
     values: tuple[str, ...]
@@ -45,7 +45,7 @@ def parse(query: str) -> tuple[Term, ...]:
 
 
 def matcher(query: str | None) -> Callable[[Item], bool]:
-    """Whether a card is shown under this filter."""
+    """A predicate: whether the filter shows a card."""
     terms = parse(query or "")
     return lambda item: all(_holds(term, item) != term.negated for term in terms)
 
@@ -75,26 +75,26 @@ def _holds(term: Term, item: Item) -> bool:
 def _is(state: str, item: Item) -> bool:
     content = item.content
     draft = item.type == "DRAFT_ISSUE" or (isinstance(content, PullRequest) and content.is_draft)
-    over = isinstance(content, Issue | PullRequest) and content.closed
+    closed = isinstance(content, Issue | PullRequest) and content.closed
     answers = {
         "issue": item.type == "ISSUE",
         "pr": item.type == "PULL_REQUEST",
         "draft": draft,
-        "closed": over,
-        "open": content is not None and not over,
+        "closed": closed,
+        "open": content is not None and not closed,
         "merged": isinstance(content, PullRequest) and content.merged,
     }
     return answers.get(state, False)
 
 
 def _has(slug: str, item: Item) -> bool | None:
-    """``None`` for a field that does not exist: neither ``no:`` nor ``has:`` matches it."""
+    """Whether a field is set; ``None`` for an unknown field, which neither ``no:`` nor ``has:`` matches."""
     field = next((each for each in item.project.fields if each.slug == slug), None)
     return None if field is None else bool(item.value(field.name))
 
 
 def _same(wanted: str, actual: str) -> bool:
-    """Without regard to case; ``*`` stands for anything."""
+    """Compares without regard to case; ``*`` in ``wanted`` matches any text."""
     pattern = ".*".join(re.escape(part) for part in wanted.split("*"))
     return re.fullmatch(pattern, actual, re.IGNORECASE | re.DOTALL) is not None
 

@@ -1,4 +1,4 @@
-"""Git LFS over HTTP: the batch API and its basic transfers, in front of files beside the board's repositories.
+"""Git LFS over HTTP: the batch API and its basic transfers. The objects are files inside the board's repositories.
 
 https://github.com/git-lfs/git-lfs/blob/main/docs/api/batch.md
 """
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE: Final = "application/vnd.git-lfs+json"
 LARGEST_BATCH: Final = 1_000_000
+"""The largest body of a batch request that is read, in bytes."""
 _PATH: Final = re.compile(
     r"/(?P<owner>[\w.-]+)/(?P<name>[\w.-]+?)(?:\.git)?/info/lfs/objects/(?:batch|(?P<oid>[0-9a-f]{64}))", re.ASCII
 )
@@ -30,8 +31,10 @@ _OID: Final = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class LfsRequest:
-    """``operation`` is its name for faults and records: ``lfs-batch``, ``lfs-download``, ``lfs-upload``.
-    ``repository`` is ``None`` where there is no such one, ``oid`` empty for a batch.
+    """One LFS request.
+
+    ``operation`` is its name for faults and the request log: ``lfs-batch``, ``lfs-download`` or ``lfs-upload``.
+    ``repository`` is ``None`` if no repository of that name exists; ``oid`` is empty for a batch.
     """
 
     repository: Repository | None
@@ -45,32 +48,32 @@ class LfsRequest:
 
 
 def parse_lfs_request(board: Board, method: str, path: str) -> LfsRequest | None:
-    """The LFS request that a URL is, or ``None``."""
-    found = _PATH.fullmatch(path)
-    if found is None:
+    """The LFS request behind a method and a path, or ``None`` if it is something else."""
+    match = _PATH.fullmatch(path)
+    if match is None:
         return None
-    oid = found["oid"] or ""
+    oid = match["oid"] or ""
     operation = {"GET": "lfs-download", "PUT": "lfs-upload"}.get(method) if oid else {"POST": "lfs-batch"}.get(method)
     if operation is None:
         return None
-    name = f"{found['owner']}/{found['name']}"
+    name = f"{match['owner']}/{match['name']}"
     return LfsRequest(board.repository(name), name, operation, oid)
 
 
 def object_file(repository: Repository, oid: str) -> Path:
-    """Where an object is, once it is."""
+    """The path of an object, whether or not it exists yet."""
     return repository.git.path / "lfs" / "objects" / oid
 
 
 def add_object(repository: Repository, content: bytes) -> str:
-    """Have ``content`` on the server; the pointer that a commit is to hold."""
+    """Stores an object on the server and returns the pointer file to commit."""
     oid = hashlib.sha256(content).hexdigest()
-    take_object(repository, oid, [content])
+    store_object(repository, oid, [content])
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content)}\n"
 
 
-def take_object(repository: Repository, oid: str, pieces: Iterable[bytes]) -> bool:
-    """Keep what was sent, if it is what it is called. All of it is read."""
+def store_object(repository: Repository, oid: str, pieces: Iterable[bytes]) -> bool:
+    """Reads all pieces and stores them if they hash to ``oid``; whether they do."""
     target = object_file(repository, oid)
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()
@@ -86,13 +89,14 @@ def take_object(repository: Repository, oid: str, pieces: Iterable[bytes]) -> bo
     return True
 
 
-def batch_answer(repository: Repository, raw: bytes, address: str, authorization: str) -> tuple[int, dict[str, Any]]:
-    """Status and document. ``address`` is the repository's ``…/info/lfs``; like GitHub, what is to be done carries the
-    header that lets it be done.
+def batch_answer(repository: Repository, raw: bytes, url: str, authorization: str) -> tuple[int, dict[str, Any]]:
+    """Status and document of the answer to a batch request.
+
+    ``url`` is the repository's ``…/info/lfs``. As on GitHub, each action carries the header that authorises it.
     """
     try:
-        asked = json.loads(raw)
-        operation, objects = asked["operation"], [(str(each["oid"]), int(each["size"])) for each in asked["objects"]]
+        batch = json.loads(raw)
+        operation, objects = batch["operation"], [(str(each["oid"]), int(each["size"])) for each in batch["objects"]]
     except (ValueError, TypeError, KeyError):
         return 422, {"message": "Problems parsing JSON"}
     if operation not in ("download", "upload") or not all(_OID.fullmatch(oid) for oid, _ in objects):
@@ -100,11 +104,11 @@ def batch_answer(repository: Repository, raw: bytes, address: str, authorization
     answers = []
     for oid, size in objects:
         answer: dict[str, Any] = {"oid": oid, "size": size}
-        is_here = object_file(repository, oid).is_file()
-        if operation == "download" and not is_here:
+        exists = object_file(repository, oid).is_file()
+        if operation == "download" and not exists:
             answer["error"] = {"code": 404, "message": "Object does not exist on the server"}
-        elif operation == "download" or not is_here:
-            action = {"href": f"{address}/objects/{oid}", "header": {"Authorization": authorization}}
+        elif operation == "download" or not exists:
+            action = {"href": f"{url}/objects/{oid}", "header": {"Authorization": authorization}}
             answer |= {"authenticated": True, "actions": {operation: action}}
         answers.append(answer)
     return 200, {"transfer": "basic", "objects": answers, "hash_algo": "sha256"}

@@ -1,8 +1,7 @@
-"""What a board is made of: owners, projects with their cards, repositories with their issues and pull requests.
+"""The objects on a board: owners, projects with their cards, repositories with their issues and pull requests.
 
-The objects carry GitHub's names in snake case, so that a field of the schema that no resolver answers is read from the
-attribute of that name. They change under ``Board.lock`` only. What git knows is not repeated here: branches, files and
-heads are read from it.
+Attributes have GitHub's names in snake case: a schema field without a resolver is read from the attribute of that name.
+Hold ``Board.lock`` to change an object. Branches, files and heads are not stored here; they are read from git.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ def now() -> datetime:
 
 @dataclass(eq=False)
 class Owner:
-    """An organisation, a user or a bot; ``typename`` is GitHub's name for which."""
+    """An account. ``typename`` is Organization, User or Bot."""
 
     id: str
     login: str
@@ -42,7 +41,7 @@ class Option:
 
 @dataclass(eq=False)
 class Field:
-    """A single select field where it has options, otherwise a text field."""
+    """A single select field if it has options, otherwise a text field."""
 
     id: str
     name: str
@@ -59,15 +58,15 @@ class Field:
 
     @property
     def slug(self) -> str:
-        """The name of the field in a filter: ``Delivery stage`` is ``delivery-stage``."""
+        """The name of the field in a filter: ``delivery-stage`` for ``Delivery stage``."""
         return "-".join(self.name.lower().split())
 
     def option(self, name: str) -> Option:
-        found = next((option for option in self.options or () if option.name.lower() == name.lower()), None)
-        if found is None:
-            has = [option.name for option in self.options or ()]
-            raise ValueError(f"the field {self.name} has no option {name!r}; it has: {has}")
-        return found
+        chosen = next((option for option in self.options or () if option.name.lower() == name.lower()), None)
+        if chosen is None:
+            names = [option.name for option in self.options or ()]
+            raise ValueError(f"the field {self.name} has no option {name!r}; its options are: {names}")
+        return chosen
 
 
 @dataclass(eq=False)
@@ -92,7 +91,10 @@ class Project:
 
 @dataclass(eq=False)
 class Item:
-    """A card. ``values`` maps a field's ID to an option's ID or a text; ``content`` may be null whatever the type."""
+    """A card. ``values`` maps a field ID to an option ID or a text.
+
+    ``content`` can be null for any type.
+    """
 
     typename: ClassVar[str] = "ProjectV2Item"
     id: str
@@ -105,12 +107,12 @@ class Item:
     updated_at: datetime = field(default_factory=now)
 
     def value(self, name: str) -> str | None:
-        """The name of the option, or the text, that a field of this card has."""
-        of = self.project.field_named(name)
-        raw = self.values.get(of.id) if of else None
-        if of is None or raw is None or of.options is None:
+        """The text of a field, or the name of its selected option; ``None`` if it is not set."""
+        named = self.project.field_named(name)
+        raw = self.values.get(named.id) if named else None
+        if named is None or raw is None or named.options is None:
             return raw
-        return next(option.name for option in of.options if option.id == raw)
+        return next(option.name for option in named.options if option.id == raw)
 
     @property
     def title(self) -> str:
@@ -175,7 +177,7 @@ class Label:
 
 @dataclass(eq=False)
 class LabelEvent:
-    """``typename`` is LabeledEvent or UnlabeledEvent. ``actor`` is null once the account was deleted."""
+    """A LabeledEvent or UnlabeledEvent. ``actor`` is null if the account has been deleted."""
 
     typename: str
     id: str
@@ -186,7 +188,10 @@ class LabelEvent:
 
 @dataclass(eq=False)
 class PullRequest:
-    """``head_repository`` is null once a fork was deleted. ``last_head`` is the head while its branch still existed."""
+    """A pull request.
+
+    ``head_repository`` is null if the fork was deleted. ``last_head`` is the last known head of the branch.
+    """
 
     typename: ClassVar[str] = "PullRequest"
     id: str
@@ -229,7 +234,7 @@ Content = DraftIssue | Issue | PullRequest
 
 @dataclass(eq=False)
 class Collaborator:
-    """``permission`` is one of GitHub's: READ, TRIAGE, WRITE, MAINTAIN, ADMIN."""
+    """A user's ``permission`` on a repository: READ, TRIAGE, WRITE, MAINTAIN or ADMIN."""
 
     user: Owner
     permission: str
@@ -270,13 +275,13 @@ class Repository:
         return max((each.number for each in self.conversations()), default=0) + 1
 
     def conversations(self) -> list[Issue | PullRequest]:
-        """Issues and pull requests, which count up together."""
+        """Issues and pull requests, which share one sequence of numbers."""
         return [*self.issues, *self.pull_requests]
 
 
 NodeObject = (
     Owner | Project | Field | Item | Comment | DraftIssue | Issue | Label | LabelEvent | PullRequest | Repository
 )
-Kept = TypeVar(
-    "Kept", Owner, Project, Field, Item, Comment, DraftIssue, Issue, Label, LabelEvent, PullRequest, Repository
+Node = TypeVar(
+    "Node", Owner, Project, Field, Item, Comment, DraftIssue, Issue, Label, LabelEvent, PullRequest, Repository
 )

@@ -1,6 +1,6 @@
-"""Plain pages for a person who wants to see what happened: boards, pull requests, issues, branches, commits.
+"""The web view: plain pages for boards, pull requests, issues, branches and commits.
 
-Read only, without a script, and everything that is shown is escaped.
+The pages are read-only, contain no script, and escape everything they show.
 """
 
 from __future__ import annotations
@@ -36,29 +36,27 @@ small { color: #59636e } h2 { font-size: 1rem }
 
 
 def page(board: Board, path: str) -> str | None:
-    """The page of a path, or ``None``. Paths are those of the ``url`` fields."""
+    """The page at a path, or ``None``. The paths match the ``url`` fields of the API."""
     with board.lock:
         if path == "/":
             return _index(board)
-        if found := re.fullmatch(rf"/(?:orgs|users)/({_NAME})/projects/(\d{{1,9}})", path):
-            project = board.project(found[1], int(found[2]))
+        if match := re.fullmatch(rf"/(?:orgs|users)/({_NAME})/projects/(\d{{1,9}})", path):
+            project = board.project(match[1], int(match[2]))
             return _project(project) if project else None
-        if found := re.fullmatch(rf"/({_NAME})", path):
-            owner = board.owner(found[1])
+        if match := re.fullmatch(rf"/({_NAME})", path):
+            owner = board.owner(match[1])
             return _owner(board, owner) if owner else None
-        if found := re.fullmatch(rf"/({_NAME}/{_NAME}?)(?:/(pull|issues|commit)/(\w{{1,64}}))?", path):
-            repository = board.repository(found[1].removesuffix(".git"))
-            return _of_repository(board, repository, found[2], found[3]) if repository else None
+        if match := re.fullmatch(rf"/({_NAME}/{_NAME}?)(?:/(pull|issues|commit)/(\w{{1,64}}))?", path):
+            repository = board.repository(match[1].removesuffix(".git"))
+            return _repository_page(board, repository, match[2], match[3]) if repository else None
     return None
 
 
 def missing() -> str:
-    return _page(
-        "Not found", ["<p>There is no such page on this stand-in.</p>", '<p><a href="/">Everything it has</a></p>']
-    )
+    return _page("Not found", ["<p>This stand-in has no such page.</p>", '<p><a href="/">Start page</a></p>'])
 
 
-def _of_repository(board: Board, repository: Repository, kind: str | None, key: str | None) -> str | None:
+def _repository_page(board: Board, repository: Repository, kind: str | None, key: str | None) -> str | None:
     if kind is None or key is None:
         return _repository(repository)
     if kind == "commit":
@@ -106,7 +104,7 @@ def _card(item: Item) -> str:
         reference = escape(f"{content.repository.name_with_owner}#{content.number}")
         title = f"{_link(content.path, content.title)}<br><small>{reference}</small>"
     else:
-        title = escape(content.title if content else "A card that you may not see")
+        title = escape(content.title if content else "A card that you cannot see")
     texts = [(each.name, item.value(each.name)) for each in item.project.fields if each.options is None]
     fields = "".join(f"<br><small>{escape(name)}: {escape(value)}</small>" for name, value in texts if value)
     return f'<div class="card">{title}{fields}<br><small>{escape(item.id)}</small></div>'
@@ -160,15 +158,15 @@ def _changes(board: Board, pull_request: PullRequest) -> list[str]:
     head, source = board.head_oid(pull_request), pull_request.head_repository
     base = pull_request.repository.git.head_of(pull_request.base_ref_name)
     route = escape(f"{pull_request.head_ref_name} into {pull_request.base_ref_name}")
-    where = f"<h2>{route}</h2><p><code>{head}</code></p>"
+    heading = f"<h2>{route}</h2><p><code>{head}</code></p>"
     if source is None or base is None:
-        return [where]
+        return [heading]
     try:
         log = source.git.run("log", "--oneline", f"{base}..{head}", "--").decode(errors="replace")
         diff = source.git.run("diff", "--stat", "--patch", f"{base}...{head}", "--").decode(errors="replace")
     except GitFailed:
-        return [where]  # a fork that does not have the base's last commits
-    return [where, f"<pre>{escape(log)}</pre>", f"<pre>{escape(diff[:_LONGEST_DIFF])}</pre>"]
+        return [heading]  # the fork lacks the latest commits of the base
+    return [heading, f"<pre>{escape(log)}</pre>", f"<pre>{escape(diff[:_LONGEST_DIFF])}</pre>"]
 
 
 def _link(path: str, text: str) -> str:

@@ -1,8 +1,8 @@
-"""What a document asks for before anything is executed: its price, its size, the scopes it needs.
+"""Checks before a query is executed: its cost, its size and the scopes it needs.
 
-The price, as GitHub documents it: every connection needs as many requests as its parents may have nodes, by the
-``first`` or ``last`` they were given; the sum is divided by 100 and rounded, and is at least 1. What ``@skip`` and
-``@include`` leave out is not counted.
+GitHub documents the cost like this: each connection takes one request per possible parent node, where ``first`` or
+``last`` gives the number of possible nodes. The sum is divided by 100, rounded, and is at least 1. Fields that
+``@skip`` or ``@include`` leave out are not counted.
 
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
@@ -40,8 +40,8 @@ _REPOSITORY_MUTATIONS: Final = frozenset({"addComment", "updateIssueComment"})
 
 
 @dataclass
-class Request:
-    """``requests`` of connections and possible ``nodes`` of one operation, ``errors`` found before it is run."""
+class Estimate:
+    """The number of ``requests`` and possible ``nodes`` of one operation, and the ``errors`` found in advance."""
 
     requests: int = 0
     nodes: int = 0
@@ -58,19 +58,22 @@ def assess(
     operation: OperationDefinitionNode,
     variables: Any,
     scopes: frozenset[str] | None,
-) -> Request:
-    """The request of a valid document. ``variables`` are graphql-core's coerced ones, ``scopes`` may be missing."""
+) -> Estimate:
+    """The estimate for a valid document.
+
+    ``variables`` are graphql-core's coerced values. ``scopes`` is ``None`` for a fine-grained token.
+    """
     root = schema.get_root_type(operation.operation)
-    assert root is not None  # noqa: S101  # a valid document has its root type
-    request = Request()
-    _Walk(schema, document, variables, scopes, request).selections(operation.selection_set, root, 1)
-    if request.nodes > MOST_NODES:
+    assert root is not None  # noqa: S101  # a valid document has a root type
+    estimate = Estimate()
+    _Walk(schema, document, variables, scopes, estimate).selections(operation.selection_set, root, 1)
+    if estimate.nodes > MOST_NODES:
         message = (
-            f"This query requests up to {request.nodes:,} possible nodes "
+            f"This query requests up to {estimate.nodes:,} possible nodes "
             f"which exceeds the maximum limit of {MOST_NODES:,}."
         )
-        request.errors.append(GraphQLError(message, operation, extensions={"type": "MAX_NODE_LIMIT_EXCEEDED"}))
-    return request
+        estimate.errors.append(GraphQLError(message, operation, extensions={"type": "MAX_NODE_LIMIT_EXCEEDED"}))
+    return estimate
 
 
 class _Walk:
@@ -80,7 +83,7 @@ class _Walk:
         document: DocumentNode,
         variables: Any,
         scopes: frozenset[str] | None,
-        request: Request,
+        estimate: Estimate,
     ) -> None:
         self._schema = schema
         self._fragments = {
@@ -88,10 +91,10 @@ class _Walk:
         }
         self._variables = variables
         self._scopes = scopes
-        self._request = request
+        self._estimate = estimate
 
     def selections(self, selection_set: SelectionSetNode, parent: GraphQLCompositeType, parents: int) -> None:
-        """``parents`` is how many nodes the parent may be."""
+        """Adds up the fields of a selection set. ``parents`` is the number of possible parent nodes."""
         for node in selection_set.selections:
             if self._left_out(node):
                 continue
@@ -107,15 +110,15 @@ class _Walk:
     def _field(self, node: FieldNode, parent: GraphQLCompositeType, parents: int) -> None:
         name = node.name.value
         if not isinstance(parent, GraphQLObjectType | GraphQLInterfaceType) or name not in parent.fields:
-            return  # __typename and the introspection
+            return  # __typename and introspection
         definition = parent.fields[name]
         inner = get_named_type(definition.type)
         self._check_scopes(node, parent.name)
         if inner.name.endswith("Connection"):
             arguments = get_argument_values(definition, node, self._variables)
-            self._request.requests += parents
+            self._estimate.requests += parents
             parents *= self._page(node, arguments.get("first"), arguments.get("last"))
-            self._request.nodes += parents
+            self._estimate.nodes += parents
         if node.selection_set and is_composite_type(inner):
             self.selections(node.selection_set, inner, parents)
 
@@ -159,12 +162,12 @@ class _Walk:
             )
 
     def _error(self, node: FieldNode, kind: str, message: str) -> None:
-        self._request.errors.append(GraphQLError(message, node, extensions={"type": kind}))
+        self._estimate.errors.append(GraphQLError(message, node, extensions={"type": kind}))
 
     def _composite(self, name: str) -> GraphQLCompositeType:
-        found = self._schema.type_map[name]
-        assert is_composite_type(found)  # noqa: S101  # a valid document conditions on composite types only
-        return found
+        named_type = self._schema.type_map[name]
+        assert is_composite_type(named_type)  # noqa: S101  # type conditions of a valid document are composite
+        return named_type
 
     def _left_out(self, node: SelectionNode) -> bool:
         skip = get_directive_values(Skip, node, self._variables)

@@ -1,7 +1,7 @@
-"""How a field of the schema finds its answer, and what all resolvers share: the context, errors, pages.
+"""How a schema field is resolved, and what all resolvers share: the context, errors and pagination.
 
-A field that no table names is the attribute of its object, in snake case. Errors carry the type and the words that
-GitHub uses; a field that fails is null and its siblings are answered all the same.
+A field without a resolver is read from the object's attribute of that name in snake case. Errors have GitHub's types
+and wording. A field that fails is null, and its siblings are still resolved.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLError
 
-from kiro_local.github.git_repository import GitReader
+from kiro_local.github.git_reader import GitReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,20 +24,20 @@ if TYPE_CHECKING:
 
     from kiro_local.github.board import Board
     from kiro_local.github.model import Owner, Repository
-    from kiro_local.github.price import Request
+    from kiro_local.github.price import Estimate
     from kiro_local.github.tokens import Balance, Token
 
 Resolver = Callable[..., Any]
-"""Takes the object that has the field, the :class:`Context`, and the field's arguments by their names."""
+"""Called with the parent object, the :class:`Context`, and the field's arguments by name."""
 
 
 @dataclass
 class Context:
-    """Of one request. ``close`` ends its readers of git."""
+    """The context of one request. ``close`` ends its git readers."""
 
     board: Board
     token: Token
-    request: Request
+    estimate: Estimate
     balance: Balance
     readers: dict[str, GitReader] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class Table(dict[str, Resolver]):
     """Resolvers by ``Type.field``."""
 
     def of(self, *names: str) -> Callable[[Resolver], Resolver]:
-        """Registers the function below under these names."""
+        """Decorates a resolver: registers it under these names."""
 
         def register(resolver: Resolver) -> Resolver:
             self.update(dict.fromkeys(names, resolver))
@@ -69,7 +69,7 @@ class Table(dict[str, Resolver]):
 
 
 def field_resolver(*tables: Table) -> Resolver:
-    """graphql-core's field resolver for the whole schema."""
+    """The ``field_resolver`` that graphql-core calls for every field."""
     resolvers = {name: resolver for table in tables for name, resolver in table.items()}
 
     def resolve(source: Any, info: GraphQLResolveInfo[Context], **arguments: Any) -> Any:
@@ -86,28 +86,29 @@ def field_resolver(*tables: Table) -> Resolver:
 
 
 def resolve_type(value: Any, *_: Any) -> str:
-    """graphql-core's type resolver for every interface and union."""
+    """The ``type_resolver`` that graphql-core calls for every interface and union."""
     return str(value.typename)
 
 
-def refuse(kind: str, message: str) -> GraphQLError:
-    """An error of GitHub's: ``type`` beside the message."""
+def github_error(kind: str, message: str) -> GraphQLError:
+    """An error in GitHub's form, with a ``type`` beside the message."""
     return GraphQLError(message, extensions={"type": kind})
 
 
 def not_found(message: str) -> GraphQLError:
-    return refuse("NOT_FOUND", message)
+    return github_error("NOT_FOUND", message)
 
 
 def timestamp(value: datetime) -> str:
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def kept(context: Context, node_id: str, kind: type[Any]) -> Any:
-    found = context.board.node(node_id)
-    if not isinstance(found, kind):
+def node_of_kind(context: Context, node_id: str, kind: type[Any]) -> Any:
+    """The node with that ID; a NOT_FOUND error if it does not exist or is of another kind."""
+    node = context.board.node(node_id)
+    if not isinstance(node, kind):
         raise not_found(f"Could not resolve to a node with the global id of '{node_id}'")
-    return found
+    return node
 
 
 def cursor(node: Any) -> str:
@@ -123,10 +124,13 @@ def connection(
     after: str | None = None,
     before: str | None = None,
 ) -> dict[str, Any]:
-    """A page. A cursor stands for a place among all nodes, so it still holds when the filter drops its own node."""
-    matching = [(place, node) for place, node in enumerate(ordered) if keep(node)]
-    start, end = _place(ordered, after, -1), _place(ordered, before, len(ordered))
-    window = [(place, node) for place, node in matching if start < place < end]
+    """One page of a connection.
+
+    A cursor is a position among all nodes, so it stays valid if the filter no longer matches the node it came from.
+    """
+    matching = [(position, node) for position, node in enumerate(ordered) if keep(node)]
+    start, end = _position(ordered, after, -1), _position(ordered, before, len(ordered))
+    window = [(position, node) for position, node in matching if start < position < end]
     page = window[:first] if first is not None else window[max(len(window) - (last or 0), 0) :]
     nodes = [node for _, node in page]
     return {
@@ -136,16 +140,16 @@ def connection(
         "pageInfo": {
             "startCursor": cursor(nodes[0]) if nodes else None,
             "endCursor": cursor(nodes[-1]) if nodes else None,
-            "hasNextPage": bool(page) and page[-1][0] < max(place for place, _ in matching),
-            "hasPreviousPage": bool(page) and page[0][0] > min(place for place, _ in matching),
+            "hasNextPage": bool(page) and page[-1][0] < max(position for position, _ in matching),
+            "hasPreviousPage": bool(page) and page[0][0] > min(position for position, _ in matching),
         },
     }
 
 
-def _place(ordered: Sequence[Any], wanted: str | None, otherwise: int) -> int:
+def _position(ordered: Sequence[Any], wanted: str | None, default: int) -> int:
     if wanted is None:
-        return otherwise
-    for place, node in enumerate(ordered):
+        return default
+    for position, node in enumerate(ordered):
         if cursor(node) == wanted:
-            return place
-    raise refuse("INVALID_CURSOR_ARGUMENTS", f"`{wanted}` does not appear to be a valid cursor.")
+            return position
+    raise github_error("INVALID_CURSOR_ARGUMENTS", f"`{wanted}` does not appear to be a valid cursor.")

@@ -1,4 +1,4 @@
-"""Issues, pull requests, the comments on both, and the labels of the latter."""
+"""Resolvers for issues, pull requests, comments and labels."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from kiro_local.github.model import Comment, Issue, PullRequest, now
-from kiro_local.github.resolvers import Table, connection, cursor, kept, not_found, refuse
+from kiro_local.github.resolvers import Table, connection, cursor, github_error, node_of_kind, not_found
 from kiro_local.github.resolvers_git import find_ref
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _linked_branches(issue: Issue, _: Context, **page: Any) -> dict[str, Any]:
 
 
 @TABLE.of("LinkedBranch.ref")
-def _linkedfind_ref(linked: LinkedBranch, context: Context) -> Ref | None:
+def _linked_ref(linked: LinkedBranch, context: Context) -> Ref | None:
     return find_ref(linked.repository, context, f"refs/heads/{linked.branch}")
 
 
@@ -54,7 +54,7 @@ def _add_comment(_: Any, context: Context, input: dict[str, Any]) -> dict[str, A
     subject = context.board.node(input["subjectId"])
     if not isinstance(subject, Issue | PullRequest) or not context.visible(subject.repository):
         raise not_found(f"Could not resolve to a node with the global id of '{input['subjectId']}'")
-    _refuse_unwritable(subject.repository, input["body"])
+    _check_comment(subject.repository, input["body"])
     comment = context.board.add_comment(subject, context.token.login, input["body"])
     edge = {"cursor": cursor(comment), "node": comment}
     return {"clientMutationId": input.get("clientMutationId"), "commentEdge": edge, "subject": subject}
@@ -62,22 +62,22 @@ def _add_comment(_: Any, context: Context, input: dict[str, Any]) -> dict[str, A
 
 @TABLE.of("Mutation.updateIssueComment")
 def _update_comment(_: Any, context: Context, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002  # GitHub's name
-    comment = kept(context, input["id"], Comment)
+    comment = node_of_kind(context, input["id"], Comment)
     if not context.visible(comment.subject.repository):
         raise not_found(f"Could not resolve to a node with the global id of '{input['id']}'")
-    _refuse_unwritable(comment.subject.repository, input["body"])
+    _check_comment(comment.subject.repository, input["body"])
     comment.body = input["body"]
     comment.updated_at = now()
     return {"clientMutationId": input.get("clientMutationId"), "issueComment": comment}
 
 
-def _refuse_unwritable(repository: Repository, body: str) -> None:
+def _check_comment(repository: Repository, body: str) -> None:
     if repository.is_archived:
-        raise refuse("FORBIDDEN", "Repository was archived so is read-only.")
+        raise github_error("FORBIDDEN", "Repository was archived so is read-only.")
     if not body.strip():
-        raise refuse("UNPROCESSABLE", "Body cannot be blank")
+        raise github_error("UNPROCESSABLE", "Body cannot be blank")
     if len(body) > _LONGEST_COMMENT:
-        raise refuse("UNPROCESSABLE", "Body is too long (maximum is 65536 characters)")
+        raise github_error("UNPROCESSABLE", "Body is too long (maximum is 65536 characters)")
 
 
 @TABLE.of("PullRequest.labels")

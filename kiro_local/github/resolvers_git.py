@@ -1,4 +1,4 @@
-"""Repositories, and what is read from git: refs, trees, blobs, commits."""
+"""Resolvers for repositories and their git objects: refs, trees, blobs and commits."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from kiro_local.github.git_repository import Entry, ObjectInfo
+from kiro_local.github.git_reader import Entry
+from kiro_local.github.git_repository import ObjectInfo
 from kiro_local.github.model import Issue, PullRequest, Repository
-from kiro_local.github.resolvers import Table, connection, cursor, not_found, refuse, timestamp
+from kiro_local.github.resolvers import Table, connection, cursor, github_error, not_found, timestamp
 
 if TYPE_CHECKING:
     from kiro_local.github.resolvers import Context
 
 TABLE: Final = Table()
 LONGEST_TEXT: Final = 512_000
-"""``Blob.text`` ends after this many bytes and ``isTruncated`` is true: not documented, but observed.
+"""``Blob.text`` is cut after this many bytes, and ``isTruncated`` is true. This is observed, not documented.
 
 https://github.com/sveltia/sveltia-cms/issues/950
 """
@@ -88,14 +89,14 @@ def _viewer_permission(repository: Repository, context: Context) -> str:
 def _collaborators(
     repository: Repository, context: Context, login: str | None = None, **page: Any
 ) -> dict[str, Any] | None:
-    """Only who may push sees who else may."""
+    """Only users with push access see the collaborators."""
     if _viewer_permission(repository, context) != "WRITE":
-        raise refuse("FORBIDDEN", "Must have push access to view repository collaborators.")
-    found = connection(
+        raise github_error("FORBIDDEN", "Must have push access to view repository collaborators.")
+    shown = connection(
         repository.collaborators, keep=lambda each: login is None or each.user.login.lower() == login.lower(), **page
     )
-    edges = [{"cursor": cursor(each), "node": each.user, "permission": each.permission} for each in found["nodes"]]
-    return {**found, "nodes": [edge["node"] for edge in edges], "edges": edges}
+    edges = [{"cursor": cursor(each), "node": each.user, "permission": each.permission} for each in shown["nodes"]]
+    return {**shown, "nodes": [edge["node"] for edge in edges], "edges": edges}
 
 
 @TABLE.of("Repository.issue")
@@ -123,7 +124,7 @@ def _pull_requests(
     states: list[str] | None = None,
     **page: Any,
 ) -> dict[str, Any]:
-    """``headRefName`` finds a fork's branch of that name too."""
+    """The pull requests; ``headRefName`` also matches the branch of a fork."""
     return connection(
         repository.pull_requests,
         keep=lambda each: (
@@ -146,7 +147,7 @@ def _ref(repository: Repository, context: Context, qualifiedName: str) -> Ref | 
 
 
 def find_ref(repository: Repository, context: Context, name: str) -> Ref | None:
-    """The ref of that full name, else of that short one."""
+    """The ref with that full name, otherwise with that short name."""
     refs = context.reader(repository).refs()
     for full_name in (name, f"refs/heads/{name}", f"refs/tags/{name}", f"refs/{name}"):
         if full_name in refs:
@@ -197,14 +198,14 @@ def _entry_type(entry: TreeEntry, _: Context) -> str:
 
 @TABLE.of("TreeEntry.object")
 def _entry_object(entry: TreeEntry, context: Context) -> GitObject | None:
-    """Null for a submodule, whose commit is in another repository."""
+    """The object; null for a submodule, whose commit is in another repository."""
     return None if entry.entry.kind == "commit" else _object(entry.repository, context, oid=entry.entry.oid)
 
 
 @TABLE.of("TreeEntry.size")
 def _entry_size(entry: TreeEntry, context: Context) -> int:
-    found = _entry_object(entry, context)
-    return found.byte_size if found and entry.entry.kind == "blob" else 0
+    entry_object = _entry_object(entry, context)
+    return entry_object.byte_size if entry_object and entry.entry.kind == "blob" else 0
 
 
 @TABLE.of("Blob.isBinary")
@@ -214,7 +215,7 @@ def _is_binary(blob: GitObject, context: Context) -> bool:
 
 @TABLE.of("Blob.text")
 def _text(blob: GitObject, context: Context) -> str | None:
-    """Null for a binary file; cut where it is longer than :data:`LONGEST_TEXT`."""
+    """The text, up to :data:`LONGEST_TEXT` bytes; null for a binary file."""
     if _is_binary(blob, context):
         return None
     return context.reader(blob.repository).content(blob.oid)[:LONGEST_TEXT].decode(errors="replace")
@@ -234,5 +235,5 @@ def _headline(commit: GitObject, context: Context) -> str:
 @TABLE.of("Commit.committedDate")
 def _committed_date(commit: GitObject, context: Context) -> str:
     raw = context.reader(commit.repository).content(commit.oid).decode(errors="replace")
-    found = re.search(r"^committer .* (\d+) [+-]\d{4}$", raw, re.MULTILINE)
-    return timestamp(datetime.fromtimestamp(int(found[1]) if found else 0, UTC))
+    committer = re.search(r"^committer .* (\d+) [+-]\d{4}$", raw, re.MULTILINE)
+    return timestamp(datetime.fromtimestamp(int(committer[1]) if committer else 0, UTC))

@@ -1,4 +1,4 @@
-"""The schema's roots and its projects: owners, boards, cards, the values of their fields."""
+"""Resolvers for the root fields, owners, projects, cards and the values of their fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kiro_local.github.item_filter import matcher
 from kiro_local.github.model import Field, Issue, Item, Project, PullRequest, now
-from kiro_local.github.resolvers import Table, connection, kept, not_found, refuse
+from kiro_local.github.resolvers import Table, connection, github_error, node_of_kind, not_found
 
 if TYPE_CHECKING:
     from kiro_local.github.model import Owner, Repository
@@ -66,10 +66,10 @@ def _repository(_: Any, context: Context, owner: str, name: str, **__: Any) -> R
 
 
 def _find_repository(context: Context, name: str) -> Repository:
-    found = context.visible(context.board.repository(name))
-    if found is None:
+    repository = context.visible(context.board.repository(name))
+    if repository is None:
         raise not_found(f"Could not resolve to a Repository with the name '{name}'.")
-    return found
+    return repository
 
 
 @TABLE.of("Organization.repository", "User.repository")
@@ -79,21 +79,21 @@ def _repository_of(owner: Owner, context: Context, name: str, **__: Any) -> Repo
 
 @TABLE.of("Query.node")
 def _node(_: Any, context: Context, id: str) -> Any:  # noqa: A002  # GitHub's name of the argument
-    found = context.board.node(id)
-    if found is None:
+    node = context.board.node(id)
+    if node is None:
         raise not_found(f"Could not resolve to a node with the global id of '{id}'")
-    if isinstance(found, Project):
-        refuse_users_project(context, found.owner)
-    return found
+    if isinstance(node, Project):
+        _check_project_access(context, node.owner)
+    return node
 
 
 @TABLE.of("Query.rateLimit")
 def _rate_limit(_: Any, context: Context, **__: Any) -> dict[str, Any]:
     balance = context.balance
     return {
-        "cost": context.request.cost,
+        "cost": context.estimate.cost,
         "limit": balance.limit,
-        "nodeCount": context.request.nodes,
+        "nodeCount": context.estimate.nodes,
         "remaining": balance.remaining,
         "resetAt": datetime.fromtimestamp(balance.reset, UTC),
         "used": balance.used,
@@ -102,16 +102,17 @@ def _rate_limit(_: Any, context: Context, **__: Any) -> dict[str, Any]:
 
 @TABLE.of("Organization.projectV2", "User.projectV2")
 def _project(owner: Owner, context: Context, number: int) -> Project:
-    refuse_users_project(context, owner)
-    found = context.board.project(owner.login, number)
-    if found is None:
+    _check_project_access(context, owner)
+    project = context.board.project(owner.login, number)
+    if project is None:
         raise not_found(f"Could not resolve to a ProjectV2 with the number {number}.")
-    return found
+    return project
 
 
-def refuse_users_project(context: Context, owner: Owner) -> None:
+def _check_project_access(context: Context, owner: Owner) -> None:
+    """Rejects a fine-grained token for a user's project."""
     if context.token.scopes is None and owner.typename == "User":
-        raise refuse("FORBIDDEN", "Resource not accessible by personal access token")
+        raise github_error("FORBIDDEN", "Resource not accessible by personal access token")
 
 
 @TABLE.of("Organization.projectsV2", "User.projectsV2")
@@ -131,8 +132,8 @@ def _fields(project: Project, _: Context, **page: Any) -> dict[str, Any]:
 
 
 @TABLE.of("ProjectV2SingleSelectField.options")
-def _options(of: Field, _: Context, names: list[str] | None = None) -> list[Any]:
-    return [option for option in of.options or () if names is None or option.name in names]
+def _options(field: Field, _: Context, names: list[str] | None = None) -> list[Any]:
+    return [option for option in field.options or () if names is None or option.name in names]
 
 
 @TABLE.of("ProjectV2.items")
@@ -156,14 +157,14 @@ def _items(
 
 @TABLE.of("ProjectV2Item.fieldValueByName")
 def _field_value(item: Item, _: Context, name: str) -> FieldValue | None:
-    of = item.project.field_named(name)
-    raw = item.values.get(of.id) if of else None
-    return FieldValue(of, raw) if of and raw is not None else None
+    field = item.project.field_named(name)
+    raw = item.values.get(field.id) if field else None
+    return FieldValue(field, raw) if field and raw is not None else None
 
 
 @TABLE.of("ProjectV2Item.content")
 def _content(item: Item, context: Context) -> Any:
-    """Null, without an error, for what the viewer may not see."""
+    """The content; null, without an error, if the viewer may not see it."""
     content = item.content
     if isinstance(content, Issue | PullRequest) and not context.visible(content.repository):
         return None
@@ -178,26 +179,30 @@ def _item_type(item: Item, context: Context) -> str:
 
 @TABLE.of("Mutation.updateProjectV2ItemFieldValue")
 def _update_field_value(_: Any, context: Context, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002  # GitHub's name
-    project = kept(context, input["projectId"], Project)
-    item = kept(context, input["itemId"], Item)
-    of = kept(context, input["fieldId"], Field)
-    refuse_users_project(context, project.owner)
+    project = node_of_kind(context, input["projectId"], Project)
+    item = node_of_kind(context, input["itemId"], Item)
+    field = node_of_kind(context, input["fieldId"], Field)
+    _check_project_access(context, project.owner)
     if item.project is not project:
-        raise refuse("VALIDATION", "The item does not exist in the project")
-    if of.project is not project:
-        raise refuse("VALIDATION", "The field does not exist in the project")
-    value = input["value"]
-    given = {key: each for key, each in value.items() if each is not None}
-    if set(given) != {"text" if of.options is None else "singleSelectOptionId"}:
-        raise refuse(
-            "VALIDATION",
-            "Did not receive a single select option Id to update a field of type single_select"
-            if of.options is not None
-            else "Did not receive a text value to update a field of type text",
-        )
-    (raw,) = given.values()
-    if of.options is not None and raw not in {option.id for option in of.options}:
-        raise refuse("VALIDATION", "The single select option Id does not belong to the field")
-    item.values[of.id] = raw
+        raise github_error("VALIDATION", "The item does not exist in the project")
+    if field.project is not project:
+        raise github_error("VALIDATION", "The field does not exist in the project")
+    item.values[field.id] = _new_value(field, input["value"])
     item.updated_at = now()
     return {"clientMutationId": input.get("clientMutationId"), "projectV2Item": item}
+
+
+def _new_value(field: Field, value: dict[str, Any]) -> str:
+    """The text or option ID in the input, which must match the type of the field."""
+    given = {key: each for key, each in value.items() if each is not None}
+    if set(given) != {"text" if field.options is None else "singleSelectOptionId"}:
+        raise github_error(
+            "VALIDATION",
+            "Did not receive a text value to update a field of type text"
+            if field.options is None
+            else "Did not receive a single select option Id to update a field of type single_select",
+        )
+    (raw,) = given.values()
+    if field.options is not None and raw not in {option.id for option in field.options}:
+        raise github_error("VALIDATION", "The single select option Id does not belong to the field")
+    return str(raw)

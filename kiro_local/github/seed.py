@@ -1,4 +1,4 @@
-"""Boards from documents, and documents from boards. ``seed_document`` describes their shape."""
+"""Loads a board from a document and dumps one to a document. ``seed_document`` documents the format."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def load(board: Board, document: Mapping[str, Any], *, base: Path = Path(), tokens: Tokens | None = None) -> None:
-    """Fills an empty board. ``base`` is the directory that the document's paths are relative to.
+    """Fills an empty board. Paths in the document are relative to ``base``.
 
-    Raises pydantic's ``ValidationError`` for another shape, and :class:`ValueError` for a name that does not exist.
+    Raises pydantic's ``ValidationError`` if the format is wrong, and :class:`ValueError` if a name does not exist.
     """
     seed = Seed.model_validate(document)
     for project in seed.projects:
@@ -30,11 +30,12 @@ def load(board: Board, document: Mapping[str, Any], *, base: Path = Path(), toke
     if tokens is not None:
         for token in seed.tokens:
             tokens.add(token.token, token.login, token.scopes)
-    for of in seed.repositories:
-        _add_repository(board, of, base)
-    for of in seed.repositories:
-        _add_pull_requests(board, of)
-        _repository(board, of.name).is_archived = of.archived
+    for repository in seed.repositories:
+        _add_repository(board, repository, base)
+    # Pull requests come after all repositories, because their heads can be in forks.
+    for repository in seed.repositories:
+        _add_pull_requests(board, repository)
+        _repository(board, repository.name).is_archived = repository.archived
     for project in seed.projects:
         _add_project(board, project)
 
@@ -60,7 +61,7 @@ def _add_repository(board: Board, seed: RepositorySeed, base: Path) -> None:
         if changed:
             git.commit(branch.name, changed, branch.message)
     for issue in seed.issues:
-        made = board.add_issue(
+        added = board.add_issue(
             repository,
             issue.title,
             author=issue.author,
@@ -68,13 +69,13 @@ def _add_repository(board: Board, seed: RepositorySeed, base: Path) -> None:
             state=issue.state,
             linked_branches=issue.linked_branches,
         )
-        made.number = issue.number or made.number
+        added.number = issue.number or added.number
 
 
 def _add_pull_requests(board: Board, seed: RepositorySeed) -> None:
     repository = _repository(board, seed.name)
     for each in seed.pull_requests:
-        made = board.add_pull_request(
+        pull_request = board.add_pull_request(
             repository,
             each.head,
             title=each.title,
@@ -85,9 +86,9 @@ def _add_pull_requests(board: Board, seed: RepositorySeed) -> None:
             body=each.body,
             draft=each.draft,
         )
-        made.number = each.number or made.number
+        pull_request.number = each.number or pull_request.number
         for label in each.labels:
-            board.add_label(made, label.name, by=label.by)
+            board.add_label(pull_request, label.name, by=label.by)
 
 
 def _add_project(board: Board, seed: ProjectSeed) -> None:
@@ -101,9 +102,9 @@ def _add_project(board: Board, seed: ProjectSeed) -> None:
         text_fields=seed.text_fields,
     )
     for card in seed.cards:
-        named = [each for each in (card.issue, card.pull_request, card.draft) if each is not None]
-        if len(named) + card.redacted != 1:
-            raise ValueError(f"a card is an issue, a pullRequest, a draft or redacted, and one of them only: {card}")
+        contents = [each for each in (card.issue, card.pull_request, card.draft) if each is not None]
+        if len(contents) + card.redacted != 1:
+            raise ValueError(f"a card needs exactly one of issue, pullRequest, draft and redacted: {card}")
         reference = card.issue or card.pull_request
         content: Issue | PullRequest | str | None = _content(board, reference) if reference else card.draft
         item = board.add_card(project, content, status=None, archived=card.archived)
@@ -123,23 +124,26 @@ def _content(board: Board, reference: str) -> Issue | PullRequest:
 
 
 def _repository(board: Board, name: str) -> Repository:
-    found = board.repository(name)
-    if found is None:
-        known = [each.name_with_owner for each in board.repositories.values()]
-        raise ValueError(f"there is no repository {name}; there are: {known}")
-    return found
+    repository = board.repository(name)
+    if repository is None:
+        names = [each.name_with_owner for each in board.repositories.values()]
+        raise ValueError(f"there is no repository {name}; the repositories are: {names}")
+    return repository
 
 
 def _files(base: Path, template: Path | None, files: Mapping[str, str | None]) -> dict[str, Content]:
-    if template and not (base / template.expanduser()).is_dir():
-        raise ValueError(f"there is no directory {base / template}")
-    return {**(read_directory(base / template.expanduser()) if template else {}), **files}
+    if template is None:
+        return {**files}
+    directory = base / template.expanduser()
+    if not directory.is_dir():
+        raise ValueError(f"there is no directory {directory}")
+    return {**read_directory(directory), **files}
 
 
 def dump(board: Board) -> dict[str, Any]:
-    """The board as a document that :func:`load` takes, without comments and tokens.
+    """The board as a document for :func:`load`, without comments and tokens.
 
-    Repositories are named by ``clone``: their files stay where they are on disk.
+    Each repository is a ``clone`` of its directory on disk.
     """
     with board.lock:
         return {
@@ -187,9 +191,9 @@ def _dump_pull_request(each: PullRequest) -> dict[str, Any]:
     }
 
 
-def _dump_label(of: PullRequest, label: Label) -> dict[str, Any]:
-    given = next(event for event in reversed(of.label_events) if event.label is label)
-    return {"name": label.name, "by": given.actor.login if given.actor else None}
+def _dump_label(pull_request: PullRequest, label: Label) -> dict[str, Any]:
+    event = next(each for each in reversed(pull_request.label_events) if each.label is label)
+    return {"name": label.name, "by": event.actor.login if event.actor else None}
 
 
 def _dump_project(project: Project) -> dict[str, Any]:

@@ -1,27 +1,28 @@
-"""The document that a board is made from: what ``kiro-worker local up --config FILE`` reads.
+r"""The format of the board file that ``kiro-worker local up --board FILE`` reads.
 
-The file is JSON or YAML of this shape. Every key has a default except the names; paths are relative to the file. Issues
-and then pull requests of a repository are numbered in their order, unless a ``number`` is given::
+The file is JSON or YAML, as in the example below. Required are ``name``, ``owner``, ``token``, the ``title`` of an
+issue and the ``head`` of a pull request; every other key has a default. Paths are relative to the file. In each
+repository the issues and then the pull requests are numbered in order, unless they have a ``number``::
 
     tokens:
       - {token: a-long-random-text, login: worker, scopes: [repo, project]}   # scopes: null for a fine-grained token
     repositories:
       - name: acme/shop
         defaultBranch: main
-        template: ./shop               # a directory whose files become the first commit, and/or
-        files: {README.md: "# Shop\\n"}  # files by path; or instead of both
-        clone: ~/src/shop              # an existing repository whose branches and tags are copied
+        template: ./shop               # the files of a directory become the first commit; and/or
+        files: {README.md: "# Shop\n"}  # files by path; or, instead of both,
+        clone: ~/src/shop              # the branches and tags of an existing repository
         archived: false
         private: true
         collaborators: {bob: WRITE}    # READ, TRIAGE, WRITE, MAINTAIN or ADMIN
         branches:
           - name: feature/checkout
-            from: main                 # the default branch where left out
-            template: ./shop-checkout  # files that are added or replaced
-            files: {.kiro/specs/feature-checkout/tasks.md: "- [ ] 1. Do it\\n"}   # null deletes one
+            from: main                 # the default is the default branch
+            template: ./shop-checkout  # files to add or replace
+            files: {.kiro/specs/feature-checkout/tasks.md: "- [ ] 1. Do it\n"}   # null deletes a file
             message: Add the spec
         issues:
-          - {title: A checkout, body: …, state: OPEN, linkedBranches: [feature/checkout]}
+          - {title: A checkout, body: Customers need one, state: OPEN, linkedBranches: [feature/checkout]}
         pullRequests:
           - head: feature/checkout
             base: main
@@ -29,8 +30,8 @@ and then pull requests of a repository are numbered in their order, unless a ``n
             author: alice
             authorAssociation: MEMBER
             state: OPEN
-            labels: [{name: steering-reviewed, by: bob}]   # given in this order, by these people
-          - {head: "mallory:feature/x"}   # from the fork that mallory has, which must be listed before with forkOf
+            labels: [{name: steering-reviewed, by: bob}]   # added in this order, by these users
+          - {head: "mallory:feature/x"}   # from mallory's fork, which is listed below with forkOf
       - {name: mallory/shop, forkOf: acme/shop, branches: [{name: feature/x, files: {a.txt: a}}]}
     projects:
       - owner: acme
@@ -46,7 +47,7 @@ and then pull requests of a repository are numbered in their order, unless a ``n
           - {draft: An idea, status: Todo}
           - {redacted: true, status: For Implementation, archived: false}
 
-Forks may come after the repository whose pull requests they have: pull requests are made last.
+List a fork after its parent. Pull requests are created last, so their heads can be in forks that are listed later.
 """
 
 from __future__ import annotations
@@ -142,7 +143,7 @@ class ProjectSeed(_Model):
 
 
 class Seed(_Model):
-    """The whole document."""
+    """The whole board file."""
 
     tokens: tuple[TokenSeed, ...] = ()
     repositories: tuple[RepositorySeed, ...] = ()

@@ -1,4 +1,4 @@
-"""The stand-in GitHub as one object: start it, fill its board, hand out its two URLs, stop it.
+"""The stand-in GitHub as one object: start it, fill its board, take its two URLs, stop it.
 
 ::
 
@@ -18,12 +18,12 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from kiro_local.github.backend import Backend
 from kiro_local.github.board import Board
-from kiro_local.github.faults import Faults
 from kiro_local.github.graphql_api import GraphQLApi
-from kiro_local.github.records import Records
+from kiro_local.github.handler import Handler
 from kiro_local.github.server import Server
-from kiro_local.github.tokens import CLASSIC_SCOPES, POINTS_AN_HOUR, Budget, Token, Tokens
+from kiro_local.github.tokens import CLASSIC_SCOPES, POINTS_PER_HOUR, Budget, Token
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
 
 
 class StandInGitHub:
-    """``directory`` holds the repositories; without one a temporary directory lives as long as the server.
+    """A GitHub on the loopback interface.
 
-    ``port`` 0 is any free one. ``before_ghes_3_20`` has ``ProjectV2.items`` without ``query`` and ``archivedStates``.
+    ``directory`` holds the repositories; the default is a temporary directory that ``stop`` removes. ``port`` 0 takes
+    any free port. With ``before_ghes_3_20``, ``ProjectV2.items`` lacks ``query`` and ``archivedStates``.
     """
 
     def __init__(
@@ -42,27 +43,25 @@ class StandInGitHub:
         *,
         port: int = 0,
         before_ghes_3_20: bool = False,
-        points_an_hour: int = POINTS_AN_HOUR,
+        points_per_hour: int = POINTS_PER_HOUR,
     ) -> None:
         self._temporary = None if directory else Path(tempfile.mkdtemp(prefix="stand-in-github-"))
         if self._temporary:
-            # Also for one that is never started, or never stopped.
+            # Also covers an object that is never started or never stopped.
             weakref.finalize(self, shutil.rmtree, self._temporary, ignore_errors=True)
         self._port = port
         self._server: Server | None = None
         self._thread: threading.Thread | None = None
         self.board = Board(directory or self._temporary or Path())
-        self.tokens = Tokens()
-        self.faults = Faults()
-        self.requests = Records()
-        #: Called with the operation of each GraphQL and git request that has arrived and of which nothing was done yet,
-        #: in the request's own thread. :class:`ConnectionError` ends the request there.
-        self.on_request: Callable[[str], None] = lambda _operation: None
-        self.api = GraphQLApi(self.board, Budget(points_an_hour), before_ghes_3_20=before_ghes_3_20)
+        api = GraphQLApi(self.board, Budget(points_per_hour), before_ghes_3_20=before_ghes_3_20)
+        self._backend = Backend(self.board, api)
+        self.tokens = self._backend.tokens
+        self.faults = self._backend.faults
+        self.requests = self._backend.requests
 
     def start(self) -> Self:
-        """Listens on 127.0.0.1 from now on; :class:`OSError` where the port is taken."""
-        self._server = Server(self, self._port)
+        """Starts to listen on 127.0.0.1; raises :class:`OSError` if the port is taken."""
+        self._server = Server(self._backend, Handler, self._port)
         self.board.base_url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, name="stand-in-github", daemon=True
@@ -71,7 +70,7 @@ class StandInGitHub:
         return self
 
     def stop(self) -> None:
-        """Ends the server, its connections and its git processes, and removes the directory where it is an own one."""
+        """Ends the server, its connections and its git processes, and removes the temporary directory, if any."""
         if self._server and self._thread:
             self._server.stop()
             self._thread.join(timeout=10)
@@ -86,8 +85,17 @@ class StandInGitHub:
         self.stop()
 
     @property
+    def on_request(self) -> Callable[[str], None]:
+        """The hook that :class:`Backend` calls before it handles a request."""
+        return self._backend.on_request
+
+    @on_request.setter
+    def on_request(self, hook: Callable[[str], None]) -> None:
+        self._backend.on_request = hook
+
+    @property
     def base_url(self) -> str:
-        """Where the pages for people begin."""
+        """The address of the start page of the web view."""
         return self.board.base_url
 
     @property
@@ -96,9 +104,9 @@ class StandInGitHub:
 
     @property
     def git_url(self) -> str:
-        """What a repository's ``/<owner>/<name>.git`` comes after."""
+        """The address to which a repository's ``/<owner>/<name>.git`` is appended."""
         return self.board.base_url
 
     def add_token(self, value: str, login: str = "worker", scopes: tuple[str, ...] | None = CLASSIC_SCOPES) -> Token:
-        """A token that GraphQL and git take from now on. ``scopes=None`` is a fine-grained one."""
+        """Adds a token for GraphQL and git. ``scopes=None`` makes it a fine-grained one."""
         return self.tokens.add(value, login, scopes)

@@ -1,4 +1,4 @@
-"""Who is asking: the tokens that the stand-in knows, and the points that their owners still have this hour."""
+"""The tokens that the stand-in accepts, and the rate limit of the users they belong to."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-POINTS_AN_HOUR: Final = 5000
+POINTS_PER_HOUR: Final = 5000
 CLASSIC_SCOPES: Final = ("repo", "project")
 
 
 @dataclass(frozen=True)
 class Token:
-    """``scopes`` is ``None`` for a fine-grained token, which has permissions instead and reaches no user's projects."""
+    """A classic token with its scopes, or a fine-grained one.
+
+    ``scopes`` is ``None`` for a fine-grained token: it has permissions instead, and cannot access a user's projects.
+    """
 
     value: str = field(repr=False)
     login: str
@@ -31,26 +34,26 @@ class Token:
 
 
 class Tokens:
-    """The table, looked up by value."""
+    """All tokens, looked up by value."""
 
     def __init__(self) -> None:
         self._tokens: list[Token] = []
 
     def add(self, value: str, login: str, scopes: tuple[str, ...] | None = CLASSIC_SCOPES) -> Token:
-        """A new token, in place of an earlier one of the same value."""
+        """Adds a token; it replaces an earlier one of the same value."""
         token = Token(value, login, None if scopes is None else frozenset(scopes))
         self._tokens = [each for each in self._tokens if each.value != value] + [token]
         return token
 
     def remove(self, value: str) -> None:
-        """What revoking it does."""
+        """Revokes a token."""
         self._tokens = [each for each in self._tokens if each.value != value]
 
     def find(self, value: str) -> Token | None:
         return next((each for each in self._tokens if hmac.compare_digest(each.value.encode(), value.encode())), None)
 
-    def of_header(self, authorization: str) -> Token | None:
-        """The token of an ``Authorization`` header: bearer, token, or Basic, whose user name does not matter."""
+    def from_header(self, authorization: str) -> Token | None:
+        """The token in an ``Authorization`` header: bearer, token, or Basic with any user name."""
         scheme, _, rest = authorization.partition(" ")
         if scheme.lower() in ("bearer", "token"):
             return self.find(rest.strip())
@@ -65,7 +68,7 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Balance:
-    """A rate limit as the headers and the ``rateLimit`` field tell it; ``reset`` is epoch seconds."""
+    """A rate limit as in the headers and the ``rateLimit`` field. ``reset`` is in epoch seconds."""
 
     limit: int
     used: int
@@ -77,9 +80,9 @@ class Balance:
 
 
 class Budget:
-    """The primary limit: points an hour and login, in windows that open with the first request."""
+    """The primary rate limit: points per hour and login. A window opens with its first request."""
 
-    def __init__(self, limit: int = POINTS_AN_HOUR, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, limit: int = POINTS_PER_HOUR, clock: Callable[[], float] = time.time) -> None:
         self.limit = limit
         self._clock = clock
         self._lock = threading.Lock()
@@ -90,7 +93,7 @@ class Budget:
             return self._balance(login)
 
     def spend(self, login: str, points: int) -> Balance | None:
-        """The balance after paying, or ``None`` where nothing is left, and then nothing is paid."""
+        """Takes points and returns the new balance; ``None``, without taking any, if no points are left."""
         with self._lock:
             before = self._balance(login)
             if not before.remaining:

@@ -1,4 +1,4 @@
-"""Many executions at once: who builds, how many at a time, and that nothing is done twice."""
+"""Many executions at once: how many builds run at a time, and that no card is implemented twice."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from tests.support.world import TOKEN, World
 pytestmark = pytest.mark.e2e
 
 PATIENCE = 300
-# As cheap as an agent can be: it ticks the box and leaves a file. Where a number of builds are to meet, it says that it
-# is there and waits for that many, and gives up in the end.
+# A minimal agent: it writes a file and ticks the box. It first waits until `meet` agents run at the same time, for at
+# most a minute.
 AGENT = """
-marks={marks}
+markers={markers}
 cat > /dev/null
-touch "$marks/$$"
+touch "$markers/$$"
 tries=0
-until [ "$(ls "$marks" | wc -l)" -ge {meet} ]; do
+until [ "$(ls "$markers" | wc -l)" -ge {meet} ]; do
     tries=$((tries + 1)); [ $tries -gt 600 ] && exit 9
     sleep 0.1
 done
@@ -41,29 +41,29 @@ QUIET = {"NothingToDo", "WorkInProgressElsewhere", "WorkItemMoved"}
 
 
 class Crowd:
-    """Cards that are ready, and the builds since."""
+    """A number of ready cards, and the builds since they were created."""
 
     def __init__(self, world: World, cards: int, *, meet: int = 0, **configuration: Any) -> None:
         self.world = world
         self.branches = [f"feature/{number}" for number in range(cards)]
         self.cards: list[Item] = [world.card(branch) for branch in self.branches]
-        self.marks = world.folder / "marks"
-        self.marks.mkdir(mode=0o777)
-        self.marks.chmod(0o777)
+        self.markers = world.folder / "markers"
+        self.markers.mkdir(mode=0o777)
+        self.markers.chmod(0o777)
         script = world.folder / "agent.sh"
-        script.write_text(AGENT.format(marks=self.marks, meet=meet))
+        script.write_text(AGENT.format(markers=self.markers, meet=meet))
         world.configure(agent={"command": ["sh", str(script)]}, testCommand="true", **configuration)
-        self._earlier = set(world.builds())
+        self._earlier_builds = set(world.builds())
 
     def start(self, executions: int) -> list[Run]:
-        """As many ticks at once, and how they ended."""
+        """Ticks that many times at once; the runs after they have ended."""
         with ThreadPoolExecutor(executions) as starters:
             arns = list(starters.map(lambda _: self.world.local.tick(), range(executions)))
         client = self.world.local.client("stepfunctions")
         return [wait_for(client, arn, PATIENCE) for arn in arns]
 
-    def until_all_are_done(self, at_once: int = 1) -> list[Run]:
-        """Further ticks, as the schedule would."""
+    def finish_all(self, at_once: int = 1) -> list[Run]:
+        """Ticks as the schedule does until every card is in review; the runs."""
         runs: list[Run] = []
         for _ in self.cards:
             if all(card.value("Status") == "In Review" for card in self.cards):
@@ -72,13 +72,17 @@ class Crowd:
         return runs
 
     def intervals(self, project: str = "kiro-worker-test") -> list[tuple[datetime, datetime]]:
-        """When each build ran, in order."""
+        """The start and end of each build, in order."""
         client = self.world.local.client("codebuild")
-        ids = [each for each in client.list_builds_for_project(projectName=project)["ids"] if each not in self._earlier]
+        ids = [
+            each
+            for each in client.list_builds_for_project(projectName=project)["ids"]
+            if each not in self._earlier_builds
+        ]
         builds = client.batch_get_builds(ids=ids)["builds"]
         return sorted((build["startTime"], build["endTime"]) for build in builds)
 
-    def check_that_each_was_done_once(self, runs: Sequence[Run]) -> None:
+    def check_each_card_was_implemented_once(self, runs: Sequence[Run]) -> None:
         assert {run.status for run in runs} == {"SUCCEEDED"}
         done = Counter(run.output["item"] for run in runs if run.outcome == "Succeeded")
         assert done == {card.id: 1 for card in self.cards}
@@ -87,18 +91,17 @@ class Crowd:
         assert len(self.intervals()) == len(self.cards)
         git = self.world.repository.git
         for branch in self.branches:
-            made = (
-                git.run("log", "--format=%(trailers:key=Kiro-Worker-Execution)", f"main..{branch}").decode().split("\n")
-            )
-            assert len([line for line in made if line.strip()]) == 1, branch
+            trailers = git.run("log", "--format=%(trailers:key=Kiro-Worker-Execution)", f"main..{branch}").decode()
+            assert len([line for line in trailers.split("\n") if line.strip()]) == 1, branch
         for pull_request in self.world.repository.pull_requests:
             assert [comment.body.count("✅") for comment in pull_request.comments] == [1]
         assert self.world.local.lock() is None
 
 
 def most_at_once(intervals: Sequence[tuple[datetime, datetime]]) -> int:
-    # An end before a beginning of the same moment.
-    steps = sorted([(ended, -1) for _, ended in intervals] + [(began, 1) for began, _ in intervals])
+    """The largest number of builds that ran at the same time."""
+    # Sorting by -1 and 1 counts an end before a start at the same moment.
+    steps = sorted([(end, -1) for _, end in intervals] + [(start, 1) for start, _ in intervals])
     running = most = 0
     for _, step in steps:
         running += step
@@ -109,39 +112,35 @@ def most_at_once(intervals: Sequence[tuple[datetime, datetime]]) -> int:
 @pytest.mark.parametrize(
     ("executions", "cards"), [(8, 3), pytest.param(64, 20, marks=pytest.mark.exhaustive)], ids=["8", "64"]
 )
-def test_with_one_lock_one_build_runs_at_a_time_and_every_card_is_done_once(
-    world: World, executions: int, cards: int
-) -> None:
+def test_one_lock_runs_one_build_at_a_time(world: World, executions: int, cards: int) -> None:
     crowd = Crowd(world, cards)
     runs = crowd.start(executions)
-    runs += crowd.until_all_are_done()
-    crowd.check_that_each_was_done_once(runs)
-    assert all(ended <= began for (_, ended), (began, _) in pairwise(crowd.intervals()))
+    runs += crowd.finish_all()
+    crowd.check_each_card_was_implemented_once(runs)
+    assert all(end <= start for (_, end), (start, _) in pairwise(crowd.intervals()))
 
 
 @pytest.mark.parametrize(
     ("most", "executions", "cards"), [(2, 6, 3), pytest.param(4, 64, 12, marks=pytest.mark.exhaustive)], ids=["2", "4"]
 )
-def test_with_a_lock_for_each_branch_as_many_run_as_configured_and_no_more(
-    world: World, most: int, executions: int, cards: int
-) -> None:
-    """The agents wait for each other, so that the number is reached and not only not exceeded."""
+def test_branch_locks_fill_the_configured_slots(world: World, most: int, executions: int, cards: int) -> None:
+    """The agents wait for each other, so the limit is reached as well as not exceeded."""
     crowd = Crowd(world, cards, meet=most, lockScope="branch", maxConcurrentBuilds=most)
     runs = crowd.start(executions)
-    runs += crowd.until_all_are_done(most)
-    crowd.check_that_each_was_done_once(runs)
+    runs += crowd.finish_all(most)
+    crowd.check_each_card_was_implemented_once(runs)
     assert most_at_once(crowd.intervals()) == most
 
 
-def test_the_same_tick_delivered_twice_does_a_card_once(world: World) -> None:
+def test_duplicate_tick_implements_card_once(world: World) -> None:
     crowd = Crowd(world, 1)
     runs = crowd.start(2)
-    crowd.check_that_each_was_done_once(runs)
+    crowd.check_each_card_was_implemented_once(runs)
 
 
 @pytest.mark.exhaustive
-def test_two_environments_of_one_account_do_not_meet(world: World) -> None:
-    """Each has its own lock, so that both build at once; each agent waits for the other."""
+def test_environments_build_independently(world: World) -> None:
+    """Each environment has its own lock, so both build at once. Each agent waits for the other."""
     crowd = Crowd(world, 1, meet=2)
     client, board = world.local.client, world.github.board
     deploy(client, synthesise(environment="staging"))
@@ -159,8 +158,8 @@ def test_two_environments_of_one_account_do_not_meet(world: World) -> None:
 
     assert [run.outcome for run in runs] == ["Succeeded"] * 2
     assert [run.output["item"] for run in runs] == [crowd.cards[0].id, card.id]
-    ours, theirs = (crowd.intervals(f"kiro-worker-{name}") for name in ("test", "staging"))
-    assert (len(ours), len(theirs), most_at_once(ours + theirs)) == (1, 1, 2)
+    in_test, in_staging = (crowd.intervals(f"kiro-worker-{name}") for name in ("test", "staging"))
+    assert (len(in_test), len(in_staging), most_at_once(in_test + in_staging)) == (1, 1, 2)
     assert [len(each.comments) for each in world.repository.pull_requests] == [1, 1]
     for environment in ("test", "staging"):
         items = client("dynamodb").scan(TableName=f"kiro-worker-{environment}-locks")["Items"]

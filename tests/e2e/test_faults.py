@@ -1,4 +1,4 @@
-"""GitHub's faults and bad input: a named error or a retry, nothing written, nothing leaked, the lock free."""
+"""GitHub's faults and bad input end in a named error or a retry: no write, no leak, and no lock left held."""
 
 from __future__ import annotations
 
@@ -28,16 +28,14 @@ pytestmark = pytest.mark.e2e
         (FaultKind.SLOW, {"seconds": 2}),
     ],
 )
-def test_a_passing_fault_of_a_query_is_waited_out(world: World, kind: FaultKind, more: dict[str, Any]) -> None:
+def test_temporary_query_fault_is_retried(world: World, kind: FaultKind, more: dict[str, Any]) -> None:
     world.github.faults.add(kind, "FetchWorkItem", **more)
     assert world.tick().outcome == "NothingToDo"
 
 
 @pytest.mark.parametrize("operation", ["SetStatus", "AddComment"])
 @pytest.mark.parametrize("kind", [FaultKind.BAD_GATEWAY, FaultKind.RESET, FaultKind.LOST_ANSWER])
-def test_a_write_whose_fate_is_unknown_is_repeated_without_a_second_effect(
-    world: World, operation: str, kind: FaultKind
-) -> None:
+def test_uncertain_write_is_retried_idempotently(world: World, operation: str, kind: FaultKind) -> None:
     card = world.card()
     world.entered["MarkInReview"] = lambda: world.github.faults.add(kind, operation)
     run = world.tick()
@@ -57,15 +55,15 @@ def test_a_write_whose_fate_is_unknown_is_repeated_without_a_second_effect(
         (FaultKind.SECONDARY_LIMIT, {"seconds": 0}, "GitHubRateLimited"),
     ],
 )
-def test_a_lasting_fault_ends_in_its_name(world: World, kind: FaultKind, more: dict[str, Any], error: str) -> None:
+def test_lasting_fault_fails_by_name(world: World, kind: FaultKind, more: dict[str, Any], error: str) -> None:
     card = world.card()
     world.github.faults.add(kind, times=None, **more)
-    untouched(world, world.tick(), error)
+    check_failed_untouched(world, world.tick(), error)
     assert world.status(card) == "For Implementation"
 
 
-def untouched(world: World, run: Run, error: str) -> None:
-    """The run failed by that name at its first state, said how to mend it, and nothing else happened."""
+def check_failed_untouched(world: World, run: Run, error: str) -> None:
+    """The run failed with that error in its first state, said how to fix it, and changed nothing."""
     assert (run.status, run.error, names(run)) == ("FAILED", error, ["FetchWorkItem"])
     message = json.loads(run.cause)["errorMessage"]
     assert "How to fix:" in message
@@ -93,16 +91,16 @@ CONFIGURATION: list[tuple[str, Callable[[dict[str, Any]], Any], str, str]] = [
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "says"), [row[1:] for row in CONFIGURATION], ids=[row[0] for row in CONFIGURATION]
+    ("change", "error", "expected"), [row[1:] for row in CONFIGURATION], ids=[row[0] for row in CONFIGURATION]
 )
-def test_a_bad_configuration_ends_in_its_name(
-    world: World, change: Callable[[dict[str, Any]], Any], error: str, says: str
+def test_invalid_configuration_fails_by_name(
+    world: World, change: Callable[[dict[str, Any]], Any], error: str, expected: str
 ) -> None:
     world.card()
     world.local.configure(change(world.configuration))
     run = world.tick()
-    untouched(world, run, error)
-    assert says in json.loads(run.cause)["errorMessage"]
+    check_failed_untouched(world, run, error)
+    assert expected in json.loads(run.cause)["errorMessage"]
 
 
 @pytest.mark.parametrize(
@@ -114,14 +112,14 @@ def test_a_bad_configuration_ends_in_its_name(
         ("ghp_" + "0" * 36, "GitHubTokenInvalid"),
     ],
 )
-def test_a_bad_token_ends_in_its_name(world: World, value: str, error: str) -> None:
+def test_invalid_token_fails_by_name(world: World, value: str, error: str) -> None:
     world.card()
     world.local.put_secret("github-token", value)
-    untouched(world, world.tick(), error)
+    check_failed_untouched(world, world.tick(), error)
 
 
 @pytest.mark.parametrize("value", ["git:hush-hush", '{"username":"git","password":"your_token"}'])
-def test_bad_git_credentials_push_nothing_and_never_show(world: World, value: str) -> None:
+def test_invalid_git_credentials_push_nothing(world: World, value: str) -> None:
     card = world.card()
     head = world.head()
     world.local.put_secret("git-credentials", value)
@@ -149,20 +147,20 @@ def test_bad_git_credentials_push_nothing_and_never_show(world: World, value: st
     ],
     ids=str,
 )
-def test_input_that_is_not_in_the_contract_is_refused(world: World, document: Any) -> None:
+def test_invalid_execution_input_is_rejected(world: World, document: Any) -> None:
     world.card()
-    untouched(world, world.start(document), "InvalidExecutionInput")
+    check_failed_untouched(world, world.start(document), "InvalidExecutionInput")
 
 
 @pytest.mark.parametrize("item_id", ["PVTI_unknown"])
-def test_a_card_that_is_not_there_is_named(world: World, item_id: str) -> None:
-    untouched(world, world.start({"itemId": item_id}), "WorkItemNotFound")
+def test_unknown_card_is_named(world: World, item_id: str) -> None:
+    check_failed_untouched(world, world.start({"itemId": item_id}), "WorkItemNotFound")
 
 
 HOSTILE_BRANCHES = ["x;curl${IFS}h|sh", "--upload-pack=touch x", "-f", "../../x", "fe\u0430ture/x", "a\u202eb", "main"]
 
 
-def test_hostile_branch_names_are_rejected_and_named(world: World) -> None:
+def test_hostile_branch_names_are_rejected(world: World) -> None:
     cards = [world.bare_card(branch) for branch in HOSTILE_BRANCHES]
     run = world.tick()
     assert run.outcome == "NothingToDo"
@@ -171,7 +169,7 @@ def test_hostile_branch_names_are_rejected_and_named(world: World) -> None:
     assert all("How to fix" in comment for comment in world.comments())
 
 
-def test_hostile_specs_and_cards_are_rejected_and_named(world: World) -> None:
+def test_hostile_specs_and_cards_are_rejected(world: World) -> None:
     board = world.github.board
     world.spec("feature/huge", changes={"tasks.md": "- [ ] 1. x\n" + "x" * 10 * 2**20})
     world.spec("feature/link", changes={"design.md": Symlink("/etc/passwd")})
@@ -183,27 +181,27 @@ def test_hostile_specs_and_cards_are_rejected_and_named(world: World) -> None:
     cards.append(board.add_card(world.project, "A draft", status="For Implementation"))
     cards.append(board.add_card(world.project, None, status="For Implementation"))
     cards.append(board.add_card(world.project, None, type_="ISSUE", status="For Implementation"))
-    elsewhere = board.add_repository(f"{world.organization}/elsewhere")
+    unlisted = board.add_repository(f"{world.organization}/unlisted")
     cards.append(
-        board.add_card(world.project, board.add_issue(elsewhere, "x"), status="For Implementation", branch="feature/x")
+        board.add_card(world.project, board.add_issue(unlisted, "x"), status="For Implementation", branch="feature/x")
     )
     run = world.tick()
     assert (run.status, run.outcome, names(run).count("RejectWorkItem")) == ("SUCCEEDED", "NothingToDo", len(cards))
     assert [world.status(card) for card in cards] == ["Blocked"] * len(cards)
-    said = "\n".join(passed.document["failure"]["cause"] for passed in run.states if passed.name == "RejectWorkItem")
+    causes = "\n".join(state.document["failure"]["cause"] for state in run.states if state.name == "RejectWorkItem")
     for reason in ("10.5 MB", "is a symbolic link", "is not a file", "is a draft", "not visible", "not on the list"):
-        assert reason in said
+        assert reason in causes
     assert "RunBuild" not in names(run)
 
 
-def test_an_archived_repository_is_rejected(world: World) -> None:
+def test_archived_repository_is_rejected(world: World) -> None:
     card = world.card()
     world.repository.is_archived = True
     assert world.tick().outcome == "NothingToDo"
     assert world.status(card) == "Blocked"
 
 
-def test_a_fork_is_rejected(world: World) -> None:
+def test_fork_is_rejected(world: World) -> None:
     world.spec("feature/sum")
     world.github.board.add_repository(f"{world.organization}-volunteer/shop", parent=world.repository)
     world.github.board.add_pull_request(
@@ -215,7 +213,7 @@ def test_a_fork_is_rejected(world: World) -> None:
     assert "comes from a fork" in "\n".join(world.comments())
 
 
-def test_an_older_server_is_asked_page_by_page(world: World) -> None:
+def test_older_server_is_read_page_by_page(world: World) -> None:
     with StandInGitHub(before_ghes_3_20=True) as older:
         older.add_token(TOKEN)
         project = older.board.add_project(world.organization, number=1)
@@ -225,5 +223,5 @@ def test_an_older_server_is_asked_page_by_page(world: World) -> None:
         world.configure(githubApiUrl=older.graphql_url)
         run = world.tick()
         assert (run.outcome, run.output["skipped"]) == ("NothingToDo", [card.id])
-        # Two pages to find the card, and two more to find no other.
+        # It reads two pages to find the card, and two more to find no other.
         assert len(older.requests.graphql("FetchPage")) == 4

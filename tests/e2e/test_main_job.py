@@ -1,3 +1,5 @@
+"""The main job: a ready card becomes pushed code, and any other card gets a comment or stays as it is."""
+
 from __future__ import annotations
 
 import base64
@@ -23,7 +25,7 @@ FULL_RUN = [
 ]
 
 
-def test_a_ready_card_becomes_pushed_code_whose_tests_pass(world: World) -> None:
+def test_ready_card_becomes_pushed_code(world: World) -> None:
     card = world.card()
     before = world.head()
     run = world.tick()
@@ -41,7 +43,7 @@ def test_a_ready_card_becomes_pushed_code_whose_tests_pass(world: World) -> None
     assert run.arn in comment
 
 
-def test_a_second_tick_does_not_do_a_finished_card_again(world: World) -> None:
+def test_finished_card_is_not_built_again(world: World) -> None:
     world.card()
     world.tick()
     head, comments, builds = world.head(), world.comments(), world.builds()
@@ -49,9 +51,7 @@ def test_a_second_tick_does_not_do_a_finished_card_again(world: World) -> None:
     assert (world.head(), world.comments(), world.builds()) == (head, comments, builds)
 
 
-def test_a_tick_that_finds_nothing_costs_one_invocation_one_request_one_point_and_three_transitions(
-    world: World,
-) -> None:
+def test_idle_tick_is_cheap(world: World) -> None:
     for number in range(130):
         world.github.board.add_card(world.project, f"Idea {number}", status="Todo")
     run = world.tick()
@@ -59,7 +59,7 @@ def test_a_tick_that_finds_nothing_costs_one_invocation_one_request_one_point_an
     assert [(request.operation, request.cost) for request in world.github.requests] == [("FetchWorkItem", 1)]
 
 
-def test_cards_that_are_not_ready_are_told_why_and_do_not_starve_the_queue(world: World) -> None:
+def test_rejected_cards_do_not_block_the_queue(world: World) -> None:
     missing = world.bare_card("feature/missing")
     world.spec("feature/no-design", without="design.md")
     no_design = world.bare_card("feature/no-design")
@@ -75,7 +75,7 @@ def test_cards_that_are_not_ready_are_told_why_and_do_not_starve_the_queue(world
     assert "✅" in third
 
 
-def test_a_run_passes_over_ten_cards_and_leaves_the_rest_to_the_next(world: World) -> None:
+def test_run_rejects_at_most_ten_cards(world: World) -> None:
     cards = [world.bare_card(f"feature/missing-{number}") for number in range(11)]
     run = world.tick()
     assert (run.outcome, len(run.output["skipped"])) == ("NothingToDo", 10)
@@ -84,7 +84,7 @@ def test_a_run_passes_over_ten_cards_and_leaves_the_rest_to_the_next(world: Worl
     assert world.status(cards[-1]) == "Blocked"
 
 
-def test_a_card_left_where_it_is_gets_one_comment_however_often_it_is_rejected(world: World) -> None:
+def test_repeated_rejection_adds_one_comment(world: World) -> None:
     world.configure(blockedStatus=None)
     card = world.bare_card("feature/missing")
     world.tick()
@@ -93,22 +93,21 @@ def test_a_card_left_where_it_is_gets_one_comment_however_often_it_is_rejected(w
     assert len(world.comments()) == 1
 
 
-def test_while_an_execution_works_another_ends_quietly(world: World) -> None:
+def test_second_execution_ends_while_first_works(world: World) -> None:
     first, second = world.card("feature/one"), world.card("feature/two")
-    gate = world.folder / "go"
-    world.agent(f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n{IMPLEMENT}")
+    proceed = world.waiting_agent()
     working = world.local.tick()
     world.wait_until(lambda: world.status(first) == "In Progress")
     other = world.tick()
     assert (other.status, other.outcome) == ("SUCCEEDED", "WorkInProgressElsewhere")
     assert working in other.output["reason"]
     assert world.status(second) == "For Implementation"
-    gate.touch()
+    proceed.touch()
     assert world.finish(working).outcome == "Succeeded"
     assert world.tick().output["item"] == second.id
 
 
-def test_a_card_that_somebody_moves_before_the_lock_is_left_alone(world: World) -> None:
+def test_moved_card_is_left_alone(world: World) -> None:
     card = world.card()
     head = world.head()
     world.entered["AcquireLock"] = lambda: world.github.board.move(card, "Done")
@@ -118,21 +117,21 @@ def test_a_card_that_somebody_moves_before_the_lock_is_left_alone(world: World) 
     assert world.local.lock() is None
 
 
-def test_a_replay_that_names_a_card_does_that_card(world: World) -> None:
+def test_replay_builds_the_named_card(world: World) -> None:
     world.card("feature/one")
     second = world.card("feature/two", status="Blocked")
     run = world.start({"trigger": "replay", "itemId": second.id})
     assert (run.outcome, run.output["item"]) == ("Succeeded", second.id)
 
 
-def test_a_replay_of_a_card_in_review_is_refused_by_name(world: World) -> None:
+def test_replay_of_card_in_review_is_rejected(world: World) -> None:
     card = world.card(status="In Review")
     run = world.start({"trigger": "replay", "itemId": card.id})
     assert (run.status, run.error) == ("FAILED", "WorkItemMoved")
     assert world.comments() == []
 
 
-def test_the_artifacts_of_a_build_are_kept(world: World) -> None:
+def test_build_artifacts_are_stored(world: World) -> None:
     world.card()
     run = world.tick()
     build = run.states[-1].document["build"]
@@ -143,7 +142,7 @@ def test_the_artifacts_of_a_build_are_kept(world: World) -> None:
     assert '"outcome": "Succeeded"' in world.local.artifact(prefix, "result.json")
 
 
-def test_no_secret_is_in_a_log_a_state_document_a_comment_or_an_artifact(world: World) -> None:
+def test_no_secret_is_written_anywhere(world: World) -> None:
     world.agent(f"import os\nprint(sorted(os.environ.items()))\n{IMPLEMENT}")
     world.card()
     run = world.tick()
@@ -157,7 +156,7 @@ def test_no_secret_is_in_a_log_a_state_document_a_comment_or_an_artifact(world: 
     bucket = "kiro-worker-test-artifacts-123456789012-us-east-1"
     artifacts = s3.list_objects_v2(Bucket=bucket, Prefix="runs/")["Contents"]
     written += [s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read().decode() for each in artifacts]
-    assert any("step started" in text for text in written), "the functions' logs are among it"
-    assert any("ran 1 test" in text.lower() for text in written), "the build's log is among it"
+    assert any("step started" in text for text in written), "the functions' logs are missing"
+    assert any("ran 1 test" in text.lower() for text in written), "the build's log is missing"
     encoded = base64.b64encode(f"git:{TOKEN}".encode()).decode()
     assert [text for text in written if TOKEN in text or encoded in text or "local-agent-key" in text] == []

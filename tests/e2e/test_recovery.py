@@ -1,3 +1,5 @@
+"""Failed, aborted and taken-over runs: the card says what happened, and a redrive completes the work."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -11,14 +13,14 @@ from tests.support.world import IMPLEMENT, World, names
 
 pytestmark = pytest.mark.e2e
 
-FAILING = "import sys\nprint('the agent gives up', flush=True)\nsys.exit(3)\n"
+FAILING = "import sys\nprint('the agent failed', flush=True)\nsys.exit(3)\n"
 
 
 def fence(run: Run) -> int:
-    return int(next(passed.document["lease"]["fence"] for passed in reversed(run.states) if "lease" in passed.document))
+    return int(next(state.document["lease"]["fence"] for state in reversed(run.states) if "lease" in state.document))
 
 
-def test_a_failed_build_says_so_and_a_redrive_turns_it_into_success(world: World) -> None:
+def test_failed_build_succeeds_after_redrive(world: World) -> None:
     card = world.card()
     head = world.head()
     world.agent(FAILING)
@@ -42,7 +44,7 @@ def test_a_failed_build_says_so_and_a_redrive_turns_it_into_success(world: World
     assert world.local.lock() is None
 
 
-def test_a_redrive_that_fails_again_shows_the_new_cause(world: World) -> None:
+def test_failed_redrive_reports_the_new_cause(world: World) -> None:
     world.card()
     world.agent(FAILING)
     failed = world.tick()
@@ -65,7 +67,7 @@ def test_failing_tests_push_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize("operation", ["SetStatus", "AddComment"])
-def test_when_only_the_telling_failed_a_redrive_does_not_repeat_the_build(world: World, operation: str) -> None:
+def test_failed_report_does_not_repeat_build(world: World, operation: str) -> None:
     card = world.card()
     world.entered["MarkInReview"] = lambda: world.github.faults.add(FaultKind.FORBIDDEN, operation, times=None)
     failed = world.tick()
@@ -80,7 +82,7 @@ def test_when_only_the_telling_failed_a_redrive_does_not_repeat_the_build(world:
     assert world.status(card) == "In Review"
 
 
-def test_a_failure_without_the_lock_is_rerun_at_its_state_alone(world: World) -> None:
+def test_failure_without_lock_reruns_its_state(world: World) -> None:
     world.card()
     world.github.faults.add(FaultKind.UNAUTHORIZED, "ValidateWorkItem")
     failed = world.tick()
@@ -91,8 +93,8 @@ def test_a_failure_without_the_lock_is_rerun_at_its_state_alone(world: World) ->
     assert world.redrive(failed).outcome == "Succeeded"
 
 
-@pytest.mark.parametrize("scope", [{}, {"lockScope": "branch", "maxConcurrentBuilds": 1}], ids=["one lock", "a place"])
-def test_an_aborted_run_leaves_no_lock_and_a_card_that_says_so(world: World, scope: dict[str, Any]) -> None:
+@pytest.mark.parametrize("scope", [{}, {"lockScope": "branch", "maxConcurrentBuilds": 1}], ids=["one lock", "slots"])
+def test_aborted_run_is_reported_and_unlocked(world: World, scope: dict[str, Any]) -> None:
     world.configure(**scope)
     card = world.card()
     world.agent("import time\ntime.sleep(600)\n")
@@ -109,7 +111,7 @@ def test_an_aborted_run_leaves_no_lock_and_a_card_that_says_so(world: World, sco
     assert world.local.lock() is None
 
 
-def test_a_redrive_of_an_abort_before_the_build_takes_the_card_from_where_the_clean_up_put_it(world: World) -> None:
+def test_redrive_takes_card_from_failed_status(world: World) -> None:
     card = world.card()
     world.local.aws.faults.add(parse_fault("MarkInProgress:aborted"))
     run = world.tick()
@@ -119,14 +121,14 @@ def test_a_redrive_of_an_abort_before_the_build_takes_the_card_from_where_the_cl
     assert (redriven.outcome, world.status(card)) == ("Succeeded", "In Review")
 
 
-def test_a_lock_whose_holder_has_ended_is_taken_over(world: World) -> None:
+def test_lock_of_ended_holder_is_taken_over(world: World) -> None:
     world.card()
-    dead = world.tick()
+    ended = world.tick()
     world.local.client("dynamodb").put_item(
         TableName="kiro-worker-test-locks",
         Item={
             "lockKey": {"S": "work-item-processor-lock"},
-            "owner": {"S": dead.arn},
+            "owner": {"S": ended.arn},
             "fence": {"N": "9999999999999"},
             "acquiredAt": {"S": "2026-01-01T00:00:00.000Z"},
             "expiresAt": {"N": "9999999999"},
@@ -138,10 +140,8 @@ def test_a_lock_whose_holder_has_ended_is_taken_over(world: World) -> None:
     assert fence(run) == 10**13
 
 
-def test_what_a_build_leaves_behind_after_a_lost_push_answer_is_recognised(world: World) -> None:
-    """The push took place and its answer was lost: the branch carries this execution's commit, and no agent is paid
-    for twice.
-    """
+def test_push_with_lost_answer_is_recognized(world: World) -> None:
+    """The push succeeded but its answer was lost. The branch has this execution's commit, so the agent runs once."""
     world.card()
     world.github.faults.add(FaultKind.LOST_ANSWER, "git-receive-pack")
     run = world.tick()

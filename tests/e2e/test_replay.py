@@ -1,4 +1,4 @@
-"""A replay or redrive of a card that is done or gone: refused by name, and nothing is written anywhere."""
+"""A replay or redrive of a finished or missing card is rejected by name and changes nothing."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ FAILING = "import sys\nsys.exit(3)\n"
 
 
 @dataclass(frozen=True)
-class Seen:
-    """All that a run could have written to."""
+class Snapshot:
+    """Everything that a run can change."""
 
     cards: list[str | None]
     branches: dict[str, str]
@@ -29,8 +29,8 @@ class Seen:
     lock: dict[str, Any] | None
 
 
-def seen(world: World) -> Seen:
-    return Seen(
+def snapshot(world: World) -> Snapshot:
+    return Snapshot(
         cards=[item.value("Status") for item in world.project.items],
         branches={name: ref.oid for name, ref in world.repository.git.refs().items()},
         comments=world.comments(),
@@ -39,89 +39,91 @@ def seen(world: World) -> Seen:
     )
 
 
-def in_review(world: World, card: Item) -> None:
+def move_to_review(world: World, card: Item) -> None:
     world.github.board.move(card, "In Review")
 
 
-def is_done(world: World, card: Item) -> None:
+def move_to_done(world: World, card: Item) -> None:
     world.github.board.move(card, "Done")
 
 
-def is_archived(world: World, card: Item) -> None:
+def archive(world: World, card: Item) -> None:
     card.is_archived = True
 
 
-def is_merged(world: World, card: Item) -> None:
+def merge(world: World, card: Item) -> None:
     world.repository.pull_requests[-1].state = "MERGED"
 
 
-def is_merged_and_gone(world: World, card: Item) -> None:
-    is_merged(world, card)
-    is_gone(world, card)
+def merge_and_delete(world: World, card: Item) -> None:
+    merge(world, card)
+    delete_branch(world, card)
 
 
-def is_closed(world: World, card: Item) -> None:
+def close(world: World, card: Item) -> None:
     world.repository.pull_requests[-1].state = "CLOSED"
 
 
-def is_gone(world: World, card: Item) -> None:
+def delete_branch(world: World, card: Item) -> None:
     world.repository.git.run("update-ref", "-d", "refs/heads/feature/sum")
 
 
-# What happened to the card, its error, and what the error says.
+# The change to the card, the resulting error, and a part of its message.
 FINISHED: list[tuple[Callable[[World, Item], None], str, str]] = [
-    (in_review, "WorkItemMoved", "is in 'In Review'"),
-    (is_done, "WorkItemMoved", "is in 'Done'"),
-    (is_archived, "WorkItemMoved", "is archived"),
-    (is_merged, "WorkItemRefused", "is merged: there is nothing left to build"),
-    (is_merged_and_gone, "WorkItemRefused", "is merged: there is nothing left to build"),
-    (is_closed, "WorkItemRefused", "is closed: gh pr reopen"),
-    (is_gone, "WorkItemRefused", "the branch feature/sum does not exist: git checkout -b feature/sum"),
+    (move_to_review, "WorkItemMoved", "is in 'In Review'"),
+    (move_to_done, "WorkItemMoved", "is in 'Done'"),
+    (archive, "WorkItemMoved", "is archived"),
+    (merge, "WorkItemRefused", "is merged: there is nothing left to build"),
+    (merge_and_delete, "WorkItemRefused", "is merged: there is nothing left to build"),
+    (close, "WorkItemRefused", "is closed: gh pr reopen"),
+    (delete_branch, "WorkItemRefused", "the branch feature/sum does not exist: git checkout -b feature/sum"),
 ]
-finished = pytest.mark.parametrize(("happen", "error", "says"), FINISHED, ids=[row[0].__name__ for row in FINISHED])
+every_change = pytest.mark.parametrize(
+    ("change", "error", "expected"), FINISHED, ids=[row[0].__name__ for row in FINISHED]
+)
 
 
-def refused(run: Run, error: str, says: str) -> None:
-    """By its name, at a state that holds no lock, with the reason and what mends it."""
+def check_rejected(run: Run, error: str, expected: str) -> None:
+    """The run failed with that error, in a state without the lock, with the reason and the fix."""
     assert (run.status, run.error) == ("FAILED", error)
     assert names(run)[-1] in ("FetchWorkItem", "ValidateWorkItem")
     message = json.loads(run.cause)["errorMessage"]
-    assert says in message
+    assert expected in message
     assert "How to fix:" in message
 
 
-@finished
+@every_change
 @pytest.mark.parametrize("status", ["For Implementation", "Blocked"])
-def test_a_replay_of_a_finished_card_is_refused_and_writes_nothing(
-    world: World, happen: Callable[[World, Item], None], error: str, says: str, status: str
+def test_replay_of_finished_card_changes_nothing(
+    world: World, change: Callable[[World, Item], None], error: str, expected: str, status: str
 ) -> None:
     card = world.card(status=status)
-    happen(world, card)
-    before = seen(world)
-    refused(world.start({"trigger": "replay", "itemId": card.id}), error, says)
-    assert seen(world) == before
+    change(world, card)
+    before = snapshot(world)
+    check_rejected(world.start({"trigger": "replay", "itemId": card.id}), error, expected)
+    assert snapshot(world) == before
     assert mutations(world) == []
 
 
-@finished
-def test_a_redrive_of_a_run_whose_card_was_finished_meanwhile_is_refused_and_writes_nothing(
-    world: World, happen: Callable[[World, Item], None], error: str, says: str
+@every_change
+def test_redrive_of_finished_card_changes_nothing(
+    world: World, change: Callable[[World, Item], None], error: str, expected: str
 ) -> None:
     card = world.card()
     world.agent(FAILING)
     failed = world.tick()
     world.agent(IMPLEMENT)
-    happen(world, card)
-    before = seen(world)
+    change(world, card)
+    before = snapshot(world)
     world.github.requests.clear()
-    refused(world.redrive(failed), error, says)
-    assert seen(world) == before
+    check_rejected(world.redrive(failed), error, expected)
+    assert snapshot(world) == before
     assert mutations(world) == []
 
 
-def test_a_refused_replay_goes_on_by_a_redrive_once_the_reason_is_mended(world: World) -> None:
+def test_rejected_replay_succeeds_after_redrive(world: World) -> None:
     card = world.card(status="Blocked")
-    is_closed(world, card)
+    close(world, card)
     run = world.start({"trigger": "replay", "itemId": card.id})
     world.repository.pull_requests[-1].state = "OPEN"
     again = world.redrive(run)
@@ -129,20 +131,21 @@ def test_a_refused_replay_goes_on_by_a_redrive_once_the_reason_is_mended(world: 
     assert names(again).count("FetchWorkItem") == 1
 
 
-def test_a_card_that_somebody_put_back_into_the_queue_is_told_by_a_redrive_as_by_a_tick(world: World) -> None:
+def test_redrive_rejects_requeued_card_like_a_tick(world: World) -> None:
     card = world.card()
     world.agent(FAILING)
     failed = world.tick()
-    is_gone(world, card)
+    delete_branch(world, card)
     world.github.board.move(card, "For Implementation")
     run = world.redrive(failed)
     assert (run.outcome, world.status(card)) == ("NothingToDo", "Blocked")
     assert "the branch feature/sum does not exist" in "".join(world.comments())
 
 
-def test_a_redriven_abort_leaves_the_report_of_the_run_that_finished_the_card(world: World) -> None:
-    """AWS starts the build of an aborted run again before anything else can look at the card; the build finds the
-    branch moved, and the card is left as the other run told it.
+def test_redriven_abort_keeps_report_of_other_run(world: World) -> None:
+    """AWS restarts the build of an aborted run before any step can look at the card.
+
+    The build finds that the branch has moved, and the card keeps the report of the other run.
     """
     card = world.card()
     world.agent("import time\ntime.sleep(600)\n")
@@ -153,9 +156,9 @@ def test_a_redriven_abort_leaves_the_report_of_the_run_that_finished_the_card(wo
     world.agent(IMPLEMENT)
     world.github.board.move(card, "For Implementation")
     assert world.tick().outcome == "Succeeded"
-    before = seen(world)
+    before = snapshot(world)
     run = world.redrive(world.read(arn))
-    after = seen(world)
+    after = snapshot(world)
     assert (run.status, run.error) == ("FAILED", "PushRejected")
     assert (after.cards, after.branches, after.comments, after.lock) == (
         before.cards,

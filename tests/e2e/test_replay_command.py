@@ -1,4 +1,4 @@
-"""`kiro-worker replay` and `redrive`, as processes of their own against the deployment's endpoint."""
+"""`kiro-worker replay` and `redrive` in their own processes, against the endpoint of the deployment."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ FAILING = "import sys\nsys.exit(3)\n"
 
 
 class Command:
-    """`kiro-worker …` with an environment that reaches the embedded AWS and nothing of the machine's owner."""
+    """`kiro-worker …` with access to the embedded AWS, without the AWS settings of the machine's user."""
 
     def __init__(self, world: World, home: Path) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -36,13 +36,13 @@ class Command:
     def run(self, *arguments: str, **changes: str | None) -> tuple[int, str, str]:
         """Exit code, output and errors."""
         with self.start(*arguments, **changes) as process:
-            said, complained = process.communicate(timeout=120)
-        assert "Traceback" not in complained
-        return process.returncode, said, complained
+            output, errors = process.communicate(timeout=120)
+        assert "Traceback" not in errors
+        return process.returncode, output, errors
 
     def json(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        code, said, _ = self.run(*arguments, "--json")
-        document: dict[str, Any] = json.loads(said)
+        code, output, _ = self.run(*arguments, "--json")
+        document: dict[str, Any] = json.loads(output)
         return code, document
 
 
@@ -59,20 +59,20 @@ def failed_run(world: World) -> Run:
     return run
 
 
-def test_a_replay_starts_a_new_run_for_the_same_card_and_follows_it(world: World, command: Command) -> None:
+def test_replay_starts_and_follows_a_new_run(world: World, command: Command) -> None:
     world.card("feature/other", status="Todo")
     card = world.card()
     failed = failed_run(world)
-    code, said, complained = command.run("replay", failed.arn, "--wait")
-    assert (code, complained) == (0, "")
+    code, output, errors = command.run("replay", failed.arn, "--wait")
+    assert (code, errors) == (0, "")
     assert world.status(card) == "In Review"
     for part in ("started  arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:replay-", card.id):
-        assert part in said
-    assert [said.count(state) for state in ("ValidateWorkItem", "RunBuild", "Done")] == [1, 1, 1]
-    assert "SUCCEEDED" in said
+        assert part in output
+    assert [output.count(state) for state in ("ValidateWorkItem", "RunBuild", "Done")] == [1, 1, 1]
+    assert "SUCCEEDED" in output
 
 
-def test_a_replay_by_name_answers_at_once_in_json(world: World, command: Command) -> None:
+def test_replay_by_name_prints_json(world: World, command: Command) -> None:
     card = world.card()
     failed = failed_run(world)
     code, answer = command.json("replay", failed.arn.rpartition(":")[2], "--environment", "test")
@@ -85,9 +85,7 @@ def test_a_replay_by_name_answers_at_once_in_json(world: World, command: Command
 
 
 @pytest.mark.parametrize(("status", "error"), [("In Review", "WorkItemMoved"), ("Blocked", "WorkItemRefused")])
-def test_a_replay_of_a_finished_card_fails_with_the_reason(
-    world: World, command: Command, status: str, error: str
-) -> None:
+def test_replay_of_finished_card_prints_reason(world: World, command: Command, status: str, error: str) -> None:
     card = world.card()
     failed = failed_run(world)
     world.github.board.move(card, status)
@@ -99,69 +97,67 @@ def test_a_replay_of_a_finished_card_fails_with_the_reason(
     assert (world.status(card), world.comments()) == (status, before)
 
 
-def test_a_replay_that_finds_the_lock_held_has_done_nothing_and_says_so(world: World, command: Command) -> None:
+def test_replay_reports_a_held_lock(world: World, command: Command) -> None:
     world.card()
     failed = failed_run(world)
     world.card("feature/two")
-    gate = world.folder / "go"
-    world.agent(f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n{IMPLEMENT}")
+    proceed = world.waiting_agent()
     working = world.local.tick()
     world.wait_until(lambda: "RunBuild" in names(world.read(working)))
-    code, said, _ = command.run("replay", failed.arn, "--wait")
+    code, output, _ = command.run("replay", failed.arn, "--wait")
     assert code == 1
-    assert "the run did nothing: the lock work-item-processor-lock is held by" in said
-    code, said, complained = command.run("replay", working)
+    assert "the run did nothing: the lock work-item-processor-lock is held by" in output
+    code, output, errors = command.run("replay", working)
     assert code == 1
-    assert "ExecutionStillRuns" in complained
-    gate.touch()
+    assert "ExecutionStillRuns" in errors
+    proceed.touch()
     assert world.finish(working).outcome == "Succeeded"
 
 
-def test_a_redrive_goes_on_with_the_same_run(world: World, command: Command) -> None:
+def test_redrive_continues_the_same_run(world: World, command: Command) -> None:
     card = world.card()
     failed = failed_run(world)
     code, answer = command.json("redrive", failed.arn, "--wait")
     assert (code, answer["executionArn"], answer["redrives"]) == (0, failed.arn, 1)
     assert (answer["status"], world.status(card)) == ("SUCCEEDED", "In Review")
-    code, _, complained = command.run("redrive", failed.arn)
+    code, _, errors = command.run("redrive", failed.arn)
     assert code == 1
-    assert "ExecutionNotRedrivable" in complained
-    assert "Execution is SUCCEEDED and cannot be redriven" in complained
-    assert f"kiro-worker replay {failed.arn}" in complained
+    assert "ExecutionNotRedrivable" in errors
+    assert "Execution is SUCCEEDED and cannot be redriven" in errors
+    assert f"kiro-worker replay {failed.arn}" in errors
 
 
-def test_an_interrupted_wait_leaves_the_execution_running(world: World, command: Command) -> None:
+def test_interrupted_wait_keeps_execution_running(world: World, command: Command) -> None:
     world.card()
     failed = failed_run(world)
-    gate = world.folder / "go"
-    world.agent(f"import pathlib, time\nwhile not pathlib.Path({str(gate)!r}).exists(): time.sleep(0.05)\n{IMPLEMENT}")
+    proceed = world.waiting_agent()
     with command.start("replay", failed.arn, "--wait", PYTHONUNBUFFERED="1") as process:
         assert process.stdout is not None
         arn = process.stdout.readline().split()[1]
         world.wait_until(lambda: "RunBuild" in names(world.read(arn)))
         process.send_signal(signal.SIGINT)
-        _, complained = process.communicate(timeout=60)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "Traceback" not in complained
-    gate.touch()
+    assert "Traceback" not in errors
+    proceed.touch()
     assert world.finish(arn).outcome == "Succeeded"
 
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:nobody"
-NOBODY: Mapping[str, str | None] = {
+NO_CREDENTIALS: Mapping[str, str | None] = {
     f"AWS_{name}": None for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN")
 }
-NOWHERE: Mapping[str, str | None] = {"AWS_REGION": None, "AWS_DEFAULT_REGION": None}
+NO_REGION: Mapping[str, str | None] = {"AWS_REGION": None, "AWS_DEFAULT_REGION": None}
 
 
 @pytest.mark.parametrize("name", ["replay", "redrive"])
 @pytest.mark.parametrize(
-    ("argument", "changes", "code", "says"),
+    ("argument", "changes", "code", "expected"),
     [
         (ARN, {}, 1, ("ExecutionNotFound", "aws stepfunctions list-executions")),
         ("nobody", {}, 1, ("ExecutionNotFound", "kiro-worker-test:nobody")),
-        (ARN, {**NOBODY, "AWS_EC2_METADATA_DISABLED": "true"}, 1, ("NoCredentialsError", "aws configure")),
-        ("nobody", NOWHERE, 1, ("NoRegionError", "AWS_DEFAULT_REGION")),
+        (ARN, {**NO_CREDENTIALS, "AWS_EC2_METADATA_DISABLED": "true"}, 1, ("NoCredentialsError", "aws configure")),
+        ("nobody", NO_REGION, 1, ("NoRegionError", "AWS_DEFAULT_REGION")),
         (ARN, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}, 1, ("EndpointConnectionError",)),
         (ARN, {"AWS_PROFILE": "missing"}, 1, ("ProfileNotFound", "aws configure list-profiles")),
         ("arn:aws:states:x;y", {}, 2, ("neither an execution's ARN nor its name",)),
@@ -169,21 +165,21 @@ NOWHERE: Mapping[str, str | None] = {"AWS_REGION": None, "AWS_DEFAULT_REGION": N
     ],
     ids=["unknown", "unknown name", "no credentials", "no region", "no endpoint", "no profile", "text", "machine"],
 )
-def test_what_is_wrong_is_named_without_a_traceback(
-    command: Command, name: str, argument: str, changes: Mapping[str, str | None], code: int, says: tuple[str, ...]
+def test_error_is_named_without_traceback(
+    command: Command, name: str, argument: str, changes: Mapping[str, str | None], code: int, expected: tuple[str, ...]
 ) -> None:
-    found, _, complained = command.run(name, argument, **changes)
-    assert found == code, complained
-    assert [part for part in says if part not in complained] == []
+    exit_code, _, errors = command.run(name, argument, **changes)
+    assert exit_code == code, errors
+    assert [part for part in expected if part not in errors] == []
 
 
-def test_a_run_without_a_card_cannot_be_replayed(world: World, command: Command) -> None:
+def test_run_without_card_cannot_be_replayed(world: World, command: Command) -> None:
     quiet = world.tick()
-    code, _, complained = command.run("replay", quiet.arn)
+    code, _, errors = command.run("replay", quiet.arn)
     assert code == 1
-    assert "NoCardToReplay" in complained
-    assert "it ended as NothingToDo" in complained
+    assert "NoCardToReplay" in errors
+    assert "it ended as NothingToDo" in errors
     rejected = world.bare_card("feature/missing")
-    code, _, complained = command.run("replay", world.tick().arn)
+    code, _, errors = command.run("replay", world.tick().arn)
     assert code == 1
-    assert f"passed over {rejected.id}" in complained
+    assert f"passed over {rejected.id}" in errors

@@ -4,8 +4,8 @@ board and repository per run.
 
 from __future__ import annotations
 
-import itertools
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -14,24 +14,20 @@ from pathlib import Path
 import pytest
 
 from kiro_local.assembly import ROOT
-from kiro_local.environment import GitHubAccess, LocalEnvironment
+from kiro_local.environment import LocalEnvironment
 from kiro_local.github.stand_in import StandInGitHub
 from tests.conftest import Deployments
 from tests.recovery.observer import Observer
 from tests.recovery.quick_builds import quick_builds
-from tests.support.world import TOKEN, World
+from tests.support.world import World, access, create_world, stand_in_github
 
 DEPLOYED_TREE = "KIRO_WORKER_DEPLOYED_TREE"
 """Names the tree to deploy instead of this one; tests/recovery/test_mutants.py sets it."""
 
-_serial = itertools.count(1)
-
 
 @pytest.fixture(scope="session")
 def stand_in() -> Iterator[StandInGitHub]:
-    # Thousands of runs within one hour of the rate limit.
-    with StandInGitHub(points_an_hour=10**6) as github:
-        github.add_token(TOKEN, "kiro-worker-bot")
+    with stand_in_github() as github:
         yield github
 
 
@@ -47,12 +43,11 @@ def deployed(deployments: Deployments, stand_in: StandInGitHub, observer: Observ
 
 @contextmanager
 def _deployed(stand_in: StandInGitHub, observer: Observer) -> Iterator[LocalEnvironment]:
-    access = GitHubAccess(stand_in.graphql_url, stand_in.git_url, TOKEN)
     with (
         LocalEnvironment(
-            access,
+            access(stand_in),
             {},
-            on_history_event=observer.on_history_event,
+            on_history_event=observer.entered.on_history_event,
             on_build_line=observer.on_build_line,
             pause_scale=0.0001,
             root=Path(os.environ.get(DEPLOYED_TREE) or ROOT),
@@ -73,25 +68,9 @@ def new_world(
         observer.reset()
         deployed.aws.faults.clear()
         stand_in.faults.clear()
-        organization = f"acme{next(_serial)}"
-        folder = open_folder / organization
-        folder.mkdir(mode=0o777)
+        folder = Path(tempfile.mkdtemp(dir=open_folder))
         folder.chmod(0o777)
-        repository = stand_in.board.add_repository(f"{organization}/shop")
-        repository.git.commit("main", {"README.md": "# Shop\n"}, "Begin")
-        project = stand_in.board.add_project(organization, number=1)
-        world = World(deployed, stand_in, folder, organization, repository, project, observer.entered)
-        world.configuration = {
-            "organization": organization,
-            "repository": "shop",
-            "projectNumber": 1,
-            "targetStatusColumn": "For Implementation",
-            "coverageThreshold": None,
-            "githubApiUrl": stand_in.graphql_url,
-            "gitUrl": stand_in.git_url,
-            "testCommand": "true",
-        }
-        return world
+        return create_world(deployed, stand_in, folder, observer.entered, test_command="true")
 
     yield make
     observer.reset()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from tests.support.world import StateHooks
 
 if TYPE_CHECKING:
     from kiro_local.aws.builds import Build
@@ -19,7 +20,7 @@ class Observer:
     """``violations`` of the rule that one build works at a time and pushes only while it holds the lock."""
 
     def __init__(self) -> None:
-        self.entered: dict[str, Callable[[], None]] = {}
+        self.entered = StateHooks()
         self.violations: list[str] = []
         self._lock = threading.Lock()
         self._working: dict[str, Build] = {}
@@ -34,11 +35,6 @@ class Observer:
             self.violations.clear()
             self._working.clear()
         self.entered.clear()
-
-    def on_history_event(self, _arn: str, event: Mapping[str, Any]) -> None:
-        name = event.get("stateEnteredEventDetails", {}).get("name")
-        if hook := self.entered.pop(name, None):
-            hook()
 
     def on_build_line(self, build_id: str, line: str) -> None:
         if _WORK_BEGINS not in line or self._local is None:

@@ -1,15 +1,18 @@
-"""What an end-to-end test acts on."""
+"""The world of one end-to-end test: an organization with a board and a repository on a deployed worker."""
 
 from __future__ import annotations
 
+import itertools
 import sys
 import textwrap
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kiro_local.environment import NAMES, LocalEnvironment
+from kiro_local.environment import NAMES, GitHubAccess, LocalEnvironment
 from kiro_local.github.model import Issue, Item, Project, PullRequest, Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.executions.follow import wait_for
@@ -22,7 +25,7 @@ SPEC = {
     "design.md": "# Design\n\nA function.\n",
     "tasks.md": "# Tasks\n\n- [ ] 1. Write the function\n",
 }
-# What the project's own tests ask for: what the agent below writes makes them pass.
+# A failing test; the agent below makes it pass.
 PROJECT = {
     "sums.py": "",
     "test_sums.py": "import unittest\nimport sums\n\n\nclass Sums(unittest.TestCase):\n"
@@ -36,12 +39,25 @@ for tasks in pathlib.Path(".kiro/specs").glob("*/tasks.md"):
     tasks.write_text(tasks.read_text().replace("[ ]", "[x]"))
 """
 
-Listener = Callable[[str, Mapping[str, Any]], None]
+_serial = itertools.count(1)
+
+
+class StateHooks(dict[str, Callable[[], None]]):
+    """Maps a state's name to a function that is called once, when the state is entered.
+
+    It is called in the interpreter's own thread before the state runs, so there is no race.
+    """
+
+    def on_history_event(self, _arn: str, event: Mapping[str, Any]) -> None:
+        """The listener for the embedded AWS."""
+        name = event.get("stateEnteredEventDetails", {}).get("name")
+        if hook := self.pop(name, None):
+            hook()
 
 
 @dataclass
 class World:
-    """What a test acts on. ``entered`` maps a state's name to what happens, once, at the moment it is entered."""
+    """An organization with one board and one repository, and the worker that is configured for it."""
 
     local: LocalEnvironment
     github: StandInGitHub
@@ -49,23 +65,23 @@ class World:
     organization: str
     repository: Repository
     project: Project
-    entered: dict[str, Callable[[], None]]
+    entered: StateHooks
     configuration: dict[str, Any] = field(default_factory=dict)
 
     def spec(self, branch: str, *, without: str = "", changes: Mapping[str, Any] | None = None) -> None:
-        """A branch with the project's failing test and a spec that asks for what it tests."""
+        """Commits the failing test and a spec for it to a branch."""
         folder = f".kiro/specs/{branch.replace('/', '-')}"
         files = {f"{folder}/{name}": text for name, text in (SPEC | dict(changes or {})).items() if name != without}
-        self.repository.git.commit(branch, PROJECT | files, f"Write the spec of {branch}", base="main")
+        self.repository.git.commit(branch, PROJECT | files, f"Write the spec for {branch}", base="main")
 
     def card(self, branch: str = "feature/sum", *, status: str = "For Implementation", title: str = "") -> Item:
-        """A card that is ready: issue, branch with its spec, pull request."""
+        """A card that is ready: it has an issue, a branch with a spec, and a pull request."""
         self.spec(branch)
         self.github.board.add_pull_request(self.repository, branch, title=title or branch)
         return self.bare_card(branch, status=status, title=title)
 
     def bare_card(self, branch: str, *, status: str = "For Implementation", title: str = "") -> Item:
-        """A card for an issue and the name of a branch, and nothing else."""
+        """A card with an issue and the name of a branch only."""
         issue = self.github.board.add_issue(self.repository, title or f"Work on {branch}")
         return self.github.board.add_card(self.project, issue, status=status, branch=branch)
 
@@ -74,10 +90,18 @@ class World:
         self.local.configure(self.configuration)
 
     def agent(self, program: str = IMPLEMENT) -> None:
-        """What the agent does: a Python program that runs in the checkout, with the prompt on its stdin."""
+        """Sets the agent: a Python program that runs in the checkout, with the prompt on standard input."""
         script = self.folder / "agent.py"
         script.write_text(textwrap.dedent(program))
         self.configure(agent={"command": [sys.executable, str(script)]})
+
+    def waiting_agent(self) -> Path:
+        """Sets an agent that does its work once the returned file exists."""
+        proceed = self.folder / "proceed"
+        self.agent(
+            f"import pathlib, time\nwhile not pathlib.Path({str(proceed)!r}).exists(): time.sleep(0.05)\n{IMPLEMENT}"
+        )
+        return proceed
 
     def tick(self) -> Run:
         return self.finish(self.local.tick())
@@ -113,13 +137,47 @@ class World:
         return list(client.list_builds_for_project(projectName=NAMES.build_project)["ids"])
 
     def wait_until(self, condition: Callable[[], bool]) -> None:
-        import time
-
         deadline = time.monotonic() + PATIENCE
         while not condition():
-            assert time.monotonic() < deadline, "it did not happen in time"
+            assert time.monotonic() < deadline, "the condition was not met in time"
             time.sleep(0.05)
 
 
+def create_world(
+    local: LocalEnvironment, github: StandInGitHub, folder: Path, entered: StateHooks, *, test_command: str
+) -> World:
+    """A new organization with a board and a repository; the worker is not configured for it yet."""
+    organization = f"acme{next(_serial)}"
+    repository = github.board.add_repository(f"{organization}/shop")
+    repository.git.commit("main", {"README.md": "# Shop\n"}, "Create the shop")
+    project = github.board.add_project(organization, number=1)
+    world = World(local, github, folder, organization, repository, project, entered)
+    world.configuration = {
+        "organization": organization,
+        "repository": "shop",
+        "projectNumber": 1,
+        "targetStatusColumn": "For Implementation",
+        "coverageThreshold": None,
+        "githubApiUrl": github.graphql_url,
+        "gitUrl": github.git_url,
+        "testCommand": test_command,
+    }
+    return world
+
+
+@contextmanager
+def stand_in_github() -> Iterator[StandInGitHub]:
+    """A stand-in GitHub with the worker's token and a rate limit that thousands of runs do not reach."""
+    with StandInGitHub(points_per_hour=10**6) as github:
+        github.add_token(TOKEN, "kiro-worker-bot")
+        yield github
+
+
+def access(github: StandInGitHub) -> GitHubAccess:
+    """The worker's access to the stand-in."""
+    return GitHubAccess(github.graphql_url, github.git_url, TOKEN)
+
+
 def names(run: Run) -> list[str]:
-    return [passed.name for passed in run.states]
+    """The names of the states that a run entered, in order."""
+    return [state.name for state in run.states]

@@ -1,1 +1,1 @@
-"""Orders and what they cost."""
+"""Orders and their totals."""

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 @dataclass(frozen=True)
 class Line:
-    """So many of an article at a price each."""
+    """A quantity of one article at a unit price."""
 
     article: str
     quantity: int
@@ -17,7 +17,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Order:
-    """What somebody wants to buy."""
+    """A customer's purchase."""
 
     lines: tuple[Line, ...] = ()
 

@@ -24,7 +24,7 @@ def demo(*arguments: str) -> dict[str, Any]:
     return result
 
 
-def check_the_board(result: dict[str, Any]) -> None:
+def check_board(result: dict[str, Any]) -> None:
     cards = {title: card["after"] for title, card in result["cards"].items()}
     assert cards == {
         "Discounts on whole orders": "In Review",
@@ -41,20 +41,20 @@ def check_the_board(result: dict[str, Any]) -> None:
     assert result["lock"] == {"held": False}
 
 
-def test_one_card_is_done_the_bad_ones_are_rejected_and_the_lock_is_free() -> None:
+def test_demo_implements_one_card_and_rejects_three() -> None:
     result = demo()
-    check_the_board(result)
-    done, rejecting, nothing = result["runs"]
+    check_board(result)
+    building, rejecting, idle = result["runs"]
     assert [run["status"] for run in result["runs"]] == ["SUCCEEDED"] * 3
-    assert (done["outcome"], done["states"][-1]) == ("Succeeded", "Done")
-    assert done["stateTransitions"] <= 12
+    assert (building["outcome"], building["states"][-1]) == ("Succeeded", "Done")
+    assert building["stateTransitions"] <= 12
     assert rejecting["states"].count("RejectWorkItem") == 3
-    assert (nothing["stateTransitions"], nothing["lambdaInvocations"], nothing["graphqlPoints"]) == (3, 1, 1)
+    assert (idle["stateTransitions"], idle["lambdaInvocations"], idle["graphqlPoints"]) == (3, 1, 1)
 
 
-def test_a_failed_build_is_redriven_to_success_under_the_same_arn_with_a_later_fence() -> None:
+def test_failed_build_succeeds_after_redrive() -> None:
     result = demo("--fail-build")
-    check_the_board(result)
+    check_board(result)
     run = result["runs"][0]
     assert (run["status"], run["redrives"]) == ("SUCCEEDED", 1)
     assert run["states"].count("RunBuild") == 2
@@ -63,9 +63,9 @@ def test_a_failed_build_is_redriven_to_success_under_the_same_arn_with_a_later_f
     assert second > first
 
 
-def test_a_fault_of_choice_is_told_and_a_redrive_repeats_no_build() -> None:
+def test_redrive_after_fault_repeats_no_build() -> None:
     result = demo("--fault", "MarkInReview:killed")
-    check_the_board(result)
+    check_board(result)
     run = result["runs"][0]
     assert (run["status"], run["redrives"]) == ("SUCCEEDED", 1)
     assert run["states"].count("RunBuild") == 1
@@ -73,14 +73,14 @@ def test_a_fault_of_choice_is_told_and_a_redrive_repeats_no_build() -> None:
 
 
 @pytest.mark.parametrize("fault", ["MarkInReview", "Nowhere:killed", "MarkInReview:nonsense"])
-def test_a_fault_that_does_not_exist_is_named_without_a_traceback(fault: str) -> None:
+def test_unknown_fault_is_named_without_traceback(fault: str) -> None:
     finished = kiro_worker("demo", "--fault", fault)
     assert finished.returncode == 2
     assert fault in finished.stderr
     assert "Traceback" not in finished.stderr
 
 
-def test_the_story_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_output_shows_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "160")
     finished = kiro_worker("demo")
     assert finished.returncode == 0, finished.stderr
@@ -102,18 +102,18 @@ def test_the_story_can_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "arguments", [[], ["--help"], ["demo", "--help"], ["local", "--help"], ["local", "up", "--help"]]
 )
-def test_help_is_there(arguments: list[str]) -> None:
+def test_help_is_shown(arguments: list[str]) -> None:
     finished = kiro_worker(*arguments)
     assert finished.returncode in (0, 2)
     assert "Usage" in finished.stdout + finished.stderr
 
 
-def test_help_and_a_wrong_command_line_do_not_wait_for_the_embedded_aws_to_be_imported() -> None:
+def test_help_does_not_import_moto() -> None:
     program = "import sys; import kiro_worker.cli.app; sys.exit('moto' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_an_unknown_option_is_named_without_a_traceback() -> None:
+def test_unknown_option_is_named_without_traceback() -> None:
     finished = kiro_worker("demo", "--jsn")
     assert finished.returncode == 2
     assert "--jsn" in finished.stderr

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.e2e
 
 
 class Up:
-    """`kiro-worker local up` in a process of its own; what it prints is read as it comes."""
+    """`kiro-worker local up` in its own process, whose output can be read while it runs."""
 
     def __init__(self, *arguments: str, output: Path) -> None:
         self._output = output
@@ -35,23 +35,23 @@ class Up:
             )
 
     @property
-    def said(self) -> str:
+    def printed(self) -> str:
         return self._output.read_text()
 
     def find(self, pattern: str) -> str:
         found: list[str] = []
 
-        def look() -> bool:
-            found[:] = re.findall(pattern, self.said)
-            assert found or self.process.poll() is None, self.said
+        def matches() -> bool:
+            found[:] = re.findall(pattern, self.printed)
+            assert found or self.process.poll() is None, self.printed
             return bool(found)
 
-        until(look)
+        wait_until(matches)
         return found[0]
 
     def client(self, service: str) -> Any:
         return boto3.client(
-            service,  # type: ignore[call-overload]  # whichever a test asks for
+            service,  # type: ignore[call-overload]  # any service
             endpoint_url=self.find(r"AWS endpoint: (\S+)"),
             region_name="us-east-1",
             aws_access_key_id="any",
@@ -63,10 +63,10 @@ class Up:
         return self.process.wait(timeout=60)
 
 
-def until(condition: Callable[[], bool], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "the condition was not met in time"
         time.sleep(0.1)
 
 
@@ -90,35 +90,35 @@ def up(tmp_path: Path) -> Iterator[Callable[..., Up]]:
             each.process.wait(timeout=30)
 
 
-def test_another_process_starts_watches_stops_and_redrives_executions(up: Callable[..., Up], open_folder: Path) -> None:
-    go = open_folder / "go"
+def test_other_process_controls_executions(up: Callable[..., Up], open_folder: Path) -> None:
+    proceed = open_folder / "proceed"
     agent = open_folder / "agent.py"
     agent.write_text(
         "import pathlib, sys, time\nsys.stdin.read()\n"
-        f"while not pathlib.Path({str(go)!r}).exists(): time.sleep(0.05)\n"
+        f"while not pathlib.Path({str(proceed)!r}).exists(): time.sleep(0.05)\n"
         "pathlib.Path('NOTES.md').write_text('done')\n"
     )
     running = up("--every", "0", "--agent-command", f"{sys.executable} {agent}")
     client = running.client("stepfunctions")
     [machine] = [m for m in client.list_state_machines()["stateMachines"] if m["name"] == "kiro-worker-test"]
     arn = client.start_execution(stateMachineArn=machine["stateMachineArn"], input="{}")["executionArn"]
-    until(lambda: any(passed.name == "RunBuild" for passed in read_run(client, arn).states))
+    wait_until(lambda: any(state.name == "RunBuild" for state in read_run(client, arn).states))
     assert client.describe_execution(executionArn=arn)["status"] == "RUNNING"
     client.stop_execution(executionArn=arn, cause="lunch")
     assert client.describe_execution(executionArn=arn)["status"] == "ABORTED"
     dynamodb = running.client("dynamodb")
-    until(lambda: "owner" not in dynamodb.scan(TableName="kiro-worker-test-locks")["Items"][0])
-    go.touch()
+    wait_until(lambda: "owner" not in dynamodb.scan(TableName="kiro-worker-test-locks")["Items"][0])
+    proceed.touch()
     client.redrive_execution(executionArn=arn)
     run = wait_for(client, arn)
     assert (run.status, run.outcome, run.redrives) == ("SUCCEEDED", "Succeeded", 1)
     events = client.get_execution_history(executionArn=arn)["events"]
     assert "ExecutionRedriven" in [event["type"] for event in events]
     assert running.stop() == 0
-    assert "nothing was left running" in running.said
+    assert "nothing is left running" in running.printed
 
 
-def test_it_ticks_by_itself_and_leaves_nothing_behind(up: Callable[..., Up]) -> None:
+def test_schedule_ticks_and_stop_cleans_up(up: Callable[..., Up]) -> None:
     running = up("--every", "1")
     board = running.find(r"Board and pull requests: (\S+)")
     running.find(r"(SUCCEEDED +NothingToDo.*3 state transitions)")
@@ -134,7 +134,7 @@ def test_it_ticks_by_itself_and_leaves_nothing_behind(up: Callable[..., Up]) -> 
     assert children(pid) == []
 
 
-def test_an_own_board_and_configuration(up: Callable[..., Up], tmp_path: Path) -> None:
+def test_board_and_config_files_are_used(up: Callable[..., Up], tmp_path: Path) -> None:
     (tmp_path / "board.yaml").write_text(
         "repositories:\n  - {name: mine/tool, files: {README.md: hello}}\n"
         "projects:\n  - owner: mine\n    number: 3\n    cards: [{draft: An idea, status: For Implementation}]\n"
@@ -152,7 +152,7 @@ def test_an_own_board_and_configuration(up: Callable[..., Up], tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "says"),
+    ("arguments", "expected"),
     [
         (["--config", "missing.json"], "missing.json"),
         (["--config", "{broken}"], "neither JSON nor YAML"),
@@ -176,8 +176,8 @@ def test_an_own_board_and_configuration(up: Callable[..., Up], tmp_path: Path) -
         (["--port", "70000"], "--port"),
     ],
 )
-def test_a_wrong_command_line_is_named_without_a_traceback(
-    up: Callable[..., Up], tmp_path: Path, arguments: list[str], says: str
+def test_wrong_option_is_named_without_traceback(
+    up: Callable[..., Up], tmp_path: Path, arguments: list[str], expected: str
 ) -> None:
     good = {"organization": "a", "repository": "b", "projectNumber": 1, "targetStatusColumn": "x"}
     unknown = {key: value for key, value in good.items() if key != "projectNumber"} | {"projectNumbr": 1}
@@ -187,5 +187,5 @@ def test_a_wrong_command_line_is_named_without_a_traceback(
     paths = {f"{{{name}}}": str(tmp_path / name) for name in files}
     running = up(*(paths.get(argument, argument) for argument in arguments))
     assert running.process.wait(timeout=60) in (1, 2)
-    assert says in running.said
-    assert "Traceback" not in running.said
+    assert expected in running.printed
+    assert "Traceback" not in running.printed

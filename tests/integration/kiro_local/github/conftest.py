@@ -1,3 +1,5 @@
+"""A started stand-in GitHub with a small shop in it, and the requests to send to it."""
+
 from __future__ import annotations
 
 import asyncio
@@ -21,7 +23,7 @@ TOKEN = "ghp_worker"
 
 @dataclass(frozen=True)
 class Shop:
-    """A started stand-in with one repository, one pull request and one card that is ready."""
+    """A running stand-in with one repository, one pull request and one card that is ready."""
 
     token: ClassVar[str] = TOKEN
     spec: ClassVar[str] = ".kiro/specs/feature-checkout"
@@ -40,7 +42,7 @@ class Shop:
     card: Item
 
     def ask(self, operation: GraphQLRequest, token: str = TOKEN, **variables: Any) -> dict[str, Any]:
-        """The data of an operation, sent as the product sends it."""
+        """The data of an operation, sent as the worker sends it."""
 
         async def send() -> dict[str, Any]:
             transport = AIOHTTPTransport(self.github.graphql_url, headers={"Authorization": f"bearer {token}"})
@@ -52,15 +54,15 @@ class Shop:
         return asyncio.run(send())
 
     def validate(self, branch: str = "feature/checkout", **variables: Any) -> dict[str, Any]:
-        """The repository of the operation that looks at a branch."""
+        """The repository in the answer to the operation that validates a branch."""
         folder = f"refs/heads/{branch}:{self.spec}"
         values = {"owner": "acme", "name": "shop", "branch": branch, "ref": f"refs/heads/{branch}"}
         values |= {"specFolder": folder, "tasks": f"{folder}/tasks.md", **variables}
-        found: dict[str, Any] = self.ask(queries.VALIDATE_WORK_ITEM, **values)["repository"]
-        return found
+        repository: dict[str, Any] = self.ask(queries.VALIDATE_WORK_ITEM, **values)["repository"]
+        return repository
 
     def post(self, query: str, token: str | None = TOKEN, **variables: Any) -> Answer:
-        """The answer to a query as it is on the wire."""
+        """The HTTP answer to a query."""
         headers = {"content-type": "application/json", "user-agent": "tests"}
         if token is not None:
             headers["authorization"] = f"bearer {token}"
@@ -112,7 +114,7 @@ def make_shop(github: StandInGitHub) -> Shop:
 
 @pytest.fixture(scope="session")
 def untouched_shop() -> Iterator[Shop]:
-    """The same for tests that only read, and so can share one."""
+    """A shared shop, for tests that only read."""
     with StandInGitHub() as github:
         yield make_shop(github)
 

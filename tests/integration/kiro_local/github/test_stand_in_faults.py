@@ -21,45 +21,45 @@ def inject(shop: Shop, kind: str, operation: str | None = None, **more: Any) -> 
     shop.github.faults.add(kind, operation, **more)
 
 
-def test_a_fault_happens_as_often_as_it_says(shop: Shop) -> None:
+def test_fault_affects_given_number_of_requests(shop: Shop) -> None:
     inject(shop, "bad_gateway", times=2)
     assert [shop.post(VIEWER).status for _ in range(4)] == [502, 502, 200, 200]
 
 
-def test_a_fault_lasts_until_it_is_cleared(shop: Shop) -> None:
+def test_fault_lasts_until_cleared(shop: Shop) -> None:
     inject(shop, "bad_gateway", times=None)
     assert [shop.post(VIEWER).status for _ in range(3)] == [502, 502, 502]
     shop.github.faults.clear()
     assert shop.post(VIEWER).status == 200
 
 
-def test_a_fault_takes_only_the_operation_it_names(shop: Shop) -> None:
+def test_fault_matches_only_its_operation(shop: Shop) -> None:
     inject(shop, "bad_gateway", "Other")
     assert shop.post(VIEWER).status == 200
     assert shop.post("query Other { viewer { login } }").status == 502
-    assert [record.fault for record in shop.github.requests] == ["", "bad_gateway"]
+    assert [logged.fault for logged in shop.github.requests] == ["", "bad_gateway"]
 
 
-def test_unauthorized(shop: Shop) -> None:
+def test_unauthorized_is_a_401(shop: Shop) -> None:
     inject(shop, "unauthorized")
     answer = shop.post(VIEWER)
     assert (answer.status, answer.json["message"]) == (401, "Bad credentials")
 
 
-def test_insufficient_scopes(shop: Shop) -> None:
+def test_insufficient_scopes_is_an_error(shop: Shop) -> None:
     inject(shop, "insufficient_scopes")
     answer = shop.post('{ organization(login: "acme") { projectV2(number: 1) { id } } }')
     assert (answer.status, answer.json["errors"][0]["type"]) == (200, "INSUFFICIENT_SCOPES")
     assert answer.headers["x-oauth-scopes"] == "repo"
 
 
-def test_forbidden(shop: Shop) -> None:
+def test_forbidden_is_an_error(shop: Shop) -> None:
     inject(shop, "forbidden")
     answer = shop.post(VIEWER)
     assert (answer.status, answer.json["errors"][0]["type"]) == (200, "FORBIDDEN")
 
 
-def test_the_primary_limit_is_an_error_with_status_200_and_a_reset(shop: Shop) -> None:
+def test_primary_limit_is_an_error_with_reset(shop: Shop) -> None:
     inject(shop, "rate_limited", seconds=120)
     answer = shop.post(VIEWER)
     assert answer.status == 200
@@ -77,7 +77,7 @@ def test_the_primary_limit_is_an_error_with_status_200_and_a_reset(shop: Shop) -
 
 
 @pytest.mark.parametrize("status", [403, 200])
-def test_the_secondary_limit_says_when_to_come_back(shop: Shop, status: int) -> None:
+def test_secondary_limit_sends_retry_after(shop: Shop, status: int) -> None:
     inject(shop, "secondary_limit", seconds=7, status=status)
     answer = shop.post(VIEWER)
     assert (answer.status, answer.headers["retry-after"]) == (status, "7")
@@ -85,12 +85,12 @@ def test_the_secondary_limit_says_when_to_come_back(shop: Shop, status: int) -> 
     assert answer.headers["x-ratelimit-remaining"] == "5000"
 
 
-def test_the_secondary_limit_may_keep_it_to_itself(shop: Shop) -> None:
+def test_secondary_limit_without_retry_after(shop: Shop) -> None:
     inject(shop, "secondary_limit")
     assert "retry-after" not in shop.post(VIEWER).headers
 
 
-def test_a_bad_gateway_is_a_page(shop: Shop) -> None:
+def test_bad_gateway_is_an_html_page(shop: Shop) -> None:
     inject(shop, "bad_gateway")
     answer = shop.post(VIEWER)
     assert answer.status == 502
@@ -98,46 +98,46 @@ def test_a_bad_gateway_is_a_page(shop: Shop) -> None:
     assert answer.text.startswith("<!DOCTYPE html>")
 
 
-def test_a_slow_answer_is_the_right_one(shop: Shop) -> None:
+def test_slow_answer_is_complete(shop: Shop) -> None:
     inject(shop, "slow", seconds=0.3)
-    began = time.monotonic()
+    start = time.monotonic()
     assert shop.post(VIEWER).json["data"] == {"viewer": {"login": "worker"}}
-    assert time.monotonic() - began >= 0.3
+    assert time.monotonic() - start >= 0.3
 
 
-def test_a_slow_answer_does_not_hold_up_the_end(shop: Shop) -> None:
+def test_slow_answer_does_not_delay_stop(shop: Shop) -> None:
     inject(shop, "slow", seconds=600)
     connection = http.client.HTTPConnection(shop.github.base_url.removeprefix("http://"), timeout=20)
     connection.request("POST", "/graphql", json.dumps({"query": VIEWER}), {"authorization": f"bearer {shop.token}"})
-    while shop.github.faults.waiting():
+    while shop.github.faults.pending():
         time.sleep(0.01)
-    began = time.monotonic()
+    start = time.monotonic()
     shop.github.stop()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - start < 5
     connection.close()
 
 
-def test_a_reset_does_nothing(shop: Shop) -> None:
+def test_reset_changes_nothing(shop: Shop) -> None:
     inject(shop, "reset")
     with pytest.raises(NO_ANSWER):
         shop.post(COMMENT, s=shop.pull_request.id)
     assert shop.pull_request.comments == []
-    assert [record.status for record in shop.github.requests] == [0]
+    assert [logged.status for logged in shop.github.requests] == [0]
 
 
-def test_a_lost_answer_was_one(shop: Shop) -> None:
+def test_lost_answer_keeps_the_change(shop: Shop) -> None:
     inject(shop, "lost_answer", "Say")
     with pytest.raises(NO_ANSWER):
         shop.post(COMMENT, s=shop.pull_request.id)
     assert [comment.body for comment in shop.pull_request.comments] == ["Hello"]
-    assert [(record.status, record.cost) for record in shop.github.requests] == [(0, 1)]
+    assert [(logged.status, logged.cost) for logged in shop.github.requests] == [(0, 1)]
     assert shop.post(COMMENT, s=shop.pull_request.id).status == 200
 
 
 JSON = {"content-type": "application/json"}
 
 
-def test_faults_are_switched_over_http(shop: Shop) -> None:
+def test_fault_is_added_over_http(shop: Shop) -> None:
     body = {"kind": "secondary_limit", "operation": "Viewer", "times": 1, "seconds": 3, "status": 200}
     answer = shop.request("POST", "/_stand_in/faults", json.dumps(body), JSON)
     assert (answer.status, answer.json) == (201, body)
@@ -152,16 +152,16 @@ def test_faults_are_cleared_over_http(shop: Shop) -> None:
     assert shop.post(VIEWER).status == 200
 
 
-def test_requests_are_read_over_http(shop: Shop) -> None:
+def test_request_log_is_read_over_http(shop: Shop) -> None:
     shop.post(VIEWER)
-    (record,) = shop.request("GET", "/_stand_in/requests").json
-    assert (record["operation"], record["cost"], record["status"]) == ("Viewer", 1, 200)
-    assert shop.token not in json.dumps(record)
+    (logged,) = shop.request("GET", "/_stand_in/requests").json
+    assert (logged["operation"], logged["cost"], logged["status"]) == ("Viewer", 1, 200)
+    assert shop.token not in json.dumps(logged)
 
 
-def test_another_sites_page_cannot_switch_faults(shop: Shop) -> None:
+def test_plain_text_fault_is_rejected(shop: Shop) -> None:
     assert shop.request("POST", "/_stand_in/faults", '{"kind": "reset"}', {"content-type": "text/plain"}).status == 415
-    assert shop.github.faults.waiting() == ()
+    assert shop.github.faults.pending() == ()
 
 
 @pytest.mark.parametrize(
@@ -169,13 +169,13 @@ def test_another_sites_page_cannot_switch_faults(shop: Shop) -> None:
     ["", "[]", "{", '{"kind": "nonsense"}', '{"kind": "slow", "seconds": "1"}', '{"kind": "slow", "more": 1}',
      '{"kind": "slow", "times": true}', '{"kind": "slow", "operation": 5}', '{"seconds": 1}'],
 )  # fmt: skip
-def test_what_is_no_fault_is_refused(untouched_shop: Shop, body: str) -> None:
+def test_invalid_fault_is_rejected(untouched_shop: Shop, body: str) -> None:
     answer = untouched_shop.request("POST", "/_stand_in/faults", body, JSON)
     assert (answer.status, answer.json["kinds"]) == (400, [str(kind) for kind in FaultKind])
-    assert untouched_shop.github.faults.waiting() == ()
+    assert untouched_shop.github.faults.pending() == ()
 
 
-def test_git_stands_for_every_git_request() -> None:
+def test_git_matches_every_git_request() -> None:
     faults = Faults()
     faults.add_fault(Fault(FaultKind.RESET, "git", times=None))
     assert faults.take("FetchWorkItem") is None

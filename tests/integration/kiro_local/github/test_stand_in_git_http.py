@@ -1,4 +1,4 @@
-"""Real git against the stand-in, as the build speaks with GitHub."""
+"""Real git against the stand-in, with the commands that a build runs."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class Client:
-    """A directory with an own git configuration; ``run`` is git in it."""
+    """A directory with its own git configuration; ``run`` runs git in it."""
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.directory.mkdir(exist_ok=True)
         (directory / "gitconfig").write_text("[user]\n\tname = Tester\n\temail = t@example.invalid\n")
 
-    def run(self, *arguments: str, where: str = ".") -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, folder: str = ".") -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.directory),
@@ -35,13 +35,18 @@ class Client:
             "GIT_TERMINAL_PROMPT": "0",
         }
         return subprocess.run(
-            ["git", *arguments], cwd=self.directory / where, env=environment, capture_output=True, text=True, timeout=60
+            ["git", *arguments],
+            cwd=self.directory / folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
 
-    def must(self, *arguments: str, where: str = ".") -> str:
-        done = self.run(*arguments, where=where)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
+    def must(self, *arguments: str, folder: str = ".") -> str:
+        finished = self.run(*arguments, folder=folder)
+        assert finished.returncode == 0, finished.stderr
+        return finished.stdout.strip()
 
 
 @pytest.fixture
@@ -53,77 +58,77 @@ def url(shop: Shop, path: str = "acme/shop.git", token: str | None = None) -> st
     return f"{shop.github.git_url}/{path}".replace("://", f"://worker:{token or shop.token}@")
 
 
-def test_clone_and_push_are_seen_by_graphql_at_once(shop: Shop, client: Client) -> None:
+def test_push_is_visible_to_graphql(shop: Shop, client: Client) -> None:
     client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
     (client.directory / "shop/new.txt").write_text("new\n")
-    client.must("add", ".", where="shop")
-    client.must("commit", "--quiet", "--message", "Add", where="shop")
-    client.must("push", "--quiet", where="shop")
-    head = client.must("rev-parse", "HEAD", where="shop")
+    client.must("add", ".", folder="shop")
+    client.must("commit", "--quiet", "--message", "Add", folder="shop")
+    client.must("push", "--quiet", folder="shop")
+    head = client.must("rev-parse", "HEAD", folder="shop")
     assert shop.repository.git.head_of("feature/checkout") == head
-    found = shop.validate()
-    assert found["pullRequests"]["nodes"][0]["headRefOid"] == found["ref"]["target"]["oid"] == head
-    assert [record.status for record in shop.github.requests.git("git-receive-pack")] == [200]
+    answer = shop.validate()
+    assert answer["pullRequests"]["nodes"][0]["headRefOid"] == answer["ref"]["target"]["oid"] == head
+    assert [each.status for each in shop.github.requests.git("git-receive-pack")] == [200]
     assert shop.github.requests.git()[0].variables == {"repository": "acme/shop"}
 
 
-def test_a_push_of_ten_megabytes_comes_in_chunks(shop: Shop, client: Client) -> None:
+def test_large_push_is_chunked(shop: Shop, client: Client) -> None:
     client.must("clone", "--quiet", url(shop), "shop")
     (client.directory / "shop/large.bin").write_bytes(os.urandom(10_000_000))
-    client.must("add", ".", where="shop")
-    client.must("commit", "--quiet", "--message", "Add", where="shop")
-    client.must("push", "--quiet", where="shop")
+    client.must("add", ".", folder="shop")
+    client.must("commit", "--quiet", "--message", "Add", folder="shop")
+    client.must("push", "--quiet", folder="shop")
     client.must("clone", "--quiet", url(shop), "again")
     assert (client.directory / "again/large.bin").stat().st_size == 10_000_000
 
 
-def test_a_long_negotiation_is_sent_compressed(shop: Shop, client: Client) -> None:
-    # git compresses a request above 1,024 bytes: many refs that the other side does not have make it one.
+def test_compressed_request_is_accepted(shop: Shop, client: Client) -> None:
+    # git compresses a request of more than 1,024 bytes; many refs that the server lacks make it that long.
     client.must("clone", "--quiet", url(shop), "shop")
     for number in range(40):
-        client.must("commit", "--quiet", "--allow-empty", "--message", f"{number}", where="shop")
-        client.must("branch", f"b{number}", where="shop")
+        client.must("commit", "--quiet", "--allow-empty", "--message", f"{number}", folder="shop")
+        client.must("branch", f"b{number}", folder="shop")
     shop.repository.git.commit("main", {"more.txt": "more"})
-    client.must("fetch", "--quiet", where="shop")
-    assert client.must("rev-parse", "origin/main", where="shop") == shop.repository.git.head_of("main")
+    client.must("fetch", "--quiet", folder="shop")
+    assert client.must("rev-parse", "origin/main", folder="shop") == shop.repository.git.head_of("main")
 
 
-def test_a_partial_clone_of_one_commit(shop: Shop, client: Client) -> None:
+def test_partial_clone_of_one_commit(shop: Shop, client: Client) -> None:
     commit = shop.repository.git.head_of("feature/checkout")
     assert commit is not None
     shop.repository.git.commit("feature/checkout", {"later.txt": "later"})
     client.must("clone", "--quiet", "--filter=blob:none", "--no-checkout", url(shop), "shop")
-    client.must("fetch", "--quiet", "--depth=1", "origin", commit, where="shop")
-    client.must("checkout", "--quiet", "--detach", commit, where="shop")
+    client.must("fetch", "--quiet", "--depth=1", "origin", commit, folder="shop")
+    client.must("checkout", "--quiet", "--detach", commit, folder="shop")
     assert (client.directory / f"shop/{shop.spec}/tasks.md").read_text() == "- [ ] 1. Add the checkout\n"
     assert not (client.directory / "shop/later.txt").exists()
 
 
-def test_the_suffix_is_optional(shop: Shop, client: Client) -> None:
+def test_git_suffix_is_optional(shop: Shop, client: Client) -> None:
     assert "refs/heads/main" in client.must("ls-remote", url(shop, "acme/shop"))
     assert "refs/heads/main" in client.must("ls-remote", url(shop, "ACME/Shop.git"))
 
 
-def test_a_push_that_is_behind_is_rejected(shop: Shop, client: Client) -> None:
+def test_non_fast_forward_push_is_rejected(shop: Shop, client: Client) -> None:
     client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
     theirs = shop.repository.git.commit("feature/checkout", {"theirs.txt": "theirs"})
-    client.must("commit", "--quiet", "--allow-empty", "--message", "Mine", where="shop")
-    done = client.run("push", where="shop")
-    assert done.returncode != 0
-    assert "rejected" in done.stderr
+    client.must("commit", "--quiet", "--allow-empty", "--message", "Mine", folder="shop")
+    finished = client.run("push", folder="shop")
+    assert finished.returncode != 0
+    assert "rejected" in finished.stderr
     assert shop.repository.git.head_of("feature/checkout") == theirs
 
 
 @pytest.mark.parametrize("token", ["ghp_wrong", "ghp_project"])
-def test_without_a_token_for_repositories_git_is_refused(shop: Shop, client: Client, token: str) -> None:
+def test_token_without_repo_scope_is_rejected(shop: Shop, client: Client, token: str) -> None:
     shop.github.add_token("ghp_project", "worker", ("project",))
-    done = client.run("ls-remote", url(shop, token=token))
-    assert done.returncode != 0
-    assert "Authentication failed" in done.stderr
-    assert {record.status for record in shop.github.requests} == {401}
+    finished = client.run("ls-remote", url(shop, token=token))
+    assert finished.returncode != 0
+    assert "Authentication failed" in finished.stderr
+    assert {each.status for each in shop.github.requests} == {401}
 
 
-def test_without_credentials_git_is_asked_for_them(shop: Shop) -> None:
+def test_missing_credentials_are_requested(shop: Shop) -> None:
     answer = shop.request("GET", "/acme/shop.git/info/refs?service=git-upload-pack")
     assert (answer.status, answer.headers["www-authenticate"]) == (401, 'Basic realm="GitHub"')
 
@@ -132,10 +137,10 @@ def test_without_credentials_git_is_asked_for_them(shop: Shop) -> None:
     "path",
     ["acme/nowhere.git", "nobody/shop.git"],
 )
-def test_an_unknown_repository_is_not_found(untouched_shop: Shop, client: Client, path: str) -> None:
-    done = client.run("ls-remote", url(untouched_shop, path))
-    assert done.returncode != 0
-    assert "not found" in done.stderr
+def test_unknown_repository_is_not_found(untouched_shop: Shop, client: Client, path: str) -> None:
+    finished = client.run("ls-remote", url(untouched_shop, path))
+    assert finished.returncode != 0
+    assert "not found" in finished.stderr
 
 
 @pytest.mark.parametrize(
@@ -154,31 +159,31 @@ def test_an_unknown_repository_is_not_found(untouched_shop: Shop, client: Client
         "/acme/..%2fshop.git/info/refs?service=git-upload-pack",
     ],
 )
-def test_a_hostile_path_finds_nothing(untouched_shop: Shop, path: str) -> None:
+def test_hostile_path_is_not_found(untouched_shop: Shop, path: str) -> None:
     headers = {"authorization": "Basic " + base64.b64encode(f"x:{untouched_shop.token}".encode()).decode()}
     answer = untouched_shop.request("GET", path, headers=headers)
     assert answer.status == 404
     assert "refs/heads" not in answer.text
 
 
-def test_an_archived_repository_is_read_only(shop: Shop, client: Client) -> None:
+def test_archived_repository_is_read_only(shop: Shop, client: Client) -> None:
     shop.repository.is_archived = True
     client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
-    client.must("commit", "--quiet", "--allow-empty", "--message", "Mine", where="shop")
-    done = client.run("push", where="shop")
-    assert done.returncode != 0
-    assert "403" in done.stderr
+    client.must("commit", "--quiet", "--allow-empty", "--message", "Mine", folder="shop")
+    finished = client.run("push", folder="shop")
+    assert finished.returncode != 0
+    assert "403" in finished.stderr
 
 
-def test_hooks_of_the_pushed_content_do_not_run(shop: Shop, client: Client, tmp_path: Path) -> None:
+def test_pushed_hooks_do_not_run(shop: Shop, client: Client, tmp_path: Path) -> None:
     client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
     hook = client.directory / "shop/hooks/post-receive"
     hook.parent.mkdir()
     hook.write_text(f"#!/bin/sh\ntouch {tmp_path}/hooked\n")
     hook.chmod(0o755)
-    client.must("add", ".", where="shop")
-    client.must("commit", "--quiet", "--message", "Hook", where="shop")
-    client.must("push", "--quiet", where="shop")
+    client.must("add", ".", folder="shop")
+    client.must("commit", "--quiet", "--message", "Hook", folder="shop")
+    client.must("push", "--quiet", folder="shop")
     assert not (tmp_path / "hooked").exists()
     assert not (shop.repository.git.path / "hooks").exists()
 
@@ -194,34 +199,34 @@ def test_hooks_of_the_pushed_content_do_not_run(shop: Shop, client: Client, tmp_
         ("reset", ""),
     ],
 )
-def test_faults_reach_git(shop: Shop, client: Client, kind: str, words: str) -> None:
+def test_fault_affects_git(shop: Shop, client: Client, kind: str, words: str) -> None:
     shop.github.faults.add(kind, "git", times=None)
-    done = client.run("ls-remote", url(shop))
-    assert done.returncode != 0
-    assert words in done.stderr
+    finished = client.run("ls-remote", url(shop))
+    assert finished.returncode != 0
+    assert words in finished.stderr
     shop.github.faults.clear()
     client.must("ls-remote", url(shop))
 
 
-def test_a_push_whose_answer_is_lost_has_happened(shop: Shop, client: Client) -> None:
+def test_push_with_lost_answer_is_kept(shop: Shop, client: Client) -> None:
     client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
-    client.must("commit", "--quiet", "--allow-empty", "--message", "Mine", where="shop")
+    client.must("commit", "--quiet", "--allow-empty", "--message", "Mine", folder="shop")
     shop.github.faults.add("lost_answer", "git-receive-pack")
-    assert client.run("push", where="shop").returncode != 0
-    assert shop.repository.git.head_of("feature/checkout") == client.must("rev-parse", "HEAD", where="shop")
+    assert client.run("push", folder="shop").returncode != 0
+    assert shop.repository.git.head_of("feature/checkout") == client.must("rev-parse", "HEAD", folder="shop")
 
 
-def test_a_large_push_whose_answer_is_lost_has_happened_too(shop: Shop, client: Client) -> None:
+def test_large_push_with_lost_answer_is_kept(shop: Shop, client: Client) -> None:
     client.must("clone", "--quiet", "--branch", "feature/checkout", url(shop), "shop")
     (client.directory / "shop/large.bin").write_bytes(os.urandom(2_000_000))
-    client.must("add", ".", where="shop")
-    client.must("commit", "--quiet", "--message", "Mine", where="shop")
+    client.must("add", ".", folder="shop")
+    client.must("commit", "--quiet", "--message", "Mine", folder="shop")
     shop.github.faults.add("lost_answer", "git-receive-pack")
-    assert client.run("push", where="shop").returncode != 0
-    assert shop.repository.git.head_of("feature/checkout") == client.must("rev-parse", "HEAD", where="shop")
+    assert client.run("push", folder="shop").returncode != 0
+    assert shop.repository.git.head_of("feature/checkout") == client.must("rev-parse", "HEAD", folder="shop")
 
 
-def test_many_clones_at_once(shop: Shop, client: Client) -> None:
+def test_concurrent_clones_succeed(shop: Shop, client: Client) -> None:
     def clone(number: int) -> str:
         return client.must("clone", "--quiet", url(shop), f"shop{number}")
 
@@ -230,7 +235,7 @@ def test_many_clones_at_once(shop: Shop, client: Client) -> None:
     assert all((client.directory / f"shop{number}/README.md").exists() for number in range(16))
 
 
-def test_the_server_leaves_no_process_and_no_directory(shop: Shop, client: Client) -> None:
+def test_stop_leaves_no_process_or_directory(shop: Shop, client: Client) -> None:
     client.must("clone", "--quiet", url(shop), "shop")
     directory = shop.repository.git.path
     shop.github.stop()
@@ -240,7 +245,7 @@ def test_the_server_leaves_no_process_and_no_directory(shop: Shop, client: Clien
     assert not [command for command in commands if b"git" in command]
 
 
-def test_a_stand_in_that_was_never_started_leaves_no_directory() -> None:
+def test_unstarted_stand_in_leaves_no_directory() -> None:
     github = StandInGitHub()
     directory = github.board.add_repository("acme/shop").git.path
     del github

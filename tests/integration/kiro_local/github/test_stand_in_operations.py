@@ -1,4 +1,4 @@
-"""Every operation of the product, sent over HTTP as the product sends it."""
+"""Every operation of the worker, sent over HTTP as the worker sends it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def fetch(shop: Shop, query: str = FOR_IMPLEMENTATION) -> dict[str, Any]:
     return project
 
 
-def test_the_next_card_comes_with_everything_that_selects_it(shop: Shop) -> None:
+def test_next_card_has_all_selection_fields(shop: Shop) -> None:
     project = fetch(shop)
     (node,) = project["items"]["nodes"]
     assert node["status"]["name"] == "For Implementation"
@@ -40,7 +40,7 @@ def test_the_next_card_comes_with_everything_that_selects_it(shop: Shop) -> None
     assert [option["name"] for option in project["statusField"]["options"]][:2] == ["Todo", "For Implementation"]
 
 
-def test_a_status_that_does_not_exist_matches_nothing_and_is_no_error(shop: Shop) -> None:
+def test_unknown_status_matches_nothing(shop: Shop) -> None:
     assert fetch(shop, 'status:"For Implementatio"')["items"]["nodes"] == []
 
 
@@ -52,7 +52,7 @@ def test_archived_cards_are_left_out(shop: Shop) -> None:
     assert shop.post(query).json["data"]["organization"]["projectV2"]["items"] == {"totalCount": 1}
 
 
-def test_cards_keep_their_kinds(shop: Shop) -> None:
+def test_cards_have_their_types(shop: Shop) -> None:
     board, project = shop.github.board, shop.project
     board.add_card(project, shop.pull_request, status="For Implementation", branch="other")
     board.add_card(project, "An idea", status="For Implementation")
@@ -67,7 +67,7 @@ def test_cards_keep_their_kinds(shop: Shop) -> None:
     assert nodes[1]["content"]["headRefName"] == "feature/checkout"
 
 
-def test_a_users_board_is_read_as_an_organisations(shop: Shop) -> None:
+def test_user_board_is_readable(shop: Shop) -> None:
     board = shop.github.board
     board.add_card(board.add_project("alice", organization=False), "Mine", status="Todo")
     variables = shop.board_variables | {"owner": "alice", "ofOrganization": False, "query": ""}
@@ -75,7 +75,7 @@ def test_a_users_board_is_read_as_an_organisations(shop: Shop) -> None:
     assert answer["user"]["projectV2"]["items"]["nodes"][0]["content"]["title"] == "Mine"
 
 
-def test_250_cards_are_three_pages_in_the_boards_order(shop: Shop) -> None:
+def test_cards_are_paginated_in_board_order(shop: Shop) -> None:
     for number in range(249):
         shop.github.board.add_card(shop.project, f"Card {number}", status="Todo")
     titles, after, pages = [], None, 0
@@ -92,7 +92,7 @@ def test_250_cards_are_three_pages_in_the_boards_order(shop: Shop) -> None:
     assert shop.github.requests.points == 3
 
 
-def test_a_card_that_moves_away_between_pages_keeps_its_place(shop: Shop) -> None:
+def test_cursor_survives_a_moved_card(shop: Shop) -> None:
     board = shop.github.board
     cards = [board.add_card(shop.project, title, status="Todo") for title in ("a", "b", "c")]
     query = """query ($after: String) { organization(login: "acme") { projectV2(number: 1) {
@@ -105,12 +105,12 @@ def test_a_card_that_moves_away_between_pages_keeps_its_place(shop: Shop) -> Non
     assert not rest["pageInfo"]["hasNextPage"]
 
 
-def test_an_invented_cursor_is_refused(untouched_shop: Shop) -> None:
+def test_invalid_cursor_is_rejected(untouched_shop: Shop) -> None:
     with pytest.raises(TransportQueryError, match="does not appear to be a valid cursor"):
         untouched_shop.ask(queries.FETCH_PAGE, **untouched_shop.board_variables, after="nonsense")
 
 
-def test_one_card_is_read_with_its_board(untouched_shop: Shop) -> None:
+def test_card_is_read_with_its_board(untouched_shop: Shop) -> None:
     node = untouched_shop.ask(
         queries.READ_CARD, itemId=untouched_shop.card.id, statusField="status", branchField="branch"
     )["node"]
@@ -119,39 +119,43 @@ def test_one_card_is_read_with_its_board(untouched_shop: Shop) -> None:
     assert node["status"]["name"] == "For Implementation"
 
 
-def test_a_text_field_is_no_status_field(untouched_shop: Shop) -> None:
+def test_text_field_is_not_a_status_field(untouched_shop: Shop) -> None:
     node = untouched_shop.ask(
         queries.READ_CARD, itemId=untouched_shop.card.id, statusField="Branch", branchField="None"
     )["node"]
     assert node["project"]["statusField"] == {"__typename": "ProjectV2Field"}
 
 
-def test_a_branch_is_read_from_git(untouched_shop: Shop) -> None:
-    found = untouched_shop.validate()
+def test_branch_is_read_from_git(untouched_shop: Shop) -> None:
+    repository = untouched_shop.validate()
     tip = untouched_shop.repository.git.head_of("feature/checkout")
-    assert found["defaultBranchRef"] == {"name": "main"}
+    assert repository["defaultBranchRef"] == {"name": "main"}
     target = {"__typename": "Commit", "oid": tip, "message": "Add the spec"}
-    assert found["ref"] == {"name": "feature/checkout", "target": target}
-    assert [entry["name"] for entry in found["specFolder"]["entries"]] == ["design.md", "requirements.md", "tasks.md"]
-    assert found["tasks"]["text"] == "- [ ] 1. Add the checkout\n"
-    (pull_request,) = found["pullRequests"]["nodes"]
+    assert repository["ref"] == {"name": "feature/checkout", "target": target}
+    assert [entry["name"] for entry in repository["specFolder"]["entries"]] == [
+        "design.md",
+        "requirements.md",
+        "tasks.md",
+    ]
+    assert repository["tasks"]["text"] == "- [ ] 1. Add the checkout\n"
+    (pull_request,) = repository["pullRequests"]["nodes"]
     assert (pull_request["headRefOid"], pull_request["baseRefName"]) == (tip, "main")
     assert not pull_request["isCrossRepository"]
 
 
-def test_a_new_commit_is_seen_by_the_next_query(shop: Shop) -> None:
+def test_new_commit_is_visible_at_once(shop: Shop) -> None:
     new = shop.repository.git.commit("feature/checkout", {"new.txt": "new"})
-    found = shop.validate()
-    assert found["ref"]["target"]["oid"] == found["pullRequests"]["nodes"][0]["headRefOid"] == new
+    repository = shop.validate()
+    assert repository["ref"]["target"]["oid"] == repository["pullRequests"]["nodes"][0]["headRefOid"] == new
 
 
-def test_what_is_not_there_is_null(untouched_shop: Shop) -> None:
-    found = untouched_shop.validate("feature/nowhere")
-    assert (found["ref"], found["specFolder"], found["tasks"]) == (None, None, None)
-    assert found["pullRequests"]["nodes"] == []
+def test_missing_objects_are_null(untouched_shop: Shop) -> None:
+    repository = untouched_shop.validate("feature/nowhere")
+    assert (repository["ref"], repository["specFolder"], repository["tasks"]) == (None, None, None)
+    assert repository["pullRequests"]["nodes"] == []
 
 
-def test_tree_modes_tell_links_submodules_executables_and_folders_apart(shop: Shop) -> None:
+def test_tree_entries_have_git_modes(shop: Shop) -> None:
     shop.repository.git.commit(
         "feature/checkout",
         {
@@ -181,14 +185,14 @@ def test_tree_modes_tell_links_submodules_executables_and_folders_apart(shop: Sh
     assert entries["image"]["object"] == {"__typename": "Blob", "byteSize": 5, "isBinary": True}
 
 
-def test_a_file_of_ten_megabytes_is_cut_and_says_so(shop: Shop) -> None:
+def test_large_file_is_truncated(shop: Shop) -> None:
     shop.repository.git.commit("feature/checkout", {f"{shop.spec}/tasks.md": "- [ ] 1. Do it\n" * 700_000})
     tasks = shop.validate()["tasks"]
     assert (tasks["byteSize"], tasks["isTruncated"], tasks["isBinary"]) == (10_500_000, True, False)
     assert len(tasks["text"]) == 512_000
 
 
-def test_a_binary_file_has_no_text(shop: Shop) -> None:
+def test_binary_file_has_no_text(shop: Shop) -> None:
     shop.repository.git.commit("feature/checkout", {f"{shop.spec}/tasks.md": b"a\0b"})
     assert shop.validate()["tasks"] == {
         "__typename": "Blob", "byteSize": 3, "isBinary": True, "isTruncated": False, "text": None,
@@ -198,11 +202,11 @@ def test_a_binary_file_has_no_text(shop: Shop) -> None:
 @pytest.mark.parametrize(
     "expression", ["", "a\nb", "\0", "refs/heads/main:../../etc/passwd", "--help", "x y z", "ü" * 500]
 )
-def test_a_strange_expression_finds_nothing(untouched_shop: Shop, expression: str) -> None:
+def test_hostile_expression_finds_nothing(untouched_shop: Shop, expression: str) -> None:
     assert untouched_shop.validate(tasks=expression)["tasks"] is None
 
 
-def test_a_tag_does_not_hide_a_branch(shop: Shop) -> None:
+def test_tag_does_not_hide_branch(shop: Shop) -> None:
     git = shop.repository.git
     git.run("tag", "feature/checkout", "main")
     assert shop.validate()["ref"]["target"]["oid"] == git.head_of("feature/checkout")
@@ -210,7 +214,7 @@ def test_a_tag_does_not_hide_a_branch(shop: Shop) -> None:
     assert shop.post(short).json["data"]["repository"]["object"]["oid"] == git.head_of("main")
 
 
-def test_a_forks_branch_of_the_same_name_is_found_and_told_apart(shop: Shop) -> None:
+def test_fork_with_same_branch_is_marked(shop: Shop) -> None:
     board = shop.github.board
     fork = board.add_repository("mallory/shop", parent=shop.repository)
     fork.git.commit("feature/checkout", {"evil": "evil"})
@@ -223,7 +227,7 @@ def test_a_forks_branch_of_the_same_name_is_found_and_told_apart(shop: Shop) -> 
     assert nodes[1]["headRefOid"] == fork.git.head_of("feature/checkout")
 
 
-def test_closed_pull_requests_are_left_out_and_keep_their_head(shop: Shop) -> None:
+def test_merged_pull_request_keeps_its_head(shop: Shop) -> None:
     before = shop.validate()["pullRequests"]["nodes"][0]["headRefOid"]
     shop.pull_request.state = "MERGED"
     shop.repository.git.delete_branch("feature/checkout")
@@ -236,7 +240,7 @@ def test_closed_pull_requests_are_left_out_and_keep_their_head(shop: Shop) -> No
     }  # fmt: skip
 
 
-def test_a_deleted_linked_branch_is_null(shop: Shop) -> None:
+def test_deleted_linked_branch_is_null(shop: Shop) -> None:
     shop.repository.git.delete_branch("feature/checkout")
     assert fetch(shop)["items"]["nodes"][0]["content"]["linkedBranches"]["nodes"] == [{"ref": None}]
 
@@ -248,7 +252,7 @@ def set_status(shop: Shop, **changes: str) -> dict[str, Any]:
     return shop.ask(queries.SET_STATUS, **ids | {"optionId": field.option("In Review").id} | changes)
 
 
-def test_the_status_is_set(shop: Shop) -> None:
+def test_status_is_set(shop: Shop) -> None:
     assert set_status(shop) == {"updateProjectV2ItemFieldValue": {"projectV2Item": {"id": shop.card.id}}}
     assert shop.card.value("Status") == "In Review"
 
@@ -261,19 +265,19 @@ def test_the_status_is_set(shop: Shop) -> None:
         ({"projectId": "PVT_nonsense"}, "Could not resolve to a node with the global id of 'PVT_nonsense'"),
     ],
 )
-def test_a_status_that_cannot_be_set_is_an_error(shop: Shop, changes: dict[str, str], words: str) -> None:
+def test_invalid_status_change_is_an_error(shop: Shop, changes: dict[str, str], words: str) -> None:
     with pytest.raises(TransportQueryError, match=words):
         set_status(shop, **changes)
     assert shop.card.value("Status") == "For Implementation"
 
 
-def test_another_boards_card_is_refused(shop: Shop) -> None:
-    other = shop.github.board.add_card(shop.github.board.add_project("acme"), "Elsewhere")
+def test_card_of_other_board_is_rejected(shop: Shop) -> None:
+    other = shop.github.board.add_card(shop.github.board.add_project("acme"), "On another board")
     with pytest.raises(TransportQueryError, match="The item does not exist in the project"):
         set_status(shop, itemId=other.id)
 
 
-def test_a_comment_is_added_found_and_updated(shop: Shop) -> None:
+def test_comment_is_added_and_updated(shop: Shop) -> None:
     subject = shop.pull_request.id
     node = shop.ask(queries.ADD_COMMENT, subjectId=subject, body="First")["addComment"]["commentEdge"]["node"]
     shop.ask(queries.UPDATE_COMMENT, commentId=node["id"], body="Second")
@@ -282,33 +286,33 @@ def test_a_comment_is_added_found_and_updated(shop: Shop) -> None:
     assert node["url"].startswith(f"{shop.github.base_url}/acme/shop/pull/2#issuecomment-")
 
 
-def test_comments_are_read_from_the_last_backwards(shop: Shop) -> None:
+def test_comments_are_paginated_backwards(shop: Shop) -> None:
     for number in range(150):
         shop.github.board.add_comment(shop.pull_request, "alice", f"Comment {number}")
     last = shop.ask(queries.FIND_COMMENTS, subjectId=shop.pull_request.id, before=None)["node"]["comments"]
-    assert [last["nodes"][place]["body"] for place in (0, -1)] == ["Comment 50", "Comment 149"]
+    assert [last["nodes"][index]["body"] for index in (0, -1)] == ["Comment 50", "Comment 149"]
     assert last["pageInfo"]["hasPreviousPage"]
     assert not last["nodes"][0]["viewerDidAuthor"]
     before = last["pageInfo"]["startCursor"]
     first = shop.ask(queries.FIND_COMMENTS, subjectId=shop.pull_request.id, before=before)["node"]["comments"]
-    assert [first["nodes"][place]["body"] for place in (0, -1)] == ["Comment 0", "Comment 49"]
+    assert [first["nodes"][index]["body"] for index in (0, -1)] == ["Comment 0", "Comment 49"]
     assert not first["pageInfo"]["hasPreviousPage"]
 
 
 @pytest.mark.parametrize(("body", "words"), [(" ", "cannot be blank"), ("x" * 65_537, "too long")])
-def test_a_comment_has_a_length(untouched_shop: Shop, body: str, words: str) -> None:
+def test_comment_length_is_checked(untouched_shop: Shop, body: str, words: str) -> None:
     with pytest.raises(TransportQueryError, match=words):
         untouched_shop.ask(queries.ADD_COMMENT, subjectId=untouched_shop.pull_request.id, body=body)
 
 
-def test_nobody_comments_in_an_archived_repository(shop: Shop) -> None:
+def test_archived_repository_rejects_comments(shop: Shop) -> None:
     shop.repository.is_archived = True
     with pytest.raises(TransportQueryError, match="archived so is read-only"):
         shop.ask(queries.ADD_COMMENT, subjectId=shop.pull_request.id, body="Hello")
     assert shop.validate()["isArchived"]
 
 
-def test_unknown_things_are_null_beside_the_rest_with_githubs_words(untouched_shop: Shop) -> None:
+def test_not_found_error_matches_github(untouched_shop: Shop) -> None:
     answer = untouched_shop.post(PROJECT, n=7)
     assert answer.status == 200
     assert answer.json["data"] == {"organization": {"projectV2": None}, "rateLimit": {"cost": 1}}
@@ -334,7 +338,7 @@ def test_unknown_things_are_null_beside_the_rest_with_githubs_words(untouched_sh
         ('{ node(id: "I_no") { id } }', "Could not resolve to a node with the global id of 'I_no'"),
     ],
 )
-def test_what_is_unknown_is_not_found(untouched_shop: Shop, query: str, words: str) -> None:
+def test_unknown_node_is_not_found(untouched_shop: Shop, query: str, words: str) -> None:
     (error,) = untouched_shop.post(query).json["errors"]
     assert (error["type"], error["message"]) == ("NOT_FOUND", words)
 
@@ -344,7 +348,7 @@ def test_names_ignore_case(untouched_shop: Shop) -> None:
     assert untouched_shop.post(query).json["data"]["repository"]["nameWithOwner"] == "acme/shop"
 
 
-def test_an_older_enterprise_server_does_not_know_the_filter(untouched_shop: Shop) -> None:
+def test_old_enterprise_server_lacks_filter(untouched_shop: Shop) -> None:
     with StandInGitHub(before_ghes_3_20=True) as older:
         older.add_token(untouched_shop.token)
         with pytest.raises(TransportQueryError) as caught:
@@ -365,7 +369,7 @@ def test_an_older_enterprise_server_does_not_know_the_filter(untouched_shop: Sho
     assert second["message"] == "Variable $query is declared by FetchWorkItem but not used"
 
 
-def test_an_unknown_field_is_worded_as_github_does(untouched_shop: Shop) -> None:
+def test_unknown_field_error_matches_github(untouched_shop: Shop) -> None:
     (error,) = untouched_shop.post("query Mine { viewer { login, mood } }").json["errors"]
     assert error == {
         "message": "Field 'mood' doesn't exist on type 'User'",
@@ -376,18 +380,18 @@ def test_an_unknown_field_is_worded_as_github_does(untouched_shop: Shop) -> None
 
 
 @pytest.mark.parametrize("query", ["{ viewer {", "", "query A { viewer { id } } query B { viewer { id } }"])
-def test_a_document_that_cannot_be_executed_is_an_error(untouched_shop: Shop, query: str) -> None:
+def test_invalid_document_is_an_error(untouched_shop: Shop, query: str) -> None:
     answer = untouched_shop.post(query)
     assert answer.status == 200
     assert answer.json["errors"]
     assert "data" not in answer.json
 
 
-def test_a_variable_of_the_wrong_type_is_an_error(untouched_shop: Shop) -> None:
+def test_variable_of_wrong_type_is_an_error(untouched_shop: Shop) -> None:
     assert "$n" in untouched_shop.post(PROJECT, n="seven").json["errors"][0]["message"]
 
 
-def test_the_headers_and_the_field_tell_the_same_balance(shop: Shop) -> None:
+def test_headers_and_field_agree_on_balance(shop: Shop) -> None:
     shop.post("{ viewer { login } }")
     answer = shop.post("{ viewer { login } rateLimit { cost limit remaining used nodeCount resetAt } }")
     limit = answer.json["data"]["rateLimit"]
@@ -406,12 +410,12 @@ def test_the_headers_and_the_field_tell_the_same_balance(shop: Shop) -> None:
     assert answer.headers["x-github-request-id"]
 
 
-def test_the_last_point_is_the_last(shop: Shop) -> None:
-    with StandInGitHub(points_an_hour=1) as poor:
-        poor.add_token(shop.token)
-        asking = type(shop)(poor, shop.repository, shop.pull_request, shop.project, shop.card)
-        assert asking.post("{ viewer { login } }").json["data"] == {"viewer": {"login": "worker"}}
-        answer = asking.post("{ viewer { login } }")
+def test_request_beyond_limit_is_rejected(shop: Shop) -> None:
+    with StandInGitHub(points_per_hour=1) as limited:
+        limited.add_token(shop.token)
+        other = type(shop)(limited, shop.repository, shop.pull_request, shop.project, shop.card)
+        assert other.post("{ viewer { login } }").json["data"] == {"viewer": {"login": "worker"}}
+        answer = other.post("{ viewer { login } }")
     assert answer.status == 200
     assert answer.headers["x-ratelimit-remaining"] == "0"
     assert answer.json["errors"][0]["type"] == "RATE_LIMIT"
@@ -420,12 +424,12 @@ def test_the_last_point_is_the_last(shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("token", "message"), [("ghp_other", "Bad credentials"), (None, "This endpoint requires you to be authenticated.")]
 )
-def test_without_a_known_token_nothing_is_answered(untouched_shop: Shop, token: str | None, message: str) -> None:
+def test_unknown_token_is_rejected(untouched_shop: Shop, token: str | None, message: str) -> None:
     answer = untouched_shop.post("{ viewer { login } }", token=token)
     assert (answer.status, answer.json["message"]) == (401, message)
 
 
-def test_a_token_without_the_scope_is_told_which(shop: Shop) -> None:
+def test_missing_scope_is_reported(shop: Shop) -> None:
     shop.github.add_token("ghp_repo", "worker", ("repo",))
     answer = shop.post(PROJECT, token="ghp_repo", n=1)
     assert answer.status == 200
@@ -434,7 +438,7 @@ def test_a_token_without_the_scope_is_told_which(shop: Shop) -> None:
     assert answer.headers["x-oauth-scopes"] == "repo"
 
 
-def test_a_token_without_repo_sees_no_private_repository(shop: Shop) -> None:
+def test_private_content_needs_repo_scope(shop: Shop) -> None:
     shop.github.add_token("ghp_project", "worker", ("project",))
     variables = {**shop.board_variables, "query": ""}
     answer = shop.ask(queries.FETCH_WORK_ITEM, token="ghp_project", **variables)
@@ -442,7 +446,7 @@ def test_a_token_without_repo_sees_no_private_repository(shop: Shop) -> None:
     assert (node["type"], node["content"]) == ("REDACTED", None)
 
 
-def test_a_fine_grained_token_reaches_organisations_only(shop: Shop) -> None:
+def test_fine_grained_token_reads_organizations_only(shop: Shop) -> None:
     shop.github.add_token("github_pat", "worker", None)
     shop.github.board.add_project("alice", organization=False)
     answer = shop.post(PROJECT, token="github_pat", n=1)
@@ -455,13 +459,13 @@ def test_a_fine_grained_token_reaches_organisations_only(shop: Shop) -> None:
     assert answer.json == {"data": {"user": {"projectsV2": {"totalCount": 0}}}}
 
 
-def test_what_is_no_json_is_refused(untouched_shop: Shop) -> None:
+def test_invalid_json_is_rejected(untouched_shop: Shop) -> None:
     headers = {"authorization": f"bearer {untouched_shop.token}", "user-agent": "tests"}
     answer = untouched_shop.request("POST", "/graphql", "{", headers)
     assert (answer.status, answer.json["message"]) == (400, "Problems parsing JSON")
 
 
-def test_who_does_not_say_who_it_is_is_refused(untouched_shop: Shop) -> None:
+def test_missing_user_agent_is_rejected(untouched_shop: Shop) -> None:
     answer = untouched_shop.request(
         "POST", "/graphql", '{"query": "{ viewer { id } }"}', {"authorization": f"bearer {untouched_shop.token}"}
     )
@@ -469,7 +473,7 @@ def test_who_does_not_say_who_it_is_is_refused(untouched_shop: Shop) -> None:
     assert "User-Agent" in answer.text
 
 
-def test_every_request_is_recorded(shop: Shop) -> None:
+def test_every_request_is_logged(shop: Shop) -> None:
     fetch(shop)
     shop.post(PROJECT, n=7)
     shop.post("{ viewer { id } }", token="ghp_other")
@@ -482,8 +486,8 @@ def test_every_request_is_recorded(shop: Shop) -> None:
     assert len(shop.github.requests.graphql("FetchWorkItem")) == 1
 
 
-def test_64_clients_are_answered_and_none_of_their_comments_is_lost(shop: Shop) -> None:
-    async def one(number: int) -> None:
+def test_concurrent_comments_are_all_kept(shop: Shop) -> None:
+    async def comment(number: int) -> None:
         transport = AIOHTTPTransport(shop.github.graphql_url, headers={"Authorization": f"bearer {shop.token}"})
         async with Client(transport=transport, execute_timeout=30) as session:
             request = type(queries.ADD_COMMENT)(
@@ -492,9 +496,9 @@ def test_64_clients_are_answered_and_none_of_their_comments_is_lost(shop: Shop) 
             )
             await session.execute(request)
 
-    async def all_of_them() -> None:
-        await asyncio.gather(*(one(number) for number in range(64)))
+    async def comment_all() -> None:
+        await asyncio.gather(*(comment(number) for number in range(64)))
 
-    asyncio.run(all_of_them())
+    asyncio.run(comment_all())
     assert {comment.body for comment in shop.pull_request.comments} == {f"Comment {number}" for number in range(64)}
     assert shop.github.requests.points == 64

@@ -16,21 +16,21 @@ def page(shop: Shop, path: str) -> str:
     return answer.text
 
 
-def test_the_first_page_leads_to_everything(shop: Shop) -> None:
+def test_start_page_links_everything(shop: Shop) -> None:
     text = page(shop, "/")
     assert 'href="/orgs/acme/projects/1"' in text
     assert 'href="/acme/shop"' in text
 
 
-def test_a_board_has_a_column_a_status(shop: Shop) -> None:
+def test_board_has_one_column_per_status(shop: Shop) -> None:
     shop.github.board.add_card(shop.project, None)
     text = page(shop, "/orgs/acme/projects/1")
     assert "<h2>For Implementation <small>1</small></h2>" in text
     assert "A checkout" in text
-    assert "A card that you may not see" in text
+    assert "A card that you cannot see" in text
 
 
-def test_a_pull_request_shows_comments_and_changes(shop: Shop) -> None:
+def test_pull_request_shows_comments_and_diff(shop: Shop) -> None:
     shop.github.board.add_comment(shop.pull_request, "alice", "Looks **good**")
     text = page(shop, "/acme/shop/pull/2")
     assert "Looks **good**" in text
@@ -38,31 +38,31 @@ def test_a_pull_request_shows_comments_and_changes(shop: Shop) -> None:
     assert "+- [ ] 1. Add the checkout" in text
 
 
-def test_the_url_of_a_comment_leads_to_it(shop: Shop) -> None:
+def test_comment_url_has_an_anchor(shop: Shop) -> None:
     comment = shop.github.board.add_comment(shop.pull_request, "alice", "Here")
     path, _, anchor = comment.path.partition("#")
     assert f'id="{anchor}"' in page(shop, path)
 
 
 def test_everything_is_escaped(shop: Shop) -> None:
-    evil = "<script>alert('x')</script>\"&"
+    markup = "<script>alert('x')</script>\"&"
     board = shop.github.board
-    board.add_card(shop.project, evil, status="Todo", branch=evil)
-    board.add_comment(shop.pull_request, "alice", evil)
-    shop.pull_request.title = shop.project.title = evil
-    shop.repository.git.commit("feature/checkout", {"<script>.js": evil}, evil)
+    board.add_card(shop.project, markup, status="Todo", branch=markup)
+    board.add_comment(shop.pull_request, "alice", markup)
+    shop.pull_request.title = shop.project.title = markup
+    shop.repository.git.commit("feature/checkout", {"<script>.js": markup}, markup)
     for path in ("/", "/orgs/acme/projects/1", "/acme/shop/pull/2", "/acme/shop", "/acme"):
         assert "<script" not in page(shop, path)
     assert "&lt;script&gt;" in page(shop, "/acme/shop/pull/2")
 
 
-def test_a_commit_is_shown(shop: Shop) -> None:
+def test_commit_has_a_page(shop: Shop) -> None:
     tip = shop.repository.git.head_of("feature/checkout")
     assert f"/acme/shop/commit/{tip}" in page(shop, "/acme/shop")
     assert "Add the spec" in page(shop, f"/acme/shop/commit/{tip}")
 
 
-def test_an_issue_and_an_owner_have_pages(shop: Shop) -> None:
+def test_issue_and_owner_have_pages(shop: Shop) -> None:
     assert "A checkout" in page(shop, "/acme/shop/issues/1")
     assert "Deliveries" in page(shop, "/acme")
 
@@ -79,5 +79,5 @@ def test_an_issue_and_an_owner_have_pages(shop: Shop) -> None:
         "/a/b/c",
     ],
 )
-def test_what_is_not_there_is_not_found(untouched_shop: Shop, path: str) -> None:
+def test_unknown_page_is_not_found(untouched_shop: Shop, path: str) -> None:
     assert untouched_shop.request("GET", path).status == 404

@@ -7,7 +7,7 @@ from gql import GraphQLRequest
 from graphql import OperationDefinitionNode, get_variable_values, parse
 
 from kiro_local.github.graphql_api import load_schema
-from kiro_local.github.price import Request, assess
+from kiro_local.github.price import Estimate, assess
 from kiro_local.github.tokens import Budget, Tokens
 from kiro_worker.github import queries
 
@@ -15,7 +15,7 @@ SCHEMA = load_schema()
 SCOPES = frozenset({"repo", "project"})
 
 
-def of(query: str | GraphQLRequest, scopes: frozenset[str] | None = SCOPES, /, **variables: Any) -> Request:
+def estimate(query: str | GraphQLRequest, scopes: frozenset[str] | None = SCOPES, /, **variables: Any) -> Estimate:
     document = parse(query) if isinstance(query, str) else query.document
     operation = next(each for each in document.definitions if isinstance(each, OperationDefinitionNode))
     values = get_variable_values(SCHEMA, operation.variable_definitions or (), variables)
@@ -26,32 +26,32 @@ def of(query: str | GraphQLRequest, scopes: frozenset[str] | None = SCOPES, /, *
 BOARD = {"owner": "acme", "projectNumber": 1, "statusField": "Status", "branchField": "Branch", "query": ""}
 
 
-def test_the_price_follows_githubs_own_formula() -> None:
-    # The example of GitHub's page, 1 + 100 + 5,000 requests, in types that our subset has.
+def test_cost_follows_githubs_formula() -> None:
+    # The example on GitHub's page, 1 + 100 + 5,000 requests, with types of the stand-in's subset.
     query = """{ user(login: "a") { projectsV2(first: 100) { nodes { items(first: 50) { nodes { content {
         ... on Issue { comments(first: 60) { nodes { id } } } } } } } } } }"""
-    assert of(query).requests == 5101
-    assert of(query).cost == 51
+    assert estimate(query).requests == 5101
+    assert estimate(query).cost == 51
 
 
-def test_the_next_card_costs_one_point_and_one_owner_is_counted() -> None:
-    assert of(queries.FETCH_WORK_ITEM, ofOrganization=True, **BOARD).requests == 21
-    assert of(queries.FETCH_WORK_ITEM, ofOrganization=False, **BOARD).cost == 1
+def test_next_card_costs_one_point() -> None:
+    assert estimate(queries.FETCH_WORK_ITEM, ofOrganization=True, **BOARD).requests == 21
+    assert estimate(queries.FETCH_WORK_ITEM, ofOrganization=False, **BOARD).cost == 1
 
 
-def test_a_page_of_a_hundred_cards_costs_one_point() -> None:
-    page = of(queries.FETCH_PAGE, ofOrganization=True, **{k: v for k, v in BOARD.items() if k != "query"})
+def test_page_of_cards_costs_one_point() -> None:
+    page = estimate(queries.FETCH_PAGE, ofOrganization=True, **{k: v for k, v in BOARD.items() if k != "query"})
     assert (page.requests, page.cost, page.nodes) == (101, 1, 200)
 
 
-def test_what_the_guards_label_costs_is_two_points() -> None:
-    assert of(queries.READ_LABELS, owner="acme", name="shop", number=1).cost == 1
-    assert of(queries.READ_PERMISSION, owner="acme", name="shop", login="alice").cost == 1
+def test_guard_label_costs_two_points() -> None:
+    assert estimate(queries.READ_LABELS, owner="acme", name="shop", number=1).cost == 1
+    assert estimate(queries.READ_PERMISSION, owner="acme", name="shop", login="alice").cost == 1
 
 
 @pytest.mark.parametrize(("requests", "cost"), [(0, 1), (149, 1), (150, 2), (249, 2), (5101, 51)])
-def test_requests_become_points(requests: int, cost: int) -> None:
-    assert Request(requests).cost == cost
+def test_requests_are_rounded_to_points(requests: int, cost: int) -> None:
+    assert Estimate(requests).cost == cost
 
 
 @pytest.mark.parametrize(
@@ -62,20 +62,20 @@ def test_requests_become_points(requests: int, cost: int) -> None:
         ("items(last: 101) { totalCount }", "EXCESSIVE_PAGINATION", "exceeds the `last` limit of 100 records"),
     ],
 )
-def test_a_page_has_bounds(items: str, kind: str, words: str) -> None:
-    (error,) = of(f'{{ organization(login: "a") {{ projectV2(number: 1) {{ {items} }} }} }}').errors
+def test_page_size_is_bounded(items: str, kind: str, words: str) -> None:
+    (error,) = estimate(f'{{ organization(login: "a") {{ projectV2(number: 1) {{ {items} }} }} }}').errors
     assert (error.extensions or {})["type"] == kind
     assert words in error.message
 
 
-def test_half_a_million_nodes_are_the_most() -> None:
+def test_node_limit_is_enforced() -> None:
     nested = "projectsV2(first: 100) { nodes { items(first: 100) { nodes { content { ... on Issue {"
     query = f'{{ user(login: "a") {{ {nested} comments(first: 100) {{ totalCount }} }} }} }} }} }} }} }} }}'
-    assert [(error.extensions or {})["type"] for error in of(query).errors] == ["MAX_NODE_LIMIT_EXCEEDED"]
+    assert [(error.extensions or {})["type"] for error in estimate(query).errors] == ["MAX_NODE_LIMIT_EXCEEDED"]
 
 
-def test_the_missing_scope_is_named() -> None:
-    errors = of(queries.READ_CARD, frozenset({"repo"}), itemId="x", statusField="s", branchField="b").errors
+def test_missing_scope_is_named() -> None:
+    errors = estimate(queries.READ_CARD, frozenset({"repo"}), itemId="x", statusField="s", branchField="b").errors
     assert {(error.extensions or {})["type"] for error in errors} == {"INSUFFICIENT_SCOPES"}
     assert (
         "one of the following scopes: ['read:project'], but your token has only been granted the: ['repo'] scopes"
@@ -83,19 +83,19 @@ def test_the_missing_scope_is_named() -> None:
     )
 
 
-def test_reading_a_project_is_not_writing_it() -> None:
+def test_read_scope_cannot_write_project() -> None:
     scopes = frozenset({"repo", "read:project"})
     ids = {"projectId": "p", "itemId": "i", "fieldId": "f", "optionId": "o"}
-    assert of(queries.READ_CARD, scopes, itemId="x", statusField="s", branchField="b").errors == []
-    assert len(of(queries.SET_STATUS, scopes, **ids).errors) == 1
+    assert estimate(queries.READ_CARD, scopes, itemId="x", statusField="s", branchField="b").errors == []
+    assert len(estimate(queries.SET_STATUS, scopes, **ids).errors) == 1
 
 
-def test_a_comment_needs_the_repository() -> None:
-    assert len(of(queries.ADD_COMMENT, frozenset({"project"}), subjectId="s", body="b").errors) == 1
-    assert of(queries.ADD_COMMENT, None, subjectId="s", body="b").errors == []
+def test_comment_needs_repository_scope() -> None:
+    assert len(estimate(queries.ADD_COMMENT, frozenset({"project"}), subjectId="s", body="b").errors) == 1
+    assert estimate(queries.ADD_COMMENT, None, subjectId="s", body="b").errors == []
 
 
-def test_points_come_back_after_an_hour() -> None:
+def test_points_are_restored_after_an_hour() -> None:
     moment = [1000.0]
     budget = Budget(3, clock=lambda: moment[0])
     first = budget.spend("a", 2)
@@ -123,14 +123,14 @@ def test_points_come_back_after_an_hour() -> None:
         ("", None),
     ],
 )
-def test_a_token_is_known_by_any_of_githubs_schemes(header: str, login: str | None) -> None:
+def test_token_is_found_by_any_scheme(header: str, login: str | None) -> None:
     tokens = Tokens()
     tokens.add("good", "worker")
-    token = tokens.of_header(header)
+    token = tokens.from_header(header)
     assert (token.login if token else None) == login
 
 
-def test_a_revoked_token_is_unknown() -> None:
+def test_revoked_token_is_unknown() -> None:
     tokens = Tokens()
     tokens.add("good", "worker")
     tokens.remove("good")

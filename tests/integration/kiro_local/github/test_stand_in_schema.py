@@ -10,14 +10,16 @@ from kiro_local.github.graphql_api import SCHEMA_PATH, load_schema
 from kiro_local.github.subset import deviations
 from kiro_worker.github import queries
 
-GITHUBS = Path(__file__).parents[4] / "build/node/node_modules/@octokit/graphql-schema/schema.graphql"
+GITHUB_SCHEMA = Path(__file__).parents[4] / "build/node/node_modules/@octokit/graphql-schema/schema.graphql"
 OPERATIONS = {name: each for name, each in vars(queries).items() if isinstance(each, GraphQLRequest)}
 
 
 @pytest.fixture(scope="module")
-def githubs() -> GraphQLSchema:
-    assert GITHUBS.exists(), f"GitHub's public schema is missing; 'make test' downloads it to {GITHUBS}"
-    return build_schema(GITHUBS.read_text(encoding="utf-8"), assume_valid=True, assume_valid_sdl=True, no_location=True)
+def github_schema() -> GraphQLSchema:
+    assert GITHUB_SCHEMA.exists(), f"GitHub's public schema is missing; 'make test' downloads it to {GITHUB_SCHEMA}"
+    return build_schema(
+        GITHUB_SCHEMA.read_text(encoding="utf-8"), assume_valid=True, assume_valid_sdl=True, no_location=True
+    )
 
 
 def altered(before: str, after: str) -> GraphQLSchema:
@@ -26,50 +28,54 @@ def altered(before: str, after: str) -> GraphQLSchema:
     return build_schema(text.replace(before, after, 1))
 
 
-def test_our_schema_is_a_part_of_githubs(githubs: GraphQLSchema) -> None:
-    assert deviations(load_schema(), githubs) == ()
+def test_schema_is_a_subset_of_githubs(github_schema: GraphQLSchema) -> None:
+    assert deviations(load_schema(), github_schema) == ()
 
 
-def test_only_the_documented_additions_are_tolerated(githubs: GraphQLSchema) -> None:
-    assert deviations(load_schema(), githubs, additions=frozenset()) == (
-        "ProjectV2.items(archivedStates:): there is no such argument",
-        "ProjectV2.items(query:): there is no such argument",
-        "ProjectV2ItemArchivedState: there is no such type",
+def test_only_documented_additions_are_tolerated(github_schema: GraphQLSchema) -> None:
+    assert deviations(load_schema(), github_schema, additions=frozenset()) == (
+        "ProjectV2.items(archivedStates:): no such argument",
+        "ProjectV2.items(query:): no such argument",
+        "ProjectV2ItemArchivedState: no such type",
     )
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "found"),
+    ("before", "after", "deviation"),
     [
-        ("isArchived: Boolean!", "isArchived: Boolean", "ProjectV2Item.isArchived: Boolean, there Boolean!"),
-        ("number: Int!\n  owner", "number: Int!\n  mood: Int\n  owner", "ProjectV2.mood: there is no such field"),
-        ("projectV2(number: Int!)", "projectV2(number: Int)", "ProjectV2Owner.projectV2(number:): Int, there Int!"),
+        ("isArchived: Boolean!", "isArchived: Boolean", "ProjectV2Item.isArchived: Boolean here, Boolean! there"),
+        ("number: Int!\n  owner", "number: Int!\n  mood: Int\n  owner", "ProjectV2.mood: no such field"),
+        (
+            "projectV2(number: Int!)",
+            "projectV2(number: Int)",
+            "ProjectV2Owner.projectV2(number:): Int here, Int! there",
+        ),
         (
             "(followRenames: Boolean = true, name: String!, owner",
             "(followRenames: Boolean = false, name: String!, owner",
-            "Query.repository(followRenames:): the default is false, there true",
+            "Query.repository(followRenames:): the default is false here, true there",
         ),
         (
             "  ref(qualifiedName: String!)",
             "  ref",
-            "Repository.ref(qualifiedName:): is required there and missing here",
+            "Repository.ref(qualifiedName:): required there, missing here",
         ),
-        ("  REDACTED", "  REDACTED\n  SECRET", "ProjectV2ItemType.SECRET: there is no such value"),
-        ("DraftIssue | Issue", "Commit | DraftIssue | Issue", "ProjectV2ItemContent: Commit is no member there"),
+        ("  REDACTED", "  REDACTED\n  SECRET", "ProjectV2ItemType.SECRET: no such value"),
+        ("DraftIssue | Issue", "Commit | DraftIssue | Issue", "ProjectV2ItemContent: Commit is not a member there"),
         (
             "type PageInfo {",
-            "interface Unheard {\n  x: Int\n}\ntype PageInfo implements Unheard {\n  x: Int",
-            "PageInfo: not a Unheard there",
+            "interface Unknown {\n  x: Int\n}\ntype PageInfo implements Unknown {\n  x: Int",
+            "PageInfo: does not implement Unknown there",
         ),
-        ("  fieldId: ID!\n", "", "UpdateProjectV2ItemFieldValueInput(fieldId:): is required there and missing here"),
-        ("scalar URI", "enum URI { A }", "URI: a GraphQLEnumType, there a GraphQLScalarType"),
-        ("type RateLimit {", "type RateLimit implements Node {\n  id: ID!", "RateLimit: not a Node there"),
+        ("  fieldId: ID!\n", "", "UpdateProjectV2ItemFieldValueInput(fieldId:): required there, missing here"),
+        ("scalar URI", "enum URI { A }", "URI: GraphQLEnumType here, GraphQLScalarType there"),
+        ("type RateLimit {", "type RateLimit implements Node {\n  id: ID!", "RateLimit: does not implement Node there"),
     ],
 )
-def test_a_planted_deviation_is_caught(githubs: GraphQLSchema, before: str, after: str, found: str) -> None:
-    assert found in deviations(altered(before, after), githubs)
+def test_deviation_is_found(github_schema: GraphQLSchema, before: str, after: str, deviation: str) -> None:
+    assert deviation in deviations(altered(before, after), github_schema)
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS))
-def test_every_operation_of_the_product_is_valid(name: str) -> None:
+def test_every_worker_operation_is_valid(name: str) -> None:
     assert validate(load_schema(), OPERATIONS[name].document) == []

@@ -77,12 +77,12 @@ def loaded(base: Path, name: str = "github", document: dict[str, Any] = DOCUMENT
     return board
 
 
-def test_a_document_becomes_a_board(base: Path) -> None:
+def test_document_becomes_a_board(base: Path) -> None:
     board = loaded(base)
     shop = board.repository("acme/shop")
     assert shop is not None
-    listed = shop.git.run("ls-tree", "-r", "--format=%(objectmode) %(path)", "main").decode().splitlines()
-    assert listed == ["100644 LICENSE", "120000 link", "100755 src/run.sh"]
+    files = shop.git.run("ls-tree", "-r", "--format=%(objectmode) %(path)", "main").decode().splitlines()
+    assert files == ["100644 LICENSE", "120000 link", "100755 src/run.sh"]
     assert shop.git.run("ls-tree", "-r", "--name-only", "feature/a").decode().split() == ["a.txt", "link", "src/run.sh"]
     assert shop.git.head_of("feature/b") == shop.git.head_of("feature/a")
     assert [(each.number, each.is_cross_repository) for each in shop.pull_requests] == [(41, False), (42, True)]
@@ -102,14 +102,14 @@ def test_a_document_becomes_a_board(base: Path) -> None:
     assert bob.owner.typename == "User"
 
 
-def test_the_same_document_gives_the_same_commits(base: Path) -> None:
+def test_same_document_gives_same_commits(base: Path) -> None:
     first, second = loaded(base, "one").repository("acme/shop"), loaded(base, "two").repository("acme/shop")
     assert first is not None
     assert second is not None
     assert first.git.refs() == second.git.refs()
 
 
-def test_a_board_survives_its_document(base: Path) -> None:
+def test_dump_and_load_round_trip(base: Path) -> None:
     document = seed.dump(loaded(base))
     again = seed.dump(loaded(base, "again", json.loads(json.dumps(document))))
     for repository in document["repositories"] + again["repositories"]:
@@ -117,7 +117,7 @@ def test_a_board_survives_its_document(base: Path) -> None:
     assert again == document
 
 
-def test_tokens_come_with_the_document(base: Path) -> None:
+def test_tokens_are_loaded(base: Path) -> None:
     tokens = Tokens()
     seed.load(Board(base / "github"), {"tokens": DOCUMENT["tokens"]}, tokens=tokens)
     first, second = tokens.find("ghp_a"), tokens.find("github_pat")
@@ -127,15 +127,15 @@ def test_tokens_come_with_the_document(base: Path) -> None:
     assert second.scopes is None
 
 
-def test_an_existing_repository_is_copied(base: Path) -> None:
-    theirs = base / "theirs"
-    subprocess.run(["git", "init", "--quiet", "--initial-branch=trunk", str(theirs)], check=True)
-    (theirs / "a.txt").write_text("a")
-    subprocess.run(["git", "-C", str(theirs), "add", "."], check=True)
+def test_existing_repository_is_copied(base: Path) -> None:
+    source = base / "source"
+    subprocess.run(["git", "init", "--quiet", "--initial-branch=trunk", str(source)], check=True)
+    (source / "a.txt").write_text("a")
+    subprocess.run(["git", "-C", str(source), "add", "."], check=True)
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.invalid"]
-    subprocess.run(["git", "-C", str(theirs), *identity, "commit", "--quiet", "-m", "A"], check=True)
-    board = loaded(base, document={"repositories": [{"name": "acme/theirs", "clone": "theirs"}]})
-    copied = board.repository("acme/theirs")
+    subprocess.run(["git", "-C", str(source), *identity, "commit", "--quiet", "-m", "A"], check=True)
+    board = loaded(base, document={"repositories": [{"name": "acme/copy", "clone": "source"}]})
+    copied = board.repository("acme/copy")
     assert copied is not None
     assert copied.git.default_branch() == "trunk"
     assert copied.git.run("ls-tree", "--name-only", "trunk").decode().split() == ["a.txt"]
@@ -150,7 +150,7 @@ def test_an_existing_repository_is_copied(base: Path) -> None:
         ({"projects": [{"owner": "acme", "colour": "red"}]}, "colour"),
     ],
 )
-def test_a_document_of_another_shape_is_refused(base: Path, document: dict[str, Any], words: str) -> None:
+def test_invalid_document_is_rejected(base: Path, document: dict[str, Any], words: str) -> None:
     with pytest.raises(ValidationError, match=words):
         loaded(base, document=document)
 
@@ -159,24 +159,24 @@ def test_a_document_of_another_shape_is_refused(base: Path, document: dict[str, 
     ("document", "words"),
     [
         ({"repositories": [{"name": "a/b", "forkOf": "x/y"}]}, "there is no repository x/y"),
-        ({"repositories": [{"name": "a/b"}, {"name": "A/B"}]}, "there is a repository A/B already"),
+        ({"repositories": [{"name": "a/b"}, {"name": "A/B"}]}, "the repository A/B exists already"),
         ({"repositories": [{"name": "a/b", "template": "nowhere"}]}, "there is no directory"),
         ({"repositories": [{"name": "a/b", "pullRequests": [{"head": "x"}]}]}, "has no branch 'x'"),
         ({"repositories": [{"name": "a/b", "pullRequests": [{"head": "c:x"}]}]}, "c has no fork of a/b"),
         ({"projects": [{"owner": "a", "cards": [{"draft": "x", "status": "Nowhere"}]}]}, "no option 'Nowhere'"),
         ({"projects": [{"owner": "a", "cards": [{"draft": "x", "fields": {"Mood": "good"}}]}]}, "no field 'Mood'"),
-        ({"projects": [{"owner": "a", "cards": [{}]}]}, "one of them only"),
+        ({"projects": [{"owner": "a", "cards": [{}]}]}, "exactly one of"),
         ({"projects": [{"owner": "a", "cards": [{"issue": "a/b#1"}]}]}, "there is no repository a/b"),
         ({"repositories": [{"name": "a/b"}], "projects": [{"owner": "a", "cards": [{"issue": "a/b#1"}]}]}, "no issue"),
         ({"projects": [{"owner": "a"}, {"owner": "a"}]}, "has a project 1 already"),
     ],
 )
-def test_what_a_document_names_must_exist(base: Path, document: dict[str, Any], words: str) -> None:
+def test_invalid_name_is_rejected(base: Path, document: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         loaded(base, document=document)
 
 
-def test_a_users_git_settings_are_not_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_user_git_settings_are_ignored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIT_DIR", str(tmp_path / "nowhere"))
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     (tmp_path / "home").mkdir()
@@ -186,6 +186,6 @@ def test_a_users_git_settings_are_not_seen(tmp_path: Path, monkeypatch: pytest.M
     assert repository.commit("main", {"a": "a"}) == repository.head_of("main")
 
 
-def test_a_directory_is_read_without_its_git(base: Path) -> None:
+def test_git_directory_is_not_read(base: Path) -> None:
     subprocess.run(["git", "init", "--quiet", str(base / "shop")], check=True)
     assert sorted(read_directory(base / "shop")) == ["link", "src/run.sh"]

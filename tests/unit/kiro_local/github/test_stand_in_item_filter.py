@@ -65,7 +65,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         ('status:"unterminated', []),
     ],
 )
-def test_a_query_shows(project: Project, query: str, titles: list[str]) -> None:
+def test_query_selects_cards(project: Project, query: str, titles: list[str]) -> None:
     shown = matcher(query)
     assert [item.title for item in project.items if shown(item)] == titles
 
