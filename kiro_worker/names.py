@@ -91,7 +91,7 @@ class Names:
         return f"/aws/vendedlogs/states/{self.state_machine}"
 
     def secret(self, kind: str) -> str:
-        """``kind`` is ``github-token``, ``git-credentials`` or ``kiro-api-key``."""
+        """The name of a secret; ``kind`` is ``github-token``, ``git-credentials`` or ``kiro-api-key``."""
         return f"{self.prefix}-{kind}"
 
     def function(self, step: str) -> str:

@@ -12,13 +12,12 @@ digest changes. ``lambda`` means what AWS runs (arm64, Python 3.13), ``host`` th
 from __future__ import annotations
 
 from infra.packaging.cache import Asset
-from infra.packaging.package import CORE, ROOT, Package, package, package_runtime
+from infra.packaging.package import ROOT, Package, package, package_runtime
 from infra.packaging.platforms import HOST, LAMBDA, PLATFORMS, Platform
 from infra.packaging.wheels import AWS_SERVICES
 
 __all__ = [
     "AWS_SERVICES",
-    "CORE",
     "HOST",
     "LAMBDA",
     "PLATFORMS",

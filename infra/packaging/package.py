@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,22 +14,8 @@ from infra.packaging.wheels import compile_bytecode, install_wheels
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# The modules and packages of kiro_worker that both the steps and the runner import.
-CORE = (
-    "__init__",
-    "config",
-    "errors",
-    "execution_status",
-    "exported_variables",
-    "github",
-    "lock",
-    "models",
-    "names",
-    "observability",
-    "outcomes",
-    "redaction",
-    "spec",
-)
+# Everything else in kiro_worker is the core, which both the steps and the runner import.
+NOT_CORE = frozenset({"cli", "doctor", "executions", "runner"})
 
 
 @dataclass(frozen=True)
@@ -64,7 +49,7 @@ def package_runtime(root: Path = ROOT, out: Path | None = None) -> Asset:
 
 def _layer(platform: Platform, wheels: Asset, root: Path, target: Path) -> Asset:
     """The core below ``python/``, where Lambda looks: it mounts a layer at /opt, and /opt/python is on sys.path."""
-    core = _modules(root, CORE)
+    core = _core(root)
 
     def build(folder: Path) -> None:
         link_tree(wheels.path, folder / "python")
@@ -85,7 +70,7 @@ def _step(handler: Path, target: Path) -> Asset:
 def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: Path) -> Asset:
     """Core, runner and the layer's wheels, plus those wheels that only the gate needs and the layer does not carry."""
     buildspec = root / "buildspec.yml"
-    library = _modules(root, (*CORE, "runner"))
+    library = [*_core(root), root / "kiro_worker" / "runner"]
 
     def build(folder: Path) -> None:
         link_tree(wheels.path, folder / "python")
@@ -97,7 +82,10 @@ def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: 
     return cached(target, digest_of([buildspec, *library], wheels.digest, gate.digest), build)
 
 
-def _modules(root: Path, names: Iterable[str]) -> list[Path]:
-    """The folder of each package and the file of each module."""
-    library = root / "kiro_worker"
-    return [library / name if (library / name).is_dir() else library / f"{name}.py" for name in names]
+def _core(root: Path) -> list[Path]:
+    """The folder of each package and the file of each module of the core."""
+    return sorted(
+        path
+        for path in (root / "kiro_worker").iterdir()
+        if path.stem not in NOT_CORE and (path.suffix == ".py" or (path / "__init__.py").is_file())
+    )
