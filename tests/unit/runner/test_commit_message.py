@@ -1,0 +1,41 @@
+"""The message of the commit that keeps a turn's work."""
+
+from __future__ import annotations
+
+import pytest
+
+from kiro_worker.models import Lease
+from kiro_worker.runner.agent.commit_message import turn_message
+from kiro_worker.runner.request import BuildRequest
+from kiro_worker.spec import Task, parse_tasks
+
+REQUEST = BuildRequest("acme/shop", "feature/x", "0" * 40, ".kiro/specs/feature-x", 1, Lease("k", "arn:run-1", 1, 0))
+ONE, OTHER = parse_tasks("- [ ] 1.1 Add a price\n- [ ] 1.2 Test it\n")
+
+
+@pytest.mark.parametrize(
+    ("tasks", "finished", "title", "trailer"),
+    [
+        ([ONE], True, "Implement 1.1 Add a price", "Kiro-Worker-Task: 1.1 Add a price"),
+        ([ONE, OTHER], True, "Implement feature-x", "Kiro-Worker-Task: all"),
+        ([], True, "Fix feature-x", "Kiro-Worker-Task: fix"),
+        ([ONE], False, "Unfinished: Implement 1.1 Add a price", "Kiro-Worker-Partial: 1.1 Add a price"),
+        ([], False, "Unfinished: Fix feature-x", "Kiro-Worker-Partial: fix"),
+    ],
+)
+def test_title_and_trailer_name_the_work(tasks: list[Task], finished: bool, title: str, trailer: str) -> None:
+    message = turn_message(REQUEST, tasks, finished=finished)
+
+    assert message.title == title
+    assert message.trailers == ("Kiro-Worker-Execution: arn:run-1", trailer)
+    assert message.body == "From the spec in .kiro/specs/feature-x."
+
+
+def test_long_title_is_shortened() -> None:
+    [task] = parse_tasks(f"- [ ] 1. {'long ' * 30}\n")
+
+    message = turn_message(REQUEST, [task], finished=True)
+
+    assert len(message.title) == 72
+    assert message.title.endswith("…")
+    assert message.trailers[1] == f"Kiro-Worker-Task: {task.name}"

@@ -1,0 +1,60 @@
+"""The limits of a build: which of them stops the next turn, and what the reason says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kiro_worker.config import AgentConfiguration
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.agent.adapters import ADAPTERS
+from kiro_worker.runner.agent.limits import note_usage, require_within_limits
+from kiro_worker.runner.agent.turn import AgentRun
+from kiro_worker.runner.progress import BuildProgress
+from kiro_worker.runner.sandbox.processes import Finished
+
+
+def check(limits: dict[str, float], *runs: tuple[float | None, float]) -> None:
+    """Note runs of this cost and time, and check the limits."""
+    progress = BuildProgress(tasks_done=2, tasks_open=3)
+    for cost, seconds in runs:
+        run = AgentRun(Finished(0, timed_out=False, seconds=seconds), cost, seconds, None)
+        note_usage(run, progress)
+    require_within_limits(AgentConfiguration.model_validate(limits), ADAPTERS["kiro"], progress, run)
+
+
+@pytest.mark.parametrize(
+    ("limits", "runs"),
+    [
+        ({}, [(None, 36_000)]),
+        ({"maxCredits": 4}, [(1.5, 60), (2, 60)]),
+        ({"maxMinutes": 2}, [(None, 59), (None, 60)]),
+    ],
+)
+def test_turn_within_the_limits_is_allowed(limits: dict[str, Any], runs: list[tuple[float | None, float]]) -> None:
+    check(limits, *runs)
+
+
+@pytest.mark.parametrize(
+    ("limits", "runs", "outcome", "reason"),
+    [
+        (
+            {"maxCredits": 4},
+            [(2, 1), (2, 1)],
+            Outcome.AGENT_FAILED,
+            "the agent spent 4 credits, and agent.maxCredits is 4",
+        ),
+        ({"maxCredits": 4}, [(1, 1), (None, 1)], Outcome.AGENT_FAILED, "kiro does not report the cost of its turns"),
+        ({"maxMinutes": 2}, [(1, 60), (1, 60)], Outcome.AGENT_TIMED_OUT, "the agent worked for 2.0 minutes"),
+    ],
+)
+def test_reached_limit_stops_the_build(
+    limits: dict[str, Any], runs: list[tuple[float | None, float]], outcome: Outcome, reason: str
+) -> None:
+    with pytest.raises(BuildStopped, match=reason) as stopped:
+        check(limits, *runs)
+
+    assert stopped.value.outcome is outcome
+    assert stopped.value.reason.endswith("2 tasks are done and kept, 3 are open")
