@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StateEntered:
-    """The execution entered a state: its name, the seconds since the execution's start, and the state document it got."""
+    """The execution entered a state: its name, seconds since the execution's start, and the state document it got."""
 
     name: str
     seconds: float

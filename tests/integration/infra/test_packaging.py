@@ -36,8 +36,8 @@ def library(folder: Path) -> set[str]:
 
 
 CORE = {
-    "__init__", "config", "errors", "execution_status", "exported_variables", "github", "lock", "models", "names", "observability", "outcomes", "redaction",
-    "spec",
+    "__init__", "config", "environment", "errors", "execution_status", "exported_variables", "github", "lock", "models",
+    "names", "observability", "outcomes", "recovery", "redaction", "spec", "state",
 }  # fmt: skip
 
 
