@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.config import AgentConfiguration
+from kiro_worker.config.model import AgentConfiguration
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS
