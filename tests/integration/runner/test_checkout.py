@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro_local.github.git_repository import Submodule, Symlink
+from kiro_local.github.git_repository import Content, Submodule, Symlink
 from kiro_local.github.model import Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.errors import BuildStopped
@@ -203,7 +203,7 @@ def test_links_that_leave_the_tree_are_rejected(
 
 def test_submodules_and_lfs_files_are_left_out(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 9\n"
-    files: dict[str, str | Submodule] = {
+    files: dict[str, Content] = {
         ".gitmodules": '[submodule "lib"]\n\tpath = lib\n\turl = ext::sh -c "touch /tmp/owned"\n',
         "lib": Submodule("1" * 40),
         ".gitattributes": "*.bin filter=lfs diff=lfs merge=lfs -text\n",
