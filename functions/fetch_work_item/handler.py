@@ -12,7 +12,7 @@ import boto3
 
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, select_work_item
-from kiro_worker.github.status import report_abandoned_run
+from kiro_worker.github.cards import report_abandoned_run
 from kiro_worker.lock.connect import connected_locks
 from kiro_worker.lock.owner import ending_of
 from kiro_worker.models import Failure, StepEvent

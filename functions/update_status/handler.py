@@ -9,7 +9,7 @@ from typing import Any
 import boto3
 
 from kiro_worker.github.connect import configured_session
-from kiro_worker.github.status import mark_failed, mark_in_progress, mark_in_review, reject
+from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review, reject
 from kiro_worker.models import StepEvent
 from kiro_worker.observability import step
 

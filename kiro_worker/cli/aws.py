@@ -13,7 +13,7 @@ from botocore import exceptions
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kiro_worker.errors import with_remedy
-from kiro_worker.github.report import execution_url
+from kiro_worker.github.pr_comment import execution_url
 
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient

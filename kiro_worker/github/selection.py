@@ -11,7 +11,7 @@ from pydantic.alias_generators import to_camel
 
 from kiro_worker.errors import InvalidExecutionInput, WorkItemInvalid, WorkItemMoved, WorkItemRefused
 from kiro_worker.github.board import fetch_next_card, read_card
-from kiro_worker.github.work import validate_item
+from kiro_worker.github.readiness import validate_item
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -90,7 +90,7 @@ async def from_branch(
     lease is not held yet. Raises :class:`WorkItemInvalid`.
     """
     # Not at the top: a build that the state machine starts asks GitHub nothing, and would wait for the GraphQL client.
-    from kiro_worker.github.work import validate_branch
+    from kiro_worker.github.readiness import validate_branch
 
     checked = checked_branch(branch)
     where = repository or configuration.allowed_repositories[0]

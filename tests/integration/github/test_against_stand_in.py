@@ -16,8 +16,8 @@ from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailab
 from kiro_worker.github.board import fetch_next_card, read_card, set_status
 from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.comments import put_comment
-from kiro_worker.github.status import report_abandoned_run
-from kiro_worker.github.work import validate_branch
+from kiro_worker.github.cards import report_abandoned_run
+from kiro_worker.github.readiness import validate_branch
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
 

@@ -8,10 +8,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from kiro_worker.errors import GitHubForbidden, GitHubRefused, WorkItemMoved, WorkItemNotFound
-from kiro_worker.github import report
+from kiro_worker.github import pr_comment
 from kiro_worker.github.board import read_card, set_status
 from kiro_worker.github.comments import put_comment
-from kiro_worker.github.work import find_pull_request
+from kiro_worker.github.readiness import find_pull_request
 from kiro_worker.models import BuildResult, Failure, StepEvent, Work, WorkItem
 from kiro_worker.outcomes import Outcome
 
@@ -34,7 +34,7 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
     if _is_taken_elsewhere(card, configuration):
         return {"status": card.item.status, "commentUrl": ""}
     status = await _move(session, card, configuration.blocked_status, managed_statuses(configuration))
-    body = report.rejected(Failure.from_dict(event.document["failure"]).reason, event.execution_arn)
+    body = pr_comment.rejected(Failure.from_dict(event.document["failure"]).reason, event.execution_arn)
     item = WorkItem.from_dict(event.document["item"])
     pull_request = await find_pull_request(session, configuration, item.repository, item.branch)
     subjects = dict.fromkeys([card.item.content_id if _has_comments(card) else "", pull_request])
@@ -70,7 +70,7 @@ async def mark_in_review(session: GitHubSession, configuration: Configuration, e
     work, build = Work.from_dict(event.document["work"]), BuildResult.from_document(event.document["build"])
     status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
     url = await put_comment(
-        session, work.pull_request_id, report.succeeded(work, build, event.execution_arn), event.execution_arn
+        session, work.pull_request_id, pr_comment.succeeded(work, build, event.execution_arn), event.execution_arn
     )
     return {"status": status, "commentUrl": url, "commit": build.commit}
 
@@ -100,8 +100,8 @@ async def report_failure(
     subject = await _pull_request_id(session, configuration, event) or (
         card.item.content_id if _has_comments(card) else ""
     )
-    repository = report.repository_url(str((event.document.get("work") or {}).get("pullRequestUrl", "")))
-    body = report.failed(configuration, failure, event.execution_arn, repository)
+    repository = pr_comment.repository_url(str((event.document.get("work") or {}).get("pullRequestUrl", "")))
+    body = pr_comment.failed(configuration, failure, event.execution_arn, repository)
     url = await put_comment(session, subject, body, event.execution_arn) if subject else ""
     return {"status": status, "commentUrl": url}
 

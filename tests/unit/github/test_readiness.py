@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from kiro_worker.config import Configuration
 from kiro_worker.github.branch_names import branch_problem
-from kiro_worker.github.work import problems
+from kiro_worker.github.readiness import problems
 
 CONFIGURATION = Configuration.model_validate(
     {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "For Implementation"}

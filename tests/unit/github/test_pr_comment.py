@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from kiro_worker.config import Configuration
-from kiro_worker.github.report import failed, rejected, repository_url, succeeded
+from kiro_worker.github.pr_comment import failed, rejected, repository_url, succeeded
 from kiro_worker.models import Failure, Work
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:kiro-worker-test:run-1"
