@@ -36,6 +36,7 @@ LAMBDA_PLATFORM = "aarch64-manylinux2014"
 CORE = (
     "__init__.py",
     "config.py",
+    "environment.py",
     "errors.py",
     "github",
     "lock",
@@ -43,8 +44,10 @@ CORE = (
     "names.py",
     "observability.py",
     "outcomes.py",
+    "recovery.py",
     "redaction.py",
     "spec.py",
+    "state.py",
 )
 
 # boto3 ships descriptions of some 400 services, half of the layer. These are the ones that the core and the build

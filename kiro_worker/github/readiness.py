@@ -1,13 +1,15 @@
-"""Is a card ready to be built? Branch, spec, pull request and the safety rules, in one request; every reason at once.
+"""Whether a card is ready to be built: branch, spec, pull request and safety rules, read in one request.
 
-The rules are pure functions of GitHub's answer, so that they are tested without it.
+The rules are pure functions of GitHub's answer. They collect every reason, so that the card's author can fix all of
+them at once.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import WorkItemInvalid
+from kiro_worker.github.answers import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.queries import VALIDATE_WORK_ITEM
 from kiro_worker.models import EXECUTION_TRAILER, Work
@@ -21,9 +23,10 @@ from kiro_worker.spec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from kiro_worker.config import Configuration
+    from kiro_worker.github.answers import PullRequest, SpecFile
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
 
@@ -34,57 +37,61 @@ _SUBMODULE: Final = 0o160000
 async def validate_item(
     session: GitHubSession, configuration: Configuration, item: WorkItem, execution: str = ""
 ) -> Work:
-    """What is to be built for the card, or :class:`WorkItemInvalid` with everything that is missing.
+    """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why it is not ready.
 
-    A branch whose head ``execution`` itself has pushed needs no open task: it is being redriven, and has yet to say so.
+    A branch whose head was pushed by ``execution`` itself needs no open task: that run was redriven after its push and
+    still has to report it.
     """
     if item.content_type == "Redacted":
         raise WorkItemInvalid(
             "the card's issue or pull request is not visible to the token",
-            f"give the token access to its repository, or take the card out of {configuration.target_status_column!r}",
+            f"give the token access to its repository, or move the card out of {configuration.target_status_column!r}",
         )
     if item.content_type == "DraftIssue":
-        raise WorkItemInvalid("the card is a draft: it belongs to no repository", "convert it to an issue in the board")
+        raise WorkItemInvalid(
+            "the card is a draft, which belongs to no repository", "convert the card to an issue on the board"
+        )
     return await validate_branch(session, configuration, item.repository, item.branch, execution)
 
 
 async def validate_branch(
     session: GitHubSession, configuration: Configuration, repository: str, branch: str, execution: str = ""
 ) -> Work:
-    """The same for a repository's branch without a card, as a build started by hand names it."""
-    _refuse(_before_asking(configuration, repository, branch), configuration)
-    found = await _ask(session, configuration, repository, branch)
+    """The same as :func:`validate_item` for a branch without a card, as a build that was started by hand names it."""
+    _raise_if_any(_problems_known_offline(configuration, repository, branch), configuration)
+    found = await _read_repository(session, configuration, repository, branch)
     if found is None:
         raise WorkItemInvalid(
-            f"the repository {repository} is not visible to the token", "give the token the scope repo for it"
+            f"the repository {repository} is not visible to the token",
+            "give the token access to it, with the scope repo",
         )
-    _refuse(problems(found, configuration, branch, execution), configuration)
-    pull_request = _pull_requests(found, configuration)[0]
+    _raise_if_any(problems(found, configuration, branch, execution), configuration)
+    pull_request = _allowed_pull_requests(found, configuration)[0]
     return Work(
-        repository=found["nameWithOwner"],
+        repository=found.name,
         branch=branch,
-        commit=found["ref"]["target"]["oid"],
+        commit=found.commit,
         spec_path=spec_folder(configuration.spec_root, branch),
-        pull_request=pull_request["number"],
-        pull_request_id=pull_request["id"],
-        pull_request_url=pull_request["url"],
-        base_branch=pull_request["baseRefName"],
-        open_tasks=len(open_tasks(found["tasks"]["text"])),
+        pull_request=pull_request.number,
+        pull_request_id=pull_request.id,
+        pull_request_url=pull_request.url,
+        base_branch=pull_request.base_branch,
+        open_tasks=len(open_tasks(found.tasks)),
     )
 
 
 async def find_pull_request(session: GitHubSession, configuration: Configuration, repository: str, branch: str) -> str:
-    """The ID of the open pull request from a branch of the same repository, ready or not; empty when there is none."""
-    if any(_before_asking(configuration, repository, branch)):
+    """The ID of the open pull request from a branch of the same repository, ready or not; empty without one."""
+    if any(_problems_known_offline(configuration, repository, branch)):
         return ""
-    found = await _ask(session, configuration, repository, branch)
-    nodes = found["pullRequests"]["nodes"] if found else []
-    return next((str(node["id"]) for node in nodes if not node["isCrossRepository"]), "")
+    found = await _read_repository(session, configuration, repository, branch)
+    candidates = found.pull_requests if found else ()
+    return next((pull_request.id for pull_request in candidates if not pull_request.from_fork), "")
 
 
-async def _ask(
+async def _read_repository(
     session: GitHubSession, configuration: Configuration, repository: str, branch: str
-) -> Mapping[str, Any] | None:
+) -> RepositoryState | None:
     folder = spec_folder(configuration.spec_root, branch)
     owner, _, name = repository.partition("/")
     variables = {
@@ -95,50 +102,50 @@ async def _ask(
         "specFolder": f"refs/heads/{branch}:{folder}",
         "tasks": f"refs/heads/{branch}:{folder}/{TASKS_FILE}",
     }
-    answer: Mapping[str, Any] | None = (await session.query(VALIDATE_WORK_ITEM, variables)).get("repository")
-    return answer
+    answer = (await session.query(VALIDATE_WORK_ITEM, variables)).get("repository")
+    return RepositoryState.parse(answer) if answer is not None else None
 
 
 def problems(
-    repository: Mapping[str, Any], configuration: Configuration, branch: str, execution: str = ""
+    repository: RepositoryState, configuration: Configuration, branch: str, execution: str = ""
 ) -> Iterator[str]:
-    """Every reason why GitHub's answer about a repository and branch is not ready to be built, each with what mends
-    it.
-    """
-    if repository["isArchived"]:
-        yield f"the repository {repository['nameWithOwner']} is archived: unarchive it in its settings"
-    reference = repository["ref"]
-    if reference is None:
+    """Every reason why the branch is not ready to be built, each with its fix."""
+    if repository.archived:
+        yield f"the repository {repository.name} is archived: unarchive it in its settings"
+    head = repository.head
+    if head is None:
         yield f"the branch {branch} does not exist: git checkout -b {branch} && git push origin {branch}"
-        yield from _closed_pull_request(repository, branch)
+        yield from _closed_pull_request_problems(repository, branch)
         return
-    if reference["target"]["__typename"] != "Commit":
+    if not head.commit:
         yield f"refs/heads/{branch} does not point to a commit"
-    if branch == (repository["defaultBranchRef"] or {}).get("name"):
-        yield f"{branch} is the default branch: work on a branch of its own"
-    pushed = f"{EXECUTION_TRAILER}: {execution}" in str(reference["target"].get("message", "")).splitlines()
+    if branch == repository.default_branch:
+        yield f"{branch} is the default branch: create a separate branch for this work"
+    pushed = f"{EXECUTION_TRAILER}: {execution}" in head.message.splitlines()
     yield from _spec_problems(repository, configuration, branch, all_done=bool(execution) and pushed)
     yield from _pull_request_problems(repository, configuration, branch)
 
 
-def _refuse(reasons: Iterator[str], configuration: Configuration) -> None:
+def _raise_if_any(reasons: Iterator[str], configuration: Configuration) -> None:
     if found := list(reasons):
         raise WorkItemInvalid(
-            "\n".join(found), f"as each line says; then move the card back to {configuration.target_status_column!r}"
+            "\n".join(found),
+            f"follow the instruction on each line, then move the card back to {configuration.target_status_column!r}",
         )
 
 
-def _before_asking(configuration: Configuration, repository: str, branch: str) -> Iterator[str]:
+def _problems_known_offline(configuration: Configuration, repository: str, branch: str) -> Iterator[str]:
+    """The reasons that need no request to GitHub."""
     allowed = configuration.allowed_repositories
     # GitHub's owner and repository names ignore case.
     if repository.lower() not in (name.lower() for name in allowed):
         yield (
-            f"the repository {repository} is not on the list of allowed ones ({', '.join(allowed)}):"
+            f"the repository {repository} is not on the list of allowed repositories ({', '.join(allowed)}):"
             ' add it to "repositories" in the configuration parameter'
         )
     if not branch:
         yield (
-            f'the card names no branch: fill its field "{configuration.branch_field}", link a branch to the issue,'
+            f'the card names no branch: fill in its field "{configuration.branch_field}", link a branch to the issue,'
             " or put the pull request itself on the board"
         )
     elif problem := branch_problem(branch):
@@ -146,86 +153,83 @@ def _before_asking(configuration: Configuration, repository: str, branch: str) -
 
 
 def _spec_problems(
-    repository: Mapping[str, Any], configuration: Configuration, branch: str, *, all_done: bool
+    repository: RepositoryState, configuration: Configuration, branch: str, *, all_done: bool
 ) -> Iterator[str]:
     folder = spec_folder(configuration.spec_root, branch)
-    tree = repository["specFolder"]
-    if tree is None or tree["__typename"] != "Tree":
-        yield f"the spec folder {folder} does not exist on {branch}: write the spec in Kiro, commit and push"
+    if repository.spec_files is None:
+        yield f"the spec folder {folder} does not exist on {branch}: write the spec in Kiro, commit and push it"
         return
-    entries = {entry["name"]: entry for entry in tree["entries"]}
-    requirements = next((name for name in REQUIREMENTS_FILES if name in entries), None)
+    files = {file.name: file for file in repository.spec_files}
+    requirements = next((name for name in REQUIREMENTS_FILES if name in files), None)
     if requirements is None:
-        yield f"{folder}/requirements.md (or bugfix.md) is missing: write it, commit and push"
-    sound = True
+        yield f"{folder}/requirements.md (or bugfix.md) is missing: write it, commit and push it"
+    tasks_are_readable = True
     for name in filter(None, (requirements, DESIGN_FILE, TASKS_FILE)):
-        if problem := _file_problem(entries.get(name), f"{folder}/{name}"):
-            sound = sound and name != TASKS_FILE
+        if problem := _file_problem(files.get(name), f"{folder}/{name}"):
+            tasks_are_readable = tasks_are_readable and name != TASKS_FILE
             yield problem
-    if sound and not all_done:
-        yield from _tasks_problems(repository["tasks"], f"{folder}/{TASKS_FILE}")
+    if tasks_are_readable and not all_done:
+        yield from _tasks_problems(repository.tasks, f"{folder}/{TASKS_FILE}")
 
 
-def _file_problem(entry: Mapping[str, Any] | None, path: str) -> str | None:
-    if entry is None:
-        return f"{path} is missing: write it, commit and push"
-    if entry["mode"] == _SYMLINK:
+def _file_problem(file: SpecFile | None, path: str) -> str | None:
+    if file is None:
+        return f"{path} is missing: write it, commit and push it"
+    if file.mode == _SYMLINK:
         return f"{path} is a symbolic link: commit the file itself"
-    if entry["mode"] == _SUBMODULE or entry["type"] != "blob":
+    if file.mode == _SUBMODULE or file.type != "blob":
         return f"{path} is not a file: commit the file itself"
-    size = entry["object"]["byteSize"]
-    if size == 0:
-        return f"{path} is empty: write it, commit and push"
-    if size > LARGEST_FILE:
-        return f"{path} has {size / 10**6:.1f} MB, the limit is {LARGEST_FILE // 1000} KB: split the spec"
-    if entry["object"]["isBinary"]:
-        return f"{path} is not a text"
+    if file.size == 0:
+        return f"{path} is empty: write it, commit and push it"
+    if file.size > LARGEST_FILE:
+        return f"{path} has {file.size / 10**6:.1f} MB, the limit is {LARGEST_FILE // 1000} KB: split the spec"
+    if file.is_binary:
+        return f"{path} is not a text file: commit it as plain text"
     return None
 
 
-def _tasks_problems(blob: Mapping[str, Any] | None, path: str) -> Iterator[str]:
-    text = (blob or {}).get("text") or ""
+def _tasks_problems(text: str, path: str) -> Iterator[str]:
     if not text.strip():
-        yield f"{path} is empty: write it, commit and push"
+        yield f"{path} is empty: write it, commit and push it"
     elif not open_tasks(text):
-        yield f"{path} has no open task: every box is ticked, or there is no line like '- [ ] 1. …'"
+        yield f"{path} has no open task: untick a box, or add a line such as '- [ ] 1. …'"
 
 
-def _pull_requests(repository: Mapping[str, Any], configuration: Configuration) -> list[Mapping[str, Any]]:
-    # `pullRequests(headRefName:)` also finds forks' branches of that name: code of somebody who may not push here.
+def _allowed_pull_requests(repository: RepositoryState, configuration: Configuration) -> list[PullRequest]:
+    # `pullRequests(headRefName:)` also finds branches of that name in forks: their authors may not push here.
     return [
         pull_request
-        for pull_request in repository["pullRequests"]["nodes"]
-        if not pull_request["isCrossRepository"]
-        and pull_request["authorAssociation"] in configuration.allowed_author_associations
+        for pull_request in repository.pull_requests
+        if not pull_request.from_fork and pull_request.author_association in configuration.allowed_author_associations
     ]
 
 
-def _pull_request_problems(repository: Mapping[str, Any], configuration: Configuration, branch: str) -> Iterator[str]:
-    found = repository["pullRequests"]["nodes"]
-    own = [pull_request for pull_request in found if not pull_request["isCrossRepository"]]
+def _pull_request_problems(repository: RepositoryState, configuration: Configuration, branch: str) -> Iterator[str]:
+    found = repository.pull_requests
+    own = [pull_request for pull_request in found if not pull_request.from_fork]
     if not found:
         yield f"there is no open pull request from {branch}: gh pr create --head {branch}"
-        yield from _closed_pull_request(repository, branch)
+        yield from _closed_pull_request_problems(repository, branch)
     elif not own:
         yield (
-            f"the only pull request from {branch} (#{found[0]['number']}) comes from a fork, and forks are never built:"
-            " open one from this repository"
+            f"the only pull request from {branch} (#{found[0].number}) comes from a fork, and forks are never built:"
+            " open a pull request from a branch of this repository"
         )
-    elif not _pull_requests(repository, configuration):
+    elif not _allowed_pull_requests(repository, configuration):
         yield (
-            f"the author of pull request #{own[0]['number']} is {own[0]['authorAssociation']} here,"
-            f" allowed are {', '.join(configuration.allowed_author_associations)}: have a member open it"
+            f"the author association of pull request #{own[0].number} is {own[0].author_association},"
+            f" but only {', '.join(configuration.allowed_author_associations)} are allowed:"
+            " ask a member to open the pull request"
         )
 
 
-def _closed_pull_request(repository: Mapping[str, Any], branch: str) -> Iterator[str]:
-    """What became of the last one, which is why the branch or its pull request is missing."""
-    for pull_request in repository["closedPullRequests"]["nodes"]:
-        number = pull_request["number"]
-        if pull_request["isCrossRepository"]:
+def _closed_pull_request_problems(repository: RepositoryState, branch: str) -> Iterator[str]:
+    """How the last pull request ended, which explains why the branch or an open pull request is missing."""
+    for pull_request in repository.closed_pull_requests:
+        if pull_request.from_fork:
             continue
-        if pull_request["state"] == "MERGED":
-            yield f"the last pull request from {branch}, #{number}, is merged: there is nothing left to build"
+        last = f"the last pull request from {branch}, #{pull_request.number},"
+        if pull_request.merged:
+            yield f"{last} is merged: there is nothing left to build"
         else:
-            yield f"the last pull request from {branch}, #{number}, is closed: gh pr reopen {number}"
+            yield f"{last} is closed: gh pr reopen {pull_request.number}"

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kiro_worker.lock.keys import is_slot
-from kiro_worker.models import BuildResult, Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kiro_worker.lock.item import Holder
     from kiro_worker.lock.table import LockTable
-    from kiro_worker.models import StepEvent
+    from kiro_worker.state import StateDocument, StepEvent
 
 
 def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
@@ -26,18 +23,18 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     execution redriven meanwhile holds its own.
     """
     document = event.document
-    if "endedAt" in document:
+    if document.ended_at is not None:
         # The card is told next, and should that fail it is not forgotten.
-        before = document["endedAt"] / 1000
+        before = document.ended_at / 1000
         return _named(locks.release_owned(event.execution_arn, acquired_before=before, report_pending=True))
-    if "lease" not in document:
+    if document.lease is None:
         return _named(locks.release_owned(event.execution_arn))
-    lease = Lease.from_dict(document["lease"])
+    lease = document.lease
     if _outlived(locks, document):
         # Whoever asks for the lock next asks for the build.
         return None
     for fence in (_fence_of_build(document), lease.fence):
-        if fence and locks.release(replace(lease, fence=fence), report_pending=document.get("reportPending", False)):
+        if fence and locks.release(replace(lease, fence=fence), report_pending=document.report_pending):
             return {"lockKey": lease.lock_key}
     return None
 
@@ -49,25 +46,25 @@ def release_slot(locks: LockTable, event: StepEvent) -> None:
     It is looked for by its owner, because a build whose place was lost may have taken another.
     """
     document = event.document
-    if "endedAt" in document:
-        locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000, only=is_slot)
-    elif "lease" not in document or (document["lease"].get("slot") and not _outlived(locks, document)):
+    if document.ended_at is not None:
+        locks.release_owned(event.execution_arn, acquired_before=document.ended_at / 1000, only=is_slot)
+    elif document.lease is None or (document.lease.slot and not _outlived(locks, document)):
         locks.release_owned(event.execution_arn, only=is_slot)
 
 
-def _outlived(locks: LockTable, document: Mapping[str, Any]) -> bool:
+def _outlived(locks: LockTable, document: StateDocument) -> bool:
     """Whether the build runs on although RunBuild has given it up: the start's answer was lost, or the state's time was
     up. It is told to stop.
     """
-    given_up = document.get("failure", {}).get("state") == "RunBuild"
-    return given_up and locks.stop_build(Lease.from_dict(document["lease"]))
+    given_up = document.failure is not None and document.failure.state == "RunBuild"
+    return given_up and document.lease is not None and locks.stop_build(document.lease)
 
 
-def _fence_of_build(document: Mapping[str, Any]) -> int:
-    if "build" in document and (fence := BuildResult.from_document(document["build"]).fence):
-        return fence
-    build = BuildResult.from_cause(document.get("failure", {}).get("cause", ""))
-    return build.fence if build else 0
+def _fence_of_build(document: StateDocument) -> int:
+    if document.build and document.build.fence:
+        return document.build.fence
+    failed = document.failure.build if document.failure else None
+    return failed.fence if failed else 0
 
 
 def _named(holder: Holder | None) -> dict[str, str] | None:

@@ -264,7 +264,7 @@ def test_a_guarded_change_is_let_through_by_a_writers_label_and_by_no_readers(
     assert (run.outcome or run.error) == outcome
     assert (world.head() == head) is (outcome == "GuardTripped")
     if outcome == "GuardTripped":
-        assert "alice, who gave it last, may not push" in world.comments()[0]
+        assert "alice, who added it last, may not push" in world.comments()[0]
 
 
 def test_what_an_agent_plants_is_not_pushed_and_a_label_and_a_redrive_let_it_through(world: World) -> None:

@@ -16,10 +16,10 @@ from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailab
 from kiro_worker.github.board import fetch_next_card, read_card, set_status
 from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.comments import put_comment
-from kiro_worker.github.cards import report_abandoned_run
 from kiro_worker.github.readiness import validate_branch
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
+from kiro_worker.recovery import report_abandoned_run
 
 TOKEN = "ghp_" + "0a1b" * 9
 RUN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-{}:{}"

@@ -13,8 +13,9 @@ from kiro_local.github.faults import FaultKind
 from kiro_local.github.model import PullRequest, Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.errors import GitHubForbidden, GitHubUnavailable
+from kiro_worker.github.answers import LabelHistory, parse_permissions
 from kiro_worker.github.client import github_session
-from kiro_worker.github.labels import Labelling, last_labelling, permission_of, read_labelling
+from kiro_worker.github.labels import Labelling, last_labelling, read_labelling
 
 TOKEN = "ghp_" + "0a1b" * 9
 LABEL = "steering-reviewed"
@@ -61,7 +62,7 @@ def test_a_label_counts_by_what_its_giver_may_do(
     github.board.add_label(pull_request, "bug", by="bob")
     github.board.add_label(pull_request, LABEL, by="alice")
 
-    problem = "" if counts else "alice, who gave it last, may not push to acme/shop"
+    problem = "" if counts else "alice, who added it last, may not push to acme/shop"
     assert read() == Labelling("alice" if counts else "", problem)
     assert github.requests.points == 2
 
@@ -122,9 +123,9 @@ def test_no_bot_no_deleted_account_and_not_the_worker_itself_can_give_it(
         board.remove_label(pull_request, LABEL, by="alice")
 
     assert problems == [
-        "labeler, which gave it last, is no person",
-        "whoever gave it last has no account any more",
-        "Kiro-Worker-Bot, the worker's own account, gave it last",
+        "labeler, which added it last, is not a person",
+        "the account that added it last no longer exists",
+        "Kiro-Worker-Bot, the worker's own account, added it last",
     ]
 
 
@@ -166,7 +167,7 @@ ANSWER: dict[str, Any] = {
 
 
 def test_whatever_github_leaves_out_is_no_label() -> None:
-    assert last_labelling(ANSWER, LABEL).giver == "alice"
+    assert last_labelling(LabelHistory.parse(ANSWER), LABEL).giver == "alice"
     for path in (
         ("repository",),
         ("repository", "pullRequest"),
@@ -179,7 +180,7 @@ def test_whatever_github_leaves_out_is_no_label() -> None:
         for parent in parents:
             place = place[parent]
         place[last] = None
-        assert last_labelling(answer, LABEL).giver == ""
-    assert permission_of({"repository": {"collaborators": None}}, "alice") == ""
+        assert last_labelling(LabelHistory.parse(answer), LABEL).giver == ""
+    assert parse_permissions({"repository": {"collaborators": None}}).get("alice", "") == ""
     other = {"edges": [None, {"permission": "ADMIN", "node": {"login": "alice2"}}]}
-    assert permission_of({"repository": {"collaborators": other}}, "alice") == ""
+    assert parse_permissions({"repository": {"collaborators": other}}).get("alice", "") == ""

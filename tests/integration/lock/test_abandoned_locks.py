@@ -14,7 +14,8 @@ from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.release import release
 from kiro_worker.lock.table import LockTable
-from kiro_worker.models import Lease, StepEvent
+from kiro_worker.models import Lease
+from kiro_worker.state import StateDocument, StepEvent
 
 TABLE = "kiro-worker-test-locks"
 ONE = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
@@ -47,8 +48,8 @@ class World:
         return dict(self.dynamodb.get_item(TableName=TABLE, Key={"lockKey": {"S": BASE_KEY}}).get("Item", {}))
 
     def release(self, lease: Lease, **document: Any) -> object:
-        event = StepEvent(lease.owner, 0, {}, "ReleaseLock", {"lease": lease.to_dict(), **document})
-        return release(self.locks, event)
+        parsed = StateDocument.parse({"lease": lease.to_dict(), **document})
+        return release(self.locks, StepEvent(lease.owner, 0, {}, "ReleaseLock", parsed))
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.release import release
 from kiro_worker.lock.table import LockTable
-from kiro_worker.models import Lease, StepEvent
+from kiro_worker.models import Lease
+from kiro_worker.state import StateDocument, StepEvent
 
 TABLE = "kiro-worker-test-locks"
 ONE = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
@@ -60,7 +61,7 @@ def world(aws: dict[str, Any]) -> World:
 
 
 def event(owner: str, **document: object) -> StepEvent:
-    return StepEvent(owner, 0, {}, "ReleaseLock", dict(document))
+    return StepEvent(owner, 0, {}, "ReleaseLock", StateDocument.parse(document))
 
 
 def test_a_quiet_cycle_costs_two_requests(world: World) -> None:

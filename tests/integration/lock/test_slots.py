@@ -15,7 +15,8 @@ from kiro_worker.lock.keys import BASE_KEY, slot_keys
 from kiro_worker.lock.release import release, release_slot
 from kiro_worker.lock.slots import acquire_with_slot, keep_slot, release_slot_of_build
 from kiro_worker.lock.table import LockTable
-from kiro_worker.models import Lease, StepEvent
+from kiro_worker.models import Lease
+from kiro_worker.state import StateDocument, StepEvent
 
 TABLE = "kiro-worker-test-locks"
 ONE, TWO, THREE = (
@@ -47,7 +48,7 @@ class World:
         return acquire_with_slot(self.locks, bounded(most), BRANCH + (branch or owner[-3:]), owner)
 
     def release(self, owner: str, **document: Any) -> Any:
-        event = StepEvent(owner, 0, {}, "ReleaseLock", document)
+        event = StepEvent(owner, 0, {}, "ReleaseLock", StateDocument.parse(document))
         release_slot(self.locks, event)
         return release(self.locks, event)
 

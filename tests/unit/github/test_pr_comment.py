@@ -65,7 +65,7 @@ def test_a_failure_tells_outcome_facts_last_lines_and_the_two_ways_on() -> None:
         "| Tasks | `2 done, 1 open` |",
         "| Coverage | `lines 90 % (9/10)` |",
         "(https://github.com/a/b/tree/kiro-worker/checkpoint/feature/x%231)",
-        "The last lines:\n```text\nFAILED test_a\n1 failed\n```",
+        "The last lines of output:\n```text\nFAILED test_a\n1 failed\n```",
         "aws stepfunctions redrive-execution",
         "move the card back to `For Implementation`",
         "    1 check out 1.5 s :p1, 0, 1.5s\n    2 agent 60 s :p2, after p1, 60.0s",

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kiro_worker.config import Configuration
+from kiro_worker.github.answers import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.readiness import problems
 
@@ -48,16 +49,16 @@ READY: dict[str, Any] = {
 
 
 def reasons(branch: str = BRANCH, configuration: Configuration = CONFIGURATION, **changes: Any) -> list[str]:
-    return list(problems(copy.deepcopy(READY) | changes, configuration, branch))
+    return list(problems(RepositoryState.parse(copy.deepcopy(READY) | changes), configuration, branch))
 
 
 def test_work_that_this_very_execution_has_pushed_is_in_order_though_no_task_is_open() -> None:
     arn = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
     target = {"__typename": "Commit", "oid": "a" * 40, "message": f"Implement 1\n\nKiro-Worker-Execution: {arn}\n"}
     done = READY | {"ref": {"name": BRANCH, "target": target}, "tasks": READY["tasks"] | {"text": "- [x] 1. Do it"}}
-    assert list(problems(done, CONFIGURATION, BRANCH, arn)) == []
+    assert list(problems(RepositoryState.parse(done), CONFIGURATION, BRANCH, arn)) == []
     for other in ("", arn + "-other"):
-        [reason] = problems(done, CONFIGURATION, BRANCH, other)
+        [reason] = problems(RepositoryState.parse(done), CONFIGURATION, BRANCH, other)
         assert "no open task" in reason
 
 
@@ -106,13 +107,13 @@ def test_a_bugfix_spec_needs_no_requirements() -> None:
         ({"specFolder": with_file("design.md", mode=0o160000, type="commit", object=None)}, "design.md is not a file"),
         ({"specFolder": with_file("design.md", object=blob(byteSize=0))}, "design.md is empty"),
         ({"specFolder": with_file("tasks.md", object=blob(byteSize=10**7))}, "10.0 MB, the limit is 512 KB"),
-        ({"specFolder": with_file("design.md", object=blob(isBinary=True))}, "is not a text"),
+        ({"specFolder": with_file("design.md", object=blob(isBinary=True))}, "is not a text file"),
         ({"tasks": blob(isTruncated=False, text="- [x] 1. Done")}, "has no open task"),
         ({"tasks": blob(isTruncated=False, text="- [ ]* 1. Optional")}, "has no open task"),
         ({"tasks": blob(isTruncated=False, text="\n ")}, "tasks.md is empty"),
         ({"pullRequests": {"nodes": []}}, "no open pull request from feature/discounts: gh pr create"),
         ({"pullRequests": pull_request(isCrossRepository=True)}, "#7) comes from a fork"),
-        ({"pullRequests": pull_request(authorAssociation="CONTRIBUTOR")}, "is CONTRIBUTOR here, allowed are OWNER"),
+        ({"pullRequests": pull_request(authorAssociation="CONTRIBUTOR")}, "is CONTRIBUTOR, but only OWNER"),
     ],
 )
 def test_what_is_missing_is_named_with_what_mends_it(changes: dict[str, Any], reason: str) -> None:
@@ -160,7 +161,7 @@ def test_a_branch_that_the_very_execution_has_pushed_needs_no_open_task(
 ) -> None:
     ref = {"name": BRANCH, "target": {"__typename": "Commit", "oid": "a" * 40, "message": message}}
     done = {**READY, "ref": ref, "tasks": blob(isTruncated=False, text="- [x] 1. Done")}
-    found = list(problems(done, CONFIGURATION, BRANCH, execution))
+    found = list(problems(RepositoryState.parse(done), CONFIGURATION, BRANCH, execution))
     assert [reason.partition(" has no open task")[1] for reason in found] == ([" has no open task"] if refused else [])
 
 
