@@ -204,12 +204,12 @@ class RepositoryState:
 
 @dataclass(frozen=True)
 class Comment:
-    """A comment. ``is_ours`` means that the token's account wrote it."""
+    """A comment. ``is_own`` means that the token's account wrote it."""
 
     id: str
     url: str
     body: str
-    is_ours: bool
+    is_own: bool
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ async def put_comment(session: GitHubSession, subject_id: str, body: str, execut
             return ""
         for comment in reversed(page.comments):
             # A comment by another account that quotes or forges the marker is left alone.
-            if comment.is_ours and comment.body.startswith(marker):
+            if comment.is_own and comment.body.startswith(marker):
                 if comment.body != text:
                     await session.mutate(UPDATE_COMMENT, {"commentId": comment.id, "body": text})
                 return comment.url

@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from kiro_worker.config import Configuration
     from kiro_worker.models import BuildResult, Failure, Work
 
-
 _PHASE: Final = re.compile(r"([^:;]{1,100}):([0-9]{1,6}(?:\.[0-9]{1,3})?)")
 _MOST_PHASES: Final = 40
 
 
 def rejected(reasons: str, execution_arn: str) -> str:
-    """The comment for a card that is not ready. ``reasons`` is the text of
-    :class:`~kiro_worker.errors.WorkItemInvalid`, one reason per line.
+    """The comment for a card that is not ready.
+
+    ``reasons`` is the text of :class:`~kiro_worker.errors.WorkItemInvalid`, one reason per line.
     """
     return _comment(
         "🚫 **Not ready for implementation**",
