@@ -26,7 +26,7 @@ STATUSES: Final = ("Ready", "In Progress", "In Review", "Blocked", "Failed", "El
 
 
 def configuration(**changes: Any) -> Configuration:
-    """The board ``acme/1`` with a status of its own for each move."""
+    """The board ``acme/1`` with a separate status for each move."""
     minimal = {
         "organization": "acme",
         "repository": "shop",
@@ -129,7 +129,7 @@ class Request:
 class FakeComment:
     id: str
     body: str
-    is_ours: bool = True
+    is_own: bool = True
 
     @property
     def url(self) -> str:
@@ -240,7 +240,7 @@ class FakeGitHub(AIOHTTPTransport):
         last = int(variables["before"]) if variables["before"] else len(comments)
         first = max(0, last - self.page_size)
         nodes = [
-            {"id": comment.id, "url": comment.url, "body": comment.body, "viewerDidAuthor": comment.is_ours}
+            {"id": comment.id, "url": comment.url, "body": comment.body, "viewerDidAuthor": comment.is_own}
             for comment in comments[first:last]
         ]
         page = {"hasPreviousPage": first > 0, "startCursor": str(first)}

@@ -1,4 +1,4 @@
-"""Whose label counts: asked over HTTP as the build does."""
+"""Whose label counts, read over HTTP as the build reads it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def github() -> Iterator[StandInGitHub]:
 
 @pytest.fixture
 def pull_request(github: StandInGitHub) -> PullRequest:
-    made = github.board.add_repository("acme/shop")
-    made.git.commit("main", {"README.md": "# Shop"})
-    made.git.commit("feature/x", {"a": "a"}, base="main")
-    return github.board.add_pull_request(made, "feature/x")
+    shop = github.board.add_repository("acme/shop")
+    shop.git.commit("main", {"README.md": "# Shop"})
+    shop.git.commit("feature/x", {"a": "a"}, base="main")
+    return github.board.add_pull_request(shop, "feature/x")
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def read(github: StandInGitHub, pull_request: PullRequest) -> Read:
 @pytest.mark.parametrize(
     ("permission", "counts"), [("READ", False), ("TRIAGE", False), ("WRITE", True), ("MAINTAIN", True), ("ADMIN", True)]
 )
-def test_a_label_counts_by_what_its_giver_may_do(
+def test_label_counts_by_its_givers_permission(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read, permission: str, counts: bool
 ) -> None:
     github.board.set_permission(repository, "alice", permission)
@@ -67,15 +67,13 @@ def test_a_label_counts_by_what_its_giver_may_do(
     assert github.requests.points == 2
 
 
-def test_somebody_who_is_no_collaborator_may_not_push(
-    github: StandInGitHub, pull_request: PullRequest, read: Read
-) -> None:
+def test_outsiders_label_does_not_count(github: StandInGitHub, pull_request: PullRequest, read: Read) -> None:
     github.board.add_label(pull_request, LABEL, by="mallory")
 
     assert "mallory" in read().problem
 
 
-def test_a_label_that_was_given_again_is_its_last_givers(
+def test_last_giver_of_label_decides(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     board = github.board
@@ -88,7 +86,7 @@ def test_a_label_that_was_given_again_is_its_last_givers(
         assert bool(read().giver) is (giver == "alice")
 
 
-def test_a_label_that_was_taken_away_does_not_count(
+def test_removed_label_does_not_count(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     github.board.set_permission(repository, "alice", "WRITE")
@@ -96,11 +94,11 @@ def test_a_label_that_was_taken_away_does_not_count(
     github.board.remove_label(pull_request, LABEL, by="tracy")
 
     assert read() == Labelling(problem="the pull request does not have it")
-    assert len(github.requests.graphql()) == 1, "nobody's permission needs to be asked for"
+    assert len(github.requests.graphql()) == 1, "no permission needs to be read"
 
 
 @pytest.mark.parametrize("name", ["Steering-Reviewed", "steering-reviewed ", "steering", "steering-reviewed-not"])
-def test_a_label_of_a_similar_name_is_another(
+def test_similar_label_does_not_count(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read, name: str
 ) -> None:
     github.board.set_permission(repository, "alice", "WRITE")
@@ -109,7 +107,7 @@ def test_a_label_of_a_similar_name_is_another(
     assert read().problem == "the pull request does not have it"
 
 
-def test_no_bot_no_deleted_account_and_not_the_worker_itself_can_give_it(
+def test_bot_deleted_account_and_worker_do_not_count(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     board = github.board
@@ -130,7 +128,7 @@ def test_no_bot_no_deleted_account_and_not_the_worker_itself_can_give_it(
 
 
 @pytest.mark.parametrize("operation", ["ReadLabels", "ReadPermission"])
-def test_an_outage_is_an_error_and_no_answer(
+def test_outage_is_an_error(
     github: StandInGitHub,
     pull_request: PullRequest,
     repository: Repository,
@@ -145,7 +143,7 @@ def test_an_outage_is_an_error_and_no_answer(
         read()
 
 
-def test_a_token_that_may_not_see_permissions_is_named(
+def test_token_without_push_access_is_an_error(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     github.board.add_label(pull_request, LABEL, by="alice")
@@ -166,7 +164,7 @@ ANSWER: dict[str, Any] = {
 }
 
 
-def test_whatever_github_leaves_out_is_no_label() -> None:
+def test_null_in_answer_is_no_label() -> None:
     assert last_labelling(LabelHistory.parse(ANSWER), LABEL).giver == "alice"
     for path in (
         ("repository",),
@@ -176,10 +174,10 @@ def test_whatever_github_leaves_out_is_no_label() -> None:
     ):
         answer = copy.deepcopy(ANSWER)
         *parents, last = path
-        place = answer
+        parent_object = answer
         for parent in parents:
-            place = place[parent]
-        place[last] = None
+            parent_object = parent_object[parent]
+        parent_object[last] = None
         assert last_labelling(LabelHistory.parse(answer), LABEL).giver == ""
     assert parse_permissions({"repository": {"collaborators": None}}).get("alice", "") == ""
     other = {"edges": [None, {"permission": "ADMIN", "node": {"login": "alice2"}}]}

@@ -80,7 +80,7 @@ def test_managed_card_is_moved(move: Move, target: str, status: str) -> None:
     fake = github(status)
     assert run(move, fake).status == target
     assert fake.board.card("CARD").status == target
-    assert len(fake.sent("SetStatus")) == (status != target), "a card in its place is not moved again"
+    assert len(fake.sent("SetStatus")) == (status != target), "a card that already has the status is not moved"
 
 
 @pytest.mark.parametrize("move", [reject, mark_failed])
@@ -170,6 +170,12 @@ def test_rejection_without_pull_request_comments_on_issue() -> None:
     fake.board.repository = None
     assert run(reject, fake).comment_url == fake.board.comments["I_1"][0].url
     assert comments(fake)["PR_1"] == []
+
+
+def test_deleted_pull_request_keeps_url_of_issue_comment() -> None:
+    fake = github()
+    del fake.board.comments["PR_1"]
+    assert run(reject, fake).comment_url == fake.board.comments["I_1"][0].url
 
 
 def test_pull_request_card_gets_one_comment() -> None:

@@ -24,27 +24,27 @@ def github(*comments: FakeComment) -> FakeGitHub:
 
 
 def test_first_comment_is_added_and_linked() -> None:
-    fake = github(FakeComment("other", "hello", is_ours=False))
+    fake = github(FakeComment("other", "hello", is_own=False))
     assert put(fake) == fake.board.comments["I_1"][1].url
     assert fake.board.comments["I_1"][1].body == f"{MARKER}one -->\ntext"
     assert fake.sent() == ["FindComments", "AddComment"]
 
 
 def test_later_run_updates_comment_in_place() -> None:
-    fake = github(FakeComment("ours", f"{MARKER}one -->\ntext"))
+    fake = github(FakeComment("own", f"{MARKER}one -->\ntext"))
     assert put(fake, "changed", run="two") == fake.board.comments["I_1"][0].url
     assert [comment.body for comment in fake.board.comments["I_1"]] == [f"{MARKER}two -->\nchanged"]
     assert fake.sent() == ["FindComments", "UpdateComment"]
 
 
 def test_same_comment_is_not_written_again() -> None:
-    fake = github(FakeComment("ours", f"{MARKER}one -->\ntext"))
+    fake = github(FakeComment("own", f"{MARKER}one -->\ntext"))
     assert put(fake) == fake.board.comments["I_1"][0].url
     assert fake.sent() == ["FindComments"]
 
 
 def test_forged_marker_is_left_alone() -> None:
-    forged = FakeComment("forged", f"{MARKER}one -->\nevil", is_ours=False)
+    forged = FakeComment("forged", f"{MARKER}one -->\nevil", is_own=False)
     quoted = FakeComment("quoted", f"> {MARKER}one -->\ntext")
     fake = github(forged, quoted)
     put(fake)
@@ -64,7 +64,7 @@ def test_newest_comment_is_updated() -> None:
 
 
 def test_comment_on_older_page_is_found() -> None:
-    fake = github(FakeComment("ours", f"{MARKER}one -->\nold"), *(FakeComment(str(n), "chatter") for n in range(4)))
+    fake = github(FakeComment("own", f"{MARKER}one -->\nold"), *(FakeComment(str(n), "chatter") for n in range(4)))
     fake.page_size = 2
     put(fake)
     assert fake.board.comments["I_1"][0].body.endswith("text")
