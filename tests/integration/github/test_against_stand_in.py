@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -20,8 +20,8 @@ from kiro_worker.github.readiness import validate_branch
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
 from kiro_worker.recovery import report_abandoned_run
+from tests.integration.github.conftest import TOKEN
 
-TOKEN = "ghp_" + "0a1b" * 9
 RUN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-{}:{}"
 SPEC = dict.fromkeys(("requirements.md", "design.md"), "text") | {"tasks.md": "- [ ] 1. Do it"}
 
@@ -29,13 +29,6 @@ SPEC = dict.fromkeys(("requirements.md", "design.md"), "text") | {"tasks.md": "-
 def configuration(**changes: Any) -> Configuration:
     minimal = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Ready"}
     return Configuration.model_validate(minimal | changes)
-
-
-@pytest.fixture
-def github() -> Iterator[StandInGitHub]:
-    with StandInGitHub() as stand_in:
-        stand_in.add_token(TOKEN, "kiro-worker-bot")
-        yield stand_in
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,17 +16,10 @@ from kiro_worker.errors import GitHubForbidden, GitHubUnavailable
 from kiro_worker.github.answers import LabelHistory, parse_permissions
 from kiro_worker.github.client import github_session
 from kiro_worker.github.labels import Labelling, last_labelling, read_labelling
+from tests.integration.github.conftest import TOKEN
 
-TOKEN = "ghp_" + "0a1b" * 9
 LABEL = "steering-reviewed"
 Read = Callable[[], Labelling]
-
-
-@pytest.fixture
-def github() -> Iterator[StandInGitHub]:
-    with StandInGitHub() as stand_in:
-        stand_in.add_token(TOKEN, "kiro-worker-bot")
-        yield stand_in
 
 
 @pytest.fixture
