@@ -27,7 +27,8 @@ from bench.figure import Clock, Figure, seconds
 from kiro_local.aws import dynamodb
 from kiro_local.aws.replacements import Replacements
 from kiro_local.github.stand_in import StandInGitHub
-from tests.integration.runner.conftest import AGENT_KEY, BRANCH, BUCKET, PASSWORD, TABLE, TOKEN, Worker
+from tests.integration.runner.conftest import AGENT_KEY, BRANCH, BUCKET, PASSWORD, TOKEN, Worker
+from tests.support.lock_table import create_lock_table
 
 if TYPE_CHECKING:
     from kiro_local.github.model import Repository
@@ -175,12 +176,7 @@ def _scene(folder: Path, endpoint: str, github: StandInGitHub) -> Worker:
         secrets = worker.client("secretsmanager")
         worker.secrets[name] = secrets.create_secret(Name=f"kiro-worker-test-{name}", SecretString=value)["ARN"]
     worker.client("s3").create_bucket(Bucket=BUCKET)
-    worker.client("dynamodb").create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "lockKey", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "lockKey", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_lock_table(worker.client("dynamodb"))
     worker.configure({"command": ["sh", "-c", _AGENT]}, testCommand=["sh", "-c", _TESTS], coverageThreshold=None)
     worker.start_execution()
     worker.hold_lock()

@@ -35,9 +35,10 @@ LAMBDA_PLATFORM = "aarch64-manylinux2014"
 
 CORE = (
     "__init__.py",
-    "config.py",
+    "config",
     "environment.py",
     "errors.py",
+    "execution_status.py",
     "github",
     "lock",
     "models.py",

@@ -1,4 +1,4 @@
-"""The errors, by the names that the state machine, the console and the operators see.
+"""The worker's errors, under the names that the state machine, the console and operators see.
 
 ::
 
@@ -12,16 +12,16 @@
     ├── LockError            LockHeld ScopedLockHeld LockLost
     └── BuildStopped         by one of kiro_worker.outcomes.Outcome
 
-A class name is a contract: Step Functions uses a Python exception's class name as the error name, and ``ErrorEquals``
-in the state machine names these classes. Only leaves are raised.
+A class name is a contract: Step Functions uses the class name of a Python exception as the error name, and
+``ErrorEquals`` in the state machine refers to it. Only leaf classes are raised.
 
-The commands that need more than the core (``kiro-worker replay``, the embedded environment) derive their own errors
-from :class:`KiroWorkerError`, so that one ``except`` at each border handles all of them.
+Packages outside the core (the command line, the embedded environment) derive their own errors from
+:class:`KiroWorkerError`, so that one ``except`` per entry point handles all of them.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from kiro_worker.outcomes import OUTCOMES, FaultOwner
 
@@ -30,17 +30,18 @@ if TYPE_CHECKING:
 
 
 def with_remedy(reason: str, remedy: str) -> str:
-    """``reason``, followed by how to fix it where that is known. Every message that a person reads is made here."""
+    """``reason``, followed by how to fix it where a remedy is known. Every message for people is composed here."""
     return f"{reason}\nHow to fix: {remedy}" if remedy else reason
 
 
 class KiroWorkerError(Exception):
-    """``reason`` says what failed and where, ``remedy`` how to fix it, usually as a command; ``str()`` shows both.
+    """Base of all errors that the worker raises on purpose.
 
-    ``owner`` is who has to act; ``None`` where nobody has to.
+    ``reason`` says what failed and where. ``remedy`` says how to fix it, usually as a command. ``owner`` is who has to
+    act, or ``None`` when nobody has to.
     """
 
-    owner: ClassVar[FaultOwner | None] = FaultOwner.SERVICE
+    owner: FaultOwner | None = FaultOwner.SERVICE
 
     def __init__(self, reason: str, remedy: str = "") -> None:
         super().__init__(reason, remedy)
@@ -52,7 +53,7 @@ class KiroWorkerError(Exception):
 
 
 class ConfigurationError(KiroWorkerError):
-    """The configuration parameter, or what it says about the board, is wrong."""
+    """The configuration parameter is wrong, or does not match the board."""
 
     owner = FaultOwner.INSTALLATION
 
@@ -62,31 +63,29 @@ class ConfigurationMissing(ConfigurationError):
 
 
 class ConfigurationInvalid(ConfigurationError):
-    """The configuration parameter is not JSON, has an unknown key or a value of the wrong type, or lacks a required
-    key.
-    """
+    """The configuration parameter is not JSON, or has an unknown key, an invalid value or a missing key."""
 
 
 class ProjectNotFound(ConfigurationError):
-    """The token sees no project of that number."""
+    """The token can see no project with the configured number."""
 
 
 class StatusNotFound(ConfigurationError):
-    """The board has no such status, or no such status field; the message lists what it has."""
+    """The board lacks a configured status or the status field. The message lists those that it has."""
 
 
 class SecretError(KiroWorkerError):
-    """The value of a secret is wrong. The value itself is never part of the message."""
+    """A secret is missing or wrong. The message never contains its value."""
 
     owner = FaultOwner.INSTALLATION
 
 
 class SecretMissing(SecretError):
-    """The secret does not exist, or never had a value."""
+    """The secret does not exist or has no value."""
 
 
 class SecretEmpty(SecretError):
-    """The secret's value is empty or white space."""
+    """The secret is empty or consists of white space."""
 
 
 class SecretPlaceholder(SecretError):
@@ -94,7 +93,7 @@ class SecretPlaceholder(SecretError):
 
 
 class SecretMalformed(SecretError):
-    """The secret's value does not have its documented form."""
+    """The secret does not have its documented form."""
 
 
 class GitHubError(KiroWorkerError):
@@ -102,44 +101,44 @@ class GitHubError(KiroWorkerError):
 
 
 class GitHubUnavailable(GitHubError):
-    """GitHub gave no usable answer: connection, timeout, 5xx. A retry may succeed."""
+    """GitHub gave no usable answer: connection failure, timeout or 5xx. A retry may succeed."""
 
     owner = FaultOwner.SERVICE
 
 
 class GitHubRateLimited(GitHubError):
-    """A primary or secondary limit is reached; ``retry_after`` is the number of seconds that GitHub asks to wait."""
+    """A primary or secondary rate limit is reached. ``retry_after`` is how many seconds GitHub asks us to wait."""
 
     owner = FaultOwner.SERVICE
     retry_after: float = 60.0
 
 
 class GitHubRefused(GitHubError):
-    """GitHub understood the request and refused it: the object is gone, or a value is invalid. A retry does not help."""
+    """GitHub rejected the request: the object is gone, or a value is invalid. A retry does not help."""
 
     owner = FaultOwner.REPOSITORY
 
 
 class GitHubTokenInvalid(GitHubError):
-    """401: the token is wrong, expired or revoked."""
+    """The token is wrong, expired or revoked (401)."""
 
     owner = FaultOwner.INSTALLATION
 
 
 class GitHubScopesInsufficient(GitHubError):
-    """The token is valid but lacks a scope; the message names the scopes it has."""
+    """The token is valid but lacks a scope. The message lists the scopes that it has."""
 
     owner = FaultOwner.INSTALLATION
 
 
 class GitHubForbidden(GitHubError):
-    """The token may not see or do this."""
+    """The token is not allowed to see or do this."""
 
     owner = FaultOwner.INSTALLATION
 
 
 class WorkItemError(KiroWorkerError):
-    """A card, or the input that names one, is wrong."""
+    """A card is not in order, or the execution's input does not name one correctly."""
 
     owner = FaultOwner.CARD
 
@@ -149,21 +148,22 @@ class InvalidExecutionInput(WorkItemError):
 
 
 class WorkItemNotFound(WorkItemError):
-    """The card that the input names does not exist or is on another board."""
+    """The card in the execution's input does not exist, or is on another board."""
 
 
 class WorkItemInvalid(WorkItemError):
-    """The card is not ready: branch, spec, pull request or a safety rule. The message lists every reason."""
+    """The card is not ready: its branch, spec, pull request or a safety rule. The message lists every reason."""
 
 
 class WorkItemRefused(WorkItemError):
-    """The card is not ready, and only the input or a redrive names it: the person who started the run gets the reasons,
-    and the card is not touched.
+    """The card is not ready, and this run chose it by its input or a redrive rather than from the queue.
+
+    The person who started the run gets the reasons, and the card is not touched.
     """
 
 
 class WorkItemMoved(WorkItemError):
-    """A person moved the card after the run had selected it."""
+    """A person moved the card after the run selected it."""
 
 
 class LockError(KiroWorkerError):
@@ -173,37 +173,34 @@ class LockError(KiroWorkerError):
 
 
 class LockHeld(LockError):
-    """A running execution holds the one lock of this environment, or every slot is taken: nothing else can start."""
+    """A running execution holds the environment's only lock, or all slots are taken: no other run can start."""
 
 
 class ScopedLockHeld(LockError):
-    """A running execution holds this repository's or branch's lock: the run can try the next card."""
+    """A running execution holds the lock of this repository or branch: the run can try the next card."""
 
 
 class LockLost(LockError):
-    """Another run holds the lock that this run needs: this run must touch nothing."""
+    """Another run holds the lock that this run needs: this run must change nothing."""
 
 
 class BuildStopped(KiroWorkerError):
-    """The build ends here with ``outcome``. ``details`` are the last lines of a child process's output."""
+    """The build ends with ``outcome``. ``details`` are the last lines that a child process wrote."""
 
     def __init__(self, outcome: Outcome, reason: str, remedy: str = "", details: str = "") -> None:
         super().__init__(reason, remedy)
         self.args = (outcome, reason, remedy, details)
         self.outcome = outcome
         self.details = details
-
-    @property
-    def fault_owner(self) -> FaultOwner | None:
-        """Who has to act, which depends on the outcome."""
-        return OUTCOMES[self.outcome].owner
+        self.owner = OUTCOMES[outcome].owner
 
     def __str__(self) -> str:
         return with_remedy(f"{self.outcome}: {self.reason}", self.remedy)
 
 
 def raise_by_name(name: str, message: str) -> NoReturn:
-    """Raise an error whose class is called ``name``, which may be one of Step Functions' own (``States.TaskFailed``):
-    Step Functions uses the class name as the error name.
+    """Raise an error whose class is called ``name``, which Step Functions then uses as the error name.
+
+    ``name`` may be one of Step Functions' own, such as ``States.TaskFailed``.
     """
     raise type(name, (KiroWorkerError,), {})(message)

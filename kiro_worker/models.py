@@ -16,11 +16,11 @@ class Document:
     """A frozen dataclass with a JSON form in camelCase. Reading ignores unknown keys."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {_camel(key): value for key, value in asdict(self).items()}  # type: ignore[call-overload]  # every subclass is a dataclass
+        return {camel_case(key): value for key, value in asdict(self).items()}  # type: ignore[call-overload]  # every subclass is a dataclass
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:
-        names = {_camel(f.name): f.name for f in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
+        names = {camel_case(f.name): f.name for f in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
         return cls(**{names[key]: value for key, value in document.items() if key in names})
 
 
@@ -204,6 +204,8 @@ def _text_of_json(text: str) -> str:
     return document if isinstance(document, str) else ""
 
 
-def _camel(name: str) -> str:
+def camel_case(name: str) -> str:
+    """``task_count`` as ``taskCount``."""
+    # pydantic's to_camel does the same, but the small functions that import this module do without pydantic.
     head, *tail = name.split("_")
     return head + "".join(part.capitalize() for part in tail)

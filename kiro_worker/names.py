@@ -1,7 +1,7 @@
-"""The name of everything that one environment has on AWS: ``kiro-worker-<environment>-…``.
+"""The names of all AWS resources of one environment: ``kiro-worker-<environment>-…``.
 
-The CDK app deploys these names, the command line and the embedded environment look for them, and operators type them.
-Standard library only, because ``infra`` imports this module and nothing else of ours.
+The CDK app deploys these names, the command line and the embedded environment look them up, and operators type them.
+This module uses the standard library only: it is the one module of ``kiro_worker`` that ``infra`` imports.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ WORKFLOW_STACK: Final = "KiroWorkerWorkflow"
 
 @dataclass(frozen=True)
 class Names:
-    """The names in ``environment``, which is one of :data:`ENVIRONMENTS`."""
+    """The names in ``environment``, one of :data:`ENVIRONMENTS`."""
 
     environment: str
 
@@ -86,12 +86,12 @@ class Names:
 
     @property
     def executions_log_group(self) -> str:
-        # The prefix "/aws/vendedlogs/" keeps the group out of the account's one log resource policy, whose size is
+        # The prefix /aws/vendedlogs/ keeps the group out of the account's only log resource policy, whose size is
         # limited: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
         return f"/aws/vendedlogs/states/{self.state_machine}"
 
     def function(self, step: str) -> str:
-        """``step`` is the folder of the function: ``fetch_work_item``."""
+        """The name of a step's function; ``step`` is its folder, such as ``fetch_work_item``."""
         return f"{self.prefix}-{step.replace('_', '-')}"
 
     def function_log_group(self, step: str) -> str:
@@ -101,5 +101,5 @@ class Names:
         return f"{self.prefix}-artifacts-{account}-{region}"
 
     def report_group(self, kind: str) -> str:
-        """``kind`` is ``tests`` or ``coverage``."""
+        """The name of a CodeBuild report group; ``kind`` is ``tests`` or ``coverage``."""
         return f"{self.build_project}-{kind}"

@@ -1,6 +1,6 @@
-"""Logs and metrics: Powertools, JSON lines that carry execution, item and step, and no secrets.
+"""Logs and metrics of the steps, with Powertools: JSON lines with execution, item and step, and without secrets.
 
-Metrics leave as CloudWatch's embedded metric format on the same stream, so that they cost no request.
+Metrics use CloudWatch's embedded metric format in the same log stream, so they cost no request.
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ class _RedactingFormatter(LambdaPowertoolsFormatter):
 def step(
     run: Callable[[StepEvent], dict[str, Any]],
 ) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
-    """Make a Lambda handler of a step: parse the event, log its beginning and its end with execution, item and step,
-    count them, and let errors through, because their class names are what the state machine catches.
+    """A Lambda handler that runs a step.
+
+    It parses the event, logs the start and the end with execution, item and step, and counts errors. Errors pass
+    through, because the state machine catches them by class name.
     """
     logger = Logger(logger_formatter=_RedactingFormatter(), utc=True)
     metrics = Metrics()
@@ -45,15 +47,15 @@ def step(
             step_event = StepEvent.parse(event)
             item = step_event.document.item
             logger.append_keys(item=item.id if item else None)
-            logger.info("begins", redriveCount=step_event.redrive_count)
+            logger.info("step started", redriveCount=step_event.redrive_count)
             result = run(step_event)
         except KiroWorkerError as error:
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
             metrics.flush_metrics()
             logger.warning(type(error).__name__, reason=error.reason, remedy=error.remedy)
-            # Step Functions shows the message to people: it goes out as it went into the log, redacted.
+            # Step Functions shows the message to people, so it is redacted like the log.
             raise type(error)(redact(error.reason), redact(error.remedy)) from None
-        logger.info("ends", result=result)
+        logger.info("step finished", result=result)
         return result
 
     return handler

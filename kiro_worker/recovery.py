@@ -19,7 +19,7 @@ from kiro_worker.state import HeldLock
 if TYPE_CHECKING:
     from mypy_boto3_stepfunctions import SFNClient
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.lock.item import Holder
     from kiro_worker.lock.table import LockTable

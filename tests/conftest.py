@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 @pytest.fixture(scope="session")
 def aws_server(deployments: Deployments) -> Iterator[str]:
-    """A plain AWS emulator over HTTP for tests that need a service, not our whole deployment."""
-    # moto takes seconds to import, and most tests do without it.
+    """The address of a plain AWS emulator, for tests that need one service and not the whole deployment."""
+    # Imported here because moto takes seconds to import and most tests do without it.
     from moto.server import ThreadedMotoServer
 
     from kiro_local.aws import dynamodb
     from kiro_local.aws.replacements import Replacements
 
-    deployments.close()  # what is replaced in moto is put back in the opposite order
+    deployments.close()  # replacements in moto must be undone in reverse order
     replacements = Replacements()
     dynamodb.install(replacements)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -34,10 +34,10 @@ def aws_server(deployments: Deployments) -> Iterator[str]:
 
 @pytest.fixture
 def aws(aws_server: str, deployments: Deployments) -> dict[str, Any]:
-    """Arguments for ``boto3.client``; the emulator is empty at the beginning of each test."""
+    """Arguments for ``boto3.client``; the emulator is empty at the start of each test."""
     import requests
 
-    deployments.close()  # moto keeps its state in the process: it is theirs that is emptied, too
+    deployments.close()  # they share moto's in-process state, which the reset below empties
     requests.post(f"{aws_server}/moto-api/reset", timeout=10).raise_for_status()
     return {
         "endpoint_url": aws_server,
@@ -57,7 +57,7 @@ def dynalite_server() -> Iterator[str]:
 
 @pytest.fixture
 def aws_of_dynalite(dynalite_server: str) -> dict[str, Any]:
-    """Arguments for ``boto3.client("dynamodb")``; there are no tables at the beginning of each test."""
+    """Arguments for ``boto3.client("dynamodb")``; there are no tables at the start of each test."""
     import boto3
 
     arguments: dict[str, Any] = {
@@ -75,30 +75,30 @@ def aws_of_dynalite(dynalite_server: str) -> dict[str, Any]:
 
 @pytest.fixture(params=["moto", "dynalite"])
 def aws_of_each(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Of one DynamoDB and of the other, for what must hold on any."""
+    """Arguments for each DynamoDB server in turn, for what must hold on both."""
     arguments: dict[str, Any] = request.getfixturevalue("aws" if request.param == "moto" else "aws_of_dynalite")
     return arguments
 
 
 class Deployments:
-    """One embedded AWS a process: that of one kind of tests is kept for the next of them, until others want theirs."""
+    """One embedded AWS per process, kept for tests of the same kind until another kind needs its own."""
 
     def __init__(self) -> None:
         self._kind = ""
         self._stack = ExitStack()
-        self._live: Any = None
+        self._deployment: Any = None
 
     def get(self, kind: str, start: Callable[[], AbstractContextManager[T]]) -> T:
-        """The live one of that kind, or a new one."""
+        """The running deployment if it is of this kind, or a new one."""
         if self._kind != kind:
             self.close()
-            self._live = self._stack.enter_context(start())
+            self._deployment = self._stack.enter_context(start())
             self._kind = kind
-        live: T = self._live
-        return live
+        deployment: T = self._deployment
+        return deployment
 
     def close(self) -> None:
-        self._kind, self._live = "", None
+        self._kind, self._deployment = "", None
         self._stack.close()
 
 
@@ -111,7 +111,7 @@ def deployments() -> Iterator[Deployments]:
 
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
-    """A folder for every user of the machine: an agent run as a user of its own sees nothing below ``tmp_path``."""
+    """A folder that every user of the machine may use; an agent with its own user cannot read ``tmp_path``."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
         yield Path(folder)

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from kiro_worker.config import AgentConfiguration, Configuration
+from kiro_worker.config.model import AgentConfiguration, Configuration
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -76,7 +76,7 @@ def _rows(model: type[BaseModel], prefix: str = "") -> list[str]:
     for name, field in model.model_fields.items():
         if name not in described:
             raise SystemExit(
-                f"{model.__name__}.{name} has no description: write one below it, in kiro_worker/config.py."
+                f"{model.__name__}.{name} has no description: write one below it, in kiro_worker/config/model.py."
             )
         key = field.alias or name
         shape = schema["properties"][key]

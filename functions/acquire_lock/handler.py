@@ -7,7 +7,7 @@ from typing import Any
 
 import boto3
 
-from kiro_worker.config import load_configuration
+from kiro_worker.config.parameter import load_configuration
 from kiro_worker.environment import AcquireLockEnvironment
 from kiro_worker.lock.connect import connected_locks
 from kiro_worker.lock.item import Subject

@@ -26,7 +26,7 @@ from kiro_local.environment import CONFIG_PARAMETER, NAME, GitHubAccess, LocalEn
 from kiro_local.github.seed import load
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.cli.runs import show_failure, show_run, show_state
-from kiro_worker.config import parse_configuration
+from kiro_worker.config.parameter import parse_configuration
 from kiro_worker.executions.history import follow, read_run
 
 if TYPE_CHECKING:

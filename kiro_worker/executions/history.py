@@ -9,12 +9,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from kiro_worker.execution_status import ENDED_STATUSES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mypy_boto3_stepfunctions import SFNClient
 
-ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 _POLL_SECONDS: Final = 0.1
 
 
@@ -67,7 +68,7 @@ def follow(
     """
     deadline = time.monotonic() + patience
     while True:
-        ended = client.describe_execution(executionArn=arn)["status"] in ENDED
+        ended = client.describe_execution(executionArn=arn)["status"] in ENDED_STATUSES
         events = history(client, arn)
         yield from _passed(events, seen)
         seen = len(events)

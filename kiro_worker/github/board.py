@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from gql import GraphQLRequest
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
 

@@ -20,7 +20,7 @@ from kiro_worker.state import CardReport, require
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.board import Card
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import Failure, Work

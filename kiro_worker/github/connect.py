@@ -5,7 +5,9 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from kiro_worker.config import Configuration, load_configuration, load_github_token
+from kiro_worker.config.model import Configuration
+from kiro_worker.config.parameter import load_configuration
+from kiro_worker.config.secrets import load_github_token
 from kiro_worker.github.client import GitHubSession, github_session
 
 if TYPE_CHECKING:

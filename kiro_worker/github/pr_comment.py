@@ -10,7 +10,7 @@ from kiro_worker.github.markdown import block, code, link
 from kiro_worker.redaction import redact
 
 if TYPE_CHECKING:
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.models import BuildResult, Failure, Work
 
 _PHASE: Final = re.compile(r"([^:;]{1,100}):([0-9]{1,6}(?:\.[0-9]{1,3})?)")

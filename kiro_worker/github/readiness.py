@@ -25,7 +25,7 @@ from kiro_worker.spec import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.answers import PullRequest, SpecFile
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem

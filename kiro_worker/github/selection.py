@@ -13,7 +13,7 @@ from kiro_worker.github.readiness import validate_item
 from kiro_worker.state import HOW_TO_START
 
 if TYPE_CHECKING:
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import Work, WorkItem
     from kiro_worker.state import StateDocument

@@ -1,1 +1,1 @@
-"""One build at a time for each key: the DynamoDB lock, whose rules stand in :mod:`kiro_worker.lock.table`."""
+"""One build at a time per key: the lock in DynamoDB. :mod:`kiro_worker.lock.table` holds its rules."""

@@ -1,4 +1,4 @@
-"""The lock's table, from what a step's environment names."""
+"""The lock table that a step's environment variables name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def connected_locks(
     dynamodb: DynamoDBClient, stepfunctions: SFNClient, table_name: str, lease_seconds: int = 0
 ) -> LockTable:
-    """Who acquires says for how long; the others only release."""
+    """The lock table of this environment. Only a step that acquires locks passes ``lease_seconds``."""
     return LockTable(
         dynamodb,
         table_name,
@@ -29,7 +29,7 @@ def connected_locks(
 
 @cache
 def _codebuild() -> CodeBuildClient:
-    """Made when it is needed: it is asked only about a build that may have been left behind."""
+    """The CodeBuild client, created on first use: only a possibly abandoned build needs it."""
     import boto3
 
     return boto3.client("codebuild")

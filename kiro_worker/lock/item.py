@@ -1,4 +1,4 @@
-"""The lock's item in the table, as our writes leave it and as people or an earlier system may have left it."""
+"""The lock's item in the table: as the worker writes it, and as a person or the original system may have left it."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Seconds from here on are milliseconds: the original system wrote those into expiresAt. 10^11 seconds is the year 5138.
-# What no clock gives in milliseconds either is a person's edit: it counts as no fence, and as expired.
-_MILLISECONDS_FROM: Final = 10**11
-_NO_TIME_FROM: Final = 1000 * _MILLISECONDS_FROM
+# The original system wrote milliseconds into expiresAt. Anything from 10^11 on is read as milliseconds, because in
+# seconds that is the year 5138. A number too large even for milliseconds was typed by a person: it counts as no fence,
+# and as an expired lease.
+_SMALLEST_MILLISECONDS: Final = 10**11
+_SMALLEST_INVALID: Final = 1000 * _SMALLEST_MILLISECONDS
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What the holder works on: attributes for people who look at the item."""
+    """What the holder works on. It lets the next run report an abandoned card, and people see what is going on."""
 
     work_item_id: str = ""
     repository: str = ""
@@ -25,13 +26,15 @@ class Subject:
     build_id: str = ""
 
 
-NOBODY: Final = Subject()
+NO_SUBJECT: Final = Subject()
 
 
 @dataclass(frozen=True)
 class Holder:
-    """The lock item as it stands. ``owner`` is empty when the lock is free, ``expires_at`` is epoch seconds.
-    ``report_pending`` is the execution that freed it and could not tell its card how it ended.
+    """Who holds a lock, as its item says.
+
+    ``owner`` is empty when the lock is free. ``report_pending`` is the execution that freed the lock before its card
+    showed how the run ended. ``expires_at`` is in epoch seconds.
     """
 
     lock_key: str
@@ -39,13 +42,13 @@ class Holder:
     fence: int = 0
     expires_at: float = 0
     acquired_at: str = ""
-    subject: Subject = NOBODY
+    subject: Subject = NO_SUBJECT
     report_pending: str = ""
     item: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Holder:
-        """Of an item in DynamoDB's own JSON; tolerates items that people or the original system wrote."""
+        """The holder in an item in DynamoDB's JSON. Attributes of the wrong type count as absent."""
 
         def text(name: str) -> str:
             return str(item.get(name, {}).get("S", ""))
@@ -55,14 +58,14 @@ class Holder:
                 value = float(item.get(name, {}).get("N", 0))
             except ValueError:
                 return 0
-            return value if 0 <= value < _NO_TIME_FROM else 0
+            return value if 0 <= value < _SMALLEST_INVALID else 0
 
         expires_at = number("expiresAt")
         return cls(
             lock_key=text("lockKey"),
             owner=text("owner"),
             fence=int(number("fence")),
-            expires_at=expires_at / 1000 if expires_at >= _MILLISECONDS_FROM else expires_at,
+            expires_at=expires_at / 1000 if expires_at >= _SMALLEST_MILLISECONDS else expires_at,
             acquired_at=text("acquiredAt"),
             subject=Subject(text("workItemId"), text("repository"), text("branch"), text("buildId")),
             report_pending=text("reportPending"),
@@ -70,16 +73,17 @@ class Holder:
         )
 
     @property
-    def acquired_instant(self) -> float:
-        """``acquired_at`` in epoch seconds; 0 when it is no time."""
+    def acquired_timestamp(self) -> float:
+        """``acquired_at`` in epoch seconds, or 0 when it is not a valid time."""
         try:
             return datetime.fromisoformat(self.acquired_at).timestamp()
         except (ValueError, OverflowError):
             return 0
 
-    def unchanged(self, values: dict[str, Any]) -> str:
-        """The condition that owner, fence and build still are what was seen here, whatever types a person's edit gave
-        them; their values go into ``values``.
+    def unchanged_condition(self, values: dict[str, Any]) -> str:
+        """A condition that owner, fence and build are still as they were read; adds its values to ``values``.
+
+        It compares the attributes as they are stored, so it also holds for types that only a manual edit produces.
         """
         conditions = []
         for attribute in ("owner", "fence", "buildId"):

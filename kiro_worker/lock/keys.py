@@ -1,4 +1,4 @@
-"""The keys of the table's items: what a card locks, by ``lockScope``, and the places of ``maxConcurrentBuilds``."""
+"""The keys of the table's items: the lock of a card, by ``lockScope``, and the slots of ``maxConcurrentBuilds``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
 
 BASE_KEY: Final = "work-item-processor-lock"
-# No repository's key: those have an owner, and so a slash.
+# Cannot collide with a repository's key, which always contains the slash of owner/name.
 _SLOT: Final = re.compile(rf"{BASE_KEY}#slot-\d+")
 
 
 def lock_key(configuration: Configuration, repository: str, branch: str) -> str:
-    """The key that a card locks."""
+    """The key of the lock that covers a card of ``repository`` and ``branch``."""
     match configuration.lock_scope:
         case "environment":
             return BASE_KEY
@@ -25,7 +25,7 @@ def lock_key(configuration: Configuration, repository: str, branch: str) -> str:
 
 
 def slot_keys(configuration: Configuration) -> tuple[str, ...]:
-    """The keys of the places; none without a bound, and where one lock alone bounds everything."""
+    """The keys of the slots; empty without ``maxConcurrentBuilds``, or where a single lock covers everything."""
     if configuration.lock_scope == "environment" or configuration.max_concurrent_builds is None:
         return ()
     return tuple(f"{BASE_KEY}#slot-{number}" for number in range(1, configuration.max_concurrent_builds + 1))

@@ -1,6 +1,4 @@
-"""Whether the owner of a lock may still act: Step Functions knows it of an execution, CodeBuild of a build that was
-started by hand, and of anything else nobody does.
-"""
+"""Whether the owner of a lock may still act, according to Step Functions (executions) and CodeBuild (builds)."""
 
 from __future__ import annotations
 
@@ -9,24 +7,27 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 
+from kiro_worker.execution_status import ENDED_STATUSES
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_stepfunctions import SFNClient
 
-# Its ARN, or its ID: the project's name and one of CodeBuild's making.
+# A build's ARN, or its ID: the project's name and an identifier that CodeBuild generates.
 _BUILD: Final = re.compile(r"(?:arn:[\w-]+:codebuild:[\w-]+:\d+:build/)?[\w-]+:[\w-]+")
-_ENDED: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
-_UNKNOWN: Final = frozenset({"ExecutionDoesNotExist", "InvalidArn"})
-_OVER: Final = frozenset({"ResourceNotFoundException", "InvalidInputException"})
-# Of another state machine or project than ours, as our role sees it, or of a form that the service does not know.
-_NOT_FOR_US: Final = frozenset({"AccessDeniedException", "ValidationException", "InvalidInputException"})
+_NOT_FOUND: Final = frozenset({"ExecutionDoesNotExist", "InvalidArn"})
+_BUILD_IS_OVER: Final = frozenset({"ResourceNotFoundException", "InvalidInputException"})
+# The owner belongs to another state machine or project, which our role may not read, or the service rejects its form.
+_CANNOT_TELL: Final = frozenset({"AccessDeniedException", "ValidationException", "InvalidInputException"})
 
 
 def owner_is_running(sfn: SFNClient, codebuild: Callable[[], CodeBuildClient]) -> Callable[[str], bool | None]:
-    """Answers for the ARN of an execution, and the ARN or ID of a build, whether it may still act; ``None`` when that
-    cannot be known. One that is not known any more may not. ``codebuild`` is called only for a build.
+    """A function that returns whether an owner (execution ARN, build ARN or build ID) may still act.
+
+    It returns ``None`` when that cannot be known, and ``False`` for an owner that no longer exists. ``codebuild`` is
+    called only for a build.
     """
     execution = execution_is_running(sfn)
 
@@ -37,42 +38,43 @@ def owner_is_running(sfn: SFNClient, codebuild: Callable[[], CodeBuildClient]) -
 
 
 def execution_is_running(sfn: SFNClient) -> Callable[[str], bool | None]:
-    """The same for executions alone."""
+    """A function like that of :func:`owner_is_running`, for executions only."""
 
     def is_running(owner: str) -> bool | None:
         if ":execution:" not in owner:
             return None
         try:
-            return sfn.describe_execution(executionArn=owner)["status"] not in _ENDED
+            return sfn.describe_execution(executionArn=owner)["status"] not in ENDED_STATUSES
         except ClientError as error:
-            return _answer(error)
+            return _running_despite(error)
 
     return is_running
 
 
 def build_stopper(codebuild: Callable[[], CodeBuildClient]) -> Callable[[str], None]:
-    """Stops a build; one that is over or gone already is no error."""
+    """A function that stops a build; it does nothing for a build that has ended or no longer exists."""
 
     def stop(build: str) -> None:
         try:
             codebuild().stop_build(id=build)
         except ClientError as error:
-            if error.response["Error"]["Code"] not in _OVER:
+            if error.response["Error"]["Code"] not in _BUILD_IS_OVER:
                 raise
 
     return stop
 
 
 def ending_of(sfn: SFNClient, execution: str) -> tuple[str, str]:
-    """How an execution ended: its error, else its status, and the cause; empty when it is none, is not known any more,
-    or is not ours to ask about.
+    """How an execution ended: its error, or else its status, and its cause.
+
+    Both are empty when ``execution`` is not an execution, no longer exists, or may not be read with our role.
     """
     if ":execution:" not in execution:
         return "", ""
     try:
         described = sfn.describe_execution(executionArn=execution)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _UNKNOWN | _NOT_FOR_US:
+        if error.response["Error"]["Code"] in _NOT_FOUND | _CANNOT_TELL:
             return "", ""
         raise
     return described.get("error") or described["status"], described.get("cause", "")
@@ -82,14 +84,15 @@ def _build_is_running(codebuild: CodeBuildClient, build: str) -> bool | None:
     try:
         builds = codebuild.batch_get_builds(ids=[build])["builds"]
     except ClientError as error:
-        return _answer(error)
+        return _running_despite(error)
     return any(found["buildStatus"] == "IN_PROGRESS" for found in builds)
 
 
-def _answer(error: ClientError) -> bool | None:
+def _running_despite(error: ClientError) -> bool | None:
+    """What the service's error says about the owner; raises ``error`` when it says nothing."""
     code = error.response["Error"]["Code"]
-    if code in _UNKNOWN:
+    if code in _NOT_FOUND:
         return False
-    if code in _NOT_FOR_US:
+    if code in _CANNOT_TELL:
         return None
     raise error

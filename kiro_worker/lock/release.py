@@ -1,4 +1,4 @@
-"""ReleaseLock's rules: what an execution, or the clean-up after it, may free."""
+"""The rules of ReleaseLock: which locks an execution, or the clean-up after it, may free."""
 
 from __future__ import annotations
 
@@ -14,24 +14,27 @@ if TYPE_CHECKING:
 
 
 def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
-    """Free the lock that ``event``'s execution holds, and say what it named; ``None`` when there was nothing to free.
+    """Free the lock that ``event``'s execution holds and describe it; ``None`` when there was nothing to free.
 
-    With a ``lease`` in the document it is exactly that one, or the one that the build took when it found the lock
-    gone. Without one (the answer of AcquireLock was lost) it is whatever the execution holds. With ``reportPending`` (the
-    card could not be moved) the lock remembers it, for the next run to tell. With ``endedAt`` (epoch
-    milliseconds, the clean-up) the execution must have ended, and the lock must have been taken before that moment: an
-    execution redriven meanwhile holds its own.
+    The state document decides which lock that is:
+
+    - with ``lease``, exactly that one, or the one that the build acquired again when it found the lock free;
+    - without ``lease`` (AcquireLock's answer was lost), everything that the execution holds;
+    - with ``endedAt`` (epoch milliseconds, set by the clean-up), what the execution acquired before that moment,
+      provided that it has ended: after a redrive it holds its own lock.
+
+    With ``reportPending`` (the card could not be moved), the lock records that for the next run to report.
     """
     document = event.document
     if document.ended_at is not None:
-        # The card is told next, and should that fail it is not forgotten.
+        # The clean-up reports to the card next; the record makes sure that a failure there is not forgotten.
         before = document.ended_at / 1000
-        return _named(locks.release_owned(event.execution_arn, acquired_before=before, report_pending=True))
+        return _describe(locks.release_owned(event.execution_arn, acquired_before=before, report_pending=True))
     if document.lease is None:
-        return _named(locks.release_owned(event.execution_arn))
+        return _describe(locks.release_owned(event.execution_arn))
     lease = document.lease
-    if _outlived(locks, document):
-        # Whoever asks for the lock next asks for the build.
+    if _build_still_running(locks, document):
+        # The run that asks for the lock next checks the build again.
         return None
     for fence in (_fence_of_build(document), lease.fence):
         if fence and locks.release(replace(lease, fence=fence), report_pending=document.report_pending):
@@ -40,21 +43,22 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
 
 
 def release_slot(locks: LockTable, event: StepEvent) -> None:
-    """Free the place that ``event``'s execution has, by the same rules as its lock (:func:`release`), and before it:
-    whoever finds the lock free finds the place free too.
+    """Free the slot of ``event``'s execution by the same rules as its lock (:func:`release`).
 
-    It is looked for by its owner, because a build whose place was lost may have taken another.
+    Call it before :func:`release`, so that a run which finds the lock free finds a slot free too. The slot is looked up
+    by its owner, because a build that lost its slot may have taken another one.
     """
     document = event.document
     if document.ended_at is not None:
         locks.release_owned(event.execution_arn, acquired_before=document.ended_at / 1000, only=is_slot)
-    elif document.lease is None or (document.lease.slot and not _outlived(locks, document)):
+    elif document.lease is None or (document.lease.slot and not _build_still_running(locks, document)):
         locks.release_owned(event.execution_arn, only=is_slot)
 
 
-def _outlived(locks: LockTable, document: StateDocument) -> bool:
-    """Whether the build runs on although RunBuild has given it up: the start's answer was lost, or the state's time was
-    up. It is told to stop.
+def _build_still_running(locks: LockTable, document: StateDocument) -> bool:
+    """Stop a build that RunBuild gave up on, and return whether it still runs.
+
+    RunBuild gives up when the answer to its start request was lost, or when the state timed out.
     """
     given_up = document.failure is not None and document.failure.state == "RunBuild"
     return given_up and document.lease is not None and locks.stop_build(document.lease)
@@ -67,7 +71,7 @@ def _fence_of_build(document: StateDocument) -> int:
     return failed.fence if failed else 0
 
 
-def _named(holder: Holder | None) -> dict[str, str] | None:
+def _describe(holder: Holder | None) -> dict[str, str] | None:
     if holder is None:
         return None
     subject = holder.subject

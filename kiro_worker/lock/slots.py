@@ -1,8 +1,8 @@
-"""``maxConcurrentBuilds``: with a lock for each repository or branch, how many builds may run at once.
+"""The slots of ``maxConcurrentBuilds``, which limit how many builds run at once under narrow locks.
 
-Each of the places is a lock like any other, in the same table: one holder, fenced, taken over once that holder has
-ended, so that no place can stay taken. A run takes the narrow lock first and then a place, and gives the lock back
-when there is none. Only AcquireLock decides by the configuration; a build keeps the place that its execution got.
+A slot is a lock like any other, in the same table: one holder, fenced, taken over once its holder has ended, so no slot
+can stay taken forever. A run first takes the lock of its repository or branch and then a slot, and releases the lock if
+no slot is free. Only AcquireLock applies the configured limit; a build keeps the slot that its execution got.
 """
 
 from __future__ import annotations
@@ -11,74 +11,73 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import LockHeld, ScopedLockHeld
-from kiro_worker.lock.item import NOBODY
+from kiro_worker.lock.item import NO_SUBJECT
 from kiro_worker.lock.keys import slot_keys
 from kiro_worker.models import Lease
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.lock.item import Subject
     from kiro_worker.lock.table import LockTable
 
 
 def acquire_with_slot(
-    locks: LockTable, configuration: Configuration, key: str, owner: str, subject: Subject = NOBODY
+    locks: LockTable, configuration: Configuration, key: str, owner: str, subject: Subject = NO_SUBJECT
 ) -> Lease:
-    """The lock and, where builds are bounded, a place; safe to run twice.
+    """Acquire the lock and, where builds are limited, a slot. Safe to repeat.
 
-    Raises what :meth:`LockTable.acquire` does, and :class:`LockHeld` when no place is free: nothing is held then.
+    Raises the errors of :meth:`LockTable.acquire`, and :class:`LockHeld` when no slot is free; it then holds nothing.
     """
     lease = locks.acquire(key, owner, subject)
     keys = slot_keys(configuration)
     if not keys:
         return lease
     try:
-        return replace(lease, slot=_take_one(locks, keys, owner, _nobodys(subject)))
+        return replace(lease, slot=_take_slot(locks, keys, owner, _without_card(subject)))
     except LockHeld:
         locks.release(lease)
         raise
 
 
-def keep_slot(locks: LockTable, configuration: Configuration, lease: Lease, subject: Subject = NOBODY) -> Lease:
-    """The place that the lease names is still its owner's: go on, and note there too the build that does. Otherwise
-    take that one again, or another.
+def keep_slot(locks: LockTable, configuration: Configuration, lease: Lease, subject: Subject = NO_SUBJECT) -> Lease:
+    """Keep the slot that ``lease`` names and record the build in it; take it again, or another one, if it was lost.
 
-    Raises :class:`LockHeld` when there is none, for then as many builds as may run do run.
+    Raises :class:`LockHeld` when no slot is free.
     """
     if not lease.slot:
         return lease
-    place, subject = locks.read(lease.slot), _nobodys(subject)
-    if place.owner == lease.owner:
-        if place.subject.build_id != subject.build_id:
-            locks.ensure(Lease(lease.slot, lease.owner, place.fence, expires_at=0), subject)
+    holder, subject = locks.read(lease.slot), _without_card(subject)
+    if holder.owner == lease.owner:
+        if holder.subject.build_id != subject.build_id:
+            locks.ensure(Lease(lease.slot, lease.owner, holder.fence, expires_at=0), subject)
         return lease
     keys = dict.fromkeys((lease.slot, *slot_keys(configuration)))
-    return replace(lease, slot=_take_one(locks, tuple(keys), lease.owner, subject))
+    return replace(lease, slot=_take_slot(locks, tuple(keys), lease.owner, subject))
 
 
 def release_slot_of_build(locks: LockTable, slot: str, owner: str) -> None:
-    """The same for a build that was started by hand, which knows its place and may not look through the table."""
+    """Free the slot of a build that was started by hand: it knows its slot, and its role may not scan the table."""
     if slot and (holder := locks.read(slot)).owner == owner:
         locks.release(Lease(slot, owner, holder.fence, expires_at=0))
 
 
-def _take_one(locks: LockTable, keys: Sequence[str], owner: str, subject: Subject) -> str:
+def _take_slot(locks: LockTable, keys: Sequence[str], owner: str, subject: Subject) -> str:
     holders = [locks.read(key) for key in keys]
-    # Its own first, so that a step that runs twice takes no second; then what is free; then what may be taken over.
+    # The owner's own slot first, so that a repeated step takes no second one; then free slots; then those to take over.
     for holder in sorted(holders, key=lambda holder: (holder.owner != owner, holder.owner != "")):
         try:
             return locks.acquire(holder.lock_key, owner, subject).lock_key
         except ScopedLockHeld:
             continue
+    owners = ", ".join(holder.owner or "a run that has just started" for holder in holders)
     raise LockHeld(
-        f"{len(keys)} builds run, as many as may at once: "
-        + ", ".join(f"{holder.owner or 'a run that has just begun'}" for holder in holders),
-        'nothing, the next run tries again; or raise "maxConcurrentBuilds" in the configuration parameter',
+        f"all {len(keys)} slots for concurrent builds are taken, by {owners}",
+        'wait for a build to end, or raise "maxConcurrentBuilds" in the configuration parameter',
     )
 
 
-def _nobodys(subject: Subject) -> Subject:
-    """A place says nothing of a card: whoever finds it left behind tells none, the lock beside it does."""
+def _without_card(subject: Subject) -> Subject:
+    """The subject of a slot, which names no card: the lock beside it does, and only one of them may report to it."""
     return replace(subject, work_item_id="")

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from kiro_worker.config import load_configuration, load_git_credentials, load_github_token, parse_configuration
+from kiro_worker.config.parameter import load_configuration, parse_configuration
+from kiro_worker.config.secrets import load_git_credentials, load_github_token
 from kiro_worker.errors import BuildStopped, ConfigurationError, ConfigurationInvalid, KiroWorkerError, with_remedy
 from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.table import LockTable
@@ -39,7 +40,7 @@ from kiro_worker.spec import pending_leaf_tasks, reset
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.request import BuildRequest
 

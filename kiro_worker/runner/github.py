@@ -14,7 +14,7 @@ from kiro_worker.runner.request import from_branch
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.github.labels import Labelling
     from kiro_worker.runner.request import BuildRequest

@@ -17,7 +17,8 @@ from threading import Thread
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
+from kiro_worker.config.parameter import load_configuration
+from kiro_worker.config.secrets import load_agent_key, load_git_credentials, load_github_token
 from kiro_worker.errors import BuildStopped, ConfigurationMissing, KiroWorkerError, LockHeld, with_remedy
 from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.slots import release_slot_of_build

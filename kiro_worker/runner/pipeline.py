@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.labels import Labelling
     from kiro_worker.models import GitCredentials
     from kiro_worker.runner.progress import BuildProgress

@@ -16,7 +16,7 @@ from kiro_worker.models import Lease
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
 
 _PATTERNS: Final = {

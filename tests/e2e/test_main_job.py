@@ -157,7 +157,7 @@ def test_no_secret_is_in_a_log_a_state_document_a_comment_or_an_artifact(world: 
     bucket = "kiro-worker-test-artifacts-123456789012-us-east-1"
     artifacts = s3.list_objects_v2(Bucket=bucket, Prefix="runs/")["Contents"]
     written += [s3.get_object(Bucket=bucket, Key=each["Key"])["Body"].read().decode() for each in artifacts]
-    assert any("begins" in text for text in written), "the functions' logs are among it"
+    assert any("step started" in text for text in written), "the functions' logs are among it"
     assert any("ran 1 test" in text.lower() for text in written), "the build's log is among it"
     encoded = base64.b64encode(f"git:{TOKEN}".encode()).decode()
     assert [text for text in written if TOKEN in text or encoded in text or "local-agent-key" in text] == []

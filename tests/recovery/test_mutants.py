@@ -38,11 +38,13 @@ class Mutant:
 
 MUTANTS = {
     "release without the fence check": Mutant(
-        "kiro_worker/lock/table.py",
+        "kiro_worker/lock/store.py",
         """values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
-        return self._free(lease.lock_key, "#owner = :owner AND fence = :fence", values, report_pending=report_pending) is None""",
+        condition = "#owner = :owner AND fence = :fence"
+""",
         """values = {":owner": {"S": lease.owner}}
-        return self._free(lease.lock_key, "#owner = :owner", values, report_pending=report_pending) is None""",
+        condition = "#owner = :owner"
+""",
         "ReleaseLockAfterFailure-done-late",
         "a tick built while a redrive was under way",
     ),
@@ -55,7 +57,7 @@ MUTANTS = {
     ),
     "no takeover": Mutant(
         "kiro_worker/lock/table.py",
-        "return running or build_may(holder)",
+        "return running or build_may_act(holder)",
         "return True",
         "RunBuild-aborted-during-event-lost",
         "the lock is still",
@@ -115,8 +117,8 @@ MUTANTS = {
     ),
     "a place that a dead run has is not found": Mutant(
         "kiro_worker/lock/table.py",
-        "if (holder.owner or holder.report_pending) and not self.still_active_after_stop(holder)]",
-        "if (holder.owner or holder.report_pending) and '#slot' not in holder.lock_key and not self.still_active_after_stop(holder)]",
+        "if (holder.owner or holder.report_pending) and not self",
+        "if (holder.owner or holder.report_pending) and '#slot' not in holder.lock_key and not self",
         "places and RunBuild-aborted-during-event-lost-tick",
         "the lock is still",
     ),

@@ -1,5 +1,6 @@
-"""A second DynamoDB beside moto: dynalite, which was written by others, checks requests as DynamoDB does and does not
-send the item along with a failed condition.
+"""dynalite, a DynamoDB server that is independent of moto.
+
+It validates requests as DynamoDB does, and does not return the item of a failed condition.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ server.listen(0, '127.0.0.1', () => console.log(server.address().port))
 
 @contextmanager
 def dynalite() -> Iterator[str]:
-    """Its address; the server is a process of its own and is gone afterwards."""
+    """The address of a dynalite server, which runs in its own process until the context ends."""
     if not (MODULES / "dynalite").is_dir():
-        raise FileNotFoundError(f"{MODULES / 'dynalite'} is not there: make build/node/ready")
+        raise FileNotFoundError(f"{MODULES / 'dynalite'} does not exist. How to fix: make build/node/ready")
     environment = {**os.environ, "NODE_PATH": str(MODULES)}
     with subprocess.Popen(
         [locked_node() or "node", "--eval", _SERVE], env=environment, stdout=subprocess.PIPE, text=True

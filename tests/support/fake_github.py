@@ -17,7 +17,7 @@ from gql.transport.aiohttp import AIOHTTPTransport
 from graphql import ExecutionResult
 from multidict import CIMultiDict, CIMultiDictProxy
 
-from kiro_worker.config import Configuration
+from kiro_worker.config.model import Configuration
 from kiro_worker.github.client import GitHubSession
 
 Answer = dict[str, Any]

@@ -1,5 +1,6 @@
-"""Operations that stand still before each of their requests, so that a test decides in which order the requests of
-several reach the server, and whose answers are lost on the way back.
+"""Operations that pause before each of their requests.
+
+A test decides in which order the requests of several operations reach the server, and which answers are lost.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ _SECONDS: Final = 30
 
 
 class Fate(Enum):
-    """What becomes of a request: its answer arrives; is lost, and boto3 sends the request again; or is lost for good.
-    Or the caller is gone before it is sent.
+    """What happens to a request.
+
+    Its answer arrives; its answer is lost and boto3 sends the request again; its answer is lost for good; or the
+    caller dies before sending it.
     """
 
     ANSWERED = "answered"
@@ -26,12 +29,13 @@ class Fate(Enum):
 
 
 class Killed(BaseException):
-    """Ends a thread whose operation is not stepped any more."""
+    """Ends the thread of an operation that takes no further step."""
 
 
 class Operation:
-    """``run`` in a thread of its own. It is handed a ``request`` to wrap every request in, and goes on only while
-    :meth:`step` runs: of all operations one at most is under way.
+    """``run`` in its own thread, which advances only during :meth:`step`, so at most one operation is active.
+
+    ``run`` gets a function in which it must wrap every request.
     """
 
     def __init__(self, run: Callable[[Callable[[Callable[[], Any]], Any]], object]) -> None:
@@ -39,21 +43,21 @@ class Operation:
         self.error: BaseException | None = None
         self.done = False
         self._fate = Fate.ANSWERED
-        self._go, self._stands = threading.Semaphore(0), threading.Semaphore(0)
+        self._resume, self._paused = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, args=(run,), daemon=True)
         self._thread.start()
         self._wait()
 
     def step(self, fate: Fate = Fate.ANSWERED) -> None:
-        """Let the next request take place, and the operation come to the one after it or to its end."""
+        """Send the next request, and let the operation advance to the one after it or to its end."""
         if self.done:
-            raise RuntimeError(f"the operation has ended already, with {self.error or self.result!r}")
+            raise RuntimeError(f"the operation has already ended, with {self.error or self.result!r}")
         self._fate = fate
-        self._go.release()
+        self._resume.release()
         self._wait()
 
     def _wait(self) -> None:
-        if not self._stands.acquire(timeout=_SECONDS):
+        if not self._paused.acquire(timeout=_SECONDS):
             raise TimeoutError("the operation neither sent a request nor ended")
         if self.done:
             self._thread.join(_SECONDS)
@@ -61,15 +65,15 @@ class Operation:
     def _run(self, run: Callable[[Callable[[Callable[[], Any]], Any]], object]) -> None:
         try:
             self.result = run(self._request)
-        except BaseException as error:  # noqa: BLE001  # the test looks at it
+        except BaseException as error:  # noqa: BLE001  # the test inspects it
             self.error = error
         self.done = True
-        self._stands.release()
+        self._paused.release()
 
     def _request(self, send: Callable[[], Any]) -> Any:
         while True:
-            self._stands.release()
-            self._go.acquire()
+            self._paused.release()
+            self._resume.acquire()
             if self._fate is Fate.KILLED:
                 raise Killed
             fate = self._fate
@@ -86,7 +90,7 @@ class Operation:
 
 
 class SteppedDynamoDB:
-    """The part of a DynamoDB client that the lock uses, each request at the operation's pace."""
+    """The part of a DynamoDB client that the lock uses, with every request wrapped for an :class:`Operation`."""
 
     def __init__(self, client: Any, request: Callable[[Callable[[], Any]], Any]) -> None:
         self._client, self._request = client, request

@@ -1,4 +1,4 @@
-"""Credentials of every shape that must never be seen in a log, and the ways in which programs write a known one."""
+"""Credentials of every shape that must never appear in a log, and the encodings in which programs print a secret."""
 
 from __future__ import annotations
 
@@ -17,25 +17,28 @@ URL_SAFE = ALPHANUMERIC + "._~-"
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What is printed, and the part of it that must not be seen, nor any of its parts of this length."""
+class Printed:
+    """What a program prints.
+
+    No part of ``secret`` that has ``revealing`` characters may remain in the log.
+    """
 
     text: str
     secret: str
-    telling: int = 12
+    revealing: int = 12
 
 
 def of(alphabet: str, shortest: int, longest: int | None = None) -> st.SearchStrategy[str]:
     return st.text(alphabet, min_size=shortest, max_size=longest or shortest)
 
 
-def prefixed(prefixes: list[str], rest: st.SearchStrategy[str], telling: int = 12) -> st.SearchStrategy[Shown]:
-    return st.builds(lambda prefix, tail: Shown(prefix + tail, tail, telling), st.sampled_from(prefixes), rest)
+def prefixed(prefixes: list[str], rest: st.SearchStrategy[str], revealing: int = 12) -> st.SearchStrategy[Printed]:
+    return st.builds(lambda prefix, tail: Printed(prefix + tail, tail, revealing), st.sampled_from(prefixes), rest)
 
 
-def labelled(labels: list[str], value: st.SearchStrategy[str]) -> st.SearchStrategy[Shown]:
+def labelled(labels: list[str], value: st.SearchStrategy[str]) -> st.SearchStrategy[Printed]:
     return st.builds(
-        lambda label, between, found: Shown(f"{label}{between}{found}", found),
+        lambda label, between, found: Printed(f"{label}{between}{found}", found),
         st.sampled_from(labels),
         st.sampled_from(["=", ": ", '": "', "='", " = ", " => ", '\\":\\"', ">", " ", " [None]: ", "%3D"]),
         value,
@@ -44,10 +47,10 @@ def labelled(labels: list[str], value: st.SearchStrategy[str]) -> st.SearchStrat
 
 GITHUB = prefixed(["ghp_", "gho_", "ghu_", "ghs_", "ghr_"], of(ALPHANUMERIC, 36, 251))
 GITHUB_FINE_GRAINED = st.builds(
-    lambda one, two: Shown(f"github_pat_{one}_{two}", f"{one}_{two}"), of(ALPHANUMERIC, 22), of(ALPHANUMERIC, 59)
+    lambda one, two: Printed(f"github_pat_{one}_{two}", f"{one}_{two}"), of(ALPHANUMERIC, 22), of(ALPHANUMERIC, 59)
 )
 GITHUB_APP_JWT = st.builds(
-    lambda app, head, body, sign: Shown(f"ghs_{app}_{head}.{body}.{sign}", f"{head}.{body}.{sign}"),
+    lambda app, head, body, sign: Printed(f"ghs_{app}_{head}.{body}.{sign}", f"{head}.{body}.{sign}"),
     st.integers(1, 10**7),
     *(of(ALPHANUMERIC + "_-", 30, 200) for _ in range(3)),
 )
@@ -64,12 +67,12 @@ BARE_SESSION_TOKEN = prefixed(["IQoJb3JpZ2lu", "FwoGZXIvYXdz"], of(ALPHANUMERIC 
 KIRO = prefixed(["ksk_"], of(ALPHANUMERIC + "_-", 24, 80))
 BEARER = prefixed(["Authorization: Bearer ", "authorization: bearer "], of(ALPHANUMERIC + "-._~+/", 24, 200))
 BASIC = st.builds(
-    lambda user, password: Shown(f"Authorization: Basic {basic(user, password)}", basic(user, password)),
+    lambda user, password: Printed(f"Authorization: Basic {basic(user, password)}", basic(user, password)),
     of(URL_SAFE, 1, 12),
     of(PRINTABLE, 16, 60),
 )
 URL_PASSWORD = st.builds(
-    lambda scheme, user, password: Shown(f"{scheme}://{user}:{password}@host.example/x.git", password, len(password)),
+    lambda scheme, user, password: Printed(f"{scheme}://{user}:{password}@host.example/x.git", password, len(password)),
     st.sampled_from(["https", "postgres", "amqp+ssl"]),
     of(URL_SAFE, 0, 12),
     of(URL_SAFE + "!$&'()*+,;=%:@", 8, 60).filter(lambda password: not password.isdigit()),
@@ -90,7 +93,7 @@ SHAPES = {
 }
 
 KNOWN = of(PRINTABLE, 12, 60)
-"""What a secret of ours may consist of; shorter ones are words."""
+"""Secrets that the worker knows by value; a shorter one could be an ordinary word."""
 
 WRAPS = st.binary(max_size=5)
 
@@ -103,10 +106,10 @@ def percent(secret: str) -> str:
     return "".join(f"%{byte:02x}" for byte in secret.encode())
 
 
-def written(secret: str, before: bytes = b"", after: bytes = b"") -> dict[str, str]:
-    """``secret`` in every common encoding; base64 and hexadecimal as a part of something longer."""
+def encodings(secret: str, before: bytes = b"", after: bytes = b"") -> dict[str, str]:
+    """``secret`` in every common encoding; base64 and hexadecimal include the text around it."""
     around = before + secret.encode() + after
-    plainly, for_urls = base64.b64encode(around).decode(), base64.urlsafe_b64encode(around).decode()
+    standard, url_safe = base64.b64encode(around).decode(), base64.urlsafe_b64encode(around).decode()
     return {
         "plain": secret,
         "url": quote(secret, safe=""),
@@ -121,19 +124,19 @@ def written(secret: str, before: bytes = b"", after: bytes = b"") -> dict[str, s
         "json with slashes": json.dumps(secret)[1:-1].replace("/", "\\/"),
         "json, everything": "".join(f"\\u{ord(character):04x}" for character in secret),
         "html": html.escape(secret),
-        "base64": plainly,
-        "base64 for urls": for_urls,
-        "base64 in a url": quote(plainly, safe=""),
-        "base64 unpadded": for_urls.rstrip("="),
+        "base64": standard,
+        "base64 for urls": url_safe,
+        "base64 in a url": quote(standard, safe=""),
+        "base64 unpadded": url_safe.rstrip("="),
         "hex": around.hex(),
         "hex capitals": around.hex().upper(),
         "bytes": "".join(f"\\x{byte:02x}" for byte in around),
     }
 
 
-def survives(shown: Shown, output: str) -> bool:
-    """Whether a part of the secret that tells something about it is left."""
-    secret, length = shown.secret, min(shown.telling, len(shown.secret))
+def survives(printed: Printed, output: str) -> bool:
+    """Whether a revealing part of the secret remains in ``output``."""
+    secret, length = printed.secret, min(printed.revealing, len(printed.secret))
     return any(secret[at : at + length] in output for at in range(len(secret) - length + 1))
 
 

@@ -5,10 +5,13 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 from mypy_boto3_secretsmanager import SecretsManagerClient
 from mypy_boto3_ssm import SSMClient
 
-from kiro_worker.config import load_agent_key, load_configuration, load_git_credentials, load_github_token
+from kiro_worker.config.parameter import load_configuration, parse_configuration
+from kiro_worker.config.secrets import load_agent_key, load_git_credentials, load_github_token
 from kiro_worker.errors import (
     ConfigurationInvalid,
     ConfigurationMissing,
@@ -26,55 +29,58 @@ MINIMAL = {
     "projectNumber": 1,
     "targetStatusColumn": "For Implementation",
 }
+TOKEN = "kiro-worker-test-github-token"
+TOKEN_ARN = f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{TOKEN}-a1B2c3"
+CREDENTIALS = "kiro-worker-test-git-credentials"
 
 
-@pytest.fixture
-def ssm(aws: dict[str, Any]) -> SSMClient:
-    return boto3.client("ssm", **aws)
+def secrets_with(answer: dict[str, Any] | str) -> SecretsManagerClient:
+    """A client whose next request gets this answer, or the error of this code."""
+    client: SecretsManagerClient = boto3.client("secretsmanager", region_name="us-east-1")
+    answer_next(client, "get_secret_value", answer)
+    return client
 
 
-@pytest.fixture
-def secrets(aws: dict[str, Any]) -> SecretsManagerClient:
-    return boto3.client("secretsmanager", **aws)
+def answer_next(client: Any, method: str, answer: dict[str, Any] | str) -> None:
+    stub = Stubber(client)
+    if isinstance(answer, str):
+        stub.add_client_error(method, answer)
+    else:
+        stub.add_response(method, answer)
+    stub.activate()
 
 
-def put(ssm: SSMClient, value: Any) -> None:
-    text = value if isinstance(value, str) else json.dumps(value)
-    ssm.put_parameter(Name=NAME, Type="String", Value=text, Overwrite=True)
-
-
-def test_the_guides_four_keys_are_enough(ssm: SSMClient) -> None:
-    put(ssm, MINIMAL)
-    configuration = load_configuration(ssm, NAME)
+def test_four_keys_are_enough() -> None:
+    configuration = parse_configuration(json.dumps(MINIMAL), NAME)
     assert configuration.allowed_repositories == ("acme/shop",)
     assert configuration.statuses == ("For Implementation", "In Progress", "In Review", "Blocked")
     assert configuration.agent.name == "kiro"
     assert configuration.coverage_threshold == 80
 
 
-def test_commands_are_split_into_words_or_taken_as_given(ssm: SSMClient) -> None:
-    put(ssm, MINIMAL | {"testCommand": "python3 -m unittest 'a b'", "agent": {"command": ["agent", "--x y"]}})
-    configuration = load_configuration(ssm, NAME)
+def test_commands_are_split_or_taken_as_given() -> None:
+    document = MINIMAL | {"testCommand": "python3 -m unittest 'a b'", "agent": {"command": ["agent", "--x y"]}}
+    configuration = parse_configuration(json.dumps(document), NAME)
     assert configuration.test_command == ("python3", "-m", "unittest", "a b")
     assert (configuration.agent.name, configuration.agent.command) == ("command", ("agent", "--x y"))
 
 
-def test_no_parameter_is_an_error_with_the_command_that_makes_it(ssm: SSMClient) -> None:
-    with pytest.raises(ConfigurationMissing, match=f"aws ssm put-parameter --name {NAME}"):
-        load_configuration(ssm, NAME)
+@pytest.mark.parametrize(("submodules", "guarded"), [(False, ("AGENTS.md",)), (True, ("AGENTS.md", "./.gitmodules"))])
+def test_submodules_guard_gitmodules_too(submodules: bool, guarded: tuple[str, ...]) -> None:
+    document = MINIMAL | {"guardedPaths": ["AGENTS.md"], "submodules": submodules}
+    assert parse_configuration(json.dumps(document), NAME).everything_guarded == guarded
 
 
-def test_the_deployments_placeholder_is_not_a_configuration(ssm: SSMClient) -> None:
-    put(ssm, MINIMAL | {"organization": "your-org"})
+def test_placeholder_counts_as_missing() -> None:
     with pytest.raises(ConfigurationMissing, match="placeholder"):
-        load_configuration(ssm, NAME)
+        parse_configuration(json.dumps(MINIMAL | {"organization": "your-org"}), NAME)
 
 
 @pytest.mark.parametrize(
     ("value", "message"),
     [
         ("{not json", "is not JSON"),
-        ([1], "must be a JSON object, it is an array"),
+        ([1], "must be a JSON object, but it is an array"),
         (MINIMAL | {"targetStatusColum": "x"}, 'unknown key "targetStatusColum"; did you mean "targetStatusColumn"'),
         (MINIMAL | {"in_progress_status": "x"}, 'did you mean "inProgressStatus"'),
         (MINIMAL | {"projectNumber": "1"}, '"projectNumber": Input should be a valid integer'),
@@ -90,26 +96,33 @@ def test_the_deployments_placeholder_is_not_a_configuration(ssm: SSMClient) -> N
         (MINIMAL | {"steering": "acme/steering@-f:kiro"}, "must be s3://bucket/prefix"),
         (MINIMAL | {"steering": "https://evil.example/x"}, "must be s3://bucket/prefix"),
         ({"organization": "acme"}, '"repository" is missing'),
+        (MINIMAL | {"agent": {"maxMinute": 5}}, 'unknown key "agent.maxMinute"; did you mean "maxMinutes"?'),
+        (MINIMAL | {"zzz": 1}, 'unknown key "zzz"; the known keys are agent, allowedAuthorAssociations, blockedStatus'),
     ],
 )
-def test_what_is_wrong_is_named(ssm: SSMClient, value: Any, message: str) -> None:
-    put(ssm, value)
+def test_invalid_configuration_is_explained(value: Any, message: str) -> None:
+    text = value if isinstance(value, str) else json.dumps(value)
     with pytest.raises(ConfigurationInvalid) as caught:
-        load_configuration(ssm, NAME)
+        parse_configuration(text, NAME)
     assert message in caught.value.reason
     assert "aws ssm put-parameter" in caught.value.remedy
 
 
-TOKEN = "kiro-worker-test-github-token"
-CREDENTIALS = "kiro-worker-test-git-credentials"
+@pytest.mark.parametrize(
+    ("code", "error"), [("ParameterNotFound", ConfigurationMissing), ("ThrottlingException", ClientError)]
+)
+def test_only_an_absent_parameter_is_missing(code: str, error: type[Exception]) -> None:
+    ssm: SSMClient = boto3.client("ssm", region_name="us-east-1")
+    answer_next(ssm, "get_parameter", code)
+    with pytest.raises(error):
+        load_configuration(ssm, NAME)
 
 
 @pytest.mark.parametrize(
     "text", ["ghp_0123456789abcdef", '{"token": "ghp_0123456789abcdef"}', "ghp_0123456789abcdef\n"]
 )
-def test_the_token_is_plain_or_json(secrets: SecretsManagerClient, text: str) -> None:
-    arn = secrets.create_secret(Name=TOKEN, SecretString=text)["ARN"]
-    assert load_github_token(secrets, arn) == "ghp_0123456789abcdef"
+def test_token_is_plain_or_json(text: str) -> None:
+    assert load_github_token(secrets_with({"SecretString": text}), TOKEN_ARN) == "ghp_0123456789abcdef"
 
 
 @pytest.mark.parametrize(
@@ -126,24 +139,29 @@ def test_the_token_is_plain_or_json(secrets: SecretsManagerClient, text: str) ->
         ("hush-hush-0123\r\nX-Evil: 1", SecretMalformed),
     ],
 )
-def test_a_bad_token_has_its_own_error_and_never_shows(
-    secrets: SecretsManagerClient, text: str, error: type[KiroWorkerError]
-) -> None:
-    arn = secrets.create_secret(Name=TOKEN, SecretString=text)["ARN"]
+def test_bad_token_has_its_own_error_and_stays_hidden(text: str, error: type[KiroWorkerError]) -> None:
     with pytest.raises(error) as caught:
-        load_github_token(secrets, arn)
+        load_github_token(secrets_with({"SecretString": text}), TOKEN_ARN)
     assert f"aws secretsmanager put-secret-value --secret-id {TOKEN}" in str(caught.value)
     assert "hush-hush" not in str(caught.value)
 
 
-def test_a_secret_that_is_not_there_is_missing(secrets: SecretsManagerClient) -> None:
-    with pytest.raises(SecretMissing, match=TOKEN):
-        load_github_token(secrets, TOKEN)
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        ("ResourceNotFoundException", SecretMissing),
+        ("AccessDeniedException", ClientError),
+        ({"SecretBinary": b"ghp_0123456789abcdef"}, SecretEmpty),
+    ],
+)
+def test_absent_secret_has_its_own_error(answer: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        load_github_token(secrets_with(answer), TOKEN_ARN)
 
 
-def test_git_credentials_are_json_and_hidden_in_representations(secrets: SecretsManagerClient) -> None:
-    arn = secrets.create_secret(Name=CREDENTIALS, SecretString='{"username":"git","password":"hush-hush"}')["ARN"]
-    credentials = load_git_credentials(secrets, arn)
+def test_credentials_hide_the_password() -> None:
+    secrets = secrets_with({"SecretString": '{"username":"git","password":"hush-hush"}'})
+    credentials = load_git_credentials(secrets, CREDENTIALS)
     assert (credentials.username, credentials.password) == ("git", "hush-hush")
     assert "hush" not in repr(credentials)
 
@@ -159,12 +177,14 @@ def test_git_credentials_are_json_and_hidden_in_representations(secrets: Secrets
         ('{"username":"git","password":"a\\nb"}', SecretMalformed),
     ],
 )
-def test_bad_git_credentials_are_named(secrets: SecretsManagerClient, text: str, error: type[KiroWorkerError]) -> None:
-    arn = secrets.create_secret(Name=CREDENTIALS, SecretString=text)["ARN"]
+def test_bad_credentials_have_their_own_error(text: str, error: type[KiroWorkerError]) -> None:
     with pytest.raises(error):
-        load_git_credentials(secrets, arn)
+        load_git_credentials(secrets_with({"SecretString": text}), CREDENTIALS)
 
 
-def test_the_agents_key_is_plain(secrets: SecretsManagerClient) -> None:
-    arn = secrets.create_secret(Name="kiro-worker-test-kiro-api-key", SecretString="ksk_0123456789")["ARN"]
-    assert load_agent_key(secrets, arn) == "ksk_0123456789"
+@pytest.mark.parametrize(
+    ("text", "error"), [("ksk_01234 56789", SecretMalformed), ("<key>", SecretPlaceholder), (" ", SecretEmpty)]
+)
+def test_bad_agent_key_has_its_own_error(text: str, error: type[KiroWorkerError]) -> None:
+    with pytest.raises(error):
+        load_agent_key(secrets_with({"SecretString": text}), "kiro-worker-test-kiro-api-key")

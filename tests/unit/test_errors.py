@@ -5,22 +5,74 @@ from pathlib import Path
 import pytest
 
 from kiro_worker import errors
-from kiro_worker.errors import KiroWorkerError, raise_by_name
+from kiro_worker.errors import BuildStopped, KiroWorkerError, raise_by_name
+from kiro_worker.outcomes import OUTCOMES, FaultOwner, Outcome
 
-DOCS = Path(__file__).parents[2] / "docs"
+ERRORS_PAGE = Path(__file__).parents[2] / "docs" / "reference" / "errors.md"
 LEAVES = [
     error
     for error in vars(errors).values()
     if isinstance(error, type)
     and issubclass(error, KiroWorkerError)
-    and error is not errors.BuildStopped
+    and error is not BuildStopped
     and not error.__subclasses__()
 ]
 
 
 @pytest.mark.parametrize("error", LEAVES)
 def test_every_error_is_explained_to_operators(error: type[KiroWorkerError]) -> None:
-    assert f"| `{error.__name__}` |" in (DOCS / "reference" / "errors.md").read_text("utf-8")
+    assert f"| `{error.__name__}` |" in ERRORS_PAGE.read_text("utf-8")
+
+
+@pytest.mark.parametrize("error", LEAVES)
+def test_errors_page_names_the_owner(error: type[KiroWorkerError]) -> None:
+    [row] = [line for line in ERRORS_PAGE.read_text("utf-8").splitlines() if line.startswith(f"| `{error.__name__}` |")]
+    assert row.split(" | ")[2] == (error.owner or "nobody")
+
+
+OWNERS = {
+    FaultOwner.INSTALLATION: {
+        "ConfigurationMissing",
+        "ConfigurationInvalid",
+        "ProjectNotFound",
+        "StatusNotFound",
+        "SecretMissing",
+        "SecretEmpty",
+        "SecretPlaceholder",
+        "SecretMalformed",
+        "GitHubTokenInvalid",
+        "GitHubScopesInsufficient",
+        "GitHubForbidden",
+    },
+    FaultOwner.SERVICE: {"GitHubUnavailable", "GitHubRateLimited"},
+    FaultOwner.REPOSITORY: {"GitHubRefused"},
+    FaultOwner.CARD: {
+        "InvalidExecutionInput",
+        "WorkItemNotFound",
+        "WorkItemInvalid",
+        "WorkItemRefused",
+        "WorkItemMoved",
+    },
+    None: {"LockHeld", "ScopedLockHeld", "LockLost"},
+}
+
+
+def test_every_error_has_an_owner() -> None:
+    found: dict[FaultOwner | None, set[str]] = {}
+    for error in LEAVES:
+        found.setdefault(error("it broke").owner, set()).add(error.__name__)
+    assert found == OWNERS
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_owner_of_a_stopped_build_follows_its_outcome(outcome: Outcome) -> None:
+    assert BuildStopped(outcome, "it broke").owner is OUTCOMES[outcome].owner
+
+
+def test_stopped_build_names_its_outcome() -> None:
+    stopped = BuildStopped(Outcome.TESTS_FAILED, "2 of 9 tests failed", "fix them", "AssertionError")
+    assert str(stopped) == "TestsFailed: 2 of 9 tests failed\nHow to fix: fix them"
+    assert stopped.details == "AssertionError"
 
 
 def test_error_says_what_and_how_to_fix_it() -> None:
@@ -29,7 +81,7 @@ def test_error_says_what_and_how_to_fix_it() -> None:
 
 
 @pytest.mark.parametrize("name", ["WorkItemMoved", "States.TaskFailed", "Lambda.Unknown"])
-def test_an_error_can_be_raised_under_any_name(name: str) -> None:
+def test_error_is_raised_under_any_name(name: str) -> None:
     with pytest.raises(KiroWorkerError, match="why") as caught:
         raise_by_name(name, "why")
     assert type(caught.value).__name__ == name

@@ -35,18 +35,18 @@ def call(run: Any) -> Any:
         "state": "ValidateWorkItem",
         "document": {"item": {"id": "PVTI_1"}},
     }
-    return step(run)(event, Context())  # type: ignore[arg-type]  # the parts of a context that are read
+    return step(run)(event, Context())  # type: ignore[arg-type]  # only these parts of the context are read
 
 
-def test_every_line_says_which_execution_item_and_step(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_line_has_execution_item_and_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(lambda event: {"state": event.state}) == {"state": "ValidateWorkItem"}
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [line["message"] for line in lines] == ["begins", "ends"]
+    assert [line["message"] for line in lines] == ["step started", "step finished"]
     for line in lines:
         assert (line["execution"], line["item"], line["step"]) == (ARN, "PVTI_1", "ValidateWorkItem")
 
 
-def test_an_error_keeps_its_name_is_counted_and_loses_its_secrets(capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_is_counted_and_redacted(capsys: pytest.CaptureFixture[str]) -> None:
     def refuse(event: StepEvent) -> dict[str, Any]:
         raise WorkItemInvalid("the branch ghp_0123456789abcdefghij is missing", "push it")
 

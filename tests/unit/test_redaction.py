@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kiro_worker.redaction import MASK, holds_secret, redact
-from tests.support.secret_shapes import KNOWN, SHAPES, WRAPS, Shown, survives, written
+from tests.support.secret_shapes import KNOWN, SHAPES, WRAPS, Printed, encodings, survives
 
 
 @pytest.mark.parametrize(
@@ -24,22 +24,22 @@ from tests.support.secret_shapes import KNOWN, SHAPES, WRAPS, Shown, survives, w
         "ksk_0123456789abcdef",
     ],
 )
-def test_tokens_are_redacted_wherever_they_stand(secret: str) -> None:
+def test_tokens_are_redacted_anywhere(secret: str) -> None:
     for text in (secret, f"token={secret},", f"https://x.example/?t={secret}", f"Authorization: Bearer {secret}"):
         assert secret not in redact(text)
 
 
-def test_passwords_in_addresses_are_redacted_and_the_address_stays_readable() -> None:
+def test_url_stays_readable_without_its_password() -> None:
     assert redact("fatal: https://git:hush@github.example/x.git") == "fatal: https://[redacted]@github.example/x.git"
 
 
 @given(st.text(min_size=6), st.text(), st.text())
-def test_the_very_values_never_survive_in_any_common_encoding(secret: str, before: str, after: str) -> None:
+def test_known_secret_survives_in_no_common_encoding(secret: str, before: str, after: str) -> None:
     encoded = secret.encode("utf-8", "replace")
     for form in (secret, quote(secret, safe="", errors="replace"), base64.b64encode(encoded).decode()):
         if form not in before + "[redacted]" + after and form not in redact(""):
-            shown = redact(f"{before}{form}{after}", [secret])
-            assert form not in shown or form in redact(before, [secret]) + "[redacted]" + redact(after, [secret])
+            output = redact(f"{before}{form}{after}", [secret])
+            assert form not in output or form in redact(before, [secret]) + "[redacted]" + redact(after, [secret])
 
 
 AROUND = st.sampled_from(
@@ -49,32 +49,32 @@ AROUND = st.sampled_from(
 
 @pytest.mark.parametrize("shape", SHAPES)
 @given(data=st.data(), before=AROUND, after=AROUND)
-def test_no_secret_of_any_shape_survives(shape: str, data: st.DataObject, before: str, after: str) -> None:
-    shown = data.draw(SHAPES[shape])
+def test_no_credential_shape_survives(shape: str, data: st.DataObject, before: str, after: str) -> None:
+    printed = data.draw(SHAPES[shape])
 
-    output = redact(f"{before}{shown.text}{after}")
+    output = redact(f"{before}{printed.text}{after}")
 
-    assert not survives(shown, output)
+    assert not survives(printed, output)
     assert MASK in output
 
 
 @given(KNOWN, WRAPS, WRAPS, AROUND, AROUND)
 @example("p4ss/w0rd+of=the&worker", b"", b"", "", "")
 @example('"\\\\"\\<&>%25\'/+ab', b"git:", b"\n", "", "")
-def test_what_is_known_survives_in_no_encoding(
+def test_known_secret_survives_in_no_encoding(
     secret: str, inner_before: bytes, inner_after: bytes, before: str, after: str
 ) -> None:
-    for encoding, text in written(secret, inner_before, inner_after).items():
-        output = redact(f"{before}{text}{after}", ["another-secret-of-ours", secret])
-        known = text if encoding == "plain" else written(secret)[encoding].rstrip("=")
+    for encoding, text in encodings(secret, inner_before, inner_after).items():
+        output = redact(f"{before}{text}{after}", ["another-known-secret", secret])
+        known = text if encoding == "plain" else encodings(secret)[encoding].rstrip("=")
         assert secret not in output, encoding
         assert text not in output, encoding
-        assert not survives(Shown(text, known[1:-1] if "base64" in encoding else known, 14), output), encoding
+        assert not survives(Printed(text, known[1:-1] if "base64" in encoding else known, 14), output), encoding
         assert holds_secret(text, [secret]), encoding
 
 
 @given(st.text(max_size=300), st.lists(KNOWN, max_size=3))
-def test_lines_may_come_one_by_one_or_all_at_once(text: str, secrets: list[str]) -> None:
+def test_lines_are_redacted_alone_or_together(text: str, secrets: list[str]) -> None:
     assert redact(text, secrets) == "\n".join(redact(line, secrets) for line in text.split("\n"))
 
 
@@ -89,14 +89,14 @@ def test_lines_may_come_one_by_one_or_all_at_once(text: str, secrets: list[str])
         "The session token expired; the secret key is read from the vault",
     ],
 )
-def test_what_is_no_secret_stays_readable(text: str) -> None:
+def test_ordinary_text_stays_readable(text: str) -> None:
     assert redact(text, ["p4ss/w0rd+of=the&worker"]) == text
 
 
 @pytest.mark.parametrize(
     "text", ["://a:" * 20_000, "://" * 30_000, "aws_secret_access_key = " * 5000, "\\\\" * 60_000, "%25" * 30_000]
 )
-def test_no_text_makes_it_slow(text: str) -> None:
+def test_no_text_is_slow(text: str) -> None:
     started = time.perf_counter()
 
     redact(text, ["p4ss/w0rd+of=the&worker", '\\\\\\"quoted\\\\\\', "%%%%%%%%%%"])

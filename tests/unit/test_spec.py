@@ -22,7 +22,7 @@ TASKS = """# Implementation plan
 """
 
 
-def test_tasks_have_numbers_states_nesting_and_optional_marks() -> None:
+def test_tasks_are_parsed_with_number_and_state() -> None:
     assert [(task.number, task.title, task.state, task.optional) for task in parse_tasks(TASKS)] == [
         ("1", "Set up the module", "done", False),
         ("2", "Implement discounts", "open", False),
@@ -32,20 +32,20 @@ def test_tasks_have_numbers_states_nesting_and_optional_marks() -> None:
     ]
 
 
-def test_a_task_left_in_progress_is_open_and_an_optional_one_is_not() -> None:
+def test_task_in_progress_is_open_and_optional_is_not() -> None:
     assert [task.number for task in open_tasks(TASKS)] == ["2", "2.1", ""]
 
 
-def test_a_fence_closes_only_by_its_own_kind() -> None:
+def test_fence_closes_only_with_its_own_marker() -> None:
     text = "````\n```\n- [ ] 1. inside\n````\n- [ ] 2. outside\n~~~\n```\n- [ ] 3. inside\n~~~\n- [ ] 4. outside\n"
     assert [task.number for task in parse_tasks(text)] == ["2", "4"]
 
 
-def test_windows_line_ends_are_no_part_of_a_title() -> None:
+def test_title_excludes_windows_line_end() -> None:
     assert [task.title for task in parse_tasks("- [ ] 1. one\r\n- [x] 2. two\r\n")] == ["one", "two"]
 
 
-def test_the_spec_folder_is_the_branch_with_dashes() -> None:
+def test_spec_folder_is_the_branch_with_dashes() -> None:
     assert spec_folder(".kiro/specs/", "feature/a/b") == ".kiro/specs/feature-a-b"
 
 
@@ -61,7 +61,7 @@ lines = st.lists(
 
 
 @given(lines, st.sampled_from(["\n", "\r\n"]))
-def test_ticking_a_task_changes_its_box_and_nothing_else(content: list[str], end: str) -> None:
+def test_ticking_changes_only_the_box(content: list[str], end: str) -> None:
     text = end.join(content)
     for task in parse_tasks(text):
         ticked = tick(text, task)
@@ -71,18 +71,38 @@ def test_ticking_a_task_changes_its_box_and_nothing_else(content: list[str], end
         assert [other.state for other in parse_tasks(ticked) if other.line == task.line] == ["done"]
 
 
-def test_parts_are_asked_for_and_what_holds_them_together_is_not() -> None:
+def test_pending_tasks_are_leaves() -> None:
     text = "- [ ] 1. Group\n  - [ ] 1.1 Part\n  - [ ]* 1.2 Optional\n- [ ] 2. Alone\n  - [ ]* 2.1 Optional\n"
     text += "- [ ]* 3. Optional group\n  - [ ] 3.1 Part of it\n- [ ] Unnumbered\n  - [ ] below it\n"
     assert [task.name for task in pending_leaf_tasks(text)] == ["1.1 Part", "2 Alone", "below it"]
 
 
-def test_a_group_is_ticked_when_all_its_parts_are_done() -> None:
+def test_group_is_ticked_when_its_subtasks_are_done() -> None:
     text = "- [ ] 1. Group\r\n  - [ ] 1.1 Inner\r\n    - [x] 1.1.1 Part\r\n- [ ] 2. Group\r\n  - [ ] 2.1 Part\r\n"
     assert complete_parents(text) == text.replace("[ ] 1", "[x] 1")
 
 
-def test_nobody_is_at_a_task_that_was_left_in_progress() -> None:
+def test_group_with_an_open_subtask_stays_open() -> None:
+    text = "- [ ] 1. Group\n  - [x] 1.1 Done\n  - [ ] 1.2 Open\n  - [x] 1.3 Done\n"
+    assert complete_parents(text) == text
+
+
+def test_optional_subtasks_do_not_keep_a_group_open() -> None:
+    text = "- [ ] 1. Group\n  - [x] 1.1 Done\n  - [ ]* 1.2 Optional\n- [ ] 2. Group\n  - [ ]* 2.1 Optional\n"
+    assert complete_parents(text) == text.replace("[ ] 1.", "[x] 1.")
+
+
+@pytest.mark.parametrize("title", ["Support [ ] boxes", "Render [x] and [-]", "[ ] alone", "- [ ] nested"])
+def test_boxes_in_a_title_stay(title: str) -> None:
+    for before, change, after in (
+        ("- [ ] 1. ", lambda text: tick(text, parse_tasks(text)[0]), "- [x] 1. "),
+        ("- [x] 1. ", lambda text: tick(text, parse_tasks(text)[0]), "- [x] 1. "),
+        ("- [-] 1. ", reset, "- [ ] 1. "),
+    ):
+        assert change(before + title) == after + title
+
+
+def test_reset_opens_tasks_in_progress() -> None:
     text = "- [-] 1. One\n```\n- [-] 2. an example\n```\n- [x] 3. Three\n"
     assert reset(text) == text.replace("[-] 1", "[ ] 1")
 
@@ -104,7 +124,7 @@ LIST = st.lists(
 
 
 @given(LIST)
-def test_marking_changes_boxes_and_nothing_else(text: str) -> None:
+def test_marking_changes_only_boxes(text: str) -> None:
     for changed in (complete_parents(text), reset(text), *(tick(text, task) for task in parse_tasks(text))):
         assert len(changed) == len(text)
         differing = [(old, new) for old, new in zip(text, changed, strict=True) if old != new]
@@ -113,17 +133,17 @@ def test_marking_changes_boxes_and_nothing_else(text: str) -> None:
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
-def test_what_ends_a_line_elsewhere_ends_none_in_markdown(separator: str) -> None:
+def test_other_separators_do_not_end_a_line(separator: str) -> None:
     text = f"- [ ] 1. One{separator}- [ ] 2. hidden\n{separator}- [ ] 3. no list\n- [ ] 4. Four\n"
     assert [(task.line, task.number) for task in parse_tasks(text)] == [(0, "1"), (2, "4")]
 
 
-def test_a_return_alone_ends_a_line() -> None:
+def test_carriage_return_ends_a_line() -> None:
     text = "- [ ] 1. One\r- [ ] 2. Two\r\n- [ ] 3. Three"
     assert [(task.line, task.title) for task in parse_tasks(text)] == [(0, "One"), (1, "Two"), (2, "Three")]
 
 
-def test_what_only_looks_like_a_fence_is_none() -> None:
+def test_backticks_with_backticks_are_no_fence() -> None:
     text = "```a`b\n- [ ] 1. outside\n```\n- [ ] 2. inside\n``` x\n- [ ] 3. inside\n```\n- [ ] 4. outside\n"
     assert [task.number for task in parse_tasks(text)] == ["1", "4"]
 
@@ -146,7 +166,7 @@ PIECES = st.one_of(
 
 
 @given(st.lists(PIECES, max_size=12), ENDS)
-def test_ticking_one_task_changes_one_sign_in_its_own_line(lines: list[str], end: str) -> None:
+def test_ticking_changes_one_character(lines: list[str], end: str) -> None:
     text = end.join(lines)
     for task in parse_tasks(text):
         was = lines[task.line].lstrip(" \t")
@@ -159,7 +179,7 @@ def test_ticking_one_task_changes_one_sign_in_its_own_line(lines: list[str], end
 
 
 @given(st.lists(st.sampled_from(["- [ ] 1. x", "```", "~~~", "````", "``` x", "```a`b", "~~~ `", "text", ""])), ENDS)
-def test_a_task_is_inside_a_fence_when_markdown_says_so(lines: list[str], end: str) -> None:
+def test_fences_agree_with_a_markdown_parser(lines: list[str], end: str) -> None:
     text = end.join(lines)
     tokens = MarkdownIt("commonmark").parse(text)
     fenced = {line for token in tokens if token.type == "fence" and token.map for line in range(*token.map)}

@@ -22,7 +22,7 @@ from kiro_worker.outcomes import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kiro_worker.config import AgentConfiguration
+    from kiro_worker.config.model import AgentConfiguration
     from kiro_worker.runner.request import BuildRequest
 
 

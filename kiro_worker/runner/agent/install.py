@@ -58,7 +58,7 @@ def install(environment: Mapping[str, str], folder: Path) -> str:
     if there := shutil.which("kiro-cli", path=environment.get("PATH")):
         return f"The Kiro CLI is there already: {there}"
     # Not at the top: an image that has the CLI need not wait for these to be read.
-    from kiro_worker.config import load_configuration
+    from kiro_worker.config.parameter import load_configuration
     from kiro_worker.runner.clients import Clients
 
     agent = load_configuration(Clients()("ssm"), name).agent

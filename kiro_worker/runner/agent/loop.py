@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from kiro_worker.config import AgentConfiguration
+    from kiro_worker.config.model import AgentConfiguration
     from kiro_worker.runner.agent.adapters import Agent
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.report.log import Redaction

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import BuildStopped
+from kiro_worker.models import camel_case
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate import coverage as coverages
 from kiro_worker.runner.gate import junit
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.runner.gate.coverage import Coverage, Ratio
     from kiro_worker.runner.gate.junit import JUnitTotals
     from kiro_worker.runner.gate.report_files import Signature
@@ -94,7 +95,7 @@ class GateResult:
         return {
             "command": list(self.command),
             "summary": self.summary,
-            "junit": self.tests and {_camel(key): value for key, value in asdict(self.tests).items()},
+            "junit": self.tests and {camel_case(key): value for key, value in asdict(self.tests).items()},
             "coverage": measured
             and {
                 "format": measured.format,
@@ -311,8 +312,3 @@ def _is_summary(line: str) -> bool:
 
 def _stop(reason: str, remedy: str) -> None:
     raise BuildStopped(Outcome.COVERAGE_BELOW_THRESHOLD, reason, remedy)
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(map(str.capitalize, rest))

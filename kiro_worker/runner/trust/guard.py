@@ -18,7 +18,7 @@ from kiro_worker.runner.repository.checkout import fetch_default_branch
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from kiro_worker.config import Configuration
+    from kiro_worker.config.model import Configuration
     from kiro_worker.github.labels import Labelling
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.git import Git

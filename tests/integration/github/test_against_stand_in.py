@@ -11,7 +11,7 @@ import pytest
 from kiro_local.github.faults import FaultKind
 from kiro_local.github.model import Item, Repository
 from kiro_local.github.stand_in import StandInGitHub
-from kiro_worker.config import Configuration
+from kiro_worker.config.model import Configuration
 from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailable, WorkItemNotFound
 from kiro_worker.github.board import fetch_next_card, read_card, set_status
 from kiro_worker.github.client import GitHubSession, github_session

@@ -34,7 +34,7 @@ def library(folder: Path) -> set[str]:
 
 
 CORE = {
-    "__init__.py", "config.py", "errors.py", "github", "lock", "models.py",
+    "__init__.py", "config", "errors.py", "execution_status.py", "github", "lock", "models.py",
     "observability.py", "redaction.py", "spec.py",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Races for real, on both DynamoDBs: threads that ask at the same moment, and processes that share nothing."""
+"""Real races on both DynamoDB servers: threads that contend at the same moment, and processes that share nothing."""
 
 from __future__ import annotations
 
@@ -18,10 +18,9 @@ from kiro_worker.errors import LockHeld
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.table import LockTable
 from kiro_worker.models import Lease
-from tests.integration.lock.test_lock_model import TABLE, create_table
+from tests.support.lock_table import EXECUTION, LEASE_SECONDS, TABLE, create_lock_table
 
-LEASE: Final = 7200
-DEAD: Final = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:dead"
+ENDED: Final = EXECUTION.format("ended")
 CONTEND: Final = """
 import json, sys, boto3
 from kiro_worker.errors import LockHeld
@@ -41,16 +40,16 @@ except LockHeld:
 @pytest.fixture
 def locks(aws_of_each: dict[str, Any]) -> LockTable:
     client = boto3.client("dynamodb", **aws_of_each, config=Config(max_pool_connections=64))
-    create_table(client)
-    return LockTable(client, TABLE, LEASE, lambda owner: owner != DEAD)
+    create_lock_table(client)
+    return LockTable(client, TABLE, LEASE_SECONDS, lambda owner: owner != ENDED)
 
 
-@pytest.mark.parametrize("dead", [False, True], ids=["a free lock", "a dead holder's lock"])
+@pytest.mark.parametrize("held", [False, True], ids=["free lock", "lock of an ended holder"])
 @pytest.mark.parametrize("contenders", [16, 64])
-def test_of_threads_that_ask_at_once_one_wins_each_round(locks: LockTable, contenders: int, dead: bool) -> None:
+def test_one_of_many_threads_wins(locks: LockTable, contenders: int, held: bool) -> None:
     for attempt in range(3):
-        if dead:
-            locks.acquire(BASE_KEY, DEAD)
+        if held:
+            locks.acquire(BASE_KEY, ENDED)
         barrier, won, lost = threading.Barrier(contenders), list[Lease](), list[str]()
 
         def contend(
@@ -71,7 +70,7 @@ def test_of_threads_that_ask_at_once_one_wins_each_round(locks: LockTable, conte
         assert locks.release(won[0])
 
 
-def test_of_processes_that_ask_at_once_one_wins(locks: LockTable, aws_of_each: dict[str, Any]) -> None:
+def test_one_of_many_processes_wins(locks: LockTable, aws_of_each: dict[str, Any]) -> None:
     command = [sys.executable, "-c", CONTEND, json.dumps(aws_of_each), TABLE]
     root = Path(__file__).parents[3]
     processes = [
@@ -88,7 +87,7 @@ def test_of_processes_that_ask_at_once_one_wins(locks: LockTable, aws_of_each: d
     assert locks.read(BASE_KEY).fence == int(min(answers))
 
 
-def test_the_fences_of_a_thousand_acquisitions_rise(locks: LockTable) -> None:
+def test_fences_rise_over_a_thousand_acquisitions(locks: LockTable) -> None:
     fences = []
     for number in range(1000):
         lease = locks.acquire(BASE_KEY, f"execution:{number % 7}")

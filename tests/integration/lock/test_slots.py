@@ -1,192 +1,156 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
-import boto3
 import pytest
-from mypy_boto3_dynamodb import DynamoDBClient
 
-from kiro_worker.config import Configuration, LockScope
+from kiro_worker.config.model import Configuration, LockScope
 from kiro_worker.errors import LockHeld, ScopedLockHeld
 from kiro_worker.lock.item import Subject
-from kiro_worker.lock.keys import BASE_KEY, slot_keys
+from kiro_worker.lock.keys import BASE_KEY, is_slot, slot_keys
 from kiro_worker.lock.release import release, release_slot
 from kiro_worker.lock.slots import acquire_with_slot, keep_slot, release_slot_of_build
-from kiro_worker.lock.table import LockTable
 from kiro_worker.models import Lease
 from kiro_worker.state import StateDocument, StepEvent
+from tests.support.lock_table import BUILD, NOW, ONE, THREE, TWO, LockWorld
 
-TABLE = "kiro-worker-test-locks"
-ONE, TWO, THREE = (
-    f"arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:{name}" for name in ("one", "two", "three")
-)
-BUILD = "kiro-worker-test:build"
 BRANCH = f"{BASE_KEY}#acme/shop#"
-NOW = 1_763_900_000.0
 
 
-def bounded(most: int | None = 2, scope: LockScope = "branch") -> Configuration:
+def limited_to(builds: int | None, scope: LockScope = "branch") -> Configuration:
     document = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Ready"}
-    return Configuration.model_validate(document | {"lockScope": scope, "maxConcurrentBuilds": most})
+    return Configuration.model_validate(document | {"lockScope": scope, "maxConcurrentBuilds": builds})
 
 
-@dataclass
-class World:
-    """The table, and the executions that still run."""
-
-    dynamodb: DynamoDBClient
-    running: set[str] = field(default_factory=lambda: {ONE, TWO, THREE})
-    requests: list[str] = field(default_factory=list)
-
-    @property
-    def locks(self) -> LockTable:
-        return LockTable(self.dynamodb, TABLE, 7200, self.running.__contains__, lambda: NOW)
-
-    def acquire(self, owner: str, branch: str = "", most: int | None = 2) -> Lease:
-        return acquire_with_slot(self.locks, bounded(most), BRANCH + (branch or owner[-3:]), owner)
-
-    def release(self, owner: str, **document: Any) -> Any:
-        event = StepEvent(owner, 0, {}, "ReleaseLock", StateDocument.parse(document))
-        release_slot(self.locks, event)
-        return release(self.locks, event)
-
-    def held(self) -> dict[str, str]:
-        items = self.dynamodb.scan(TableName=TABLE, ConsistentRead=True)["Items"]
-        return {item["lockKey"]["S"]: item["owner"]["S"] for item in items if "owner" in item}
-
-    def slots(self) -> dict[str, str]:
-        return {key: owner for key, owner in self.held().items() if "#slot-" in key}
+TWO_SLOTS = limited_to(2)
 
 
-@pytest.fixture
-def world(aws: dict[str, Any]) -> World:
-    dynamodb: DynamoDBClient = boto3.client("dynamodb", **aws)
-    dynamodb.create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "lockKey", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "lockKey", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
-    world = World(dynamodb)
-
-    def record(model: object, **_: object) -> None:
-        world.requests.append(getattr(model, "name", "?"))
-
-    dynamodb.meta.events.register("before-call.dynamodb", record)
-    return world
+def acquire(world: LockWorld, owner: str, branch: str = "", builds: int | None = 2) -> Lease:
+    return acquire_with_slot(world.locks, limited_to(builds), BRANCH + (branch or owner[-3:]), owner)
 
 
-@pytest.mark.parametrize(("most", "scope"), [(None, "branch"), (None, "repository"), (3, "environment")])
-def test_without_a_bound_or_under_one_lock_there_are_no_places(most: int | None, scope: LockScope) -> None:
-    assert slot_keys(bounded(most, scope)) == ()
+def release_all(world: LockWorld, owner: str, **document: Any) -> Any:
+    """What ReleaseLock does: free the slot, then the lock."""
+    event = StepEvent(owner, 0, {}, "ReleaseLock", StateDocument.parse(document))
+    release_slot(world.locks, event)
+    return release(world.locks, event)
 
 
-def test_without_a_bound_a_cycle_costs_what_the_lock_costs(world: World) -> None:
-    lease = world.acquire(ONE, most=None)
+def slots(world: LockWorld) -> dict[str, str]:
+    return {key: owner for key, owner in world.owners_by_key().items() if is_slot(key)}
+
+
+@pytest.mark.parametrize(("builds", "scope"), [(None, "branch"), (None, "repository"), (3, "environment")])
+def test_unlimited_or_single_lock_has_no_slots(builds: int | None, scope: LockScope) -> None:
+    assert slot_keys(limited_to(builds, scope)) == ()
+
+
+def test_unlimited_cycle_costs_two_requests(world: LockWorld) -> None:
+    lease = acquire(world, ONE, builds=None)
     assert lease.slot == ""
-    assert world.release(ONE, lease=lease.to_dict())
+    assert release_all(world, ONE, lease=lease.to_dict())
     assert world.requests == ["UpdateItem", "UpdateItem"]
 
 
-def test_as_many_as_configured_have_a_place_and_the_next_holds_nothing(world: World) -> None:
-    assert {world.acquire(ONE).slot, world.acquire(TWO).slot} == set(slot_keys(bounded()))
-    with pytest.raises(LockHeld, match="2 builds run, as many as may at once") as caught:
-        world.acquire(THREE)
+def test_run_without_a_slot_holds_nothing(world: LockWorld) -> None:
+    assert {acquire(world, ONE).slot, acquire(world, TWO).slot} == set(slot_keys(TWO_SLOTS))
+    with pytest.raises(LockHeld, match="all 2 slots for concurrent builds are taken") as caught:
+        acquire(world, THREE)
     assert "maxConcurrentBuilds" in caught.value.remedy
-    assert THREE not in world.held().values()
+    assert THREE not in world.owners_by_key().values()
 
 
-def test_a_branch_that_is_locked_takes_no_place(world: World) -> None:
-    world.acquire(ONE, "a")
+def test_locked_branch_takes_no_slot(world: LockWorld) -> None:
+    acquire(world, ONE, "a")
     with pytest.raises(ScopedLockHeld):
-        world.acquire(TWO, "a")
-    assert list(world.slots().values()) == [ONE]
+        acquire(world, TWO, "a")
+    assert list(slots(world).values()) == [ONE]
 
 
-def test_a_step_that_runs_twice_takes_no_second_place(world: World) -> None:
-    world.acquire(ONE)
-    second = world.acquire(TWO)
-    world.release(ONE)
-    assert world.acquire(TWO).slot == second.slot
-    assert world.slots() == {second.slot: TWO}
+def test_repeated_step_takes_no_second_slot(world: LockWorld) -> None:
+    acquire(world, ONE)
+    second = acquire(world, TWO)
+    release_all(world, ONE)
+    assert acquire(world, TWO).slot == second.slot
+    assert slots(world) == {second.slot: TWO}
 
 
-def test_a_place_whose_holder_has_ended_is_taken_over(world: World) -> None:
-    world.acquire(ONE)
-    taken = world.acquire(TWO).slot
+def test_slot_of_ended_holder_is_taken_over(world: LockWorld) -> None:
+    acquire(world, ONE)
+    taken = acquire(world, TWO).slot
     world.running.remove(TWO)
-    assert world.acquire(THREE).slot == taken
+    assert acquire(world, THREE).slot == taken
 
 
-@pytest.mark.parametrize("ended", ["with its lease", "without", "dead"])
-def test_a_release_frees_the_lock_and_the_place_and_names_the_lock(world: World, ended: str) -> None:
-    lease = world.acquire(ONE, "a")
-    world.acquire(TWO, "b")
+@pytest.mark.parametrize("ended", ["with its lease", "without a lease", "aborted"])
+def test_release_frees_lock_and_slot(world: LockWorld, ended: str) -> None:
+    lease = acquire(world, ONE, "a")
+    acquire(world, TWO, "b")
     document: dict[str, Any] = {}
     if ended == "with its lease":
         document = {"lease": lease.to_dict()}
-    elif ended == "dead":
+    elif ended == "aborted":
         document = {"endedAt": int(NOW + 60) * 1000}
         world.running.remove(ONE)
-    assert world.release(ONE, **document)["lockKey"] == BRANCH + "a"
-    assert set(world.held().values()) == {TWO}
-    assert world.release(ONE, **document) is None
+    assert release_all(world, ONE, **document)["lockKey"] == BRANCH + "a"
+    assert set(world.owners_by_key().values()) == {TWO}
+    assert release_all(world, ONE, **document) is None
 
 
-def test_the_clean_up_spares_the_place_of_an_execution_that_runs_again(world: World) -> None:
-    world.acquire(ONE)
-    assert world.release(ONE, endedAt=int(NOW + 60) * 1000) is None
-    assert list(world.slots().values()) == [ONE]
+def test_clean_up_spares_slot_of_running_execution(world: LockWorld) -> None:
+    acquire(world, ONE)
+    assert release_all(world, ONE, endedAt=int(NOW + 60) * 1000) is None
+    assert list(slots(world).values()) == [ONE]
 
 
-def test_a_build_goes_on_with_its_place_at_the_price_of_one_read(world: World) -> None:
-    lease = world.acquire(ONE)
+def test_keeping_a_slot_costs_one_read(world: LockWorld) -> None:
+    lease = acquire(world, ONE)
     world.requests.clear()
-    assert keep_slot(world.locks, bounded(), lease) == lease
+    assert keep_slot(world.locks, TWO_SLOTS, lease) == lease
     assert world.requests == ["GetItem"]
-    assert keep_slot(world.locks, bounded(), replace(lease, slot="")).slot == "", "it was given none and needs none"
+    assert keep_slot(world.locks, TWO_SLOTS, replace(lease, slot="")).slot == "", "a build without a slot needs none"
 
 
-def test_a_build_whose_place_is_gone_takes_it_again_or_another(world: World) -> None:
-    lease = world.acquire(ONE)
-    world.release(ONE)
-    assert keep_slot(world.locks, bounded(), lease) == lease
-    world.release(ONE)
-    assert world.acquire(TWO).slot == lease.slot
-    other = keep_slot(world.locks, bounded(), lease)
-    assert world.slots() == {lease.slot: TWO, other.slot: ONE}
-    world.release(ONE, lease=lease.to_dict())
-    assert world.slots() == {lease.slot: TWO}, "found by its owner, for the state document names the first"
+def test_lost_slot_is_replaced(world: LockWorld) -> None:
+    lease = acquire(world, ONE)
+    release_all(world, ONE)
+    assert keep_slot(world.locks, TWO_SLOTS, lease) == lease
+    release_all(world, ONE)
+    assert acquire(world, TWO).slot == lease.slot
+    other = keep_slot(world.locks, TWO_SLOTS, lease)
+    assert slots(world) == {lease.slot: TWO, other.slot: ONE}
+    release_all(world, ONE, lease=lease.to_dict())
+    assert slots(world) == {lease.slot: TWO}, "the slot is found by its owner: the lease names the lost one"
 
 
-def test_a_build_that_finds_no_place_has_not_lost_its_lock(world: World) -> None:
-    lease = world.acquire(ONE)
-    world.release(ONE)
-    world.acquire(TWO)
-    world.acquire(THREE)
-    with pytest.raises(LockHeld, match="2 builds run"):
-        keep_slot(world.locks, bounded(), lease)
+def test_build_without_a_slot_gets_lock_held(world: LockWorld) -> None:
+    lease = acquire(world, ONE)
+    release_all(world, ONE)
+    acquire(world, TWO)
+    acquire(world, THREE)
+    with pytest.raises(LockHeld, match="all 2 slots"):
+        keep_slot(world.locks, TWO_SLOTS, lease)
 
 
-def test_a_lower_bound_leaves_a_running_build_its_place(world: World) -> None:
-    world.acquire(TWO)
-    lease = world.acquire(ONE)
-    assert lease.slot == slot_keys(bounded())[1]
-    assert keep_slot(world.locks, bounded(1), lease) == lease
+def test_lowered_limit_spares_a_running_build(world: LockWorld) -> None:
+    acquire(world, TWO)
+    lease = acquire(world, ONE)
+    assert lease.slot == slot_keys(TWO_SLOTS)[1]
+    assert keep_slot(world.locks, limited_to(1), lease) == lease
 
 
-def test_a_build_started_by_hand_frees_its_own_place_alone(world: World) -> None:
-    lease = world.acquire(ONE)
+def test_manual_build_frees_only_its_own_slot(world: LockWorld) -> None:
+    lease = acquire(world, ONE)
     release_slot_of_build(world.locks, lease.slot, TWO)
     release_slot_of_build(world.locks, "", ONE)
-    assert world.slots() == {lease.slot: ONE}
+    assert slots(world) == {lease.slot: ONE}
     release_slot_of_build(world.locks, lease.slot, ONE)
-    assert world.slots() == {}
+    assert slots(world) == {}
 
 
-def test_of_many_at_once_exactly_as_many_as_configured_go_on(world: World) -> None:
+def test_limit_holds_for_many_contenders(world: LockWorld) -> None:
     owners = [f"{ONE}-{number}" for number in range(12)]
     world.running |= set(owners)
     barrier = threading.Barrier(len(owners))
@@ -195,7 +159,7 @@ def test_of_many_at_once_exactly_as_many_as_configured_go_on(world: World) -> No
     def contend(owner: str) -> None:
         barrier.wait()
         try:
-            leases.append(world.acquire(owner, owner[-5:], most=3))
+            leases.append(acquire(world, owner, owner[-5:], builds=3))
         except LockHeld:
             return
 
@@ -205,37 +169,37 @@ def test_of_many_at_once_exactly_as_many_as_configured_go_on(world: World) -> No
     for thread in threads:
         thread.join(timeout=30)
     assert len({lease.slot for lease in leases}) == len(leases) == 3
-    assert sorted(world.held().values()) == sorted([lease.owner for lease in leases] * 2)
+    assert sorted(world.owners_by_key().values()) == sorted([lease.owner for lease in leases] * 2)
 
 
-def test_a_build_that_takes_its_lock_again_takes_its_place_again(world: World) -> None:
-    """After an abort and its clean-up, when a redrive begins at RunBuild."""
-    lease = world.acquire(ONE)
-    world.release(ONE)
-    assert world.held() == {}
+def test_reacquired_lock_gets_its_slot_again(world: LockWorld) -> None:
+    """A redrive starts at RunBuild after an abort and its clean-up."""
+    lease = acquire(world, ONE)
+    release_all(world, ONE)
+    assert world.owners_by_key() == {}
     ensured = world.locks.ensure(lease)
     assert ensured.slot == lease.slot
-    assert keep_slot(world.locks, bounded(), ensured).slot == lease.slot
-    assert world.slots() == {lease.slot: ONE}
+    assert keep_slot(world.locks, TWO_SLOTS, ensured).slot == lease.slot
+    assert slots(world) == {lease.slot: ONE}
 
 
-def test_a_place_is_kept_while_the_build_that_was_given_up_works(world: World) -> None:
-    lease = world.acquire(ONE)
-    works = Subject("PVTI_1", "acme/shop", "one", BUILD)
-    world.running.add(BUILD)
-    lease = keep_slot(world.locks, bounded(), world.locks.ensure(lease, works), works)
+def test_slot_is_kept_while_its_build_runs(world: LockWorld) -> None:
+    lease = acquire(world, ONE)
+    world.builds_stop_at_once = False
+    subject = Subject("PVTI_1", "acme/shop", "one", BUILD)
+    lease = keep_slot(world.locks, TWO_SLOTS, world.locks.ensure(lease, subject), subject)
     given_up = {"lease": lease.to_dict(), "failure": {"state": "RunBuild"}}
-    assert world.release(ONE, **given_up) is None
-    assert set(world.held().values()) == {ONE}
-    assert len(world.held()) == 2
+    assert release_all(world, ONE, **given_up) is None
+    assert set(world.owners_by_key().values()) == {ONE}
+    assert len(world.owners_by_key()) == 2
     world.running.remove(BUILD)
-    assert world.release(ONE, **given_up)
-    assert world.held() == {}
+    assert release_all(world, ONE, **given_up)
+    assert world.owners_by_key() == {}
 
 
-def test_a_place_that_was_left_behind_tells_no_card(world: World) -> None:
+def test_abandoned_slot_names_no_card(world: LockWorld) -> None:
     subject = Subject("PVTI_1", "acme/shop", "one")
-    acquire_with_slot(world.locks, bounded(), f"{BRANCH}one", ONE, subject)
+    acquire_with_slot(world.locks, TWO_SLOTS, f"{BRANCH}one", ONE, subject)
     world.running.remove(ONE)
     cards = {holder.lock_key: holder.subject.work_item_id for holder in world.locks.abandoned()}
     assert sorted(cards.values()) == ["", "PVTI_1"]

@@ -18,6 +18,7 @@ import pytest
 from kiro_local.github.git_repository import read_directory
 from kiro_local.github.model import Repository
 from kiro_local.github.stand_in import StandInGitHub
+from tests.support.lock_table import create_lock_table
 
 ROOT = Path(__file__).parents[3]
 DEMO = ROOT / "kiro_local" / "demo" / "repository"
@@ -210,12 +211,7 @@ def worker(tmp_path: Path, aws: dict[str, str], github: StandInGitHub) -> Worker
         created = worker.client("secretsmanager").create_secret(Name=f"kiro-worker-test-{name}", SecretString=value)
         worker.secrets[name] = created["ARN"]
     worker.client("s3").create_bucket(Bucket=BUCKET)
-    worker.client("dynamodb").create_table(
-        TableName=TABLE,
-        KeySchema=[{"AttributeName": "lockKey", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "lockKey", "AttributeType": "S"}],
-        BillingMode="PAY_PER_REQUEST",
-    )
+    create_lock_table(worker.client("dynamodb"))
     worker.configure()
     worker.start_execution()
     worker.hold_lock()

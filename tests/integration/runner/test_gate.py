@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.config import Configuration
+from kiro_worker.config.model import Configuration
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.gate import GateResult, nothing_ran, run_gate, summary_of

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from kiro_local.github.git_repository import Content, Symlink
-from kiro_worker.config import Configuration
+from kiro_worker.config.model import Configuration
 from kiro_worker.errors import BuildStopped, GitHubUnavailable
 from kiro_worker.github.labels import Labelling
 from kiro_worker.models import GitCredentials, Lease

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.config import Configuration
+from kiro_worker.config.model import Configuration
 from kiro_worker.errors import GitHubForbidden, WorkItemMoved
 from kiro_worker.github.board import managed_statuses
 from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review, reject

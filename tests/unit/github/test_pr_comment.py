@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from kiro_worker.config import Configuration
+from kiro_worker.config.model import Configuration
 from kiro_worker.github.pr_comment import failed, rejected, repository_url, succeeded
 from kiro_worker.models import Failure, Work
 

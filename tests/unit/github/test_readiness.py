@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kiro_worker.config import Configuration
+from kiro_worker.config.model import Configuration
 from kiro_worker.github.answers import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.readiness import problems

@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given
 
 from kiro_worker.runner.report.log import LARGEST_FILE, Log, Redaction
-from tests.support.secret_shapes import KNOWN, written
+from tests.support.secret_shapes import KNOWN, encodings
 
 
 @given(KNOWN)
@@ -15,7 +15,7 @@ def test_a_secret_is_found_in_a_change_however_it_is_written(secret: str) -> Non
     redaction = Redaction()
     redaction.know(secret)
 
-    for encoding, text in written(secret).items():
+    for encoding, text in encodings(secret).items():
         assert redaction.is_in(b"\xff diff --git\n+" + text.encode()), encoding
     assert not redaction.is_in(b"diff --git a/one b/one")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.config import AgentConfiguration
+from kiro_worker.config.model import AgentConfiguration
 from kiro_worker.models import Lease
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import Agent, configured_agent, kiro_spent

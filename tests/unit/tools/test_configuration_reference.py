@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from kiro_worker.config import Configuration
+from kiro_worker.config.model import Configuration
 from tools.configuration_reference import BEGIN, END, PAGE, descriptions, table, with_table
 
 

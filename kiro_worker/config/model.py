@@ -1,0 +1,178 @@
+"""The configuration's model: every key with its type, default and meaning.
+
+The text below a field is that key's description in ``docs/reference/configuration.md`` (``make reference``).
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic.alias_generators import to_camel
+
+LockScope = Literal["environment", "repository", "branch"]
+AgentName = Literal["kiro", "claude", "codex", "gemini", "command"]
+
+
+def _split_command(value: object) -> object:
+    return tuple(shlex.split(value)) if isinstance(value, str) else value
+
+
+def _http_url(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
+        raise ValueError("must be an http(s) URL without user name or password")
+    return value.rstrip("/")
+
+
+def _repository_path(value: str) -> str:
+    parts = value.strip("/").split("/")
+    if "\\" in value or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("must be a path inside the repository, without . and ..")
+    return "/".join(parts)
+
+
+def _repository_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", value):
+        raise ValueError("must be owner/name")
+    return value
+
+
+def _steering_source(value: str) -> str:
+    bucket = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.'()-]+)+/?"
+    repository = r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+@[A-Za-z0-9][A-Za-z0-9._/+#-]*:[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?"
+    matched = re.fullmatch(bucket, value) or re.fullmatch(repository, value)
+    if not matched or any(part in (".", "..") for part in re.split("[/@:]", value)):
+        raise ValueError("must be s3://bucket/prefix or owner/name@branch:path")
+    return value.rstrip("/")
+
+
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Command = Annotated[tuple[Name, ...], BeforeValidator(_split_command), Field(min_length=1)]
+Url = Annotated[str, AfterValidator(_http_url)]
+RepositoryPath = Annotated[Name, AfterValidator(_repository_path)]
+SteeringSource = Annotated[str, AfterValidator(_steering_source)]
+RepositoryName = Annotated[str, AfterValidator(_repository_name)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", frozen=True, strict=False, populate_by_name=False
+    )
+
+
+class AgentConfiguration(_Model):
+    """The agent that implements the tasks, and the limits on its turns."""
+
+    name: AgentName = "kiro"
+    """the adapter to use: see agents.md"""
+    command: Command | None = None
+    """for the name `command`: your own program, which reads the prompt on stdin and works in the checkout"""
+    mode: Literal["task", "all"] = "task"
+    """`task`: one task per turn; `all`: every open task in one turn"""
+    timeout_minutes: Annotated[float, Field(gt=0, le=480)] = 45
+    """the time limit of one turn"""
+    max_credits: Annotated[float, Field(gt=0)] | None = None
+    """the credits that one build may spend, in the agent's own unit; no further turn starts after that"""
+    max_minutes: Annotated[float, Field(gt=0, le=480)] | None = None
+    """the total time that the turns of one build may take; no further turn starts after that"""
+
+
+def _expand_agent(value: object) -> object:
+    """The object that ``"agent": "kiro"``, or an ``agent`` with only a ``command``, stands for."""
+    if isinstance(value, str):
+        return {"name": value}
+    if isinstance(value, dict) and "command" in value and "name" not in value:
+        return {"name": "command", **value}
+    return value
+
+
+class Configuration(_Model):
+    """The configuration of one installation. The first four keys are required; all others have defaults."""
+
+    organization: Name
+    """the owner of the board, and of `repository`"""
+    repository: Name
+    """the name of the repository"""
+    project_number: Annotated[int, Field(ge=1, strict=True)]
+    """the number in the board's URL"""
+    target_status_column: Name
+    """the status whose cards the worker builds: `For Implementation`"""
+    owner_type: Literal["organization", "user"] = "organization"
+    """the kind of account that owns the board"""
+    repositories: tuple[RepositoryName, ...] = ()
+    """the only repositories whose cards are built, each as `owner/name`; empty: `organization/repository`"""
+    status_field: Name = "Status"
+    """the board's status field"""
+    branch_field: Name = "Branch"
+    """the board's text field that names a card's branch"""
+    in_progress_status: Name = "In Progress"
+    """the status of a card while it is being built; this and the statuses below must exist on the board"""
+    review_status: Name = "In Review"
+    """the status of a card whose work has been pushed"""
+    failed_status: Name | None = "Blocked"
+    """the status of a card whose run failed; `null` leaves the card where it is"""
+    blocked_status: Name | None = "Blocked"
+    """the status of a card that is not ready to be built; `null` leaves the card where it is"""
+    spec_root: Annotated[Name, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = ".kiro/specs"
+    """the folder of the specs, as a path in the repository"""
+    allowed_author_associations: tuple[Name, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
+    """the author associations that may open the pull request"""
+    lock_scope: LockScope = "environment"
+    """what one lock covers: the whole environment, one repository, or one branch"""
+    max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
+    """how many builds may run at once with `lockScope` `repository` or `branch`; `null`: no limit"""
+    test_command: Command | None = None
+    """a list of words, or a string that is split into words; runs without a shell; `null`: the ecosystem's usual one"""
+    coverage_report: Name | None = None
+    """the coverage report that the tests write, as a path in the repository; `null`: found by its usual name"""
+    coverage_threshold: Annotated[float, Field(ge=0, le=100)] | None = 80.0
+    """the percentage of lines that must be covered. Coverage that cannot be measured is an error, **with the default
+    threshold too**: set `null` for a project that writes no coverage report"""
+    coverage_mode: Literal["all", "changed"] = "all"
+    """`changed`: only lines that the change adds count"""
+    guarded_paths: tuple[RepositoryPath, ...] = (
+        ".kiro/agents",
+        ".kiro/hooks",
+        ".kiro/settings/mcp.json",
+        ".kiro/steering",
+        "AGENTS.md",
+    )
+    """files that must be the same as on the default branch because they steer the agent: see security.md"""
+    guard_label: Name | None = None
+    """the pull request label that permits changes to guarded paths; `null`: no label does"""
+    steering: SteeringSource | None = None
+    """a central source of steering files, `s3://bucket/prefix` or `owner/name@branch:path`: see below"""
+    submodules: bool = False
+    """whether the agent and the tests get the files of submodules: see security.md"""
+    lfs: bool = False
+    """whether the agent and the tests get Git LFS files instead of their pointers: see security.md"""
+    agent: Annotated[AgentConfiguration, BeforeValidator(_expand_agent)] = AgentConfiguration()
+    """the name of an adapter, or an object with the keys below; `agent.name` is optional beside `agent.command`"""
+    github_api_url: Url = "https://api.github.com/graphql"
+    """the GraphQL endpoint; change it for GitHub Enterprise Server"""
+    git_url: Url = "https://github.com"
+    """the base URL of git repositories; change it for GitHub Enterprise Server"""
+
+    @property
+    def allowed_repositories(self) -> tuple[str, ...]:
+        """The repositories whose cards may be built, each as ``owner/name``."""
+        return self.repositories or (f"{self.organization}/{self.repository}",)
+
+    @property
+    def everything_guarded(self) -> tuple[str, ...]:
+        """``guarded_paths``, plus ``.gitmodules`` where it decides which repositories the worker's credentials read."""
+        return (*self.guarded_paths, "./.gitmodules") if self.submodules else self.guarded_paths
+
+    @property
+    def statuses(self) -> tuple[str, ...]:
+        """Every status that this configuration names; the board must have all of them."""
+        named = (
+            self.target_status_column,
+            self.in_progress_status,
+            self.review_status,
+            self.failed_status,
+            self.blocked_status,
+        )
+        return tuple(dict.fromkeys(status for status in named if status is not None))

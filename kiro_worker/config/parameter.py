@@ -1,0 +1,97 @@
+"""The SSM parameter ``/kiro-worker/<env>/github-project-config``: read, parsed and validated."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from typing import TYPE_CHECKING, Final
+
+from botocore.exceptions import ClientError
+from pydantic import ValidationError
+from pydantic.alias_generators import to_camel
+
+from kiro_worker.config.model import AgentConfiguration, Configuration
+from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mypy_boto3_ssm import SSMClient
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+_PLACEHOLDER_ORGANIZATION: Final = "your-org"
+"""The organization in the parameter that the deployment creates; the operator replaces it before the first run."""
+_EXAMPLE: Final = (
+    '{"organization":"your-org","repository":"your-repo","projectNumber":1,"targetStatusColumn":"For Implementation"}'
+)
+_JSON_TYPES: Final[dict[type, str]] = {
+    list: "an array",
+    str: "a string",
+    int: "a number",
+    float: "a number",
+    bool: "a boolean",
+}
+
+
+def load_configuration(ssm: SSMClient, parameter_name: str) -> Configuration:
+    """The validated configuration in the SSM parameter.
+
+    Raises :class:`ConfigurationMissing` or :class:`ConfigurationInvalid`.
+    """
+    try:
+        text = ssm.get_parameter(Name=parameter_name)["Parameter"]["Value"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ParameterNotFound":
+            raise
+        raise ConfigurationMissing(
+            f"the parameter {parameter_name} does not exist", _put_parameter(parameter_name)
+        ) from None
+    return parse_configuration(text, parameter_name)
+
+
+def parse_configuration(text: str, parameter_name: str) -> Configuration:
+    """The validated configuration in ``text``; error messages call it ``parameter_name``.
+
+    Raises :class:`ConfigurationMissing` or :class:`ConfigurationInvalid`.
+    """
+    remedy = _put_parameter(parameter_name)
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ConfigurationInvalid(f"{parameter_name} is not JSON: {error}", remedy) from None
+    if not isinstance(document, dict):
+        found = _JSON_TYPES.get(type(document), "null")
+        raise ConfigurationInvalid(f"{parameter_name} must be a JSON object, but it is {found}", remedy)
+    if document.get("organization") == _PLACEHOLDER_ORGANIZATION:
+        raise ConfigurationMissing(f"{parameter_name} still holds the placeholder of the deployment", remedy)
+    try:
+        return Configuration.model_validate(document)
+    except ValidationError as error:
+        problems = "; ".join(_describe_problem(detail) for detail in error.errors())
+        raise ConfigurationInvalid(f"{parameter_name} is not valid: {problems}", remedy) from None
+
+
+def _put_parameter(name: str) -> str:
+    return f"aws ssm put-parameter --name {name} --type String --overwrite --value '{_EXAMPLE}'"
+
+
+def _describe_problem(detail: ErrorDetails) -> str:
+    path = ".".join(str(part) for part in detail["loc"])
+    key = str(detail["loc"][-1]) if detail["loc"] else ""
+    if detail["type"] == "extra_forbidden":
+        return f'unknown key "{path}"{_suggest(key, _known_keys(detail["loc"]))}'
+    if detail["type"] == "missing":
+        return f'"{path}" is missing'
+    return f'"{path}": {detail["msg"]}'
+
+
+def _known_keys(location: tuple[str | int, ...]) -> Iterable[str]:
+    model: type[BaseModel] = AgentConfiguration if len(location) > 1 and location[0] == "agent" else Configuration
+    return [to_camel(name) for name in model.model_fields]
+
+
+def _suggest(key: str, known: Iterable[str]) -> str:
+    by_lower = {name.lower(): name for name in known}
+    near = difflib.get_close_matches(key.replace("_", "").replace("-", "").lower(), by_lower, n=1, cutoff=0.5)
+    return f'; did you mean "{by_lower[near[0]]}"?' if near else f"; the known keys are {', '.join(sorted(known))}"

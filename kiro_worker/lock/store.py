@@ -1,0 +1,128 @@
+"""The lock's requests to DynamoDB: consistent reads, and one conditional write per change.
+
+Every write returns ``None`` when it happened, or else the holder whose item did not meet the condition.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from kiro_worker.lock.item import Holder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from kiro_worker.lock.item import Subject
+    from kiro_worker.models import Lease
+
+
+class LockStore:
+    """The items of the lock table."""
+
+    def __init__(self, dynamodb: DynamoDBClient, table_name: str) -> None:
+        self._dynamodb = dynamodb
+        self.table_name = table_name
+
+    def read(self, key: str) -> Holder:
+        """The current holder of ``key``."""
+        item = self._dynamodb.get_item(TableName=self.table_name, Key={"lockKey": {"S": key}}, ConsistentRead=True).get(
+            "Item"
+        )
+        return Holder.from_item(item) if item else Holder(key)
+
+    def all_holders(self) -> list[Holder]:
+        """Every item of the table: one per lock key, few enough for a scan to read in one request."""
+        return self._scan()
+
+    def held_by(self, owner: str) -> list[Holder]:
+        """The items that ``owner`` holds."""
+        return self._scan(
+            FilterExpression="#owner = :owner",
+            ExpressionAttributeNames={"#owner": "owner"},
+            ExpressionAttributeValues={":owner": {"S": owner}},
+        )
+
+    def take(self, lease: Lease, subject: Subject, acquired_at: float, seen: Holder | None = None) -> Holder | None:
+        """Write ``lease`` into its item.
+
+        Without ``seen``, the lock must be free or already ``lease.owner``'s, so that a step whose answer was lost can
+        run again. With ``seen``, owner, fence and build must still be as they were read.
+        """
+        at = datetime.fromtimestamp(acquired_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        values: dict[str, Any] = {
+            ":owner": {"S": lease.owner},
+            ":fence": {"N": str(lease.fence)},
+            ":at": {"S": at},
+            ":expires": {"N": str(lease.expires_at)},
+            ":item": {"S": subject.work_item_id},
+            ":repository": {"S": subject.repository},
+            ":branch": {"S": subject.branch},
+            ":build": {"S": subject.build_id},
+        }
+        free_or_ours = (
+            "(attribute_not_exists(#owner) OR #owner = :owner)"
+            " AND (attribute_not_exists(reportPending) OR reportPending = :owner)"
+            " AND (attribute_not_exists(fence) OR fence < :fence)"
+        )
+        return self._update(
+            lease.lock_key,
+            "SET #owner = :owner, fence = :fence, acquiredAt = :at, expiresAt = :expires,"
+            " workItemId = :item, repository = :repository, branch = :branch, buildId = :build REMOVE reportPending",
+            free_or_ours if seen is None else seen.unchanged_condition(values),
+            values,
+        )
+
+    def renew(self, lease: Lease, subject: Subject, seen: Holder) -> Holder | None:
+        """Write the build and the lease's expiry under the same fence, if the item is still as it was read."""
+        values: dict[str, Any] = {":expires": {"N": str(lease.expires_at)}, ":build": {"S": subject.build_id}}
+        condition = seen.unchanged_condition(values)
+        return self._update(lease.lock_key, "SET expiresAt = :expires, buildId = :build", condition, values)
+
+    def free_lease(self, lease: Lease, *, report_pending: bool) -> Holder | None:
+        """Free the lock if it is held under ``lease``."""
+        values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
+        condition = "#owner = :owner AND fence = :fence"
+        return self._free(lease.lock_key, condition, values, report_pending=report_pending)
+
+    def free_unchanged(self, seen: Holder, *, report_pending: bool) -> Holder | None:
+        """Free the lock if its item is still as it was read."""
+        values: dict[str, Any] = {}
+        return self._free(seen.lock_key, seen.unchanged_condition(values), values, report_pending=report_pending)
+
+    def _free(self, key: str, condition: str, values: Mapping[str, Any], *, report_pending: bool) -> Holder | None:
+        update = (
+            "SET reportPending = #owner REMOVE #owner, buildId"
+            if report_pending
+            else "REMOVE #owner, buildId, reportPending"
+        )
+        return self._update(key, update, condition, values)
+
+    def _update(self, key: str, update: str, condition: str, values: Mapping[str, Any]) -> Holder | None:
+        request: dict[str, Any] = {
+            "TableName": self.table_name,
+            "Key": {"lockKey": {"S": key}},
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": {"#owner": "owner"},
+            "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        }
+        if values:  # DynamoDB rejects an empty map
+            request["ExpressionAttributeValues"] = values
+        try:
+            self._dynamodb.update_item(**request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            # DynamoDB returns the item with the error, at no cost; other servers may not.
+            item: Any = error.response.get("Item")
+            return Holder.from_item(item) if item else self.read(key)
+        return None
+
+    def _scan(self, **request: Any) -> list[Holder]:
+        pages = self._dynamodb.get_paginator("scan").paginate(TableName=self.table_name, ConsistentRead=True, **request)
+        return [Holder.from_item(item) for page in pages for item in page["Items"]]

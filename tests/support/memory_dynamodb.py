@@ -1,0 +1,111 @@
+"""DynamoDB in memory: the requests that the lock sends, evaluated as DynamoDB evaluates them.
+
+It makes the lock's unit tests take milliseconds; tests/integration/lock runs the same lock against two real servers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+Item = dict[str, dict[str, Any]]
+
+
+class MemoryDynamoDB:
+    """One table of locks.
+
+    ``before_updates`` holds a call for each of the next updates, which happens between the lock's read and its write.
+    With ``resend_next_update``, the answer to the next update is lost, and boto3 sends the request again.
+    """
+
+    def __init__(self) -> None:
+        self.items: dict[str, Item] = {}
+        self.before_updates: list[Callable[[], object]] = []
+        self.resend_next_update = False
+
+    def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        item = self.items.get(Key["lockKey"]["S"])
+        return {} if item is None else {"Item": deepcopy(item)}
+
+    def scan(self, **request: Any) -> dict[str, Any]:
+        filtered = "FilterExpression" in request
+        items = self.items.values()
+        return {
+            "Items": [
+                deepcopy(item) for item in items if not filtered or holds(request["FilterExpression"], item, request)
+            ]
+        }
+
+    def get_paginator(self, name: str) -> MemoryDynamoDB:
+        assert name == "scan"
+        return self
+
+    def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
+        yield self.scan(**request)
+
+    def update_item(self, **request: Any) -> dict[str, Any]:
+        if self.before_updates:
+            self.before_updates.pop(0)()
+        key = request["Key"]["lockKey"]["S"]
+        old = self.items.get(key, {})
+        if not holds(request["ConditionExpression"], old, request):
+            error: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": deepcopy(old)}
+            raise ClientError(error, "UpdateItem")
+        self.items[key] = updated({"lockKey": {"S": key}, **old}, request)
+        if self.resend_next_update:
+            self.resend_next_update = False
+            return self.update_item(**request)
+        return {}
+
+
+def holds(condition: str, item: Item, request: Mapping[str, Any]) -> bool:
+    """Whether ``condition``, made of AND, OR, ``=``, ``<`` and ``attribute_not_exists``, is true of ``item``."""
+
+    def absent(match: re.Match[str]) -> str:
+        return str(value_of(item, request, match[1]) is None)
+
+    def compared(match: re.Match[str]) -> str:
+        left, operator, right = match.groups()
+        return str(compare(operator, value_of(item, request, left), value_of(item, request, right)))
+
+    expression = re.sub(r"attribute_not_exists\((#?\w+)\)", absent, condition)
+    expression = re.sub(r"([#:]?\w+) (=|<) ([#:]?\w+)", compared, expression)
+    expression = expression.replace("AND", "and").replace("OR", "or")
+    assert re.fullmatch(r"(True|False|and|or|[() ])+", expression), expression
+    return bool(eval(expression))  # noqa: S307  # only the words that the assertion permits
+
+
+def compare(operator: str, left: Any, right: Any) -> bool:
+    if left is None or right is None:
+        return False
+    if operator == "=":
+        return bool(left == right)
+    return left.keys() == right.keys() == {"N"} and float(left["N"]) < float(right["N"])
+
+
+def value_of(item: Item, request: Mapping[str, Any], operand: str) -> dict[str, Any] | None:
+    if operand.startswith(":"):
+        value: dict[str, Any] = request["ExpressionAttributeValues"][operand]
+        return value
+    return item.get(request["ExpressionAttributeNames"].get(operand, operand))
+
+
+def updated(item: Item, request: Mapping[str, Any]) -> Item:
+    """``item`` after ``UpdateExpression``, whose values all refer to the item as it was."""
+    result = deepcopy(item)
+    for clause in re.split(r" ?(?=SET |REMOVE )", request["UpdateExpression"]):
+        action, _, changes = clause.partition(" ")
+        for change in filter(None, changes.split(", ")):
+            target, _, source = change.partition(" = ")
+            name = request["ExpressionAttributeNames"].get(target, target)
+            if action == "REMOVE":
+                result.pop(name, None)
+            else:
+                value = value_of(item, request, source)
+                assert value is not None, f"DynamoDB rejects {change}: the attribute does not exist"
+                result[name] = deepcopy(value)
+    return result
