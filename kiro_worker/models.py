@@ -1,22 +1,20 @@
-"""What the steps hand each other. Dictionaries at the border of a Lambda, frozen dataclasses inside."""
+"""The values that the parts of the worker pass to each other, each with its JSON form."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Self
 
 from kiro_worker.exported_variables import EXPORTED_VARIABLES
 from kiro_worker.outcomes import Outcome
 
-Trigger = Literal["schedule", "manual", "replay"]
-
 EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
-"""The trailer of a commit that names the execution which pushed it."""
+"""The commit trailer that names the execution which pushed the commit."""
 
 
 class Document:
-    """A frozen dataclass that is a part of the state document: camelCase keys, and only the known ones are read."""
+    """A frozen dataclass with a JSON form in camelCase. Reading ignores unknown keys."""
 
     def to_dict(self) -> dict[str, Any]:
         return {camel_case(key): value for key, value in asdict(self).items()}  # type: ignore[call-overload]  # every subclass is a dataclass
@@ -29,13 +27,14 @@ class Document:
 
 @dataclass(frozen=True)
 class WorkItem(Document):
-    """A card of the board. ``repository`` is ``owner/name``; it and ``number`` are empty for a draft or a card we may
-    not see.
+    """A card of the board. ``repository`` is ``owner/name``.
+
+    ``repository`` and ``number`` are empty for a draft, and for a card whose issue the token may not see.
     """
 
     id: str
-    title: str
-    content_type: str
+    title: str = ""
+    content_type: str = ""
     content_id: str = ""
     url: str = ""
     repository: str = ""
@@ -46,7 +45,7 @@ class WorkItem(Document):
 
 @dataclass(frozen=True)
 class Work(Document):
-    """What is to be built: the commit that validation saw is the commit that is built."""
+    """What the build implements. ``commit`` is the commit that was validated, and the only one that is built."""
 
     repository: str
     branch: str
@@ -61,8 +60,9 @@ class Work(Document):
 
 @dataclass(frozen=True)
 class Lease(Document):
-    """A held lock. ``fence`` is epoch milliseconds at acquisition, ``expires_at`` epoch seconds; ``slot`` is the key of
-    the place among the builds that may run at once, empty where they are not bounded.
+    """A held lock. ``fence`` is the time of acquisition in epoch milliseconds, ``expires_at`` is in epoch seconds.
+
+    ``slot`` is the key of the slot that the build occupies; it is empty where the number of builds is not limited.
     """
 
     lock_key: str
@@ -73,23 +73,11 @@ class Lease(Document):
 
 
 @dataclass(frozen=True)
-class StepEvent(Document):
-    """What every step gets: whose execution, its ``redrive_count`` as Step Functions' context says, the execution's
-    own input, the state's name, and the state document ``{request, skipped, item, work, lease, build, failure,
-    report}`` as far as it has grown.
-    """
-
-    execution_arn: str
-    redrive_count: int
-    execution_input: Any
-    state: str
-    document: dict[str, Any]
-
-
-@dataclass(frozen=True)
 class BuildResult:
-    """What a build says of itself through its exported variables; every value is a text, empty when the build did not
-    get that far. ``phases`` is ``name:seconds;…`` in their order; ``tail`` the last lines that matter.
+    """What a build reported through its exported variables.
+
+    Every value is text, and empty when the build did not get that far. ``phases`` is ``name:seconds;…`` in order;
+    ``tail`` holds the last relevant lines of output.
     """
 
     build_id: str = ""
@@ -113,12 +101,12 @@ class BuildResult:
 
     @classmethod
     def from_document(cls, build: dict[str, Any]) -> BuildResult:
-        """Of the state document's ``build``: ``{id, arn, log, variables: [{Name, Value}]}``."""
+        """The result from the state document's ``build``: ``{id, arn, log, variables: [{Name, Value}]}``."""
         return cls._from(build.get("id", ""), "SUCCEEDED", build.get("log", ""), build.get("variables") or [])
 
     @classmethod
     def from_cause(cls, cause: str) -> BuildResult | None:
-        """Of a failed build's Cause, which is the build as JSON; ``None`` when it is something else, or was cut off."""
+        """The result from a failed build's Cause, which is the build as JSON; ``None`` for any other text."""
         try:
             build = json.loads(cause)["Build"]
             return cls._from(
@@ -145,30 +133,31 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class Failure(Document):
-    """What made a run fail, as the state document keeps it for the steps that follow."""
+    """Why a run failed. The state document carries it to the steps that follow."""
 
-    state: str
-    error: str
+    state: str = ""
+    error: str = ""
     cause: str = ""
     redrive_count: int = 0
 
     @property
     def build(self) -> BuildResult | None:
-        """The build that failed, when it was one."""
+        """The failed build, or ``None`` when something else failed."""
         return BuildResult.from_cause(self.cause)
 
     @property
     def name(self) -> str:
-        """What people see: a build's own outcome, else the error's name; a failed build that says Succeeded was ended
-        after it had said so. ``States.`` is reserved for Step Functions itself, and no function may raise an error
-        under it.
+        """The name that people see: the build's outcome, else the error's name.
+
+        A failed build whose outcome is Succeeded was stopped after it had reported that, so its outcome does not count.
+        The prefix ``States.`` is removed, because Step Functions reserves it and no function may raise such an error.
         """
         outcome = self.build.outcome if self.build else ""
         return outcome if outcome not in ("", Outcome.SUCCEEDED) else self.error.removeprefix("States.")
 
     @property
     def reason(self) -> str:
-        """Why, for people: the build's reason or status, else the message of the function that failed."""
+        """The reason in words: the build's reason or status, else the message of the function that failed."""
         if self.build:
             return self.build.reason or f"the build ended as {self.build.status}"
         return cause_message(self.cause)
@@ -176,16 +165,14 @@ class Failure(Document):
 
 @dataclass(frozen=True)
 class GitCredentials:
-    """User name and password for git over HTTPS; the password never appears in a representation."""
+    """User name and password for git over HTTPS. The password never appears in ``repr()``."""
 
     username: str
     password: str = field(repr=False)
 
 
 def cause_message(cause: str) -> str:
-    """The message inside a failed function's Cause, which is JSON ``{errorMessage, errorType, …}``; otherwise the text
-    itself.
-    """
+    """The message in a failed function's Cause, which is JSON ``{errorMessage, errorType, …}``; else ``cause``."""
     try:
         document = json.loads(cause)
     except ValueError:
@@ -194,7 +181,7 @@ def cause_message(cause: str) -> str:
 
 
 def _text_of_json(text: str) -> str:
-    """A text that was written as JSON to be one line; what is none is nothing."""
+    """The text that was encoded as JSON to fit on one line; empty for anything else."""
     try:
         document = json.loads(text or '""')
     except ValueError:

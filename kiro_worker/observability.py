@@ -13,8 +13,8 @@ from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import MetricUnit
 
 from kiro_worker.errors import KiroWorkerError
-from kiro_worker.models import StepEvent
 from kiro_worker.redaction import redact
+from kiro_worker.state import StepEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,19 +40,14 @@ def step(
 
     @wraps(run)
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        # The first state's document is the execution's input, which a person may have written: it can be anything.
-        document = event["document"] if isinstance(event["document"], dict) else {}
-        step_event = StepEvent.from_dict({**event, "document": document})
         logger.clear_state()
-        logger.append_keys(
-            execution=step_event.execution_arn,
-            item=(step_event.document.get("item") or {}).get("id"),
-            step=step_event.state,
-            request=context.aws_request_id,
-        )
-        metrics.set_default_dimensions(step=step_event.state)
-        logger.info("step started", redriveCount=step_event.redrive_count)
+        logger.append_keys(execution=event["executionArn"], step=event["state"], request=context.aws_request_id)
+        metrics.set_default_dimensions(step=event["state"])
         try:
+            step_event = StepEvent.parse(event)
+            item = step_event.document.item
+            logger.append_keys(item=item.id if item else None)
+            logger.info("step started", redriveCount=step_event.redrive_count)
             result = run(step_event)
         except KiroWorkerError as error:
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)

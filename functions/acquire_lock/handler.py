@@ -1,4 +1,4 @@
-"""AcquireLock: one conditional write; a holder that has ended is taken over."""
+"""AcquireLock: take the card's lock with one conditional write. The lock of a run that has ended is taken over."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import Any
 import boto3
 
 from kiro_worker.config.parameter import load_configuration
+from kiro_worker.environment import AcquireLockEnvironment
 from kiro_worker.lock.connect import connected_locks
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import lock_key
 from kiro_worker.lock.slots import acquire_with_slot
-from kiro_worker.models import StepEvent, Work
 from kiro_worker.observability import step
+from kiro_worker.state import StepEvent, require
 
 ssm = boto3.client("ssm")
 dynamodb = boto3.client("dynamodb")
@@ -22,10 +23,13 @@ stepfunctions = boto3.client("stepfunctions")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """The ``lease``; raises ``LockHeld`` or ``ScopedLockHeld``."""
-    configuration = load_configuration(ssm, os.environ["CONFIG_PARAMETER_NAME"])
-    work = Work.from_dict(event.document["work"])
-    locks = connected_locks(dynamodb, stepfunctions, os.environ, int(os.environ["LOCK_LEASE_SECONDS"]))
+    """The ``lease``. Raises ``LockHeld`` or ``ScopedLockHeld``."""
+    environment = AcquireLockEnvironment.parse(os.environ)
+    configuration = load_configuration(ssm, environment.config_parameter_name)
+    locks = connected_locks(
+        dynamodb, stepfunctions, environment.locks_table_name, lease_seconds=environment.lock_lease_seconds
+    )
+    item, work = require(event.document.item, "item"), require(event.document.work, "work")
     key = lock_key(configuration, work.repository, work.branch)
-    subject = Subject(event.document["item"]["id"], work.repository, work.branch)
+    subject = Subject(item.id, work.repository, work.branch)
     return acquire_with_slot(locks, configuration, key, event.execution_arn, subject).to_dict()

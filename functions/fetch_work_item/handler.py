@@ -1,5 +1,6 @@
-"""FetchWorkItem: the next card in the target status, or the one that the input or a resumed failure names. Before
-that, cards that a run which died has left in progress are told so.
+"""FetchWorkItem: select the next card in the target status, or the card that the input or a resumed failure names.
+
+First it reports abandoned runs, whose cards would otherwise stay in progress.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from typing import Any
 
 import boto3
 
+from kiro_worker.environment import FetchWorkItemEnvironment
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, select_work_item
-from kiro_worker.github.status import report_abandoned_run
 from kiro_worker.lock.connect import connected_locks
-from kiro_worker.lock.owner import ending_of
-from kiro_worker.models import Failure, StepEvent
 from kiro_worker.observability import step
+from kiro_worker.recovery import report_and_clear_abandoned_runs
+from kiro_worker.state import StepEvent
 
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
@@ -32,14 +33,9 @@ def handler(event: StepEvent) -> dict[str, Any]:
 
 
 async def fetch_work_item(event: StepEvent, request: ExecutionInput) -> dict[str, Any]:
-    locks = connected_locks(dynamodb, stepfunctions, os.environ)
-    async with configured_session(ssm, secrets, os.environ) as (session, configuration):
-        for holder in locks.abandoned():
-            execution = holder.owner or holder.report_pending
-            error, cause = ending_of(stepfunctions, execution)
-            await report_abandoned_run(
-                session, configuration, holder, execution, Failure("", error or "Unknown", cause)
-            )
-            locks.clear_abandoned(holder)
+    environment = FetchWorkItemEnvironment.parse(os.environ)
+    locks = connected_locks(dynamodb, stepfunctions, environment.locks_table_name)
+    async with configured_session(ssm, secrets, environment) as (session, configuration):
+        await report_and_clear_abandoned_runs(session, configuration, locks, stepfunctions)
         item = await select_work_item(session, configuration, request, event.document)
     return {"item": item.to_dict() if item else None}

@@ -1,5 +1,6 @@
-"""ReleaseLock: free what this execution holds, and nothing else. Also the first step of the clean-up after an
-execution that died.
+"""ReleaseLock: free the lock and the slot that this execution holds, and nothing else.
+
+It is also the first step of the clean-up after an execution that was aborted or timed out.
 """
 
 from __future__ import annotations
@@ -9,10 +10,11 @@ from typing import Any
 
 import boto3
 
+from kiro_worker.environment import LocksEnvironment
 from kiro_worker.lock.connect import connected_locks
 from kiro_worker.lock.release import release, release_slot
-from kiro_worker.models import StepEvent
 from kiro_worker.observability import step
+from kiro_worker.state import StepEvent
 
 dynamodb = boto3.client("dynamodb")
 stepfunctions = boto3.client("stepfunctions")
@@ -21,7 +23,7 @@ stepfunctions = boto3.client("stepfunctions")
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
     """``{"released": bool, "held": {…} | null, "redriveCount": int}``."""
-    locks = connected_locks(dynamodb, stepfunctions, os.environ)
+    locks = connected_locks(dynamodb, stepfunctions, LocksEnvironment.parse(os.environ).locks_table_name)
     execution = stepfunctions.describe_execution(executionArn=event.execution_arn)
     release_slot(locks, event)
     held = release(locks, event)

@@ -1,4 +1,4 @@
-"""UpdateStatus: the four moves of a card, by the name of the state that calls."""
+"""UpdateStatus: the four moves of a card. The name of the calling state selects the move."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 
 import boto3
 
+from kiro_worker.environment import GitHubEnvironment
+from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review, reject
 from kiro_worker.github.connect import configured_session
-from kiro_worker.github.status import mark_failed, mark_in_progress, mark_in_review, reject
-from kiro_worker.models import StepEvent
 from kiro_worker.observability import step
+from kiro_worker.state import StepEvent
 
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
@@ -26,10 +27,11 @@ MOVES = {
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """``{"status", "commentUrl"?, "commit"?}``, the card's status afterwards."""
+    """``{"status", "commentUrl"?, "commit"?}``: the card's status after the move."""
     return asyncio.run(update_status(event))
 
 
 async def update_status(event: StepEvent) -> dict[str, Any]:
-    async with configured_session(ssm, secrets, os.environ) as (session, configuration):
-        return await MOVES[event.state](session, configuration, event)
+    async with configured_session(ssm, secrets, GitHubEnvironment.parse(os.environ)) as (session, configuration):
+        report = await MOVES[event.state](session, configuration, event)
+    return report.to_dict()

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 import boto3
 
 from kiro_worker.errors import KiroWorkerError
-from kiro_worker.github.report import execution_url
+from kiro_worker.github.pr_comment import execution_url
 from kiro_worker.names import ENVIRONMENTS, Names
 from kiro_worker.outcomes import FaultOwner
 

@@ -1,3 +1,1 @@
-"""GitHub as this project sees it: a board with cards, repositories with specs, pull requests with one comment of
-ours.
-"""
+"""The worker's view of GitHub: a board with cards, repositories with specs, and one comment per pull request."""

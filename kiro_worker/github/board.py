@@ -1,4 +1,4 @@
-"""The project board: the next card of a status, one card by name, and moving a card."""
+"""The project board: find the next card of a status, read one card, and move a card."""
 
 from __future__ import annotations
 
@@ -6,60 +6,67 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import ProjectNotFound, StatusNotFound, WorkItemNotFound
+from kiro_worker.github.answers import BoardPage, CardNode, Project, StatusField
 from kiro_worker.github.client import UnknownArgument
 from kiro_worker.github.queries import FETCH_PAGE, FETCH_WORK_ITEM, READ_CARD, SET_STATUS
-from kiro_worker.models import WorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
+    from gql import GraphQLRequest
+
     from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
+    from kiro_worker.models import WorkItem
 
-_LONGEST_TITLE: Final = 200
-
-
-@dataclass(frozen=True)
-class StatusField:
-    """The board's status field: IDs for the mutation, ``options`` from status name to option ID."""
-
-    project_id: str
-    project_title: str
-    field_id: str
-    options: Mapping[str, str]
+_CARD_ID_HINT: Final = (
+    "a card's ID is in the execution that worked on it (item.id); start without itemId to take the next card"
+)
 
 
 @dataclass(frozen=True)
 class Card:
-    """A card as it stands now. ``archived`` cards are never worked on."""
+    """The current state of a card, with the board's status field. An ``archived`` card is never worked on."""
 
     item: WorkItem
     archived: bool
     field: StatusField
 
 
+def managed_statuses(configuration: Configuration) -> tuple[str, ...]:
+    """The statuses between which the worker itself moves a card while it works, without duplicates."""
+    named = (
+        configuration.target_status_column,
+        configuration.in_progress_status,
+        configuration.failed_status,
+        configuration.blocked_status,
+    )
+    return tuple(dict.fromkeys(status for status in named if status is not None))
+
+
 async def fetch_next_card(
     session: GitHubSession, configuration: Configuration, skipped: Collection[str]
 ) -> WorkItem | None:
-    """The first card in the target status that is not in ``skipped``, in the board's order; one request of one point.
+    """The first card in the target status that is not in ``skipped``, in the board's order. One request, one point.
 
-    The status is compared again here: the filter is a search language, and a search is not a promise.
+    The status is compared again here, because the server's filter is a search language and may match other cards.
     """
     if '"' in configuration.target_status_column:
         # A view's filter has no escape for a quotation mark inside a value.
         return await _fetch_next_card_by_paging(session, configuration, skipped)
     variables = _board_variables(configuration) | _filter(configuration)
     try:
-        board = _project(await session.query(FETCH_WORK_ITEM, variables), configuration)
+        page = await _fetch_page(session, configuration, FETCH_WORK_ITEM, variables)
     except UnknownArgument:
         return await _fetch_next_card_by_paging(session, configuration, skipped)
-    _check_statuses(board, configuration)
-    return _first(board["items"]["nodes"], configuration, skipped)
+    return _first_waiting(page, configuration, skipped)
 
 
 async def read_card(session: GitHubSession, configuration: Configuration, item_id: str) -> Card:
-    """One card, or :class:`WorkItemNotFound`; the board it is on must be the configured one and have the configured
-    statuses.
+    """One card by its ID.
+
+    Raises :class:`WorkItemNotFound` when it does not exist or is not on the configured board, and
+    :class:`StatusNotFound` when that board lacks a configured status.
     """
     variables = {
         "itemId": item_id,
@@ -68,19 +75,21 @@ async def read_card(session: GitHubSession, configuration: Configuration, item_i
     }
     node = (await session.query(READ_CARD, variables)).get("node")
     if not node or node["__typename"] != "ProjectV2Item":
-        raise WorkItemNotFound(f"there is no card {item_id[:100]!r} that the token can see", _HOW_TO_NAME_A_CARD)
-    board = (str(node["project"]["owner"].get("login", "")), node["project"]["number"])
-    if (board[0].lower(), board[1]) != (configuration.organization.lower(), configuration.project_number):
+        raise WorkItemNotFound(f"there is no card {item_id[:100]!r} that the token can see", _CARD_ID_HINT)
+    card, project = CardNode.parse(node), Project.parse(node["project"])
+    # GitHub's account names ignore case.
+    is_configured = project.owner.lower() == configuration.organization.lower()
+    if not is_configured or project.number != configuration.project_number:
         raise WorkItemNotFound(
-            f"the card {item_id} is on the board {board[0]}/{board[1]},"
-            f" the configured one is {configuration.organization}/{configuration.project_number}",
-            _HOW_TO_NAME_A_CARD,
+            f"the card {item_id} is on the board {project.owner}/{project.number},"
+            f" but the configured board is {configuration.organization}/{configuration.project_number}",
+            _CARD_ID_HINT,
         )
-    return Card(_work_item(node), node["isArchived"], _check_statuses(node["project"], configuration))
+    return Card(card.item, card.archived, _checked_status_field(project, configuration))
 
 
 async def set_status(session: GitHubSession, card: Card, status: str) -> None:
-    """Move the card. GitHub has no compare-and-set: read the card first, under the lock."""
+    """Move the card. GitHub has no compare-and-set, so read the card first, under the lock."""
     await session.mutate(
         SET_STATUS,
         {
@@ -92,27 +101,35 @@ async def set_status(session: GitHubSession, card: Card, status: str) -> None:
     )
 
 
-_HOW_TO_NAME_A_CARD: Final = (
-    "a card's ID is in the execution that worked on it (item.id); start without itemId to take the next card"
-)
-
-
 async def _fetch_next_card_by_paging(
     session: GitHubSession, configuration: Configuration, skipped: Collection[str]
 ) -> WorkItem | None:
-    """The same answer from a server without the filter, a page of 100 after the other."""
+    """The same as :func:`fetch_next_card` for a server without the filter: reads the board in pages of 100 cards."""
     after = None
     while True:
-        board = _project(
-            await session.query(FETCH_PAGE, _board_variables(configuration) | {"after": after}), configuration
-        )
-        _check_statuses(board, configuration)
-        if card := _first(board["items"]["nodes"], configuration, skipped):
+        page = await _fetch_page(session, configuration, FETCH_PAGE, _board_variables(configuration) | {"after": after})
+        if card := _first_waiting(page, configuration, skipped):
             return card
-        page = board["items"]["pageInfo"]
-        if not page["hasNextPage"]:
+        after = page.next_cursor
+        if after is None:
             return None
-        after = page["endCursor"]
+
+
+async def _fetch_page(
+    session: GitHubSession, configuration: Configuration, operation: GraphQLRequest, variables: Mapping[str, Any]
+) -> BoardPage:
+    """A page of the configured board, which has every configured status."""
+    page = BoardPage.parse(await session.query(operation, variables), configuration.owner_type)
+    if page is None:
+        kind = "orgs" if configuration.owner_type == "organization" else "users"
+        raise ProjectNotFound(
+            f"the {configuration.owner_type} {configuration.organization} has no project {configuration.project_number}"
+            " that the token can see",
+            f"the number is in the project's address, github.com/{kind}/{configuration.organization}/projects/NUMBER;"
+            " set projectNumber in the configuration parameter, or give the token the scope project",
+        )
+    _checked_status_field(page.project, configuration)
+    return page
 
 
 def _board_variables(configuration: Configuration) -> dict[str, Any]:
@@ -131,72 +148,31 @@ def _filter(configuration: Configuration) -> dict[str, str]:
     return {"query": f'{slug}:"{configuration.target_status_column}"'}
 
 
-def _project(data: Mapping[str, Any], configuration: Configuration) -> Mapping[str, Any]:
-    owner: Mapping[str, Any] | None = data.get(configuration.owner_type)
-    project: Mapping[str, Any] | None = owner.get("projectV2") if owner else None
-    if project is None:
-        kind = "orgs" if configuration.owner_type == "organization" else "users"
-        raise ProjectNotFound(
-            f"the {configuration.owner_type} {configuration.organization} has no project {configuration.project_number}"
-            " that the token can see",
-            f"the number is in the project's address, github.com/{kind}/{configuration.organization}/projects/NUMBER;"
-            " set projectNumber in the configuration parameter, or give the token the scope project",
-        )
-    return project
+def _checked_status_field(project: Project, configuration: Configuration) -> StatusField:
+    """The board's status field, which has every configured status.
 
-
-def _check_statuses(project: Mapping[str, Any], configuration: Configuration) -> StatusField:
-    """The status field; a filter on a status that does not exist would match nothing and say nothing, so it is an
-    error here.
+    A filter on a status that does not exist would silently match nothing, so a missing status is an error here.
     """
-    field = project.get("statusField")
-    if not field or field["__typename"] != "ProjectV2SingleSelectField":
+    field = project.status_field
+    if field is None:
         raise StatusNotFound(
-            f'the board "{project["title"]}" has no single-select field "{configuration.status_field}"',
-            "set statusField in the configuration parameter to the field that the board's columns come from",
+            f'the board "{project.title}" has no single-select field "{configuration.status_field}"',
+            "set statusField in the configuration parameter to the field that defines the board's columns",
         )
-    options = {option["name"]: option["id"] for option in field["options"]}
-    missing = [status for status in configuration.statuses if status not in options]
+    missing = [status for status in configuration.statuses if status not in field.options]
     if missing:
         raise StatusNotFound(
-            f'the board "{project["title"]}" has no status {", ".join(map(repr, missing))};'
-            f" it has {', '.join(map(repr, options))}",
-            "add the status to the board, or name one it has in the configuration parameter"
+            f'the board "{project.title}" has no status {", ".join(map(repr, missing))};'
+            f" it has {', '.join(map(repr, field.options))}",
+            "add the status to the board, or set one of the existing statuses in the configuration parameter"
             " (targetStatusColumn, inProgressStatus, reviewStatus, failedStatus, blockedStatus;"
             " the last two may be null)",
         )
-    return StatusField(project["id"], project["title"], field["id"], options)
+    return field
 
 
-def _first(nodes: list[Mapping[str, Any]], configuration: Configuration, skipped: Collection[str]) -> WorkItem | None:
-    for node in nodes:
-        status = (node["status"] or {}).get("name")
-        if status == configuration.target_status_column and not node["isArchived"] and node["id"] not in skipped:
-            return _work_item(node)
+def _first_waiting(page: BoardPage, configuration: Configuration, skipped: Collection[str]) -> WorkItem | None:
+    for card in page.cards:
+        if card.item.status == configuration.target_status_column and not card.archived and card.item.id not in skipped:
+            return card.item
     return None
-
-
-def _work_item(node: Mapping[str, Any]) -> WorkItem:
-    content = node["content"] or {}
-    return WorkItem(
-        id=node["id"],
-        title=str(content.get("title", ""))[:_LONGEST_TITLE],
-        # Null content is a card whose issue the token may not see; GitHub calls such an item REDACTED.
-        content_type=content.get("__typename", "Redacted"),
-        content_id=content.get("id", ""),
-        url=content.get("url", ""),
-        repository=(content.get("repository") or {}).get("nameWithOwner", ""),
-        number=content.get("number", 0),
-        status=(node["status"] or {}).get("name", ""),
-        branch=_branch(node, content),
-    )
-
-
-def _branch(node: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    """The text field; else the issue's linked branch; else the head of the card's own pull request."""
-    if text := str((node["branch"] or {}).get("text") or "").strip():
-        return text
-    for linked in (content.get("linkedBranches") or {}).get("nodes") or ():
-        if linked and linked["ref"]:
-            return str(linked["ref"]["name"])
-    return str(content.get("headRefName") or "")

@@ -1,4 +1,4 @@
-"""Which names a branch may have, before anybody is asked about it."""
+"""Which branch names are allowed, checked before a name reaches GitHub, git or a shell."""
 
 from __future__ import annotations
 
@@ -6,27 +6,26 @@ import re
 import unicodedata
 from typing import Final
 
-# Stricter than `git check-ref-format`, which allows `-f`, `$`, `;`, `@` and every script's letters: a branch name
-# reaches command lines, file names and Markdown, and a look-alike letter in it deceives the reader. HEAD is a name that
-# git itself gives.
+# Stricter than `git check-ref-format`, which allows `-f`, `$`, `;`, `@` and the letters of every script. A branch name
+# reaches command lines, file names and Markdown, and a look-alike letter in it deceives the reader. HEAD is git's own.
 _BRANCH: Final = re.compile(r"(?!HEAD\Z)[A-Za-z0-9][A-Za-z0-9._/+#-]*")
 _FORBIDDEN_IN_BRANCH: Final = re.compile(r"\.\.|//|/\.|\.(?:/|$)|\.lock(?:/|$)|/$|/-")
 _LONGEST_BRANCH: Final = 200
 
 
 def branch_problem(branch: str) -> str | None:
-    """Why a branch name is refused before it reaches GitHub, git or a shell; ``None`` when it is fine."""
+    """Why the branch name is not allowed; ``None`` when it is allowed, or empty."""
     if not branch:
         return None
     if any(ord(character) > 126 for character in branch):
         plain = unicodedata.normalize("NFKC", branch)
-        looks_like = " that only look like others" if plain != branch else ""
-        return f"the branch name {branch!a} has characters outside ASCII{looks_like}"
+        look_alike = " that look like other characters" if plain != branch else ""
+        return f"the branch name {branch!a} has characters outside ASCII{look_alike}"
     if len(branch) > _LONGEST_BRANCH:
         return f"the branch name is longer than {_LONGEST_BRANCH} characters"
     if not _BRANCH.fullmatch(branch) or _FORBIDDEN_IN_BRANCH.search(branch):
         return (
-            f"the branch name {branch!a} is not allowed: letters, digits and . _ / + # - only,"
-            " beginning with a letter or digit, and not HEAD"
+            f"the branch name {branch!a} is not allowed: use only letters, digits and . _ / + # -,"
+            " start with a letter or digit, and do not use HEAD"
         )
     return None

@@ -1,8 +1,8 @@
-"""The session with GitHub: one request, one answer or one error by name.
+"""The session with GitHub: each request returns one answer or raises one named error.
 
-Queries are retried here for as long as a function can wait, with an eye on GitHub's headers; what needs more patience
-is raised and waited out by the state machine. Mutations are never retried here: their effect may have happened
-although the answer was lost, and only the step that reads first and writes then is safe to repeat.
+Queries are retried here for as long as a function can wait, as GitHub's headers ask. A longer wait is raised and left
+to the state machine. Mutations are never retried here: they may have taken effect although the answer was lost, so only
+the whole step, which reads before it writes, is safe to repeat.
 
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
@@ -44,18 +44,17 @@ if TYPE_CHECKING:
     from gql.client import AsyncClientSession
 
 REQUEST_SECONDS: Final = 12.0
-"""GitHub itself gives up after 10 s. Three attempts and their waits must fit a function of 60 s."""
+"""GitHub itself gives up after 10 s. Three attempts and their waits must fit into a function of 60 s."""
 _QUERY_ATTEMPTS: Final = 3
 _LONGEST_WAIT: Final = 8.0
-"""Seconds a query may wait inside a function of 60 s; a longer wait is the state machine's, which does not bill for
-it.
-"""
+"""How many seconds a query may wait inside a function of 60 s. The state machine does longer waits, at no cost."""
 _SECONDARY_LIMIT_WAIT: Final = 60.0
+_WAIT_FOR_GITHUB: Final = "try again when https://www.githubstatus.com reports no incident"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What GitHub said. ``errors`` may stand beside partial ``data``; header names are lower case."""
+class Response:
+    """What GitHub returned. ``data`` may be partial when there are ``errors``; header names are in lower case."""
 
     data: Mapping[str, Any]
     errors: tuple[Mapping[str, Any], ...]
@@ -63,11 +62,11 @@ class Answer:
 
 
 class UnknownArgument(Exception):
-    """The server's schema does not know an argument of ours. Never leaves this package."""
+    """The server's schema lacks an argument that the worker sent. Never raised outside this package."""
 
 
 class GitHubSession:
-    """An open session. ``sleep`` and ``jitter`` are edges: seconds to wait, and a factor in [0, 1)."""
+    """An open session. ``sleep`` waits for a number of seconds, ``jitter`` returns a factor in [0, 1)."""
 
     def __init__(
         self,
@@ -82,8 +81,9 @@ class GitHubSession:
         self._jitter = jitter
 
     async def query(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The data of a query, or a :class:`GitHubError` by name. ``NOT_FOUND`` leaves a null in the data and is no
-        error.
+        """The data of a query, retried if necessary. Raises a :class:`GitHubError`.
+
+        ``NOT_FOUND`` is not an error: GitHub answers null for the missing object.
         """
         attempt = 1
         while True:
@@ -97,33 +97,31 @@ class GitHubSession:
             attempt += 1
 
     async def mutate(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The data of a mutation, tried once. What is not there to be written to is :class:`GitHubRefused`."""
+        """The data of a mutation, sent once. Raises :class:`GitHubRefused` when the object to write to is missing."""
         return await self._once(operation, variables, tolerated=())
 
     async def _once(
         self, operation: GraphQLRequest, variables: Mapping[str, Any], tolerated: tuple[str, ...]
     ) -> Mapping[str, Any]:
-        answer = await self._send(operation, variables)
-        _raise_for_errors(answer, tolerated)
-        return answer.data
+        response = await self._send(operation, variables)
+        _raise_for_errors(response, tolerated)
+        return response.data
 
-    async def _send(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Answer:
+    async def _send(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Response:
         request = GraphQLRequest(operation.document, variable_values=dict(variables))
         try:
             result = await self._session.execute(request, get_execution_result=True)
         except TransportQueryError as error:
-            return Answer(error.data or {}, tuple(error.errors or ()), self._headers())
+            return Response(error.data or {}, tuple(error.errors or ()), self._headers())
         except TransportServerError as error:
             raise _for_status(error.code, self._headers()) from None
         except TransportProtocolError:
-            raise GitHubUnavailable("GitHub's answer was not GraphQL", "https://www.githubstatus.com") from None
+            raise GitHubUnavailable("GitHub's answer is not GraphQL", _WAIT_FOR_GITHUB) from None
         except (TransportConnectionFailed, TransportError, TimeoutError, OSError) as error:
             if isinstance(error.__cause__, _SecondaryLimit):
                 raise _rate_limited(error.__cause__.headers) from None
-            raise GitHubUnavailable(
-                f"no answer from GitHub: {type(error).__name__}", "https://www.githubstatus.com"
-            ) from None
-        return Answer(result.data or {}, (), self._headers())
+            raise GitHubUnavailable(f"no answer from GitHub: {type(error).__name__}", _WAIT_FOR_GITHUB) from None
+        return Response(result.data or {}, (), self._headers())
 
     def _headers(self) -> Mapping[str, str]:
         return _lower(self._transport.response_headers or {})
@@ -131,15 +129,16 @@ class GitHubSession:
 
 @asynccontextmanager
 async def github_session(url: str, token: str) -> AsyncIterator[GitHubSession]:
-    """A session with the GraphQL API at ``url``. One a Lambda invocation: a connection kept across event loops does
-    not work.
+    """A session with the GraphQL API at ``url``.
+
+    Open one per Lambda invocation, because a connection does not survive its event loop.
     """
     transport = AIOHTTPTransport(
         url=url,
         headers={"Authorization": f"bearer {token}", "User-Agent": "kiro-codebuild-worker"},
         client_session_args={
             "timeout": ClientTimeout(total=REQUEST_SECONDS),
-            "raise_for_status": _tell_secondary_limit_from_forbidden,
+            "raise_for_status": _raise_for_secondary_limit,
         },
     )
     client = Client(transport=transport, execute_timeout=REQUEST_SECONDS + 1)
@@ -148,16 +147,18 @@ async def github_session(url: str, token: str) -> AsyncIterator[GitHubSession]:
 
 
 class _SecondaryLimit(Exception):
-    """A 403 whose body speaks of a rate limit."""
+    """A 403 whose body mentions a rate limit."""
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__()
         self.headers = _lower(headers)
 
 
-async def _tell_secondary_limit_from_forbidden(response: ClientResponse) -> None:
-    """gql raises for a 403 without its body, and the body alone tells a secondary limit without ``retry-after`` from a
-    refusal.
+async def _raise_for_secondary_limit(response: ClientResponse) -> None:
+    """Raise :class:`_SecondaryLimit` for a rate limit that is reported as 403.
+
+    gql raises its own error without the body, and only the body distinguishes a secondary limit without ``retry-after``
+    from missing access.
     """
     if response.status == 403 and "rate limit" in (await response.text()).lower():
         raise _SecondaryLimit(response.headers)
@@ -171,7 +172,7 @@ def _for_status(code: int | None, headers: Mapping[str, str]) -> GitHubError:
     if code == 401:
         return GitHubTokenInvalid(
             "GitHub answers 401: the token is wrong, expired or revoked",
-            "create a token with the scopes repo and project, then "
+            "create a token with the scopes repo and project, then store it: "
             "aws secretsmanager put-secret-value --secret-id kiro-worker-<environment>-github-token"
             " --secret-string 'ghp_…'",
         )
@@ -180,44 +181,45 @@ def _for_status(code: int | None, headers: Mapping[str, str]) -> GitHubError:
     if code == 403:
         return GitHubForbidden(
             "GitHub answers 403: the token may not use this API",
-            "check the token's organisation access and SSO",
+            "check the token's access to the organisation, and authorise it for single sign-on",
         )
-    return GitHubUnavailable(f"GitHub answers {code}", "https://www.githubstatus.com")
+    return GitHubUnavailable(f"GitHub answers {code}", _WAIT_FOR_GITHUB)
 
 
-def _raise_for_errors(answer: Answer, tolerated: tuple[str, ...]) -> None:
-    for error in answer.errors:
+def _raise_for_errors(response: Response, tolerated: tuple[str, ...]) -> None:
+    for error in response.errors:
         kind, message = str(error.get("type", "")), str(error.get("message", ""))
         if kind in tolerated:
             continue
         if (
             kind in ("RATE_LIMIT", "RATE_LIMITED")
-            or answer.headers.get("x-ratelimit-remaining") == "0"
+            or response.headers.get("x-ratelimit-remaining") == "0"
             or "rate limit" in message.lower()
         ):
-            raise _rate_limited(answer.headers)
+            raise _rate_limited(response.headers)
         if kind == "INSUFFICIENT_SCOPES":
-            has = answer.headers.get("x-oauth-scopes", "")
+            present = response.headers.get("x-oauth-scopes", "")
             raise GitHubScopesInsufficient(
-                f"the GitHub token lacks a scope; it has: {has or 'none'}",
+                f"the GitHub token lacks a scope; it has: {present or 'none'}",
                 "give the token the scopes repo and project at https://github.com/settings/tokens",
             )
         if kind in ("FORBIDDEN", "UNAUTHORIZED") or "not accessible by" in message.lower():
             raise GitHubForbidden(
-                f"GitHub forbids it: {message}",
+                f"GitHub denies access: {message}",
                 "give the token access to this organisation, project and repository",
             )
         if "argument 'query'" in message or error.get("extensions", {}).get("code") == "argumentNotAccepted":
             raise UnknownArgument(message)
         if kind:
             raise GitHubRefused(
-                f"GitHub refuses it ({kind}): {message}", "see what the message names, then redrive the execution"
+                f"GitHub refuses the request ({kind}): {message}",
+                "check the object that the message names, then redrive the execution",
             )
-        raise GitHubUnavailable(f"GitHub reports: {message}", "https://www.githubstatus.com")
+        raise GitHubUnavailable(f"GitHub reports an error: {message}", _WAIT_FOR_GITHUB)
 
 
 def _rate_limited(headers: Mapping[str, str]) -> GitHubRateLimited:
-    """A rate limit, with ``retry_after`` seconds: the header's, the time to the primary limit's reset, or a minute."""
+    """The error for a rate limit, with the seconds to wait: from the header, until the primary limit resets, or 60."""
     if "retry-after" in headers:
         seconds = _number(headers["retry-after"], _SECONDARY_LIMIT_WAIT)
     elif headers.get("x-ratelimit-remaining") == "0":
@@ -228,8 +230,8 @@ def _rate_limited(headers: Mapping[str, str]) -> GitHubRateLimited:
     else:
         seconds = _SECONDARY_LIMIT_WAIT
     error = GitHubRateLimited(
-        f"GitHub's rate limit is used up; it asks to wait {seconds:.0f} s",
-        "wait; the schedule's next tick goes on by itself",
+        f"GitHub's rate limit is exhausted: wait {seconds:.0f} s",
+        "nothing to fix: the schedule's next tick continues",
     )
     error.retry_after = seconds
     return error
@@ -239,8 +241,8 @@ def _lower(headers: Mapping[str, str]) -> Mapping[str, str]:
     return {name.lower(): value for name, value in headers.items()}
 
 
-def _number(text: str, otherwise: float) -> float:
+def _number(text: str, default: float) -> float:
     try:
         return float(text)
     except ValueError:
-        return otherwise
+        return default

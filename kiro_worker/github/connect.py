@@ -1,4 +1,4 @@
-"""A session with the configured GitHub, from what a step's environment names."""
+"""A session with the configured GitHub, from the environment of a step."""
 
 from __future__ import annotations
 
@@ -11,18 +11,20 @@ from kiro_worker.config.secrets import load_github_token
 from kiro_worker.github.client import GitHubSession, github_session
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_ssm import SSMClient
 
+    from kiro_worker.environment import GitHubEnvironment
+
 
 @asynccontextmanager
 async def configured_session(
-    ssm: SSMClient, secrets: SecretsManagerClient, environment: Mapping[str, str]
+    ssm: SSMClient, secrets: SecretsManagerClient, environment: GitHubEnvironment
 ) -> AsyncIterator[tuple[GitHubSession, Configuration]]:
-    """Reads the configuration and the token anew, so that a change of either needs no deployment."""
-    configuration = load_configuration(ssm, environment["CONFIG_PARAMETER_NAME"])
-    token = load_github_token(secrets, environment["GITHUB_TOKEN_SECRET_ARN"])
+    """A session and the configuration. Reads configuration and token each time, so a change needs no deployment."""
+    configuration = load_configuration(ssm, environment.config_parameter_name)
+    token = load_github_token(secrets, environment.github_token_secret_arn)
     async with github_session(configuration.github_api_url, token) as session:
         yield session, configuration

@@ -1,20 +1,19 @@
-"""Does a pull request have a label now, given by somebody who may push to the repository?
+"""Whether a pull request has a label that was added by a person who may push to the repository.
 
-Whoever may triage can label, so the label alone says nothing. Only the last one who gave it counts: a label that was
-taken away and given again is its last giver's. Labels are compared by their ID, so that one that was renamed since is
-not taken for another.
+The label alone proves nothing, because the triage permission is enough to add one. Only the person who added it last
+counts, also when it was removed and added again. Labels are compared by ID, so that a label that was renamed later is
+not mistaken for another.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from kiro_worker.github.answers import LabelHistory, parse_permissions
 from kiro_worker.github.queries import READ_LABELS, READ_PERMISSION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kiro_worker.github.client import GitHubSession
 
 _MAY_PUSH: Final = frozenset({"WRITE", "MAINTAIN", "ADMIN"})
@@ -22,53 +21,43 @@ _MAY_PUSH: Final = frozenset({"WRITE", "MAINTAIN", "ADMIN"})
 
 @dataclass(frozen=True)
 class Labelling:
-    """``giver`` is who gave the label, empty when it does not count; ``problem`` is then why."""
+    """Who added the label. ``giver`` is empty when the label does not count, and ``problem`` then says why."""
 
     giver: str = ""
     problem: str = ""
 
 
 async def read_labelling(session: GitHubSession, repository: str, pull_request: int, label: str) -> Labelling:
-    """Two requests of one point each, the second only where a person gave the label. Raises
-    :class:`~kiro_worker.errors.GitHubError`: an answer that is not had is never a yes.
+    """Who added ``label`` to the pull request, checked for permission to push.
+
+    Two requests of one point each, the second only when a person added the label. Raises
+    :class:`~kiro_worker.errors.GitHubError`: without an answer the label never counts.
     """
     owner, _, name = repository.partition("/")
-    where = {"owner": owner, "name": name}
-    answer = await session.query(READ_LABELS, {**where, "number": pull_request})
-    found = last_labelling(answer, label)
+    coordinates = {"owner": owner, "name": name}
+    answer = await session.query(READ_LABELS, {**coordinates, "number": pull_request})
+    found = last_labelling(LabelHistory.parse(answer), label)
     if not found.giver:
         return found
-    answer = await session.query(READ_PERMISSION, {**where, "login": found.giver})
-    if permission_of(answer, found.giver) not in _MAY_PUSH:
-        return Labelling(problem=f"{found.giver}, who gave it last, may not push to {repository}")
+    answer = await session.query(READ_PERMISSION, {**coordinates, "login": found.giver})
+    if parse_permissions(answer).get(found.giver.lower()) not in _MAY_PUSH:
+        return Labelling(problem=f"{found.giver}, who added it last, may not push to {repository}")
     return found
 
 
-def last_labelling(answer: Mapping[str, Any], label: str) -> Labelling:
-    """Who gave ``label`` last, by GitHub's answer; a person, and not the worker's own account."""
-    pull_request = (answer.get("repository") or {}).get("pullRequest") or {}
-    current = {node["id"] for node in _nodes(pull_request.get("labels")) if node["name"] == label}
+def last_labelling(history: LabelHistory, label: str) -> Labelling:
+    """Who added ``label`` last, if that was a person other than the worker's own account."""
+    current = {label_id for label_id, name in history.names.items() if name == label}
     if not current:
         return Labelling(problem="the pull request does not have it")
-    events = [event for event in _nodes(pull_request.get("timelineItems")) if event["label"]["id"] in current]
+    events = [event for event in history.events if event.label_id in current]
     if not events:
-        return Labelling(problem="nobody is known to have given it")
-    actor = events[-1]["actor"]
+        return Labelling(problem="GitHub does not say who added it")
+    actor = events[-1].actor
     if actor is None:
-        return Labelling(problem="whoever gave it last has no account any more")
-    if actor["__typename"] != "User":
-        return Labelling(problem=f"{actor['login']}, which gave it last, is no person")
-    if actor["login"].lower() == answer["viewer"]["login"].lower():
-        return Labelling(problem=f"{actor['login']}, the worker's own account, gave it last")
-    return Labelling(actor["login"])
-
-
-def permission_of(answer: Mapping[str, Any], login: str) -> str:
-    """One of GitHub's permissions, by its answer; empty for somebody who is no collaborator."""
-    edges = ((answer.get("repository") or {}).get("collaborators") or {}).get("edges") or ()
-    found = (edge for edge in edges if edge and edge["node"]["login"].lower() == login.lower())
-    return next((str(edge["permission"]) for edge in found), "")
-
-
-def _nodes(connection: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:
-    return [node for node in (connection or {}).get("nodes") or () if node]
+        return Labelling(problem="the account that added it last no longer exists")
+    if actor.type != "User":
+        return Labelling(problem=f"{actor.login}, which added it last, is not a person")
+    if actor.login.lower() == history.viewer.lower():
+        return Labelling(problem=f"{actor.login}, the worker's own account, added it last")
+    return Labelling(actor.login)

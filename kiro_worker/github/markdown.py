@@ -1,6 +1,4 @@
-"""Hostile text inside Markdown: titles, branch names and messages come from people and repositories, and stay inside
-their place.
-"""
+"""Untrusted text in Markdown: titles, branch names and messages are shown as code, which they cannot break out of."""
 
 from __future__ import annotations
 
@@ -10,7 +8,7 @@ _LONGEST_RUN = re.compile(r"`+")
 
 
 def code(text: str) -> str:
-    """Inline code that no text can leave, on one line."""
+    """``text`` as inline code on one line. No text can break out of it."""
     plain = " ".join(text.split()) or " "
     fence = "`" * (_longest_run(plain) + 1)
     pad = " " if plain.startswith("`") or plain.endswith("`") else ""
@@ -18,13 +16,13 @@ def code(text: str) -> str:
 
 
 def block(text: str) -> str:
-    """A code block that no text can leave."""
+    """``text`` as a code block. No text can break out of it."""
     fence = "`" * max(3, _longest_run(text) + 1)
     return f"{fence}text\n{text.rstrip()}\n{fence}"
 
 
 def link(label: str, url: str) -> str:
-    """A link, or just the label when the address is not an http(s) one, or has a sign that Markdown would read."""
+    """A link, or only the label when ``url`` is not http(s) or contains a character that Markdown interprets."""
     if not re.fullmatch(r"https?://[^\s()<>\"'\\`|]+", url):
         return label
     return f"[{label}]({url})"

@@ -1,9 +1,9 @@
-"""Every GraphQL operation we send, in one place.
+"""Every GraphQL operation that the worker sends.
 
-The tests validate each against GitHub's public schema and against the stand-in's subset of it. GitHub's price for a
-query is the number of requests its connections need, divided by 100, rounded, at least 1
-(https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api): ``FETCH_WORK_ITEM``
-asks for 20 cards with one linked branch each, 21 requests, 1 point, whatever the size of the board.
+The tests validate each operation against GitHub's public schema and against the stand-in's subset of it. GitHub prices
+a query by the number of requests that its connections need, divided by 100, rounded, at least 1
+(https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api). ``FETCH_WORK_ITEM``
+reads 20 cards with one linked branch each: 21 requests, 1 point, for a board of any size.
 """
 
 from __future__ import annotations
@@ -54,9 +54,7 @@ _RATE_LIMIT = "rateLimit { cost remaining resetAt }"
 
 
 def _board(name: str, variables: str, items: str) -> GraphQLRequest:
-    """One document for an organisation's and a user's project: ``@include`` picks the owner, so that the text stays a
-    constant.
-    """
+    """One query for the project of an organisation or a user: ``@include`` selects the owner."""
     project = "projectV2(number: $projectNumber) { ...StatusField ...Items }"
     return GraphQLRequest(
         f"""
@@ -79,12 +77,10 @@ fragment Items on ProjectV2 {{
 
 
 FETCH_WORK_ITEM: Final = _board("FetchWorkItem", ", $query: String!", "first: 20, query: $query")
-"""The first cards of the target status, in the board's order, filtered by the server."""
+"""The first cards in the target status, in the board's order, filtered by the server."""
 
 FETCH_PAGE: Final = _board("FetchPage", ", $after: String", "first: 100, after: $after")
-"""A page of the whole board, for servers whose ``items`` does not know ``query`` (GitHub Enterprise Server before
-3.20).
-"""
+"""A page of the whole board, for servers whose ``items`` lacks ``query`` (GitHub Enterprise Server before 3.20)."""
 
 READ_CARD: Final = GraphQLRequest(
     f"""
@@ -98,7 +94,7 @@ query ReadCard($itemId: ID!, $statusField: String!, $branchField: String!) {{
 }}
 {_STATUS_FIELD}{_CARD}"""
 )
-"""One card by its ID, with the options of its board's status field."""
+"""One card by its ID, with its board and the options of the status field."""
 
 VALIDATE_WORK_ITEM: Final = GraphQLRequest(
     f"""
@@ -126,8 +122,9 @@ query ValidateWorkItem(
 }}
 """
 )
-"""Branch, spec folder, tasks, open pull requests and the last that was closed in one request. Expressions name
-``refs/heads/…`` because a bare name resolves tags first.
+"""Branch, spec folder, tasks, open pull requests and the last closed one, in one request.
+
+The expressions start with ``refs/heads/`` because a bare name resolves to a tag first.
 """
 
 READ_LABELS: Final = GraphQLRequest(
@@ -146,8 +143,9 @@ query ReadLabels($owner: String!, $name: String!, $number: Int!) {{
 }}
 """
 )
-"""The labels that a pull request has now, and who gave the last hundred, oldest first. GitHub has no more than a
-hundred labels on one.
+"""The current labels of a pull request, and the last hundred events that added one, oldest first.
+
+A pull request has at most a hundred labels.
 """
 
 READ_PERMISSION: Final = GraphQLRequest(
@@ -160,8 +158,9 @@ query ReadPermission($owner: String!, $name: String!, $login: String!) {{
 }}
 """
 )
-"""What one user may do in a repository, be it as collaborator, by a team or as the organisation's owner. Only a token
-that may push there is told.
+"""The permission of one user in a repository: as a collaborator, through a team or as the organisation's owner.
+
+GitHub answers only a token that may push to the repository.
 """
 
 SET_STATUS: Final = GraphQLRequest(

@@ -9,20 +9,18 @@ from kiro_worker.lock.owner import build_stopper, owner_is_running
 from kiro_worker.lock.table import LockTable
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_stepfunctions import SFNClient
 
 
 def connected_locks(
-    dynamodb: DynamoDBClient, stepfunctions: SFNClient, environment: Mapping[str, str], lease_seconds: int = 0
+    dynamodb: DynamoDBClient, stepfunctions: SFNClient, table_name: str, lease_seconds: int = 0
 ) -> LockTable:
     """The lock table of this environment. Only a step that acquires locks passes ``lease_seconds``."""
     return LockTable(
         dynamodb,
-        environment["LOCKS_TABLE_NAME"],
+        table_name,
         lease_seconds,
         owner_is_running(stepfunctions, _codebuild),
         stop_build=build_stopper(_codebuild),

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from kiro_worker.lock.keys import is_slot
-from kiro_worker.models import BuildResult, Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from kiro_worker.lock.item import Holder
     from kiro_worker.lock.table import LockTable
-    from kiro_worker.models import StepEvent
+    from kiro_worker.state import StateDocument, StepEvent
 
 
 def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
@@ -29,18 +26,18 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     With ``reportPending`` (the card could not be moved), the lock records that for the next run to report.
     """
     document = event.document
-    if "endedAt" in document:
+    if document.ended_at is not None:
         # The clean-up reports to the card next; the record makes sure that a failure there is not forgotten.
-        before = document["endedAt"] / 1000
+        before = document.ended_at / 1000
         return _describe(locks.release_owned(event.execution_arn, acquired_before=before, report_pending=True))
-    if "lease" not in document:
+    if document.lease is None:
         return _describe(locks.release_owned(event.execution_arn))
-    lease = Lease.from_dict(document["lease"])
+    lease = document.lease
     if _build_still_running(locks, document):
         # The run that asks for the lock next checks the build again.
         return None
     for fence in (_fence_of_build(document), lease.fence):
-        if fence and locks.release(replace(lease, fence=fence), report_pending=document.get("reportPending", False)):
+        if fence and locks.release(replace(lease, fence=fence), report_pending=document.report_pending):
             return {"lockKey": lease.lock_key}
     return None
 
@@ -52,26 +49,26 @@ def release_slot(locks: LockTable, event: StepEvent) -> None:
     by its owner, because a build that lost its slot may have taken another one.
     """
     document = event.document
-    if "endedAt" in document:
-        locks.release_owned(event.execution_arn, acquired_before=document["endedAt"] / 1000, only=is_slot)
-    elif "lease" not in document or (document["lease"].get("slot") and not _build_still_running(locks, document)):
+    if document.ended_at is not None:
+        locks.release_owned(event.execution_arn, acquired_before=document.ended_at / 1000, only=is_slot)
+    elif document.lease is None or (document.lease.slot and not _build_still_running(locks, document)):
         locks.release_owned(event.execution_arn, only=is_slot)
 
 
-def _build_still_running(locks: LockTable, document: Mapping[str, Any]) -> bool:
+def _build_still_running(locks: LockTable, document: StateDocument) -> bool:
     """Stop a build that RunBuild gave up on, and return whether it still runs.
 
     RunBuild gives up when the answer to its start request was lost, or when the state timed out.
     """
-    given_up = document.get("failure", {}).get("state") == "RunBuild"
-    return given_up and locks.stop_build(Lease.from_dict(document["lease"]))
+    given_up = document.failure is not None and document.failure.state == "RunBuild"
+    return given_up and document.lease is not None and locks.stop_build(document.lease)
 
 
-def _fence_of_build(document: Mapping[str, Any]) -> int:
-    if "build" in document and (fence := BuildResult.from_document(document["build"]).fence):
-        return fence
-    build = BuildResult.from_cause(document.get("failure", {}).get("cause", ""))
-    return build.fence if build else 0
+def _fence_of_build(document: StateDocument) -> int:
+    if document.build and document.build.fence:
+        return document.build.fence
+    failed = document.failure.build if document.failure else None
+    return failed.fence if failed else 0
 
 
 def _describe(holder: Holder | None) -> dict[str, str] | None:

@@ -94,7 +94,7 @@ async def request_from_branch(
     GitHub knows everything but the branch name, and the branch must be as ready as a card's. The lease is not held yet.
     """
     # Not at the top: a build that the state machine starts asks GitHub nothing, and would wait for the GraphQL client.
-    from kiro_worker.github.work import validate_branch
+    from kiro_worker.github.readiness import validate_branch
 
     valid_branch = validated_branch(branch)
     work = await validate_branch(

@@ -277,7 +277,7 @@ def test_guard_label_needs_write_permission(world: World, permission: str, outco
     assert (run.outcome or run.error) == outcome
     assert (world.head() == head) is (outcome == "GuardTripped")
     if outcome == "GuardTripped":
-        assert "alice, who gave it last, may not push" in world.comments()[0]
+        assert "alice, who added it last, may not push" in world.comments()[0]
 
 
 def test_steering_file_of_agent_needs_a_label(world: World) -> None:

@@ -95,7 +95,7 @@ MUTANTS = {
         "a start that was retried made 2 builds",
     ),
     "a card without its report is forgotten": Mutant(
-        "functions/fetch_work_item/handler.py",
+        "kiro_worker/recovery.py",
         "for holder in locks.abandoned():",
         "for holder in ():",
         "MarkFailed-service-error-always",

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from kiro_worker.errors import WorkItemInvalid
-from kiro_worker.models import StepEvent
 from kiro_worker.observability import step
+from kiro_worker.state import StepEvent
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 

@@ -1,9 +1,9 @@
-"""The board and the validation over HTTP, where the details of GitHub's answers matter."""
+"""Board, readiness, comments and recovery over HTTP, against the GitHub stand-in and its detailed answers."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,12 +16,12 @@ from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailab
 from kiro_worker.github.board import fetch_next_card, read_card, set_status
 from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.comments import put_comment
-from kiro_worker.github.status import report_abandoned_run
-from kiro_worker.github.work import validate_branch
+from kiro_worker.github.readiness import validate_branch
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
+from kiro_worker.recovery import report_abandoned_run
+from tests.integration.github.conftest import TOKEN
 
-TOKEN = "ghp_" + "0a1b" * 9
 RUN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-{}:{}"
 SPEC = dict.fromkeys(("requirements.md", "design.md"), "text") | {"tasks.md": "- [ ] 1. Do it"}
 
@@ -32,18 +32,11 @@ def configuration(**changes: Any) -> Configuration:
 
 
 @pytest.fixture
-def github() -> Iterator[StandInGitHub]:
-    with StandInGitHub() as stand_in:
-        stand_in.add_token(TOKEN, "kiro-worker-bot")
-        yield stand_in
-
-
-@pytest.fixture
 def repository(github: StandInGitHub) -> Repository:
-    made = github.board.add_repository("acme/shop")
-    made.git.commit("main", {"README.md": "# Shop"})
-    made.git.commit("feature/x", {f".kiro/specs/feature-x/{name}": text for name, text in SPEC.items()}, base="main")
-    return made
+    shop = github.board.add_repository("acme/shop")
+    shop.git.commit("main", {"README.md": "# Shop"})
+    shop.git.commit("feature/x", {f".kiro/specs/feature-x/{name}": text for name, text in SPEC.items()}, base="main")
+    return shop
 
 
 @pytest.fixture
@@ -67,46 +60,44 @@ def card(github: StandInGitHub, owner: str = "acme", statuses: tuple[str, ...] =
 
 
 @pytest.mark.parametrize("first", ["fork", "own"])
-def test_the_pull_request_is_our_own_even_beside_a_members_fork(
+def test_own_pull_request_wins_over_members_fork(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any], first: str
 ) -> None:
     github.board.add_repository("member/shop", parent=repository)
     heads = {"fork": "member:feature/x", "own": "feature/x"}
     order = [first, *(kind for kind in heads if kind != first)]
-    made = {kind: github.board.add_pull_request(repository, heads[kind], association="MEMBER") for kind in order}
+    opened = {kind: github.board.add_pull_request(repository, heads[kind], association="MEMBER") for kind in order}
     work = ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
-    assert (work.pull_request, work.pull_request_id) == (made["own"].number, made["own"].id)
+    assert (work.pull_request, work.pull_request_id) == (opened["own"].number, opened["own"].id)
     assert work.commit == repository.git.head_of("feature/x")
 
 
-def test_a_tag_of_the_same_name_does_not_shadow_the_branch(
-    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
-) -> None:
+def test_tag_does_not_shadow_branch(github: StandInGitHub, repository: Repository, ask: Callable[..., Any]) -> None:
     github.board.add_pull_request(repository, "feature/x")
     repository.git.run("update-ref", "refs/tags/feature/x", repository.git.head_of("main") or "")
     work = ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
     assert work.commit == repository.git.head_of("feature/x")
 
 
-def test_a_card_of_somebody_elses_board_is_not_ours(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+def test_card_of_other_board_is_not_found(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     other = card(github, "rival")
     with pytest.raises(WorkItemNotFound, match="rival/1"):
         ask(lambda session: read_card(session, configuration(), other.id))
 
 
-def test_a_status_with_a_quotation_mark_is_found(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+def test_status_with_quotation_mark_is_found(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     waiting = card(github, statuses=('"Go"', *STATUSES))
     found = ask(lambda session: fetch_next_card(session, configuration(targetStatusColumn='"Go"'), []))
     assert found.id == waiting.id
 
 
-def test_a_status_in_other_letters_is_not_the_same(github: StandInGitHub, ask: Callable[..., Any]) -> None:
-    """The filter ignores case, and the board has both."""
+def test_status_is_case_sensitive(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+    """The server's filter ignores case, and the board has both spellings."""
     card(github, statuses=("READY", *STATUSES))
     assert ask(lambda session: fetch_next_card(session, configuration(), [])) is None
 
 
-def test_moving_a_card_that_is_gone_is_refused_by_name(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+def test_deleted_card_cannot_be_moved(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     item = card(github)
 
     async def move(session: GitHubSession) -> None:
@@ -118,23 +109,23 @@ def test_moving_a_card_that_is_gone_is_refused_by_name(github: StandInGitHub, as
         ask(move)
 
 
-def test_a_comment_is_updated_in_place_by_its_own_deployment_only(
+def test_only_own_deployment_updates_comment(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
 ) -> None:
     issue = github.board.add_issue(repository, "An issue")
     forged = github.board.add_comment(issue, "mallory", f"<!-- kiro-worker {RUN.format('test', 'x')} -->\nhello")
 
-    def say(text: str, environment: str, run: str) -> None:
+    def comment_as(text: str, environment: str, run: str) -> None:
         ask(lambda session: put_comment(session, issue.id, text, RUN.format(environment, run)))
 
-    say("one", "test", "a")
-    say("two", "test", "b")
-    say("other", "production", "c")
+    comment_as("one", "test", "a")
+    comment_as("two", "test", "b")
+    comment_as("other", "production", "c")
     assert forged.body.endswith("hello")
     assert [comment.body.partition("\n")[2] for comment in issue.comments[1:]] == ["two", "other"]
 
 
-def test_an_old_comment_among_many_is_still_found(
+def test_old_comment_among_many_is_updated(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
 ) -> None:
     issue = github.board.add_issue(repository, "An issue")
@@ -146,7 +137,7 @@ def test_an_old_comment_among_many_is_still_found(
     assert issue.comments[0].body.endswith("two")
 
 
-def test_a_query_is_tried_three_times_and_a_mutation_once(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+def test_query_is_retried_and_mutation_is_not(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     item = card(github)
     github.faults.add(FaultKind.BAD_GATEWAY, times=None)
 
@@ -164,7 +155,7 @@ def test_a_query_is_tried_three_times_and_a_mutation_once(github: StandInGitHub,
     assert len(github.requests.graphql("SetStatus")) == 1
 
 
-def test_a_secondary_limit_without_a_header_is_a_minute(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+def test_secondary_limit_without_header_waits_a_minute(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     item = card(github)
     github.faults.add(FaultKind.SECONDARY_LIMIT, times=None, seconds=0)
     with pytest.raises(GitHubRateLimited) as caught:
@@ -175,7 +166,7 @@ def test_a_secondary_limit_without_a_header_is_a_minute(github: StandInGitHub, a
 def abandoned(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any], error: str = "LockLost", **changes: Any
 ) -> Item:
-    """A card that an execution left in progress, after the next run has told it."""
+    """A card that an ended execution left in progress, after the next run has reported it."""
     issue = github.board.add_issue(repository, "Do it")
     project = github.board.add_project("acme", number=1, statuses=STATUSES)
     left = github.board.add_card(project, issue, status="In Progress", branch="feature/x")
@@ -187,14 +178,14 @@ def abandoned(
 
 
 @pytest.mark.parametrize("error", ["LockLost", "ABORTED"])
-def test_a_card_that_an_ended_run_still_holds_is_told_whatever_ended_it(
+def test_abandoned_run_is_reported_whatever_ended_it(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any], error: str
 ) -> None:
     assert abandoned(github, repository, ask, error).value("Status") == "Blocked"
     assert [error in comment.body for comment in repository.issues[0].comments] == [True]
 
 
-def test_a_card_that_cannot_be_commented_on_does_not_end_the_run_that_came_for_another(
+def test_forbidden_comment_does_not_end_the_run(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
 ) -> None:
     github.faults.add(FaultKind.FORBIDDEN, "AddComment", times=None)

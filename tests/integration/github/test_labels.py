@@ -1,10 +1,10 @@
-"""Whose label counts: asked over HTTP as the build does."""
+"""Whose label counts, read over HTTP as the build reads it."""
 
 from __future__ import annotations
 
 import asyncio
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,27 +13,21 @@ from kiro_local.github.faults import FaultKind
 from kiro_local.github.model import PullRequest, Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.errors import GitHubForbidden, GitHubUnavailable
+from kiro_worker.github.answers import LabelHistory, parse_permissions
 from kiro_worker.github.client import github_session
-from kiro_worker.github.labels import Labelling, last_labelling, permission_of, read_labelling
+from kiro_worker.github.labels import Labelling, last_labelling, read_labelling
+from tests.integration.github.conftest import TOKEN
 
-TOKEN = "ghp_" + "0a1b" * 9
 LABEL = "steering-reviewed"
 Read = Callable[[], Labelling]
 
 
 @pytest.fixture
-def github() -> Iterator[StandInGitHub]:
-    with StandInGitHub() as stand_in:
-        stand_in.add_token(TOKEN, "kiro-worker-bot")
-        yield stand_in
-
-
-@pytest.fixture
 def pull_request(github: StandInGitHub) -> PullRequest:
-    made = github.board.add_repository("acme/shop")
-    made.git.commit("main", {"README.md": "# Shop"})
-    made.git.commit("feature/x", {"a": "a"}, base="main")
-    return github.board.add_pull_request(made, "feature/x")
+    shop = github.board.add_repository("acme/shop")
+    shop.git.commit("main", {"README.md": "# Shop"})
+    shop.git.commit("feature/x", {"a": "a"}, base="main")
+    return github.board.add_pull_request(shop, "feature/x")
 
 
 @pytest.fixture
@@ -53,7 +47,7 @@ def read(github: StandInGitHub, pull_request: PullRequest) -> Read:
 @pytest.mark.parametrize(
     ("permission", "counts"), [("READ", False), ("TRIAGE", False), ("WRITE", True), ("MAINTAIN", True), ("ADMIN", True)]
 )
-def test_a_label_counts_by_what_its_giver_may_do(
+def test_label_counts_by_its_givers_permission(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read, permission: str, counts: bool
 ) -> None:
     github.board.set_permission(repository, "alice", permission)
@@ -61,20 +55,18 @@ def test_a_label_counts_by_what_its_giver_may_do(
     github.board.add_label(pull_request, "bug", by="bob")
     github.board.add_label(pull_request, LABEL, by="alice")
 
-    problem = "" if counts else "alice, who gave it last, may not push to acme/shop"
+    problem = "" if counts else "alice, who added it last, may not push to acme/shop"
     assert read() == Labelling("alice" if counts else "", problem)
     assert github.requests.points == 2
 
 
-def test_somebody_who_is_no_collaborator_may_not_push(
-    github: StandInGitHub, pull_request: PullRequest, read: Read
-) -> None:
+def test_outsiders_label_does_not_count(github: StandInGitHub, pull_request: PullRequest, read: Read) -> None:
     github.board.add_label(pull_request, LABEL, by="mallory")
 
     assert "mallory" in read().problem
 
 
-def test_a_label_that_was_given_again_is_its_last_givers(
+def test_last_giver_of_label_decides(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     board = github.board
@@ -87,7 +79,7 @@ def test_a_label_that_was_given_again_is_its_last_givers(
         assert bool(read().giver) is (giver == "alice")
 
 
-def test_a_label_that_was_taken_away_does_not_count(
+def test_removed_label_does_not_count(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     github.board.set_permission(repository, "alice", "WRITE")
@@ -95,11 +87,11 @@ def test_a_label_that_was_taken_away_does_not_count(
     github.board.remove_label(pull_request, LABEL, by="tracy")
 
     assert read() == Labelling(problem="the pull request does not have it")
-    assert len(github.requests.graphql()) == 1, "nobody's permission needs to be asked for"
+    assert len(github.requests.graphql()) == 1, "no permission needs to be read"
 
 
 @pytest.mark.parametrize("name", ["Steering-Reviewed", "steering-reviewed ", "steering", "steering-reviewed-not"])
-def test_a_label_of_a_similar_name_is_another(
+def test_similar_label_does_not_count(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read, name: str
 ) -> None:
     github.board.set_permission(repository, "alice", "WRITE")
@@ -108,7 +100,7 @@ def test_a_label_of_a_similar_name_is_another(
     assert read().problem == "the pull request does not have it"
 
 
-def test_no_bot_no_deleted_account_and_not_the_worker_itself_can_give_it(
+def test_bot_deleted_account_and_worker_do_not_count(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     board = github.board
@@ -122,14 +114,14 @@ def test_no_bot_no_deleted_account_and_not_the_worker_itself_can_give_it(
         board.remove_label(pull_request, LABEL, by="alice")
 
     assert problems == [
-        "labeler, which gave it last, is no person",
-        "whoever gave it last has no account any more",
-        "Kiro-Worker-Bot, the worker's own account, gave it last",
+        "labeler, which added it last, is not a person",
+        "the account that added it last no longer exists",
+        "Kiro-Worker-Bot, the worker's own account, added it last",
     ]
 
 
 @pytest.mark.parametrize("operation", ["ReadLabels", "ReadPermission"])
-def test_an_outage_is_an_error_and_no_answer(
+def test_outage_is_an_error(
     github: StandInGitHub,
     pull_request: PullRequest,
     repository: Repository,
@@ -144,7 +136,7 @@ def test_an_outage_is_an_error_and_no_answer(
         read()
 
 
-def test_a_token_that_may_not_see_permissions_is_named(
+def test_token_without_push_access_is_an_error(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     github.board.add_label(pull_request, LABEL, by="alice")
@@ -165,8 +157,8 @@ ANSWER: dict[str, Any] = {
 }
 
 
-def test_whatever_github_leaves_out_is_no_label() -> None:
-    assert last_labelling(ANSWER, LABEL).giver == "alice"
+def test_null_in_answer_is_no_label() -> None:
+    assert last_labelling(LabelHistory.parse(ANSWER), LABEL).giver == "alice"
     for path in (
         ("repository",),
         ("repository", "pullRequest"),
@@ -175,11 +167,11 @@ def test_whatever_github_leaves_out_is_no_label() -> None:
     ):
         answer = copy.deepcopy(ANSWER)
         *parents, last = path
-        place = answer
+        parent_object = answer
         for parent in parents:
-            place = place[parent]
-        place[last] = None
-        assert last_labelling(answer, LABEL).giver == ""
-    assert permission_of({"repository": {"collaborators": None}}, "alice") == ""
+            parent_object = parent_object[parent]
+        parent_object[last] = None
+        assert last_labelling(LabelHistory.parse(answer), LABEL).giver == ""
+    assert parse_permissions({"repository": {"collaborators": None}}).get("alice", "") == ""
     other = {"edges": [None, {"permission": "ADMIN", "node": {"login": "alice2"}}]}
-    assert permission_of({"repository": {"collaborators": other}}, "alice") == ""
+    assert parse_permissions({"repository": {"collaborators": other}}).get("alice", "") == ""

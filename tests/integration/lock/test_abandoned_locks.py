@@ -10,14 +10,16 @@ from kiro_worker.errors import LockHeld
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.release import release
-from kiro_worker.models import Lease, StepEvent
+from kiro_worker.models import Lease
+from kiro_worker.state import StateDocument, StepEvent
 from tests.support.lock_table import BUILD, ONE, TABLE, TWO, LockWorld
 
 CARD = Subject("PVTI_1", "acme/shop", "feature/x", BUILD)
 
 
 def run_release_lock(world: LockWorld, lease: Lease, **document: Any) -> object:
-    return release(world.locks, StepEvent(lease.owner, 0, {}, "ReleaseLock", {"lease": lease.to_dict(), **document}))
+    parsed = StateDocument.parse({"lease": lease.to_dict(), **document})
+    return release(world.locks, StepEvent(lease.owner, 0, {}, "ReleaseLock", parsed))
 
 
 def test_running_execution_abandons_nothing(world: LockWorld) -> None:

@@ -8,12 +8,13 @@ from kiro_worker.errors import LockHeld, LockLost, ScopedLockHeld
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.release import release
-from kiro_worker.models import Lease, StepEvent
+from kiro_worker.models import Lease
+from kiro_worker.state import StateDocument, StepEvent
 from tests.support.lock_table import LEASE_SECONDS, ONE, STRANGER, TABLE, TWO, LockWorld
 
 
 def event(owner: str, **document: object) -> StepEvent:
-    return StepEvent(owner, 0, {}, "ReleaseLock", dict(document))
+    return StepEvent(owner, 0, {}, "ReleaseLock", StateDocument.parse(document))
 
 
 def test_quiet_cycle_costs_two_requests(world: LockWorld) -> None:

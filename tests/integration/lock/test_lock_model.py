@@ -28,7 +28,8 @@ from kiro_worker.lock import store, table
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.release import release
-from kiro_worker.models import Lease, StepEvent
+from kiro_worker.models import Lease
+from kiro_worker.state import StateDocument, StepEvent
 from tests.support.interleaving import Fate, Operation, SteppedDynamoDB
 from tests.support.lock_table import EXECUTION, LEASE_SECONDS, NOW, STRANGER, TABLE, create_lock_table
 
@@ -133,7 +134,7 @@ class LockModel(RuleBasedStateMachine):
     def clean_up(self, which: int, ahead: int) -> None:
         """Clean up after any event so far: late, or for the second time."""
         event = self.events[-1 - which % len(self.events)]
-        step = StepEvent(event.owner, 0, {}, "ReleaseLock", {"endedAt": int(event.ended_at * 1000)})
+        step = StepEvent(event.owner, 0, {}, "ReleaseLock", StateDocument(ended_at=int(event.ended_at * 1000)))
         ongoing = self._start("clean_up", event.owner, 0, lambda locks: release(locks, step))
         if ongoing:
             ongoing.ended_at = event.ended_at

@@ -12,7 +12,8 @@ from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import BASE_KEY, is_slot, slot_keys
 from kiro_worker.lock.release import release, release_slot
 from kiro_worker.lock.slots import acquire_with_slot, keep_slot, release_slot_of_build
-from kiro_worker.models import Lease, StepEvent
+from kiro_worker.models import Lease
+from kiro_worker.state import StateDocument, StepEvent
 from tests.support.lock_table import BUILD, NOW, ONE, THREE, TWO, LockWorld
 
 BRANCH = f"{BASE_KEY}#acme/shop#"
@@ -32,7 +33,7 @@ def acquire(world: LockWorld, owner: str, branch: str = "", builds: int | None =
 
 def release_all(world: LockWorld, owner: str, **document: Any) -> Any:
     """What ReleaseLock does: free the slot, then the lock."""
-    event = StepEvent(owner, 0, {}, "ReleaseLock", document)
+    event = StepEvent(owner, 0, {}, "ReleaseLock", StateDocument.parse(document))
     release_slot(world.locks, event)
     return release(world.locks, event)
 

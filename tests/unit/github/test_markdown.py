@@ -1,3 +1,5 @@
+"""Untrusted text in Markdown stays code."""
+
 from __future__ import annotations
 
 import re
@@ -9,7 +11,7 @@ from kiro_worker.github.markdown import block, code, link
 
 
 @given(st.text())
-def test_no_text_leaves_inline_code(text: str) -> None:
+def test_text_stays_inside_inline_code(text: str) -> None:
     shown = code(text)
     fence = re.match("`+", shown)
     assert fence
@@ -19,19 +21,19 @@ def test_no_text_leaves_inline_code(text: str) -> None:
 
 
 @given(st.text())
-def test_no_text_leaves_a_block(text: str) -> None:
+def test_text_stays_inside_block(text: str) -> None:
     first, *inside, last = block(text).split("\n")
     assert first == f"{last}text"
     assert all(line.strip() != last and last not in line for line in inside)
 
 
-def test_a_link_is_only_made_of_an_address() -> None:
+def test_only_safe_url_becomes_link() -> None:
     assert link("log", "https://x.example/a?b=c#d") == "[log](https://x.example/a?b=c#d)"
-    for address in (
+    for url in (
         "javascript:alert(1)",
         "https://x.example/a) [evil](https://y",
         'https://x" onclick="',
         "https://x/`|",
         "",
     ):
-        assert link("log", address) == "log"
+        assert link("log", url) == "log"

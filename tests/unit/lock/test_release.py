@@ -8,7 +8,7 @@ import pytest
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.release import release, release_slot
-from kiro_worker.models import StepEvent
+from kiro_worker.state import StateDocument, StepEvent
 from tests.support.lock_table import BUILD, ONE, TWO, LockWorld
 
 SLOT = f"{BASE_KEY}#slot-1"
@@ -17,7 +17,7 @@ DESCRIPTION = {"lockKey": BASE_KEY, "workItemId": "PVTI_1", "repository": "acme/
 
 
 def event(**document: Any) -> StepEvent:
-    return StepEvent(ONE, 0, {}, "ReleaseLock", document)
+    return StepEvent(ONE, 0, {}, "ReleaseLock", StateDocument.parse(document))
 
 
 def test_lease_is_released_by_its_fence(world: LockWorld) -> None:

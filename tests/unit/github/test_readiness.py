@@ -1,3 +1,5 @@
+"""The rules by which a branch is ready to be built, and the branch names that are allowed."""
+
 from __future__ import annotations
 
 import copy
@@ -9,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kiro_worker.config.model import Configuration
+from kiro_worker.github.answers import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
-from kiro_worker.github.work import problems
+from kiro_worker.github.readiness import problems
+from tests.support.fake_github import ready_repository, spec_file
 
 CONFIGURATION = Configuration.model_validate(
     {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "For Implementation"}
@@ -18,52 +22,26 @@ CONFIGURATION = Configuration.model_validate(
 BRANCH = "feature/discounts"
 
 
-def file(name: str, **changes: Any) -> dict[str, Any]:
-    blob = {"__typename": "Blob", "byteSize": 10, "isBinary": False}
-    return {"name": name, "mode": 0o100644, "type": "blob", "object": blob} | changes
-
-
-READY: dict[str, Any] = {
-    "nameWithOwner": "acme/shop",
-    "isArchived": False,
-    "defaultBranchRef": {"name": "main"},
-    "ref": {"name": BRANCH, "target": {"__typename": "Commit", "oid": "a" * 40}},
-    "specFolder": {"__typename": "Tree", "entries": [file("requirements.md"), file("design.md"), file("tasks.md")]},
-    "tasks": {"__typename": "Blob", "byteSize": 10, "isBinary": False, "isTruncated": False, "text": "- [ ] 1. Do it"},
-    "closedPullRequests": {"nodes": []},
-    "pullRequests": {
-        "nodes": [
-            {
-                "id": "PR_1",
-                "number": 7,
-                "url": "https://github.example/acme/shop/pull/7",
-                "isCrossRepository": False,
-                "authorAssociation": "MEMBER",
-                "headRefOid": "a" * 40,
-                "baseRefName": "main",
-            }
-        ]
-    },
-}
+READY = ready_repository(BRANCH)
 
 
 def reasons(branch: str = BRANCH, configuration: Configuration = CONFIGURATION, **changes: Any) -> list[str]:
-    return list(problems(copy.deepcopy(READY) | changes, configuration, branch))
+    return list(problems(RepositoryState.parse(copy.deepcopy(READY) | changes), configuration, branch))
 
 
-def test_work_that_this_very_execution_has_pushed_is_in_order_though_no_task_is_open() -> None:
+def test_own_push_is_ready_without_open_task() -> None:
     arn = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
     target = {"__typename": "Commit", "oid": "a" * 40, "message": f"Implement 1\n\nKiro-Worker-Execution: {arn}\n"}
     done = READY | {"ref": {"name": BRANCH, "target": target}, "tasks": READY["tasks"] | {"text": "- [x] 1. Do it"}}
-    assert list(problems(done, CONFIGURATION, BRANCH, arn)) == []
+    assert list(problems(RepositoryState.parse(done), CONFIGURATION, BRANCH, arn)) == []
     for other in ("", arn + "-other"):
-        [reason] = problems(done, CONFIGURATION, BRANCH, other)
+        [reason] = problems(RepositoryState.parse(done), CONFIGURATION, BRANCH, other)
         assert "no open task" in reason
 
 
 def with_file(name: str, **changes: Any) -> dict[str, Any]:
     entries = [
-        file(entry, **(changes if entry == name else {})) for entry in ("requirements.md", "design.md", "tasks.md")
+        spec_file(entry, **(changes if entry == name else {})) for entry in ("requirements.md", "design.md", "tasks.md")
     ]
     return {"__typename": "Tree", "entries": entries}
 
@@ -76,12 +54,12 @@ def pull_request(**changes: Any) -> dict[str, Any]:
     return {"nodes": [READY["pullRequests"]["nodes"][0] | changes]}
 
 
-def test_a_ready_branch_has_no_problem() -> None:
+def test_ready_branch_has_no_problem() -> None:
     assert reasons() == []
 
 
-def test_a_bugfix_spec_needs_no_requirements() -> None:
-    entries = [file("bugfix.md"), file("design.md"), file("tasks.md")]
+def test_bugfix_spec_needs_no_requirements() -> None:
+    entries = [spec_file("bugfix.md"), spec_file("design.md"), spec_file("tasks.md")]
     assert reasons(specFolder={"__typename": "Tree", "entries": entries}) == []
 
 
@@ -95,27 +73,27 @@ def test_a_bugfix_spec_needs_no_requirements() -> None:
         ({"specFolder": None}, "spec folder .kiro/specs/feature-discounts does not exist"),
         ({"specFolder": {"__typename": "Blob"}}, "does not exist"),
         (
-            {"specFolder": {"__typename": "Tree", "entries": [file("design.md"), file("tasks.md")]}},
+            {"specFolder": {"__typename": "Tree", "entries": [spec_file("design.md"), spec_file("tasks.md")]}},
             "requirements.md (or",
         ),
         (
-            {"specFolder": {"__typename": "Tree", "entries": [file("requirements.md"), file("tasks.md")]}},
+            {"specFolder": {"__typename": "Tree", "entries": [spec_file("requirements.md"), spec_file("tasks.md")]}},
             "design.md is m",
         ),
         ({"specFolder": with_file("tasks.md", mode=0o120000)}, "tasks.md is a symbolic link"),
         ({"specFolder": with_file("design.md", mode=0o160000, type="commit", object=None)}, "design.md is not a file"),
         ({"specFolder": with_file("design.md", object=blob(byteSize=0))}, "design.md is empty"),
         ({"specFolder": with_file("tasks.md", object=blob(byteSize=10**7))}, "10.0 MB, the limit is 512 KB"),
-        ({"specFolder": with_file("design.md", object=blob(isBinary=True))}, "is not a text"),
+        ({"specFolder": with_file("design.md", object=blob(isBinary=True))}, "is not a text file"),
         ({"tasks": blob(isTruncated=False, text="- [x] 1. Done")}, "has no open task"),
         ({"tasks": blob(isTruncated=False, text="- [ ]* 1. Optional")}, "has no open task"),
         ({"tasks": blob(isTruncated=False, text="\n ")}, "tasks.md is empty"),
         ({"pullRequests": {"nodes": []}}, "no open pull request from feature/discounts: gh pr create"),
         ({"pullRequests": pull_request(isCrossRepository=True)}, "#7) comes from a fork"),
-        ({"pullRequests": pull_request(authorAssociation="CONTRIBUTOR")}, "is CONTRIBUTOR here, allowed are OWNER"),
+        ({"pullRequests": pull_request(authorAssociation="CONTRIBUTOR")}, "is CONTRIBUTOR, but only OWNER"),
     ],
 )
-def test_what_is_missing_is_named_with_what_mends_it(changes: dict[str, Any], reason: str) -> None:
+def test_problem_is_named_with_its_fix(changes: dict[str, Any], reason: str) -> None:
     found = reasons(**changes)
     assert len(found) == 1
     assert reason in found[0]
@@ -129,18 +107,18 @@ def closed(state: str, **changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("state", "reason"), [("MERGED", "#7, is merged: there is nothing"), ("CLOSED", "#7, is closed: gh pr reopen 7")]
 )
-def test_what_became_of_the_last_pull_request_is_told(missing: dict[str, Any], state: str, reason: str) -> None:
+def test_closed_pull_request_is_explained(missing: dict[str, Any], state: str, reason: str) -> None:
     found = reasons(closedPullRequests=closed(state), **missing)
     assert len(found) == 2
     assert reason in found[1]
     assert len(reasons(closedPullRequests=closed(state, isCrossRepository=True), **missing)) == 1
 
 
-def test_an_earlier_pull_request_does_no_harm_beside_an_open_one() -> None:
+def test_open_pull_request_hides_closed_one() -> None:
     assert reasons(closedPullRequests=closed("MERGED")) == []
 
 
-def test_a_forks_pull_request_beside_our_own_does_no_harm() -> None:
+def test_fork_beside_own_pull_request_is_ignored() -> None:
     own, fork = pull_request()["nodes"][0], pull_request(isCrossRepository=True, number=8)["nodes"][0]
     assert reasons(pullRequests={"nodes": [fork, own]}) == []
 
@@ -155,22 +133,20 @@ def test_a_forks_pull_request_beside_our_own_does_no_harm() -> None:
         ("Say Kiro-Worker-Execution: arn:one", "arn:one", True),
     ],
 )
-def test_a_branch_that_the_very_execution_has_pushed_needs_no_open_task(
-    message: str, execution: str, refused: bool
-) -> None:
+def test_only_own_trailer_excuses_open_tasks(message: str, execution: str, refused: bool) -> None:
     ref = {"name": BRANCH, "target": {"__typename": "Commit", "oid": "a" * 40, "message": message}}
     done = {**READY, "ref": ref, "tasks": blob(isTruncated=False, text="- [x] 1. Done")}
-    found = list(problems(done, CONFIGURATION, BRANCH, execution))
+    found = list(problems(RepositoryState.parse(done), CONFIGURATION, BRANCH, execution))
     assert [reason.partition(" has no open task")[1] for reason in found] == ([" has no open task"] if refused else [])
 
 
-def test_every_reason_is_told_at_once() -> None:
+def test_all_reasons_are_listed_together() -> None:
     found = reasons(isArchived=True, specFolder=None, pullRequests={"nodes": []})
     assert len(found) == 3
 
 
 @pytest.mark.parametrize("branch", ["feature/x", "fix-1", "release/1.2.x", "user/me+you_2", "feature/#12-x", "a"])
-def test_usual_branch_names_are_fine(branch: str) -> None:
+def test_usual_branch_name_is_allowed(branch: str) -> None:
     assert branch_problem(branch) is None
 
 
@@ -211,12 +187,12 @@ def test_usual_branch_names_are_fine(branch: str) -> None:
         "HEAD",
     ],
 )
-def test_hostile_branch_names_are_refused(branch: str) -> None:
+def test_hostile_branch_name_is_refused(branch: str) -> None:
     assert branch_problem(branch) is not None
 
 
 @given(st.text())
-def test_an_allowed_name_has_no_character_that_means_something_elsewhere(branch: str) -> None:
+def test_allowed_name_has_no_special_character(branch: str) -> None:
     if branch and branch_problem(branch) is None:
         assert branch.isascii()
         assert not set(branch) & set(" \t\n\r;&|<>$`\"'\\(){}[]*?~^:@!=%,")
@@ -235,11 +211,11 @@ BRANCHES = st.one_of(
 
 @settings(max_examples=60)
 @given(st.lists(BRANCHES, min_size=1, max_size=5))
-def test_git_and_a_shell_take_an_allowed_name_as_it_stands(branches: list[str]) -> None:
+def test_git_and_shell_accept_allowed_names(branches: list[str]) -> None:
     for branch in branches:
         checked = subprocess.run(["git", "check-ref-format", "--branch", branch], capture_output=True, text=True)
         assert (checked.returncode, checked.stdout) == (0, f"{branch}\n"), branch
-    said = subprocess.run(
+    printed = subprocess.run(
         ["sh", "-c", f"printf '%s\\n' {' '.join(branches)}"], capture_output=True, text=True, check=True
     )
-    assert said.stdout.splitlines() == branches
+    assert printed.stdout.splitlines() == branches

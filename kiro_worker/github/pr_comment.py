@@ -1,4 +1,4 @@
-"""What a run says to people: the one comment on the pull request. Outcome first, then the facts, then the ways on."""
+"""The text of the worker's comment on a pull request: the outcome first, then the facts, then how to continue."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from kiro_worker.config.model import Configuration
     from kiro_worker.models import BuildResult, Failure, Work
 
-
 _PHASE: Final = re.compile(r"([^:;]{1,100}):([0-9]{1,6}(?:\.[0-9]{1,3})?)")
 _MOST_PHASES: Final = 40
 
 
 def rejected(reasons: str, execution_arn: str) -> str:
-    """The card is not ready; ``reasons`` is :class:`~kiro_worker.errors.WorkItemInvalid`'s text, a reason a line."""
+    """The comment for a card that is not ready.
+
+    ``reasons`` is the text of :class:`~kiro_worker.errors.WorkItemInvalid`, one reason per line.
+    """
     return _comment(
         "🚫 **Not ready for implementation**",
         block(redact(reasons)),
@@ -29,7 +31,7 @@ def rejected(reasons: str, execution_arn: str) -> str:
 
 
 def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
-    """The work is on the branch."""
+    """The comment for work that was pushed to the branch."""
     return _comment(
         f"✅ **Implemented**: {code(build.commit[:12])} on {code(work.branch)} is ready for review",
         redact(code(build.reason)) if build.reason else "",
@@ -40,29 +42,32 @@ def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
 
 
 def failed(configuration: Configuration, failure: Failure, execution_arn: str, repository: str = "") -> str:
-    """The run failed; says why and the two ways on. ``repository`` is its address, for the link to the checkpoint."""
+    """The comment for a failed run: why it failed and the two ways to continue.
+
+    ``repository`` is the repository's URL, for the link to the checkpoint; empty when it is not known.
+    """
     build = failure.build
     return _comment(
         f"❌ **{failure.name}**" + (f" in {code(failure.state)}" if failure.state else ""),
         block(redact(failure.reason)[:4000]) if failure.reason else "",
         _facts(build, repository) if build else "",
-        "The last lines:\n" + block(redact(build.tail)[-4000:]) if build and build.tail.strip() else "",
-        "Two ways on: redrive the execution (nothing that succeeded is repeated)\n"
+        "The last lines of output:\n" + block(redact(build.tail)[-4000:]) if build and build.tail.strip() else "",
+        "To continue, redrive the execution (steps that succeeded are not repeated):\n"
         + block(f"aws stepfunctions redrive-execution --execution-arn {execution_arn}")
-        + f"\nor mend the cause and move the card back to {code(configuration.target_status_column)}.",
+        + f"\nOr fix the cause and move the card back to {code(configuration.target_status_column)}.",
         _timeline(build) if build else "",
         _links(execution_arn, build),
     )
 
 
 def repository_url(pull_request_url: str) -> str:
-    """``https://github.com/owner/name`` of the address of one of its pull requests; empty for anything else."""
+    """``https://github.com/owner/name`` from the URL of one of its pull requests; empty for any other text."""
     found = re.fullmatch(r"(https?://[^\s/]+/[^\s/]+/[^\s/]+)/pull/\d+", pull_request_url)
     return found[1] if found else ""
 
 
 def execution_url(execution_arn: str) -> str:
-    """The execution's page in the console."""
+    """The execution's page in the Step Functions console."""
     region = execution_arn.split(":")[3] if execution_arn.count(":") >= 3 else ""
     return f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/{execution_arn}"
 
@@ -87,20 +92,22 @@ def _facts(build: BuildResult, repository: str) -> str:
 
 
 def _cell(text: str) -> str:
-    # A bar ends a cell, even inside code.
+    # A vertical bar ends a table cell, even inside code.
     return code(text[:500]).replace("|", "¦")
 
 
 def _timeline(build: BuildResult) -> str:
-    """The phases as a Mermaid chart. Of a name only letters, digits and a few signs are shown: no other sign can end
-    its place, and behind its number it cannot be a word of Mermaid's.
+    """The phases as a Mermaid chart.
+
+    A name keeps only letters, digits and a few signs, so that it cannot end its line. The number in front of it keeps
+    it from being read as a Mermaid keyword.
     """
     found = [_PHASE.fullmatch(entry) for entry in build.phases.split(";")[:_MOST_PHASES]]
     bars = []
     for number, phase in enumerate(filter(None, found), 1):
         name = re.sub(r"[^A-Za-z0-9 ._-]+", " ", phase[1]).strip()[:40]
-        begins = f"after p{number - 1}" if number > 1 else "0"
-        bars.append(f"    {number} {name} {phase[2]} s :p{number}, {begins}, {max(float(phase[2]), 0.1):.1f}s")
+        start = f"after p{number - 1}" if number > 1 else "0"
+        bars.append(f"    {number} {name} {phase[2]} s :p{number}, {start}, {max(float(phase[2]), 0.1):.1f}s")
     if not bars:
         return ""
     chart = "\n".join(["gantt", "    dateFormat X", "    axisFormat %M:%S", "    section Build", *bars])
@@ -111,8 +118,8 @@ def _links(execution_arn: str, build: BuildResult | None) -> str:
     links = [link("execution", execution_url(execution_arn))]
     if build and build.log_url:
         links.append(link("build log", build.log_url))
-    if build and (place := re.fullmatch(r"s3://([a-z0-9.-]+)/([A-Za-z0-9._/-]+)", build.artifacts)):
-        address = f"https://s3.console.aws.amazon.com/s3/buckets/{place[1]}?prefix={quote(place[2])}"
+    if build and (artifacts := re.fullmatch(r"s3://([a-z0-9.-]+)/([A-Za-z0-9._/-]+)", build.artifacts)):
+        address = f"https://s3.console.aws.amazon.com/s3/buckets/{artifacts[1]}?prefix={quote(artifacts[2])}"
         links.append(f"{link('artifacts', address)} {code(build.artifacts)}")
     return " · ".join(links) + f"\n<sub>{code(execution_arn)}</sub>"
 

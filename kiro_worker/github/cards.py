@@ -1,0 +1,141 @@
+"""The four moves of a card: rejected, in progress, in review, failed.
+
+Each move reads the card first and writes only what is missing, so that it is safe to run twice. None of them overrules
+a person who moved the card in the meantime.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from kiro_worker.errors import GitHubForbidden, GitHubRefused, WorkItemMoved
+from kiro_worker.github import pr_comment
+from kiro_worker.github.board import managed_statuses, read_card, set_status
+from kiro_worker.github.comments import put_comment
+from kiro_worker.github.readiness import find_pull_request
+from kiro_worker.outcomes import Outcome
+from kiro_worker.state import CardReport, require
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from kiro_worker.config.model import Configuration
+    from kiro_worker.github.board import Card
+    from kiro_worker.github.client import GitHubSession
+    from kiro_worker.models import Failure, Work
+    from kiro_worker.state import HeldLock, StepEvent
+
+
+async def reject(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    """Move the card to the blocked status, and comment on it and on its branch's pull request what is missing.
+
+    The move comes first: an archived or inaccessible repository accepts no comment, and a card that stays in the target
+    status would be the first of the queue on every tick. A card that a person moved elsewhere is left alone.
+    """
+    item, failure = require(event.document.item, "item"), require(event.document.failure, "failure")
+    card = await read_card(session, configuration, item.id)
+    if _is_elsewhere(card, configuration):
+        return CardReport(card.item.status, comment_url="")
+    status = await _move(session, card, configuration.blocked_status, managed_statuses(configuration))
+    body = pr_comment.rejected(failure.reason, event.execution_arn)
+    pull_request_id = await find_pull_request(session, configuration, item.repository, item.branch)
+    url = ""
+    # A card for a pull request has that pull request as its content: one comment is enough.
+    for subject_id in filter(None, dict.fromkeys([_commentable_content(card), pull_request_id])):
+        with suppress(GitHubForbidden, GitHubRefused):
+            url = await put_comment(session, subject_id, body, event.execution_arn) or url
+    return CardReport(status, comment_url=url)
+
+
+async def mark_in_progress(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    """Read the card again, now under the lock, and move it to the in-progress status.
+
+    Raises :class:`WorkItemMoved` when the card has left the status in which it was selected. An execution that is
+    redriven after an abort finds its card in the failed status, where its own clean-up put it, and goes on.
+    """
+    selected = require(event.document.item, "item")
+    card = await read_card(session, configuration, selected.id)
+    movable = {selected.status, configuration.failed_status if event.redrive_count else selected.status}
+    if card.archived or card.item.status not in movable | {configuration.in_progress_status}:
+        now = "archived" if card.archived else f"in {card.item.status!r}"
+        raise WorkItemMoved(
+            f"the card was in {selected.status!r} when it was selected, and is now {now}",
+            "nothing to fix: the person who moved the card decides where it stays",
+        )
+    return CardReport(await _move(session, card, configuration.in_progress_status, movable))
+
+
+async def mark_in_review(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    """Move the card to the review status and comment on the pull request.
+
+    A card that a person moved elsewhere stays there; the comment is written all the same.
+    """
+    item, work = require(event.document.item, "item"), require(event.document.work, "work")
+    build = require(event.document.build, "build")
+    card = await read_card(session, configuration, item.id)
+    status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
+    body = pr_comment.succeeded(work, build, event.execution_arn)
+    url = await put_comment(session, work.pull_request_id, body, event.execution_arn)
+    return CardReport(status, url, build.commit)
+
+
+async def mark_failed(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    """Move the card to the failed status, and comment why the run failed and how to continue.
+
+    After ``LockLost`` the card belongs to another run. A card in review or elsewhere was finished by this run or
+    another, or moved by a person. Neither is touched.
+    """
+    document = event.document
+    failure = require(document.failure, "failure")
+    if failure.name == Outcome.LOCK_LOST:
+        return CardReport("", comment_url="")
+    card = await read_card(session, configuration, require(document.item, "item").id)
+    if _is_elsewhere(card, configuration):
+        return CardReport(card.item.status, comment_url="")
+    return await report_failure(
+        session, configuration, card, failure, event.execution_arn, work=document.work, held=document.held
+    )
+
+
+async def report_failure(
+    session: GitHubSession,
+    configuration: Configuration,
+    card: Card,
+    failure: Failure,
+    execution_arn: str,
+    *,
+    work: Work | None = None,
+    held: HeldLock | None = None,
+) -> CardReport:
+    """Move the card to the failed status and comment on its pull request, or on the card without one.
+
+    The pull request is that of ``work``, or that of the branch which ``held`` names.
+    """
+    status = await _move(session, card, configuration.failed_status, managed_statuses(configuration))
+    if work:
+        pull_request_id, repository = work.pull_request_id, pr_comment.repository_url(work.pull_request_url)
+    else:
+        branch = (held.repository, held.branch) if held else ("", "")
+        pull_request_id, repository = await find_pull_request(session, configuration, *branch), ""
+    subject_id = pull_request_id or _commentable_content(card)
+    body = pr_comment.failed(configuration, failure, execution_arn, repository)
+    url = await put_comment(session, subject_id, body, execution_arn) if subject_id else ""
+    return CardReport(status, comment_url=url)
+
+
+async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:
+    """Move the card if its status is one of ``allowed``. Returns its status afterwards."""
+    if target is None or card.archived or card.item.status == target or card.item.status not in allowed:
+        return card.item.status
+    await set_status(session, card, target)
+    return target
+
+
+def _is_elsewhere(card: Card, configuration: Configuration) -> bool:
+    return card.archived or card.item.status not in managed_statuses(configuration)
+
+
+def _commentable_content(card: Card) -> str:
+    """The ID of the card's issue or pull request; empty for a draft, which has no comments."""
+    return card.item.content_id if card.item.content_type in ("Issue", "PullRequest") else ""

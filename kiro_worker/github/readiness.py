@@ -1,0 +1,235 @@
+"""Whether a card is ready to be built: branch, spec, pull request and safety rules, read in one request.
+
+The rules are pure functions of GitHub's answer. They collect every reason, so that the card's author can fix all of
+them at once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.errors import WorkItemInvalid
+from kiro_worker.github.answers import RepositoryState
+from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.queries import VALIDATE_WORK_ITEM
+from kiro_worker.models import EXECUTION_TRAILER, Work
+from kiro_worker.spec import (
+    DESIGN_FILE,
+    LARGEST_FILE,
+    REQUIREMENTS_FILES,
+    TASKS_FILE,
+    open_tasks,
+    spec_folder,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kiro_worker.config.model import Configuration
+    from kiro_worker.github.answers import PullRequest, SpecFile
+    from kiro_worker.github.client import GitHubSession
+    from kiro_worker.models import WorkItem
+
+_SYMLINK: Final = 0o120000
+_SUBMODULE: Final = 0o160000
+
+
+async def validate_item(
+    session: GitHubSession, configuration: Configuration, item: WorkItem, execution: str = ""
+) -> Work:
+    """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why it is not ready.
+
+    A branch whose head was pushed by ``execution`` itself needs no open task: that run was redriven after its push and
+    still has to report it.
+    """
+    if item.content_type == "Redacted":
+        raise WorkItemInvalid(
+            "the card's issue or pull request is not visible to the token",
+            f"give the token access to its repository, or move the card out of {configuration.target_status_column!r}",
+        )
+    if item.content_type == "DraftIssue":
+        raise WorkItemInvalid(
+            "the card is a draft, which belongs to no repository", "convert the card to an issue on the board"
+        )
+    return await validate_branch(session, configuration, item.repository, item.branch, execution)
+
+
+async def validate_branch(
+    session: GitHubSession, configuration: Configuration, repository: str, branch: str, execution: str = ""
+) -> Work:
+    """The same as :func:`validate_item` for a branch without a card, as a build that was started by hand names it."""
+    _raise_if_any(_problems_known_offline(configuration, repository, branch), configuration)
+    found = await _read_repository(session, configuration, repository, branch)
+    if found is None:
+        raise WorkItemInvalid(
+            f"the repository {repository} is not visible to the token",
+            "give the token access to it, with the scope repo",
+        )
+    _raise_if_any(problems(found, configuration, branch, execution), configuration)
+    pull_request = _allowed_pull_requests(found, configuration)[0]
+    return Work(
+        repository=found.name,
+        branch=branch,
+        commit=found.commit,
+        spec_path=spec_folder(configuration.spec_root, branch),
+        pull_request=pull_request.number,
+        pull_request_id=pull_request.id,
+        pull_request_url=pull_request.url,
+        base_branch=pull_request.base_branch,
+        open_tasks=len(open_tasks(found.tasks)),
+    )
+
+
+async def find_pull_request(session: GitHubSession, configuration: Configuration, repository: str, branch: str) -> str:
+    """The ID of the open pull request from a branch of the same repository, ready or not; empty without one."""
+    if any(_problems_known_offline(configuration, repository, branch)):
+        return ""
+    found = await _read_repository(session, configuration, repository, branch)
+    candidates = found.pull_requests if found else ()
+    return next((pull_request.id for pull_request in candidates if not pull_request.from_fork), "")
+
+
+async def _read_repository(
+    session: GitHubSession, configuration: Configuration, repository: str, branch: str
+) -> RepositoryState | None:
+    folder = spec_folder(configuration.spec_root, branch)
+    owner, _, name = repository.partition("/")
+    variables = {
+        "owner": owner,
+        "name": name,
+        "branch": branch,
+        "ref": f"refs/heads/{branch}",
+        "specFolder": f"refs/heads/{branch}:{folder}",
+        "tasks": f"refs/heads/{branch}:{folder}/{TASKS_FILE}",
+    }
+    answer = (await session.query(VALIDATE_WORK_ITEM, variables)).get("repository")
+    return RepositoryState.parse(answer) if answer is not None else None
+
+
+def problems(
+    repository: RepositoryState, configuration: Configuration, branch: str, execution: str = ""
+) -> Iterator[str]:
+    """Every reason why the branch is not ready to be built, each with its fix."""
+    if repository.archived:
+        yield f"the repository {repository.name} is archived: unarchive it in its settings"
+    head = repository.head
+    if head is None:
+        yield f"the branch {branch} does not exist: git checkout -b {branch} && git push origin {branch}"
+        yield from _closed_pull_request_problems(repository, branch)
+        return
+    if not head.commit:
+        yield f"refs/heads/{branch} does not point to a commit"
+    if branch == repository.default_branch:
+        yield f"{branch} is the default branch: create a separate branch for this work"
+    pushed = f"{EXECUTION_TRAILER}: {execution}" in head.message.splitlines()
+    yield from _spec_problems(repository, configuration, branch, all_done=bool(execution) and pushed)
+    yield from _pull_request_problems(repository, configuration, branch)
+
+
+def _raise_if_any(reasons: Iterator[str], configuration: Configuration) -> None:
+    if found := list(reasons):
+        raise WorkItemInvalid(
+            "\n".join(found),
+            f"follow the instruction on each line, then move the card back to {configuration.target_status_column!r}",
+        )
+
+
+def _problems_known_offline(configuration: Configuration, repository: str, branch: str) -> Iterator[str]:
+    """The reasons that need no request to GitHub."""
+    allowed = configuration.allowed_repositories
+    # GitHub's owner and repository names ignore case.
+    if repository.lower() not in (name.lower() for name in allowed):
+        yield (
+            f"the repository {repository} is not on the list of allowed repositories ({', '.join(allowed)}):"
+            ' add it to "repositories" in the configuration parameter'
+        )
+    if not branch:
+        yield (
+            f'the card names no branch: fill in its field "{configuration.branch_field}", link a branch to the issue,'
+            " or put the pull request itself on the board"
+        )
+    elif problem := branch_problem(branch):
+        yield problem
+
+
+def _spec_problems(
+    repository: RepositoryState, configuration: Configuration, branch: str, *, all_done: bool
+) -> Iterator[str]:
+    folder = spec_folder(configuration.spec_root, branch)
+    if repository.spec_files is None:
+        yield f"the spec folder {folder} does not exist on {branch}: write the spec in Kiro, commit and push it"
+        return
+    files = {file.name: file for file in repository.spec_files}
+    requirements = next((name for name in REQUIREMENTS_FILES if name in files), None)
+    if requirements is None:
+        yield f"{folder}/requirements.md (or bugfix.md) is missing: write it, commit and push it"
+    tasks_are_readable = True
+    for name in filter(None, (requirements, DESIGN_FILE, TASKS_FILE)):
+        if problem := _file_problem(files.get(name), f"{folder}/{name}"):
+            tasks_are_readable = tasks_are_readable and name != TASKS_FILE
+            yield problem
+    if tasks_are_readable and not all_done:
+        yield from _tasks_problems(repository.tasks, f"{folder}/{TASKS_FILE}")
+
+
+def _file_problem(file: SpecFile | None, path: str) -> str | None:
+    if file is None:
+        return f"{path} is missing: write it, commit and push it"
+    if file.mode == _SYMLINK:
+        return f"{path} is a symbolic link: commit the file itself"
+    if file.mode == _SUBMODULE or file.type != "blob":
+        return f"{path} is not a file: commit the file itself"
+    if file.size == 0:
+        return f"{path} is empty: write it, commit and push it"
+    if file.size > LARGEST_FILE:
+        return f"{path} has {file.size / 10**6:.1f} MB, the limit is {LARGEST_FILE // 1000} KB: split the spec"
+    if file.is_binary:
+        return f"{path} is not a text file: commit it as plain text"
+    return None
+
+
+def _tasks_problems(text: str, path: str) -> Iterator[str]:
+    if not text.strip():
+        yield f"{path} is empty: write it, commit and push it"
+    elif not open_tasks(text):
+        yield f"{path} has no open task: untick a box, or add a line such as '- [ ] 1. …'"
+
+
+def _allowed_pull_requests(repository: RepositoryState, configuration: Configuration) -> list[PullRequest]:
+    # `pullRequests(headRefName:)` also finds branches of that name in forks: their authors may not push here.
+    return [
+        pull_request
+        for pull_request in repository.pull_requests
+        if not pull_request.from_fork and pull_request.author_association in configuration.allowed_author_associations
+    ]
+
+
+def _pull_request_problems(repository: RepositoryState, configuration: Configuration, branch: str) -> Iterator[str]:
+    found = repository.pull_requests
+    own = [pull_request for pull_request in found if not pull_request.from_fork]
+    if not found:
+        yield f"there is no open pull request from {branch}: gh pr create --head {branch}"
+        yield from _closed_pull_request_problems(repository, branch)
+    elif not own:
+        yield (
+            f"the only pull request from {branch} (#{found[0].number}) comes from a fork, and forks are never built:"
+            " open a pull request from a branch of this repository"
+        )
+    elif not _allowed_pull_requests(repository, configuration):
+        yield (
+            f"the author association of pull request #{own[0].number} is {own[0].author_association},"
+            f" but only {', '.join(configuration.allowed_author_associations)} are allowed:"
+            " ask a member to open the pull request"
+        )
+
+
+def _closed_pull_request_problems(repository: RepositoryState, branch: str) -> Iterator[str]:
+    """How the last pull request ended, which explains why the branch or an open pull request is missing."""
+    for pull_request in repository.closed_pull_requests:
+        if pull_request.from_fork:
+            continue
+        last = f"the last pull request from {branch}, #{pull_request.number},"
+        if pull_request.merged:
+            yield f"{last} is merged: there is nothing left to build"
+        else:
+            yield f"{last} is closed: gh pr reopen {pull_request.number}"

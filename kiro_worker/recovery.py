@@ -1,0 +1,60 @@
+"""Recovery from runs that ended without updating their card or freeing their lock.
+
+An abort, the state machine's own timeout and ``States.Runtime`` reach no Catch. The clean-up state machine usually
+handles them; the step ``FetchWorkItem`` handles what is left before it selects a card.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from kiro_worker.errors import GitHubForbidden, GitHubRefused, WorkItemNotFound
+from kiro_worker.github.board import read_card
+from kiro_worker.github.cards import report_failure
+from kiro_worker.lock.owner import ending_of
+from kiro_worker.models import Failure
+from kiro_worker.state import HeldLock
+
+if TYPE_CHECKING:
+    from mypy_boto3_stepfunctions import SFNClient
+
+    from kiro_worker.config.model import Configuration
+    from kiro_worker.github.client import GitHubSession
+    from kiro_worker.lock.item import Holder
+    from kiro_worker.lock.table import LockTable
+
+
+async def report_and_clear_abandoned_runs(
+    session: GitHubSession, configuration: Configuration, locks: LockTable, stepfunctions: SFNClient
+) -> None:
+    """Report every abandoned run on its card, and free the lock that it left behind."""
+    for holder in locks.abandoned():
+        execution = holder.owner or holder.report_pending
+        error, cause = ending_of(stepfunctions, execution)
+        failure = Failure(error=error or "Unknown", cause=cause)
+        await report_abandoned_run(session, configuration, holder, execution, failure)
+        locks.clear_abandoned(holder)
+
+
+async def report_abandoned_run(
+    session: GitHubSession, configuration: Configuration, holder: Holder, execution: str, failure: Failure
+) -> None:
+    """Move the card of an ended run from in progress to the failed status, and comment why the run failed.
+
+    A card in any other status has been reported, moved by a person or deleted, and is not touched. A card that cannot
+    be moved or commented on must not end the run that came for another card.
+    """
+    subject = holder.subject
+    if not subject.work_item_id:
+        return
+    try:
+        card = await read_card(session, configuration, subject.work_item_id)
+    except WorkItemNotFound:
+        return
+    if card.archived or card.item.status != configuration.in_progress_status:
+        return
+    held = HeldLock(holder.lock_key, subject.work_item_id, subject.repository, subject.branch)
+    # Also after LockLost: the lock still names this run, so the card belongs to no other.
+    with suppress(GitHubForbidden, GitHubRefused):
+        await report_failure(session, configuration, card, failure, execution, held=held)

@@ -1,0 +1,137 @@
+"""The state document of a run, and the event that carries it to each step.
+
+The state machine keeps the document as JSON and adds a part per state. Each step parses it once, here, and works with
+typed values from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+from kiro_worker.errors import InvalidExecutionInput
+from kiro_worker.models import BuildResult, Document, Failure, Lease, Work, WorkItem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+HOW_TO_START: Final = 'start it with {} for the next card, or {"trigger":"manual","itemId":"PVTI_…"} for that card'
+"""How to fix an execution's input that is not in the contract."""
+
+_Part = TypeVar("_Part")
+
+
+@dataclass(frozen=True)
+class CardReport(Document):
+    """What a step did to its card: the status afterwards, the comment's URL and the pushed commit.
+
+    The URL and the commit are ``None`` for a step that never writes them, and are then left out of the JSON.
+    """
+
+    status: str
+    comment_url: str | None = None
+    commit: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return {key: value for key, value in super().to_dict().items() if value is not None}
+
+
+@dataclass(frozen=True)
+class HeldLock(Document):
+    """The lock that an ended execution held, as the clean-up found it."""
+
+    lock_key: str
+    work_item_id: str = ""
+    repository: str = ""
+    branch: str = ""
+
+
+@dataclass(frozen=True)
+class StateDocument:
+    """What a run knows so far. A part is ``None`` until the state that adds it has run.
+
+    A work-item run has ``request`` to ``report``, and ``report_pending`` when its card could not be updated. The
+    clean-up has ``held``, or ``ended_at``: the moment, in epoch milliseconds, at which the execution ended.
+    """
+
+    request: Any = None
+    skipped: tuple[str, ...] = ()
+    item: WorkItem | None = None
+    work: Work | None = None
+    lease: Lease | None = None
+    build: BuildResult | None = None
+    failure: Failure | None = None
+    report: CardReport | None = None
+    report_pending: bool = False
+    held: HeldLock | None = None
+    ended_at: float | None = None
+
+    @classmethod
+    def parse(cls, document: Any) -> Self:
+        """The typed form of ``document``. Raises :class:`InvalidExecutionInput` for a part of the wrong shape.
+
+        An execution's input is the first state's document, and people can put any JSON there. Unknown keys are
+        ignored, and so is a document that is not an object: :class:`~kiro_worker.github.selection.ExecutionInput`
+        rejects both, naming every key.
+        """
+        parts = document if isinstance(document, dict) else {}
+        return cls(
+            request=parts.get("request"),
+            skipped=_part(parts, "skipped", _card_ids) or (),
+            item=_part(parts, "item", WorkItem.from_dict),
+            work=_part(parts, "work", Work.from_dict),
+            lease=_part(parts, "lease", Lease.from_dict),
+            build=_part(parts, "build", BuildResult.from_document),
+            failure=_part(parts, "failure", Failure.from_dict),
+            report=_part(parts, "report", CardReport.from_dict),
+            report_pending=parts.get("reportPending") is True,
+            held=_part(parts, "held", HeldLock.from_dict),
+            ended_at=_part(parts, "endedAt", float),
+        )
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """What every step receives: the execution, its ``redrive_count`` from Step Functions' context, the execution's own
+    input as people wrote it, the state's name, and the state document.
+    """
+
+    execution_arn: str
+    redrive_count: int
+    execution_input: Any
+    state: str
+    document: StateDocument
+
+    @classmethod
+    def parse(cls, event: Mapping[str, Any]) -> Self:
+        """The typed form of a step's payload. Raises what :meth:`StateDocument.parse` raises."""
+        return cls(
+            execution_arn=event["executionArn"],
+            redrive_count=event["redriveCount"],
+            execution_input=event["executionInput"],
+            state=event["state"],
+            document=StateDocument.parse(event["document"]),
+        )
+
+
+def require(part: _Part | None, name: str) -> _Part:
+    """``part`` of the state document, which an earlier state must have added."""
+    if part is None:
+        raise LookupError(f"the state document has no {name}: the state machine called this step too early")
+    return part
+
+
+def _part(document: Mapping[str, Any], key: str, parse: Callable[[Any], _Part]) -> _Part | None:
+    if key not in document:
+        return None
+    try:
+        return parse(document[key])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise InvalidExecutionInput(f"{key} in the state document has the wrong shape", HOW_TO_START) from None
+
+
+def _card_ids(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(card_id, str) for card_id in value):
+        raise TypeError("not a list of card IDs")
+    return tuple(value)

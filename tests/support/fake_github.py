@@ -1,0 +1,263 @@
+"""GitHub in memory, at the HTTP edge: a gql transport that answers the worker's operations without a server.
+
+The worker's own session runs on top of it, so a test in milliseconds covers the queries, the parsing and the rules. It
+knows one board, one repository answer and the comments; ``kiro_local.github`` is the complete stand-in.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from gql import Client, GraphQLRequest
+from gql.transport.aiohttp import AIOHTTPTransport
+from graphql import ExecutionResult
+from multidict import CIMultiDict, CIMultiDictProxy
+
+from kiro_worker.config.model import Configuration
+from kiro_worker.github.client import GitHubSession
+
+Answer = dict[str, Any]
+
+STATUSES: Final = ("Ready", "In Progress", "In Review", "Blocked", "Failed", "Elsewhere")
+
+
+def configuration(**changes: Any) -> Configuration:
+    """The board ``acme/1`` with a separate status for each move."""
+    minimal = {
+        "organization": "acme",
+        "repository": "shop",
+        "projectNumber": 1,
+        "targetStatusColumn": "Ready",
+        "failedStatus": "Failed",
+    }
+    return Configuration.model_validate(minimal | changes)
+
+
+@dataclass
+class FakeCard:
+    """A card of the board; ``content`` is GitHub's JSON, ``None`` for content that the token may not see."""
+
+    id: str
+    status: str | None = "Ready"
+    branch: str | None = "feature/x"
+    archived: bool = False
+    content: Answer | None = None
+
+    def answer(self) -> Answer:
+        return {
+            "id": self.id,
+            "isArchived": self.archived,
+            "status": {"name": self.status, "optionId": f"option-{self.status}"} if self.status is not None else None,
+            "branch": {"text": self.branch} if self.branch is not None else None,
+            "content": copy.deepcopy(self.content),
+        }
+
+
+def issue(content_id: str = "I_1", **changes: Any) -> Answer:
+    return {
+        "__typename": "Issue",
+        "id": content_id,
+        "number": 1,
+        "title": "An issue",
+        "url": "https://github.example/acme/shop/issues/1",
+        "repository": {"nameWithOwner": "acme/shop"},
+        "linkedBranches": {"nodes": []},
+    } | changes
+
+
+def pull_request_content(content_id: str = "PR_1", **changes: Any) -> Answer:
+    return {
+        "__typename": "PullRequest",
+        "id": content_id,
+        "number": 7,
+        "title": "A pull request",
+        "url": "https://github.example/acme/shop/pull/7",
+        "repository": {"nameWithOwner": "acme/shop"},
+        "headRefName": "feature/x",
+    } | changes
+
+
+def draft() -> Answer:
+    return {"__typename": "DraftIssue", "id": "DI_1", "title": "A draft"}
+
+
+def spec_file(name: str, **changes: Any) -> Answer:
+    blob = {"__typename": "Blob", "byteSize": 10, "isBinary": False}
+    return {"name": name, "mode": 0o100644, "type": "blob", "object": blob} | changes
+
+
+def ready_repository(branch: str = "feature/x", **changes: Any) -> Answer:
+    """The answer about a branch with everything that a build needs."""
+    tasks = {"__typename": "Blob", "byteSize": 10, "isBinary": False, "isTruncated": False, "text": "- [ ] 1. Do it"}
+    pull_request = {
+        "id": "PR_1",
+        "number": 7,
+        "url": "https://github.example/acme/shop/pull/7",
+        "isCrossRepository": False,
+        "authorAssociation": "MEMBER",
+        "headRefOid": "a" * 40,
+        "baseRefName": "main",
+    }
+    return {
+        "nameWithOwner": "acme/shop",
+        "isArchived": False,
+        "defaultBranchRef": {"name": "main"},
+        "ref": {"name": branch, "target": {"__typename": "Commit", "oid": "a" * 40}},
+        "specFolder": {
+            "__typename": "Tree",
+            "entries": [spec_file("requirements.md"), spec_file("design.md"), spec_file("tasks.md")],
+        },
+        "tasks": tasks,
+        "closedPullRequests": {"nodes": []},
+        "pullRequests": {"nodes": [pull_request]},
+    } | changes
+
+
+@dataclass(frozen=True)
+class Request:
+    """An operation that the worker sent."""
+
+    name: str
+    variables: Answer
+
+
+@dataclass
+class FakeComment:
+    id: str
+    body: str
+    is_own: bool = True
+
+    @property
+    def url(self) -> str:
+        return f"https://github.example/comments/{self.id}"
+
+
+@dataclass
+class Board:
+    """What GitHub holds. ``comments`` has a key per issue and pull request that exists."""
+
+    cards: list[FakeCard] = field(default_factory=list)
+    owner: str = "acme"
+    number: int = 1
+    statuses: tuple[str, ...] = STATUSES
+    repository: Answer | None = None
+    comments: dict[str, list[FakeComment]] = field(default_factory=dict)
+
+    def card(self, card_id: str) -> FakeCard:
+        return next(card for card in self.cards if card.id == card_id)
+
+
+class FakeGitHub(AIOHTTPTransport):
+    """The transport. ``errors`` are GraphQL errors by operation, ``outages`` what HTTP does instead of an answer."""
+
+    def __init__(self, board: Board | None = None) -> None:
+        super().__init__(url="https://github.invalid/graphql")
+        self.board = board or Board()
+        self.requests: list[Request] = []
+        self.errors: dict[str, Answer] = {}
+        self.outages: dict[str, Exception] = {}
+        self.page_size = 20
+        self.answer_with_headers()
+
+    def answer_with_headers(self, **headers: str) -> None:
+        """The HTTP headers of every answer from now on; underscores stand for hyphens."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.response_headers = CIMultiDictProxy(CIMultiDict(named))
+
+    async def connect(self) -> None:
+        """Nothing to connect."""
+
+    async def close(self) -> None:
+        """Nothing to close."""
+
+    async def execute(
+        self, request: GraphQLRequest, *, extra_args: dict[str, Any] | None = None, upload_files: bool = False
+    ) -> ExecutionResult:
+        name = request.document.definitions[0].name.value  # type: ignore[attr-defined]  # an operation, never a fragment
+        variables = dict(request.variable_values or {})
+        self.requests.append(Request(name, variables))
+        if name in self.outages:
+            raise self.outages[name]
+        if name in self.errors:
+            return ExecutionResult(data=None, errors=[self.errors[name]])  # type: ignore[list-item]  # as gql has it
+        answers: dict[str, Callable[[Answer], Answer]] = {
+            "FetchWorkItem": self._fetch,
+            "FetchPage": self._fetch,
+            "ReadCard": self._read_card,
+            "SetStatus": self._set_status,
+            "ValidateWorkItem": lambda _: {"repository": copy.deepcopy(self.board.repository)},
+            "FindComments": self._find_comments,
+            "AddComment": self._add_comment,
+            "UpdateComment": self._update_comment,
+        }
+        return ExecutionResult(data=answers[name](variables))
+
+    def sent(self, *names: str) -> list[str]:
+        """The names of the operations that were sent, in order; only those in ``names`` when there are any."""
+        return [request.name for request in self.requests if not names or request.name in names]
+
+    @asynccontextmanager
+    async def open_session(self) -> AsyncIterator[GitHubSession]:
+        """The worker's session on top of this transport, which never really waits."""
+
+        async def no_wait(_seconds: float) -> None:
+            return None
+
+        async with Client(transport=self) as session:
+            yield GitHubSession(session, self, sleep=no_wait)
+
+    def _project(self) -> Answer:
+        options = [{"id": f"option-{status}", "name": status} for status in self.board.statuses]
+        field = {"__typename": "ProjectV2SingleSelectField", "id": "FIELD", "name": "Status", "options": options}
+        return {"id": "PROJECT", "title": "Work", "closed": False, "statusField": field}
+
+    def _fetch(self, variables: Answer) -> Answer:
+        first = int(variables.get("after") or 0)
+        cards = self.board.cards[first : first + self.page_size]
+        page = {"hasNextPage": first + len(cards) < len(self.board.cards), "endCursor": str(first + len(cards))}
+        items = {"pageInfo": page, "nodes": [card.answer() for card in cards]}
+        return {"organization": {"projectV2": self._project() | {"items": items}}}
+
+    def _read_card(self, variables: Answer) -> Answer:
+        found = [card for card in self.board.cards if card.id == variables["itemId"]]
+        if not found:
+            return {"node": None}
+        project = self._project() | {"number": self.board.number, "owner": {"login": self.board.owner}}
+        return {"node": found[0].answer() | {"__typename": "ProjectV2Item", "project": project}}
+
+    def _set_status(self, variables: Answer) -> Answer:
+        self.board.card(variables["itemId"]).status = variables["optionId"].removeprefix("option-")
+        return {"updateProjectV2ItemFieldValue": {"projectV2Item": {"id": variables["itemId"]}}}
+
+    def _find_comments(self, variables: Answer) -> Answer:
+        comments = self.board.comments.get(variables["subjectId"])
+        if comments is None:
+            return {"node": None}
+        last = int(variables["before"]) if variables["before"] else len(comments)
+        first = max(0, last - self.page_size)
+        nodes = [
+            {"id": comment.id, "url": comment.url, "body": comment.body, "viewerDidAuthor": comment.is_own}
+            for comment in comments[first:last]
+        ]
+        page = {"hasPreviousPage": first > 0, "startCursor": str(first)}
+        return {"node": {"__typename": "Issue", "comments": {"pageInfo": page, "nodes": nodes}}}
+
+    def _add_comment(self, variables: Answer) -> Answer:
+        comments = self.board.comments[variables["subjectId"]]
+        added = FakeComment(f"{variables['subjectId']}-{len(comments) + 1}", variables["body"])
+        comments.append(added)
+        return {"addComment": {"commentEdge": {"node": {"id": added.id, "url": added.url}}}}
+
+    def _update_comment(self, variables: Answer) -> Answer:
+        [updated] = [
+            comment
+            for comments in self.board.comments.values()
+            for comment in comments
+            if comment.id == variables["commentId"]
+        ]
+        updated.body = variables["body"]
+        return {"updateIssueComment": {"issueComment": {"id": updated.id, "url": updated.url}}}

@@ -1,0 +1,146 @@
+"""The handlers of the steps with stubs at their edges: AWS's clients, and GitHub's transport."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+import boto3
+import pytest
+from aws_lambda_powertools import Metrics
+from botocore.exceptions import ClientError
+
+from tests.support.fake_github import FakeGitHub
+
+ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
+CONFIGURATION = {
+    "organization": "acme",
+    "repository": "shop",
+    "projectNumber": 1,
+    "targetStatusColumn": "Ready",
+    "failedStatus": "Failed",
+}
+VARIABLES = {
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "CONFIG_PARAMETER_NAME": "/kiro-worker/test/github-project-config",
+    "GITHUB_TOKEN_SECRET_ARN": "github-token",
+    "LOCKS_TABLE_NAME": "kiro-worker-test-locks",
+    "LOCK_LEASE_SECONDS": "7200",
+    "POWERTOOLS_METRICS_NAMESPACE": "KiroWorker",
+    "POWERTOOLS_SERVICE_NAME": "a_step",
+}
+
+
+@dataclass
+class LambdaContext:
+    aws_request_id: str = "request-1"
+    function_name: str = "kiro-worker-test-a-step"
+    memory_limit_in_mb: int = 256
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:x"
+
+
+@dataclass
+class Aws:
+    """What AWS answers, and the writes to the locks table. ``executions`` are those that Step Functions describes."""
+
+    configuration: dict[str, Any] = field(default_factory=lambda: dict(CONFIGURATION))
+    items: list[dict[str, Any]] = field(default_factory=list)
+    executions: dict[str, dict[str, Any]] = field(default_factory=dict)
+    updates: list[dict[str, Any]] = field(default_factory=list)
+    held: bool = False
+
+    def get_parameter(self, **request: Any) -> dict[str, Any]:
+        assert request == {"Name": VARIABLES["CONFIG_PARAMETER_NAME"]}
+        return {"Parameter": {"Value": json.dumps(self.configuration)}}
+
+    def get_secret_value(self, **request: Any) -> dict[str, Any]:
+        assert request == {"SecretId": VARIABLES["GITHUB_TOKEN_SECRET_ARN"]}
+        return {"SecretString": "ghp_" + "0a1b" * 9}
+
+    def describe_execution(self, **request: Any) -> dict[str, Any]:
+        return {"status": "RUNNING", **self.executions.get(request["executionArn"], {})}
+
+    def get_paginator(self, operation: str) -> Aws:
+        assert operation == "scan"
+        return self
+
+    def paginate(self, **request: Any) -> list[dict[str, Any]]:
+        assert request["TableName"] == VARIABLES["LOCKS_TABLE_NAME"]
+        owner = request.get("ExpressionAttributeValues", {}).get(":owner")
+        return [{"Items": [item for item in self.items if owner in (None, item.get("owner"))]}]
+
+    def update_item(self, **request: Any) -> dict[str, Any]:
+        assert request["TableName"] == VARIABLES["LOCKS_TABLE_NAME"]
+        if self.held:
+            refused: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": self.items[0]}
+            raise ClientError(refused, "UpdateItem")
+        self.updates.append(request)
+        return {}
+
+
+Load = Callable[[str], ModuleType]
+Call = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture(autouse=True)
+def fresh_metrics() -> Iterator[None]:
+    """Powertools keeps the dimensions of one process in its class, and a Lambda function is one process per step."""
+    yield
+    for kept in (Metrics._metrics, Metrics._dimensions, Metrics._default_dimensions):
+        kept.clear()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    stub = Aws()
+    monkeypatch.setattr(boto3, "client", lambda _service: stub)
+    return stub
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> FakeGitHub:
+    fake = FakeGitHub()
+    monkeypatch.setattr("kiro_worker.github.client.AIOHTTPTransport", lambda **_: fake)
+    return fake
+
+
+@pytest.fixture
+def load(aws: Aws) -> Iterator[Load]:
+    """The handler module of a step. It is imported anew for each test, because it makes its clients at import."""
+    imported = []
+
+    def import_handler(step: str) -> ModuleType:
+        imported.append(f"functions.{step}.handler")
+        return importlib.import_module(imported[-1])
+
+    yield import_handler
+    for name in imported:
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def call(load: Load) -> Call:
+    """Invoke a step as Lambda does."""
+
+    def invoke(
+        step: str, state: str, document: Any, *, execution_input: Any = None, redrive_count: int = 0
+    ) -> dict[str, Any]:
+        event = {
+            "executionArn": ARN,
+            "redriveCount": redrive_count,
+            "executionInput": {} if execution_input is None else execution_input,
+            "state": state,
+            "document": document,
+        }
+        result: dict[str, Any] = load(step).handler(event, LambdaContext())
+        json.dumps(result)
+        return result
+
+    return invoke

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kiro_worker.errors import ConfigurationMissing, InvalidExecutionInput
+from tests.support.fake_github import FakeCard, FakeGitHub, issue, ready_repository
+from tests.unit.functions.conftest import ARN, Aws, Call
+
+DEAD = f"{ARN}-dead"
+
+
+def test_next_card_is_returned(call: Call, github: FakeGitHub) -> None:
+    github.board.cards = [FakeCard("CARD", content=issue())]
+    assert call("fetch_work_item", "FetchWorkItem", {}) == {
+        "item": {
+            "id": "CARD",
+            "title": "An issue",
+            "contentType": "Issue",
+            "contentId": "I_1",
+            "url": "https://github.example/acme/shop/issues/1",
+            "repository": "acme/shop",
+            "number": 1,
+            "status": "Ready",
+            "branch": "feature/x",
+        }
+    }
+    assert github.sent() == ["FetchWorkItem"]
+
+
+def test_empty_queue_is_a_null_item(call: Call, github: FakeGitHub) -> None:
+    assert call("fetch_work_item", "FetchWorkItem", {}) == {"item": None}
+
+
+def test_input_pins_the_card(call: Call, github: FakeGitHub) -> None:
+    github.board.cards = [FakeCard("CARD"), FakeCard("PINNED", "Blocked")]
+    request = {"trigger": "manual", "itemId": "PINNED"}
+    assert call("fetch_work_item", "FetchWorkItem", request, execution_input=request)["item"]["id"] == "PINNED"
+
+
+def test_redriven_run_keeps_its_card(call: Call, github: FakeGitHub) -> None:
+    github.board.cards = [FakeCard("CARD"), FakeCard("RESUMED", "Failed")]
+    document = {"request": {}, "skipped": [], "item": {"id": "RESUMED"}, "failure": {"state": "RunBuild"}}
+    assert call("fetch_work_item", "FetchWorkItem", document)["item"]["id"] == "RESUMED"
+
+
+def test_skipped_card_is_passed_over(call: Call, github: FakeGitHub) -> None:
+    github.board.cards = [FakeCard("ONE"), FakeCard("TWO")]
+    assert call("fetch_work_item", "FetchWorkItem", {"skipped": ["ONE"]})["item"]["id"] == "TWO"
+
+
+@pytest.mark.parametrize(
+    "document",
+    [{"item": "PVTI_1"}, {"item": 7}, {"item": None}, {"item": {}}, {"skipped": 7}, {"skipped": [7]}, {"build": []}],
+    ids=str,
+)
+def test_wrong_shape_is_invalid_input(call: Call, github: FakeGitHub, document: Any) -> None:
+    with pytest.raises(InvalidExecutionInput, match=r"start it with \{\}"):
+        call("fetch_work_item", "FetchWorkItem", document, execution_input=document)
+    assert github.requests == []
+
+
+@pytest.mark.parametrize("document", [[], "text", 7, None, {"itemid": "PVTI_1"}], ids=str)
+def test_input_outside_the_contract_is_invalid(call: Call, github: FakeGitHub, document: Any) -> None:
+    execution_input = document if document is not None else "null"
+    with pytest.raises(InvalidExecutionInput):
+        call("fetch_work_item", "FetchWorkItem", document, execution_input=execution_input)
+    assert github.requests == []
+
+
+def test_abandoned_run_is_reported_first(call: Call, github: FakeGitHub, aws: Aws) -> None:
+    github.board.cards = [FakeCard("LEFT", "In Progress", content=issue()), FakeCard("NEXT")]
+    github.board.repository = ready_repository()
+    github.board.comments = {"PR_1": []}
+    aws.items = [
+        {
+            "lockKey": {"S": "work-item-processor-lock"},
+            "owner": {"S": DEAD},
+            "workItemId": {"S": "LEFT"},
+            "repository": {"S": "acme/shop"},
+            "branch": {"S": "feature/x"},
+        }
+    ]
+    aws.executions[DEAD] = {"status": "ABORTED", "cause": "stopped by hand"}
+    assert call("fetch_work_item", "FetchWorkItem", {})["item"]["id"] == "NEXT"
+    assert github.board.card("LEFT").status == "Failed"
+    [comment] = github.board.comments["PR_1"]
+    assert "**ABORTED**" in comment.body
+    assert "stopped by hand" in comment.body
+    assert [update["Key"] for update in aws.updates] == [{"lockKey": {"S": "work-item-processor-lock"}}]
+
+
+def test_missing_variables_are_named(call: Call, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOCKS_TABLE_NAME")
+    monkeypatch.setenv("GITHUB_TOKEN_SECRET_ARN", "")
+    with pytest.raises(ConfigurationMissing, match="lacks LOCKS_TABLE_NAME, GITHUB_TOKEN_SECRET_ARN"):
+        call("fetch_work_item", "FetchWorkItem", {})

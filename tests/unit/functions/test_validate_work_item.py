@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kiro_worker.errors import WorkItemInvalid, WorkItemRefused
+from tests.support.fake_github import FakeGitHub, ready_repository
+from tests.unit.functions.conftest import ARN, Call
+
+
+def document(**changes: Any) -> dict[str, Any]:
+    item = {"id": "CARD", "contentType": "Issue", "status": "Ready", "repository": "acme/shop", "branch": "feature/x"}
+    return {"request": {}, "skipped": [], "item": item | changes}
+
+
+def test_ready_card_becomes_work(call: Call, github: FakeGitHub) -> None:
+    github.board.repository = ready_repository()
+    assert call("validate_work_item", "ValidateWorkItem", document()) == {
+        "repository": "acme/shop",
+        "branch": "feature/x",
+        "commit": "a" * 40,
+        "specPath": ".kiro/specs/feature-x",
+        "pullRequest": 7,
+        "pullRequestId": "PR_1",
+        "pullRequestUrl": "https://github.example/acme/shop/pull/7",
+        "baseBranch": "main",
+        "openTasks": 1,
+    }
+    assert github.sent() == ["ValidateWorkItem"]
+
+
+def test_unready_card_of_the_queue_is_invalid(call: Call, github: FakeGitHub) -> None:
+    github.board.repository = ready_repository(ref=None)
+    with pytest.raises(WorkItemInvalid, match="feature/x does not exist"):
+        call("validate_work_item", "ValidateWorkItem", document())
+
+
+def test_unready_pinned_card_is_refused(call: Call, github: FakeGitHub) -> None:
+    github.board.repository = ready_repository(ref=None)
+    with pytest.raises(WorkItemRefused, match="feature/x does not exist"):
+        call("validate_work_item", "ValidateWorkItem", document(), execution_input={"itemId": "CARD"})
+
+
+@pytest.mark.parametrize(("execution", "accepted"), [(ARN, True), (f"{ARN}-other", False)])
+def test_own_push_needs_no_open_task(call: Call, github: FakeGitHub, execution: str, accepted: bool) -> None:
+    message = f"Implement 1\n\nKiro-Worker-Execution: {execution}\n"
+    target = {"__typename": "Commit", "oid": "a" * 40, "message": message}
+    github.board.repository = ready_repository(ref={"name": "feature/x", "target": target})
+    github.board.repository["tasks"]["text"] = "- [x] 1. Do it"
+    if accepted:
+        assert call("validate_work_item", "ValidateWorkItem", document())["openTasks"] == 0
+    else:
+        with pytest.raises(WorkItemInvalid, match="no open task"):
+            call("validate_work_item", "ValidateWorkItem", document())

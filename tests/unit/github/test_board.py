@@ -1,0 +1,124 @@
+"""The cards of a board, as GitHub's answers describe them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from kiro_worker.errors import ProjectNotFound, StatusNotFound
+from kiro_worker.github.answers import BoardPage, CardNode, Project
+from kiro_worker.github.board import fetch_next_card
+from kiro_worker.models import WorkItem
+from tests.support.fake_github import (
+    Board,
+    FakeCard,
+    FakeGitHub,
+    configuration,
+    draft,
+    issue,
+    pull_request_content,
+)
+
+
+def parsed(card: FakeCard) -> WorkItem:
+    return CardNode.parse(card.answer()).item
+
+
+def linked(*names: str | None) -> dict[str, Any]:
+    nodes = [{"ref": {"name": name} if name else None} for name in names]
+    return {"linkedBranches": {"nodes": nodes}}
+
+
+def next_card(fake: FakeGitHub, **changes: Any) -> str | None:
+    async def act() -> WorkItem | None:
+        async with fake.open_session() as session:
+            return await fetch_next_card(session, configuration(**changes), ())
+
+    item = asyncio.run(act())
+    return item.id if item else None
+
+
+@pytest.mark.parametrize(
+    ("field", "content", "branch"),
+    [
+        ("feature/field", issue(**linked("feature/linked")), "feature/field"),
+        ("  feature/field \n", issue(), "feature/field"),
+        (None, issue(**linked("feature/linked")), "feature/linked"),
+        ("", issue(**linked("feature/linked", "feature/second")), "feature/linked"),
+        ("  ", issue(**linked("feature/linked")), "feature/linked"),
+        (None, issue(**linked(None, "feature/second")), "feature/second"),
+        (None, issue(**linked(None)), ""),
+        (None, issue(linkedBranches={"nodes": [None]}), ""),
+        (None, issue(linkedBranches=None), ""),
+        (None, issue(), ""),
+        (None, pull_request_content(headRefName="feature/head"), "feature/head"),
+        ("feature/field", pull_request_content(headRefName="feature/head"), "feature/field"),
+        (None, pull_request_content(headRefName=None), ""),
+        (None, draft(), ""),
+        (None, None, ""),
+    ],
+)
+def test_branch_is_named_by_field_link_or_head(field: str | None, content: Any, branch: str) -> None:
+    assert parsed(FakeCard("ONE", branch=field, content=content)).branch == branch
+
+
+def test_hidden_content_is_redacted() -> None:
+    item = parsed(FakeCard("ONE", content=None))
+    assert (item.content_type, item.content_id, item.repository, item.number) == ("Redacted", "", "", 0)
+
+
+def test_draft_has_no_repository() -> None:
+    item = parsed(FakeCard("ONE", content=draft()))
+    assert (item.content_type, item.title, item.repository, item.url) == ("DraftIssue", "A draft", "", "")
+
+
+def test_content_without_repository_names_none() -> None:
+    assert parsed(FakeCard("ONE", content=issue(repository=None))).repository == ""
+
+
+def test_long_title_is_cut() -> None:
+    assert parsed(FakeCard("ONE", content=issue(title="x" * 300))).title == "x" * 200
+
+
+def test_null_status_is_empty() -> None:
+    assert parsed(FakeCard("ONE", status=None)).status == ""
+
+
+def test_old_server_is_read_in_pages() -> None:
+    fake = FakeGitHub(Board([FakeCard("MOVED", "Elsewhere"), FakeCard("DONE", "In Review"), FakeCard("ONE")]))
+    fake.page_size = 1
+    fake.errors["FetchWorkItem"] = {"message": "Field 'items' doesn't accept argument 'query'"}
+    assert next_card(fake) == "ONE"
+    assert fake.sent() == ["FetchWorkItem", "FetchPage", "FetchPage", "FetchPage"]
+    assert [request.variables.get("after") for request in fake.requests[1:]] == [None, "1", "2"]
+
+
+def test_last_page_ends_the_search() -> None:
+    fake = FakeGitHub(Board([FakeCard("MOVED", "Elsewhere")]))
+    fake.errors["FetchWorkItem"] = {"message": "Field 'items' doesn't accept argument 'query'"}
+    assert next_card(fake) is None
+    assert fake.sent() == ["FetchWorkItem", "FetchPage"]
+
+
+def test_missing_status_is_named_with_existing_ones() -> None:
+    fake = FakeGitHub(Board([FakeCard("ONE")]))
+    with pytest.raises(StatusNotFound, match="has no status 'Nowhere'; it has 'Ready', 'In Progress'"):
+        next_card(fake, failedStatus="Nowhere")
+
+
+@pytest.mark.parametrize("field", [None, {}, {"__typename": "ProjectV2Field"}])
+def test_other_field_is_no_status_field(field: Any) -> None:
+    assert Project.parse({"title": "Work", "statusField": field}).status_field is None
+
+
+@pytest.mark.parametrize("answer", [{}, {"organization": None}, {"organization": {"projectV2": None}}])
+def test_invisible_project_is_no_page(answer: Any) -> None:
+    assert BoardPage.parse(answer, "organization") is None
+
+
+def test_invisible_project_is_an_error() -> None:
+    fake = FakeGitHub()
+    with pytest.raises(ProjectNotFound, match="the user acme has no project 1"):
+        next_card(fake, ownerType="user")

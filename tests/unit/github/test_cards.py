@@ -1,0 +1,258 @@
+"""The four moves of a card, from every status and for every kind of content."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from kiro_worker.config.model import Configuration
+from kiro_worker.errors import GitHubForbidden, WorkItemMoved
+from kiro_worker.github.board import managed_statuses
+from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review, reject
+from kiro_worker.github.client import GitHubSession
+from kiro_worker.models import BuildResult, Failure, Work, WorkItem
+from kiro_worker.state import CardReport, HeldLock, StateDocument, StepEvent
+from tests.support.fake_github import (
+    Answer,
+    Board,
+    FakeCard,
+    FakeGitHub,
+    configuration,
+    draft,
+    issue,
+    pull_request_content,
+    ready_repository,
+)
+
+ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
+Move = Callable[[GitHubSession, Configuration, StepEvent], Awaitable[CardReport]]
+FAILURE = Failure("ValidateWorkItem", "WorkItemInvalid", json.dumps({"errorMessage": "tasks.md is missing"}))
+WORK = Work(
+    repository="acme/shop",
+    branch="feature/x",
+    commit="a" * 40,
+    spec_path=".kiro/specs/feature-x",
+    pull_request=7,
+    pull_request_id="PR_1",
+    pull_request_url="https://github.example/acme/shop/pull/7",
+    base_branch="main",
+    open_tasks=1,
+)
+BUILD = BuildResult(commit="b" * 40, outcome="Succeeded")
+MANAGED = ("Ready", "In Progress", "Blocked", "Failed")
+ELSEWHERE = ("In Review", "Elsewhere", None)
+DENIED = {"type": "FORBIDDEN", "message": "Repository was archived so is read-only."}
+
+
+def github(status: str | None = "Ready", *, archived: bool = False, content: Answer | None = None) -> FakeGitHub:
+    """A board with one card, whose issue and pull request can be commented on."""
+    card = FakeCard("CARD", status, archived=archived, content=content or issue())
+    return FakeGitHub(Board([card], repository=ready_repository(), comments={"I_1": [], "PR_1": []}))
+
+
+def event(*, redrive_count: int = 0, selected: str = "Ready", **parts: Any) -> StepEvent:
+    item = WorkItem("CARD", status=selected, repository="acme/shop", branch="feature/x")
+    document = StateDocument(**{"item": item, "failure": FAILURE, "work": WORK, "build": BUILD, **parts})
+    return StepEvent(ARN, redrive_count, {}, "", document)
+
+
+def run(move: Move, fake: FakeGitHub, step_event: StepEvent | None = None, **changes: Any) -> CardReport:
+    async def act() -> CardReport:
+        async with fake.open_session() as session:
+            return await move(session, configuration(**changes), step_event or event())
+
+    return asyncio.run(act())
+
+
+def comments(fake: FakeGitHub) -> dict[str, list[str]]:
+    return {subject: [comment.body for comment in written] for subject, written in fake.board.comments.items()}
+
+
+@pytest.mark.parametrize(
+    ("move", "target"), [(reject, "Blocked"), (mark_in_review, "In Review"), (mark_failed, "Failed")]
+)
+@pytest.mark.parametrize("status", MANAGED)
+def test_managed_card_is_moved(move: Move, target: str, status: str) -> None:
+    fake = github(status)
+    assert run(move, fake).status == target
+    assert fake.board.card("CARD").status == target
+    assert len(fake.sent("SetStatus")) == (status != target), "a card that already has the status is not moved"
+
+
+@pytest.mark.parametrize("move", [reject, mark_failed])
+@pytest.mark.parametrize("status", ELSEWHERE)
+def test_card_elsewhere_is_left_alone(move: Move, status: str | None) -> None:
+    fake = github(status)
+    assert run(move, fake) == CardReport(status or "", comment_url="")
+    assert fake.sent() == ["ReadCard"]
+
+
+@pytest.mark.parametrize("move", [reject, mark_failed])
+def test_archived_card_is_left_alone(move: Move) -> None:
+    fake = github("Ready", archived=True)
+    assert run(move, fake) == CardReport("Ready", comment_url="")
+    assert fake.sent() == ["ReadCard"]
+
+
+@pytest.mark.parametrize(("status", "archived"), [*((status, False) for status in ELSEWHERE), ("Ready", True)])
+def test_review_comments_on_card_elsewhere(status: str | None, archived: bool) -> None:
+    fake = github(status, archived=archived)
+    assert run(mark_in_review, fake).status == (status or "")
+    assert fake.sent("SetStatus") == []
+    assert [len(written) for written in comments(fake).values()] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("move", "setting"), [(reject, "blockedStatus"), (mark_failed, "failedStatus")], ids=["blocked", "failed"]
+)
+def test_null_status_leaves_card(move: Move, setting: str) -> None:
+    fake = github("In Progress")
+    report = run(move, fake, **{setting: None})
+    assert (report.status, fake.board.card("CARD").status) == ("In Progress", "In Progress")
+    assert report.comment_url
+
+
+def test_every_working_status_is_managed() -> None:
+    assert managed_statuses(configuration()) == ("Ready", "In Progress", "Failed", "Blocked")
+    assert managed_statuses(configuration(failedStatus=None, blockedStatus="Ready")) == ("Ready", "In Progress")
+
+
+@pytest.mark.parametrize("status", ["Ready", "In Progress"])
+def test_selected_card_goes_in_progress(status: str) -> None:
+    fake = github(status)
+    assert run(mark_in_progress, fake) == CardReport("In Progress")
+    assert fake.board.card("CARD").status == "In Progress"
+    assert len(fake.sent("SetStatus")) == (status == "Ready")
+
+
+@pytest.mark.parametrize("status", ["Blocked", "Failed", "In Review", "Elsewhere", None])
+def test_moved_card_is_not_started(status: str | None) -> None:
+    fake = github(status)
+    with pytest.raises(WorkItemMoved, match=f"was in 'Ready' when it was selected, and is now in '{status or ''}'"):
+        run(mark_in_progress, fake)
+    assert fake.sent("SetStatus") == []
+
+
+def test_archived_card_is_not_started() -> None:
+    fake = github("Ready", archived=True)
+    with pytest.raises(WorkItemMoved, match="is now archived"):
+        run(mark_in_progress, fake)
+
+
+@pytest.mark.parametrize(("status", "moved"), [("Failed", True), ("Blocked", False), ("Elsewhere", False)])
+def test_redrive_starts_from_failed_status(status: str, moved: bool) -> None:
+    fake = github(status)
+    if moved:
+        assert run(mark_in_progress, fake, event(redrive_count=1)).status == "In Progress"
+    else:
+        with pytest.raises(WorkItemMoved):
+            run(mark_in_progress, fake, event(redrive_count=1))
+
+
+def test_card_selected_outside_queue_starts() -> None:
+    assert run(mark_in_progress, github("Blocked"), event(selected="Blocked")).status == "In Progress"
+
+
+def test_rejection_comments_on_issue_and_pull_request() -> None:
+    fake = github()
+    report = run(reject, fake)
+    assert ["tasks.md is missing" in body for body in comments(fake)["I_1"]] == [True]
+    assert comments(fake)["PR_1"] == comments(fake)["I_1"]
+    assert report.comment_url == fake.board.comments["PR_1"][0].url
+
+
+def test_rejection_without_pull_request_comments_on_issue() -> None:
+    fake = github()
+    fake.board.repository = None
+    assert run(reject, fake).comment_url == fake.board.comments["I_1"][0].url
+    assert comments(fake)["PR_1"] == []
+
+
+def test_deleted_pull_request_keeps_url_of_issue_comment() -> None:
+    fake = github()
+    del fake.board.comments["PR_1"]
+    assert run(reject, fake).comment_url == fake.board.comments["I_1"][0].url
+
+
+def test_pull_request_card_gets_one_comment() -> None:
+    fake = github(content=pull_request_content("PR_1"))
+    report = run(reject, fake)
+    assert fake.sent("FindComments", "AddComment") == ["FindComments", "AddComment"]
+    assert report.comment_url == fake.board.comments["PR_1"][0].url
+
+
+@pytest.mark.parametrize("move", [reject, mark_failed])
+def test_draft_gets_no_comment(move: Move) -> None:
+    fake = github(content=draft())
+    fake.board.repository = None
+    fake.board.comments["DI_1"] = []
+    assert run(move, fake, event(work=None)).comment_url == ""
+    assert fake.sent("FindComments", "AddComment") == []
+    assert fake.board.card("CARD").status in ("Blocked", "Failed")
+
+
+def test_card_is_rejected_where_comments_are_forbidden() -> None:
+    fake = github()
+    fake.errors["AddComment"] = DENIED
+    assert run(reject, fake) == CardReport("Blocked", comment_url="")
+    assert fake.sent("AddComment") == ["AddComment"] * 2, "the pull request is tried after the issue"
+
+
+def test_card_moves_before_its_comment() -> None:
+    fake = github()
+    run(reject, fake)
+    assert fake.sent("SetStatus", "ValidateWorkItem", "AddComment")[:2] == ["SetStatus", "ValidateWorkItem"]
+
+
+def test_review_comment_names_commit() -> None:
+    fake = github("In Progress")
+    report = run(mark_in_review, fake)
+    [body] = comments(fake)["PR_1"]
+    assert "bbbbbbbbbbbb" in body
+    assert report.to_dict() == {
+        "status": "In Review",
+        "commentUrl": fake.board.comments["PR_1"][0].url,
+        "commit": "b" * 40,
+    }
+
+
+def test_failure_comments_on_pull_request_of_work() -> None:
+    fake = github("In Progress")
+    report = run(mark_failed, fake)
+    assert [len(written) for written in comments(fake).values()] == [0, 1]
+    assert report.to_dict() == {"status": "Failed", "commentUrl": fake.board.comments["PR_1"][0].url}
+    assert fake.sent("ValidateWorkItem") == [], "the pull request is known"
+
+
+def test_failure_comments_on_pull_request_of_held_branch() -> None:
+    fake = github("In Progress")
+    held = HeldLock("lock", "CARD", "acme/shop", "feature/x")
+    assert run(mark_failed, fake, event(work=None, held=held)).comment_url == fake.board.comments["PR_1"][0].url
+
+
+def test_failure_without_pull_request_comments_on_issue() -> None:
+    fake = github("In Progress")
+    assert run(mark_failed, fake, event(work=None)).comment_url == fake.board.comments["I_1"][0].url
+    assert fake.sent("ValidateWorkItem") == [], "no branch is known"
+
+
+def test_forbidden_failure_comment_is_an_error() -> None:
+    fake = github("In Progress")
+    fake.errors["AddComment"] = DENIED
+    with pytest.raises(GitHubForbidden, match="read-only"):
+        run(mark_failed, fake)
+
+
+def test_lost_lock_touches_nothing() -> None:
+    fake = github("In Progress")
+    lost = event(failure=Failure("MarkInProgress", "LockLost"))
+    assert run(mark_failed, fake, lost).to_dict() == {"status": "", "commentUrl": ""}
+    assert fake.sent() == []
+
+
+def test_moving_report_has_no_comment_keys() -> None:
+    assert run(mark_in_progress, github()).to_dict() == {"status": "In Progress"}

@@ -1,0 +1,83 @@
+"""One comment per deployment on an issue or pull request."""
+
+from __future__ import annotations
+
+import asyncio
+
+from kiro_worker.github.comments import put_comment
+from tests.support.fake_github import Board, FakeComment, FakeGitHub
+
+RUN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:{}"
+MARKER = "<!-- kiro-worker arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:"
+
+
+def put(fake: FakeGitHub, body: str = "text", subject: str = "I_1", run: str = "one") -> str:
+    async def act() -> str:
+        async with fake.open_session() as session:
+            return await put_comment(session, subject, body, RUN.format(run))
+
+    return asyncio.run(act())
+
+
+def github(*comments: FakeComment) -> FakeGitHub:
+    return FakeGitHub(Board(comments={"I_1": list(comments)}))
+
+
+def test_first_comment_is_added_and_linked() -> None:
+    fake = github(FakeComment("other", "hello", is_own=False))
+    assert put(fake) == fake.board.comments["I_1"][1].url
+    assert fake.board.comments["I_1"][1].body == f"{MARKER}one -->\ntext"
+    assert fake.sent() == ["FindComments", "AddComment"]
+
+
+def test_later_run_updates_comment_in_place() -> None:
+    fake = github(FakeComment("own", f"{MARKER}one -->\ntext"))
+    assert put(fake, "changed", run="two") == fake.board.comments["I_1"][0].url
+    assert [comment.body for comment in fake.board.comments["I_1"]] == [f"{MARKER}two -->\nchanged"]
+    assert fake.sent() == ["FindComments", "UpdateComment"]
+
+
+def test_same_comment_is_not_written_again() -> None:
+    fake = github(FakeComment("own", f"{MARKER}one -->\ntext"))
+    assert put(fake) == fake.board.comments["I_1"][0].url
+    assert fake.sent() == ["FindComments"]
+
+
+def test_forged_marker_is_left_alone() -> None:
+    forged = FakeComment("forged", f"{MARKER}one -->\nevil", is_own=False)
+    quoted = FakeComment("quoted", f"> {MARKER}one -->\ntext")
+    fake = github(forged, quoted)
+    put(fake)
+    assert len(fake.board.comments["I_1"]) == 3
+    assert (forged.body[-4:], quoted.body[0]) == ("evil", ">")
+
+
+def test_other_deployment_is_left_alone() -> None:
+    fake = github(FakeComment("production", f"{MARKER.replace('-test:', '-production:')}one -->\ntext"))
+    put(fake)
+    assert len(fake.board.comments["I_1"]) == 2
+
+
+def test_newest_comment_is_updated() -> None:
+    fake = github(FakeComment("old", f"{MARKER}one -->\nold"), FakeComment("new", f"{MARKER}one -->\nnew"))
+    assert put(fake) == fake.board.comments["I_1"][1].url
+
+
+def test_comment_on_older_page_is_found() -> None:
+    fake = github(FakeComment("own", f"{MARKER}one -->\nold"), *(FakeComment(str(n), "chatter") for n in range(4)))
+    fake.page_size = 2
+    put(fake)
+    assert fake.board.comments["I_1"][0].body.endswith("text")
+    assert [request.variables.get("before") for request in fake.requests[:3]] == [None, "3", "1"]
+
+
+def test_subject_without_comments_gets_none() -> None:
+    fake = github()
+    assert put(fake, subject="DI_1") == ""
+    assert fake.sent() == ["FindComments"]
+
+
+def test_long_body_is_cut() -> None:
+    fake = github()
+    put(fake, "#" * 70_000)
+    assert fake.board.comments["I_1"][0].body.count("#") == 60_000

@@ -1,0 +1,76 @@
+"""The typed environment variables, and that the CDK app sets each of them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kiro_worker.environment import (
+    AcquireLockEnvironment,
+    Environment,
+    FetchWorkItemEnvironment,
+    GitHubEnvironment,
+    LocksEnvironment,
+    RunnerEnvironment,
+)
+from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing
+
+ALL = {
+    "CONFIG_PARAMETER_NAME": "parameter",
+    "GITHUB_TOKEN_SECRET_ARN": "token",
+    "GIT_CREDENTIALS_SECRET_ARN": "git",
+    "KIRO_API_KEY_SECRET_ARN": "key",
+    "LOCKS_TABLE_NAME": "locks",
+    "LOCK_LEASE_SECONDS": "7200",
+    "SOMETHING_ELSE": "ignored",
+}
+REQUIRED: list[tuple[type[Environment], set[str]]] = [
+    (GitHubEnvironment, {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_ARN"}),
+    (LocksEnvironment, {"LOCKS_TABLE_NAME"}),
+    (FetchWorkItemEnvironment, {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_ARN", "LOCKS_TABLE_NAME"}),
+    (AcquireLockEnvironment, {"CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS"}),
+    (
+        RunnerEnvironment,
+        {"CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN"},
+    ),
+]
+
+
+def test_values_are_typed() -> None:
+    assert AcquireLockEnvironment.parse(ALL) == AcquireLockEnvironment(
+        locks_table_name="locks", config_parameter_name="parameter", lock_lease_seconds=7200
+    )
+
+
+@pytest.mark.parametrize(("kind", "required"), REQUIRED, ids=lambda value: getattr(value, "__name__", ""))
+def test_every_missing_variable_is_named(kind: type[Environment], required: set[str]) -> None:
+    with pytest.raises(ConfigurationMissing, match="make deploy") as caught:
+        kind.parse({"SOMETHING_ELSE": "x"})
+    assert set(re.findall("[A-Z_]{6,}", caught.value.reason)) == required
+
+
+@pytest.mark.parametrize("value", [{}, {"LOCKS_TABLE_NAME": ""}])
+def test_empty_variable_is_missing(value: dict[str, str]) -> None:
+    with pytest.raises(ConfigurationMissing, match="lacks LOCKS_TABLE_NAME"):
+        LocksEnvironment.parse(value)
+
+
+def test_optional_secrets_are_empty() -> None:
+    required = {name: ALL[name] for kind, names in REQUIRED if kind is RunnerEnvironment for name in names}
+    parsed = RunnerEnvironment.parse(required)
+    assert (parsed.kiro_api_key_secret_arn, parsed.github_token_secret_arn) == ("", "")
+    assert RunnerEnvironment.parse(ALL).kiro_api_key_secret_arn == "key"
+
+
+@pytest.mark.parametrize("value", ["soon", "7200.5"])
+def test_number_must_be_a_number(value: Any) -> None:
+    with pytest.raises(ConfigurationInvalid, match="LOCK_LEASE_SECONDS"):
+        AcquireLockEnvironment.parse(ALL | {"LOCK_LEASE_SECONDS": value})
+
+
+def test_the_cdk_app_sets_every_variable() -> None:
+    stack = (Path(__file__).parents[2] / "infra" / "workflow_stack.py").read_text("utf-8")
+    assert [name for name in ALL if name != "SOMETHING_ELSE" and f'"{name}"' not in stack] == []

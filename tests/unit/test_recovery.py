@@ -1,0 +1,86 @@
+"""What the next run does about a run that ended without reporting."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from kiro_worker.lock.item import Holder, Subject
+from kiro_worker.models import Failure
+from kiro_worker.recovery import report_abandoned_run
+from tests.support.fake_github import Board, FakeCard, FakeGitHub, configuration, draft, issue, ready_repository
+
+ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
+DENIED = {"type": "FORBIDDEN", "message": "no"}
+
+
+def github(status: str | None = "In Progress", *, archived: bool = False, is_draft: bool = False) -> FakeGitHub:
+    card = FakeCard("CARD", status, archived=archived, content=draft() if is_draft else issue())
+    return FakeGitHub(Board([card], repository=ready_repository(), comments={"I_1": [], "PR_1": []}))
+
+
+def recover(fake: FakeGitHub, subject: Subject | None = None, error: str = "ABORTED") -> None:
+    async def act() -> None:
+        holder = Holder("lock", owner=ARN, subject=subject or Subject("CARD", "acme/shop", "feature/x"))
+        async with fake.open_session() as session:
+            await report_abandoned_run(session, configuration(), holder, ARN, Failure(error=error))
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("error", ["ABORTED", "LockLost", "States.Timeout"])
+def test_card_in_progress_is_reported(error: str) -> None:
+    fake = github()
+    recover(fake, error=error)
+    assert fake.board.card("CARD").status == "Failed"
+    [comment] = fake.board.comments["PR_1"]
+    assert f"**{error.removeprefix('States.')}**" in comment.body
+    assert ARN in comment.body
+
+
+@pytest.mark.parametrize("status", ["Ready", "In Review", "Blocked", "Failed", "Elsewhere", None])
+def test_card_elsewhere_is_left_alone(status: str | None) -> None:
+    fake = github(status)
+    recover(fake)
+    assert fake.sent() == ["ReadCard"]
+
+
+def test_archived_card_is_left_alone() -> None:
+    fake = github(archived=True)
+    recover(fake)
+    assert fake.sent() == ["ReadCard"]
+
+
+def test_deleted_card_is_no_error() -> None:
+    fake = github()
+    fake.board.cards.clear()
+    recover(fake)
+    assert fake.sent() == ["ReadCard"]
+
+
+def test_lock_without_card_asks_nothing() -> None:
+    fake = github()
+    recover(fake, Subject(repository="acme/shop", branch="feature/x"))
+    assert fake.requests == []
+
+
+def test_branch_without_pull_request_comments_on_issue() -> None:
+    fake = github()
+    fake.board.repository = ready_repository(pullRequests={"nodes": []})
+    recover(fake)
+    assert [len(comments) for comments in fake.board.comments.values()] == [1, 0]
+
+
+def test_draft_is_moved_without_comment() -> None:
+    fake = github(is_draft=True)
+    recover(fake, Subject("CARD"))
+    assert fake.sent() == ["ReadCard", "SetStatus"]
+
+
+@pytest.mark.parametrize("operation", ["SetStatus", "AddComment"])
+def test_forbidden_write_does_not_end_the_run(operation: str) -> None:
+    fake = github()
+    fake.errors[operation] = DENIED
+    recover(fake)
+    assert operation in fake.sent()
