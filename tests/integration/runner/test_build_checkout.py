@@ -21,7 +21,7 @@ def test_commit_of_another_branch_is_not_built(worker: Worker) -> None:
     finished = worker.run(COMMIT_SHA=worker.repository.git.head_of("feature/other") or "")
 
     assert finished.outcome == "CheckoutFailed"
-    assert "is not on feature/discounts any more" in finished.exports["OUTCOME_REASON"]
+    assert "is no longer on feature/discounts" in finished.exports["OUTCOME_REASON"]
 
 
 def test_refused_credentials_fail_the_checkout(worker: Worker) -> None:
