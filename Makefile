@@ -74,7 +74,8 @@ docs: .venv/ready
 	@set -e; for name in $(GENERATORS); do $(BIN)/python -m tools.$$name; done
 
 tables: .venv/ready build/node/ready
-	KIRO_WORKER_WRITE_TABLES=1 $(BIN)/python -m pytest -q tests/e2e/test_killed_builds.py
+	KIRO_WORKER_WRITE_TABLES=1 $(BIN)/python -m pytest -q tests/e2e/test_killed_builds.py \
+	  tests/integration/kiro_local/cli/test_readme_capture.py
 
 bootstrap: .venv/ready
 	$(NPM_ENV) $(CDK) bootstrap $(ARGS)
