@@ -13,7 +13,7 @@ NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 GENERATORS := state_diagram configuration_reference configuration_schema outcomes_table recovery_table
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-all mutants bench check docs tables recovery synth bootstrap deploy lock clean
+.PHONY: help demo test test-unit test-all mutants bench check check-docs docs tables recovery synth bootstrap deploy lock clean
 
 help:
 	@echo 'make demo      turns a card into pushed code, on this machine only        (ARGS=--fail-build, ARGS=--json)'
@@ -62,13 +62,15 @@ check: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m tools.check_asl statemachine/*.asl.json
-	@set -e; for name in $(GENERATORS); do $(BIN)/python -m tools.$$name --check; done
-	$(MAKE) --no-print-directory synth
+	$(MAKE) --no-print-directory check-docs synth
 	$(BIN)/cfn-lint --ignore-checks W3005 --template cdk.out/*.template.json
 
 synth: .venv/ready
 	@rm -rf cdk.out
 	CDK_OUTDIR=cdk.out CDK_CONTEXT_JSON='{"environment": "$(ENVIRONMENT)"}' $(BIN)/python -m infra.app
+
+check-docs: .venv/ready
+	@set -e; for name in $(GENERATORS); do $(BIN)/python -m tools.$$name --check; done
 
 docs: .venv/ready
 	@set -e; for name in $(GENERATORS); do $(BIN)/python -m tools.$$name; done
