@@ -29,7 +29,7 @@ PLAYED = [
 ]
 
 
-@pytest.mark.parametrize(("cell", "way"), PLAYED)
+@pytest.mark.parametrize(("cell", "continuation"), PLAYED)
 def test_neither_lock_nor_slot_stays_taken(
     cell: Cell, continuation: str, new_world: Callable[[], World], observer: Observer
 ) -> None:
