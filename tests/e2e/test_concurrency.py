@@ -112,7 +112,7 @@ def most_at_once(intervals: Sequence[tuple[datetime, datetime]]) -> int:
 @pytest.mark.parametrize(
     ("executions", "cards"), [(8, 3), pytest.param(64, 20, marks=pytest.mark.exhaustive)], ids=["8", "64"]
 )
-def test_one_lock_runs_one_build_at_a_time(world: World, executions: int, cards: int) -> None:
+def test_one_lock_allows_one_build(world: World, executions: int, cards: int) -> None:
     crowd = Crowd(world, cards)
     runs = crowd.start(executions)
     runs += crowd.finish_all()
@@ -123,7 +123,7 @@ def test_one_lock_runs_one_build_at_a_time(world: World, executions: int, cards:
 @pytest.mark.parametrize(
     ("most", "executions", "cards"), [(2, 6, 3), pytest.param(4, 64, 12, marks=pytest.mark.exhaustive)], ids=["2", "4"]
 )
-def test_branch_locks_fill_the_configured_slots(world: World, most: int, executions: int, cards: int) -> None:
+def test_branch_locks_fill_configured_slots(world: World, most: int, executions: int, cards: int) -> None:
     """The agents wait for each other, so the limit is reached as well as not exceeded."""
     crowd = Crowd(world, cards, meet=most, lockScope="branch", maxConcurrentBuilds=most)
     runs = crowd.start(executions)

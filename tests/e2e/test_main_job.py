@@ -59,7 +59,7 @@ def test_idle_tick_is_cheap(world: World) -> None:
     assert [(request.operation, request.cost) for request in world.github.requests] == [("FetchWorkItem", 1)]
 
 
-def test_rejected_cards_do_not_block_the_queue(world: World) -> None:
+def test_rejected_cards_do_not_block_queue(world: World) -> None:
     missing = world.bare_card("feature/missing")
     world.spec("feature/no-design", without="design.md")
     no_design = world.bare_card("feature/no-design")
@@ -117,7 +117,7 @@ def test_moved_card_is_left_alone(world: World) -> None:
     assert world.local.lock() is None
 
 
-def test_replay_builds_the_named_card(world: World) -> None:
+def test_replay_builds_named_card(world: World) -> None:
     world.card("feature/one")
     second = world.card("feature/two", status="Blocked")
     run = world.start({"trigger": "replay", "itemId": second.id})

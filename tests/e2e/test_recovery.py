@@ -44,7 +44,7 @@ def test_failed_build_succeeds_after_redrive(world: World) -> None:
     assert world.local.lock() is None
 
 
-def test_failed_redrive_reports_the_new_cause(world: World) -> None:
+def test_failed_redrive_reports_new_cause(world: World) -> None:
     world.card()
     world.agent(FAILING)
     failed = world.tick()

@@ -131,7 +131,7 @@ def test_rejected_replay_succeeds_after_redrive(world: World) -> None:
     assert names(again).count("FetchWorkItem") == 1
 
 
-def test_redrive_rejects_requeued_card_like_a_tick(world: World) -> None:
+def test_redrive_rejects_requeued_card_like_tick(world: World) -> None:
     card = world.card()
     world.agent(FAILING)
     failed = world.tick()
@@ -142,7 +142,7 @@ def test_redrive_rejects_requeued_card_like_a_tick(world: World) -> None:
     assert "the branch feature/sum does not exist" in "".join(world.comments())
 
 
-def test_redriven_abort_keeps_report_of_other_run(world: World) -> None:
+def test_redriven_abort_keeps_other_runs_report(world: World) -> None:
     """AWS restarts the build of an aborted run before any step can look at the card.
 
     The build finds that the branch has moved, and the card keeps the report of the other run.

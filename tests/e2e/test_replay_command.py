@@ -59,7 +59,7 @@ def failed_run(world: World) -> Run:
     return run
 
 
-def test_replay_starts_and_follows_a_new_run(world: World, command: Command) -> None:
+def test_replay_starts_and_follows_new_run(world: World, command: Command) -> None:
     world.card("feature/other", status="Todo")
     card = world.card()
     failed = failed_run(world)
@@ -97,7 +97,7 @@ def test_replay_of_finished_card_prints_reason(world: World, command: Command, s
     assert (world.status(card), world.comments()) == (status, before)
 
 
-def test_replay_reports_a_held_lock(world: World, command: Command) -> None:
+def test_replay_reports_held_lock(world: World, command: Command) -> None:
     world.card()
     failed = failed_run(world)
     world.card("feature/two")
@@ -114,7 +114,7 @@ def test_replay_reports_a_held_lock(world: World, command: Command) -> None:
     assert world.finish(working).outcome == "Succeeded"
 
 
-def test_redrive_continues_the_same_run(world: World, command: Command) -> None:
+def test_redrive_continues_same_run(world: World, command: Command) -> None:
     card = world.card()
     failed = failed_run(world)
     code, answer = command.json("redrive", failed.arn, "--wait")

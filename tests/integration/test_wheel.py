@@ -52,7 +52,7 @@ def test_missing_extra_is_named(installed: Path, arguments: list[str], tmp_path:
     assert "Traceback" not in finished.stderr
 
 
-def test_wrong_name_is_a_usage_error(installed: Path, tmp_path: Path) -> None:
+def test_wrong_name_is_usage_error(installed: Path, tmp_path: Path) -> None:
     finished = run(installed / "kiro-worker", "replay", "no/such", cwd=tmp_path)
     assert finished.returncode == 2
     assert "neither an execution's ARN nor its name" in finished.stderr

@@ -111,7 +111,7 @@ def test_build_without_lock_pushes_nothing(new_world: Callable[[], World], obser
 
 
 @pytest.mark.usefixtures("abort_stops_nothing")
-def test_redrive_beside_its_own_build(new_world: Callable[[], World], observer: Observer) -> None:
+def test_redrive_waits_for_its_earlier_build(new_world: Callable[[], World], observer: Observer) -> None:
     world = new_world()
     world.local.aws.faults.deliver = lambda _event: None
     arn = aborted_while_testing(world)

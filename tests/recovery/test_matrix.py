@@ -35,7 +35,7 @@ nothing about the failed execution; a redrive knows its last state and that stat
     [pytest.param(cell, marks=() if cell in sample() else pytest.mark.exhaustive) for cell in all_cells()],
     ids=lambda cell: cell.id,
 )
-def test_every_fault_and_every_way_to_continue(cell: Cell, new_world: Callable[[], World], observer: Observer) -> None:
+def test_fault_and_continuation(cell: Cell, new_world: Callable[[], World], observer: Observer) -> None:
     first = play(new_world(), observer, cell)
     scenario: Scenario | None = first
     seen = {"then": observe(first)}

@@ -126,7 +126,7 @@ MUTANTS = {
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_matrix_notices(name: str, tmp_path: Path) -> None:
+def test_mutant_is_noticed(name: str, tmp_path: Path) -> None:
     mutant = MUTANTS[name]
     plant(mutant, tmp_path)
     finished = subprocess.run(

@@ -30,7 +30,7 @@ PLAYED = [
 
 
 @pytest.mark.parametrize(("cell", "continuation"), PLAYED)
-def test_neither_lock_nor_slot_stays_taken(
+def test_lock_and_slot_are_freed(
     cell: Cell, continuation: str, new_world: Callable[[], World], observer: Observer
 ) -> None:
     world = new_world()

@@ -155,7 +155,7 @@ def test_query_is_retried_and_mutation_is_not(github: StandInGitHub, ask: Callab
     assert len(github.requests.graphql("SetStatus")) == 1
 
 
-def test_secondary_limit_without_header_waits_a_minute(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+def test_limit_without_header_waits_a_minute(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     item = card(github)
     github.faults.add(FaultKind.SECONDARY_LIMIT, times=None, seconds=0)
     with pytest.raises(GitHubRateLimited) as caught:
@@ -185,7 +185,7 @@ def test_abandoned_run_is_reported_whatever_ended_it(
     assert [error in comment.body for comment in repository.issues[0].comments] == [True]
 
 
-def test_forbidden_comment_does_not_end_the_run(
+def test_forbidden_comment_does_not_end_run(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
 ) -> None:
     github.faults.add(FaultKind.FORBIDDEN, "AddComment", times=None)

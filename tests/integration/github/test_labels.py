@@ -100,7 +100,7 @@ def test_similar_label_does_not_count(
     assert read().problem == "the pull request does not have it"
 
 
-def test_bot_deleted_account_and_worker_do_not_count(
+def test_only_persons_labels_count(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     board = github.board

@@ -36,7 +36,7 @@ def test_artifacts_bucket_requires_tls(stacks: Stacks) -> None:
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_secrets_hold_the_placeholder(stacks: Stacks) -> None:
+def test_secrets_hold_placeholder(stacks: Stacks) -> None:
     assert {name: secret["SecretString"] for name, secret in stacks.of("AWS::SecretsManager::Secret").items()} == {
         "kiro-worker-test-github-token": "placeholder",
         "kiro-worker-test-git-credentials": "placeholder",
@@ -44,7 +44,7 @@ def test_secrets_hold_the_placeholder(stacks: Stacks) -> None:
     }  # fmt: skip
 
 
-def test_parameter_holds_a_placeholder(stacks: Stacks) -> None:
+def test_parameter_holds_placeholder(stacks: Stacks) -> None:
     parameter = stacks.of("AWS::SSM::Parameter")["/kiro-worker/test/github-project-config"]
     assert json.loads(parameter["Value"]) == {
         "organization": "your-org",
@@ -89,7 +89,7 @@ def test_production_keeps_locks_artifacts_and_logs(production: Any) -> None:
     assert kept == {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Logs::LogGroup"}
 
 
-def test_names_and_lease_follow_the_context(production: Any) -> None:
+def test_names_and_lease_follow_context(production: Any) -> None:
     resources = production["KiroWorkerWorkflow"]["Resources"].values()
     functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
     assert all(f["FunctionName"].startswith("kiro-worker-production-") for f in functions)

@@ -41,7 +41,7 @@ CORE = {
 }  # fmt: skip
 
 
-def test_layer_holds_only_the_core(lambda_package: Package) -> None:
+def test_layer_holds_only_core(lambda_package: Package) -> None:
     assert library(lambda_package.layer.path) == CORE
     assert {path.name for path in lambda_package.layer.path.iterdir()} == {"python"}
     assert not (lambda_package.layer.path / "python" / "functions").exists()
@@ -73,7 +73,7 @@ def test_layer_is_for_arm_and_python_3_13(lambda_package: Package) -> None:
         assert "abi3" in name or "cpython-313-" in name
 
 
-def test_layer_is_the_same_on_every_machine(lambda_package: Package) -> None:
+def test_layer_is_same_on_every_machine(lambda_package: Package) -> None:
     for name in files(lambda_package.layer.path):
         path = Path(name)
         assert "__pycache__" not in path.parts
@@ -198,7 +198,7 @@ def test_changed_source_is_packaged_again(small: Path) -> None:
     assert second.functions == first.functions
 
 
-def test_two_checkouts_package_the_same_bytes(small: Path, tmp_path: Path) -> None:
+def test_two_checkouts_package_same_bytes(small: Path, tmp_path: Path) -> None:
     twin = tmp_path / "elsewhere"
     shutil.copytree(small, twin)
     first, second = package(LAMBDA, small), package(LAMBDA, twin)

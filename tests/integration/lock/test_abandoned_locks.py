@@ -29,7 +29,7 @@ def test_running_execution_abandons_nothing(world: LockWorld) -> None:
     assert world.locks.abandoned() == [], "a redrive may still report to the card"
 
 
-def test_lock_of_ended_owner_is_abandoned_until_cleared(world: LockWorld) -> None:
+def test_ended_owners_lock_is_abandoned(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1"))
     world.running.remove(ONE)
     [holder] = world.locks.abandoned()
@@ -39,7 +39,7 @@ def test_lock_of_ended_owner_is_abandoned_until_cleared(world: LockWorld) -> Non
     assert world.locks.abandoned() == []
 
 
-def test_freed_lock_keeps_a_pending_report(world: LockWorld) -> None:
+def test_freed_lock_keeps_pending_report(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1"))
     run_release_lock(world, lease, reportPending=True)
     world.running.remove(ONE)
@@ -71,7 +71,7 @@ def test_abandoned_build_is_stopped_before_takeover(world: LockWorld) -> None:
     assert world.stopped_builds == [BUILD]
 
 
-def test_build_that_does_not_stop_keeps_the_lock(world: LockWorld) -> None:
+def test_build_that_does_not_stop_keeps_lock(world: LockWorld) -> None:
     world.builds_stop_at_once = False
     world.locks.acquire(BASE_KEY, ONE, CARD)
     world.running.remove(ONE)
@@ -118,14 +118,14 @@ def test_pending_report_blocks_until_its_run_ends(world: LockWorld) -> None:
     assert world.locks.acquire(BASE_KEY, TWO).fence > lease.fence
 
 
-def test_own_pending_report_does_not_block_a_redrive(world: LockWorld) -> None:
+def test_own_pending_report_does_not_block_redrive(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, CARD)
     run_release_lock(world, lease, reportPending=True)
     assert world.locks.acquire(BASE_KEY, ONE).fence > lease.fence
     assert "reportPending" not in world.item()
 
 
-def test_item_with_only_a_pending_report_is_cleared(world: LockWorld) -> None:
+def test_item_with_only_pending_report_is_cleared(world: LockWorld) -> None:
     world.dynamodb.put_item(TableName=TABLE, Item={"lockKey": {"S": BASE_KEY}, "reportPending": {"S": "gone"}})
     for holder in world.locks.abandoned():
         world.locks.clear_abandoned(holder)

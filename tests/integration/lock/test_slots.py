@@ -54,7 +54,7 @@ def test_unlimited_cycle_costs_two_requests(world: LockWorld) -> None:
     assert world.requests == ["UpdateItem", "UpdateItem"]
 
 
-def test_run_without_a_slot_holds_nothing(world: LockWorld) -> None:
+def test_run_without_slot_holds_nothing(world: LockWorld) -> None:
     assert {acquire(world, ONE).slot, acquire(world, TWO).slot} == set(slot_keys(TWO_SLOTS))
     with pytest.raises(LockHeld, match="all 2 slots for concurrent builds are taken") as caught:
         acquire(world, THREE)
@@ -69,7 +69,7 @@ def test_locked_branch_takes_no_slot(world: LockWorld) -> None:
     assert list(slots(world).values()) == [ONE]
 
 
-def test_repeated_step_takes_no_second_slot(world: LockWorld) -> None:
+def test_repeated_step_keeps_one_slot(world: LockWorld) -> None:
     acquire(world, ONE)
     second = acquire(world, TWO)
     release_all(world, ONE)
@@ -105,7 +105,7 @@ def test_clean_up_spares_slot_of_running_execution(world: LockWorld) -> None:
     assert list(slots(world).values()) == [ONE]
 
 
-def test_keeping_a_slot_costs_one_read(world: LockWorld) -> None:
+def test_keeping_slot_costs_one_read(world: LockWorld) -> None:
     lease = acquire(world, ONE)
     world.requests.clear()
     assert keep_slot(world.locks, TWO_SLOTS, lease) == lease
@@ -125,7 +125,7 @@ def test_lost_slot_is_replaced(world: LockWorld) -> None:
     assert slots(world) == {lease.slot: TWO}, "the slot is found by its owner: the lease names the lost one"
 
 
-def test_build_without_a_slot_gets_lock_held(world: LockWorld) -> None:
+def test_build_without_slot_gets_lock_held(world: LockWorld) -> None:
     lease = acquire(world, ONE)
     release_all(world, ONE)
     acquire(world, TWO)
@@ -134,7 +134,7 @@ def test_build_without_a_slot_gets_lock_held(world: LockWorld) -> None:
         keep_slot(world.locks, TWO_SLOTS, lease)
 
 
-def test_lowered_limit_spares_a_running_build(world: LockWorld) -> None:
+def test_lowered_limit_spares_running_build(world: LockWorld) -> None:
     acquire(world, TWO)
     lease = acquire(world, ONE)
     assert lease.slot == slot_keys(TWO_SLOTS)[1]

@@ -34,7 +34,7 @@ def test_missing_agent_is_named(worker: Worker) -> None:
     assert "How to fix: install no-such-agent" in finished.exports["OUTCOME_REASON"]
 
 
-def test_agent_without_changes_fails_the_build(worker: Worker) -> None:
+def test_agent_without_changes_fails(worker: Worker) -> None:
     worker.configure(worker.agent("print('all done!')"))
 
     finished = worker.run()
@@ -118,7 +118,7 @@ def test_kiro_cli_without_closing_line_has_failed(worker: Worker, tmp_path: Path
     assert "rejected API key" in finished.exports["OUTCOME_REASON"]
 
 
-def test_placeholder_key_is_reported_before_the_agent(worker: Worker) -> None:
+def test_placeholder_key_is_reported_first(worker: Worker) -> None:
     worker.client("secretsmanager").put_secret_value(
         SecretId=worker.secrets["kiro-api-key"], SecretString="placeholder"
     )

@@ -24,7 +24,7 @@ def move_the_branch(worker: Worker, files: dict[str, str]) -> None:
     worker.github.on_request = meanwhile
 
 
-def test_work_is_rebased_onto_a_concurrent_push(worker: Worker) -> None:
+def test_work_is_rebased_onto_concurrent_push(worker: Worker) -> None:
     worker.configure(worker.agent(WORK, mode="all"))
     move_the_branch(worker, {"theirs.txt": "1\n"})
 
@@ -37,7 +37,7 @@ def test_work_is_rebased_onto_a_concurrent_push(worker: Worker) -> None:
     assert worker.checkpoint() == ""
 
 
-def test_conflicting_work_stays_on_the_checkpoint(worker: Worker) -> None:
+def test_conflicting_work_stays_on_checkpoint(worker: Worker) -> None:
     worker.configure(worker.agent(WORK, mode="all"))
     move_the_branch(worker, {"shop/notes.py": "THEIRS = 1\n"})
 
@@ -49,7 +49,7 @@ def test_conflicting_work_stays_on_the_checkpoint(worker: Worker) -> None:
     assert worker.file("shop/notes.py", worker.checkpoint()) == "NOTES = 1\n"
 
 
-def test_refused_push_shows_the_servers_reason(worker: Worker) -> None:
+def test_refused_push_shows_servers_reason(worker: Worker) -> None:
     hook = worker.repository.git.path / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'this branch is protected' >&2\nexit 1\n")

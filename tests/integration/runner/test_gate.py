@@ -107,7 +107,7 @@ def test_junit_with_skipped_tests_only_fails(tmp_path: Path) -> None:
     assert "no test ran" in failure(tmp_path, testCommand=writes(tmp_path, {"junit.xml": skipped})).reason
 
 
-def test_report_from_before_the_run_is_ignored(tmp_path: Path) -> None:
+def test_report_from_before_run_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "lcov.info").write_text(LCOV.format(hits=1))
     os.utime(tmp_path / "lcov.info", (2**32, 2**32))
 
@@ -128,7 +128,7 @@ def test_report_that_links_outside_is_ignored(tmp_path: Path) -> None:
         assert "cannot be measured" in stop.reason
 
 
-def test_default_threshold_says_how_to_turn_it_off(tmp_path: Path) -> None:
+def test_default_threshold_has_remedy(tmp_path: Path) -> None:
     required = {"organization": "a", "repository": "b", "projectNumber": 1, "targetStatusColumn": "c"}
     defaults = Configuration.model_validate({**required, "testCommand": ["true"]})
     with pytest.raises(BuildStopped) as stopped:
@@ -206,7 +206,7 @@ def test_detected_unittest_is_measured(tmp_path: Path) -> None:
     assert result.coverage_line.startswith("lines 100%")
 
 
-def test_tests_run_as_the_sandbox_user(tmp_path: Path) -> None:
+def test_tests_run_as_sandbox_user(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     checkout, home = workspace / "checkout", workspace / "home"
     checkout.mkdir(parents=True)
@@ -230,7 +230,7 @@ def test_tests_run_as_the_sandbox_user(tmp_path: Path) -> None:
     assert lines == ["$ id -u", str(box.uid)]
 
 
-def test_every_command_runs_in_the_sandbox(tmp_path: Path) -> None:
+def test_every_command_runs_in_sandbox(tmp_path: Path) -> None:
     """The probe for a report module included: it imports code that the agent may have written."""
     checkout, programs, log = tmp_path / "checkout", tmp_path / "bin", tmp_path / "commands"
     checkout.mkdir()

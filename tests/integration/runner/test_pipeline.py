@@ -29,7 +29,7 @@ def test_branch_gets_one_tested_commit_per_task(worker: Worker) -> None:
     assert worker.lock()["owner"] == EXECUTION, "the state machine releases it, not the build"
 
 
-def test_second_attempt_accepts_the_first_push(worker: Worker) -> None:
+def test_second_attempt_accepts_first_push(worker: Worker) -> None:
     first = worker.run()
     worker.configure({"command": ["this-agent-must-not-run"]})
 
@@ -55,7 +55,7 @@ def test_push_of_another_execution_is_not_accepted(worker: Worker) -> None:
     assert "agent was not started" in other.exports["OUTCOME_REASON"]
 
 
-def test_failing_tests_leave_the_branch_alone(worker: Worker) -> None:
+def test_failing_tests_leave_branch_alone(worker: Worker) -> None:
     worker.configure(
         worker.agent(
             WORK + 'pathlib.Path("tests/test_no.py").write_text("import unittest\\n'

@@ -22,7 +22,7 @@ def item(name: str) -> dict[str, object]:
     return {"item": {"id": name, "title": f"Title of {name}"}}
 
 
-def test_card_is_the_last_worked_on() -> None:
+def test_last_card_is_replayed() -> None:
     assert card_of(run({}, item("PVTI_1"), {"item": None}, item("PVTI_2"))) == ("PVTI_2", "Title of PVTI_2")
 
 

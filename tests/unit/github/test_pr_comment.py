@@ -47,7 +47,7 @@ def outside_code(markdown: str) -> str:
     return re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", "\n".join(plain))
 
 
-def test_failure_shows_outcome_facts_output_and_next_steps() -> None:
+def test_failure_comment_is_complete() -> None:
     text = comment(
         OUTCOME_REASON="the tests ended with exit code 1",
         TASKS_DONE="2",

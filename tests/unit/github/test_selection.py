@@ -151,7 +151,7 @@ def test_repository_name_ignores_case(repository: str) -> None:
     assert validate(card(repository=repository), {}, ready=True).repository == "acme/shop", "GitHub's own spelling"
 
 
-def test_queued_card_that_is_not_ready_is_rejected() -> None:
+def test_unready_queued_card_is_rejected() -> None:
     with pytest.raises(WorkItemInvalid, match="acme/shop is not visible to the token"):
         validate(card(), {"itemId": "PVTI_2"})
 

@@ -122,7 +122,7 @@ def test_changed_lines_match_each_formats_paths(report: bytes, path: str) -> Non
     assert found in ((0, 1), (1, 2))
 
 
-def test_report_without_changed_files_proves_nothing() -> None:
+def test_report_needs_changed_files() -> None:
     patch = b"--- a/x.js\n+++ b/x.js\n@@ -0,0 +1 @@\n+x\n"
     assert changed_lines_coverage(read_coverage(LCOV, "report"), patch) is None
 

@@ -47,7 +47,7 @@ def test_missing_parents_are_created(folder: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["link", "hard-link", "pipe", "a", "parent/outside", "parent/new", "../outside", "../new", "/etc/passwd"]
 )
-def test_nothing_is_written_through_a_trap(folder: Path, outside: Path, name: str) -> None:
+def test_nothing_is_written_through_links(folder: Path, outside: Path, name: str) -> None:
     with pytest.raises(OSError, match=r"."):
         place_file(folder, name, b"lost\n")
 
@@ -56,7 +56,7 @@ def test_nothing_is_written_through_a_trap(folder: Path, outside: Path, name: st
 
 
 @pytest.mark.parametrize("name", ["link", "hard-link", "pipe"])
-def test_placed_file_replaces_a_removed_trap(folder: Path, outside: Path, name: str) -> None:
+def test_placed_file_replaces_removed_link(folder: Path, outside: Path, name: str) -> None:
     remove_file(folder, name)
     place_file(folder, name, b"new\n")
 
@@ -66,7 +66,7 @@ def test_placed_file_replaces_a_removed_trap(folder: Path, outside: Path, name: 
 
 
 @pytest.mark.parametrize("name", ["a", "parent/outside", "../outside", "/etc/passwd"])
-def test_nothing_is_removed_outside_the_folder(folder: Path, outside: Path, name: str) -> None:
+def test_nothing_is_removed_outside_folder(folder: Path, outside: Path, name: str) -> None:
     with pytest.raises(OSError, match=r"."):
         remove_file(folder, name)
 
@@ -75,7 +75,7 @@ def test_nothing_is_removed_outside_the_folder(folder: Path, outside: Path, name
 
 
 @pytest.mark.parametrize("name", ["link/inner", "parent/inner", "pipe/inner", "hard-link/inner"])
-def test_empty_folder_replaces_traps_above_it(folder: Path, outside: Path, name: str) -> None:
+def test_empty_folder_replaces_links_above_it(folder: Path, outside: Path, name: str) -> None:
     empty_folder(folder, name)
 
     assert list((folder / name).iterdir()) == []

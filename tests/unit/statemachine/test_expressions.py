@@ -114,7 +114,7 @@ def test_step_payload_has_five_keys(state: str, document: Any) -> None:
 
 
 @pytest.mark.parametrize("before", [{}, REQUEST, {"request": REQUEST, "skipped": []}])
-def test_first_fetch_starts_the_document(before: Any) -> None:
+def test_first_fetch_starts_document(before: Any) -> None:
     document = output("FetchWorkItem", before, {"Payload": {"item": ITEM}})
     assert document == {"request": REQUEST, "skipped": [], "item": ITEM}
     assert choose("WorkItemFound", document) == "ValidateWorkItem"
@@ -128,7 +128,7 @@ def test_null_item_means_nothing_to_do() -> None:
 
 
 @pytest.mark.parametrize("skipped", [[], ["PVTI_0"], ["PVTI_0", "PVTI_9"]])
-def test_rejected_card_restarts_the_document(skipped: list[str]) -> None:
+def test_rejected_card_restarts_document(skipped: list[str]) -> None:
     document = output("RejectWorkItem", GROWN | {"skipped": skipped, "failure": FAILURE}, {"Payload": {}})
     assert document == {"request": REQUEST, "skipped": [*skipped, "PVTI_1"]}
     assert caught("AcquireLock", WORKED | {"skipped": skipped}, "ScopedLockHeld") == ("FetchWorkItem", document)
@@ -138,7 +138,7 @@ def test_rejected_card_restarts_the_document(skipped: list[str]) -> None:
     ("state", "document", "key"),
     [("ValidateWorkItem", GROWN, "work"), ("AcquireLock", WORKED, "lease"), ("MarkInReview", BUILT, "report")],
 )
-def test_result_is_added_to_the_document(state: str, document: Any, key: str) -> None:
+def test_result_is_added_to_document(state: str, document: Any, key: str) -> None:
     assert output(state, document, {"Payload": {"x": HOSTILE}}) == {**document, key: {"x": HOSTILE}}
 
 
@@ -266,7 +266,7 @@ def test_redriven_run_repeats_no_finished_work(document: Any, state: str, follow
     assert choose("ResumePoint", document | {"failure": FAILURE | {"state": state}}) == following
 
 
-def test_end_states_describe_the_run() -> None:
+def test_end_states_describe_run() -> None:
     reported = BUILT | {"report": {"status": "In Review", "commentUrl": "https://c", "commit": "b" * 40}}
     assert output("Done", reported) == {
         "outcome": "Succeeded",
@@ -293,14 +293,14 @@ def clean_up(state: str, field: str, document: Any) -> Any:
     return evaluated(DEFINITIONS["clean_up"][state][field], bound)
 
 
-def test_clean_up_releases_lock_held_before_the_end() -> None:
+def test_clean_up_releases_lock_held_before_end() -> None:
     payload = clean_up("ReleaseLock", "Arguments", EVENT)["Payload"]
     assert (payload["executionArn"], payload["state"]) == (ARN, "ReleaseLock")
     assert payload["document"] == {"endedAt": 1763900000123}
 
 
 @pytest.mark.parametrize("cause", [None, HOSTILE])
-def test_clean_up_marks_the_card_of_the_lock(cause: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_up_marks_card_of_lock(cause: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EVENT["detail"], "cause", cause)
     held = {"lockKey": "k", "workItemId": "PVTI_1", "repository": "acme/shop", "branch": "feature/x"}
     payload = clean_up("MarkFailed", "Arguments", {"released": True, "held": held, "redriveCount": 0})["Payload"]
