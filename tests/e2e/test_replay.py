@@ -20,7 +20,7 @@ FAILING = "import sys\nsys.exit(3)\n"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that a run can change."""
+    """The state of everything that a run can change."""
 
     cards: list[str | None]
     branches: dict[str, str]

@@ -21,7 +21,7 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs of an environment with the wheel and its default dependencies, and nothing else."""
+    """The ``bin`` folder of an environment that contains only the wheel and its default dependencies."""
     folder = tmp_path_factory.mktemp("wheel")
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder)
     built = run(sys.executable, "-m", "pip", "wheel", *options, ROOT, cwd=folder)

@@ -1,5 +1,5 @@
-"""Builds that still run after their execution has ended: an abort stops the build as best effort, and nothing depends
-on that.
+"""Builds that still run after their execution has ended. AWS stops the build of an aborted execution as best effort, so
+the worker does not depend on it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WAITS = "sh -c 'while [ ! -f {go} ]; do sleep 0.02; done'"
 
 
 class HeldEvents:
-    """Keeps status events until they are delivered."""
+    """Holds status events back until the test delivers them."""
 
     def __init__(self) -> None:
         self.events: list[Mapping[str, Any]] = []

@@ -1,5 +1,5 @@
-"""The same with one lock per branch and a single slot (``maxConcurrentBuilds``): a run that holds both can abandon
-either.
+"""Cells of the fault matrix with one lock per branch and a single slot (``maxConcurrentBuilds``): a run that holds both
+can abandon either.
 """
 
 from __future__ import annotations
@@ -39,4 +39,4 @@ def test_lock_and_slot_are_freed(
     if scenario.run.status == "SUCCEEDED":
         scenario.require(world.local.lock() is None, "a run that succeeded leaves a lock or slot taken")
     continue_run(scenario, continuation)
-    assert not scenario.wrong, "; ".join(scenario.wrong)
+    assert not scenario.problems, "; ".join(scenario.problems)

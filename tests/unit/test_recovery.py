@@ -1,4 +1,4 @@
-"""What the next run does about a run that ended without reporting."""
+"""How the next run reports a run that ended without a report."""
 
 from __future__ import annotations
 

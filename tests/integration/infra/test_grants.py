@@ -1,4 +1,4 @@
-"""Who may do what: the complete list, so that an added, widened or missing permission fails here."""
+"""The complete permissions of every role: an added, widened or missing one fails a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real races on both DynamoDB servers: threads that contend at the same moment, and processes that share nothing."""
+"""Real races on both DynamoDB servers: threads that contend at the same moment, and separate processes."""
 
 from __future__ import annotations
 

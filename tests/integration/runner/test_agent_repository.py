@@ -1,4 +1,4 @@
-"""The agent's own repository: its commits are kept where they can be, and nothing in it has an effect."""
+"""The agent's own repository: its commits are kept if possible, and its configuration has no effect."""
 
 from __future__ import annotations
 

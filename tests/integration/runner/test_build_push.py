@@ -17,11 +17,11 @@ def test_push_with_lost_answer_succeeds(worker: Worker) -> None:
 def move_the_branch(worker: Worker, files: dict[str, str]) -> None:
     """Let a person push while the agent works, just before the worker's first push arrives."""
 
-    def meanwhile(operation: str) -> None:
+    def push_first(operation: str) -> None:
         if operation == "git-receive-pack" and worker.head() == worker.commit:
             worker.repository.git.commit(BRANCH, files, "by a person")
 
-    worker.github.on_request = meanwhile
+    worker.github.on_request = push_first
 
 
 def test_work_is_rebased_onto_concurrent_push(worker: Worker) -> None:

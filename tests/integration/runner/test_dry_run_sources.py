@@ -20,7 +20,7 @@ needs_git_lfs = pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-
 
 
 def add_submodule(worker: Worker, url: str) -> None:
-    """Add ``vendor/lib`` to both branches, so that the guard has nothing to say about it."""
+    """Add ``vendor/lib`` to both branches, so that the guard accepts it."""
     lib = worker.github.board.add_repository("acme/lib")
     pinned = lib.git.commit("main", {"lib.py": "LIB = 1\n"}, "Begin")
     files: dict[str, Content] = {

@@ -1,4 +1,4 @@
-"""The gate on real test commands: what passes, what does not, and what is kept of a run."""
+"""The gate on real test commands: what it accepts, what it rejects, and which reports it keeps."""
 
 from __future__ import annotations
 

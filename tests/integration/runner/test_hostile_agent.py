@@ -172,10 +172,10 @@ def test_nothing_can_be_pushed(scene: Scene) -> None:
     assert scene.repository.git.head_of(BRANCH) == head
 
 
-SET_TRAPS = """
+PLANT_GIT_COMMANDS = """
 import os, pathlib, subprocess, sys
-trap = sys.argv[1]
-script = pathlib.Path(".git/trap"); script.write_text(f"#!/bin/sh\\nid > {trap}\\ncat\\n"); script.chmod(0o755)
+evidence = sys.argv[1]
+script = pathlib.Path(".git/planted"); script.write_text(f"#!/bin/sh\\nid > {evidence}\\ncat\\n"); script.chmod(0o755)
 here = str(script.resolve())
 os.makedirs(".git/hooks", exist_ok=True)
 for hook in "pre-commit", "post-commit", "pre-push", "post-index-change", "reference-transaction", "post-checkout":
@@ -191,26 +191,26 @@ pathlib.Path("shop.py").write_text("PRICE = 3\\n")
 
 @commits
 def test_runner_ignores_hooks_and_git_settings(scene: Scene) -> None:
-    trap = scene.home / "sprung"
-    assert scene.attack(SET_TRAPS, str(trap)).succeeded, scene.lines
-    trap.unlink(missing_ok=True)
+    evidence = scene.home / "executed"
+    assert scene.attack(PLANT_GIT_COMMANDS, str(evidence)).succeeded, scene.lines
+    evidence.unlink(missing_ok=True)
 
     change = scene.commit()
 
     assert change is not None
     assert change.files == (".gitattributes", "shop.py")
-    assert not trap.exists()
+    assert not evidence.exists()
 
 
 @gate_only
 def test_clean_up_runs_no_planted_git_commands(scene: Scene) -> None:
-    trap = scene.home / "sprung"
-    assert scene.attack(SET_TRAPS, str(trap)).succeeded, scene.lines
-    trap.unlink(missing_ok=True)
+    evidence = scene.home / "executed"
+    assert scene.attack(PLANT_GIT_COMMANDS, str(evidence)).succeeded, scene.lines
+    evidence.unlink(missing_ok=True)
 
     scene.clean_up()
 
-    assert not trap.exists()
+    assert not evidence.exists()
     assert (scene.checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
     assert not (scene.checkout.folder / ".gitattributes").exists()
 

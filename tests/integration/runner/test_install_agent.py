@@ -1,4 +1,4 @@
-"""The Kiro CLI is installed from its pinned archive, and from nothing else."""
+"""The Kiro CLI is installed only from its pinned archive."""
 
 from __future__ import annotations
 

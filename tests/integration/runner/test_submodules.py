@@ -1,4 +1,4 @@
-"""Submodules: their files for the agent and the tests, none of them in a commit, and what is rejected."""
+"""Submodules: the agent and the tests get their files, no commit contains them, and unsafe ones are rejected."""
 
 from __future__ import annotations
 

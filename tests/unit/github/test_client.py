@@ -1,4 +1,4 @@
-"""The errors that the session makes of what HTTP and GraphQL answer, and how long it waits."""
+"""The error that the session raises for each HTTP and GraphQL answer, and how long it waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pull request comment, with hostile text wherever text comes from outside."""
+"""The pull request comment, with hostile text in every untrusted field."""
 
 from __future__ import annotations
 

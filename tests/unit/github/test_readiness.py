@@ -1,4 +1,4 @@
-"""The rules by which a branch is ready to be built, and the branch names that are allowed."""
+"""When a branch is ready to be built, and which branch names are allowed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which card a run takes, and which errors a person sees for a card that it does not take."""
+"""Which card a run selects, and the error for a card that it does not select."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether an owner may still act, for every answer of Step Functions and CodeBuild."""
+"""Whether an owner counts as running, for every answer of Step Functions and CodeBuild."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Child processes: output, limits, and that none is left behind."""
+"""Child processes: their output and limits, and that none keeps running."""
 
 from __future__ import annotations
 

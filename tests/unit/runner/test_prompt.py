@@ -1,4 +1,4 @@
-"""The prompt names the files to read and the work to do, and nothing that does not exist."""
+"""The prompt names the work to do and only spec files that exist."""
 
 from __future__ import annotations
 

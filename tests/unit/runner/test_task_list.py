@@ -1,4 +1,4 @@
-"""The list of tasks after a turn: boxes are taken from the agent, everything else stays as it was."""
+"""The task list after a turn: the agent's ticked boxes are kept, and every other change is undone."""
 
 from __future__ import annotations
 

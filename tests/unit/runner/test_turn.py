@@ -1,4 +1,4 @@
-"""One turn of the agent: its input, its limits, and what counts as its end."""
+"""One turn of the agent: its input, its limits and its result."""
 
 from __future__ import annotations
 

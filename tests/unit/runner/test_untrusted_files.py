@@ -1,4 +1,4 @@
-"""Files are written and removed where they are, and nowhere else."""
+"""Files are written and removed only inside the folder, even if it contains hostile links."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def outside(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, outside: Path) -> Path:
-    """A folder with traps: links out of it, a hard link to a file outside, and a pipe."""
+    """A folder with links out of it, a hard link to a file outside, and a pipe."""
     folder = tmp_path / "tree"
     (folder / "a").mkdir(parents=True)
     (folder / "a" / "tasks.md").write_text("- [ ] 1. Work\n")

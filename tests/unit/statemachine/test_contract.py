@@ -1,4 +1,4 @@
-"""What the definitions promise to the code, to redrive and to the lock.
+"""What the code, a redrive and the lock rely on in the definitions.
 
 States, retriers and catchers are compared with the lists stored here. The fault matrix derives its cells from the
 definitions, so a rule that disappears from a definition takes its own cells with it; only a stored list notices.
