@@ -89,7 +89,7 @@ Call = Callable[..., dict[str, Any]]
 
 @pytest.fixture(autouse=True)
 def fresh_metrics() -> Iterator[None]:
-    """Reset Powertools after each test: its metrics are class attributes, because a Lambda process runs only one step."""
+    """Reset Powertools after each test: its metrics are class attributes, because a Lambda process runs one step."""
     yield
     for kept in (Metrics._metrics, Metrics._dimensions, Metrics._default_dimensions):
         kept.clear()
