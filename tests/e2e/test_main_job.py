@@ -93,7 +93,7 @@ def test_repeated_rejection_adds_one_comment(world: World) -> None:
     assert len(world.comments()) == 1
 
 
-def test_second_execution_ends_while_first_works(world: World) -> None:
+def test_second_run_ends_while_first_works(world: World) -> None:
     first, second = world.card("feature/one"), world.card("feature/two")
     proceed = world.waiting_agent()
     working = world.local.tick()
@@ -124,7 +124,7 @@ def test_replay_builds_named_card(world: World) -> None:
     assert (run.outcome, run.output["item"]) == ("Succeeded", second.id)
 
 
-def test_replay_of_card_in_review_is_rejected(world: World) -> None:
+def test_card_in_review_is_not_replayed(world: World) -> None:
     card = world.card(status="In Review")
     run = world.start({"trigger": "replay", "itemId": card.id})
     assert (run.status, run.error) == ("FAILED", "WorkItemMoved")

@@ -85,7 +85,7 @@ def test_replay_by_name_prints_json(world: World, command: Command) -> None:
 
 
 @pytest.mark.parametrize(("status", "error"), [("In Review", "WorkItemMoved"), ("Blocked", "WorkItemRefused")])
-def test_replay_of_finished_card_prints_reason(world: World, command: Command, status: str, error: str) -> None:
+def test_finished_card_prints_reason(world: World, command: Command, status: str, error: str) -> None:
     card = world.card()
     failed = failed_run(world)
     world.github.board.move(card, status)
@@ -127,7 +127,7 @@ def test_redrive_continues_same_run(world: World, command: Command) -> None:
     assert f"kiro-worker replay {failed.arn}" in errors
 
 
-def test_interrupted_wait_keeps_execution_running(world: World, command: Command) -> None:
+def test_interrupted_wait_stops_nothing(world: World, command: Command) -> None:
     world.card()
     failed = failed_run(world)
     proceed = world.waiting_agent()
@@ -173,7 +173,7 @@ def test_error_is_named_without_traceback(
     assert [part for part in expected if part not in errors] == []
 
 
-def test_run_without_card_cannot_be_replayed(world: World, command: Command) -> None:
+def test_run_without_card_is_not_replayed(world: World, command: Command) -> None:
     quiet = world.tick()
     code, _, errors = command.run("replay", quiet.arn)
     assert code == 1

@@ -60,7 +60,7 @@ def test_token_is_loaded_by_arn(secrets: SecretsManagerClient) -> None:
     assert load_github_token(secrets, arn) == "ghp_0123456789abcdef"
 
 
-def test_remedy_names_secret_and_not_its_arn(secrets: SecretsManagerClient) -> None:
+def test_remedy_names_secret_without_arn(secrets: SecretsManagerClient) -> None:
     arn = secrets.create_secret(Name=TOKEN, SecretString="placeholder")["ARN"]
     with pytest.raises(SecretPlaceholder, match=f"aws secretsmanager put-secret-value --secret-id {TOKEN} "):
         load_github_token(secrets, arn)

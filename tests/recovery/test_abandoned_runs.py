@@ -111,7 +111,7 @@ def test_build_without_lock_pushes_nothing(new_world: Callable[[], World], obser
 
 
 @pytest.mark.usefixtures("abort_stops_nothing")
-def test_redrive_waits_for_its_earlier_build(new_world: Callable[[], World], observer: Observer) -> None:
+def test_earlier_build_stops_redrive(new_world: Callable[[], World], observer: Observer) -> None:
     world = new_world()
     world.local.aws.faults.deliver = lambda _event: None
     arn = aborted_while_testing(world)
@@ -128,7 +128,7 @@ def test_redrive_waits_for_its_earlier_build(new_world: Callable[[], World], obs
     assert observer.violations == []
 
 
-def test_redrive_that_fails_again_builds_once(new_world: Callable[[], World]) -> None:
+def test_failed_redrive_builds_once(new_world: Callable[[], World]) -> None:
     world = new_world()
     world.agent(AGENT.format(turns=str(world.folder / "turns")))
     world.card(BRANCH)
@@ -136,10 +136,10 @@ def test_redrive_that_fails_again_builds_once(new_world: Callable[[], World]) ->
     faults.add(parse_fault("RunBuild:TestsFailed:always"))
     failed = finish(world, world.local.tick())
 
-    def enough() -> None:
+    def fail_once_more() -> None:
         world.entered["RunBuild"] = faults.clear
 
-    world.entered["RunBuild"] = enough
+    world.entered["RunBuild"] = fail_once_more
     world.local.redrive(failed.arn)
     again = finish(world, failed.arn)
     assert (again.status, again.error) == ("FAILED", "TestsFailed")

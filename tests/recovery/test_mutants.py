@@ -76,7 +76,7 @@ MUTANTS = {
         "functions/fail_run/handler.py",
         "<= failure.redrive_count:",
         "<= 0:",
-        "test_redrive_that_fails_again_builds_once",
+        "test_failed_redrive_builds_once",
         "('FAILED', 'TestsFailed')",
     ),
     "a failed build is retried": Mutant(

@@ -58,7 +58,7 @@ def test_four_keys_are_enough() -> None:
     assert configuration.coverage_threshold == 80
 
 
-def test_commands_are_split_or_taken_as_given() -> None:
+def test_text_commands_are_split() -> None:
     document = MINIMAL | {"testCommand": "python3 -m unittest 'a b'", "agent": {"command": ["agent", "--x y"]}}
     configuration = parse_configuration(json.dumps(document), NAME)
     assert configuration.test_command == ("python3", "-m", "unittest", "a b")

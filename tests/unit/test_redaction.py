@@ -29,7 +29,7 @@ def test_tokens_are_redacted_anywhere(secret: str) -> None:
         assert secret not in redact(text)
 
 
-def test_url_stays_readable_without_its_password() -> None:
+def test_url_loses_only_its_password() -> None:
     assert redact("fatal: https://git:hush@github.example/x.git") == "fatal: https://[redacted]@github.example/x.git"
 
 
@@ -61,7 +61,7 @@ def test_no_credential_shape_survives(shape: str, data: st.DataObject, before: s
 @given(KNOWN, WRAPS, WRAPS, AROUND, AROUND)
 @example("p4ss/w0rd+of=the&worker", b"", b"", "", "")
 @example('"\\\\"\\<&>%25\'/+ab', b"git:", b"\n", "", "")
-def test_known_secret_survives_in_no_encoding(
+def test_known_secret_is_always_redacted(
     secret: str, inner_before: bytes, inner_after: bytes, before: str, after: str
 ) -> None:
     for encoding, text in encodings(secret, inner_before, inner_after).items():

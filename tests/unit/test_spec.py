@@ -22,7 +22,7 @@ TASKS = """# Implementation plan
 """
 
 
-def test_tasks_are_parsed_with_number_and_state() -> None:
+def test_tasks_have_number_and_state() -> None:
     assert [(task.number, task.title, task.state, task.optional) for task in parse_tasks(TASKS)] == [
         ("1", "Set up the module", "done", False),
         ("2", "Implement discounts", "open", False),
@@ -143,7 +143,7 @@ def test_carriage_return_ends_line() -> None:
     assert [(task.line, task.title) for task in parse_tasks(text)] == [(0, "One"), (1, "Two"), (2, "Three")]
 
 
-def test_backticks_with_backticks_are_no_fence() -> None:
+def test_inline_backticks_are_no_fence() -> None:
     text = "```a`b\n- [ ] 1. outside\n```\n- [ ] 2. inside\n``` x\n- [ ] 3. inside\n```\n- [ ] 4. outside\n"
     assert [task.number for task in parse_tasks(text)] == ["1", "4"]
 

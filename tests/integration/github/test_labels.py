@@ -47,7 +47,7 @@ def read(github: StandInGitHub, pull_request: PullRequest) -> Read:
 @pytest.mark.parametrize(
     ("permission", "counts"), [("READ", False), ("TRIAGE", False), ("WRITE", True), ("MAINTAIN", True), ("ADMIN", True)]
 )
-def test_label_counts_by_its_givers_permission(
+def test_label_needs_givers_permission(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read, permission: str, counts: bool
 ) -> None:
     github.board.set_permission(repository, "alice", permission)

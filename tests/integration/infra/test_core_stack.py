@@ -19,7 +19,7 @@ def test_lock_table_has_key_ttl_and_recovery(stacks: Stacks) -> None:
     assert table["SSESpecification"] == {"SSEEnabled": True}
 
 
-def test_artifacts_bucket_is_private_and_expires(stacks: Stacks) -> None:
+def test_artifacts_are_private_and_expire(stacks: Stacks) -> None:
     bucket = stacks.of("AWS::S3::Bucket")["kiro-worker-test-artifacts-<AccountId>-<Region>"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
@@ -83,7 +83,7 @@ def production(tmp_path_factory: pytest.TempPathFactory, synthesise: Synthesise)
     return {stack: json.loads((outdir / f"{stack}.template.json").read_text()) for stack in stacks}
 
 
-def test_production_keeps_locks_artifacts_and_logs(production: Any) -> None:
+def test_production_keeps_its_data(production: Any) -> None:
     resources = production["KiroWorkerCore"]["Resources"].values()
     kept = {resource["Type"] for resource in resources if resource.get("DeletionPolicy") == "Retain"}
     assert kept == {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Logs::LogGroup"}

@@ -73,7 +73,7 @@ def test_step_has_only_its_own_permissions(stacks: Stacks, name: str) -> None:
     assert stacks.grants(function["Role"]) == STEPS[name] | logs(f"/aws/lambda/kiro-worker-test-{name}")
 
 
-def test_build_reads_secrets_and_writes_under_runs(stacks: Stacks) -> None:
+def test_build_has_only_its_permissions(stacks: Stacks) -> None:
     granted = stacks.grants(stacks.one("AWS::CodeBuild::Project")["ServiceRole"])
     source = {resource for action, resource in granted if action.startswith("s3:GetObject")}
     assert len(source) == 1

@@ -108,7 +108,7 @@ def test_placeholder_names_its_function(stacks: Stacks) -> None:
                 assert placeholder == "".join(word.title() for word in words) + "FunctionArn"
 
 
-def test_build_ends_before_its_state_times_out() -> None:
+def test_build_ends_before_its_state() -> None:
     """AWS does not document that the timeout of a state stops its build, so the build must end first."""
     work_item = definition("work_item")
     queued_and_built = (30 + 60) * 60

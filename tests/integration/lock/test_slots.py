@@ -43,7 +43,7 @@ def slots(world: LockWorld) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("builds", "scope"), [(None, "branch"), (None, "repository"), (3, "environment")])
-def test_unlimited_or_single_lock_has_no_slots(builds: int | None, scope: LockScope) -> None:
+def test_slots_need_a_limit(builds: int | None, scope: LockScope) -> None:
     assert slot_keys(limited_to(builds, scope)) == ()
 
 
@@ -77,7 +77,7 @@ def test_repeated_step_keeps_one_slot(world: LockWorld) -> None:
     assert slots(world) == {second.slot: TWO}
 
 
-def test_slot_of_ended_holder_is_taken_over(world: LockWorld) -> None:
+def test_ended_holder_loses_slot(world: LockWorld) -> None:
     acquire(world, ONE)
     taken = acquire(world, TWO).slot
     world.running.remove(TWO)
@@ -99,7 +99,7 @@ def test_release_frees_lock_and_slot(world: LockWorld, ended: str) -> None:
     assert release_all(world, ONE, **document) is None
 
 
-def test_clean_up_spares_slot_of_running_execution(world: LockWorld) -> None:
+def test_clean_up_spares_running_owners_slot(world: LockWorld) -> None:
     acquire(world, ONE)
     assert release_all(world, ONE, endedAt=int(NOW + 60) * 1000) is None
     assert list(slots(world).values()) == [ONE]
@@ -141,7 +141,7 @@ def test_lowered_limit_spares_running_build(world: LockWorld) -> None:
     assert keep_slot(world.locks, limited_to(1), lease) == lease
 
 
-def test_manual_build_frees_only_its_own_slot(world: LockWorld) -> None:
+def test_manual_build_frees_its_own_slot(world: LockWorld) -> None:
     lease = acquire(world, ONE)
     release_slot_of_build(world.locks, lease.slot, TWO)
     release_slot_of_build(world.locks, "", ONE)

@@ -80,7 +80,7 @@ printf '\\033[32m ▸ Credits: 0.42 • Time: 1m 5s\\033[0m\\n' >&2
 """
 
 
-def test_kiro_cli_runs_headless_with_only_its_key(worker: Worker, tmp_path: Path) -> None:
+def test_kiro_cli_gets_only_its_key(worker: Worker, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     seen.mkdir()
     seen.chmod(0o777)
@@ -105,7 +105,7 @@ def test_kiro_cli_runs_headless_with_only_its_key(worker: Worker, tmp_path: Path
     assert AGENT_KEY not in finished.log
 
 
-def test_kiro_cli_without_closing_line_has_failed(worker: Worker, tmp_path: Path) -> None:
+def test_kiro_cli_needs_closing_line(worker: Worker, tmp_path: Path) -> None:
     kiro = tmp_path / "bin" / "kiro-cli"
     kiro.parent.mkdir()
     kiro.write_text("#!/bin/sh\ncat > /dev/null\nexit 0\n")

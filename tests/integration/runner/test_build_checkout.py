@@ -8,14 +8,14 @@ from tests.support.worker import Worker
 
 
 @pytest.mark.parametrize("commit", ["0123456789" * 4, "f" * 40])
-def test_commit_outside_branch_is_not_built(worker: Worker, commit: str) -> None:
+def test_commit_must_be_on_branch(worker: Worker, commit: str) -> None:
     finished = worker.run(COMMIT_SHA=commit)
 
     assert (finished.exit_code, finished.outcome) == (1, "CheckoutFailed")
     assert commit in finished.exports["OUTCOME_REASON"]
 
 
-def test_commit_of_another_branch_is_not_built(worker: Worker) -> None:
+def test_other_branchs_commit_is_not_built(worker: Worker) -> None:
     worker.repository.git.commit("feature/other", {"other.txt": "1\n"}, "Other", base="main")
 
     finished = worker.run(COMMIT_SHA=worker.repository.git.head_of("feature/other") or "")

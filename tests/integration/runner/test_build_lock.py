@@ -60,7 +60,7 @@ def test_lock_lost_in_gate_prevents_push(worker: Worker) -> None:
     assert worker.head() == worker.commit
 
 
-def test_held_lock_stops_build_before_any_fetch(worker: Worker) -> None:
+def test_held_lock_prevents_fetch(worker: Worker) -> None:
     worker.hold_lock("another-execution", 1_800_000_000_000)
 
     finished = worker.run()
@@ -69,7 +69,7 @@ def test_held_lock_stops_build_before_any_fetch(worker: Worker) -> None:
     assert not worker.github.requests.git()
 
 
-def test_missing_lock_is_acquired_under_later_fence(worker: Worker) -> None:
+def test_missing_lock_is_acquired(worker: Worker) -> None:
     worker.client("dynamodb").delete_item(TableName=TABLE, Key={"lockKey": {"S": LOCK_KEY}})
 
     finished = worker.run()

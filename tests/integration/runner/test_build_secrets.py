@@ -46,7 +46,7 @@ def test_agent_sees_no_secret(worker: Worker, tmp_path: Path) -> None:
     assert "credential" not in everything
 
 
-def test_log_result_and_artifacts_hold_no_secret(worker: Worker, tmp_path: Path) -> None:
+def test_artifacts_contain_no_secret(worker: Worker, tmp_path: Path) -> None:
     worker.configure(worker.agent(LOOK_AROUND + WORK, str(tmp_path / "seen.json")))
 
     finished = worker.run()

@@ -64,9 +64,7 @@ def test_only_commits_blobs_are_fetched(github: StandInGitHub, repository: Repos
     assert checkout.git.text("rev-list", "--count", checkout.commit) == "3"
 
 
-def test_refused_filter_falls_back_to_last_commit(
-    github: StandInGitHub, repository: Repository, workspace: Path
-) -> None:
+def test_refused_filter_fetches_last_commit(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     repository.git.run("config", *NO_FILTER)
 
     checkout = checked_out(github, repository, workspace)
@@ -134,9 +132,7 @@ def test_one_request_fetches_all_branches(github: StandInGitHub, repository: Rep
     assert len(packs) == 3
 
 
-def test_server_that_ignores_filters_sends_everything(
-    github: StandInGitHub, repository: Repository, workspace: Path
-) -> None:
+def test_ignored_filter_fetches_everything(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     repository.git.run("config", "uploadpack.allowFilter", "false")
 
     checkout = checked_out(github, repository, workspace)
@@ -189,7 +185,7 @@ def test_links_inside_tree_are_kept(github: StandInGitHub, repository: Repositor
         ({"a": Symlink("b"), "b": Symlink("../x")}, "'a', 'b'"),
     ],
 )
-def test_links_that_leave_tree_are_rejected(
+def test_links_out_of_tree_are_rejected(
     github: StandInGitHub, repository: Repository, workspace: Path, files: dict[str, Symlink], named: str
 ) -> None:
     repository.git.commit(BRANCH, files, "Link")
@@ -197,7 +193,7 @@ def test_links_that_leave_tree_are_rejected(
     assert failure(github, repository, workspace) == f"symbolic links of {BRANCH} leave the repository: {named}"
 
 
-def test_submodules_and_lfs_files_are_left_out(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
+def test_submodules_and_lfs_are_left_out(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 9\n"
     files: dict[str, Content] = {
         ".gitmodules": '[submodule "lib"]\n\tpath = lib\n\turl = ext::sh -c "touch /tmp/owned"\n',
@@ -215,7 +211,7 @@ def test_submodules_and_lfs_files_are_left_out(github: StandInGitHub, repository
     assert checkout.git.text("write-tree") == checkout.git.text("rev-parse", f"{commit}^{{tree}}")
 
 
-def test_commit_of_another_branch_is_rejected(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
+def test_other_branchs_commit_is_rejected(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     other = repository.git.commit("other", {"x": "x\n"}, "Other", base="main")
 
     with pytest.raises(BuildStopped, match="is no longer on feature/discounts"):

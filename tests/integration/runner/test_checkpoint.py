@@ -47,7 +47,7 @@ def ticked_boxes(worker: Any, commit: str) -> list[str]:
     return [line for line in worker.file(TASKS, commit).splitlines() if "[x]" in line]
 
 
-def test_tasks_are_requested_and_ticked_one_by_one(worker: Any) -> None:
+def test_tasks_are_done_one_by_one(worker: Any) -> None:
     log = agent(worker)
 
     finished = worker.run()
@@ -91,7 +91,7 @@ def test_next_turn_can_accept_leftovers(worker: Any) -> None:
     assert finished.exports["TASKS_OPEN"] == "0"
 
 
-def test_checkpoint_is_rebased_onto_moved_branch(worker: Any) -> None:
+def test_checkpoint_follows_moved_branch(worker: Any) -> None:
     log = agent(worker, "if number == '1.2': sys.exit(3)\n" + WRITE_FILE)
     worker.run()
     log.unlink()
@@ -107,7 +107,7 @@ def test_checkpoint_is_rebased_onto_moved_branch(worker: Any) -> None:
     assert worker.repository.git.run("merge-base", head, BRANCH).decode().strip() == head
 
 
-def test_old_checkpoint_is_rebased_onto_many_commits(worker: Any) -> None:
+def test_old_checkpoint_is_rebased(worker: Any) -> None:
     log = agent(worker, "if number == '1.2': sys.exit(3)\n" + WRITE_FILE)
     worker.run()
     log.unlink()
@@ -240,7 +240,7 @@ def test_minutes_are_capped(worker: Any) -> None:
     assert 1 <= len(requested(log)) < 5
 
 
-def test_refused_checkpoint_does_not_stop_work(worker: Any) -> None:
+def test_refused_checkpoint_stops_nothing(worker: Any) -> None:
     hook = worker.repository.git.path / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text('#!/bin/sh\ncase "$1" in *checkpoint*) exit 1;; esac\n')

@@ -127,7 +127,7 @@ def test_plan_starts_at_checkpoint(worker: Worker) -> None:
     assert [turn[0][:3] for turn in done.document["turns"]] == ["1.2", "1.3", "2.1", "2.2"]
 
 
-def test_project_without_tests_would_fail_gate(worker: Worker) -> None:
+def test_missing_tests_would_fail_gate(worker: Worker) -> None:
     names = worker.repository.git.run("ls-tree", "-r", "--name-only", BRANCH).decode().split()
     worker.repository.git.commit(BRANCH, dict.fromkeys(name for name in names if "test" in name), "No tests")
     free_lock(worker)

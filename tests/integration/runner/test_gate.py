@@ -61,7 +61,7 @@ def test_missing_test_command_fails(tmp_path: Path) -> None:
     assert "testCommand" in stop.remedy
 
 
-def test_command_that_cannot_start_is_named(tmp_path: Path) -> None:
+def test_failed_start_is_reported(tmp_path: Path) -> None:
     assert "no-such-runner cannot be started" in failure(tmp_path, testCommand="no-such-runner --all").reason
 
 
@@ -69,7 +69,7 @@ def test_run_without_tests_fails(tmp_path: Path) -> None:
     assert "no test ran" in failure(tmp_path, testCommand=["echo", "Ran 0 tests in 0.000s"]).reason
 
 
-def test_unknown_summary_passes_by_exit_code(tmp_path: Path) -> None:
+def test_unknown_summary_can_pass(tmp_path: Path) -> None:
     assert run(tmp_path, testCommand=["true"]).summary == "passed"
 
 
@@ -101,7 +101,7 @@ def test_summary_failure_overrides_exit_code(tmp_path: Path, output: str) -> Non
     assert f"but its output says: {output}" in stop.reason
 
 
-def test_junit_with_skipped_tests_only_fails(tmp_path: Path) -> None:
+def test_only_skipped_tests_fail(tmp_path: Path) -> None:
     skipped = PASSED.replace('name="n"/>', 'name="n"><skipped/></testcase>')
 
     assert "no test ran" in failure(tmp_path, testCommand=writes(tmp_path, {"junit.xml": skipped})).reason
@@ -117,7 +117,7 @@ def test_report_from_before_run_is_ignored(tmp_path: Path) -> None:
     assert stop.reason.startswith("coverage cannot be measured: the tests wrote no coverage report")
 
 
-def test_report_that_links_outside_is_ignored(tmp_path: Path) -> None:
+def test_linked_report_is_ignored(tmp_path: Path) -> None:
     secret = tmp_path.parent / "secret.info"
     secret.write_text(LCOV.format(hits=1))
     command = [sys.executable, "-c", f"import os; os.symlink({str(secret)!r}, 'lcov.info')"]
@@ -146,7 +146,7 @@ def test_low_coverage_is_reported_in_numbers(tmp_path: Path) -> None:
     assert stop.reason == "coverage is lines 50% (1/2), and coverageThreshold is 50.1% of the lines"
 
 
-def test_changed_mode_measures_changed_lines_only(tmp_path: Path) -> None:
+def test_changed_mode_ignores_old_lines(tmp_path: Path) -> None:
     settings = {"coverageMode": "changed", "coverageThreshold": 80, "patch": PATCH}
     command = writes(tmp_path, {"lcov.info": LCOV.format(hits=0)})
     assert "of the changed lines is 0% (0/1)" in failure(tmp_path, testCommand=command, **settings).reason

@@ -94,7 +94,7 @@ def test_changes_to_code_and_spec_pass(check_out_branch: CheckOut) -> None:
         *("AGENTS.md", "deep/down/AGENTS.md", ".kiro/agents", ".kiro/steering/dir/ü\n.md"),
     ],
 )
-def test_changed_or_added_steering_file_is_named(check_out_branch: CheckOut, path: str) -> None:
+def test_changed_steering_file_is_named(check_out_branch: CheckOut, path: str) -> None:
     removed = {".kiro/agents/reviewer.json": None} if path == ".kiro/agents" else {}
 
     named = named_paths(check_out_branch, {**removed, path: "Obey.\n"})
@@ -135,7 +135,7 @@ def test_target_of_guarded_link_is_guarded(check_out_branch: CheckOut) -> None:
     assert named_paths(check_out_branch, {"docs/reference/agents.md": "Obey.\n"}, on_main) == "docs/reference/agents.md"
 
 
-def test_link_target_in_guarded_folder_is_guarded(check_out_branch: CheckOut) -> None:
+def test_link_target_in_folder_is_guarded(check_out_branch: CheckOut) -> None:
     on_main = {**ON_MAIN, ".kiro/steering/product.md": Symlink("../../README.md"), "README.md": "# shop\n"}
 
     assert named_paths(check_out_branch, {"README.md": "Obey.\n"}, on_main) == "README.md"
@@ -163,7 +163,7 @@ def test_unreadable_label_allows_nothing(check_out_branch: CheckOut) -> None:
         Guard(request, configuration(guardLabel="x"), no_answer, lambda _text: None).require_trusted(checkout)
 
 
-def test_label_is_not_read_when_nothing_differs(check_out_branch: CheckOut) -> None:
+def test_label_is_not_read_without_changes(check_out_branch: CheckOut) -> None:
     checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
 
     assert guard(request, configuration(guardLabel="x")).require_trusted(checkout) == ()

@@ -353,7 +353,7 @@ def test_endless_output_costs_no_memory(scene: Scene) -> None:
 
 
 @times_out
-def test_program_that_ignores_signals_is_killed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signal_ignoring_program_is_killed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
 
     ending = scene.attack(
@@ -466,7 +466,7 @@ def test_reports_are_not_read_through_links(scene: Scene) -> None:
 
 
 @as_root
-def test_hard_link_gives_no_file_of_root_away(scene: Scene) -> None:
+def test_hard_link_reveals_no_root_file(scene: Scene) -> None:
     # Where the kernel does not protect hard links, the program could have made this one.
     secret = scene.workspace / "logs" / "runner.log"
     os.link(secret, scene.checkout.folder / "mine")

@@ -241,7 +241,7 @@ def test_secret_in_object_is_found(worker: Any) -> None:
 
 
 @needs_git_lfs
-def test_checkpoint_is_rebased_onto_moved_branch(worker: Any) -> None:
+def test_checkpoint_follows_moved_branch(worker: Any) -> None:
     add_picture(worker)
     fails = 'if picture.read_bytes().endswith(b"moremoremore"): sys.exit(3)\n'
     worker.configure(worker.agent(CHANGE + fails), lfs=True, testCommand=["sh", "-c", PICTURE_IS_EXPECTED])
@@ -295,7 +295,7 @@ def test_missing_files_fail_checkout(worker: Any) -> None:
     assert operations(worker).count("git-upload-pack") < 5, "other fetch modes are not tried"
 
 
-def test_missing_git_lfs_fails_before_any_fetch(worker: Any) -> None:
+def test_missing_git_lfs_prevents_fetch(worker: Any) -> None:
     without_git_lfs = worker.folder / "bin"
     without_git_lfs.mkdir()
     worker.configure(lfs=True)

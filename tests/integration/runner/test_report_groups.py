@@ -14,7 +14,7 @@ def command_that_writes(*files: tuple[str, str]) -> list[str]:
     return ["sh", "-c", "; ".join(f"printf '%s' '{text}' > {name}" for name, text in files)]
 
 
-def test_reports_reach_result_artifacts_and_groups(worker: Worker) -> None:
+def test_reports_reach_report_groups(worker: Worker) -> None:
     command = command_that_writes(("junit.xml", JUNIT), ("lcov.info", LCOV))
     worker.configure(testCommand=command, coverageThreshold=50)
 

@@ -51,7 +51,7 @@ def changed_since(worker: Any, commit: str) -> set[str]:
     return set(log.decode().split()) - {".kiro/specs/feature-discounts/tasks.md"}
 
 
-def test_steering_files_are_read_but_not_committed(worker: Any) -> None:
+def test_steering_files_are_not_committed(worker: Any) -> None:
     commit_on_both_branches(worker, {".kiro/steering/security.md": "From the branch.\n"})
     publish_centrally(worker, CENTRAL)
     spoil = 'for name in list(seen): open(name, "a").write("SPOILT")\n'
@@ -156,7 +156,7 @@ def test_unreadable_source_stops_build(worker: Any, source: str) -> None:
     assert "steeringPrefix" in finished.exports["OUTCOME_REASON"]
 
 
-def test_file_with_another_digest_trips_guard(worker: Any) -> None:
+def test_wrong_digest_trips_guard(worker: Any) -> None:
     publish_centrally(worker, CENTRAL, **{"steering/security.md": "Replaced.\n"})
     worker.configure({"command": ["this-agent-must-not-run"]}, steering=SOURCE)
 

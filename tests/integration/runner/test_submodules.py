@@ -43,7 +43,7 @@ def gitlink(worker: Any, commit: str) -> str:
 
 
 @pytest.mark.parametrize("url", ["../lib.git", "{git_url}/acme/lib.git"])
-def test_pinned_files_are_used_and_not_committed(worker: Any, url: str) -> None:
+def test_submodule_files_are_not_committed(worker: Any, url: str) -> None:
     add_submodule(worker, url.format(git_url=worker.github.git_url))
     spoil = 'pathlib.Path("vendor/lib/lib.py").write_text("LIB = 3")\npathlib.Path("vendor/lib/more").write_text("x")\n'
     repository = 'subprocess.run(["git", "init", "-q", "vendor/lib"], check=True)\n'
@@ -110,7 +110,7 @@ def run_with(worker: Any, files: dict[str, Content]) -> Any:
     return worker.run()
 
 
-def test_gitmodules_without_file_or_url_is_rejected(worker: Any) -> None:
+def test_incomplete_gitmodules_is_rejected(worker: Any) -> None:
     add_submodule(worker, "../lib.git")
 
     # git itself refuses to check out such a link.

@@ -20,7 +20,7 @@ HELD: dict[str, Any] = {
 LEASE = {"lockKey": LOCK, "owner": ARN, "fence": 5, "expiresAt": 9, "slot": ""}
 
 
-def test_lease_is_released_and_redrives_counted(call: Call, aws: Aws) -> None:
+def test_lease_is_released(call: Call, aws: Aws) -> None:
     aws.executions[ARN] = {"redriveCount": 2}
     assert call("release_lock", "ReleaseLock", {"lease": LEASE}) == {
         "released": True,
@@ -69,7 +69,7 @@ def test_clean_up_without_time_frees_nothing(call: Call, aws: Aws, ended_at: Any
     assert aws.updates == []
 
 
-def test_lost_answer_frees_what_execution_holds(call: Call, aws: Aws) -> None:
+def test_lost_answer_frees_held_locks(call: Call, aws: Aws) -> None:
     aws.items = [HELD, HELD | {"lockKey": {"S": "other"}, "owner": {"S": f"{ARN}-other"}}]
     assert call("release_lock", "ReleaseLockAfterFailure", {"item": {"id": "CARD"}})["held"]["workItemId"] == "CARD"
     assert {update["Key"]["lockKey"]["S"] for update in aws.updates} == {LOCK}

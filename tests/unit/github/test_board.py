@@ -60,7 +60,7 @@ def next_card(fake: FakeGitHub, **changes: Any) -> str | None:
         (None, None, ""),
     ],
 )
-def test_branch_is_named_by_field_link_or_head(field: str | None, content: Any, branch: str) -> None:
+def test_branch_has_three_sources(field: str | None, content: Any, branch: str) -> None:
     assert parsed(FakeCard("ONE", branch=field, content=content)).branch == branch
 
 
@@ -74,7 +74,7 @@ def test_draft_has_no_repository() -> None:
     assert (item.content_type, item.title, item.repository, item.url) == ("DraftIssue", "A draft", "", "")
 
 
-def test_content_without_repository_names_none() -> None:
+def test_content_can_lack_repository() -> None:
     assert parsed(FakeCard("ONE", content=issue(repository=None))).repository == ""
 
 

@@ -108,7 +108,7 @@ def test_phase_stays_on_its_chart_line(phases: list[tuple[str, float]]) -> None:
             assert re.fullmatch(r"    \d+ [A-Za-z0-9 ._-]* :p\d+, (?:0|after p\d+), [\d.]+s", bar)
 
 
-def test_failed_build_is_never_named_succeeded() -> None:
+def test_failed_build_is_not_succeeded() -> None:
     assert failure(OUTCOME="Succeeded").name == failure(OUTCOME="No **such** outcome").name == "TaskFailed"
     assert failure(OUTCOME="TestsFailed").name == "TestsFailed"
 

@@ -159,7 +159,7 @@ def test_unready_queued_card_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("status", "request_"), [("Ready", {"itemId": "PVTI_1"}), ("Failed", {}), ("Failed", {"itemId": "PVTI_1"})]
 )
-def test_card_outside_queue_is_refused_untouched(status: str, request_: Any) -> None:
+def test_card_outside_queue_is_refused(status: str, request_: Any) -> None:
     with pytest.raises(WorkItemRefused, match="PVTI_1 was not touched: the repository acme/shop is not visible"):
         validate(card(status), request_)
 

@@ -78,7 +78,7 @@ def test_step_functions_decides_for_execution(services: Services, answer: Any, r
 
 
 @pytest.mark.parametrize(("answer", "running"), EXECUTION_ANSWERS)
-def test_execution_alone_is_decided_likewise(services: Services, answer: Any, running: bool | None) -> None:
+def test_execution_status_is_read_alone(services: Services, answer: Any, running: bool | None) -> None:
     services.answer("stepfunctions", "describe_execution", answer)
     assert execution_is_running(services.stepfunctions)(EXECUTION) is running
 
@@ -108,14 +108,14 @@ def test_other_owners_cause_no_request(services: Services, owner: str) -> None:
     ("service", "method", "owner"),
     [("stepfunctions", "describe_execution", EXECUTION), ("codebuild", "batch_get_builds", BUILD)],
 )
-def test_service_failure_does_not_count_as_end(services: Services, service: str, method: str, owner: str) -> None:
+def test_service_failure_ends_nothing(services: Services, service: str, method: str, owner: str) -> None:
     services.answer(service, method, "ThrottlingException")
     with pytest.raises(ClientError):
         services.is_running(owner)
 
 
 @pytest.mark.parametrize("answer", [{}, "ResourceNotFoundException", "InvalidInputException"])
-def test_stopping_build_that_is_over_succeeds(services: Services, answer: Any) -> None:
+def test_ended_build_can_be_stopped(services: Services, answer: Any) -> None:
     services.answer("codebuild", "stop_build", answer)
     build_stopper(lambda: services.codebuild)(BUILD_ID)
 

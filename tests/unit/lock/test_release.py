@@ -48,7 +48,7 @@ def test_fence_of_build_is_released(world: LockWorld, source: str) -> None:
     assert release(world.locks, event(lease=lease.to_dict(), **document)) == {"lockKey": BASE_KEY}
 
 
-def test_without_lease_everything_owned_is_released(world: LockWorld) -> None:
+def test_release_needs_no_lease(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE, CARD)
     assert release(world.locks, event()) == DESCRIPTION
     assert release(world.locks, event()) is None

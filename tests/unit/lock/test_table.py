@@ -131,7 +131,7 @@ def test_takeover_requires_unchanged_item(world: LockWorld) -> None:
         (STRANGER, "aws dynamodb delete-item --table-name kiro-worker-test-locks --key "),
     ],
 )
-def test_held_error_shows_how_to_inspect_holder(world: LockWorld, owner: str, remedy: str) -> None:
+def test_held_error_has_remedy(world: LockWorld, owner: str, remedy: str) -> None:
     world.running.add(owner)
     world.locks.acquire(f"{BASE_KEY}#acme/shop", owner)
     with pytest.raises(ScopedLockHeld, match=r"since 2025-11-23T12:13:20\.000Z") as caught:
@@ -140,7 +140,7 @@ def test_held_error_shows_how_to_inspect_holder(world: LockWorld, owner: str, re
     assert caught.value.remedy.startswith(remedy)
 
 
-def test_ensure_keeps_fresh_lease_without_write(world: LockWorld) -> None:
+def test_ensure_keeps_fresh_lease(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, Subject(build_id=BUILD))
     item = world.item()
     world.now += LEASE_SECONDS / 2 - 1
@@ -225,7 +225,7 @@ def test_release_owned_survives_lost_answer(world: LockWorld, report_pending: bo
     assert "owner" not in world.item()
 
 
-def test_release_owned_spares_lock_taken_again(world: LockWorld) -> None:
+def test_release_owned_spares_new_lock(world: LockWorld) -> None:
     """A redriven execution acquires and releases the lock between the clean-up's read and its write."""
     world.locks.acquire(BASE_KEY, ONE)
     world.now += 1
@@ -257,7 +257,7 @@ def test_release_owned_frees_only_selected_keys(world: LockWorld) -> None:
         (-60, False, False, False),
     ],
 )
-def test_clean_up_frees_only_ended_owners_lock(
+def test_clean_up_needs_ended_owner(
     world: LockWorld, after: float, owner_runs: bool, build_runs: bool, freed: bool
 ) -> None:
     world.locks.acquire(BASE_KEY, ONE, Subject(build_id=BUILD))
@@ -278,7 +278,7 @@ def test_clean_up_frees_only_ended_owners_lock(
         (Holder(BASE_KEY, owner=STRANGER), False),
     ],
 )
-def test_activity_is_read_without_stopping_build(world: LockWorld, holder: Holder, active: bool) -> None:
+def test_is_active_stops_no_build(world: LockWorld, holder: Holder, active: bool) -> None:
     assert world.locks.is_active(holder) is active
     assert world.stopped_builds == []
 

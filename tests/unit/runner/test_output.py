@@ -30,7 +30,7 @@ def test_overwritten_line_keeps_its_last_state() -> None:
     assert plain("10%\r50%\r100%\r\n") == "100%"
 
 
-def test_controls_and_direction_marks_are_removed() -> None:
+def test_control_characters_are_removed() -> None:
     assert plain("a\x00b\x08c\u202ed\u2028e\tf") == "abcde\tf"
 
 

@@ -123,12 +123,12 @@ def test_printing_daemon_does_not_block(tmp_path: Path) -> None:
     assert time.monotonic() - started < 20
 
 
-def test_missing_program_raises_file_not_found(tmp_path: Path) -> None:
+def test_missing_program_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         stream(["no-such-program"], cwd=tmp_path, environment={}, timeout_seconds=5, sink=print)
 
 
-def test_captured_output_is_separate_from_errors(tmp_path: Path) -> None:
+def test_captured_output_lacks_errors(tmp_path: Path) -> None:
     answer = capture(
         [sys.executable, "-c", "import sys; print(sys.stdin.read().upper()); print('careful', file=sys.stderr)"],
         cwd=tmp_path,

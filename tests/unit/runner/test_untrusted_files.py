@@ -31,7 +31,7 @@ def folder(tmp_path: Path, outside: Path) -> Path:
     return folder
 
 
-def test_file_is_replaced_by_removing_and_placing(folder: Path) -> None:
+def test_file_can_be_replaced(folder: Path) -> None:
     remove_file(folder, "a/tasks.md")
     place_file(folder, "a/tasks.md", b"- [x] 1.\n")
 

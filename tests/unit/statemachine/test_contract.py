@@ -255,7 +255,7 @@ def test_interpreter_parses_definition(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_definition_is_jsonata_without_variables(machine: str) -> None:
+def test_definition_has_no_variables(machine: str) -> None:
     assert definition(machine)["QueryLanguage"] == "JSONata"
     assert definition(machine)["TimeoutSeconds"] > 0
     assert '"Assign"' not in json.dumps(definition(machine))
@@ -283,7 +283,7 @@ def test_every_placeholder_names_function(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_every_step_retries_lambda_errors_first(machine: str) -> None:
+def test_steps_retry_lambda_errors_first(machine: str) -> None:
     for name, state in tasks(machine).items():
         assert state["TimeoutSeconds"] > 0, name
         assert all(rule["JitterStrategy"] == "FULL" and rule["MaxDelaySeconds"] for rule in state["Retry"]), name

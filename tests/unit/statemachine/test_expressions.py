@@ -293,7 +293,7 @@ def clean_up(state: str, field: str, document: Any) -> Any:
     return evaluated(DEFINITIONS["clean_up"][state][field], bound)
 
 
-def test_clean_up_releases_lock_held_before_end() -> None:
+def test_clean_up_passes_end_of_run() -> None:
     payload = clean_up("ReleaseLock", "Arguments", EVENT)["Payload"]
     assert (payload["executionArn"], payload["state"]) == (ARN, "ReleaseLock")
     assert payload["document"] == {"endedAt": 1763900000123}
