@@ -188,12 +188,12 @@ def test_slot_is_kept_while_its_build_runs(world: LockWorld) -> None:
     world.builds_stop_at_once = False
     subject = Subject("PVTI_1", "acme/shop", "one", BUILD)
     lease = keep_slot(world.locks, TWO_SLOTS, world.locks.ensure(lease, subject), subject)
-    given_up = {"lease": lease.to_dict(), "failure": {"state": "RunBuild"}}
-    assert release_all(world, ONE, **given_up) is None
+    timed_out = {"lease": lease.to_dict(), "failure": {"state": "RunBuild"}}
+    assert release_all(world, ONE, **timed_out) is None
     assert set(world.owners_by_key().values()) == {ONE}
     assert len(world.owners_by_key()) == 2
     world.running.remove(BUILD)
-    assert release_all(world, ONE, **given_up)
+    assert release_all(world, ONE, **timed_out)
     assert world.owners_by_key() == {}
 
 

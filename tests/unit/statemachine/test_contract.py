@@ -214,8 +214,8 @@ def test_retry_limits_match_stored_list() -> None:
     assert found == set(RETRY_LIMITS.items())
 
 
-def test_same_errors_are_retried_alike() -> None:
-    """Every retrier of an error is the same one, in both definitions."""
+def test_same_errors_have_same_retrier() -> None:
+    """All retriers of an error are equal, in both definitions."""
     first: dict[tuple[str, ...], dict[str, Any]] = {}
     for rule in [*retriers("work_item"), *retriers("clean_up")]:
         assert first.setdefault(tuple(rule["ErrorEquals"]), rule) == rule

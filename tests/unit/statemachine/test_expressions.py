@@ -33,9 +33,9 @@ BUILD = {
     "variables": [{"Name": "OUTCOME", "Value": "Succeeded"}],
 }
 FAILURE = {"state": "RunBuild", "error": "States.TaskFailed", "cause": HOSTILE, "redriveCount": 0}
-GROWN = {"request": REQUEST, "skipped": ["PVTI_0"], "item": ITEM}
-WORKED = GROWN | {"work": WORK}
-LEASED = WORKED | {"lease": LEASE}
+FETCHED = {"request": REQUEST, "skipped": ["PVTI_0"], "item": ITEM}
+VALIDATED = FETCHED | {"work": WORK}
+LEASED = VALIDATED | {"lease": LEASE}
 BUILT = LEASED | {"build": BUILD}
 
 
@@ -98,7 +98,7 @@ def test_every_expression_compiles(expression: str) -> None:
     check_syntax(expression)
 
 
-@pytest.mark.parametrize("document", [{}, REQUEST, GROWN, BUILT], ids=["empty", "tick", "grown", "built"])
+@pytest.mark.parametrize("document", [{}, REQUEST, FETCHED, BUILT], ids=["empty", "tick", "fetched", "built"])
 @pytest.mark.parametrize(
     "state", [name for name, body in DEFINITIONS["work_item"].items() if "Payload" in body.get("Arguments", {})]
 )
@@ -129,14 +129,14 @@ def test_null_item_means_nothing_to_do() -> None:
 
 @pytest.mark.parametrize("skipped", [[], ["PVTI_0"], ["PVTI_0", "PVTI_9"]])
 def test_rejected_card_restarts_document(skipped: list[str]) -> None:
-    document = output("RejectWorkItem", GROWN | {"skipped": skipped, "failure": FAILURE}, {"Payload": {}})
+    document = output("RejectWorkItem", FETCHED | {"skipped": skipped, "failure": FAILURE}, {"Payload": {}})
     assert document == {"request": REQUEST, "skipped": [*skipped, "PVTI_1"]}
-    assert caught("AcquireLock", WORKED | {"skipped": skipped}, "ScopedLockHeld") == ("FetchWorkItem", document)
+    assert caught("AcquireLock", VALIDATED | {"skipped": skipped}, "ScopedLockHeld") == ("FetchWorkItem", document)
 
 
 @pytest.mark.parametrize(
     ("state", "document", "key"),
-    [("ValidateWorkItem", GROWN, "work"), ("AcquireLock", WORKED, "lease"), ("MarkInReview", BUILT, "report")],
+    [("ValidateWorkItem", FETCHED, "work"), ("AcquireLock", VALIDATED, "lease"), ("MarkInReview", BUILT, "report")],
 )
 def test_result_is_added_to_document(state: str, document: Any, key: str) -> None:
     assert output(state, document, {"Payload": {"x": HOSTILE}}) == {**document, key: {"x": HOSTILE}}
@@ -145,9 +145,9 @@ def test_result_is_added_to_document(state: str, document: Any, key: str) -> Non
 @pytest.mark.parametrize(
     ("state", "document", "error", "following"),
     [
-        ("ValidateWorkItem", GROWN, "WorkItemInvalid", "RejectWorkItem"),
-        ("AcquireLock", WORKED, "LockHeld", "WorkInProgressElsewhere"),
-        ("AcquireLock", WORKED, "States.Timeout", "ReleaseLockAfterFailure"),
+        ("ValidateWorkItem", FETCHED, "WorkItemInvalid", "RejectWorkItem"),
+        ("AcquireLock", VALIDATED, "LockHeld", "WorkInProgressElsewhere"),
+        ("AcquireLock", VALIDATED, "States.Timeout", "ReleaseLockAfterFailure"),
         ("MarkInProgress", LEASED, "WorkItemMoved", "ReleaseLock"),
         ("MarkInProgress", LEASED, "GitHubUnavailable", "MarkFailed"),
         ("RunBuild", LEASED, "States.TaskFailed", "BuildFaulted"),
@@ -259,7 +259,7 @@ def test_only_first_codebuild_fault_is_repeated() -> None:
         (BUILT, "ReleaseLock", "MarkInReview"),
         (LEASED, "ReleaseLock", "FetchWorkItem"),
         (LEASED, "RunBuild", "FetchWorkItem"),
-        (WORKED, "AcquireLock", "FetchWorkItem"),
+        (VALIDATED, "AcquireLock", "FetchWorkItem"),
     ],
 )
 def test_redriven_run_repeats_no_finished_work(document: Any, state: str, following: str) -> None:
@@ -280,7 +280,7 @@ def test_end_states_describe_run() -> None:
     }
     moved = LEASED | {"failure": FAILURE | {"error": "WorkItemMoved"}}
     assert output("Done", moved) == {"outcome": "WorkItemMoved", "item": "PVTI_1", "reason": HOSTILE}
-    held = WORKED | {"failure": FAILURE | {"error": "LockHeld"}}
+    held = VALIDATED | {"failure": FAILURE | {"error": "LockHeld"}}
     assert output("WorkInProgressElsewhere", held)["outcome"] == "WorkInProgressElsewhere"
 
 
