@@ -1,6 +1,6 @@
 """The configuration's model: every key with its type, default and meaning.
 
-The text below a field is that key's description in ``docs/reference/configuration.md`` (``make reference``).
+The text below a field is that key's description in ``docs/reference/configuration.md`` (``make docs``).
 """
 
 from __future__ import annotations

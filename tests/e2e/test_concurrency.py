@@ -40,8 +40,8 @@ sed -i 's/\\[ \\]/[x]/' .kiro/specs/*/tasks.md
 QUIET = {"NothingToDo", "WorkInProgressElsewhere", "WorkItemMoved"}
 
 
-class Crowd:
-    """A number of ready cards, and the builds since they were created."""
+class CardQueue:
+    """Ready cards, and the builds that started since the cards were created."""
 
     def __init__(self, world: World, cards: int, *, meet: int = 0, **configuration: Any) -> None:
         self.world = world
@@ -56,14 +56,14 @@ class Crowd:
         self._earlier_builds = set(world.builds())
 
     def start(self, executions: int) -> list[Run]:
-        """Ticks that many times at once; the runs after they have ended."""
+        """Ticks ``executions`` times at once, and returns the runs after they have ended."""
         with ThreadPoolExecutor(executions) as starters:
             arns = list(starters.map(lambda _: self.world.local.tick(), range(executions)))
         client = self.world.local.client("stepfunctions")
         return [wait_for(client, arn, PATIENCE) for arn in arns]
 
     def finish_all(self, at_once: int = 1) -> list[Run]:
-        """Ticks as the schedule does until every card is in review; the runs."""
+        """Ticks as the schedule does until every card is in review, and returns the runs."""
         runs: list[Run] = []
         for _ in self.cards:
             if all(card.value("Status") == "In Review" for card in self.cards):
@@ -112,36 +112,36 @@ def most_at_once(intervals: Sequence[tuple[datetime, datetime]]) -> int:
 @pytest.mark.parametrize(
     ("executions", "cards"), [(8, 3), pytest.param(64, 20, marks=pytest.mark.exhaustive)], ids=["8", "64"]
 )
-def test_one_lock_runs_one_build_at_a_time(world: World, executions: int, cards: int) -> None:
-    crowd = Crowd(world, cards)
-    runs = crowd.start(executions)
-    runs += crowd.finish_all()
-    crowd.check_each_card_was_implemented_once(runs)
-    assert all(end <= start for (_, end), (start, _) in pairwise(crowd.intervals()))
+def test_one_lock_allows_one_build(world: World, executions: int, cards: int) -> None:
+    queue = CardQueue(world, cards)
+    runs = queue.start(executions)
+    runs += queue.finish_all()
+    queue.check_each_card_was_implemented_once(runs)
+    assert all(end <= start for (_, end), (start, _) in pairwise(queue.intervals()))
 
 
 @pytest.mark.parametrize(
     ("most", "executions", "cards"), [(2, 6, 3), pytest.param(4, 64, 12, marks=pytest.mark.exhaustive)], ids=["2", "4"]
 )
-def test_branch_locks_fill_the_configured_slots(world: World, most: int, executions: int, cards: int) -> None:
+def test_branch_locks_fill_configured_slots(world: World, most: int, executions: int, cards: int) -> None:
     """The agents wait for each other, so the limit is reached as well as not exceeded."""
-    crowd = Crowd(world, cards, meet=most, lockScope="branch", maxConcurrentBuilds=most)
-    runs = crowd.start(executions)
-    runs += crowd.finish_all(most)
-    crowd.check_each_card_was_implemented_once(runs)
-    assert most_at_once(crowd.intervals()) == most
+    queue = CardQueue(world, cards, meet=most, lockScope="branch", maxConcurrentBuilds=most)
+    runs = queue.start(executions)
+    runs += queue.finish_all(most)
+    queue.check_each_card_was_implemented_once(runs)
+    assert most_at_once(queue.intervals()) == most
 
 
 def test_duplicate_tick_implements_card_once(world: World) -> None:
-    crowd = Crowd(world, 1)
-    runs = crowd.start(2)
-    crowd.check_each_card_was_implemented_once(runs)
+    queue = CardQueue(world, 1)
+    runs = queue.start(2)
+    queue.check_each_card_was_implemented_once(runs)
 
 
 @pytest.mark.exhaustive
 def test_environments_build_independently(world: World) -> None:
     """Each environment has its own lock, so both build at once. Each agent waits for the other."""
-    crowd = Crowd(world, 1, meet=2)
+    queue = CardQueue(world, 1, meet=2)
     client, board = world.local.client, world.github.board
     deploy(client, synthesise(environment="staging"))
     staging = board.add_project(f"{world.organization}-staging", number=1)
@@ -157,8 +157,8 @@ def test_environments_build_independently(world: World) -> None:
     runs = [wait_for(client("stepfunctions"), arn, PATIENCE) for arn in arns]
 
     assert [run.outcome for run in runs] == ["Succeeded"] * 2
-    assert [run.output["item"] for run in runs] == [crowd.cards[0].id, card.id]
-    in_test, in_staging = (crowd.intervals(f"kiro-worker-{name}") for name in ("test", "staging"))
+    assert [run.output["item"] for run in runs] == [queue.cards[0].id, card.id]
+    in_test, in_staging = (queue.intervals(f"kiro-worker-{name}") for name in ("test", "staging"))
     assert (len(in_test), len(in_staging), most_at_once(in_test + in_staging)) == (1, 1, 2)
     assert [len(each.comments) for each in world.repository.pull_requests] == [1, 1]
     for environment in ("test", "staging"):

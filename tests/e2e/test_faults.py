@@ -35,7 +35,7 @@ def test_temporary_query_fault_is_retried(world: World, kind: FaultKind, more: d
 
 @pytest.mark.parametrize("operation", ["SetStatus", "AddComment"])
 @pytest.mark.parametrize("kind", [FaultKind.BAD_GATEWAY, FaultKind.RESET, FaultKind.LOST_ANSWER])
-def test_uncertain_write_is_retried_idempotently(world: World, operation: str, kind: FaultKind) -> None:
+def test_uncertain_write_is_retried(world: World, operation: str, kind: FaultKind) -> None:
     card = world.card()
     world.entered["MarkInReview"] = lambda: world.github.faults.add(kind, operation)
     run = world.tick()
@@ -147,7 +147,7 @@ def test_invalid_git_credentials_push_nothing(world: World, value: str) -> None:
     ],
     ids=str,
 )
-def test_invalid_execution_input_is_rejected(world: World, document: Any) -> None:
+def test_invalid_input_is_rejected(world: World, document: Any) -> None:
     world.card()
     check_failed_untouched(world, world.start(document), "InvalidExecutionInput")
 
@@ -169,7 +169,7 @@ def test_hostile_branch_names_are_rejected(world: World) -> None:
     assert all("How to fix" in comment for comment in world.comments())
 
 
-def test_hostile_specs_and_cards_are_rejected(world: World) -> None:
+def test_hostile_cards_are_rejected(world: World) -> None:
     board = world.github.board
     world.spec("feature/huge", changes={"tasks.md": "- [ ] 1. x\n" + "x" * 10 * 2**20})
     world.spec("feature/link", changes={"design.md": Symlink("/etc/passwd")})

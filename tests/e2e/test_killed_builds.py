@@ -1,4 +1,4 @@
-"""The build program is killed with SIGKILL at one exact point of each phase, and the execution is redriven.
+"""The build program is killed with SIGKILL at one or more exact points of each phase, and the execution is redriven.
 
 No finished task is lost or given to the agent twice. The table in docs/explanation/build.md has the results.
 """
@@ -28,7 +28,7 @@ pytestmark = [
 BRANCH = "feature/sum"
 CHECKPOINT = f"kiro-worker/checkpoint/{BRANCH}"
 TWO_TASKS = "# Tasks\n\n- [ ] 1. Write the function\n- [ ] 2. Write about it\n"
-# Records the task it is given, pauses where the test says so, and does the task.
+# Records its task, pauses where the test wants it to, and does the task.
 AGENT = """
 import pathlib, sys, time
 markers = pathlib.Path({markers!r})
@@ -273,8 +273,8 @@ def test_killed_build_loses_no_finished_task(
     TABLE.compare_row(
         (phase, point),
         "moved" if moved else "unchanged",
-        _and(finished) if checkpoint else "none",
-        _and(given_again) if given_again else "none",
+        _joined(finished) if checkpoint else "none",
+        _joined(given_again) if given_again else "none",
         redriven.outcome,
     )
 
@@ -283,5 +283,5 @@ def test_table_has_exactly_these_points() -> None:
     TABLE.require_complete()
 
 
-def _and(numbers: str) -> str:
+def _joined(numbers: str) -> str:
     return " and ".join(numbers)

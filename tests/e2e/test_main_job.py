@@ -59,7 +59,7 @@ def test_idle_tick_is_cheap(world: World) -> None:
     assert [(request.operation, request.cost) for request in world.github.requests] == [("FetchWorkItem", 1)]
 
 
-def test_rejected_cards_do_not_block_the_queue(world: World) -> None:
+def test_rejected_cards_do_not_block_queue(world: World) -> None:
     missing = world.bare_card("feature/missing")
     world.spec("feature/no-design", without="design.md")
     no_design = world.bare_card("feature/no-design")
@@ -93,7 +93,7 @@ def test_repeated_rejection_adds_one_comment(world: World) -> None:
     assert len(world.comments()) == 1
 
 
-def test_second_execution_ends_while_first_works(world: World) -> None:
+def test_second_run_ends_while_first_works(world: World) -> None:
     first, second = world.card("feature/one"), world.card("feature/two")
     proceed = world.waiting_agent()
     working = world.local.tick()
@@ -117,14 +117,14 @@ def test_moved_card_is_left_alone(world: World) -> None:
     assert world.local.lock() is None
 
 
-def test_replay_builds_the_named_card(world: World) -> None:
+def test_replay_builds_named_card(world: World) -> None:
     world.card("feature/one")
     second = world.card("feature/two", status="Blocked")
     run = world.start({"trigger": "replay", "itemId": second.id})
     assert (run.outcome, run.output["item"]) == ("Succeeded", second.id)
 
 
-def test_replay_of_card_in_review_is_rejected(world: World) -> None:
+def test_card_in_review_is_not_replayed(world: World) -> None:
     card = world.card(status="In Review")
     run = world.start({"trigger": "replay", "itemId": card.id})
     assert (run.status, run.error) == ("FAILED", "WorkItemMoved")

@@ -44,7 +44,7 @@ def test_failed_build_succeeds_after_redrive(world: World) -> None:
     assert world.local.lock() is None
 
 
-def test_failed_redrive_reports_the_new_cause(world: World) -> None:
+def test_failed_redrive_reports_new_cause(world: World) -> None:
     world.card()
     world.agent(FAILING)
     failed = world.tick()
@@ -67,7 +67,7 @@ def test_failing_tests_push_nothing(world: World) -> None:
 
 
 @pytest.mark.parametrize("operation", ["SetStatus", "AddComment"])
-def test_failed_report_does_not_repeat_build(world: World, operation: str) -> None:
+def test_failed_report_repeats_no_build(world: World, operation: str) -> None:
     card = world.card()
     world.entered["MarkInReview"] = lambda: world.github.faults.add(FaultKind.FORBIDDEN, operation, times=None)
     failed = world.tick()
@@ -94,7 +94,7 @@ def test_failure_without_lock_reruns_its_state(world: World) -> None:
 
 
 @pytest.mark.parametrize("scope", [{}, {"lockScope": "branch", "maxConcurrentBuilds": 1}], ids=["one lock", "slots"])
-def test_aborted_run_is_reported_and_unlocked(world: World, scope: dict[str, Any]) -> None:
+def test_aborted_run_is_reported(world: World, scope: dict[str, Any]) -> None:
     world.configure(**scope)
     card = world.card()
     world.agent("import time\ntime.sleep(600)\n")
@@ -121,7 +121,7 @@ def test_redrive_takes_card_from_failed_status(world: World) -> None:
     assert (redriven.outcome, world.status(card)) == ("Succeeded", "In Review")
 
 
-def test_lock_of_ended_holder_is_taken_over(world: World) -> None:
+def test_ended_holder_loses_lock(world: World) -> None:
     world.card()
     ended = world.tick()
     world.local.client("dynamodb").put_item(
@@ -140,7 +140,7 @@ def test_lock_of_ended_holder_is_taken_over(world: World) -> None:
     assert fence(run) == 10**13
 
 
-def test_push_with_lost_answer_is_recognized(world: World) -> None:
+def test_push_with_lost_answer_counts(world: World) -> None:
     """The push succeeded but its answer was lost. The branch has this execution's commit, so the agent runs once."""
     world.card()
     world.github.faults.add(FaultKind.LOST_ANSWER, "git-receive-pack")

@@ -20,7 +20,7 @@ FAILING = "import sys\nsys.exit(3)\n"
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that a run can change."""
+    """The state of everything that a run can change."""
 
     cards: list[str | None]
     branches: dict[str, str]
@@ -94,7 +94,7 @@ def check_rejected(run: Run, error: str, expected: str) -> None:
 
 @every_change
 @pytest.mark.parametrize("status", ["For Implementation", "Blocked"])
-def test_replay_of_finished_card_changes_nothing(
+def test_finished_card_is_not_replayed(
     world: World, change: Callable[[World, Item], None], error: str, expected: str, status: str
 ) -> None:
     card = world.card(status=status)
@@ -106,7 +106,7 @@ def test_replay_of_finished_card_changes_nothing(
 
 
 @every_change
-def test_redrive_of_finished_card_changes_nothing(
+def test_finished_card_is_not_redriven(
     world: World, change: Callable[[World, Item], None], error: str, expected: str
 ) -> None:
     card = world.card()
@@ -121,7 +121,7 @@ def test_redrive_of_finished_card_changes_nothing(
     assert mutations(world) == []
 
 
-def test_rejected_replay_succeeds_after_redrive(world: World) -> None:
+def test_rejected_replay_can_be_redriven(world: World) -> None:
     card = world.card(status="Blocked")
     close(world, card)
     run = world.start({"trigger": "replay", "itemId": card.id})
@@ -131,7 +131,7 @@ def test_rejected_replay_succeeds_after_redrive(world: World) -> None:
     assert names(again).count("FetchWorkItem") == 1
 
 
-def test_redrive_rejects_requeued_card_like_a_tick(world: World) -> None:
+def test_requeued_card_is_rejected(world: World) -> None:
     card = world.card()
     world.agent(FAILING)
     failed = world.tick()
@@ -142,7 +142,7 @@ def test_redrive_rejects_requeued_card_like_a_tick(world: World) -> None:
     assert "the branch feature/sum does not exist" in "".join(world.comments())
 
 
-def test_redriven_abort_keeps_report_of_other_run(world: World) -> None:
+def test_redrive_keeps_other_runs_report(world: World) -> None:
     """AWS restarts the build of an aborted run before any step can look at the card.
 
     The build finds that the branch has moved, and the card keeps the report of the other run.

@@ -59,7 +59,7 @@ def failed_run(world: World) -> Run:
     return run
 
 
-def test_replay_starts_and_follows_a_new_run(world: World, command: Command) -> None:
+def test_replay_starts_and_follows_new_run(world: World, command: Command) -> None:
     world.card("feature/other", status="Todo")
     card = world.card()
     failed = failed_run(world)
@@ -85,7 +85,7 @@ def test_replay_by_name_prints_json(world: World, command: Command) -> None:
 
 
 @pytest.mark.parametrize(("status", "error"), [("In Review", "WorkItemMoved"), ("Blocked", "WorkItemRefused")])
-def test_replay_of_finished_card_prints_reason(world: World, command: Command, status: str, error: str) -> None:
+def test_finished_card_prints_reason(world: World, command: Command, status: str, error: str) -> None:
     card = world.card()
     failed = failed_run(world)
     world.github.board.move(card, status)
@@ -97,7 +97,7 @@ def test_replay_of_finished_card_prints_reason(world: World, command: Command, s
     assert (world.status(card), world.comments()) == (status, before)
 
 
-def test_replay_reports_a_held_lock(world: World, command: Command) -> None:
+def test_replay_reports_held_lock(world: World, command: Command) -> None:
     world.card()
     failed = failed_run(world)
     world.card("feature/two")
@@ -114,7 +114,7 @@ def test_replay_reports_a_held_lock(world: World, command: Command) -> None:
     assert world.finish(working).outcome == "Succeeded"
 
 
-def test_redrive_continues_the_same_run(world: World, command: Command) -> None:
+def test_redrive_continues_same_run(world: World, command: Command) -> None:
     card = world.card()
     failed = failed_run(world)
     code, answer = command.json("redrive", failed.arn, "--wait")
@@ -127,7 +127,7 @@ def test_redrive_continues_the_same_run(world: World, command: Command) -> None:
     assert f"kiro-worker replay {failed.arn}" in errors
 
 
-def test_interrupted_wait_keeps_execution_running(world: World, command: Command) -> None:
+def test_interrupted_wait_stops_nothing(world: World, command: Command) -> None:
     world.card()
     failed = failed_run(world)
     proceed = world.waiting_agent()
@@ -173,7 +173,7 @@ def test_error_is_named_without_traceback(
     assert [part for part in expected if part not in errors] == []
 
 
-def test_run_without_card_cannot_be_replayed(world: World, command: Command) -> None:
+def test_run_without_card_is_not_replayed(world: World, command: Command) -> None:
     quiet = world.tick()
     code, _, errors = command.run("replay", quiet.arn)
     assert code == 1

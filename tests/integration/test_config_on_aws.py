@@ -39,12 +39,12 @@ def test_parameter_is_loaded(ssm: SSMClient) -> None:
     assert load_configuration(ssm, NAME).allowed_repositories == ("acme/shop",)
 
 
-def test_missing_parameter_names_the_command(ssm: SSMClient) -> None:
+def test_missing_parameter_names_command(ssm: SSMClient) -> None:
     with pytest.raises(ConfigurationMissing, match=f"aws ssm put-parameter --name {NAME}"):
         load_configuration(ssm, NAME)
 
 
-def test_invalid_parameter_names_the_command(ssm: SSMClient) -> None:
+def test_invalid_parameter_names_command(ssm: SSMClient) -> None:
     ssm.put_parameter(Name=NAME, Type="String", Value="{not json")
     with pytest.raises(ConfigurationInvalid, match="aws ssm put-parameter"):
         load_configuration(ssm, NAME)
@@ -60,7 +60,7 @@ def test_token_is_loaded_by_arn(secrets: SecretsManagerClient) -> None:
     assert load_github_token(secrets, arn) == "ghp_0123456789abcdef"
 
 
-def test_remedy_names_the_secret_and_not_its_arn(secrets: SecretsManagerClient) -> None:
+def test_remedy_names_secret_without_arn(secrets: SecretsManagerClient) -> None:
     arn = secrets.create_secret(Name=TOKEN, SecretString="placeholder")["ARN"]
     with pytest.raises(SecretPlaceholder, match=f"aws secretsmanager put-secret-value --secret-id {TOKEN} "):
         load_github_token(secrets, arn)

@@ -21,7 +21,7 @@ def run(*command: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the programs of an environment with the wheel and its default dependencies, and nothing else."""
+    """The ``bin`` folder of an environment that contains only the wheel and its default dependencies."""
     folder = tmp_path_factory.mktemp("wheel")
     options = ("--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder)
     built = run(sys.executable, "-m", "pip", "wheel", *options, ROOT, cwd=folder)
@@ -52,7 +52,7 @@ def test_missing_extra_is_named(installed: Path, arguments: list[str], tmp_path:
     assert "Traceback" not in finished.stderr
 
 
-def test_wrong_name_is_a_usage_error(installed: Path, tmp_path: Path) -> None:
+def test_wrong_name_is_usage_error(installed: Path, tmp_path: Path) -> None:
     finished = run(installed / "kiro-worker", "replay", "no/such", cwd=tmp_path)
     assert finished.returncode == 2
     assert "neither an execution's ARN nor its name" in finished.stderr

@@ -62,7 +62,7 @@ def _deployed(stand_in: StandInGitHub, observer: Observer) -> Iterator[LocalEnvi
 def new_world(
     deployed: LocalEnvironment, stand_in: StandInGitHub, observer: Observer, open_folder: Path
 ) -> Iterator[Callable[[], World]]:
-    """Makes a fresh world, and resets what the previous one left."""
+    """Makes a fresh world, and resets what the previous one changed."""
 
     def make() -> World:
         observer.reset()

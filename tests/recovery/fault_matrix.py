@@ -1,7 +1,8 @@
 """The cells of the fault matrix, derived from the definitions: every state, every fault that can happen to it, every
-way to continue. What cannot happen is listed with its reason.
+continuation. ``IMPOSSIBLE`` lists what cannot happen, and why.
 
-Errors by name form classes: names that the state's Retry and Catch treat alike are one fault, shown by the first name.
+Named errors form classes: errors that the state's Retry and Catch treat the same are one fault, shown by the first
+name.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LOST, LATE, TWICE = "event-lost", "event-late", "event-twice"
 IMPOSSIBLE: Final[Mapping[str, str]] = {
     "a Choice or a Succeed state: an error, a timeout, a lost answer, throttling, SIGKILL": "it calls nothing",
     "a Succeed state: an abort, a timeout of the machine": "it ends the execution as soon as it is entered",
-    "RunBuild: SIGKILL of the build": "is a failed build; test_killed_builds.py kills a build in each of its phases",
+    "RunBuild: SIGKILL of the build": "it is a failed build; test_killed_builds.py kills a build in each of its phases",
     "RunBuild: one of the worker's errors by name": "it calls no function: a build has outcomes",
     "clean-up: redrive": "nobody redrives its execution; the next tick does its work",
     "a run that ended by FailRun: its event lost, late or twice": "it leaves nothing for the clean-up to do",

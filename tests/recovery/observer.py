@@ -1,4 +1,4 @@
-"""Notes what must never happen at the moment it happens: through hooks in the servers, never by polling."""
+"""Records violations at the moment they happen, through hooks in the servers and never by polling."""
 
 from __future__ import annotations
 

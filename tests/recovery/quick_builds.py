@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 @contextmanager
 def quick_builds(environment: Mapping[str, str]) -> Iterator[None]:
-    """Replace the start of the runner while the context lasts. ``environment`` is how to reach the embedded AWS."""
+    """Replace the start of the runner within the context. ``environment`` gives access to the embedded AWS."""
     with tempfile.TemporaryDirectory(prefix="quick-builds-") as folder:
         server = _Server(Path(folder), environment)
         replacements = Replacements()

@@ -1,4 +1,4 @@
-"""Plays one cell: a run with its fault, then one way to continue, and asserts the invariants on the result."""
+"""Plays one cell: a run with its fault, then one continuation, and checks the invariants on the result."""
 
 from __future__ import annotations
 
@@ -44,12 +44,12 @@ class Scenario:
     cell: Cell
     card: Item
     run: Run
-    late: list[Callable[[], None]]
-    wrong: list[str] = field(default_factory=list)
+    delayed: list[Callable[[], None]]
+    problems: list[str] = field(default_factory=list)
 
     @property
     def turns(self) -> int:
-        """How many turns the agent was paid for."""
+        """The number of turns that the agent has run."""
         return len(turns_of(self.world))
 
     @property
@@ -59,7 +59,7 @@ class Scenario:
     def require(self, holds: bool, problem: str) -> None:
         """Note ``problem`` unless ``holds``."""
         if not holds:
-            self.wrong.append(problem)
+            self.problems.append(problem)
 
 
 def turns_of(world: World) -> str:
@@ -84,8 +84,8 @@ def play(world: World, observer: Observer, cell: Cell) -> Scenario:
     card = world.card(BRANCH, status="Todo" if cell.state == "NothingToDo" else "For Implementation")
     if cell.state not in ("RunBuild", "NothingToDo") and not cell.first:
         world.entered["RunBuild"] = partial(_succeed_without_building, world)
-    late: list[Callable[[], None]] = []
-    faults.deliver = partial(_deliver, cell.event, late)
+    delayed: list[Callable[[], None]] = []
+    faults.deliver = partial(_deliver, cell.event, delayed)
     if cell.first:
         faults.add(parse_fault(cell.first))
     if cell.state == "ResumePoint":
@@ -96,10 +96,10 @@ def play(world: World, observer: Observer, cell: Cell) -> Scenario:
         faults.add(parse_fault(cell.fault))
         run = world.read(world.local.tick())
     run = finish(world, run.arn)
-    scenario = Scenario(world, observer, cell, card, run, late)
+    scenario = Scenario(world, observer, cell, card, run, delayed)
     if not any(fault.state == cell.state.removeprefix(CLEAN_UP) for fault in faults.happened):
-        scenario.wrong.append(f"the fault did not happen: the run entered {names(run)}")
-    late += faults.take_late()
+        scenario.problems.append(f"the fault did not happen: the run entered {names(run)}")
+    delayed += faults.take_late()
     faults.clear()
     world.entered.clear()
     world.local.aws.builds.end_next_as(None)
@@ -139,41 +139,41 @@ def active_work(world: World) -> list[str]:
 
 
 def continue_run(scenario: Scenario, continuation: str) -> dict[str, Any]:
-    """Continue in the given way, assert the invariants, and return what was observed."""
+    """Continue as ``continuation`` says, check the invariants, and return what was observed."""
     if continuation != REDRIVE:
-        let_late_things_happen(scenario)
-    before, turns = scenario.pushed, scenario.turns
+        run_delayed_effects(scenario)
+    was_pushed, turns = scenario.pushed, scenario.turns
     CONTINUE[continuation](scenario)
     wait_until_idle(scenario.world)
-    if before:
+    if was_pushed:
         scenario.require(scenario.turns == turns, "a build that had succeeded was repeated")
-    assert_invariants(scenario, continuation)
-    seen = observe(scenario)
+    check_invariants(scenario, continuation)
+    observed = observe(scenario)
     if continuation == REDRIVE:
-        seen["redrives"] = scenario.run.redrives - (scenario.cell.state == "ResumePoint")
+        observed["redrives"] = scenario.run.redrives - (scenario.cell.state == "ResumePoint")
     else:
-        del seen["run"]
-    return seen
+        del observed["run"]
+    return observed
 
 
-def let_late_things_happen(scenario: Scenario, *running: str) -> None:
-    """Let late things happen: the work of a function that was given up, the event of an execution's end."""
-    while scenario.late:
-        scenario.late.pop()()
+def run_delayed_effects(scenario: Scenario, *running: str) -> None:
+    """Let the delayed effects happen: the work of a function after its timeout, the event of an execution's end."""
+    while scenario.delayed:
+        scenario.delayed.pop()()
     wait_until_idle(scenario.world, *running)
 
 
-def _deliver(how: str, late: list[Callable[[], None]], event: Mapping[str, Any]) -> None:
+def _deliver(how: str, delayed: list[Callable[[], None]], event: Mapping[str, Any]) -> None:
     if how == LATE and event["detail"]["status"] in REDRIVABLE:
-        late.append(partial(status_events.deliver, event))
+        delayed.append(partial(status_events.deliver, event))
     elif how != LOST:
         status_events.deliver(event)
         if how == TWICE:
             status_events.deliver(event)
 
 
-def nothing(scenario: Scenario) -> None:
-    """The clean-up has run, and nobody acts."""
+def do_nothing(scenario: Scenario) -> None:
+    """Do nothing: the clean-up has run, and nobody acts."""
 
 
 def tick(scenario: Scenario) -> None:
@@ -200,20 +200,20 @@ def redrive(scenario: Scenario) -> None:
         return
     errors = [run.error]
     for _ in range(2):
-        meanwhile: list[str] = []
+        tick_arns: list[str] = []
         world.card("feature/other")
-        world.entered["RunBuild"] = partial(_tick_into, scenario, meanwhile)
+        world.entered["RunBuild"] = partial(_tick_during_redrive, scenario, tick_arns)
         world.local.redrive(run.arn)
         run = finish(world, run.arn)
-        for arn in meanwhile:
+        for arn in tick_arns:
             other = finish(world, arn)
-            # A run that is redriven at RunBuild itself may find the lock taken by another run, and then says so. A free
+            # A run that is redriven at RunBuild itself may find that another run holds the lock, and then fails. A free
             # slot can go to any run.
-            own = "lockScope" not in world.configuration and (
+            keeps_lock = "lockScope" not in world.configuration and (
                 run.status == "SUCCEEDED" or scenario.cell.state != "RunBuild"
             )
-            if own and "RunBuild" in names(other):
-                scenario.wrong.append("a tick built while a redrive was under way")
+            if keeps_lock and "RunBuild" in names(other):
+                scenario.problems.append("a tick built while a redrive was under way")
         world.entered.clear()
         errors.append(run.error)
         if run.status == "SUCCEEDED":
@@ -222,22 +222,22 @@ def redrive(scenario: Scenario) -> None:
     scenario.require(run.status == "SUCCEEDED", f"redriven, it ended as {errors}: {run.cause[:300]}")
 
 
-def _tick_into(scenario: Scenario, started: list[str]) -> None:
-    """Called when the redriven execution enters RunBuild: late things happen now, and the schedule ticks."""
-    before = scenario.world.status(scenario.card)
-    let_late_things_happen(scenario, scenario.run.arn)
+def _tick_during_redrive(scenario: Scenario, started: list[str]) -> None:
+    """Let the delayed effects happen and the schedule tick, when the redriven execution enters RunBuild."""
+    status = scenario.world.status(scenario.card)
+    run_delayed_effects(scenario, scenario.run.arn)
     if scenario.cell.event == LATE:
-        scenario.require(scenario.world.status(scenario.card) == before, "a late clean-up moved the card of a live run")
+        scenario.require(scenario.world.status(scenario.card) == status, "a late clean-up moved the card of a live run")
     started.append(scenario.world.local.tick())
 
 
-CONTINUE: dict[str, Callable[[Scenario], None]] = {NOTHING: nothing, TICK: tick, REPLAY: replay, REDRIVE: redrive}
+CONTINUE: dict[str, Callable[[Scenario], None]] = {NOTHING: do_nothing, TICK: tick, REPLAY: replay, REDRIVE: redrive}
 
 
-def assert_invariants(scenario: Scenario, continuation: str) -> None:
-    """Assert the invariants."""
+def check_invariants(scenario: Scenario, continuation: str) -> None:
+    """Note every invariant that does not hold."""
     world, status = scenario.world, scenario.world.status(scenario.card)
-    scenario.wrong += scenario.observer.violations
+    scenario.problems += scenario.observer.violations
     reported = not (
         continuation == NOTHING and (scenario.cell.event == LOST or scenario.cell.state.startswith(CLEAN_UP))
     )
@@ -273,10 +273,10 @@ def assert_invariants(scenario: Scenario, continuation: str) -> None:
         stopped = scenario.cell.kind.endswith("-during")
         scenario.require(kept or stopped, "the agent's work is neither on the branch nor on the checkpoint")
     known = world.local.aws.executions.undocumented
-    # Without either, MarkInProgress cannot know that its own clean-up moved the card: WorkItemMoved.
-    sees = known.redrive_evaluates_arguments and known.redrive_refreshes_context
+    # Without one of them, MarkInProgress cannot know that its own clean-up moved the card, and raises WorkItemMoved.
+    knows_redrive = known.redrive_evaluates_arguments and known.redrive_refreshes_context
     quiet_end = scenario.cell.state == "NothingToDo" or scenario.run.outcome == "WorkInProgressElsewhere"
-    if continuation == REDRIVE and scenario.run.status == "SUCCEEDED" and not quiet_end and sees:
+    if continuation == REDRIVE and scenario.run.status == "SUCCEEDED" and not quiet_end and knows_redrive:
         scenario.require(status == "In Review", f"the run succeeded, and the card is in {status}")
 
 
@@ -291,7 +291,7 @@ def _builds(world: World) -> list[Build]:
 
 
 def observe(scenario: Scenario) -> dict[str, Any]:
-    """What people see, and what decides how the run can continue."""
+    """The result as people see it."""
     lock = scenario.world.local.lock()
     return {
         "run": " ".join(filter(None, (scenario.run.status, scenario.run.error))),
@@ -302,24 +302,24 @@ def observe(scenario: Scenario) -> dict[str, Any]:
 
 
 def fingerprint(scenario: Scenario, continuation: str) -> str:
-    """Everything that decides the result of this way to continue: equal fingerprints have equal results."""
-    seen = observe(scenario)
+    """Everything that decides the result of this continuation: equal fingerprints have equal results."""
+    observed = observe(scenario)
     if continuation in (TICK, REPLAY):
-        del seen["run"]
-    seen["comment"] = [body[:40].partition("*")[0] for body in scenario.world.comments()]
-    seen["cards"] = len(scenario.world.project.items)
-    seen["reportPending"] = (
+        del observed["run"]
+    observed["comment"] = [body[:40].partition("*")[0] for body in scenario.world.comments()]
+    observed["cards"] = len(scenario.world.project.items)
+    observed["reportPending"] = (
         [key for key in lock_items(scenario.world)[0] if key == "reportPending"] if lock_items(scenario.world) else []
     )
-    if scenario.late:
-        seen["late"] = scenario.cell.event or scenario.cell.state
+    if scenario.delayed:
+        observed["late"] = scenario.cell.event or scenario.cell.state
     if continuation == REDRIVE:
         last = scenario.run.states[-1]
         failure = last.document.get("failure") or {}
-        seen["at"] = [last.name, sorted(last.document), failure.get("state"), failure.get("redriveCount")]
+        observed["at"] = [last.name, sorted(last.document), failure.get("state"), failure.get("redriveCount")]
     if continuation == NOTHING:
-        seen["cell"] = scenario.cell.id
-    return json.dumps(seen, sort_keys=True)
+        observed["cell"] = scenario.cell.id
+    return json.dumps(observed, sort_keys=True)
 
 
 def lock_items(world: World) -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
-"""Builds that still run after their execution has ended: an abort stops the build as best effort, and nothing depends
-on that.
+"""Builds that still run after their execution has ended. AWS stops the build of an aborted execution as best effort, so
+the worker does not depend on it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _WAITS = "sh -c 'while [ ! -f {go} ]; do sleep 0.02; done'"
 
 
 class HeldEvents:
-    """Keeps status events until they are delivered."""
+    """Holds status events back until the test delivers them."""
 
     def __init__(self) -> None:
         self.events: list[Mapping[str, Any]] = []
@@ -111,7 +111,7 @@ def test_build_without_lock_pushes_nothing(new_world: Callable[[], World], obser
 
 
 @pytest.mark.usefixtures("abort_stops_nothing")
-def test_redrive_beside_its_own_build(new_world: Callable[[], World], observer: Observer) -> None:
+def test_earlier_build_stops_redrive(new_world: Callable[[], World], observer: Observer) -> None:
     world = new_world()
     world.local.aws.faults.deliver = lambda _event: None
     arn = aborted_while_testing(world)
@@ -128,7 +128,7 @@ def test_redrive_beside_its_own_build(new_world: Callable[[], World], observer: 
     assert observer.violations == []
 
 
-def test_redrive_that_fails_again_builds_once(new_world: Callable[[], World]) -> None:
+def test_failed_redrive_builds_once(new_world: Callable[[], World]) -> None:
     world = new_world()
     world.agent(AGENT.format(turns=str(world.folder / "turns")))
     world.card(BRANCH)
@@ -136,10 +136,10 @@ def test_redrive_that_fails_again_builds_once(new_world: Callable[[], World]) ->
     faults.add(parse_fault("RunBuild:TestsFailed:always"))
     failed = finish(world, world.local.tick())
 
-    def enough() -> None:
+    def fail_once_more() -> None:
         world.entered["RunBuild"] = faults.clear
 
-    world.entered["RunBuild"] = enough
+    world.entered["RunBuild"] = fail_once_more
     world.local.redrive(failed.arn)
     again = finish(world, failed.arn)
     assert (again.status, again.error) == ("FAILED", "TestsFailed")

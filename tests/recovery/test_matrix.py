@@ -1,4 +1,4 @@
-"""Plays every cell of the fault matrix (:mod:`tests.recovery.fault_matrix`), asserts the invariants of
+"""Plays every cell of the fault matrix (:mod:`tests.recovery.fault_matrix`), checks the invariants of
 :mod:`tests.recovery.scenario`, and compares the results with docs/explanation/recovery.md.
 """
 
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.e2e
 RECORD = "KIRO_WORKER_RECORD"
 """Names a folder in which to note the results instead of comparing them with the page; `make recovery` sets it."""
 
-_futures: dict[str, dict[str, Any]] = {}
-"""The result of each way to continue, by fingerprint: equal fingerprints have equal results. A tick and a replay know
-nothing about the failed execution; a redrive knows its last state and that state's input.
+_results: dict[str, dict[str, Any]] = {}
+"""The result of each continuation, by fingerprint: equal fingerprints have equal results. A tick and a replay depend on
+nothing in the failed execution; a redrive depends on its last state and that state's input.
 """
 
 
@@ -35,29 +35,31 @@ nothing about the failed execution; a redrive knows its last state and that stat
     [pytest.param(cell, marks=() if cell in sample() else pytest.mark.exhaustive) for cell in all_cells()],
     ids=lambda cell: cell.id,
 )
-def test_every_fault_and_every_way_to_continue(cell: Cell, new_world: Callable[[], World], observer: Observer) -> None:
+def test_fault_and_continuation(cell: Cell, new_world: Callable[[], World], observer: Observer) -> None:
     first = play(new_world(), observer, cell)
     scenario: Scenario | None = first
-    seen = {"then": observe(first)}
-    for continuation in ways_after(cell, first):
+    observed = {"then": observe(first)}
+    for continuation in continuations_of(cell, first):
         scenario = scenario or play(new_world(), observer, cell)
-        before = f"{continuation} {fingerprint(scenario, continuation)}"
-        if before not in _futures:
-            goes_on = continuation == NOTHING and not scenario.late
+        key = f"{continuation} {fingerprint(scenario, continuation)}"
+        if key not in _results:
+            is_unchanged = continuation == NOTHING and not scenario.delayed
             after = continue_run(scenario, continuation)
-            assert not scenario.wrong, f"{continuation}: " + "; ".join(scenario.wrong)
-            _futures[before] = after
-            if not goes_on:
+            assert not scenario.problems, f"{continuation}: " + "; ".join(scenario.problems)
+            _results[key] = after
+            if not is_unchanged:
                 scenario = None
         if continuation != NOTHING:
-            seen[continuation] = _futures[before]
+            observed[continuation] = _results[key]
     if folder := os.environ.get(RECORD):
-        (Path(folder) / f"{cell.id.replace('/', '_')}.json").write_text(json.dumps({cell.id: seen}))
+        (Path(folder) / f"{cell.id.replace('/', '_')}.json").write_text(json.dumps({cell.id: observed}))
     else:
-        assert seen == recorded_result(cell), "docs/explanation/recovery.md is out of date. How to fix: make recovery"
+        assert observed == recorded_result(cell), (
+            "docs/explanation/recovery.md is out of date. How to fix: make recovery"
+        )
 
 
-def ways_after(cell: Cell, scenario: Scenario) -> tuple[str, ...]:
+def continuations_of(cell: Cell, scenario: Scenario) -> tuple[str, ...]:
     if scenario.run.status == "SUCCEEDED":
         return (NOTHING, TICK)
     return (NOTHING, TICK, REPLAY) if cell.state.startswith(CLEAN_UP) else CONTINUATIONS

@@ -27,13 +27,13 @@ _PLAYED = tuple(f"tests/recovery/test_{name}.py" for name in ("matrix", "abandon
 
 @dataclass(frozen=True)
 class Mutant:
-    """``cell`` is for pytest's ``-k``; ``seen`` is part of the failing cell's message."""
+    """``cell`` is for pytest's ``-k``; ``message`` is part of the failing cell's message."""
 
     file: str
-    text: str
-    instead: str
+    original: str
+    replacement: str
     cell: str
-    seen: str
+    message: str
 
 
 MUTANTS = {
@@ -76,7 +76,7 @@ MUTANTS = {
         "functions/fail_run/handler.py",
         "<= failure.redrive_count:",
         "<= 0:",
-        "test_redrive_that_fails_again_builds_once",
+        "test_failed_redrive_builds_once",
         "('FAILED', 'TestsFailed')",
     ),
     "a failed build is retried": Mutant(
@@ -126,7 +126,7 @@ MUTANTS = {
 
 
 @pytest.mark.parametrize("name", MUTANTS)
-def test_matrix_notices(name: str, tmp_path: Path) -> None:
+def test_mutant_is_noticed(name: str, tmp_path: Path) -> None:
     mutant = MUTANTS[name]
     plant(mutant, tmp_path)
     finished = subprocess.run(
@@ -138,7 +138,7 @@ def test_matrix_notices(name: str, tmp_path: Path) -> None:
         check=False,
     )
     assert finished.returncode == 1, f"no test noticed it: {finished.stdout[-2000:]}{finished.stderr[-2000:]}"
-    assert mutant.seen in finished.stdout
+    assert mutant.message in finished.stdout
 
 
 def plant(mutant: Mutant, tree: Path) -> None:
@@ -156,5 +156,7 @@ def plant(mutant: Mutant, tree: Path) -> None:
             (tree / "build" / "host" / packed.name).symlink_to(packed)
     file = tree / mutant.file
     text = file.read_text("utf-8")
-    assert text.count(mutant.text) == 1, f"{mutant.file} has it {text.count(mutant.text)} times: {mutant.text}"
-    file.write_text(text.replace(mutant.text, mutant.instead), "utf-8")
+    assert text.count(mutant.original) == 1, (
+        f"{mutant.file} has it {text.count(mutant.original)} times: {mutant.original}"
+    )
+    file.write_text(text.replace(mutant.original, mutant.replacement), "utf-8")

@@ -1,5 +1,5 @@
-"""The same with one lock per branch and a single slot (``maxConcurrentBuilds``): a run that holds both can abandon
-either.
+"""Cells of the fault matrix with one lock per branch and a single slot (``maxConcurrentBuilds``): a run that holds both
+can abandon either.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ PLAYED = [
 ]
 
 
-@pytest.mark.parametrize(("cell", "way"), PLAYED)
-def test_neither_lock_nor_slot_stays_taken(
+@pytest.mark.parametrize(("cell", "continuation"), PLAYED)
+def test_lock_and_slot_are_freed(
     cell: Cell, continuation: str, new_world: Callable[[], World], observer: Observer
 ) -> None:
     world = new_world()
@@ -39,4 +39,4 @@ def test_neither_lock_nor_slot_stays_taken(
     if scenario.run.status == "SUCCEEDED":
         scenario.require(world.local.lock() is None, "a run that succeeded leaves a lock or slot taken")
     continue_run(scenario, continuation)
-    assert not scenario.wrong, "; ".join(scenario.wrong)
+    assert not scenario.problems, "; ".join(scenario.problems)

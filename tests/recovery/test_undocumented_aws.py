@@ -1,4 +1,4 @@
-"""A redrive of every state, under each way in which AWS could behave where its documentation is silent."""
+"""A redrive of every state, with each behaviour that AWS's documentation leaves open."""
 
 from __future__ import annotations
 
@@ -64,4 +64,4 @@ def test_redrive_continues_on_any_aws(
     scenario = play(new_world(), observer, cell)
     if scenario.run.status in REDRIVABLE:
         continue_run(scenario, REDRIVE)
-    assert not scenario.wrong, "; ".join(scenario.wrong)
+    assert not scenario.problems, "; ".join(scenario.problems)

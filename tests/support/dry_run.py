@@ -1,4 +1,4 @@
-"""A dry run as a person starts it on a laptop, with a proof that nothing anywhere has changed."""
+"""A dry run as a person starts it on a laptop, with a check that it changes nothing."""
 
 from __future__ import annotations
 

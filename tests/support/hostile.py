@@ -39,7 +39,7 @@ PYTHON = shutil.which("python3", path=SYSTEM_PATH) or ""
 
 
 class Role(StrEnum):
-    """What the pipeline takes the hostile program for."""
+    """The role in which the hostile program runs."""
 
     AGENT = "agent"
     TESTS = "tests"
@@ -47,7 +47,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Ending:
-    """How the program ended. The gate does not report an exit code, so that is known of an agent only."""
+    """How the program ended. ``exit_code`` is known only for an agent, because the gate does not report it."""
 
     succeeded: bool
     timed_out: bool = False
@@ -169,7 +169,7 @@ def configuration(**more: object) -> Configuration:
 
 @contextlib.contextmanager
 def hostile_scene(github: StandInGitHub, role: Role) -> Iterator[Scene]:
-    """Prepare a build up to the moment at which the program starts: the checkout, then the sandbox."""
+    """Prepare a build until just before the program starts: the checkout, then the sandbox."""
     repository = github.board.add_repository("acme/shop")
     files: Mapping[str, str] = {
         TASKS: "- [ ] 1. Work\n",

@@ -1,4 +1,4 @@
-"""Kills a build of this test process with SIGKILL, as when CodeBuild removes its container."""
+"""Kills a build of this test process with SIGKILL, as if CodeBuild removed its container."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ def test_four_keys_are_enough() -> None:
     assert configuration.coverage_threshold == 80
 
 
-def test_commands_are_split_or_taken_as_given() -> None:
+def test_text_commands_are_split() -> None:
     document = MINIMAL | {"testCommand": "python3 -m unittest 'a b'", "agent": {"command": ["agent", "--x y"]}}
     configuration = parse_configuration(json.dumps(document), NAME)
     assert configuration.test_command == ("python3", "-m", "unittest", "a b")
@@ -111,7 +111,7 @@ def test_invalid_configuration_is_explained(value: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("code", "error"), [("ParameterNotFound", ConfigurationMissing), ("ThrottlingException", ClientError)]
 )
-def test_only_an_absent_parameter_is_missing(code: str, error: type[Exception]) -> None:
+def test_only_absent_parameter_is_missing(code: str, error: type[Exception]) -> None:
     ssm: SSMClient = boto3.client("ssm", region_name="us-east-1")
     answer_next(ssm, "get_parameter", code)
     with pytest.raises(error):
@@ -139,7 +139,7 @@ def test_token_is_plain_or_json(text: str) -> None:
         ("hush-hush-0123\r\nX-Evil: 1", SecretMalformed),
     ],
 )
-def test_bad_token_has_its_own_error_and_stays_hidden(text: str, error: type[KiroWorkerError]) -> None:
+def test_bad_token_has_its_own_error(text: str, error: type[KiroWorkerError]) -> None:
     with pytest.raises(error) as caught:
         load_github_token(secrets_with({"SecretString": text}), TOKEN_ARN)
     assert f"aws secretsmanager put-secret-value --secret-id {TOKEN}" in str(caught.value)
@@ -159,7 +159,7 @@ def test_absent_secret_has_its_own_error(answer: Any, error: type[Exception]) ->
         load_github_token(secrets_with(answer), TOKEN_ARN)
 
 
-def test_credentials_hide_the_password() -> None:
+def test_credentials_hide_password() -> None:
     secrets = secrets_with({"SecretString": '{"username":"git","password":"hush-hush"}'})
     credentials = load_git_credentials(secrets, CREDENTIALS)
     assert (credentials.username, credentials.password) == ("git", "hush-hush")

@@ -1,4 +1,4 @@
-"""The documentation points at things that exist, and uses the words of the glossary."""
+"""The documentation refers only to existing pages and paths, and avoids replaced words."""
 
 from __future__ import annotations
 

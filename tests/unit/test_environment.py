@@ -66,7 +66,7 @@ def test_optional_secrets_are_empty() -> None:
 
 
 @pytest.mark.parametrize("value", ["soon", "7200.5"])
-def test_number_must_be_a_number(value: Any) -> None:
+def test_number_must_be_numeric(value: Any) -> None:
     with pytest.raises(ConfigurationInvalid, match="LOCK_LEASE_SECONDS"):
         AcquireLockEnvironment.parse(ALL | {"LOCK_LEASE_SECONDS": value})
 

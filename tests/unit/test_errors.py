@@ -25,7 +25,7 @@ def test_every_error_is_explained_to_operators(error: type[KiroWorkerError]) -> 
 
 
 @pytest.mark.parametrize("error", LEAVES)
-def test_errors_page_names_the_owner(error: type[KiroWorkerError]) -> None:
+def test_errors_page_names_owner(error: type[KiroWorkerError]) -> None:
     [row] = [line for line in ERRORS_PAGE.read_text("utf-8").splitlines() if line.startswith(f"| `{error.__name__}` |")]
     assert row.split(" | ")[2] == (error.owner or "nobody")
 
@@ -57,7 +57,7 @@ OWNERS = {
 }
 
 
-def test_every_error_has_an_owner() -> None:
+def test_every_error_has_owner() -> None:
     found: dict[FaultOwner | None, set[str]] = {}
     for error in LEAVES:
         found.setdefault(error("it broke").owner, set()).add(error.__name__)
@@ -65,7 +65,7 @@ def test_every_error_has_an_owner() -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_owner_of_a_stopped_build_follows_its_outcome(outcome: Outcome) -> None:
+def test_stopped_build_has_outcomes_owner(outcome: Outcome) -> None:
     assert BuildStopped(outcome, "it broke").owner is OUTCOMES[outcome].owner
 
 
@@ -75,7 +75,7 @@ def test_stopped_build_names_its_outcome() -> None:
     assert stopped.details == "AssertionError"
 
 
-def test_error_says_what_and_how_to_fix_it() -> None:
+def test_error_has_reason_and_remedy() -> None:
     assert str(KiroWorkerError("it broke", "glue it")) == "it broke\nHow to fix: glue it"
     assert str(KiroWorkerError("it broke")) == "it broke"
 

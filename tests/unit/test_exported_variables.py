@@ -15,13 +15,13 @@ FROM_CODEBUILD = {"build_id", "status", "log_url"}
 """What CodeBuild says about every build, with or without exported variables."""
 
 
-def test_buildspec_exports_exactly_the_list() -> None:
+def test_buildspec_matches_the_list() -> None:
     buildspec = yaml.safe_load((ROOT / "buildspec.yml").read_text("utf-8"))
 
     assert buildspec["env"]["exported-variables"] == list(EXPORTED_VARIABLES)
 
 
-def test_runner_writes_exactly_the_list() -> None:
+def test_runner_matches_the_list() -> None:
     assert list(exported_variables(BuildProgress())) == list(EXPORTED_VARIABLES)
 
 

@@ -38,7 +38,7 @@ def call(run: Any) -> Any:
     return step(run)(event, Context())  # type: ignore[arg-type]  # only these parts of the context are read
 
 
-def test_every_line_has_execution_item_and_step(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_line_has_context(capsys: pytest.CaptureFixture[str]) -> None:
     assert call(lambda event: {"state": event.state}) == {"state": "ValidateWorkItem"}
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["message"] for line in lines] == ["step started", "step finished"]

@@ -23,14 +23,14 @@ def test_facts_are_sentences(outcome: Outcome, facts: OutcomeFacts) -> None:
         assert "\n" not in text
 
 
-def test_only_success_and_a_lost_lock_have_no_owner() -> None:
+def test_only_success_and_lost_lock_lack_owner() -> None:
     assert {outcome for outcome, facts in OUTCOMES.items() if facts.owner is None} == {
         Outcome.SUCCEEDED,
         Outcome.LOCK_LOST,
     }
 
 
-def test_only_a_lost_lock_leaves_the_card_alone() -> None:
+def test_only_lost_lock_leaves_card_alone() -> None:
     effects = {outcome: facts.card_effect for outcome, facts in OUTCOMES.items()}
 
     assert effects.pop(Outcome.SUCCEEDED) is CardEffect.REVIEW
@@ -39,7 +39,7 @@ def test_only_a_lost_lock_leaves_the_card_alone() -> None:
 
 
 @pytest.mark.parametrize("outcome", Outcome)
-def test_a_stopped_build_has_the_owner_of_its_outcome(outcome: Outcome) -> None:
+def test_stopped_build_has_outcomes_owner(outcome: Outcome) -> None:
     assert BuildStopped(outcome, "why").owner is OUTCOMES[outcome].owner
 
 

@@ -1,4 +1,4 @@
-"""What the next run does about a run that ended without reporting."""
+"""How the next run reports a run that ended without a report."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_lock_without_card_asks_nothing() -> None:
     assert fake.requests == []
 
 
-def test_branch_without_pull_request_comments_on_issue() -> None:
+def test_missing_pull_request_comments_on_issue() -> None:
     fake = github()
     fake.board.repository = ready_repository(pullRequests={"nodes": []})
     recover(fake)
@@ -79,7 +79,7 @@ def test_draft_is_moved_without_comment() -> None:
 
 
 @pytest.mark.parametrize("operation", ["SetStatus", "AddComment"])
-def test_forbidden_write_does_not_end_the_run(operation: str) -> None:
+def test_forbidden_write_does_not_end_run(operation: str) -> None:
     fake = github()
     fake.errors[operation] = DENIED
     recover(fake)

@@ -29,12 +29,12 @@ def test_tokens_are_redacted_anywhere(secret: str) -> None:
         assert secret not in redact(text)
 
 
-def test_url_stays_readable_without_its_password() -> None:
+def test_url_loses_only_its_password() -> None:
     assert redact("fatal: https://git:hush@github.example/x.git") == "fatal: https://[redacted]@github.example/x.git"
 
 
 @given(st.text(min_size=6), st.text(), st.text())
-def test_known_secret_survives_in_no_common_encoding(secret: str, before: str, after: str) -> None:
+def test_every_encoding_of_secret_is_redacted(secret: str, before: str, after: str) -> None:
     encoded = secret.encode("utf-8", "replace")
     for form in (secret, quote(secret, safe="", errors="replace"), base64.b64encode(encoded).decode()):
         if form not in before + "[redacted]" + after and form not in redact(""):
@@ -61,7 +61,7 @@ def test_no_credential_shape_survives(shape: str, data: st.DataObject, before: s
 @given(KNOWN, WRAPS, WRAPS, AROUND, AROUND)
 @example("p4ss/w0rd+of=the&worker", b"", b"", "", "")
 @example('"\\\\"\\<&>%25\'/+ab', b"git:", b"\n", "", "")
-def test_known_secret_survives_in_no_encoding(
+def test_known_secret_is_always_redacted(
     secret: str, inner_before: bytes, inner_after: bytes, before: str, after: str
 ) -> None:
     for encoding, text in encodings(secret, inner_before, inner_after).items():

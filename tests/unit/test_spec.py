@@ -22,7 +22,7 @@ TASKS = """# Implementation plan
 """
 
 
-def test_tasks_are_parsed_with_number_and_state() -> None:
+def test_tasks_have_number_and_state() -> None:
     assert [(task.number, task.title, task.state, task.optional) for task in parse_tasks(TASKS)] == [
         ("1", "Set up the module", "done", False),
         ("2", "Implement discounts", "open", False),
@@ -32,7 +32,7 @@ def test_tasks_are_parsed_with_number_and_state() -> None:
     ]
 
 
-def test_task_in_progress_is_open_and_optional_is_not() -> None:
+def test_only_required_tasks_are_open() -> None:
     assert [task.number for task in open_tasks(TASKS)] == ["2", "2.1", ""]
 
 
@@ -45,7 +45,7 @@ def test_title_excludes_windows_line_end() -> None:
     assert [task.title for task in parse_tasks("- [ ] 1. one\r\n- [x] 2. two\r\n")] == ["one", "two"]
 
 
-def test_spec_folder_is_the_branch_with_dashes() -> None:
+def test_spec_folder_is_branch_with_dashes() -> None:
     assert spec_folder(".kiro/specs/", "feature/a/b") == ".kiro/specs/feature-a-b"
 
 
@@ -61,7 +61,7 @@ lines = st.lists(
 
 
 @given(lines, st.sampled_from(["\n", "\r\n"]))
-def test_ticking_changes_only_the_box(content: list[str], end: str) -> None:
+def test_ticking_changes_only_box(content: list[str], end: str) -> None:
     text = end.join(content)
     for task in parse_tasks(text):
         ticked = tick(text, task)
@@ -77,23 +77,23 @@ def test_pending_tasks_are_leaves() -> None:
     assert [task.name for task in pending_leaf_tasks(text)] == ["1.1 Part", "2 Alone", "below it"]
 
 
-def test_group_is_ticked_when_its_subtasks_are_done() -> None:
+def test_group_is_ticked_after_its_subtasks() -> None:
     text = "- [ ] 1. Group\r\n  - [ ] 1.1 Inner\r\n    - [x] 1.1.1 Part\r\n- [ ] 2. Group\r\n  - [ ] 2.1 Part\r\n"
     assert complete_parents(text) == text.replace("[ ] 1", "[x] 1")
 
 
-def test_group_with_an_open_subtask_stays_open() -> None:
+def test_group_with_open_subtask_stays_open() -> None:
     text = "- [ ] 1. Group\n  - [x] 1.1 Done\n  - [ ] 1.2 Open\n  - [x] 1.3 Done\n"
     assert complete_parents(text) == text
 
 
-def test_optional_subtasks_do_not_keep_a_group_open() -> None:
+def test_optional_subtasks_do_not_block_group() -> None:
     text = "- [ ] 1. Group\n  - [x] 1.1 Done\n  - [ ]* 1.2 Optional\n- [ ] 2. Group\n  - [ ]* 2.1 Optional\n"
     assert complete_parents(text) == text.replace("[ ] 1.", "[x] 1.")
 
 
 @pytest.mark.parametrize("title", ["Support [ ] boxes", "Render [x] and [-]", "[ ] alone", "- [ ] nested"])
-def test_boxes_in_a_title_stay(title: str) -> None:
+def test_boxes_in_title_stay(title: str) -> None:
     for before, change, after in (
         ("- [ ] 1. ", lambda text: tick(text, parse_tasks(text)[0]), "- [x] 1. "),
         ("- [x] 1. ", lambda text: tick(text, parse_tasks(text)[0]), "- [x] 1. "),
@@ -133,17 +133,17 @@ def test_marking_changes_only_boxes(text: str) -> None:
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c"])
-def test_other_separators_do_not_end_a_line(separator: str) -> None:
+def test_other_separators_do_not_end_line(separator: str) -> None:
     text = f"- [ ] 1. One{separator}- [ ] 2. hidden\n{separator}- [ ] 3. no list\n- [ ] 4. Four\n"
     assert [(task.line, task.number) for task in parse_tasks(text)] == [(0, "1"), (2, "4")]
 
 
-def test_carriage_return_ends_a_line() -> None:
+def test_carriage_return_ends_line() -> None:
     text = "- [ ] 1. One\r- [ ] 2. Two\r\n- [ ] 3. Three"
     assert [(task.line, task.title) for task in parse_tasks(text)] == [(0, "One"), (1, "Two"), (2, "Three")]
 
 
-def test_backticks_with_backticks_are_no_fence() -> None:
+def test_inline_backticks_are_no_fence() -> None:
     text = "```a`b\n- [ ] 1. outside\n```\n- [ ] 2. inside\n``` x\n- [ ] 3. inside\n```\n- [ ] 4. outside\n"
     assert [task.number for task in parse_tasks(text)] == ["1", "4"]
 
@@ -179,7 +179,7 @@ def test_ticking_changes_one_character(lines: list[str], end: str) -> None:
 
 
 @given(st.lists(st.sampled_from(["- [ ] 1. x", "```", "~~~", "````", "``` x", "```a`b", "~~~ `", "text", ""])), ENDS)
-def test_fences_agree_with_a_markdown_parser(lines: list[str], end: str) -> None:
+def test_fences_agree_with_markdown_parser(lines: list[str], end: str) -> None:
     text = end.join(lines)
     tokens = MarkdownIt("commonmark").parse(text)
     fenced = {line for token in tokens if token.type == "fence" and token.map for line in range(*token.map)}

@@ -60,7 +60,7 @@ def card(github: StandInGitHub, owner: str = "acme", statuses: tuple[str, ...] =
 
 
 @pytest.mark.parametrize("first", ["fork", "own"])
-def test_own_pull_request_wins_over_members_fork(
+def test_own_pull_request_wins_over_fork(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any], first: str
 ) -> None:
     github.board.add_repository("member/shop", parent=repository)
@@ -137,7 +137,7 @@ def test_old_comment_among_many_is_updated(
     assert issue.comments[0].body.endswith("two")
 
 
-def test_query_is_retried_and_mutation_is_not(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+def test_only_queries_are_retried(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     item = card(github)
     github.faults.add(FaultKind.BAD_GATEWAY, times=None)
 
@@ -155,7 +155,7 @@ def test_query_is_retried_and_mutation_is_not(github: StandInGitHub, ask: Callab
     assert len(github.requests.graphql("SetStatus")) == 1
 
 
-def test_secondary_limit_without_header_waits_a_minute(github: StandInGitHub, ask: Callable[..., Any]) -> None:
+def test_limit_without_header_waits_a_minute(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     item = card(github)
     github.faults.add(FaultKind.SECONDARY_LIMIT, times=None, seconds=0)
     with pytest.raises(GitHubRateLimited) as caught:
@@ -178,14 +178,14 @@ def abandoned(
 
 
 @pytest.mark.parametrize("error", ["LockLost", "ABORTED"])
-def test_abandoned_run_is_reported_whatever_ended_it(
+def test_every_abandoned_run_is_reported(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any], error: str
 ) -> None:
     assert abandoned(github, repository, ask, error).value("Status") == "Blocked"
     assert [error in comment.body for comment in repository.issues[0].comments] == [True]
 
 
-def test_forbidden_comment_does_not_end_the_run(
+def test_forbidden_comment_does_not_end_run(
     github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
 ) -> None:
     github.faults.add(FaultKind.FORBIDDEN, "AddComment", times=None)

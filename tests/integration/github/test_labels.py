@@ -47,7 +47,7 @@ def read(github: StandInGitHub, pull_request: PullRequest) -> Read:
 @pytest.mark.parametrize(
     ("permission", "counts"), [("READ", False), ("TRIAGE", False), ("WRITE", True), ("MAINTAIN", True), ("ADMIN", True)]
 )
-def test_label_counts_by_its_givers_permission(
+def test_label_needs_givers_permission(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read, permission: str, counts: bool
 ) -> None:
     github.board.set_permission(repository, "alice", permission)
@@ -100,7 +100,7 @@ def test_similar_label_does_not_count(
     assert read().problem == "the pull request does not have it"
 
 
-def test_bot_deleted_account_and_worker_do_not_count(
+def test_only_persons_labels_count(
     github: StandInGitHub, pull_request: PullRequest, repository: Repository, read: Read
 ) -> None:
     board = github.board

@@ -19,7 +19,7 @@ def test_lock_table_has_key_ttl_and_recovery(stacks: Stacks) -> None:
     assert table["SSESpecification"] == {"SSEEnabled": True}
 
 
-def test_artifacts_bucket_is_private_and_expires(stacks: Stacks) -> None:
+def test_artifacts_are_private_and_expire(stacks: Stacks) -> None:
     bucket = stacks.of("AWS::S3::Bucket")["kiro-worker-test-artifacts-<AccountId>-<Region>"]
     assert set(bucket["PublicAccessBlockConfiguration"].values()) == {True}
     assert len(bucket["PublicAccessBlockConfiguration"]) == 4
@@ -36,7 +36,7 @@ def test_artifacts_bucket_requires_tls(stacks: Stacks) -> None:
     assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def test_secrets_hold_the_placeholder(stacks: Stacks) -> None:
+def test_secrets_hold_placeholder(stacks: Stacks) -> None:
     assert {name: secret["SecretString"] for name, secret in stacks.of("AWS::SecretsManager::Secret").items()} == {
         "kiro-worker-test-github-token": "placeholder",
         "kiro-worker-test-git-credentials": "placeholder",
@@ -44,7 +44,7 @@ def test_secrets_hold_the_placeholder(stacks: Stacks) -> None:
     }  # fmt: skip
 
 
-def test_parameter_holds_a_placeholder(stacks: Stacks) -> None:
+def test_parameter_holds_placeholder(stacks: Stacks) -> None:
     parameter = stacks.of("AWS::SSM::Parameter")["/kiro-worker/test/github-project-config"]
     assert json.loads(parameter["Value"]) == {
         "organization": "your-org",
@@ -83,13 +83,13 @@ def production(tmp_path_factory: pytest.TempPathFactory, synthesise: Synthesise)
     return {stack: json.loads((outdir / f"{stack}.template.json").read_text()) for stack in stacks}
 
 
-def test_production_keeps_locks_artifacts_and_logs(production: Any) -> None:
+def test_production_keeps_its_data(production: Any) -> None:
     resources = production["KiroWorkerCore"]["Resources"].values()
     kept = {resource["Type"] for resource in resources if resource.get("DeletionPolicy") == "Retain"}
     assert kept == {"AWS::DynamoDB::Table", "AWS::S3::Bucket", "AWS::Logs::LogGroup"}
 
 
-def test_names_and_lease_follow_the_context(production: Any) -> None:
+def test_names_and_lease_follow_context(production: Any) -> None:
     resources = production["KiroWorkerWorkflow"]["Resources"].values()
     functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
     assert all(f["FunctionName"].startswith("kiro-worker-production-") for f in functions)

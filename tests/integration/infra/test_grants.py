@@ -1,4 +1,4 @@
-"""Who may do what: the complete list, so that an added, widened or missing permission fails here."""
+"""The complete permissions of every role: an added, widened or missing one fails a test."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_step_has_only_its_own_permissions(stacks: Stacks, name: str) -> None:
     assert stacks.grants(function["Role"]) == STEPS[name] | logs(f"/aws/lambda/kiro-worker-test-{name}")
 
 
-def test_build_reads_secrets_and_writes_under_runs(stacks: Stacks) -> None:
+def test_build_has_only_its_permissions(stacks: Stacks) -> None:
     granted = stacks.grants(stacks.one("AWS::CodeBuild::Project")["ServiceRole"])
     source = {resource for action, resource in granted if action.startswith("s3:GetObject")}
     assert len(source) == 1
@@ -93,7 +93,7 @@ def test_build_reads_secrets_and_writes_under_runs(stacks: Stacks) -> None:
     }
 
 
-def test_build_reads_only_configured_steering_files(synthesise: Synthesise, tmp_path: Path) -> None:
+def test_build_reads_only_configured_steering(synthesise: Synthesise, tmp_path: Path) -> None:
     done = synthesise(tmp_path, packagingPlatform="host", steeringPrefix="s3://acme-steering/kiro")
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "KiroWorkerWorkflow.template.json").read_text("utf-8")
@@ -123,7 +123,7 @@ def test_clean_up_runs_two_steps(stacks: Stacks) -> None:
     assert stacks.grants(machine["RoleArn"]) == invoke("release-lock", "update-status") | LOG_DELIVERY
 
 
-def test_schedule_starts_workflow_and_keeps_failed_ticks(stacks: Stacks) -> None:
+def test_schedule_keeps_failed_ticks(stacks: Stacks) -> None:
     target = stacks.one("AWS::Scheduler::Schedule")["Target"]
     assert stacks.grants(target["RoleArn"]) == {
         ("states:StartExecution", "AWS::StepFunctions::StateMachine kiro-worker-test"),
@@ -131,14 +131,14 @@ def test_schedule_starts_workflow_and_keeps_failed_ticks(stacks: Stacks) -> None
     }
 
 
-def test_rule_starts_only_the_clean_up(stacks: Stacks) -> None:
+def test_rule_starts_only_clean_up(stacks: Stacks) -> None:
     (target,) = stacks.one("AWS::Events::Rule")["Targets"]
     assert stacks.grants(target["RoleArn"]) == {
         ("states:StartExecution", "AWS::StepFunctions::StateMachine kiro-worker-test-clean-up")
     }
 
 
-def test_every_wildcard_has_a_reason(stacks: Stacks) -> None:
+def test_every_wildcard_has_reason(stacks: Stacks) -> None:
     roles = [{"Fn::GetAtt": [i, "Arn"]} for i, r in stacks.resources.items() if r["Type"] == "AWS::IAM::Role"]
     grants = set().union(*(stacks.grants(role) for role in roles))
     assert {resource for _, resource in grants if "*" in resource} == set(WILDCARDS)

@@ -12,13 +12,13 @@ def test_locked_node_is_new_enough_for_jsii() -> None:
     assert int(version.removeprefix("v").split(".")[0]) >= 22
 
 
-def test_jsii_uses_the_locked_node() -> None:
+def test_jsii_uses_locked_node() -> None:
     environ: dict[str, str] = {}
     use_locked_node(environ)
     assert environ["JSII_NODE"] == str(locked_node())
 
 
-def test_node_of_the_caller_is_kept() -> None:
+def test_node_of_caller_is_kept() -> None:
     environ = {"JSII_NODE": "/opt/node"}
     use_locked_node(environ)
     assert environ["JSII_NODE"] == "/opt/node"

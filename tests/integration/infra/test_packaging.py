@@ -41,18 +41,18 @@ CORE = {
 }  # fmt: skip
 
 
-def test_layer_holds_only_the_core(lambda_package: Package) -> None:
+def test_layer_holds_only_core(lambda_package: Package) -> None:
     assert library(lambda_package.layer.path) == CORE
     assert {path.name for path in lambda_package.layer.path.iterdir()} == {"python"}
     assert not (lambda_package.layer.path / "python" / "functions").exists()
 
 
-def test_build_source_adds_runner_and_buildspec(lambda_package: Package) -> None:
+def test_build_source_adds_the_runner(lambda_package: Package) -> None:
     assert library(lambda_package.source.path) == CORE | {"runner"}
     assert {path.name for path in lambda_package.source.path.iterdir()} == {"buildspec.yml", "python"}
 
 
-def test_report_parsers_are_only_in_build_source(lambda_package: Package) -> None:
+def test_only_build_has_report_parsers(lambda_package: Package) -> None:
     parsers = {"defusedxml", "junitparser"}
     assert parsers <= {path.name for path in (lambda_package.source.path / "python").iterdir()}
     assert not parsers & {path.name for path in (lambda_package.layer.path / "python").iterdir()}
@@ -73,7 +73,7 @@ def test_layer_is_for_arm_and_python_3_13(lambda_package: Package) -> None:
         assert "abi3" in name or "cpython-313-" in name
 
 
-def test_layer_is_the_same_on_every_machine(lambda_package: Package) -> None:
+def test_layer_is_same_on_every_machine(lambda_package: Package) -> None:
     for name in files(lambda_package.layer.path):
         path = Path(name)
         assert "__pycache__" not in path.parts
@@ -91,7 +91,7 @@ def test_layer_is_far_below_lambda_limits(lambda_package: Package, tmp_path: Pat
     assert sum((lambda_package.layer.path / name).stat().st_size for name in files(lambda_package.layer.path)) < 60e6
 
 
-def test_every_called_aws_service_is_packaged(lambda_package: Package) -> None:
+def test_called_aws_services_are_packaged(lambda_package: Package) -> None:
     packaged = lambda_package.source.path / "python" / "kiro_worker"
     sources = [*(ROOT / "functions").rglob("*.py"), *packaged.rglob("*.py")]
     called = set().union(*(services_called(file) for file in sources))
@@ -198,7 +198,7 @@ def test_changed_source_is_packaged_again(small: Path) -> None:
     assert second.functions == first.functions
 
 
-def test_two_checkouts_package_the_same_bytes(small: Path, tmp_path: Path) -> None:
+def test_two_checkouts_package_same_bytes(small: Path, tmp_path: Path) -> None:
     twin = tmp_path / "elsewhere"
     shutil.copytree(small, twin)
     first, second = package(LAMBDA, small), package(LAMBDA, twin)

@@ -33,7 +33,7 @@ def test_every_folder_has_one_function(stacks: Stacks) -> None:
 
 
 @pytest.mark.parametrize("name", STEPS)
-def test_step_gets_only_the_variables_it_needs(stacks: Stacks, name: str) -> None:
+def test_step_gets_only_variables_it_needs(stacks: Stacks, name: str) -> None:
     variables, timeout = STEPS[name]
     function = stacks.of("AWS::Lambda::Function")[f"kiro-worker-test-{name}"]
     environment = function["Environment"]["Variables"]
@@ -108,14 +108,14 @@ def test_placeholder_names_its_function(stacks: Stacks) -> None:
                 assert placeholder == "".join(word.title() for word in words) + "FunctionArn"
 
 
-def test_build_ends_before_its_state_times_out() -> None:
+def test_build_ends_before_its_state() -> None:
     """AWS does not document that the timeout of a state stops its build, so the build must end first."""
     work_item = definition("work_item")
     queued_and_built = (30 + 60) * 60
     assert queued_and_built < work_item["States"]["RunBuild"]["TimeoutSeconds"] < work_item["TimeoutSeconds"]
 
 
-def test_schedule_has_few_retries_and_a_queue(stacks: Stacks) -> None:
+def test_schedule_has_few_retries_and_queue(stacks: Stacks) -> None:
     schedule = stacks.of("AWS::Scheduler::Schedule")["kiro-worker-test"]
     assert schedule["ScheduleExpression"] == "rate(5 minutes)"
     target = schedule["Target"]
@@ -125,7 +125,7 @@ def test_schedule_has_few_retries_and_a_queue(stacks: Stacks) -> None:
     assert stacks.resolve(target["DeadLetterConfig"]["Arn"]) == "AWS::SQS::Queue kiro-worker-test-schedule-dlq"
 
 
-def test_rule_passes_the_whole_event(stacks: Stacks) -> None:
+def test_rule_passes_whole_event(stacks: Stacks) -> None:
     rule = stacks.one("AWS::Events::Rule")
     pattern = rule["EventPattern"]
     assert pattern["source"] == ["aws.states"]
@@ -138,7 +138,7 @@ def test_rule_passes_the_whole_event(stacks: Stacks) -> None:
     assert not {"Input", "InputPath", "InputTransformer"} & target.keys()
 
 
-def test_stack_names_end_in_the_environment(assembly: Path) -> None:
+def test_stack_names_end_in_environment(assembly: Path) -> None:
     artifacts = json.loads((assembly / "manifest.json").read_text())["artifacts"]
     names = {
         artifact["properties"]["stackName"]

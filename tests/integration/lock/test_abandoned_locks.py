@@ -29,7 +29,7 @@ def test_running_execution_abandons_nothing(world: LockWorld) -> None:
     assert world.locks.abandoned() == [], "a redrive may still report to the card"
 
 
-def test_lock_of_ended_owner_is_abandoned_until_cleared(world: LockWorld) -> None:
+def test_ended_owners_lock_is_abandoned(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1"))
     world.running.remove(ONE)
     [holder] = world.locks.abandoned()
@@ -39,7 +39,7 @@ def test_lock_of_ended_owner_is_abandoned_until_cleared(world: LockWorld) -> Non
     assert world.locks.abandoned() == []
 
 
-def test_freed_lock_keeps_a_pending_report(world: LockWorld) -> None:
+def test_freed_lock_keeps_pending_report(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1"))
     run_release_lock(world, lease, reportPending=True)
     world.running.remove(ONE)
@@ -55,7 +55,7 @@ def test_normal_release_leaves_nothing(world: LockWorld) -> None:
     assert world.locks.abandoned() == []
 
 
-def test_lock_taken_meanwhile_is_not_cleared(world: LockWorld) -> None:
+def test_reacquired_lock_is_not_cleared(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1"))
     world.running.remove(ONE)
     [holder] = world.locks.abandoned()
@@ -64,14 +64,14 @@ def test_lock_taken_meanwhile_is_not_cleared(world: LockWorld) -> None:
     assert world.item()["owner"] == {"S": TWO}
 
 
-def test_abandoned_build_is_stopped_before_takeover(world: LockWorld) -> None:
+def test_abandoned_build_is_stopped(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE, CARD)
     world.running.remove(ONE)
     assert world.locks.acquire(BASE_KEY, TWO).owner == TWO
     assert world.stopped_builds == [BUILD]
 
 
-def test_build_that_does_not_stop_keeps_the_lock(world: LockWorld) -> None:
+def test_unstoppable_build_keeps_lock(world: LockWorld) -> None:
     world.builds_stop_at_once = False
     world.locks.acquire(BASE_KEY, ONE, CARD)
     world.running.remove(ONE)
@@ -83,7 +83,7 @@ def test_build_that_does_not_stop_keeps_the_lock(world: LockWorld) -> None:
     assert world.locks.acquire(BASE_KEY, TWO).owner == TWO
 
 
-def test_lock_stays_while_given_up_build_runs(world: LockWorld) -> None:
+def test_lock_stays_while_build_runs(world: LockWorld) -> None:
     """The answer to the start request was lost, or the state timed out."""
     world.builds_stop_at_once = False
     lease = world.locks.acquire(BASE_KEY, ONE, CARD)
@@ -95,7 +95,7 @@ def test_lock_stays_while_given_up_build_runs(world: LockWorld) -> None:
     assert run_release_lock(world, lease, failure=failure) is not None
 
 
-def test_build_of_another_owner_is_not_stopped(world: LockWorld) -> None:
+def test_other_owners_build_is_not_stopped(world: LockWorld) -> None:
     """After ``LockLost``, the build under the lock belongs to another execution."""
     lease = world.locks.acquire(BASE_KEY, ONE)
     world.locks.release(lease)
@@ -106,7 +106,7 @@ def test_build_of_another_owner_is_not_stopped(world: LockWorld) -> None:
     assert (world.stopped_builds, world.item()["owner"]) == ([], {"S": TWO})
 
 
-def test_pending_report_blocks_until_its_run_ends(world: LockWorld) -> None:
+def test_pending_report_blocks_other_runs(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, CARD)
     run_release_lock(world, lease, reportPending=True)
     with pytest.raises(LockHeld, match="one"):
@@ -118,14 +118,14 @@ def test_pending_report_blocks_until_its_run_ends(world: LockWorld) -> None:
     assert world.locks.acquire(BASE_KEY, TWO).fence > lease.fence
 
 
-def test_own_pending_report_does_not_block_a_redrive(world: LockWorld) -> None:
+def test_own_pending_report_blocks_nothing(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, CARD)
     run_release_lock(world, lease, reportPending=True)
     assert world.locks.acquire(BASE_KEY, ONE).fence > lease.fence
     assert "reportPending" not in world.item()
 
 
-def test_item_with_only_a_pending_report_is_cleared(world: LockWorld) -> None:
+def test_pending_report_alone_is_cleared(world: LockWorld) -> None:
     world.dynamodb.put_item(TableName=TABLE, Item={"lockKey": {"S": BASE_KEY}, "reportPending": {"S": "gone"}})
     for holder in world.locks.abandoned():
         world.locks.clear_abandoned(holder)

@@ -24,7 +24,7 @@ def test_quiet_cycle_costs_two_requests(world: LockWorld) -> None:
     assert world.requests == ["UpdateItem", "UpdateItem"]
 
 
-def test_item_shows_who_holds_the_lock(world: LockWorld) -> None:
+def test_item_shows_who_holds_lock(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1", "acme/shop", "feature/x", "build:1"))
     assert world.item() == {
         "lockKey": {"S": BASE_KEY},
@@ -39,27 +39,27 @@ def test_item_shows_who_holds_the_lock(world: LockWorld) -> None:
     }
 
 
-def test_running_holder_keeps_the_lock(world: LockWorld) -> None:
+def test_running_holder_keeps_lock(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE)
     with pytest.raises(LockHeld, match="execution:kiro-worker-test:one") as caught:
         world.locks.acquire(BASE_KEY, TWO)
     assert "aws stepfunctions describe-execution" in caught.value.remedy
 
 
-def test_narrow_lock_blocks_only_its_own_key(world: LockWorld) -> None:
+def test_lock_blocks_only_its_own_key(world: LockWorld) -> None:
     world.locks.acquire(f"{BASE_KEY}#acme/shop#a", ONE)
     with pytest.raises(ScopedLockHeld):
         world.locks.acquire(f"{BASE_KEY}#acme/shop#a", TWO)
     world.locks.acquire(f"{BASE_KEY}#acme/shop#b", TWO)
 
 
-def test_ended_holder_is_taken_over_at_once(world: LockWorld) -> None:
+def test_ended_holder_loses_lock_at_once(world: LockWorld) -> None:
     first = world.locks.acquire(BASE_KEY, ONE)
     world.running.remove(ONE)
     assert world.locks.acquire(BASE_KEY, TWO).fence > first.fence
 
 
-def test_running_holder_keeps_an_expired_lease(world: LockWorld) -> None:
+def test_running_holder_keeps_expired_lease(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE)
     world.now += LEASE_SECONDS + 86400
     with pytest.raises(LockHeld):
@@ -144,7 +144,7 @@ def test_foreign_items_do_not_block(world: LockWorld, item: dict[str, dict[str, 
 
 
 @pytest.mark.parametrize("edit", ["expiresAt", "acquiredAt", "fence"])
-def test_removed_attribute_does_not_free_the_lock(world: LockWorld, edit: str) -> None:
+def test_removed_attribute_frees_no_lock(world: LockWorld, edit: str) -> None:
     world.locks.acquire(BASE_KEY, ONE)
     world.dynamodb.update_item(TableName=TABLE, Key={"lockKey": {"S": BASE_KEY}}, UpdateExpression=f"REMOVE {edit}")
     with pytest.raises(LockHeld):
@@ -176,19 +176,19 @@ def test_one_of_many_contenders_wins(world: LockWorld) -> None:
         assert world.locks.release(winners[0])
 
 
-def test_ensure_keeps_the_lease(world: LockWorld) -> None:
+def test_ensure_keeps_lease(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE)
     assert world.locks.ensure(lease) == lease
 
 
-def test_ensure_acquires_free_lock_under_later_fence(world: LockWorld) -> None:
+def test_ensure_acquires_free_lock(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE)
     world.dynamodb.delete_item(TableName=TABLE, Key={"lockKey": {"S": BASE_KEY}})
     assert world.locks.ensure(lease).fence > lease.fence
 
 
 @pytest.mark.parametrize("other", [TWO, ONE], ids=["another execution", "a later attempt of the same execution"])
-def test_ensure_rejects_lock_of_another_owner(world: LockWorld, other: str) -> None:
+def test_ensure_rejects_other_owners_lock(world: LockWorld, other: str) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE)
     world.locks.release(lease)
     world.now += 1
@@ -198,7 +198,7 @@ def test_ensure_rejects_lock_of_another_owner(world: LockWorld, other: str) -> N
     assert world.item()["fence"] == {"N": str(later.fence)}
 
 
-def test_ensure_records_build_and_extends_lease(world: LockWorld) -> None:
+def test_ensure_extends_lease(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1"))
     world.now += LEASE_SECONDS - 60
     kept = world.locks.ensure(lease, Subject("PVTI_1", build_id="kiro-worker-test:1"))
@@ -210,7 +210,7 @@ def test_ensure_records_build_and_extends_lease(world: LockWorld) -> None:
     assert world.requests == ["GetItem"]
 
 
-def test_second_build_waits_for_the_first(world: LockWorld) -> None:
+def test_second_build_waits_for_first(world: LockWorld) -> None:
     """The execution was aborted and redriven, and the abort did not stop its build."""
     first, second = Subject(build_id="kiro-worker-test:1"), Subject(build_id="kiro-worker-test:2")
     lease = world.locks.acquire(BASE_KEY, ONE)
@@ -244,7 +244,7 @@ def clean_up(world: LockWorld, after: float, *, running: bool) -> dict[str, str]
     return release(world.locks, event(ONE, endedAt=int((world.now + after) * 1000)))
 
 
-def test_clean_up_frees_and_describes_the_lock(world: LockWorld) -> None:
+def test_clean_up_frees_and_describes_lock(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1", "acme/shop", "feature/x"))
     assert clean_up(world, 60, running=False) == {
         "lockKey": BASE_KEY,
@@ -255,7 +255,7 @@ def test_clean_up_frees_and_describes_the_lock(world: LockWorld) -> None:
     assert clean_up(world, 60, running=False) is None
 
 
-def test_clean_up_spares_running_execution_and_later_lock(world: LockWorld) -> None:
+def test_clean_up_spares_live_and_later_locks(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE)
     assert clean_up(world, 60, running=True) is None
     assert clean_up(world, -60, running=False) is None
@@ -263,7 +263,7 @@ def test_clean_up_spares_running_execution_and_later_lock(world: LockWorld) -> N
 
 
 @pytest.mark.parametrize("build", ["succeeded", "failed"])
-def test_release_uses_the_fence_of_the_build(world: LockWorld, build: str) -> None:
+def test_release_uses_fence_of_build(world: LockWorld, build: str) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE)
     world.dynamodb.delete_item(TableName=TABLE, Key={"lockKey": {"S": BASE_KEY}})
     taken = world.locks.ensure(lease)
@@ -281,7 +281,7 @@ def test_release_uses_the_fence_of_the_build(world: LockWorld, build: str) -> No
     assert "owner" not in world.item()
 
 
-def test_release_without_lease_frees_all_it_holds(world: LockWorld) -> None:
+def test_release_without_lease_frees_all(world: LockWorld) -> None:
     world.locks.acquire(f"{BASE_KEY}#acme/shop", ONE)
     world.locks.acquire(BASE_KEY, TWO)
     assert release(world.locks, event(ONE))

@@ -1,4 +1,4 @@
-"""The lock under every order of requests that hypothesis comes up with.
+"""The lock under every order of requests that hypothesis generates.
 
 Several owners acquire, take over, check, release and clean up at once, each with its own clock, while executions end
 and are redriven, answers are lost, and a person deletes and edits the item. After every request, a model decides

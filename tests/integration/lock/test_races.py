@@ -1,4 +1,4 @@
-"""Real races on both DynamoDB servers: threads that contend at the same moment, and processes that share nothing."""
+"""Real races on both DynamoDB servers: threads that contend at the same moment, and separate processes."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_one_of_many_processes_wins(locks: LockTable, aws_of_each: dict[str, Any
     assert locks.read(BASE_KEY).fence == int(min(answers))
 
 
-def test_fences_rise_over_a_thousand_acquisitions(locks: LockTable) -> None:
+def test_fence_rises_a_thousand_times(locks: LockTable) -> None:
     fences = []
     for number in range(1000):
         lease = locks.acquire(BASE_KEY, f"execution:{number % 7}")

@@ -43,7 +43,7 @@ def slots(world: LockWorld) -> dict[str, str]:
 
 
 @pytest.mark.parametrize(("builds", "scope"), [(None, "branch"), (None, "repository"), (3, "environment")])
-def test_unlimited_or_single_lock_has_no_slots(builds: int | None, scope: LockScope) -> None:
+def test_slots_need_a_limit(builds: int | None, scope: LockScope) -> None:
     assert slot_keys(limited_to(builds, scope)) == ()
 
 
@@ -54,7 +54,7 @@ def test_unlimited_cycle_costs_two_requests(world: LockWorld) -> None:
     assert world.requests == ["UpdateItem", "UpdateItem"]
 
 
-def test_run_without_a_slot_holds_nothing(world: LockWorld) -> None:
+def test_run_without_slot_holds_nothing(world: LockWorld) -> None:
     assert {acquire(world, ONE).slot, acquire(world, TWO).slot} == set(slot_keys(TWO_SLOTS))
     with pytest.raises(LockHeld, match="all 2 slots for concurrent builds are taken") as caught:
         acquire(world, THREE)
@@ -69,7 +69,7 @@ def test_locked_branch_takes_no_slot(world: LockWorld) -> None:
     assert list(slots(world).values()) == [ONE]
 
 
-def test_repeated_step_takes_no_second_slot(world: LockWorld) -> None:
+def test_repeated_step_keeps_one_slot(world: LockWorld) -> None:
     acquire(world, ONE)
     second = acquire(world, TWO)
     release_all(world, ONE)
@@ -77,7 +77,7 @@ def test_repeated_step_takes_no_second_slot(world: LockWorld) -> None:
     assert slots(world) == {second.slot: TWO}
 
 
-def test_slot_of_ended_holder_is_taken_over(world: LockWorld) -> None:
+def test_ended_holder_loses_slot(world: LockWorld) -> None:
     acquire(world, ONE)
     taken = acquire(world, TWO).slot
     world.running.remove(TWO)
@@ -99,13 +99,13 @@ def test_release_frees_lock_and_slot(world: LockWorld, ended: str) -> None:
     assert release_all(world, ONE, **document) is None
 
 
-def test_clean_up_spares_slot_of_running_execution(world: LockWorld) -> None:
+def test_clean_up_spares_running_owners_slot(world: LockWorld) -> None:
     acquire(world, ONE)
     assert release_all(world, ONE, endedAt=int(NOW + 60) * 1000) is None
     assert list(slots(world).values()) == [ONE]
 
 
-def test_keeping_a_slot_costs_one_read(world: LockWorld) -> None:
+def test_keeping_slot_costs_one_read(world: LockWorld) -> None:
     lease = acquire(world, ONE)
     world.requests.clear()
     assert keep_slot(world.locks, TWO_SLOTS, lease) == lease
@@ -125,7 +125,7 @@ def test_lost_slot_is_replaced(world: LockWorld) -> None:
     assert slots(world) == {lease.slot: TWO}, "the slot is found by its owner: the lease names the lost one"
 
 
-def test_build_without_a_slot_gets_lock_held(world: LockWorld) -> None:
+def test_build_without_slot_gets_lock_held(world: LockWorld) -> None:
     lease = acquire(world, ONE)
     release_all(world, ONE)
     acquire(world, TWO)
@@ -134,14 +134,14 @@ def test_build_without_a_slot_gets_lock_held(world: LockWorld) -> None:
         keep_slot(world.locks, TWO_SLOTS, lease)
 
 
-def test_lowered_limit_spares_a_running_build(world: LockWorld) -> None:
+def test_lowered_limit_spares_running_build(world: LockWorld) -> None:
     acquire(world, TWO)
     lease = acquire(world, ONE)
     assert lease.slot == slot_keys(TWO_SLOTS)[1]
     assert keep_slot(world.locks, limited_to(1), lease) == lease
 
 
-def test_manual_build_frees_only_its_own_slot(world: LockWorld) -> None:
+def test_manual_build_frees_its_own_slot(world: LockWorld) -> None:
     lease = acquire(world, ONE)
     release_slot_of_build(world.locks, lease.slot, TWO)
     release_slot_of_build(world.locks, "", ONE)
@@ -188,12 +188,12 @@ def test_slot_is_kept_while_its_build_runs(world: LockWorld) -> None:
     world.builds_stop_at_once = False
     subject = Subject("PVTI_1", "acme/shop", "one", BUILD)
     lease = keep_slot(world.locks, TWO_SLOTS, world.locks.ensure(lease, subject), subject)
-    given_up = {"lease": lease.to_dict(), "failure": {"state": "RunBuild"}}
-    assert release_all(world, ONE, **given_up) is None
+    timed_out = {"lease": lease.to_dict(), "failure": {"state": "RunBuild"}}
+    assert release_all(world, ONE, **timed_out) is None
     assert set(world.owners_by_key().values()) == {ONE}
     assert len(world.owners_by_key()) == 2
     world.running.remove(BUILD)
-    assert release_all(world, ONE, **given_up)
+    assert release_all(world, ONE, **timed_out)
     assert world.owners_by_key() == {}
 
 

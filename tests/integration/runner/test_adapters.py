@@ -54,7 +54,7 @@ def install(folder: Path, program: str, output: str) -> str:
 
 
 @pytest.mark.parametrize("name", OUTPUT)
-def test_agent_gets_prompt_and_key_and_reports_cost(worker: Any, tmp_path: Path, name: str) -> None:
+def test_agent_gets_prompt_and_key(worker: Any, tmp_path: Path, name: str) -> None:
     program, output = OUTPUT[name]
     path = install(tmp_path, program, output)
     worker.configure({"name": name, "mode": "all"})
@@ -72,7 +72,7 @@ def test_agent_gets_prompt_and_key_and_reports_cost(worker: Any, tmp_path: Path,
 
 
 @pytest.mark.parametrize("name", OUTPUT)
-def test_missing_closing_line_fails_the_turn(worker: Any, tmp_path: Path, name: str) -> None:
+def test_missing_closing_line_fails_turn(worker: Any, tmp_path: Path, name: str) -> None:
     path = install(tmp_path, OUTPUT[name][0], "I am done!")
     worker.configure(name)
 
@@ -90,7 +90,7 @@ def test_missing_closing_line_fails_the_turn(worker: Any, tmp_path: Path, name: 
         ("codex", '{"type":"turn.failed","error":{"message":"no"}}'),
     ],
 )
-def test_reported_failure_fails_the_turn(worker: Any, tmp_path: Path, name: str, output: str) -> None:
+def test_reported_failure_fails_turn(worker: Any, tmp_path: Path, name: str, output: str) -> None:
     path = install(tmp_path, OUTPUT[name][0], output)
     worker.configure(name)
 

@@ -40,7 +40,7 @@ def set_label(worker: Any, by: str, permission: str) -> None:
     worker.github.board.add_label(pull_request, LABEL, by=by)
 
 
-def test_planted_files_stop_the_build_and_other_work_is_kept(worker: Any) -> None:
+def test_planted_file_loses_no_other_work(worker: Any) -> None:
     worker.configure(worker.agent(PLANT))
 
     finished = worker.run()
@@ -59,7 +59,7 @@ def test_planted_files_stop_the_build_and_other_work_is_kept(worker: Any) -> Non
     assert worker.github.requests.graphql() == (), "no label is configured, so GitHub is not asked"
 
 
-def test_next_build_continues_from_the_kept_work(worker: Any) -> None:
+def test_next_build_continues_from_kept_work(worker: Any) -> None:
     worker.configure(worker.agent(PLANT))
     worker.run()
     worker.configure(worker.agent(WORK + "write('shop/' + prompt.split('- ')[1].split()[0] + '.txt', 'x')\n"))
@@ -72,7 +72,7 @@ def test_next_build_continues_from_the_kept_work(worker: Any) -> None:
     assert guarded(worker, worker.head()) == []
 
 
-def test_label_of_a_writer_allows_the_change(worker: Any) -> None:
+def test_label_of_writer_allows_change(worker: Any) -> None:
     worker.configure(worker.agent(PLANT), guardLabel=LABEL)
     set_label(worker, "alice", "WRITE")
 
@@ -85,7 +85,7 @@ def test_label_of_a_writer_allows_the_change(worker: Any) -> None:
     )
 
 
-def test_github_failure_allows_nothing_and_keeps_the_work(worker: Any) -> None:
+def test_github_failure_allows_no_change(worker: Any) -> None:
     worker.configure(worker.agent(PLANT), guardLabel=LABEL)
     set_label(worker, "alice", "WRITE")
     worker.github.faults.add(FaultKind.FORBIDDEN, "ReadPermission", times=None)
@@ -108,7 +108,7 @@ def test_failed_turn_is_guarded_as_well(worker: Any) -> None:
     assert worker.file("shop/a.py", worker.checkpoint()) == ""
 
 
-def test_label_is_read_only_when_guarded_files_differ(worker: Any) -> None:
+def test_label_is_read_only_for_guarded_changes(worker: Any) -> None:
     worker.configure(guardLabel=LABEL)
 
     assert worker.run().outcome == "Succeeded"

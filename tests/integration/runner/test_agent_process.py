@@ -34,7 +34,7 @@ def test_missing_agent_is_named(worker: Worker) -> None:
     assert "How to fix: install no-such-agent" in finished.exports["OUTCOME_REASON"]
 
 
-def test_agent_without_changes_fails_the_build(worker: Worker) -> None:
+def test_agent_without_changes_fails(worker: Worker) -> None:
     worker.configure(worker.agent("print('all done!')"))
 
     finished = worker.run()
@@ -80,7 +80,7 @@ printf '\\033[32m ▸ Credits: 0.42 • Time: 1m 5s\\033[0m\\n' >&2
 """
 
 
-def test_kiro_cli_runs_headless_with_only_its_key(worker: Worker, tmp_path: Path) -> None:
+def test_kiro_cli_gets_only_its_key(worker: Worker, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     seen.mkdir()
     seen.chmod(0o777)
@@ -105,7 +105,7 @@ def test_kiro_cli_runs_headless_with_only_its_key(worker: Worker, tmp_path: Path
     assert AGENT_KEY not in finished.log
 
 
-def test_kiro_cli_without_closing_line_has_failed(worker: Worker, tmp_path: Path) -> None:
+def test_kiro_cli_needs_closing_line(worker: Worker, tmp_path: Path) -> None:
     kiro = tmp_path / "bin" / "kiro-cli"
     kiro.parent.mkdir()
     kiro.write_text("#!/bin/sh\ncat > /dev/null\nexit 0\n")
@@ -118,7 +118,7 @@ def test_kiro_cli_without_closing_line_has_failed(worker: Worker, tmp_path: Path
     assert "rejected API key" in finished.exports["OUTCOME_REASON"]
 
 
-def test_placeholder_key_is_reported_before_the_agent(worker: Worker) -> None:
+def test_placeholder_key_is_reported_first(worker: Worker) -> None:
     worker.client("secretsmanager").put_secret_value(
         SecretId=worker.secrets["kiro-api-key"], SecretString="placeholder"
     )

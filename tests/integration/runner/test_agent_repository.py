@@ -1,4 +1,4 @@
-"""The agent's own repository: its commits are kept where they can be, and nothing in it has an effect."""
+"""The agent's own repository: its commits are kept if possible, and its configuration has no effect."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ print(subprocess.run(["git", "status", "--short"], capture_output=True, text=Tru
 """
 
 
-def test_agents_commits_are_kept_with_a_trailer(worker: Worker) -> None:
+def test_agents_commits_are_kept_with_trailer(worker: Worker) -> None:
     worker.configure(worker.agent(COMMIT, mode="all"))
 
     finished = worker.run()
@@ -91,7 +91,7 @@ def test_agents_commits_are_kept_with_a_trailer(worker: Worker) -> None:
     assert "clean" in worker.artifact("agent.log")
 
 
-def test_uncommitted_work_follows_the_agents_commits(worker: Worker) -> None:
+def test_uncommitted_work_follows_agents_commits(worker: Worker) -> None:
     worker.configure(worker.agent(COMMIT + WORK, mode="all"))
 
     finished = worker.run()
@@ -139,7 +139,7 @@ def test_ruined_repository_loses_no_work(worker: Worker, ruin: str) -> None:
     assert worker.file("shop/notes.py") == "NOTES = 1\n"
 
 
-def test_removed_folder_fails_the_build(worker: Worker) -> None:
+def test_removed_folder_fails_build(worker: Worker) -> None:
     worker.configure(worker.agent("import os, shutil; shutil.rmtree(os.getcwd())"))
 
     assert worker.run().outcome == "AgentFailed"

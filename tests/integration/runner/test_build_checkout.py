@@ -8,14 +8,14 @@ from tests.support.worker import Worker
 
 
 @pytest.mark.parametrize("commit", ["0123456789" * 4, "f" * 40])
-def test_commit_outside_the_branch_is_not_built(worker: Worker, commit: str) -> None:
+def test_commit_must_be_on_branch(worker: Worker, commit: str) -> None:
     finished = worker.run(COMMIT_SHA=commit)
 
     assert (finished.exit_code, finished.outcome) == (1, "CheckoutFailed")
     assert commit in finished.exports["OUTCOME_REASON"]
 
 
-def test_commit_of_another_branch_is_not_built(worker: Worker) -> None:
+def test_other_branchs_commit_is_not_built(worker: Worker) -> None:
     worker.repository.git.commit("feature/other", {"other.txt": "1\n"}, "Other", base="main")
 
     finished = worker.run(COMMIT_SHA=worker.repository.git.head_of("feature/other") or "")
@@ -24,7 +24,7 @@ def test_commit_of_another_branch_is_not_built(worker: Worker) -> None:
     assert "is no longer on feature/discounts" in finished.exports["OUTCOME_REASON"]
 
 
-def test_refused_credentials_fail_the_checkout(worker: Worker) -> None:
+def test_refused_credentials_fail_checkout(worker: Worker) -> None:
     worker.client("secretsmanager").put_secret_value(
         SecretId=worker.secrets["git-credentials"], SecretString='{"username":"git","password":"wrong-password"}'
     )
@@ -61,7 +61,7 @@ def test_hostile_variable_is_refused_by_name(worker: Worker, variable: str, valu
     assert not worker.github.requests.git()
 
 
-def test_server_without_partial_clones_gets_a_full_one(worker: Worker) -> None:
+def test_unsupported_partial_clone_becomes_full(worker: Worker) -> None:
     worker.repository.git.run("config", "uploadpack.allowFilter", "false")
 
     finished = worker.run()
@@ -69,7 +69,7 @@ def test_server_without_partial_clones_gets_a_full_one(worker: Worker) -> None:
     assert finished.outcome == "Succeeded", finished.log
 
 
-def test_broken_partial_clone_is_followed_by_a_full_one(worker: Worker) -> None:
+def test_broken_partial_clone_is_retried_in_full(worker: Worker) -> None:
     worker.github.faults.add("forbidden", "git-upload-pack")
 
     finished = worker.run()

@@ -18,7 +18,7 @@ boto3.client("dynamodb", endpoint_url=sys.argv[1], region_name="us-east-1", aws_
 """
 
 
-def test_lock_lost_before_the_push_prevents_it(worker: Worker) -> None:
+def test_lock_lost_before_push_prevents_it(worker: Worker) -> None:
     worker.configure(worker.agent(STEAL_THE_LOCK + WORK, worker.aws["endpoint_url"]))
 
     finished = worker.run()
@@ -29,7 +29,7 @@ def test_lock_lost_before_the_push_prevents_it(worker: Worker) -> None:
     assert worker.lock()["owner"] == "another-execution"
 
 
-def test_lock_lost_during_the_checkout_prevents_the_agent(worker: Worker, tmp_path: Path) -> None:
+def test_lock_lost_in_checkout_prevents_agent(worker: Worker, tmp_path: Path) -> None:
     started = tmp_path / "started"
     worker.configure(worker.agent(f"import pathlib; pathlib.Path({str(started)!r}).touch()\n" + WORK))
 
@@ -46,7 +46,7 @@ def test_lock_lost_during_the_checkout_prevents_the_agent(worker: Worker, tmp_pa
     assert worker.checkpoint() == ""
 
 
-def test_lock_lost_during_the_gate_prevents_the_push(worker: Worker) -> None:
+def test_lock_lost_in_gate_prevents_push(worker: Worker) -> None:
     script = worker.folder / "steal.py"
     script.write_text(STEAL_THE_LOCK + 'print("Ran 1 test in 0s")\n')
     worker.configure(
@@ -60,7 +60,7 @@ def test_lock_lost_during_the_gate_prevents_the_push(worker: Worker) -> None:
     assert worker.head() == worker.commit
 
 
-def test_held_lock_stops_the_build_before_any_fetch(worker: Worker) -> None:
+def test_held_lock_prevents_fetch(worker: Worker) -> None:
     worker.hold_lock("another-execution", 1_800_000_000_000)
 
     finished = worker.run()
@@ -69,7 +69,7 @@ def test_held_lock_stops_the_build_before_any_fetch(worker: Worker) -> None:
     assert not worker.github.requests.git()
 
 
-def test_missing_lock_is_acquired_under_a_later_fence(worker: Worker) -> None:
+def test_missing_lock_is_acquired(worker: Worker) -> None:
     worker.client("dynamodb").delete_item(TableName=TABLE, Key={"lockKey": {"S": LOCK_KEY}})
 
     finished = worker.run()
@@ -80,7 +80,7 @@ def test_missing_lock_is_acquired_under_a_later_fence(worker: Worker) -> None:
     assert worker.lock()["buildId"] == "kiro-worker-test:5f2c"
 
 
-def test_build_of_an_ended_execution_does_not_start(worker: Worker) -> None:
+def test_ended_executions_build_does_not_start(worker: Worker) -> None:
     worker.client("stepfunctions").stop_execution(executionArn=EXECUTION)
 
     finished = worker.run()
@@ -100,7 +100,7 @@ def by_hand() -> dict[str, str]:
     return dict.fromkeys(set_by_the_state_machine, "")
 
 
-def test_build_by_hand_acquires_and_releases_the_lock(worker: Worker, by_hand: dict[str, str]) -> None:
+def test_build_by_hand_uses_and_frees_lock(worker: Worker, by_hand: dict[str, str]) -> None:
     worker.client("dynamodb").delete_item(TableName=TABLE, Key={"lockKey": {"S": LOCK_KEY}})
 
     finished = worker.run(**by_hand)
@@ -113,7 +113,7 @@ def test_build_by_hand_acquires_and_releases_the_lock(worker: Worker, by_hand: d
     assert finished.exports["ARTIFACTS"].endswith("/runs/5f2c/7/")
 
 
-def test_build_by_hand_respects_a_held_lock(worker: Worker, by_hand: dict[str, str]) -> None:
+def test_build_by_hand_respects_held_lock(worker: Worker, by_hand: dict[str, str]) -> None:
     worker.hold_lock("another-execution")
 
     finished = worker.run(**by_hand)
@@ -122,7 +122,7 @@ def test_build_by_hand_respects_a_held_lock(worker: Worker, by_hand: dict[str, s
     assert worker.lock()["owner"] == "another-execution"
 
 
-def test_failed_build_by_hand_releases_the_lock(worker: Worker, by_hand: dict[str, str]) -> None:
+def test_failed_build_by_hand_releases_lock(worker: Worker, by_hand: dict[str, str]) -> None:
     worker.client("dynamodb").delete_item(TableName=TABLE, Key={"lockKey": {"S": LOCK_KEY}})
     worker.configure(worker.agent("raise SystemExit(1)"))
 
@@ -132,7 +132,7 @@ def test_failed_build_by_hand_releases_the_lock(worker: Worker, by_hand: dict[st
     assert "owner" not in worker.lock()
 
 
-def test_build_by_hand_reports_a_missing_branch(worker: Worker, by_hand: dict[str, str]) -> None:
+def test_build_by_hand_reports_missing_branch(worker: Worker, by_hand: dict[str, str]) -> None:
     finished = worker.run(**(by_hand | {"BRANCH_NAME": "feature/none"}))
 
     assert finished.outcome == "WorkerFailed"

@@ -17,14 +17,14 @@ def test_push_with_lost_answer_succeeds(worker: Worker) -> None:
 def move_the_branch(worker: Worker, files: dict[str, str]) -> None:
     """Let a person push while the agent works, just before the worker's first push arrives."""
 
-    def meanwhile(operation: str) -> None:
+    def push_first(operation: str) -> None:
         if operation == "git-receive-pack" and worker.head() == worker.commit:
             worker.repository.git.commit(BRANCH, files, "by a person")
 
-    worker.github.on_request = meanwhile
+    worker.github.on_request = push_first
 
 
-def test_work_is_rebased_onto_a_concurrent_push(worker: Worker) -> None:
+def test_work_is_rebased_onto_concurrent_push(worker: Worker) -> None:
     worker.configure(worker.agent(WORK, mode="all"))
     move_the_branch(worker, {"theirs.txt": "1\n"})
 
@@ -37,7 +37,7 @@ def test_work_is_rebased_onto_a_concurrent_push(worker: Worker) -> None:
     assert worker.checkpoint() == ""
 
 
-def test_conflicting_work_stays_on_the_checkpoint(worker: Worker) -> None:
+def test_conflicting_work_stays_on_checkpoint(worker: Worker) -> None:
     worker.configure(worker.agent(WORK, mode="all"))
     move_the_branch(worker, {"shop/notes.py": "THEIRS = 1\n"})
 
@@ -49,7 +49,7 @@ def test_conflicting_work_stays_on_the_checkpoint(worker: Worker) -> None:
     assert worker.file("shop/notes.py", worker.checkpoint()) == "NOTES = 1\n"
 
 
-def test_refused_push_shows_the_servers_reason(worker: Worker) -> None:
+def test_refused_push_shows_servers_reason(worker: Worker) -> None:
     hook = worker.repository.git.path / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text("#!/bin/sh\necho 'this branch is protected' >&2\nexit 1\n")

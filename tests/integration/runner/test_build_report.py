@@ -34,7 +34,7 @@ def test_result_and_logs_become_artifacts(worker: Worker) -> None:
     assert "+def apply_discount" in worker.artifact("changes.patch")
 
 
-def test_failed_upload_does_not_fail_the_build(worker: Worker) -> None:
+def test_failed_upload_does_not_fail_build(worker: Worker) -> None:
     finished = worker.run(ARTIFACTS_BUCKET_NAME="no-such-bucket")
 
     assert (finished.exit_code, finished.outcome) == (0, "Succeeded")
@@ -42,7 +42,7 @@ def test_failed_upload_does_not_fail_the_build(worker: Worker) -> None:
     assert "could not be uploaded" in finished.log
 
 
-def test_result_is_written_without_a_configuration(worker: Worker) -> None:
+def test_result_needs_no_configuration(worker: Worker) -> None:
     finished = worker.run(CONFIG_PARAMETER_NAME="")
 
     assert (finished.exit_code, finished.outcome) == (1, "WorkerFailed")
@@ -63,7 +63,7 @@ time.sleep(300)
 """
 
 
-def test_stopped_build_ends_its_agent_and_reports(worker: Worker, tmp_path: Path) -> None:
+def test_stopped_build_ends_its_agent(worker: Worker, tmp_path: Path) -> None:
     pid_file = tmp_path / "agent.pid"
     worker.configure(worker.agent(WAIT, str(pid_file)))
     (worker.folder / "src").mkdir()

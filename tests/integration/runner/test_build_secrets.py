@@ -46,7 +46,7 @@ def test_agent_sees_no_secret(worker: Worker, tmp_path: Path) -> None:
     assert "credential" not in everything
 
 
-def test_log_result_and_artifacts_hold_no_secret(worker: Worker, tmp_path: Path) -> None:
+def test_artifacts_contain_no_secret(worker: Worker, tmp_path: Path) -> None:
     worker.configure(worker.agent(LOOK_AROUND + WORK, str(tmp_path / "seen.json")))
 
     finished = worker.run()
@@ -81,7 +81,7 @@ def test_git_processes_get_no_secret(worker: Worker, tmp_path: Path) -> None:
             assert secret not in call
 
 
-def test_key_in_a_file_trips_the_guard(worker: Worker, tmp_path: Path) -> None:
+def test_key_in_file_trips_guard(worker: Worker, tmp_path: Path) -> None:
     kiro = tmp_path / "bin" / "kiro-cli"
     kiro.parent.mkdir()
     kiro.write_text(
@@ -99,7 +99,7 @@ def test_key_in_a_file_trips_the_guard(worker: Worker, tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can start the tests as another user")
-def test_tests_run_as_another_user_without_capabilities(worker: Worker, tmp_path: Path) -> None:
+def test_tests_run_without_privileges(worker: Worker, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     seen.mkdir()
     seen.chmod(0o777)
@@ -118,7 +118,7 @@ def test_tests_run_as_another_user_without_capabilities(worker: Worker, tmp_path
     )
 
 
-def test_secret_printed_by_the_tests_is_redacted(worker: Worker) -> None:
+def test_secret_printed_by_tests_is_redacted(worker: Worker) -> None:
     """Half of the password per word, because the command line itself is logged before it runs."""
     middle = len(PASSWORD) // 2
     halves = f"{shlex.quote(PASSWORD[:middle])} {shlex.quote(PASSWORD[middle:])}"

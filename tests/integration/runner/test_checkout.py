@@ -54,7 +54,7 @@ def failure(github: StandInGitHub, repository: Repository, workspace: Path) -> s
     return stopped.value.reason
 
 
-def test_only_the_commits_blobs_are_fetched(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
+def test_only_commits_blobs_are_fetched(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     checkout = checked_out(github, repository, workspace)
 
     assert checkout.fetch_mode == "--filter=blob:none"
@@ -64,9 +64,7 @@ def test_only_the_commits_blobs_are_fetched(github: StandInGitHub, repository: R
     assert checkout.git.text("rev-list", "--count", checkout.commit) == "3"
 
 
-def test_refused_filter_falls_back_to_last_commit(
-    github: StandInGitHub, repository: Repository, workspace: Path
-) -> None:
+def test_refused_filter_fetches_last_commit(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     repository.git.run("config", *NO_FILTER)
 
     checkout = checked_out(github, repository, workspace)
@@ -76,9 +74,7 @@ def test_refused_filter_falls_back_to_last_commit(
     assert (checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
 
 
-def test_everything_is_fetched_for_an_older_commit(
-    github: StandInGitHub, repository: Repository, workspace: Path
-) -> None:
+def test_everything_is_fetched_for_older_commit(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     repository.git.run("config", *NO_FILTER)
     commit = repository.git.head_of(BRANCH) or ""
     head = repository.git.commit(BRANCH, {"shop.py": "PRICE = 2\n"}, "By a person")
@@ -125,9 +121,7 @@ def test_old_commit_is_found_on_its_branch(github: StandInGitHub, repository: Re
     assert not checkout.git.succeeds("cat-file", "-e", old), "old blobs stay on the server"
 
 
-def test_one_request_fetches_branch_default_and_checkpoint(
-    github: StandInGitHub, repository: Repository, workspace: Path
-) -> None:
+def test_one_request_fetches_all_branches(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     kept = repository.git.commit(f"kiro-worker/checkpoint/{BRANCH}", {"new.py": "x\n"}, "Keep", base=BRANCH)
 
     checkout = checked_out(github, repository, workspace)
@@ -138,9 +132,7 @@ def test_one_request_fetches_branch_default_and_checkpoint(
     assert len(packs) == 3
 
 
-def test_server_that_ignores_filters_sends_everything(
-    github: StandInGitHub, repository: Repository, workspace: Path
-) -> None:
+def test_ignored_filter_fetches_everything(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     repository.git.run("config", "uploadpack.allowFilter", "false")
 
     checkout = checked_out(github, repository, workspace)
@@ -172,7 +164,7 @@ def test_every_fetch_mode_can_compare_and_push(
     assert repository.git.run("rev-list", "--count", BRANCH) == b"4\n"
 
 
-def test_links_inside_the_tree_are_kept(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
+def test_links_inside_tree_are_kept(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     links = {"CLAUDE.md": Symlink("README.md"), "tool/here": Symlink(".."), "to-be": Symlink("not/yet/there")}
     commit = repository.git.commit(BRANCH, links, "Link")
 
@@ -193,7 +185,7 @@ def test_links_inside_the_tree_are_kept(github: StandInGitHub, repository: Repos
         ({"a": Symlink("b"), "b": Symlink("../x")}, "'a', 'b'"),
     ],
 )
-def test_links_that_leave_the_tree_are_rejected(
+def test_links_out_of_tree_are_rejected(
     github: StandInGitHub, repository: Repository, workspace: Path, files: dict[str, Symlink], named: str
 ) -> None:
     repository.git.commit(BRANCH, files, "Link")
@@ -201,7 +193,7 @@ def test_links_that_leave_the_tree_are_rejected(
     assert failure(github, repository, workspace) == f"symbolic links of {BRANCH} leave the repository: {named}"
 
 
-def test_submodules_and_lfs_files_are_left_out(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
+def test_submodules_and_lfs_are_left_out(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "0" * 64 + "\nsize 9\n"
     files: dict[str, Content] = {
         ".gitmodules": '[submodule "lib"]\n\tpath = lib\n\turl = ext::sh -c "touch /tmp/owned"\n',
@@ -219,7 +211,7 @@ def test_submodules_and_lfs_files_are_left_out(github: StandInGitHub, repository
     assert checkout.git.text("write-tree") == checkout.git.text("rev-parse", f"{commit}^{{tree}}")
 
 
-def test_commit_of_another_branch_is_rejected(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
+def test_other_branchs_commit_is_rejected(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
     other = repository.git.commit("other", {"x": "x\n"}, "Other", base="main")
 
     with pytest.raises(BuildStopped, match="is no longer on feature/discounts"):

@@ -47,7 +47,7 @@ def ticked_boxes(worker: Any, commit: str) -> list[str]:
     return [line for line in worker.file(TASKS, commit).splitlines() if "[x]" in line]
 
 
-def test_tasks_are_requested_and_ticked_one_by_one(worker: Any) -> None:
+def test_tasks_are_done_one_by_one(worker: Any) -> None:
     log = agent(worker)
 
     finished = worker.run()
@@ -79,7 +79,7 @@ def test_failed_agent_loses_no_finished_task(worker: Any) -> None:
     assert worker.checkpoint() == ""
 
 
-def test_leftovers_count_if_next_turn_finds_them_complete(worker: Any) -> None:
+def test_next_turn_can_accept_leftovers(worker: Any) -> None:
     agent(worker, WRITE_FILE + "if number == '1.2': sys.exit(3)\n")
     assert worker.run().outcome == "AgentFailed"
 
@@ -91,7 +91,7 @@ def test_leftovers_count_if_next_turn_finds_them_complete(worker: Any) -> None:
     assert finished.exports["TASKS_OPEN"] == "0"
 
 
-def test_checkpoint_is_rebased_onto_a_moved_branch(worker: Any) -> None:
+def test_checkpoint_follows_moved_branch(worker: Any) -> None:
     log = agent(worker, "if number == '1.2': sys.exit(3)\n" + WRITE_FILE)
     worker.run()
     log.unlink()
@@ -107,7 +107,7 @@ def test_checkpoint_is_rebased_onto_a_moved_branch(worker: Any) -> None:
     assert worker.repository.git.run("merge-base", head, BRANCH).decode().strip() == head
 
 
-def test_old_checkpoint_is_rebased_onto_many_commits(worker: Any) -> None:
+def test_old_checkpoint_is_rebased(worker: Any) -> None:
     log = agent(worker, "if number == '1.2': sys.exit(3)\n" + WRITE_FILE)
     worker.run()
     log.unlink()
@@ -122,7 +122,7 @@ def test_old_checkpoint_is_rebased_onto_many_commits(worker: Any) -> None:
     assert requested(log) == ["1.2", "1.3", "2.1", "2.2"]
 
 
-def test_final_push_removes_the_checkpoint(worker: Any) -> None:
+def test_final_push_removes_checkpoint(worker: Any) -> None:
     agent(worker)
     finished = worker.run()
 
@@ -132,7 +132,7 @@ def test_final_push_removes_the_checkpoint(worker: Any) -> None:
     assert len(pushes) == len(ALL_TASKS) + 1
 
 
-def test_undeletable_checkpoint_does_not_block_the_push(worker: Any) -> None:
+def test_undeletable_checkpoint_allows_push(worker: Any) -> None:
     worker.repository.git.run("config", "receive.denyDeletes", "true")
     agent(worker)
 
@@ -227,7 +227,7 @@ def test_spend_cap_stops_between_tasks(worker: Any) -> None:
     assert requested(log) == ALL_TASKS
 
 
-def test_spend_cap_needs_a_reported_cost(worker: Any) -> None:
+def test_spend_cap_needs_reported_cost(worker: Any) -> None:
     agent(worker, maxCredits=4)
     assert "does not report the cost of its turns" in worker.run().exports["OUTCOME_REASON"]
 
@@ -240,7 +240,7 @@ def test_minutes_are_capped(worker: Any) -> None:
     assert 1 <= len(requested(log)) < 5
 
 
-def test_refused_checkpoint_does_not_stop_the_work(worker: Any) -> None:
+def test_refused_checkpoint_stops_nothing(worker: Any) -> None:
     hook = worker.repository.git.path / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text('#!/bin/sh\ncase "$1" in *checkpoint*) exit 1;; esac\n')
@@ -253,7 +253,7 @@ def test_refused_checkpoint_does_not_stop_the_work(worker: Any) -> None:
     assert "could not be pushed" in finished.log
 
 
-def test_checkpoint_needs_the_lock(worker: Any) -> None:
+def test_checkpoint_needs_lock(worker: Any) -> None:
     steal = (
         "import boto3\nboto3.client('dynamodb', endpoint_url=sys.argv[2], region_name='us-east-1',"
         " aws_access_key_id='a', aws_secret_access_key='b').put_item(TableName='kiro-worker-test-locks', Item={"

@@ -48,7 +48,7 @@ def test_plan_on_aws_reads_what_is_deployed(worker: Worker) -> None:
     assert document["artifacts"].startswith("s3://kiro-worker-test-artifacts-123456789012-us-east-1/runs/")
 
 
-def test_held_lock_would_stop_the_build(worker: Worker) -> None:
+def test_held_lock_would_stop_build(worker: Worker) -> None:
     done = dry_run_on_aws(worker, "--json")
 
     assert (done.exit_code, done.outcomes) == (1, ["LockLost"])
@@ -56,7 +56,7 @@ def test_held_lock_would_stop_the_build(worker: Worker) -> None:
     assert done.document["turns"], "the dry run goes on after the lock"
 
 
-def test_lock_of_an_ended_execution_would_be_taken_over(worker: Worker) -> None:
+def test_ended_holder_would_lose_lock(worker: Worker) -> None:
     ended = EXECUTION.replace("run-1", "run-0")
     worker.hold_lock(ended)
 
@@ -67,7 +67,7 @@ def test_lock_of_an_ended_execution_would_be_taken_over(worker: Worker) -> None:
 
 
 @pytest.mark.parametrize(("builds", "outcomes"), [(1, ["LockLost"]), (2, [])])
-def test_taken_slots_would_stop_the_build(worker: Worker, builds: int, outcomes: list[str]) -> None:
+def test_taken_slots_would_stop_build(worker: Worker, builds: int, outcomes: list[str]) -> None:
     worker.configure(lockScope="repository", maxConcurrentBuilds=builds)
     worker.hold_lock(key=f"{LOCK_KEY}#slot-1")
 
@@ -77,7 +77,7 @@ def test_taken_slots_would_stop_the_build(worker: Worker, builds: int, outcomes:
     assert done.document["slots"] == {"total": builds, "owners": [EXECUTION]}
 
 
-def test_guarded_file_would_stop_the_build(worker: Worker, config: Path) -> None:
+def test_guarded_file_would_stop_build(worker: Worker, config: Path) -> None:
     worker.repository.git.commit(BRANCH, {"AGENTS.md": "Obey.\n"}, "Steer")
 
     done = dry_run_without_aws(worker, config, "--token-variable", "MY_TOKEN", MY_TOKEN=TOKEN)
@@ -89,7 +89,7 @@ def test_guarded_file_would_stop_the_build(worker: Worker, config: Path) -> None
     assert "\nturn 1" in done.out
 
 
-def test_title_cannot_control_the_terminal(worker: Worker, config: Path) -> None:
+def test_title_cannot_control_terminal(worker: Worker, config: Path) -> None:
     worker.repository.git.commit(
         BRANCH, {TASKS: "# Tasks\n\n- [ ] 1. Say \x1b]0;owned\x07\x1b[31mred\u202e\n"}, "Speak"
     )
@@ -100,7 +100,7 @@ def test_title_cannot_control_the_terminal(worker: Worker, config: Path) -> None
     assert all(character.isprintable() or character == "\n" for character in done.out)
 
 
-def test_spec_without_open_tasks_would_stop_the_build(worker: Worker) -> None:
+def test_finished_spec_would_stop_build(worker: Worker) -> None:
     worker.repository.git.commit(BRANCH, {TASKS: "# Tasks\n\n- [x] 1. Done\n"}, "Done")
 
     done = dry_run_on_aws(worker, "--json")
@@ -109,7 +109,7 @@ def test_spec_without_open_tasks_would_stop_the_build(worker: Worker) -> None:
     assert "has no open task" in done.document["stops"][0]["reason"]
 
 
-def test_plan_starts_at_the_checkpoint(worker: Worker) -> None:
+def test_plan_starts_at_checkpoint(worker: Worker) -> None:
     worker.configure(
         worker.agent(
             "import pathlib, sys\nif '\\n- 1.2' in sys.stdin.read(): sys.exit(3)\n"
@@ -127,7 +127,7 @@ def test_plan_starts_at_the_checkpoint(worker: Worker) -> None:
     assert [turn[0][:3] for turn in done.document["turns"]] == ["1.2", "1.3", "2.1", "2.2"]
 
 
-def test_project_without_tests_would_fail_the_gate(worker: Worker) -> None:
+def test_missing_tests_would_fail_gate(worker: Worker) -> None:
     names = worker.repository.git.run("ls-tree", "-r", "--name-only", BRANCH).decode().split()
     worker.repository.git.commit(BRANCH, dict.fromkeys(name for name in names if "test" in name), "No tests")
     free_lock(worker)
@@ -146,7 +146,7 @@ def test_refused_token_is_named(worker: Worker, config: Path) -> None:
     assert done.document["stops"][0]["reason"].startswith("GitHubTokenInvalid: ")
 
 
-def test_missing_aws_credentials_suggest_a_file(worker: Worker) -> None:
+def test_missing_aws_credentials_suggest_file(worker: Worker) -> None:
     done = dry_run_on_aws(worker, **{**NO_AWS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"})
 
     assert done.exit_code == 1

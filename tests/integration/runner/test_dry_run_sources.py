@@ -20,7 +20,7 @@ needs_git_lfs = pytest.mark.skipif(shutil.which("git-lfs") is None, reason="git-
 
 
 def add_submodule(worker: Worker, url: str) -> None:
-    """Add ``vendor/lib`` to both branches, so that the guard has nothing to say about it."""
+    """Add ``vendor/lib`` to both branches, so that the guard accepts it."""
     lib = worker.github.board.add_repository("acme/lib")
     pinned = lib.git.commit("main", {"lib.py": "LIB = 1\n"}, "Begin")
     files: dict[str, Content] = {
@@ -54,7 +54,7 @@ def test_submodules_are_listed(worker: Worker) -> None:
     assert done.document["submodules"] == ["vendor/lib"]
 
 
-def test_missing_submodule_would_stop_the_build(worker: Worker) -> None:
+def test_missing_submodule_would_stop_build(worker: Worker) -> None:
     add_submodule(worker, "../no-such-repository.git")
     worker.configure(submodules=True)
     free_lock(worker)
@@ -81,7 +81,7 @@ def test_steering_files_are_listed(worker: Worker) -> None:
     }
 
 
-def test_missing_steering_source_would_stop_the_build(worker: Worker) -> None:
+def test_missing_steering_would_stop_build(worker: Worker) -> None:
     worker.configure(steering=STEERING)
     free_lock(worker)
 
@@ -113,7 +113,7 @@ def test_lfs_is_checked(worker: Worker) -> None:
     assert done.document["lfs"] is True
 
 
-def test_missing_git_lfs_would_stop_the_build(worker: Worker) -> None:
+def test_missing_git_lfs_would_stop_build(worker: Worker) -> None:
     worker.configure(lfs=True)
     free_lock(worker)
     without_git_lfs = worker.folder / "bin"

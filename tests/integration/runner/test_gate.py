@@ -1,4 +1,4 @@
-"""The gate on real test commands: what passes, what does not, and what is kept of a run."""
+"""The gate on real test commands: what it accepts, what it rejects, and which reports it keeps."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_missing_test_command_fails(tmp_path: Path) -> None:
     assert "testCommand" in stop.remedy
 
 
-def test_command_that_cannot_start_is_named(tmp_path: Path) -> None:
+def test_failed_start_is_reported(tmp_path: Path) -> None:
     assert "no-such-runner cannot be started" in failure(tmp_path, testCommand="no-such-runner --all").reason
 
 
@@ -69,7 +69,7 @@ def test_run_without_tests_fails(tmp_path: Path) -> None:
     assert "no test ran" in failure(tmp_path, testCommand=["echo", "Ran 0 tests in 0.000s"]).reason
 
 
-def test_unknown_summary_passes_by_exit_code(tmp_path: Path) -> None:
+def test_unknown_summary_can_pass(tmp_path: Path) -> None:
     assert run(tmp_path, testCommand=["true"]).summary == "passed"
 
 
@@ -101,13 +101,13 @@ def test_summary_failure_overrides_exit_code(tmp_path: Path, output: str) -> Non
     assert f"but its output says: {output}" in stop.reason
 
 
-def test_junit_with_skipped_tests_only_fails(tmp_path: Path) -> None:
+def test_only_skipped_tests_fail(tmp_path: Path) -> None:
     skipped = PASSED.replace('name="n"/>', 'name="n"><skipped/></testcase>')
 
     assert "no test ran" in failure(tmp_path, testCommand=writes(tmp_path, {"junit.xml": skipped})).reason
 
 
-def test_report_from_before_the_run_is_ignored(tmp_path: Path) -> None:
+def test_report_from_before_run_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "lcov.info").write_text(LCOV.format(hits=1))
     os.utime(tmp_path / "lcov.info", (2**32, 2**32))
 
@@ -117,7 +117,7 @@ def test_report_from_before_the_run_is_ignored(tmp_path: Path) -> None:
     assert stop.reason.startswith("coverage cannot be measured: the tests wrote no coverage report")
 
 
-def test_report_that_links_outside_is_ignored(tmp_path: Path) -> None:
+def test_linked_report_is_ignored(tmp_path: Path) -> None:
     secret = tmp_path.parent / "secret.info"
     secret.write_text(LCOV.format(hits=1))
     command = [sys.executable, "-c", f"import os; os.symlink({str(secret)!r}, 'lcov.info')"]
@@ -128,7 +128,7 @@ def test_report_that_links_outside_is_ignored(tmp_path: Path) -> None:
         assert "cannot be measured" in stop.reason
 
 
-def test_default_threshold_says_how_to_turn_it_off(tmp_path: Path) -> None:
+def test_default_threshold_has_remedy(tmp_path: Path) -> None:
     required = {"organization": "a", "repository": "b", "projectNumber": 1, "targetStatusColumn": "c"}
     defaults = Configuration.model_validate({**required, "testCommand": ["true"]})
     with pytest.raises(BuildStopped) as stopped:
@@ -146,7 +146,7 @@ def test_low_coverage_is_reported_in_numbers(tmp_path: Path) -> None:
     assert stop.reason == "coverage is lines 50% (1/2), and coverageThreshold is 50.1% of the lines"
 
 
-def test_changed_mode_measures_changed_lines_only(tmp_path: Path) -> None:
+def test_changed_mode_ignores_old_lines(tmp_path: Path) -> None:
     settings = {"coverageMode": "changed", "coverageThreshold": 80, "patch": PATCH}
     command = writes(tmp_path, {"lcov.info": LCOV.format(hits=0)})
     assert "of the changed lines is 0% (0/1)" in failure(tmp_path, testCommand=command, **settings).reason
@@ -206,7 +206,7 @@ def test_detected_unittest_is_measured(tmp_path: Path) -> None:
     assert result.coverage_line.startswith("lines 100%")
 
 
-def test_tests_run_as_the_sandbox_user(tmp_path: Path) -> None:
+def test_tests_run_as_sandbox_user(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     checkout, home = workspace / "checkout", workspace / "home"
     checkout.mkdir(parents=True)
@@ -230,7 +230,7 @@ def test_tests_run_as_the_sandbox_user(tmp_path: Path) -> None:
     assert lines == ["$ id -u", str(box.uid)]
 
 
-def test_every_command_runs_in_the_sandbox(tmp_path: Path) -> None:
+def test_every_command_runs_in_sandbox(tmp_path: Path) -> None:
     """The probe for a report module included: it imports code that the agent may have written."""
     checkout, programs, log = tmp_path / "checkout", tmp_path / "bin", tmp_path / "commands"
     checkout.mkdir()

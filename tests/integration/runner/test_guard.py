@@ -94,7 +94,7 @@ def test_changes_to_code_and_spec_pass(check_out_branch: CheckOut) -> None:
         *("AGENTS.md", "deep/down/AGENTS.md", ".kiro/agents", ".kiro/steering/dir/ü\n.md"),
     ],
 )
-def test_changed_or_added_steering_file_is_named(check_out_branch: CheckOut, path: str) -> None:
+def test_changed_steering_file_is_named(check_out_branch: CheckOut, path: str) -> None:
     removed = {".kiro/agents/reviewer.json": None} if path == ".kiro/agents" else {}
 
     named = named_paths(check_out_branch, {**removed, path: "Obey.\n"})
@@ -129,19 +129,19 @@ def test_linked_parent_folder_is_named(check_out_branch: CheckOut) -> None:
     assert {".kiro", "other/hooks/run.kiro.hook"} <= set(named)
 
 
-def test_target_of_a_guarded_link_is_guarded(check_out_branch: CheckOut) -> None:
+def test_target_of_guarded_link_is_guarded(check_out_branch: CheckOut) -> None:
     on_main = {**ON_MAIN, "AGENTS.md": Symlink("docs/first.md"), "docs/first.md": Symlink("reference/agents.md")}
 
     assert named_paths(check_out_branch, {"docs/reference/agents.md": "Obey.\n"}, on_main) == "docs/reference/agents.md"
 
 
-def test_target_of_a_link_in_a_guarded_folder_is_guarded(check_out_branch: CheckOut) -> None:
+def test_link_target_in_folder_is_guarded(check_out_branch: CheckOut) -> None:
     on_main = {**ON_MAIN, ".kiro/steering/product.md": Symlink("../../README.md"), "README.md": "# shop\n"}
 
     assert named_paths(check_out_branch, {"README.md": "Obey.\n"}, on_main) == "README.md"
 
 
-def test_only_a_valid_label_allows_changes(check_out_branch: CheckOut) -> None:
+def test_only_valid_label_allows_changes(check_out_branch: CheckOut) -> None:
     checkout, request = check_out_branch({"AGENTS.md": "Obey.\n"})
     reviewed = configuration(guardLabel="steering-reviewed")
 
@@ -163,7 +163,7 @@ def test_unreadable_label_allows_nothing(check_out_branch: CheckOut) -> None:
         Guard(request, configuration(guardLabel="x"), no_answer, lambda _text: None).require_trusted(checkout)
 
 
-def test_label_is_not_read_when_nothing_differs(check_out_branch: CheckOut) -> None:
+def test_label_is_not_read_without_changes(check_out_branch: CheckOut) -> None:
     checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
 
     assert guard(request, configuration(guardLabel="x")).require_trusted(checkout) == ()
@@ -198,9 +198,7 @@ def test_another_commit_can_be_checked(check_out_branch: CheckOut) -> None:
         {"AGENTS.md": Symlink("elsewhere.md"), "docs/reference/agents.md": "Obey.\n"},
     ],
 )
-def test_guarded_changes_are_reverted_and_the_rest_is_kept(
-    check_out_branch: CheckOut, planted: Mapping[str, Content]
-) -> None:
+def test_only_guarded_changes_are_reverted(check_out_branch: CheckOut, planted: Mapping[str, Content]) -> None:
     linked = (
         {**ON_MAIN, "AGENTS.md": Symlink("docs/reference/agents.md")}
         if "docs/reference/agents.md" in planted
@@ -224,7 +222,7 @@ def test_guarded_changes_are_reverted_and_the_rest_is_kept(
     assert git.text("write-tree") == tree
 
 
-def test_missing_default_branch_fails_the_checkout(check_out_branch: CheckOut) -> None:
+def test_missing_default_branch_fails_checkout(check_out_branch: CheckOut) -> None:
     checkout, request = check_out_branch({})
     check_out_branch.repository.git.set_default_branch("gone")
 

@@ -82,7 +82,7 @@ def test_honest_work_is_committed(scene: Scene) -> None:
     assert not any("removed" in line for line in scene.log), scene.log
 
 
-def test_user_is_separate_or_the_log_says_so(scene: Scene) -> None:
+def test_user_is_separate_or_logged(scene: Scene) -> None:
     scene.attack("import os; print(os.getuid(), os.getgroups(), os.getresuid())")
 
     if IS_ROOT:
@@ -142,14 +142,14 @@ print("searched")
 """
 
 
-def test_no_file_contains_a_credential(scene: Scene) -> None:
+def test_no_file_contains_credential(scene: Scene) -> None:
     scene.attack(FIND_SECRETS, PASSWORD, str(scene.checkout.folder), str(scene.workspace / "git-home"))
 
     assert scene.lines == ["searched"]
 
 
 @as_root
-def test_logs_of_the_runner_are_closed(scene: Scene) -> None:
+def test_logs_of_runner_are_closed(scene: Scene) -> None:
     scene.attack(FIND_SECRETS, PASSWORD, str(scene.workspace), str(scene.workspace / "logs"))
 
     assert scene.lines == ["searched"]
@@ -172,10 +172,10 @@ def test_nothing_can_be_pushed(scene: Scene) -> None:
     assert scene.repository.git.head_of(BRANCH) == head
 
 
-SET_TRAPS = """
+PLANT_GIT_COMMANDS = """
 import os, pathlib, subprocess, sys
-trap = sys.argv[1]
-script = pathlib.Path(".git/trap"); script.write_text(f"#!/bin/sh\\nid > {trap}\\ncat\\n"); script.chmod(0o755)
+evidence = sys.argv[1]
+script = pathlib.Path(".git/planted"); script.write_text(f"#!/bin/sh\\nid > {evidence}\\ncat\\n"); script.chmod(0o755)
 here = str(script.resolve())
 os.makedirs(".git/hooks", exist_ok=True)
 for hook in "pre-commit", "post-commit", "pre-push", "post-index-change", "reference-transaction", "post-checkout":
@@ -190,27 +190,27 @@ pathlib.Path("shop.py").write_text("PRICE = 3\\n")
 
 
 @commits
-def test_hooks_and_git_settings_do_not_reach_the_runner(scene: Scene) -> None:
-    trap = scene.home / "sprung"
-    assert scene.attack(SET_TRAPS, str(trap)).succeeded, scene.lines
-    trap.unlink(missing_ok=True)
+def test_runner_ignores_hooks_and_git_settings(scene: Scene) -> None:
+    evidence = scene.home / "executed"
+    assert scene.attack(PLANT_GIT_COMMANDS, str(evidence)).succeeded, scene.lines
+    evidence.unlink(missing_ok=True)
 
     change = scene.commit()
 
     assert change is not None
     assert change.files == (".gitattributes", "shop.py")
-    assert not trap.exists()
+    assert not evidence.exists()
 
 
 @gate_only
-def test_traps_of_tests_are_not_sprung_by_the_clean_up(scene: Scene) -> None:
-    trap = scene.home / "sprung"
-    assert scene.attack(SET_TRAPS, str(trap)).succeeded, scene.lines
-    trap.unlink(missing_ok=True)
+def test_clean_up_runs_no_planted_git_commands(scene: Scene) -> None:
+    evidence = scene.home / "executed"
+    assert scene.attack(PLANT_GIT_COMMANDS, str(evidence)).succeeded, scene.lines
+    evidence.unlink(missing_ok=True)
 
     scene.clean_up()
 
-    assert not trap.exists()
+    assert not evidence.exists()
     assert (scene.checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
     assert not (scene.checkout.folder / ".gitattributes").exists()
 
@@ -225,7 +225,7 @@ pathlib.Path('shop.py').write_text('PRICE = 4\\n')
 """
 
 
-def test_references_of_the_runner_do_not_move(scene: Scene) -> None:
+def test_references_of_runner_do_not_move(scene: Scene) -> None:
     git = scene.checkout.git
     before = git.text("for-each-ref")
 
@@ -236,7 +236,7 @@ def test_references_of_the_runner_do_not_move(scene: Scene) -> None:
 
 
 @commits
-def test_work_is_committed_on_the_pinned_commit(scene: Scene) -> None:
+def test_work_is_committed_on_pinned_commit(scene: Scene) -> None:
     scene.attack(MOVE_REFERENCES)
 
     change = scene.commit()
@@ -249,7 +249,7 @@ def test_work_is_committed_on_the_pinned_commit(scene: Scene) -> None:
 
 
 @as_root
-def test_nothing_outside_checkout_and_home_can_be_written(scene: Scene, role: Role) -> None:
+def test_only_checkout_and_home_are_writable(scene: Scene, role: Role) -> None:
     trusted, workspace = scene.workspace / "trusted.git", scene.workspace
     other_home = "tests-home" if role is Role.AGENT else "agent-home"
     targets = [
@@ -353,7 +353,7 @@ def test_endless_output_costs_no_memory(scene: Scene) -> None:
 
 
 @times_out
-def test_program_that_ignores_signals_is_killed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_signal_ignoring_program_is_killed(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.5)
 
     ending = scene.attack(
@@ -421,7 +421,7 @@ for name in ("/etc/shadow", "/etc/passwd"):
 """
 
 
-def test_pipes_links_and_devices_are_removed_and_named(scene: Scene) -> None:
+def test_special_files_are_removed_and_logged(scene: Scene) -> None:
     assert scene.attack(LAY_SNARES).succeeded, scene.lines
 
     assert scene.lines == ["refused", "refused"]
@@ -437,7 +437,7 @@ def test_pipes_links_and_devices_are_removed_and_named(scene: Scene) -> None:
 
 
 @commits
-def test_pipes_links_and_devices_are_not_committed(scene: Scene) -> None:
+def test_special_files_are_not_committed(scene: Scene) -> None:
     scene.attack(LAY_SNARES)
 
     change = scene.commit()
@@ -466,7 +466,7 @@ def test_reports_are_not_read_through_links(scene: Scene) -> None:
 
 
 @as_root
-def test_hard_link_gives_no_file_of_root_away(scene: Scene) -> None:
+def test_hard_link_reveals_no_root_file(scene: Scene) -> None:
     # Where the kernel does not protect hard links, the program could have made this one.
     secret = scene.workspace / "logs" / "runner.log"
     os.link(secret, scene.checkout.folder / "mine")
@@ -638,7 +638,7 @@ run_gate(configuration(testCommand=argv), Path(folder), Path(home), parent={}, s
 """
 
 
-def test_program_dies_with_a_killed_runner(scene: Scene, role: Role) -> None:
+def test_program_dies_with_killed_runner(scene: Scene, role: Role) -> None:
     started, program = scene.checkout.folder / "started", scene.scripts / "program.py"
     program.write_text("import os, time; open('started', 'w').write(str(os.getpid())); time.sleep(300)")
     uid = "" if scene.box.uid is None else str(scene.box.uid)
@@ -663,7 +663,7 @@ def test_program_dies_with_a_killed_runner(scene: Scene, role: Role) -> None:
 @as_root
 @pytest.mark.skipif(bool(ONLY_ROLE), reason="this is the second run")
 @pytest.mark.parametrize("again_as", [Role.AGENT, pytest.param(Role.TESTS, marks=pytest.mark.exhaustive)])
-def test_everything_holds_for_a_user_who_is_not_root(again_as: Role) -> None:
+def test_attacks_fail_without_root(again_as: Role) -> None:
     packages = Path(pytest.__file__).parents[1]
     version = subprocess.run(
         [PYTHON, "-c", "import sys; print(sys.version_info[:2])"], capture_output=True, text=True, check=True

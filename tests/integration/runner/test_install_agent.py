@@ -1,4 +1,4 @@
-"""The Kiro CLI is installed from its pinned archive, and from nothing else."""
+"""The Kiro CLI is installed only from its pinned archive."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_pinned_archive_is_installed(install: Any, serve: Any, tmp_path: Path, a
     assert run.stdout == "kiro-cli 3.0.0\n"
 
 
-def test_archive_with_another_digest_is_refused(install: Any, serve: Any, tmp_path: Path) -> None:
+def test_wrong_digest_is_refused(install: Any, serve: Any, tmp_path: Path) -> None:
     done = install(KIRO_CLI_URL=serve(tar_of({"kirocli/bin/kiro-cli": PROGRAM})), KIRO_CLI_SHA256="0" * 64)
 
     assert done.returncode == 1
@@ -147,14 +147,14 @@ def test_archive_cannot_choose_its_target(install: Any, serve: Any, tmp_path: Pa
     assert [path.name for path in tmp_path.rglob("*")] == ["bin"]
 
 
-def test_file_that_is_no_archive_is_refused(install: Any, serve: Any) -> None:
+def test_invalid_archive_is_refused(install: Any, serve: Any) -> None:
     done = install(KIRO_CLI_URL=serve(b"<html>"), KIRO_CLI_SHA256=hashlib.sha256(b"<html>").hexdigest())
 
     assert done.returncode == 1
     assert "cannot be read" in done.stderr
 
 
-def test_missing_setting_is_named_with_its_fix(install: Any) -> None:
+def test_missing_setting_has_remedy(install: Any) -> None:
     done = install(KIRO_CLI_URL="https://example.invalid/x", KIRO_CLI_SHA256="")
 
     assert done.returncode == 1

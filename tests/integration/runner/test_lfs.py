@@ -113,7 +113,7 @@ def test_objects_are_uploaded_before_commits(worker: Any) -> None:
 
 
 @needs_git_lfs
-def test_agents_git_sees_no_change_in_unchanged_files(worker: Any) -> None:
+def test_unchanged_lfs_files_look_unchanged(worker: Any) -> None:
     pointer = add_picture(worker)
     script = "git status --porcelain > status.txt; git checkout -q -- picture.bin"
     agent = f"import subprocess\nsubprocess.run({script!r}, shell=True, check=True)\n"
@@ -129,7 +129,7 @@ def test_agents_git_sees_no_change_in_unchanged_files(worker: Any) -> None:
 
 @needs_git_lfs
 @pytest.mark.parametrize("remove_filter", ["", 'subprocess.run(["git", "config", "--remove-section", "filter.lfs"])\n'])
-def test_agents_commits_to_lfs_files_keep_only_files(worker: Any, remove_filter: str) -> None:
+def test_agents_lfs_commits_are_not_kept(worker: Any, remove_filter: str) -> None:
     add_picture(worker)
     commit = 'subprocess.run("export GIT_CONFIG_NOSYSTEM=1; git add -A; git commit -qm Mine", shell=True, check=True)\n'
     worker.configure(
@@ -198,7 +198,7 @@ def test_worker_overrides_every_lfsconfig_key(tmp_path: Path) -> None:
 
 @needs_git_lfs
 @pytest.mark.parametrize("operation", ["lfs-upload", "lfs-batch"])
-def test_refused_objects_reject_the_push(worker: Any, operation: str) -> None:
+def test_refused_objects_reject_push(worker: Any, operation: str) -> None:
     add_picture(worker)
     agent = worker.agent(REFUSE + CHANGE, worker.github.git_url, operation, mode="all")
     worker.configure(agent, lfs=True, testCommand=PASSES)
@@ -227,7 +227,7 @@ def test_dangling_pointer_is_not_pushed(worker: Any) -> None:
 
 
 @needs_git_lfs
-def test_secret_in_an_object_is_found(worker: Any) -> None:
+def test_secret_in_object_is_found(worker: Any) -> None:
     add_picture(worker)
     hide = f'open("picture.bin", "ab").write(b"x" * (9 << 20) + {PASSWORD.encode()!r})'
     worker.configure(worker.agent(hide, mode="all"), lfs=True, testCommand=PASSES)
@@ -241,7 +241,7 @@ def test_secret_in_an_object_is_found(worker: Any) -> None:
 
 
 @needs_git_lfs
-def test_checkpoint_is_rebased_onto_a_moved_branch(worker: Any) -> None:
+def test_checkpoint_follows_moved_branch(worker: Any) -> None:
     add_picture(worker)
     fails = 'if picture.read_bytes().endswith(b"moremoremore"): sys.exit(3)\n'
     worker.configure(worker.agent(CHANGE + fails), lfs=True, testCommand=["sh", "-c", PICTURE_IS_EXPECTED])
@@ -259,7 +259,7 @@ def test_checkpoint_is_rebased_onto_a_moved_branch(worker: Any) -> None:
 
 
 @needs_git_lfs
-def test_work_is_rebased_if_the_branch_moves_during_build(worker: Any) -> None:
+def test_work_is_rebased_onto_moved_branch(worker: Any) -> None:
     add_picture(worker)
     theirs = add_object(worker.repository, b"by a person")
     pushes = []
@@ -283,7 +283,7 @@ def test_work_is_rebased_if_the_branch_moves_during_build(worker: Any) -> None:
 
 
 @needs_git_lfs
-def test_missing_files_fail_the_checkout(worker: Any) -> None:
+def test_missing_files_fail_checkout(worker: Any) -> None:
     pointer = add_picture(worker)
     object_file(worker.repository, oid_in(pointer)).unlink()
     worker.configure(lfs=True)
@@ -295,7 +295,7 @@ def test_missing_files_fail_the_checkout(worker: Any) -> None:
     assert operations(worker).count("git-upload-pack") < 5, "other fetch modes are not tried"
 
 
-def test_missing_git_lfs_fails_before_any_fetch(worker: Any) -> None:
+def test_missing_git_lfs_prevents_fetch(worker: Any) -> None:
     without_git_lfs = worker.folder / "bin"
     without_git_lfs.mkdir()
     worker.configure(lfs=True)

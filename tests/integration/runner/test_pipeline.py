@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.support.worker import BRANCH, EXECUTION, WORK, Worker
 
 
-def test_branch_gets_one_tested_commit_per_task(worker: Worker) -> None:
+def test_branch_gets_one_commit_per_task(worker: Worker) -> None:
     finished = worker.run()
 
     assert finished.exit_code == 0, finished.log
@@ -29,7 +29,7 @@ def test_branch_gets_one_tested_commit_per_task(worker: Worker) -> None:
     assert worker.lock()["owner"] == EXECUTION, "the state machine releases it, not the build"
 
 
-def test_second_attempt_accepts_the_first_push(worker: Worker) -> None:
+def test_second_attempt_accepts_first_push(worker: Worker) -> None:
     first = worker.run()
     worker.configure({"command": ["this-agent-must-not-run"]})
 
@@ -41,7 +41,7 @@ def test_second_attempt_accepts_the_first_push(worker: Worker) -> None:
     assert second.exports["TASKS_DONE"] == "7"
 
 
-def test_push_of_another_execution_is_not_accepted(worker: Worker) -> None:
+def test_other_executions_push_is_ignored(worker: Worker) -> None:
     worker.run()
 
     other = worker.run(EXECUTION_ARN=EXECUTION.replace("run-1", "run-2"), LOCK_FENCE="1700000000000")
@@ -55,7 +55,7 @@ def test_push_of_another_execution_is_not_accepted(worker: Worker) -> None:
     assert "agent was not started" in other.exports["OUTCOME_REASON"]
 
 
-def test_failing_tests_leave_the_branch_alone(worker: Worker) -> None:
+def test_failing_tests_leave_branch_alone(worker: Worker) -> None:
     worker.configure(
         worker.agent(
             WORK + 'pathlib.Path("tests/test_no.py").write_text("import unittest\\n'

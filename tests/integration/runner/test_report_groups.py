@@ -14,7 +14,7 @@ def command_that_writes(*files: tuple[str, str]) -> list[str]:
     return ["sh", "-c", "; ".join(f"printf '%s' '{text}' > {name}" for name, text in files)]
 
 
-def test_reports_reach_result_artifacts_and_groups(worker: Worker) -> None:
+def test_reports_reach_report_groups(worker: Worker) -> None:
     command = command_that_writes(("junit.xml", JUNIT), ("lcov.info", LCOV))
     worker.configure(testCommand=command, coverageThreshold=50)
 
@@ -32,7 +32,7 @@ def test_reports_reach_result_artifacts_and_groups(worker: Worker) -> None:
     assert "shop/orders.py" in (done.folder / "reports" / "coverage" / "cobertura.xml").read_text()
 
 
-def test_low_coverage_stops_the_build_and_keeps_its_report(worker: Worker) -> None:
+def test_low_coverage_keeps_its_report(worker: Worker) -> None:
     before = worker.head()
     worker.configure(testCommand=command_that_writes(("lcov.info", LCOV)), coverageThreshold=80)
 

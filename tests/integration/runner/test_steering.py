@@ -51,7 +51,7 @@ def changed_since(worker: Any, commit: str) -> set[str]:
     return set(log.decode().split()) - {".kiro/specs/feature-discounts/tasks.md"}
 
 
-def test_agent_reads_them_every_turn_and_never_commits_them(worker: Any) -> None:
+def test_steering_files_are_not_committed(worker: Any) -> None:
     commit_on_both_branches(worker, {".kiro/steering/security.md": "From the branch.\n"})
     publish_centrally(worker, CENTRAL)
     spoil = 'for name in list(seen): open(name, "a").write("SPOILT")\n'
@@ -72,7 +72,7 @@ def test_agent_reads_them_every_turn_and_never_commits_them(worker: Any) -> None
 
 
 @pytest.mark.parametrize("everything", ["git add -A", "git add -A -f"])
-def test_agents_own_commits_do_not_contain_them(worker: Any, everything: str) -> None:
+def test_agents_commits_lack_steering_files(worker: Any, everything: str) -> None:
     publish_centrally(worker, CENTRAL)
     commit = f'subprocess.run("{everything}; git commit -qm Mine", shell=True, check=True)\n'
     worker.configure(worker.agent(AGENT + commit, mode="all"), steering=SOURCE)
@@ -93,7 +93,7 @@ def test_agents_own_commits_do_not_contain_them(worker: Any, everything: str) ->
         "os.rename('.kiro/steering', 'moved'); shutil = __import__('shutil'); shutil.rmtree('moved')\n",
     ],
 )
-def test_changes_to_them_leave_the_branchs_files_alone(worker: Any, trick: str) -> None:
+def test_branchs_steering_files_are_restored(worker: Any, trick: str) -> None:
     commit_on_both_branches(worker, {".kiro/steering/security.md": "From the branch.\n"})
     publish_centrally(worker, CENTRAL)
     worker.configure(worker.agent(AGENT + trick, mode="all"), steering=SOURCE)
@@ -105,7 +105,7 @@ def test_changes_to_them_leave_the_branchs_files_alone(worker: Any, trick: str) 
     assert changed_since(worker, worker.head()) == {"seen.txt"}
 
 
-def test_link_in_place_of_their_folder_trips_the_guard(worker: Any) -> None:
+def test_linked_steering_folder_trips_guard(worker: Any) -> None:
     publish_centrally(worker, CENTRAL)
     trick = "import shutil; shutil.rmtree('.kiro/steering'); os.symlink('../shop', '.kiro/steering')\n"
     worker.configure(worker.agent(AGENT + trick, mode="all"), steering=SOURCE)
@@ -116,7 +116,7 @@ def test_link_in_place_of_their_folder_trips_the_guard(worker: Any) -> None:
     assert ".kiro/steering" in finished.exports["OUTCOME_REASON"]
 
 
-def test_tests_do_not_see_them(worker: Any) -> None:
+def test_tests_see_no_steering_files(worker: Any) -> None:
     publish_centrally(worker, CENTRAL)
     worker.configure(
         worker.agent(AGENT, mode="all"),
@@ -129,7 +129,7 @@ def test_tests_do_not_see_them(worker: Any) -> None:
     assert finished.outcome == "Succeeded", finished.log
 
 
-def test_repository_can_be_the_source(worker: Any) -> None:
+def test_steering_can_come_from_repository(worker: Any) -> None:
     central = worker.github.board.add_repository("acme/steering")
     files = {f"kiro/{name}": text for name, text in CENTRAL.items()}
     central.git.commit("main", {**files, "kiro/manifest.json": manifest(CENTRAL, "v7")}, "Steer")
@@ -145,7 +145,7 @@ def test_repository_can_be_the_source(worker: Any) -> None:
 @pytest.mark.parametrize(
     "source", ["acme/steering@gone:kiro", "acme/steering@main:none", "acme/none@main:kiro", SOURCE]
 )
-def test_unreadable_source_stops_the_build_before_the_agent(worker: Any, source: str) -> None:
+def test_unreadable_source_stops_build(worker: Any, source: str) -> None:
     worker.github.board.add_repository("acme/steering").git.commit("main", {"a": "a"}, "Begin")
     worker.configure({"command": ["this-agent-must-not-run"]}, steering=source)
 
@@ -156,7 +156,7 @@ def test_unreadable_source_stops_the_build_before_the_agent(worker: Any, source:
     assert "steeringPrefix" in finished.exports["OUTCOME_REASON"]
 
 
-def test_file_with_another_digest_trips_the_guard(worker: Any) -> None:
+def test_wrong_digest_trips_guard(worker: Any) -> None:
     publish_centrally(worker, CENTRAL, **{"steering/security.md": "Replaced.\n"})
     worker.configure({"command": ["this-agent-must-not-run"]}, steering=SOURCE)
 

@@ -1,4 +1,4 @@
-"""Submodules: their files for the agent and the tests, none of them in a commit, and what is rejected."""
+"""Submodules: the agent and the tests get their files, no commit contains them, and unsafe ones are rejected."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def gitlink(worker: Any, commit: str) -> str:
 
 
 @pytest.mark.parametrize("url", ["../lib.git", "{git_url}/acme/lib.git"])
-def test_pinned_files_are_used_and_not_committed(worker: Any, url: str) -> None:
+def test_submodule_files_are_not_committed(worker: Any, url: str) -> None:
     add_submodule(worker, url.format(git_url=worker.github.git_url))
     spoil = 'pathlib.Path("vendor/lib/lib.py").write_text("LIB = 3")\npathlib.Path("vendor/lib/more").write_text("x")\n'
     repository = 'subprocess.run(["git", "init", "-q", "vendor/lib"], check=True)\n'
@@ -69,7 +69,7 @@ def test_pinned_files_are_used_and_not_committed(worker: Any, url: str) -> None:
         'subprocess.run("git rm -rqf --cached vendor/lib && git commit -qm Mine", shell=True, check=True)\n',
     ],
 )
-def test_agent_cannot_change_the_gitlink(worker: Any, trick: str) -> None:
+def test_agent_cannot_change_gitlink(worker: Any, trick: str) -> None:
     add_submodule(worker, "../lib.git")
     agent = worker.agent(NOTE_LIBRARY + trick, mode="all")
     worker.configure(agent, submodules=True, testCommand=["sh", "-c", FIND_LIBRARY])
@@ -92,7 +92,7 @@ def test_submodules_are_not_fetched_by_default(worker: Any) -> None:
     assert not [request for request in worker.github.requests.git() if "lib" in str(request.variables)]
 
 
-def test_foreign_url_stops_the_build_before_the_agent(worker: Any) -> None:
+def test_foreign_url_stops_build(worker: Any) -> None:
     add_submodule(worker, "ext::sh -c touch% /tmp/owned")
     worker.configure(NO_AGENT, submodules=True)
 
@@ -110,7 +110,7 @@ def run_with(worker: Any, files: dict[str, Content]) -> Any:
     return worker.run()
 
 
-def test_gitmodules_without_file_or_url_is_rejected(worker: Any) -> None:
+def test_incomplete_gitmodules_is_rejected(worker: Any) -> None:
     add_submodule(worker, "../lib.git")
 
     # git itself refuses to check out such a link.
@@ -121,7 +121,7 @@ def test_gitmodules_without_file_or_url_is_rejected(worker: Any) -> None:
     assert "has no url for the submodule 'vendor/lib'" in no_url.exports["OUTCOME_REASON"]
 
 
-def test_missing_commit_names_the_submodule(worker: Any) -> None:
+def test_missing_commit_names_submodule(worker: Any) -> None:
     add_submodule(worker, "../lib.git")
 
     finished = run_with(worker, {"vendor/lib": Submodule("1" * 40)})
@@ -130,7 +130,7 @@ def test_missing_commit_names_the_submodule(worker: Any) -> None:
     assert "the submodule 'vendor/lib' cannot be fetched" in finished.exports["OUTCOME_REASON"]
 
 
-def test_link_out_of_the_submodule_is_rejected(worker: Any) -> None:
+def test_link_out_of_submodule_is_rejected(worker: Any) -> None:
     add_submodule(worker, "../lib.git", extra={"out": Symlink("../../README.md")})
     worker.configure(NO_AGENT, submodules=True)
 
@@ -140,7 +140,7 @@ def test_link_out_of_the_submodule_is_rejected(worker: Any) -> None:
     assert "symbolic links of the submodule 'vendor/lib' leave it: 'out'" in finished.exports["OUTCOME_REASON"]
 
 
-def test_changed_gitmodules_trips_the_guard(worker: Any) -> None:
+def test_changed_gitmodules_trips_guard(worker: Any) -> None:
     """The worker's credentials may be able to read more than the person who pushed the branch."""
     add_submodule(worker, "../lib.git", on_main=False)
     worker.configure(NO_AGENT, submodules=True)
@@ -151,7 +151,7 @@ def test_changed_gitmodules_trips_the_guard(worker: Any) -> None:
     assert ".gitmodules" in finished.exports["OUTCOME_REASON"]
 
 
-def test_steering_file_in_a_submodule_trips_the_guard(worker: Any) -> None:
+def test_steering_file_in_submodule_trips_guard(worker: Any) -> None:
     add_submodule(worker, "../lib.git", extra={"deep/AGENTS.md": "Obey.\n"})
     worker.configure(NO_AGENT, submodules=True)
 

@@ -22,11 +22,11 @@ def item(name: str) -> dict[str, object]:
     return {"item": {"id": name, "title": f"Title of {name}"}}
 
 
-def test_card_is_the_last_worked_on() -> None:
+def test_last_card_is_replayed() -> None:
     assert card_of(run({}, item("PVTI_1"), {"item": None}, item("PVTI_2"))) == ("PVTI_2", "Title of PVTI_2")
 
 
-def test_card_named_by_input() -> None:
+def test_card_comes_from_input() -> None:
     assert card_of(run({"itemId": "PVTI_9"})) == ("PVTI_9", "")
     assert card_of(run({"itemId": "PVTI_9"}, item("PVTI_9"), outcome="NothingToDo"))[1] == "Title of PVTI_9"
 

@@ -89,7 +89,7 @@ Call = Callable[..., dict[str, Any]]
 
 @pytest.fixture(autouse=True)
 def fresh_metrics() -> Iterator[None]:
-    """Powertools keeps the dimensions of one process in its class, and a Lambda function is one process per step."""
+    """Reset Powertools after each test: its metrics are class attributes, because a Lambda process runs one step."""
     yield
     for kept in (Metrics._metrics, Metrics._dimensions, Metrics._default_dimensions):
         kept.clear()

@@ -45,7 +45,7 @@ def test_lock_scope_comes_from_configuration(call: Call, aws: Aws) -> None:
     assert lease["lockKey"] == "work-item-processor-lock#acme/shop#feature/x"
 
 
-def test_running_holder_keeps_the_lock(call: Call, aws: Aws) -> None:
+def test_running_holder_keeps_lock(call: Call, aws: Aws) -> None:
     aws.held, aws.items = True, [HOLDER]
     with pytest.raises(LockHeld, match="one-other"):
         call("acquire_lock", "AcquireLock", DOCUMENT)

@@ -25,7 +25,7 @@ def test_original_error_keeps_name_and_message(call: Call) -> None:
     ("recorded", "context", "described", "resumes"),
     [(0, 0, 0, False), (0, 1, 0, True), (0, 0, 1, True), (1, 1, 1, False), (1, 0, 2, True), (2, 1, 1, False)],
 )
-def test_only_a_new_redrive_resumes(
+def test_only_new_redrive_resumes(
     call: Call, aws: Aws, recorded: int, context: int, described: int, resumes: bool
 ) -> None:
     aws.executions[ARN] = {"redriveCount": described}

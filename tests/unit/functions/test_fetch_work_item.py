@@ -33,7 +33,7 @@ def test_empty_queue_is_a_null_item(call: Call, github: FakeGitHub) -> None:
     assert call("fetch_work_item", "FetchWorkItem", {}) == {"item": None}
 
 
-def test_input_pins_the_card(call: Call, github: FakeGitHub) -> None:
+def test_input_pins_card(call: Call, github: FakeGitHub) -> None:
     github.board.cards = [FakeCard("CARD"), FakeCard("PINNED", "Blocked")]
     request = {"trigger": "manual", "itemId": "PINNED"}
     assert call("fetch_work_item", "FetchWorkItem", request, execution_input=request)["item"]["id"] == "PINNED"
@@ -62,7 +62,7 @@ def test_wrong_shape_is_invalid_input(call: Call, github: FakeGitHub, document: 
 
 
 @pytest.mark.parametrize("document", [[], "text", 7, None, {"itemid": "PVTI_1"}], ids=str)
-def test_input_outside_the_contract_is_invalid(call: Call, github: FakeGitHub, document: Any) -> None:
+def test_input_outside_contract_is_invalid(call: Call, github: FakeGitHub, document: Any) -> None:
     execution_input = document if document is not None else "null"
     with pytest.raises(InvalidExecutionInput):
         call("fetch_work_item", "FetchWorkItem", document, execution_input=execution_input)

@@ -20,7 +20,7 @@ HELD: dict[str, Any] = {
 LEASE = {"lockKey": LOCK, "owner": ARN, "fence": 5, "expiresAt": 9, "slot": ""}
 
 
-def test_lease_is_released_and_redrives_counted(call: Call, aws: Aws) -> None:
+def test_lease_is_released(call: Call, aws: Aws) -> None:
     aws.executions[ARN] = {"redriveCount": 2}
     assert call("release_lock", "ReleaseLock", {"lease": LEASE}) == {
         "released": True,
@@ -31,7 +31,7 @@ def test_lease_is_released_and_redrives_counted(call: Call, aws: Aws) -> None:
     assert update["ExpressionAttributeValues"] == {":owner": {"S": ARN}, ":fence": {"N": "5"}}
 
 
-def test_fence_of_the_build_is_tried_first(call: Call, aws: Aws) -> None:
+def test_fence_of_build_is_tried_first(call: Call, aws: Aws) -> None:
     build = {"id": "b:1", "arn": "arn:b", "log": "", "variables": {"Name": "RESULT_FENCE", "Value": "8"}}
     call("release_lock", "ReleaseLock", {"lease": LEASE, "build": build})
     assert aws.updates[0]["ExpressionAttributeValues"][":fence"] == {"N": "8"}
@@ -43,7 +43,7 @@ def test_pending_report_is_remembered(call: Call, aws: Aws, document: dict[str, 
     assert aws.updates[0]["UpdateExpression"].startswith("SET reportPending") is pending
 
 
-def test_clean_up_frees_and_names_the_lock(call: Call, aws: Aws) -> None:
+def test_clean_up_frees_and_names_lock(call: Call, aws: Aws) -> None:
     aws.items, aws.executions[ARN] = [HELD], {"status": "ABORTED"}
     assert call("release_lock", "ReleaseLock", {"endedAt": 1763900000123}) == {
         "released": True,
@@ -55,21 +55,21 @@ def test_clean_up_frees_and_names_the_lock(call: Call, aws: Aws) -> None:
 @pytest.mark.parametrize(
     ("ended_at", "status"), [(1763800000000, "ABORTED"), (1763900000123, "RUNNING")], ids=["earlier", "running"]
 )
-def test_clean_up_spares_a_live_lock(call: Call, aws: Aws, ended_at: int, status: str) -> None:
+def test_clean_up_spares_live_lock(call: Call, aws: Aws, ended_at: int, status: str) -> None:
     aws.items, aws.executions[ARN] = [HELD], {"status": status}
     assert call("release_lock", "ReleaseLock", {"endedAt": ended_at})["released"] is False
     assert aws.updates == []
 
 
 @pytest.mark.parametrize("ended_at", [None, "yesterday", {}])
-def test_clean_up_without_a_time_frees_nothing(call: Call, aws: Aws, ended_at: Any) -> None:
+def test_clean_up_without_time_frees_nothing(call: Call, aws: Aws, ended_at: Any) -> None:
     aws.items, aws.executions[ARN] = [HELD], {"status": "ABORTED"}
     with pytest.raises(InvalidExecutionInput, match="endedAt"):
         call("release_lock", "ReleaseLock", {"endedAt": ended_at})
     assert aws.updates == []
 
 
-def test_lost_answer_frees_what_the_execution_holds(call: Call, aws: Aws) -> None:
+def test_lost_answer_frees_held_locks(call: Call, aws: Aws) -> None:
     aws.items = [HELD, HELD | {"lockKey": {"S": "other"}, "owner": {"S": f"{ARN}-other"}}]
     assert call("release_lock", "ReleaseLockAfterFailure", {"item": {"id": "CARD"}})["held"]["workItemId"] == "CARD"
     assert {update["Key"]["lockKey"]["S"] for update in aws.updates} == {LOCK}

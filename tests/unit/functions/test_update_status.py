@@ -40,7 +40,7 @@ URL = "https://github.example/comments/PR_1-1"
         ("MarkFailed", {"status": "Failed", "commentUrl": URL}),
     ],
 )
-def test_state_name_selects_the_move(call: Call, github: FakeGitHub, state: str, result: dict[str, Any]) -> None:
+def test_state_name_selects_move(call: Call, github: FakeGitHub, state: str, result: dict[str, Any]) -> None:
     github.board.cards = [FakeCard("CARD", content=issue())]
     github.board.repository = ready_repository()
     github.board.comments = {"I_1": [], "PR_1": []}
@@ -48,7 +48,7 @@ def test_state_name_selects_the_move(call: Call, github: FakeGitHub, state: str,
     assert github.board.card("CARD").status == result["status"]
 
 
-def test_clean_up_reports_on_the_held_branch(call: Call, github: FakeGitHub) -> None:
+def test_clean_up_reports_on_held_branch(call: Call, github: FakeGitHub) -> None:
     github.board.cards = [FakeCard("CARD", "In Progress", content=issue())]
     github.board.repository = ready_repository()
     github.board.comments = {"I_1": [], "PR_1": []}
@@ -61,7 +61,7 @@ def test_clean_up_reports_on_the_held_branch(call: Call, github: FakeGitHub) -> 
     assert "**ABORTED**" in github.board.comments["PR_1"][0].body
 
 
-def test_every_calling_state_has_a_move(load: Load) -> None:
+def test_every_calling_state_has_move(load: Load) -> None:
     calling = set()
     for name in ("work_item", "clean_up"):
         states = json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text("utf-8"))["States"]

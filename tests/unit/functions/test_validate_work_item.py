@@ -30,7 +30,7 @@ def test_ready_card_becomes_work(call: Call, github: FakeGitHub) -> None:
     assert github.sent() == ["ValidateWorkItem"]
 
 
-def test_unready_card_of_the_queue_is_invalid(call: Call, github: FakeGitHub) -> None:
+def test_unready_card_of_queue_is_invalid(call: Call, github: FakeGitHub) -> None:
     github.board.repository = ready_repository(ref=None)
     with pytest.raises(WorkItemInvalid, match="feature/x does not exist"):
         call("validate_work_item", "ValidateWorkItem", document())

@@ -60,7 +60,7 @@ def next_card(fake: FakeGitHub, **changes: Any) -> str | None:
         (None, None, ""),
     ],
 )
-def test_branch_is_named_by_field_link_or_head(field: str | None, content: Any, branch: str) -> None:
+def test_branch_has_three_sources(field: str | None, content: Any, branch: str) -> None:
     assert parsed(FakeCard("ONE", branch=field, content=content)).branch == branch
 
 
@@ -74,7 +74,7 @@ def test_draft_has_no_repository() -> None:
     assert (item.content_type, item.title, item.repository, item.url) == ("DraftIssue", "A draft", "", "")
 
 
-def test_content_without_repository_names_none() -> None:
+def test_content_can_lack_repository() -> None:
     assert parsed(FakeCard("ONE", content=issue(repository=None))).repository == ""
 
 
@@ -95,14 +95,14 @@ def test_old_server_is_read_in_pages() -> None:
     assert [request.variables.get("after") for request in fake.requests[1:]] == [None, "1", "2"]
 
 
-def test_last_page_ends_the_search() -> None:
+def test_last_page_ends_search() -> None:
     fake = FakeGitHub(Board([FakeCard("MOVED", "Elsewhere")]))
     fake.errors["FetchWorkItem"] = {"message": "Field 'items' doesn't accept argument 'query'"}
     assert next_card(fake) is None
     assert fake.sent() == ["FetchWorkItem", "FetchPage"]
 
 
-def test_missing_status_is_named_with_existing_ones() -> None:
+def test_missing_status_lists_existing_ones() -> None:
     fake = FakeGitHub(Board([FakeCard("ONE")]))
     with pytest.raises(StatusNotFound, match="has no status 'Nowhere'; it has 'Ready', 'In Progress'"):
         next_card(fake, failedStatus="Nowhere")

@@ -157,7 +157,7 @@ def test_card_selected_outside_queue_starts() -> None:
     assert run(mark_in_progress, github("Blocked"), event(selected="Blocked")).status == "In Progress"
 
 
-def test_rejection_comments_on_issue_and_pull_request() -> None:
+def test_rejection_comments_on_both() -> None:
     fake = github()
     report = run(reject, fake)
     assert ["tasks.md is missing" in body for body in comments(fake)["I_1"]] == [True]
@@ -165,14 +165,14 @@ def test_rejection_comments_on_issue_and_pull_request() -> None:
     assert report.comment_url == fake.board.comments["PR_1"][0].url
 
 
-def test_rejection_without_pull_request_comments_on_issue() -> None:
+def test_rejection_can_comment_on_issue_only() -> None:
     fake = github()
     fake.board.repository = None
     assert run(reject, fake).comment_url == fake.board.comments["I_1"][0].url
     assert comments(fake)["PR_1"] == []
 
 
-def test_deleted_pull_request_keeps_url_of_issue_comment() -> None:
+def test_deleted_pull_request_keeps_issue_url() -> None:
     fake = github()
     del fake.board.comments["PR_1"]
     assert run(reject, fake).comment_url == fake.board.comments["I_1"][0].url
@@ -195,7 +195,7 @@ def test_draft_gets_no_comment(move: Move) -> None:
     assert fake.board.card("CARD").status in ("Blocked", "Failed")
 
 
-def test_card_is_rejected_where_comments_are_forbidden() -> None:
+def test_rejection_survives_forbidden_comments() -> None:
     fake = github()
     fake.errors["AddComment"] = DENIED
     assert run(reject, fake) == CardReport("Blocked", comment_url="")
@@ -220,7 +220,7 @@ def test_review_comment_names_commit() -> None:
     }
 
 
-def test_failure_comments_on_pull_request_of_work() -> None:
+def test_failure_comments_on_pull_request() -> None:
     fake = github("In Progress")
     report = run(mark_failed, fake)
     assert [len(written) for written in comments(fake).values()] == [0, 1]
@@ -228,13 +228,13 @@ def test_failure_comments_on_pull_request_of_work() -> None:
     assert fake.sent("ValidateWorkItem") == [], "the pull request is known"
 
 
-def test_failure_comments_on_pull_request_of_held_branch() -> None:
+def test_failure_comments_on_held_branch() -> None:
     fake = github("In Progress")
     held = HeldLock("lock", "CARD", "acme/shop", "feature/x")
     assert run(mark_failed, fake, event(work=None, held=held)).comment_url == fake.board.comments["PR_1"][0].url
 
 
-def test_failure_without_pull_request_comments_on_issue() -> None:
+def test_failure_can_comment_on_issue_only() -> None:
     fake = github("In Progress")
     assert run(mark_failed, fake, event(work=None)).comment_url == fake.board.comments["I_1"][0].url
     assert fake.sent("ValidateWorkItem") == [], "no branch is known"

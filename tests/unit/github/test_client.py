@@ -1,4 +1,4 @@
-"""The errors that the session makes of what HTTP and GraphQL answer, and how long it waits."""
+"""The error that the session raises for each HTTP and GraphQL answer, and how long it waits."""
 
 from __future__ import annotations
 
@@ -88,13 +88,13 @@ def test_primary_limit_waits_until_reset(code: int) -> None:
     ],
     ids=str,
 )
-def test_broken_limit_header_is_a_minute(headers: dict[str, str]) -> None:
+def test_broken_limit_header_waits_a_minute(headers: dict[str, str]) -> None:
     with pytest.raises(GitHubRateLimited) as caught:
         ask(http(429, **headers))
     assert caught.value.retry_after == pytest.approx(60, abs=1)
 
 
-def test_reset_in_the_past_waits_no_longer() -> None:
+def test_reset_in_past_waits_no_longer() -> None:
     fake = http(429, x_ratelimit_remaining="0", x_ratelimit_reset="1")
     with pytest.raises(GitHubRateLimited) as caught:
         ask(fake)
@@ -103,7 +103,7 @@ def test_reset_in_the_past_waits_no_longer() -> None:
 
 
 @pytest.mark.parametrize(("seconds", "attempts"), [("8", 3), ("9", 1)])
-def test_long_wait_is_left_to_the_state_machine(seconds: str, attempts: int) -> None:
+def test_long_wait_is_left_to_state_machine(seconds: str, attempts: int) -> None:
     fake = http(429, retry_after=seconds)
     with pytest.raises(GitHubRateLimited):
         ask(fake)
@@ -178,14 +178,14 @@ def test_spent_limit_names_any_error() -> None:
         ask(fake)
 
 
-def test_missing_scope_names_the_present_ones() -> None:
+def test_missing_scope_names_present_ones() -> None:
     fake = graphql(type="INSUFFICIENT_SCOPES", message="no")
     fake.answer_with_headers(X_OAuth_Scopes="gist, repo")
     with pytest.raises(GitHubScopesInsufficient, match="it has: gist, repo"):
         ask(fake)
 
 
-def test_missing_object_is_null_for_a_query_only() -> None:
+def test_missing_object_is_null_for_query_only() -> None:
     error = {"type": "NOT_FOUND", "message": "no"}
     assert ask(graphql(**error)) == []
     with pytest.raises(GitHubRefused, match="NOT_FOUND"):

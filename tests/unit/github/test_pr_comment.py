@@ -1,4 +1,4 @@
-"""The pull request comment, with hostile text wherever text comes from outside."""
+"""The pull request comment, with hostile text in every untrusted field."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def outside_code(markdown: str) -> str:
     return re.sub(r"(?<!`)(`+)(?!`).*?(?<!`)\1(?!`)", "", "\n".join(plain))
 
 
-def test_failure_shows_outcome_facts_output_and_next_steps() -> None:
+def test_failure_comment_is_complete() -> None:
     text = comment(
         OUTCOME_REASON="the tests ended with exit code 1",
         TASKS_DONE="2",
@@ -108,7 +108,7 @@ def test_phase_stays_on_its_chart_line(phases: list[tuple[str, float]]) -> None:
             assert re.fullmatch(r"    \d+ [A-Za-z0-9 ._-]* :p\d+, (?:0|after p\d+), [\d.]+s", bar)
 
 
-def test_failed_build_is_never_named_succeeded() -> None:
+def test_failed_build_is_not_succeeded() -> None:
     assert failure(OUTCOME="Succeeded").name == failure(OUTCOME="No **such** outcome").name == "TaskFailed"
     assert failure(OUTCOME="TestsFailed").name == "TestsFailed"
 

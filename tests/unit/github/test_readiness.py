@@ -1,4 +1,4 @@
-"""The rules by which a branch is ready to be built, and the branch names that are allowed."""
+"""When a branch is ready to be built, and which branch names are allowed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def reasons(branch: str = BRANCH, configuration: Configuration = CONFIGURATION, 
     return list(problems(RepositoryState.parse(copy.deepcopy(READY) | changes), configuration, branch))
 
 
-def test_own_push_is_ready_without_open_task() -> None:
+def test_own_push_needs_no_open_task() -> None:
     arn = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
     target = {"__typename": "Commit", "oid": "a" * 40, "message": f"Implement 1\n\nKiro-Worker-Execution: {arn}\n"}
     done = READY | {"ref": {"name": BRANCH, "target": target}, "tasks": READY["tasks"] | {"text": "- [x] 1. Do it"}}
@@ -118,7 +118,7 @@ def test_open_pull_request_hides_closed_one() -> None:
     assert reasons(closedPullRequests=closed("MERGED")) == []
 
 
-def test_fork_beside_own_pull_request_is_ignored() -> None:
+def test_fork_beside_own_branch_is_ignored() -> None:
     own, fork = pull_request()["nodes"][0], pull_request(isCrossRepository=True, number=8)["nodes"][0]
     assert reasons(pullRequests={"nodes": [fork, own]}) == []
 
@@ -192,7 +192,7 @@ def test_hostile_branch_name_is_refused(branch: str) -> None:
 
 
 @given(st.text())
-def test_allowed_name_has_no_special_character(branch: str) -> None:
+def test_allowed_name_is_harmless(branch: str) -> None:
     if branch and branch_problem(branch) is None:
         assert branch.isascii()
         assert not set(branch) & set(" \t\n\r;&|<>$`\"'\\(){}[]*?~^:@!=%,")

@@ -1,4 +1,4 @@
-"""Which card a run takes, and which errors a person sees for a card that it does not take."""
+"""Which card a run selects, and the error for a card that it does not select."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ def test_repository_name_ignores_case(repository: str) -> None:
     assert validate(card(repository=repository), {}, ready=True).repository == "acme/shop", "GitHub's own spelling"
 
 
-def test_queued_card_that_is_not_ready_is_rejected() -> None:
+def test_unready_queued_card_is_rejected() -> None:
     with pytest.raises(WorkItemInvalid, match="acme/shop is not visible to the token"):
         validate(card(), {"itemId": "PVTI_2"})
 
@@ -159,7 +159,7 @@ def test_queued_card_that_is_not_ready_is_rejected() -> None:
 @pytest.mark.parametrize(
     ("status", "request_"), [("Ready", {"itemId": "PVTI_1"}), ("Failed", {}), ("Failed", {"itemId": "PVTI_1"})]
 )
-def test_card_outside_queue_is_refused_untouched(status: str, request_: Any) -> None:
+def test_card_outside_queue_is_refused(status: str, request_: Any) -> None:
     with pytest.raises(WorkItemRefused, match="PVTI_1 was not touched: the repository acme/shop is not visible"):
         validate(card(status), request_)
 

@@ -25,7 +25,7 @@ def test_unused_substitution_is_named() -> None:
     assert str(error.value) == "The stack substitutes ${OldArn}, which work_item.asl.json does not use."
 
 
-def test_lease_below_timeout_and_margin_is_rejected() -> None:
+def test_too_short_lease_is_rejected() -> None:
     with pytest.raises(SynthError) as error:
         check_lease(definition({"TimeoutSeconds": 6600}), 6899)
     assert str(error.value) == (
@@ -34,7 +34,7 @@ def test_lease_below_timeout_and_margin_is_rejected() -> None:
     )
 
 
-def test_lease_of_timeout_and_margin_is_enough() -> None:
+def test_shortest_valid_lease_is_accepted() -> None:
     check_lease(definition({"TimeoutSeconds": 6600}), 6900)
 
 

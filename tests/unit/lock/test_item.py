@@ -19,14 +19,14 @@ from kiro_worker.lock.item import Holder
         (None, 0),
     ],
 )
-def test_expiry_is_read_in_seconds_or_milliseconds(stored: Any, expires_at: float) -> None:
+def test_expiry_unit_is_detected(stored: Any, expires_at: float) -> None:
     assert Holder.from_item({"expiresAt": stored} if stored else {}).expires_at == expires_at
 
 
 @pytest.mark.parametrize(
     ("text", "timestamp"), [("2025-11-23T12:13:20.000Z", 1_763_900_000), ("", 0), ("yesterday", 0)]
 )
-def test_invalid_time_of_acquisition_is_zero(text: str, timestamp: float) -> None:
+def test_invalid_acquisition_time_is_zero(text: str, timestamp: float) -> None:
     assert Holder("key", acquired_at=text).acquired_timestamp == timestamp
 
 

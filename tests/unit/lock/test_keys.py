@@ -19,7 +19,7 @@ def configuration(scope: LockScope, builds: int | None = None) -> Configuration:
         ("branch", "work-item-processor-lock#acme/shop#feature/x"),
     ],
 )
-def test_key_follows_the_lock_scope(scope: LockScope, key: str) -> None:
+def test_key_follows_lock_scope(scope: LockScope, key: str) -> None:
     assert lock_key(configuration(scope), "acme/shop", "feature/x") == key
 
 

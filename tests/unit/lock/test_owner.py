@@ -1,4 +1,4 @@
-"""Whether an owner may still act, for every answer of Step Functions and CodeBuild."""
+"""Whether an owner counts as running, for every answer of Step Functions and CodeBuild."""
 
 from __future__ import annotations
 
@@ -72,13 +72,13 @@ EXECUTION_ANSWERS = [
 
 
 @pytest.mark.parametrize(("answer", "running"), EXECUTION_ANSWERS)
-def test_step_functions_decides_for_an_execution(services: Services, answer: Any, running: bool | None) -> None:
+def test_step_functions_decides_for_execution(services: Services, answer: Any, running: bool | None) -> None:
     services.answer("stepfunctions", "describe_execution", answer)
     assert services.is_running(EXECUTION) is running
 
 
 @pytest.mark.parametrize(("answer", "running"), EXECUTION_ANSWERS)
-def test_execution_alone_is_decided_likewise(services: Services, answer: Any, running: bool | None) -> None:
+def test_execution_status_is_read_alone(services: Services, answer: Any, running: bool | None) -> None:
     services.answer("stepfunctions", "describe_execution", answer)
     assert execution_is_running(services.stepfunctions)(EXECUTION) is running
 
@@ -94,7 +94,7 @@ def test_execution_alone_is_decided_likewise(services: Services, answer: Any, ru
         ("InvalidInputException", None),
     ],
 )
-def test_codebuild_decides_for_a_build(services: Services, owner: str, answer: Any, running: bool | None) -> None:
+def test_codebuild_decides_for_build(services: Services, owner: str, answer: Any, running: bool | None) -> None:
     services.answer("codebuild", "batch_get_builds", answer)
     assert services.is_running(owner) is running
 
@@ -108,20 +108,20 @@ def test_other_owners_cause_no_request(services: Services, owner: str) -> None:
     ("service", "method", "owner"),
     [("stepfunctions", "describe_execution", EXECUTION), ("codebuild", "batch_get_builds", BUILD)],
 )
-def test_service_failure_does_not_count_as_an_end(services: Services, service: str, method: str, owner: str) -> None:
+def test_service_failure_ends_nothing(services: Services, service: str, method: str, owner: str) -> None:
     services.answer(service, method, "ThrottlingException")
     with pytest.raises(ClientError):
         services.is_running(owner)
 
 
 @pytest.mark.parametrize("answer", [{}, "ResourceNotFoundException", "InvalidInputException"])
-def test_stopping_a_build_that_is_over_succeeds(services: Services, answer: Any) -> None:
+def test_ended_build_can_be_stopped(services: Services, answer: Any) -> None:
     services.answer("codebuild", "stop_build", answer)
     build_stopper(lambda: services.codebuild)(BUILD_ID)
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException", "InternalServerError"])
-def test_failure_to_stop_a_build_is_raised(services: Services, code: str) -> None:
+def test_failure_to_stop_build_is_raised(services: Services, code: str) -> None:
     services.answer("codebuild", "stop_build", code)
     with pytest.raises(ClientError, match=code):
         build_stopper(lambda: services.codebuild)(BUILD_ID)
@@ -149,5 +149,5 @@ def test_unavailable_service_hides_no_ending(services: Services) -> None:
 
 
 @pytest.mark.parametrize("owner", [BUILD, BUILD_ID, STRANGER, ""])
-def test_only_executions_have_an_ending(services: Services, owner: str) -> None:
+def test_only_executions_have_endings(services: Services, owner: str) -> None:
     assert ending_of(services.stepfunctions, owner) == ("", "")

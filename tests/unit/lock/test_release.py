@@ -34,7 +34,7 @@ def test_pending_report_is_recorded_on_request(world: LockWorld) -> None:
 
 
 @pytest.mark.parametrize("source", ["build", "failure"])
-def test_fence_of_the_build_is_released(world: LockWorld, source: str) -> None:
+def test_fence_of_build_is_released(world: LockWorld, source: str) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE)
     world.now += 1
     fence = world.locks.acquire(BASE_KEY, ONE).fence
@@ -48,14 +48,14 @@ def test_fence_of_the_build_is_released(world: LockWorld, source: str) -> None:
     assert release(world.locks, event(lease=lease.to_dict(), **document)) == {"lockKey": BASE_KEY}
 
 
-def test_without_a_lease_everything_owned_is_released(world: LockWorld) -> None:
+def test_release_needs_no_lease(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE, CARD)
     assert release(world.locks, event()) == DESCRIPTION
     assert release(world.locks, event()) is None
 
 
 @pytest.mark.parametrize(("runs", "released"), [(False, DESCRIPTION), (True, None)])
-def test_clean_up_requires_an_ended_execution(world: LockWorld, runs: bool, released: dict[str, str] | None) -> None:
+def test_clean_up_requires_ended_execution(world: LockWorld, runs: bool, released: dict[str, str] | None) -> None:
     world.locks.acquire(BASE_KEY, ONE, CARD)
     world.running = {ONE} if runs else set()
     assert release(world.locks, event(endedAt=int(world.now + 1) * 1000)) == released
@@ -77,7 +77,7 @@ def test_running_build_keeps_lock_and_slot(world: LockWorld, state: str, stops: 
     assert world.stopped_builds == ([] if state != "RunBuild" else [BUILD] if stops else [BUILD, BUILD])
 
 
-def test_lease_without_a_slot_frees_no_slot(world: LockWorld) -> None:
+def test_lease_without_slot_frees_no_slot(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE)
     world.locks.acquire(SLOT, ONE)
     release_slot(world.locks, event(lease=lease.to_dict()))
@@ -86,7 +86,7 @@ def test_lease_without_a_slot_frees_no_slot(world: LockWorld) -> None:
     assert SLOT not in world.owners_by_key()
 
 
-def test_slot_release_leaves_the_lock(world: LockWorld) -> None:
+def test_slot_release_leaves_lock(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE)
     world.locks.acquire(f"{BASE_KEY}#slot-2", TWO)
     world.locks.acquire(SLOT, ONE)

@@ -29,14 +29,14 @@ def acquire(world: LockWorld, owner: str) -> Lease:
     return acquire_with_slot(world.locks, TWO_SLOTS, f"{BASE_KEY}#acme/shop#{owner[-3:]}", owner, Subject("PVTI_1"))
 
 
-def test_free_slot_comes_before_a_takeover(world: LockWorld) -> None:
+def test_free_slot_comes_before_takeover(world: LockWorld) -> None:
     world.locks.acquire(FIRST, ONE)
     world.running.discard(ONE)
     assert acquire(world, TWO).slot == SECOND
     assert acquire(world, THREE).slot == FIRST
 
 
-def test_own_slot_comes_before_a_free_one(world: LockWorld) -> None:
+def test_own_slot_comes_before_free_one(world: LockWorld) -> None:
     world.locks.acquire(SECOND, ONE)
     assert acquire(world, ONE).slot == SECOND
     assert FIRST not in world.owners_by_key()
@@ -48,7 +48,7 @@ def test_slot_names_no_card(world: LockWorld) -> None:
     assert world.item(lease.slot)["workItemId"] == {"S": ""}
 
 
-def test_lock_is_released_without_a_slot(world: LockWorld) -> None:
+def test_lock_is_released_without_slot(world: LockWorld) -> None:
     acquire(world, ONE)
     acquire(world, TWO)
     with pytest.raises(LockHeld, match=f"all 2 slots for concurrent builds are taken, by {ONE}, {TWO}"):
@@ -56,14 +56,14 @@ def test_lock_is_released_without_a_slot(world: LockWorld) -> None:
     assert THREE not in world.owners_by_key().values()
 
 
-def test_kept_slot_records_the_build(world: LockWorld) -> None:
+def test_kept_slot_records_build(world: LockWorld) -> None:
     lease = acquire(world, ONE)
     assert keep_slot(world.locks, TWO_SLOTS, lease, Subject("PVTI_1", build_id=BUILD)) == lease
     assert world.item(lease.slot)["buildId"] == {"S": BUILD}
     assert world.item(lease.slot)["workItemId"] == {"S": ""}
 
 
-def test_lost_slot_is_replaced_with_a_free_one(world: LockWorld) -> None:
+def test_lost_slot_is_replaced_with_free_one(world: LockWorld) -> None:
     lease = replace(acquire(world, ONE), slot=SECOND)
     release_slot_of_build(world.locks, FIRST, ONE)
     world.locks.acquire(SECOND, TWO)

@@ -93,7 +93,7 @@ def with_fence_ahead(world: LockWorld) -> None:
         "fence ahead of the clock",
     ],
 )
-def test_acquire_decides_by_the_holder(world: LockWorld, arrange: Callable[[LockWorld], None], acquired: bool) -> None:
+def test_acquire_decides_by_holder(world: LockWorld, arrange: Callable[[LockWorld], None], acquired: bool) -> None:
     arrange(world)
     before = world.locks.read(BASE_KEY)
     if not acquired:
@@ -107,7 +107,7 @@ def test_acquire_decides_by_the_holder(world: LockWorld, arrange: Callable[[Lock
     assert lease.fence > before.fence
 
 
-def test_takeover_requires_an_unchanged_item(world: LockWorld) -> None:
+def test_takeover_requires_unchanged_item(world: LockWorld) -> None:
     held_by_ended(TWO)(world)
 
     def nothing() -> None:
@@ -131,7 +131,7 @@ def test_takeover_requires_an_unchanged_item(world: LockWorld) -> None:
         (STRANGER, "aws dynamodb delete-item --table-name kiro-worker-test-locks --key "),
     ],
 )
-def test_held_error_says_how_to_look_at_the_holder(world: LockWorld, owner: str, remedy: str) -> None:
+def test_held_error_has_remedy(world: LockWorld, owner: str, remedy: str) -> None:
     world.running.add(owner)
     world.locks.acquire(f"{BASE_KEY}#acme/shop", owner)
     with pytest.raises(ScopedLockHeld, match=r"since 2025-11-23T12:13:20\.000Z") as caught:
@@ -140,7 +140,7 @@ def test_held_error_says_how_to_look_at_the_holder(world: LockWorld, owner: str,
     assert caught.value.remedy.startswith(remedy)
 
 
-def test_ensure_keeps_a_fresh_lease_without_a_write(world: LockWorld) -> None:
+def test_ensure_keeps_fresh_lease(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, Subject(build_id=BUILD))
     item = world.item()
     world.now += LEASE_SECONDS / 2 - 1
@@ -148,7 +148,7 @@ def test_ensure_keeps_a_fresh_lease_without_a_write(world: LockWorld) -> None:
     assert world.item() == item
 
 
-def test_ensure_renews_the_second_half_of_a_lease(world: LockWorld) -> None:
+def test_ensure_renews_second_half_of_lease(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, Subject(build_id=BUILD))
     world.now += LEASE_SECONDS / 2
     renewed = world.locks.ensure(lease, Subject(build_id=BUILD))
@@ -194,7 +194,7 @@ def lost_to_another_build(world: LockWorld, lease: Lease) -> None:
         (lost_to_another_build, "the build kiro-worker-test:other of the same execution still runs"),
     ],
 )
-def test_ensure_raises_when_the_lock_is_lost(
+def test_ensure_raises_when_lock_is_lost(
     world: LockWorld, lose: Callable[[LockWorld, Lease], None], message: str
 ) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE)
@@ -214,7 +214,7 @@ def test_release_requires_owner_and_fence(world: LockWorld) -> None:
 
 
 @pytest.mark.parametrize(("report_pending", "freed"), [(False, True), (True, False)])
-def test_release_owned_survives_a_lost_answer(world: LockWorld, report_pending: bool, freed: bool) -> None:
+def test_release_owned_survives_lost_answer(world: LockWorld, report_pending: bool, freed: bool) -> None:
     """The repeated request finds the lock free under the same fence. A clean-up cannot know that it was its own write:
     another one may have freed the lock, and only one of them may report to the card.
     """
@@ -225,7 +225,7 @@ def test_release_owned_survives_a_lost_answer(world: LockWorld, report_pending: 
     assert "owner" not in world.item()
 
 
-def test_release_owned_spares_a_lock_taken_again(world: LockWorld) -> None:
+def test_release_owned_spares_new_lock(world: LockWorld) -> None:
     """A redriven execution acquires and releases the lock between the clean-up's read and its write."""
     world.locks.acquire(BASE_KEY, ONE)
     world.now += 1
@@ -257,7 +257,7 @@ def test_release_owned_frees_only_selected_keys(world: LockWorld) -> None:
         (-60, False, False, False),
     ],
 )
-def test_clean_up_frees_only_what_an_ended_owner_held(
+def test_clean_up_needs_ended_owner(
     world: LockWorld, after: float, owner_runs: bool, build_runs: bool, freed: bool
 ) -> None:
     world.locks.acquire(BASE_KEY, ONE, Subject(build_id=BUILD))
@@ -278,7 +278,7 @@ def test_clean_up_frees_only_what_an_ended_owner_held(
         (Holder(BASE_KEY, owner=STRANGER), False),
     ],
 )
-def test_activity_is_read_without_stopping_a_build(world: LockWorld, holder: Holder, active: bool) -> None:
+def test_is_active_stops_no_build(world: LockWorld, holder: Holder, active: bool) -> None:
     assert world.locks.is_active(holder) is active
     assert world.stopped_builds == []
 
@@ -296,7 +296,7 @@ def test_abandoned_locks_are_found_and_cleared(world: LockWorld) -> None:
     assert world.owners_by_key() == {f"{BASE_KEY}#acme/running": TWO}
 
 
-def test_only_the_holders_build_is_stopped(world: LockWorld) -> None:
+def test_only_holders_build_is_stopped(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, Subject(build_id=BUILD))
     assert not world.locks.stop_build(replace(lease, owner=TWO))
     assert world.stopped_builds == []

@@ -27,7 +27,7 @@ def test_command_can_name_branch_and_spec() -> None:
     assert agent.variables == {}
 
 
-def test_command_adapter_needs_a_command() -> None:
+def test_command_adapter_needs_command() -> None:
     with pytest.raises(BuildStopped, match="agent") as stopped:
         configured_agent(AgentConfiguration(name="command"), REQUEST, load_key=str)
 
@@ -49,7 +49,7 @@ def test_kiro_key_has_its_documented_variable() -> None:
     assert agent.variables == {"KIRO_API_KEY": "the-key"}
 
 
-def test_quoted_cost_in_an_answer_is_ignored() -> None:
+def test_quoted_cost_in_answer_is_ignored() -> None:
     quoted = r'{"result":"the field \"total_cost_usd\": 99 is a number","total_cost_usd":0.5,"duration_ms":1500}'
 
     usage = ADAPTERS["claude"].read_usage([quoted])

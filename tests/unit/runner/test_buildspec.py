@@ -17,17 +17,17 @@ def buildspec() -> Any:
     return yaml.safe_load((ROOT / "buildspec.yml").read_text())
 
 
-def test_buildspec_exports_what_the_runner_writes() -> None:
+def test_buildspec_exports_what_runner_writes() -> None:
     assert set(buildspec()["env"]["exported-variables"]) == set(exported_variables(BuildProgress()))
 
 
-def test_every_command_is_the_workers_own() -> None:
+def test_every_command_is_workers_own() -> None:
     for phase in buildspec()["phases"].values():
         for command in phase["commands"]:
             assert command.startswith(("export PYTHONPATH=", "python3 -m kiro_worker.runner", "if [ -f "))
 
 
-def test_last_phase_tolerates_a_missing_result(tmp_path: Path) -> None:
+def test_last_phase_tolerates_missing_result(tmp_path: Path) -> None:
     (last,) = buildspec()["phases"]["post_build"]["commands"]
     shell = shutil.which("sh") or ""
     script = f'{last}\necho "[$OUTCOME]"'

@@ -1,4 +1,4 @@
-"""Where a build resumes, by what its checkout fetched of the checkpoint."""
+"""Where a build resumes, depending on what its checkout knows about the checkpoint."""
 
 from __future__ import annotations
 

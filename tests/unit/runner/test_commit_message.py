@@ -23,7 +23,7 @@ ONE, OTHER = parse_tasks("- [ ] 1.1 Add a price\n- [ ] 1.2 Test it\n")
         ([], False, "Unfinished: Fix feature-x", "Kiro-Worker-Partial: fix"),
     ],
 )
-def test_title_and_trailer_name_the_work(tasks: list[Task], finished: bool, title: str, trailer: str) -> None:
+def test_title_and_trailer_name_work(tasks: list[Task], finished: bool, title: str, trailer: str) -> None:
     message = turn_message(REQUEST, tasks, finished=finished)
 
     assert message.title == title

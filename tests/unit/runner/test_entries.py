@@ -53,7 +53,7 @@ def test_entry_is_found_by_path(tmp_path: Path) -> None:
     assert (folder.kind, folder.is_regular_file) == ("tree", False)
 
 
-def test_index_lines_restore_the_tree(tmp_path: Path) -> None:
+def test_index_lines_restore_tree(tmp_path: Path) -> None:
     git = bare_repository(tmp_path)
     blob = write_blob(git, b"x")
     commit = write_commit(git, {path: (mode, "1" * 40 if mode == GITLINK else blob) for path, mode in PATHS.items()})

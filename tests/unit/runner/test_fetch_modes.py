@@ -64,7 +64,7 @@ def test_first_mode_that_works_is_used(
     assert looks_for_checkpoint == [mode != SHALLOW for mode in tried]
 
 
-def test_every_mode_refused_fails_the_checkout(tmp_path: Path) -> None:
+def test_every_mode_refused_fails_checkout(tmp_path: Path) -> None:
     git = scripted_git(tmp_path, "--quiet")
 
     with pytest.raises(BuildStopped, match="feature/x of acme/shop cannot be fetched: git fetch failed") as stopped:

@@ -33,7 +33,7 @@ def check(limits: dict[str, float], *runs: tuple[float | None, float]) -> None:
         ({"maxMinutes": 2}, [(None, 59), (None, 60)]),
     ],
 )
-def test_turn_within_the_limits_is_allowed(limits: dict[str, Any], runs: list[tuple[float | None, float]]) -> None:
+def test_turn_within_limits_is_allowed(limits: dict[str, Any], runs: list[tuple[float | None, float]]) -> None:
     check(limits, *runs)
 
 
@@ -50,7 +50,7 @@ def test_turn_within_the_limits_is_allowed(limits: dict[str, Any], runs: list[tu
         ({"maxMinutes": 2}, [(1, 60), (1, 60)], Outcome.AGENT_TIMED_OUT, "the agent worked for 2.0 minutes"),
     ],
 )
-def test_reached_limit_stops_the_build(
+def test_reached_limit_stops_build(
     limits: dict[str, Any], runs: list[tuple[float | None, float]], outcome: Outcome, reason: str
 ) -> None:
     with pytest.raises(BuildStopped, match=reason) as stopped:

@@ -20,7 +20,7 @@ def test_secret_is_found_in_every_encoding(secret: str) -> None:
     assert not redaction.is_in(b"diff --git a/one b/one")
 
 
-def test_each_line_of_a_secret_is_removed() -> None:
+def test_each_line_of_secret_is_removed() -> None:
     redaction = Redaction()
     redaction.know("-first-half-of-it\r\n-second-half-of-it")
 

@@ -30,7 +30,7 @@ def test_overwritten_line_keeps_its_last_state() -> None:
     assert plain("10%\r50%\r100%\r\n") == "100%"
 
 
-def test_controls_and_direction_marks_are_removed() -> None:
+def test_control_characters_are_removed() -> None:
     assert plain("a\x00b\x08c\u202ed\u2028e\tf") == "abcde\tf"
 
 
@@ -76,7 +76,7 @@ def read_in_pieces(text: str, cuts: list[int], secrets: tuple[str, ...] = ()) ->
 
 @pytest.mark.parametrize("shape", SHAPES)
 @given(data=st.data(), before=st.sampled_from([0, 3, 16_370, 20_460]), colour=st.sampled_from(["", "\x1b[1m"]))
-def test_no_secret_shape_survives_a_cut(shape: str, data: st.DataObject, before: int, colour: str) -> None:
+def test_no_secret_shape_survives_cut(shape: str, data: st.DataObject, before: int, colour: str) -> None:
     shown = data.draw(SHAPES[shape])
     before += data.draw(st.integers(0, 40))
     at = data.draw(st.integers(0, len(shown.text)))
@@ -90,7 +90,7 @@ def test_no_secret_shape_survives_a_cut(shape: str, data: st.DataObject, before:
 
 
 @given(KNOWN, st.data(), st.sampled_from([0, 16_370, 20_460]))
-def test_no_known_secret_survives_a_cut(secret: str, data: st.DataObject, before: int) -> None:
+def test_no_known_secret_survives_cut(secret: str, data: st.DataObject, before: int) -> None:
     encoded = data.draw(st.sampled_from(sorted(encodings(secret, data.draw(WRAPS), data.draw(WRAPS)).values())))
     before += data.draw(st.integers(0, 40))
     text = "x" * before + "|" + encoded + "|" + "y" * 5000
@@ -117,7 +117,7 @@ def test_endless_secret_is_never_shown() -> None:
     assert joined.endswith(" and on")
 
 
-def test_endlessly_overwritten_line_keeps_its_last_state() -> None:
+def test_endless_overwriting_keeps_last_state() -> None:
     text = "".join(f"\r{percent:6}%" for percent in range(20_000)) + "\n"
 
     assert read_in_pieces(text, list(range(0, len(text), 4096))) == [" 19999%"]

@@ -14,7 +14,7 @@ def test_plan_without_blockers_would_go() -> None:
     assert plan.document() == {"wouldGo": True, "stops": [], "lock": {"owner": None}}
 
 
-def test_blockers_say_why_and_how_to_fix_it() -> None:
+def test_blocker_has_reason_and_remedy() -> None:
     plan = Plan()
     plan.block(BuildStopped(Outcome.GUARD_TRIPPED, "AGENTS.md differs", "merge it", "details"))
     plan.block(BuildStopped(Outcome.LOCK_LOST, "held"))

@@ -1,4 +1,4 @@
-"""Child processes: output, limits, and that none is left behind."""
+"""Child processes: their output and limits, and that none keeps running."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def run(code: str, tmp_path: Path, *, timeout_seconds: float = 30, stdin: str = 
     return finished, lines
 
 
-def test_output_and_errors_arrive_as_redacted_lines(tmp_path: Path) -> None:
+def test_output_and_errors_are_redacted(tmp_path: Path) -> None:
     code = "import sys; print('one a-secret', flush=True); print('two', file=sys.stderr); print('three', end='')"
 
     finished, lines = run(code, tmp_path)
@@ -60,7 +60,7 @@ def test_timed_out_child_can_clean_up(tmp_path: Path) -> None:
     assert (tmp_path / "stopped").exists()
 
 
-def test_child_that_ignores_sigterm_is_killed_with_its_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_child_ignoring_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "GRACE_SECONDS", 0.3)
     code = (
         "import os, signal, time, pathlib\n"
@@ -81,7 +81,7 @@ def test_child_that_ignores_sigterm_is_killed_with_its_group(tmp_path: Path, mon
             os.kill(pid, 0)
 
 
-def test_child_that_never_stops_printing_is_stopped(tmp_path: Path) -> None:
+def test_endlessly_printing_child_is_stopped(tmp_path: Path) -> None:
     count = 0
 
     def count_line(_line: str) -> None:
@@ -109,7 +109,7 @@ def test_long_input_is_read_completely(tmp_path: Path) -> None:
     assert finished.lines == ("1000000",)
 
 
-def test_daemon_that_fills_the_output_does_not_block(tmp_path: Path) -> None:
+def test_printing_daemon_does_not_block(tmp_path: Path) -> None:
     code = (
         "import subprocess, sys\n"
         "subprocess.Popen([sys.executable, '-c', 'while True: print(1)'], start_new_session=True)\n"
@@ -123,12 +123,12 @@ def test_daemon_that_fills_the_output_does_not_block(tmp_path: Path) -> None:
     assert time.monotonic() - started < 20
 
 
-def test_missing_program_raises_file_not_found(tmp_path: Path) -> None:
+def test_missing_program_raises(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         stream(["no-such-program"], cwd=tmp_path, environment={}, timeout_seconds=5, sink=print)
 
 
-def test_captured_output_is_separate_from_errors(tmp_path: Path) -> None:
+def test_captured_output_lacks_errors(tmp_path: Path) -> None:
     answer = capture(
         [sys.executable, "-c", "import sys; print(sys.stdin.read().upper()); print('careful', file=sys.stderr)"],
         cwd=tmp_path,

@@ -1,4 +1,4 @@
-"""The prompt names the files to read and the work to do, and nothing that does not exist."""
+"""The prompt names the work to do and only spec files that exist."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_existing_spec_files_are_listed(tmp_path: Path) -> None:
     assert "requirements.md" not in text
 
 
-def test_fixing_prompt_quotes_the_end_of_the_output(tmp_path: Path) -> None:
+def test_fixing_prompt_quotes_end_of_output(tmp_path: Path) -> None:
     text = fixing_prompt(REQUEST, tmp_path, "2 tests failed", f"first\n{'x' * 8_000}\nlast")
 
     assert "The checks reported (2 tests failed):\n" in text

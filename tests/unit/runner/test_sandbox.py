@@ -52,7 +52,7 @@ def closed_runtime(workspace: Path) -> Path:
 
 @as_root
 @on_linux
-def test_own_user_reaches_runtimes_and_nothing_beside_them(workspace: Path, closed_runtime: Path) -> None:
+def test_own_user_reaches_only_runtimes(workspace: Path, closed_runtime: Path) -> None:
     home, log = workspace / "root-home", list[str]()
     second = home / ".other" / "bin"
     environment = {"AGENT_USER": "own", "PATH": f"{closed_runtime}:{SYSTEM_PATH}", "GOROOT": str(second)}
@@ -101,7 +101,7 @@ def test_two_builds_have_two_users(workspace: Path) -> None:
 
 @as_root
 @on_linux
-def test_folders_of_the_runner_are_closed(workspace: Path) -> None:
+def test_folders_of_runner_are_closed(workspace: Path) -> None:
     source = workspace / "src"
     for folder in ("src", "logs"):
         (workspace / folder).mkdir()
@@ -121,7 +121,7 @@ def test_unknown_agent_user_is_an_error(workspace: Path) -> None:
         pass
 
 
-def test_failed_start_raises_the_usual_error(workspace: Path) -> None:
+def test_failed_start_raises_usual_error(workspace: Path) -> None:
     script = workspace / "script"
     script.write_text("not executable")
     for program, error in (("no-such-program", FileNotFoundError), (str(script), PermissionError)):
@@ -129,7 +129,7 @@ def test_failed_start_raises_the_usual_error(workspace: Path) -> None:
             output_of(Sandbox(), program, folder=workspace)
 
 
-def test_limits_hold_for_the_runners_own_user(workspace: Path) -> None:
+def test_limits_hold_for_runners_own_user(workspace: Path) -> None:
     box = Sandbox(limits=Limits(file_bytes=4096, open_files=64, memory_bytes=1 << 30))
 
     script = "ulimit -n; ulimit -c; ulimit -f; ulimit -d; umask"

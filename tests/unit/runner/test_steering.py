@@ -36,7 +36,7 @@ def reader(document: Any) -> Callable[[str], bytes]:
         *("steering", "steering/", "steering/a b.md", "steering/x\n.md", "steering/ü.md", "steering/-x.md", ""),
     ],
 )
-def test_path_outside_the_steering_folder_is_refused(name: str) -> None:
+def test_path_outside_steering_folder_is_refused(name: str) -> None:
     with pytest.raises(BuildStopped) as stopped:
         load_steering(SOURCE, reader({"version": "1", "files": {name: SUM}}))
 

@@ -15,7 +15,7 @@ def test_stopped_build_keeps_its_outcome() -> None:
 
 
 @pytest.mark.parametrize("error", [LockHeld("taken", "wait"), LockLost("taken", "wait")])
-def test_lock_errors_are_a_lost_lock(error: Exception) -> None:
+def test_lock_error_means_lost_lock(error: Exception) -> None:
     stop = stop_for(error)
 
     assert (stop.outcome, stop.reason, stop.remedy) == (Outcome.LOCK_LOST, "taken", "wait")
@@ -29,7 +29,7 @@ def test_lock_errors_are_a_lost_lock(error: Exception) -> None:
         (ValueError("odd"), "ValueError: odd", "", ""),
     ],
 )
-def test_other_errors_fail_the_worker(error: Exception, reason: str, remedy: str, details: str) -> None:
+def test_other_errors_fail_worker(error: Exception, reason: str, remedy: str, details: str) -> None:
     stop = stop_for(error)
 
     assert stop.outcome is Outcome.WORKER_FAILED

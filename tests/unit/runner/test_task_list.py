@@ -1,4 +1,4 @@
-"""The list of tasks after a turn: boxes are taken from the agent, everything else stays as it was."""
+"""The task list after a turn: the agent's ticked boxes are kept, and every other change is undone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def ticked(text: str) -> list[str]:
     ],
     ids=["unchanged", "its own box", "another box", "box removed", "left in progress"],
 )
-def test_boxes_of_the_agent_count(after: str, expected: list[str]) -> None:
+def test_boxes_ticked_by_agent_count(after: str, expected: list[str]) -> None:
     log: list[str] = []
 
     text = updated_task_list(BEFORE, after, [task("2.1")], log.append)
@@ -49,7 +49,7 @@ def test_rewritten_list_is_restored(after: str) -> None:
     assert "is restored" in log[0]
 
 
-def test_several_tasks_are_ticked_by_the_agent_only() -> None:
+def test_only_agent_ticks_several_tasks() -> None:
     after = BEFORE.replace("[ ] 2.2", "[x] 2.2")
 
     text = updated_task_list(BEFORE, after, [task("2.1"), task("2.2")], lambda _text: None)
@@ -57,7 +57,7 @@ def test_several_tasks_are_ticked_by_the_agent_only() -> None:
     assert ticked(text) == ["1", "2.2"]
 
 
-def test_only_tasks_of_the_turn_count_as_ticked() -> None:
+def test_only_tasks_of_turn_count_as_ticked() -> None:
     assert not has_ticked(BEFORE, [task("2.1")])
     assert not has_ticked(BEFORE.replace("[ ] 2.2", "[x] 2.2"), [task("2.1")])
     assert has_ticked(BEFORE.replace("[ ] 2.2", "[x] 2.2"), [task("2.1"), task("2.2")])

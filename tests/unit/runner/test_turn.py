@@ -1,4 +1,4 @@
-"""One turn of the agent: its input, its limits, and what counts as its end."""
+"""One turn of the agent: its input, its limits and its result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_prompt_arrives_on_standard_input(tmp_path: Path) -> None:
     assert run(tmp_path, "print(input())").finished.lines == ("the prompt",)
 
 
-def test_turn_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
+def test_slow_turn_is_stopped(tmp_path: Path) -> None:
     done = run(tmp_path, "import time; print('thinking', flush=True); time.sleep(300)", timeout_seconds=0.6)
 
     assert done.problem is not None

@@ -1,4 +1,4 @@
-"""Files are written and removed where they are, and nowhere else."""
+"""Files are written and removed only inside the folder, even if it contains hostile links."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def outside(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path, outside: Path) -> Path:
-    """A folder with traps: links out of it, a hard link to a file outside, and a pipe."""
+    """A folder with links out of it, a hard link to a file outside, and a pipe."""
     folder = tmp_path / "tree"
     (folder / "a").mkdir(parents=True)
     (folder / "a" / "tasks.md").write_text("- [ ] 1. Work\n")
@@ -31,7 +31,7 @@ def folder(tmp_path: Path, outside: Path) -> Path:
     return folder
 
 
-def test_file_is_replaced_by_removing_and_placing(folder: Path) -> None:
+def test_file_can_be_replaced(folder: Path) -> None:
     remove_file(folder, "a/tasks.md")
     place_file(folder, "a/tasks.md", b"- [x] 1.\n")
 
@@ -47,7 +47,7 @@ def test_missing_parents_are_created(folder: Path) -> None:
 @pytest.mark.parametrize(
     "name", ["link", "hard-link", "pipe", "a", "parent/outside", "parent/new", "../outside", "../new", "/etc/passwd"]
 )
-def test_nothing_is_written_through_a_trap(folder: Path, outside: Path, name: str) -> None:
+def test_nothing_is_written_through_links(folder: Path, outside: Path, name: str) -> None:
     with pytest.raises(OSError, match=r"."):
         place_file(folder, name, b"lost\n")
 
@@ -56,7 +56,7 @@ def test_nothing_is_written_through_a_trap(folder: Path, outside: Path, name: st
 
 
 @pytest.mark.parametrize("name", ["link", "hard-link", "pipe"])
-def test_placed_file_replaces_a_removed_trap(folder: Path, outside: Path, name: str) -> None:
+def test_placed_file_replaces_removed_link(folder: Path, outside: Path, name: str) -> None:
     remove_file(folder, name)
     place_file(folder, name, b"new\n")
 
@@ -66,7 +66,7 @@ def test_placed_file_replaces_a_removed_trap(folder: Path, outside: Path, name: 
 
 
 @pytest.mark.parametrize("name", ["a", "parent/outside", "../outside", "/etc/passwd"])
-def test_nothing_is_removed_outside_the_folder(folder: Path, outside: Path, name: str) -> None:
+def test_nothing_is_removed_outside_folder(folder: Path, outside: Path, name: str) -> None:
     with pytest.raises(OSError, match=r"."):
         remove_file(folder, name)
 
@@ -75,7 +75,7 @@ def test_nothing_is_removed_outside_the_folder(folder: Path, outside: Path, name
 
 
 @pytest.mark.parametrize("name", ["link/inner", "parent/inner", "pipe/inner", "hard-link/inner"])
-def test_empty_folder_replaces_traps_above_it(folder: Path, outside: Path, name: str) -> None:
+def test_empty_folder_replaces_links_above_it(folder: Path, outside: Path, name: str) -> None:
     empty_folder(folder, name)
 
     assert list((folder / name).iterdir()) == []

@@ -45,7 +45,7 @@ def test_every_value_is_one_bounded_line(reason: str, remedy: str, details: str)
     assert not values["TAIL"] or details.splitlines()[-1:] or json.loads(values["TAIL"])
 
 
-def test_remedy_is_kept_when_the_reason_is_cut() -> None:
+def test_remedy_is_kept_when_reason_is_cut() -> None:
     progress = BuildProgress()
     progress.stopped(
         BuildStopped(Outcome.TESTS_FAILED, "it failed" * 200, "do this", "x" * 10_000 + "\nFAILED a\nthe last word")
@@ -58,7 +58,7 @@ def test_remedy_is_kept_when_the_reason_is_cut() -> None:
     assert json.loads(values["TAIL"]) == "FAILED a\nthe last word"
 
 
-def test_tail_keeps_the_end_of_a_long_line() -> None:
+def test_tail_keeps_end_of_long_line() -> None:
     tail = exported_variables(BuildProgress(details="é" * 5000 + "!"))["TAIL"]
 
     assert len(tail) <= LONGEST_LIST
@@ -72,7 +72,7 @@ def test_phases_are_names_and_seconds() -> None:
     assert len(exported_variables(BuildProgress(phases=[Phase("x" * 90, 0, 1)] * 99))["PHASES"]) <= LONGEST_LIST
 
 
-def test_secret_is_redacted_before_the_cut() -> None:
+def test_secret_is_redacted_before_cut() -> None:
     progress = BuildProgress(Outcome.AGENT_FAILED, reason="r" * (LONGEST_VALUE - 5) + "secret-value")
 
     reason = exported_variables(progress, lambda text: text.replace("secret-value", "***"))["OUTCOME_REASON"]

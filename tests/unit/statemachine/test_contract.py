@@ -1,4 +1,4 @@
-"""What the definitions promise to the code, to redrive and to the lock.
+"""What the code, a redrive and the lock rely on in the definitions.
 
 States, retriers and catchers are compared with the lists stored here. The fault matrix derives its cells from the
 definitions, so a rule that disappears from a definition takes its own cells with it; only a stored list notices.
@@ -191,7 +191,7 @@ def longest_wait(retrier: dict[str, Any]) -> float:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_states_are_those_stored_here(machine: str) -> None:
+def test_states_match_stored_list(machine: str) -> None:
     found = {
         name: (state["Type"], list(successors({key: value for key, value in state.items() if key != "Catch"})))
         for name, state in states(machine).items()
@@ -200,12 +200,12 @@ def test_states_are_those_stored_here(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_retriers_are_those_stored_here(machine: str) -> None:
+def test_retriers_match_stored_list(machine: str) -> None:
     found = {name: [tuple(rule["ErrorEquals"]) for rule in state["Retry"]] for name, state in tasks(machine).items()}
     assert found == RETRIERS[machine]
 
 
-def test_retry_limits_are_those_stored_here() -> None:
+def test_retry_limits_match_stored_list() -> None:
     found = {
         (tuple(rule["ErrorEquals"]), (rule["MaxAttempts"], longest_wait(rule)))
         for machine in MACHINES
@@ -214,8 +214,8 @@ def test_retry_limits_are_those_stored_here() -> None:
     assert found == set(RETRY_LIMITS.items())
 
 
-def test_same_errors_are_retried_alike() -> None:
-    """Every retrier of an error is the same one, in both definitions."""
+def test_same_errors_have_same_retrier() -> None:
+    """All retriers of an error are equal, in both definitions."""
     first: dict[tuple[str, ...], dict[str, Any]] = {}
     for rule in [*retriers("work_item"), *retriers("clean_up")]:
         assert first.setdefault(tuple(rule["ErrorEquals"]), rule) == rule
@@ -223,7 +223,7 @@ def test_same_errors_are_retried_alike() -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_catchers_are_those_stored_here(machine: str) -> None:
+def test_catchers_match_stored_list(machine: str) -> None:
     found = {
         name: [(error, rule["Output"], rule["Next"]) for rule in state["Catch"] for error in rule["ErrorEquals"]]
         for name, state in tasks(machine).items()
@@ -233,29 +233,29 @@ def test_catchers_are_those_stored_here(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_steps_invoke_the_functions_stored_here(machine: str) -> None:
+def test_functions_match_stored_list(machine: str) -> None:
     found = {name: state["Arguments"]["FunctionName"] for name, state in steps(machine).items()}
     assert found == {name: f"${{{function}FunctionArn}}" for name, function in FUNCTIONS[machine].items()}
 
 
-def test_every_step_gets_the_same_payload() -> None:
+def test_every_step_gets_same_payload() -> None:
     for name, state in steps("work_item").items():
         assert state["Arguments"].keys() == {"FunctionName", "Payload"}, name
         assert state["Arguments"]["Payload"] == PAYLOAD, name
 
 
-def test_clean_up_sends_the_same_keys() -> None:
+def test_clean_up_sends_same_keys() -> None:
     for name, state in steps("clean_up").items():
         assert state["Arguments"]["Payload"].keys() == PAYLOAD.keys(), name
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_interpreter_parses_the_definition(machine: str) -> None:
+def test_interpreter_parses_definition(machine: str) -> None:
     AmazonStateLanguageParser.parse(json.dumps(definition(machine)))
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_definition_is_jsonata_without_variables(machine: str) -> None:
+def test_definition_has_no_variables(machine: str) -> None:
     assert definition(machine)["QueryLanguage"] == "JSONata"
     assert definition(machine)["TimeoutSeconds"] > 0
     assert '"Assign"' not in json.dumps(definition(machine))
@@ -273,7 +273,7 @@ def test_every_state_is_reachable(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_every_placeholder_names_a_function(machine: str) -> None:
+def test_every_placeholder_names_function(machine: str) -> None:
     placeholders = set(re.findall(r"\$\{(\w+)\}", json.dumps(definition(machine))))
     folders = {folder.name for folder in (ROOT / "functions").iterdir() if (folder / "handler.py").is_file()}
     camel = {"".join(part.capitalize() for part in folder.split("_")) + "FunctionArn" for folder in folders}
@@ -283,7 +283,7 @@ def test_every_placeholder_names_a_function(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_every_step_retries_lambda_errors_first(machine: str) -> None:
+def test_steps_retry_lambda_errors_first(machine: str) -> None:
     for name, state in tasks(machine).items():
         assert state["TimeoutSeconds"] > 0, name
         assert all(rule["JitterStrategy"] == "FULL" and rule["MaxDelaySeconds"] for rule in state["Retry"]), name
@@ -292,7 +292,7 @@ def test_every_step_retries_lambda_errors_first(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_every_task_ends_before_the_machine(machine: str) -> None:
+def test_every_task_ends_before_machine(machine: str) -> None:
     assert all(state["TimeoutSeconds"] < definition(machine)["TimeoutSeconds"] for state in tasks(machine).values())
 
 
@@ -327,7 +327,7 @@ def paths_to_an_end(machine: str, start: str, without: set[str]) -> list[list[st
     return found
 
 
-def test_every_path_under_the_lock_releases_it() -> None:
+def test_every_path_under_lock_releases_it() -> None:
     # Two transitions from AcquireLock itself hold nothing, because another run has the lock.
     not_held = {
         rule["Next"] for rule in states("work_item")["AcquireLock"]["Catch"] if rule["ErrorEquals"] != ["States.ALL"]
@@ -337,14 +337,14 @@ def test_every_path_under_the_lock_releases_it() -> None:
         assert paths_to_an_end("work_item", held, RELEASES) == []
 
 
-def test_every_failure_under_the_lock_is_caught() -> None:
+def test_every_failure_under_lock_is_caught() -> None:
     """An uncaught failure ends the execution at that state, while it holds the lock."""
     under_the_lock = {"AcquireLock", "MarkInProgress", "RunBuild", "MarkInReview", "ReleaseLock", "MarkFailed"}
     for state in [*under_the_lock, "ReleaseLockAfterFailure"]:
         assert any(rule["ErrorEquals"] == ["States.ALL"] for rule in states("work_item")[state]["Catch"]), state
 
 
-def test_only_fail_run_fails_under_the_lock() -> None:
+def test_only_fail_run_fails_under_lock() -> None:
     assert "Fail" not in {state["Type"] for state in states("work_item").values()}
     uncaught = {name for name, state in tasks("work_item").items() if "Catch" not in state}
     assert uncaught == {"FetchWorkItem", "RejectWorkItem", "FailRun"}
@@ -358,7 +358,7 @@ def test_idle_tick_passes_three_states() -> None:
     assert work_item["NothingToDo"]["Type"] == "Succeed"
 
 
-def test_complete_run_passes_at_most_twelve_states() -> None:
+def test_complete_run_passes_few_states() -> None:
     path = [definition("work_item")["StartAt"]]
     while (state := states("work_item")[path[-1]])["Type"] != "Succeed":
         path.append(state.get("Next") or state["Choices"][0]["Next"])

@@ -33,9 +33,9 @@ BUILD = {
     "variables": [{"Name": "OUTCOME", "Value": "Succeeded"}],
 }
 FAILURE = {"state": "RunBuild", "error": "States.TaskFailed", "cause": HOSTILE, "redriveCount": 0}
-GROWN = {"request": REQUEST, "skipped": ["PVTI_0"], "item": ITEM}
-WORKED = GROWN | {"work": WORK}
-LEASED = WORKED | {"lease": LEASE}
+FETCHED = {"request": REQUEST, "skipped": ["PVTI_0"], "item": ITEM}
+VALIDATED = FETCHED | {"work": WORK}
+LEASED = VALIDATED | {"lease": LEASE}
 BUILT = LEASED | {"build": BUILD}
 
 
@@ -98,7 +98,7 @@ def test_every_expression_compiles(expression: str) -> None:
     check_syntax(expression)
 
 
-@pytest.mark.parametrize("document", [{}, REQUEST, GROWN, BUILT], ids=["empty", "tick", "grown", "built"])
+@pytest.mark.parametrize("document", [{}, REQUEST, FETCHED, BUILT], ids=["empty", "tick", "fetched", "built"])
 @pytest.mark.parametrize(
     "state", [name for name, body in DEFINITIONS["work_item"].items() if "Payload" in body.get("Arguments", {})]
 )
@@ -114,7 +114,7 @@ def test_step_payload_has_five_keys(state: str, document: Any) -> None:
 
 
 @pytest.mark.parametrize("before", [{}, REQUEST, {"request": REQUEST, "skipped": []}])
-def test_first_fetch_starts_the_document(before: Any) -> None:
+def test_first_fetch_starts_document(before: Any) -> None:
     document = output("FetchWorkItem", before, {"Payload": {"item": ITEM}})
     assert document == {"request": REQUEST, "skipped": [], "item": ITEM}
     assert choose("WorkItemFound", document) == "ValidateWorkItem"
@@ -128,26 +128,26 @@ def test_null_item_means_nothing_to_do() -> None:
 
 
 @pytest.mark.parametrize("skipped", [[], ["PVTI_0"], ["PVTI_0", "PVTI_9"]])
-def test_rejected_card_restarts_the_document(skipped: list[str]) -> None:
-    document = output("RejectWorkItem", GROWN | {"skipped": skipped, "failure": FAILURE}, {"Payload": {}})
+def test_rejected_card_restarts_document(skipped: list[str]) -> None:
+    document = output("RejectWorkItem", FETCHED | {"skipped": skipped, "failure": FAILURE}, {"Payload": {}})
     assert document == {"request": REQUEST, "skipped": [*skipped, "PVTI_1"]}
-    assert caught("AcquireLock", WORKED | {"skipped": skipped}, "ScopedLockHeld") == ("FetchWorkItem", document)
+    assert caught("AcquireLock", VALIDATED | {"skipped": skipped}, "ScopedLockHeld") == ("FetchWorkItem", document)
 
 
 @pytest.mark.parametrize(
     ("state", "document", "key"),
-    [("ValidateWorkItem", GROWN, "work"), ("AcquireLock", WORKED, "lease"), ("MarkInReview", BUILT, "report")],
+    [("ValidateWorkItem", FETCHED, "work"), ("AcquireLock", VALIDATED, "lease"), ("MarkInReview", BUILT, "report")],
 )
-def test_result_is_added_to_the_document(state: str, document: Any, key: str) -> None:
+def test_result_is_added_to_document(state: str, document: Any, key: str) -> None:
     assert output(state, document, {"Payload": {"x": HOSTILE}}) == {**document, key: {"x": HOSTILE}}
 
 
 @pytest.mark.parametrize(
     ("state", "document", "error", "following"),
     [
-        ("ValidateWorkItem", GROWN, "WorkItemInvalid", "RejectWorkItem"),
-        ("AcquireLock", WORKED, "LockHeld", "WorkInProgressElsewhere"),
-        ("AcquireLock", WORKED, "States.Timeout", "ReleaseLockAfterFailure"),
+        ("ValidateWorkItem", FETCHED, "WorkItemInvalid", "RejectWorkItem"),
+        ("AcquireLock", VALIDATED, "LockHeld", "WorkInProgressElsewhere"),
+        ("AcquireLock", VALIDATED, "States.Timeout", "ReleaseLockAfterFailure"),
         ("MarkInProgress", LEASED, "WorkItemMoved", "ReleaseLock"),
         ("MarkInProgress", LEASED, "GitHubUnavailable", "MarkFailed"),
         ("RunBuild", LEASED, "States.TaskFailed", "BuildFaulted"),
@@ -259,14 +259,14 @@ def test_only_first_codebuild_fault_is_repeated() -> None:
         (BUILT, "ReleaseLock", "MarkInReview"),
         (LEASED, "ReleaseLock", "FetchWorkItem"),
         (LEASED, "RunBuild", "FetchWorkItem"),
-        (WORKED, "AcquireLock", "FetchWorkItem"),
+        (VALIDATED, "AcquireLock", "FetchWorkItem"),
     ],
 )
 def test_redriven_run_repeats_no_finished_work(document: Any, state: str, following: str) -> None:
     assert choose("ResumePoint", document | {"failure": FAILURE | {"state": state}}) == following
 
 
-def test_end_states_describe_the_run() -> None:
+def test_end_states_describe_run() -> None:
     reported = BUILT | {"report": {"status": "In Review", "commentUrl": "https://c", "commit": "b" * 40}}
     assert output("Done", reported) == {
         "outcome": "Succeeded",
@@ -280,7 +280,7 @@ def test_end_states_describe_the_run() -> None:
     }
     moved = LEASED | {"failure": FAILURE | {"error": "WorkItemMoved"}}
     assert output("Done", moved) == {"outcome": "WorkItemMoved", "item": "PVTI_1", "reason": HOSTILE}
-    held = WORKED | {"failure": FAILURE | {"error": "LockHeld"}}
+    held = VALIDATED | {"failure": FAILURE | {"error": "LockHeld"}}
     assert output("WorkInProgressElsewhere", held)["outcome"] == "WorkInProgressElsewhere"
 
 
@@ -293,14 +293,14 @@ def clean_up(state: str, field: str, document: Any) -> Any:
     return evaluated(DEFINITIONS["clean_up"][state][field], bound)
 
 
-def test_clean_up_releases_lock_held_before_the_end() -> None:
+def test_clean_up_passes_end_of_run() -> None:
     payload = clean_up("ReleaseLock", "Arguments", EVENT)["Payload"]
     assert (payload["executionArn"], payload["state"]) == (ARN, "ReleaseLock")
     assert payload["document"] == {"endedAt": 1763900000123}
 
 
 @pytest.mark.parametrize("cause", [None, HOSTILE])
-def test_clean_up_marks_the_card_of_the_lock(cause: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clean_up_marks_card_of_lock(cause: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(EVENT["detail"], "cause", cause)
     held = {"lockKey": "k", "workItemId": "PVTI_1", "repository": "acme/shop", "branch": "feature/x"}
     payload = clean_up("MarkFailed", "Arguments", {"released": True, "held": held, "redriveCount": 0})["Payload"]

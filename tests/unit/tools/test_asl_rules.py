@@ -27,7 +27,7 @@ def test_endless_loop_is_found() -> None:
     ]
 
 
-def test_states_all_must_stand_alone_and_last() -> None:
+def test_states_all_must_be_last() -> None:
     rules = [{"ErrorEquals": ["States.ALL"]}, {"ErrorEquals": ["Other"]}]
     task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "Retry": rules, "End": True}
     assert found(First=task) == ["First: States.ALL must stand alone, in the last rule of Retry"]

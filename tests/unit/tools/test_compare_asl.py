@@ -72,7 +72,7 @@ def test_removed_state_is_a_difference() -> None:
     assert compared(new) == ["/States/End: only in the old definition"]
 
 
-def test_type_of_a_number_is_a_difference() -> None:
+def test_type_of_number_is_a_difference() -> None:
     new = changed()
     new["States"]["Work"]["Retry"][0]["MaxAttempts"] = True
     assert compared(new) == ["/States/Work/Retry/0/MaxAttempts: 2 became true"]

@@ -4,7 +4,7 @@ from kiro_worker.config.model import Configuration
 from tools.configuration_reference import table
 
 
-def test_every_key_is_in_the_table_once() -> None:
+def test_every_key_is_in_table_once() -> None:
     rows = table().splitlines()
 
     for field in Configuration.model_fields.values():
@@ -12,7 +12,7 @@ def test_every_key_is_in_the_table_once() -> None:
     assert {row.replace("\\|", "").count(" | ") for row in rows[2:]} == {3}
 
 
-def test_agent_keys_follow_the_agent() -> None:
+def test_agent_keys_follow_agent() -> None:
     keys = [row.split("`")[1] for row in table().splitlines()[2:]]
 
     agent = keys.index("agent")
@@ -20,7 +20,7 @@ def test_agent_keys_follow_the_agent() -> None:
     assert sorted(key for key in keys if key.startswith("agent.")) == sorted(keys[agent + 1 : agent + 7])
 
 
-def test_types_and_defaults_are_the_models() -> None:
+def test_types_and_defaults_match_model() -> None:
     rows = table()
 
     assert "| `projectNumber` | integer from 1 | required |" in rows

@@ -41,7 +41,7 @@ def test_schema_is_valid_draft_2020_12() -> None:
     Draft202012Validator.check_schema(schema())
 
 
-def test_every_key_has_a_description() -> None:
+def test_every_key_has_description() -> None:
     document = schema()
     agent = document["$defs"]["AgentConfiguration"]["properties"]
     assert document["properties"].keys() == {field.alias for field in Configuration.model_fields.values()}

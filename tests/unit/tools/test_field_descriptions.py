@@ -26,7 +26,7 @@ class Described(BaseModel):
         return ""
 
 
-def test_description_is_the_docstring_below_the_field() -> None:
+def test_description_is_docstring_below_field() -> None:
     assert descriptions(Described) == {"one": "of two lines", "two": "of two"}
 
 

@@ -38,17 +38,17 @@ def test_outdated_file_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "new.md").read_text() == "text\n"
 
 
-def test_check_reports_an_outdated_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_reports_outdated_file(capsys: pytest.CaptureFixture[str]) -> None:
     path = ROOT / "docs" / "absent.md"
     assert write_or_check([GeneratedFile(path, "text\n")], check=True) == 1
     assert not path.exists()
     assert capsys.readouterr().err == "docs/absent.md is out of date. How to fix: make docs\n"
 
 
-def test_check_accepts_a_current_file(section: Section, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_accepts_current_file(section: Section, capsys: pytest.CaptureFixture[str]) -> None:
     assert write_or_check([section.filled_with("old\n")], check=True) == 0
     assert capsys.readouterr().err == ""
 
 
-def test_pipe_in_a_cell_is_escaped() -> None:
+def test_pipe_in_cell_is_escaped() -> None:
     assert markdown_table(("a", "b"), [("1|2", "3")]) == "| a | b |\n|---|---|\n| 1\\|2 | 3 |\n"

@@ -19,7 +19,7 @@ def test_reference_has_every_fact() -> None:
         assert {facts.meaning, facts.fix, ACTORS[facts.owner], CARD_EFFECTS[facts.card_effect]} <= rows[outcome]
 
 
-def test_every_owner_and_effect_has_a_text() -> None:
+def test_every_owner_and_effect_has_text() -> None:
     assert ACTORS.keys() == {*FaultOwner, None}
     assert CARD_EFFECTS.keys() == set(CardEffect)
 
