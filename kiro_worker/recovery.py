@@ -43,7 +43,7 @@ async def report_abandoned_run(
     """Move the card of an ended run from in progress to the failed status, and comment why the run failed.
 
     A card in any other status has already been reported or was moved by a person, and is not touched. A card that
-    cannot be moved or commented on must not fail the current run, which is about a different card.
+    cannot be moved or commented on must not fail the current run, which works on another card.
     """
     subject = holder.subject
     if not subject.work_item_id:

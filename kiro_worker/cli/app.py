@@ -54,7 +54,7 @@ def options(
     """A card moved to “For Implementation” becomes tested, pushed code on its pull request."""
 
 
-def _add(command: EntryPoint) -> None:
+def _add_command(command: EntryPoint) -> None:
     try:
         command.load()(app)
     except ImportError as error:
@@ -79,4 +79,4 @@ def _add_placeholder(name: str, missing: str) -> None:
 app.command("replay")(replay.replay)
 app.command("redrive")(replay.redrive)
 for _command in sorted(entry_points(group=COMMANDS), key=lambda command: command.name):
-    _add(_command)
+    _add_command(_command)

@@ -18,7 +18,7 @@ _SMALLEST_INVALID: Final = 1000 * _SMALLEST_MILLISECONDS
 
 @dataclass(frozen=True)
 class Subject:
-    """What the holder works on, which lets the next run report an abandoned card, and people see what is running."""
+    """What the holder works on. The next run uses it to report an abandoned card, and people to see what is running."""
 
     work_item_id: str = ""
     repository: str = ""

@@ -65,7 +65,7 @@ def release_slot_of_build(locks: LockTable, slot: str, owner: str) -> None:
 
 def _take_slot(locks: LockTable, keys: Sequence[str], owner: str, subject: Subject) -> str:
     holders = [locks.read(key) for key in keys]
-    # Try the owner's own slot first, so that a repeated step takes no second one; then free slots; then taken ones,
+    # Try the owner's own slot first, so that a repeated step takes only one; then free slots; then taken ones,
     # whose holders may have ended.
     for holder in sorted(holders, key=lambda holder: (holder.owner != owner, holder.owner != "")):
         try:

@@ -180,7 +180,7 @@ class LockTable:
         return self._is_active(holder, self._stop_build_and_check)
 
     def stop_build(self, lease: Lease) -> bool:
-        """Stop the build under the lock if ``lease.owner`` still holds it; return whether that build still runs."""
+        """Stop the lock's build if ``lease.owner`` holds the lock, and return whether the build is still running."""
         holder = self.read(lease.lock_key)
         return holder.owner == lease.owner and self._stop_build_and_check(holder)
 
