@@ -115,7 +115,7 @@ def redrive(
     except found.client.exceptions.ExecutionNotRedrivable as error:
         reason = described.get("redriveStatusReason") or error.response["Error"].get("Message", "")
         raise ExecutionNotRedrivable(
-            f"{found.arn} cannot be redriven: {reason}",
+            f"AWS refuses to redrive {found.arn}: {reason}",
             f"start a new run for the same card: kiro-worker replay {found.arn}",
         ) from None
     redrives = described.get("redriveCount", 0) + 1
