@@ -13,16 +13,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Environment:
-    """A set of variables: each field is the lower-case name of its variable, and is required without a default."""
+    """A set of variables. Each field has its variable's name in lower case, and is required unless it has a default."""
 
     @classmethod
     def parse(cls, environment: Mapping[str, str]) -> Self:
-        """The typed values. Raises :class:`ConfigurationMissing` that names every variable that is missing or empty."""
+        """The typed values. Raises :class:`ConfigurationMissing`, which names every missing or empty variable."""
         variables = {field: field.name.upper() for field in fields(cls)}
         required = [name for field, name in variables.items() if field.default is MISSING]
         if missing := [name for name in required if not environment.get(name)]:
             raise ConfigurationMissing(
-                f"the environment lacks {', '.join(missing)}", "the CDK app sets these variables: make deploy"
+                f"these environment variables are missing or empty: {', '.join(missing)}",
+                "the CDK app sets these variables: make deploy",
             )
         values = {
             field.name: _number(name, environment[name]) if field.type == "int" else environment[name]
@@ -34,7 +35,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class GitHubEnvironment(Environment):
-    """For the steps that talk to GitHub: ``ValidateWorkItem`` and ``UpdateStatus``."""
+    """Variables of the steps that call GitHub: ``ValidateWorkItem`` and ``UpdateStatus``."""
 
     config_parameter_name: str
     github_token_secret_arn: str
@@ -42,19 +43,19 @@ class GitHubEnvironment(Environment):
 
 @dataclass(frozen=True)
 class LocksEnvironment(Environment):
-    """For the steps that only free locks: ``ReleaseLock``."""
+    """Variables of ``ReleaseLock``, which only frees locks."""
 
     locks_table_name: str
 
 
 @dataclass(frozen=True)
 class FetchWorkItemEnvironment(GitHubEnvironment, LocksEnvironment):
-    """For ``FetchWorkItem``, which selects a card and clears the locks of abandoned runs."""
+    """Variables of ``FetchWorkItem``, which selects a card and clears the locks of abandoned runs."""
 
 
 @dataclass(frozen=True)
 class AcquireLockEnvironment(LocksEnvironment):
-    """For ``AcquireLock``, which reads the lock's scope from the configuration."""
+    """Variables of ``AcquireLock``, which reads the lock's scope from the configuration."""
 
     config_parameter_name: str
     lock_lease_seconds: int
@@ -62,7 +63,7 @@ class AcquireLockEnvironment(LocksEnvironment):
 
 @dataclass(frozen=True)
 class RunnerEnvironment(AcquireLockEnvironment):
-    """For the program that CodeBuild runs. A secret without a value here is one that this build does not read."""
+    """Variables of the runner. An empty secret ARN means that this build does not read that secret."""
 
     git_credentials_secret_arn: str
     kiro_api_key_secret_arn: str = ""
@@ -74,5 +75,6 @@ def _number(name: str, value: str) -> int:
         return int(value)
     except ValueError:
         raise ConfigurationInvalid(
-            f"{name} in the environment is {value[:100]!r}, not a number", "the CDK app sets this variable: make deploy"
+            f"the environment variable {name} is {value[:100]!r}, not a number",
+            "the CDK app sets this variable: make deploy",
         ) from None

@@ -10,7 +10,7 @@
     ├── WorkItemError        InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused
     │                        WorkItemMoved
     ├── LockError            LockHeld ScopedLockHeld LockLost
-    └── BuildStopped         by one of kiro_worker.outcomes.Outcome
+    └── BuildStopped         with one of kiro_worker.outcomes.Outcome
 
 A class name is a contract: Step Functions uses the class name of a Python exception as the error name, and
 ``ErrorEquals`` in the state machine refers to it. Only leaf classes are raised.
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 
 
 def with_remedy(reason: str, remedy: str) -> str:
-    """``reason``, followed by how to fix it where a remedy is known. Every message for people is composed here."""
+    """``reason``, followed by how to fix it if a remedy is known. Every error message for people is composed here."""
     return f"{reason}\nHow to fix: {remedy}" if remedy else reason
 
 
 class KiroWorkerError(Exception):
-    """Base of all errors that the worker raises on purpose.
+    """Base class of all errors that the worker raises on purpose.
 
     ``reason`` says what failed and where. ``remedy`` says how to fix it, usually as a command. ``owner`` is who has to
-    act, or ``None`` when nobody has to.
+    act, or ``None`` if no action is needed.
     """
 
     owner: FaultOwner | None = FaultOwner.SERVICE
@@ -59,7 +59,7 @@ class ConfigurationError(KiroWorkerError):
 
 
 class ConfigurationMissing(ConfigurationError):
-    """The configuration parameter does not exist, or still holds the placeholder of the deployment."""
+    """The configuration parameter does not exist, or still holds the deployment's placeholder."""
 
 
 class ConfigurationInvalid(ConfigurationError):
@@ -71,7 +71,7 @@ class ProjectNotFound(ConfigurationError):
 
 
 class StatusNotFound(ConfigurationError):
-    """The board lacks a configured status or the status field. The message lists those that it has."""
+    """The board lacks a configured status or the status field. The message lists the statuses that it has."""
 
 
 class SecretError(KiroWorkerError):
@@ -89,7 +89,7 @@ class SecretEmpty(SecretError):
 
 
 class SecretPlaceholder(SecretError):
-    """The secret still holds the placeholder of the deployment."""
+    """The secret still holds a placeholder."""
 
 
 class SecretMalformed(SecretError):
@@ -138,7 +138,7 @@ class GitHubForbidden(GitHubError):
 
 
 class WorkItemError(KiroWorkerError):
-    """A card is not in order, or the execution's input does not name one correctly."""
+    """A card cannot be built, or the execution's input does not name one correctly."""
 
     owner = FaultOwner.CARD
 
@@ -152,13 +152,16 @@ class WorkItemNotFound(WorkItemError):
 
 
 class WorkItemInvalid(WorkItemError):
-    """The card is not ready: its branch, spec, pull request or a safety rule. The message lists every reason."""
+    """The card is not ready: its branch, spec or pull request is missing, wrong or unsafe.
+
+    The message lists every reason.
+    """
 
 
 class WorkItemRefused(WorkItemError):
-    """The card is not ready, and this run chose it by its input or a redrive rather than from the queue.
+    """The card is not ready, and this run got it from its input or a redrive instead of the queue.
 
-    The person who started the run gets the reasons, and the card is not touched.
+    Only the person who started the run sees the reasons; the card is not touched.
     """
 
 
@@ -167,7 +170,7 @@ class WorkItemMoved(WorkItemError):
 
 
 class LockError(KiroWorkerError):
-    """The lock cannot be acquired or kept. Nobody has to act: the run that holds it goes on."""
+    """The lock cannot be acquired or kept. No action is needed: the run that holds the lock continues."""
 
     owner = None
 
@@ -181,7 +184,7 @@ class ScopedLockHeld(LockError):
 
 
 class LockLost(LockError):
-    """Another run holds the lock that this run needs: this run must change nothing."""
+    """Another run holds the lock that this run needs, so this run must not change anything."""
 
 
 class BuildStopped(KiroWorkerError):
@@ -201,6 +204,6 @@ class BuildStopped(KiroWorkerError):
 def raise_by_name(name: str, message: str) -> NoReturn:
     """Raise an error whose class is called ``name``, which Step Functions then uses as the error name.
 
-    ``name`` may be one of Step Functions' own, such as ``States.TaskFailed``.
+    ``name`` may also be one of Step Functions' own error names, such as ``States.TaskFailed``.
     """
     raise type(name, (KiroWorkerError,), {})(message)

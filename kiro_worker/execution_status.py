@@ -7,5 +7,5 @@ from typing import Final
 ENDED_STATUSES: Final = frozenset({"SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"})
 """https://docs.aws.amazon.com/step-functions/latest/apireference/API_DescribeExecution.html
 
-``PENDING_REDRIVE`` is not among them: that execution goes on.
+``PENDING_REDRIVE`` is not among them, because such an execution continues.
 """

@@ -1,6 +1,6 @@
 """The variables that a build exports to the state machine, and the :class:`BuildResult` field that each one fills.
 
-This is the one list. The runner writes the variables, the steps read them, and a test compares buildspec.yml with it.
+This is the only list: the runner writes the variables, the steps read them, and a test checks buildspec.yml against it.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ class Document:
 class WorkItem(Document):
     """A card of the board. ``repository`` is ``owner/name``.
 
-    ``repository`` and ``number`` are empty for a draft, and for a card whose issue the token may not see.
+    For a draft, and for a card whose issue the token may not see, ``repository`` is empty and ``number`` is 0.
     """
 
     id: str
@@ -62,7 +62,7 @@ class Work(Document):
 class Lease(Document):
     """A held lock. ``fence`` is the time of acquisition in epoch milliseconds, ``expires_at`` is in epoch seconds.
 
-    ``slot`` is the key of the slot that the build occupies; it is empty where the number of builds is not limited.
+    ``slot`` is the key of the slot that the build occupies; it is empty if the number of builds is not limited.
     """
 
     lock_key: str
@@ -76,7 +76,7 @@ class Lease(Document):
 class BuildResult:
     """What a build reported through its exported variables.
 
-    Every value is text, and empty when the build did not get that far. ``phases`` is ``name:seconds;…`` in order;
+    A value is empty (``fence``: 0) if the build did not get that far. ``phases`` is ``name:seconds;…`` in order;
     ``tail`` holds the last relevant lines of output.
     """
 
@@ -102,14 +102,14 @@ class BuildResult:
     @classmethod
     def from_document(cls, build: dict[str, Any]) -> BuildResult:
         """The result from the state document's ``build``: ``{id, arn, log, variables: [{Name, Value}]}``."""
-        return cls._from(build.get("id", ""), "SUCCEEDED", build.get("log", ""), build.get("variables") or [])
+        return cls._from_variables(build.get("id", ""), "SUCCEEDED", build.get("log", ""), build.get("variables") or [])
 
     @classmethod
     def from_cause(cls, cause: str) -> BuildResult | None:
         """The result from a failed build's Cause, which is the build as JSON; ``None`` for any other text."""
         try:
             build = json.loads(cause)["Build"]
-            return cls._from(
+            return cls._from_variables(
                 build["Id"],
                 build["BuildStatus"],
                 build.get("Logs", {}).get("DeepLink", ""),
@@ -119,12 +119,12 @@ class BuildResult:
             return None
 
     @classmethod
-    def _from(cls, build_id: str, status: str, log_url: str, variables: Any) -> BuildResult:
-        # JSONata hands a list of one on as the one.
+    def _from_variables(cls, build_id: str, status: str, log_url: str, variables: Any) -> BuildResult:
+        # JSONata turns a list with a single element into that element.
         pairs = [variables] if isinstance(variables, dict) else variables
-        value = {pair["Name"]: str(pair.get("Value", "")) for pair in pairs}
-        values: dict[str, Any] = {field: value.get(name, "") for name, field in EXPORTED_VARIABLES.items()}
-        # It becomes an error's name and a heading, so nothing but an outcome is accepted.
+        exported = {pair["Name"]: str(pair.get("Value", "")) for pair in pairs}
+        values: dict[str, Any] = {key: exported.get(name, "") for name, key in EXPORTED_VARIABLES.items()}
+        # The outcome becomes an error name and a heading, so any other text is rejected.
         values["outcome"] = values["outcome"] if values["outcome"] in set(Outcome) else ""
         values["tail"] = _text_of_json(values["tail"])
         values["fence"] = int(values["fence"]) if values["fence"].isdecimal() else 0
@@ -133,7 +133,7 @@ class BuildResult:
 
 @dataclass(frozen=True)
 class Failure(Document):
-    """Why a run failed. The state document carries it to the steps that follow."""
+    """Why a run failed. The state document carries it to later steps."""
 
     state: str = ""
     error: str = ""
@@ -149,7 +149,7 @@ class Failure(Document):
     def name(self) -> str:
         """The name that people see: the build's outcome, else the error's name.
 
-        A failed build whose outcome is Succeeded was stopped after it had reported that, so its outcome does not count.
+        If a failed build's outcome is Succeeded, the build was stopped after it reported that, so it does not count.
         The prefix ``States.`` is removed, because Step Functions reserves it and no function may raise such an error.
         """
         outcome = self.build.outcome if self.build else ""
@@ -172,7 +172,10 @@ class GitCredentials:
 
 
 def cause_message(cause: str) -> str:
-    """The message in a failed function's Cause, which is JSON ``{errorMessage, errorType, …}``; else ``cause``."""
+    """The message in a failed function's Cause, which is JSON ``{errorMessage, errorType, …}``.
+
+    Any other ``cause`` is returned unchanged.
+    """
     try:
         document = json.loads(cause)
     except ValueError:
@@ -181,7 +184,7 @@ def cause_message(cause: str) -> str:
 
 
 def _text_of_json(text: str) -> str:
-    """The text that was encoded as JSON to fit on one line; empty for anything else."""
+    """The string that ``text`` encodes as JSON, which keeps it on one line; empty for any other text."""
     try:
         document = json.loads(text or '""')
     except ValueError:
@@ -190,7 +193,7 @@ def _text_of_json(text: str) -> str:
 
 
 def camel_case(name: str) -> str:
-    """``task_count`` as ``taskCount``."""
-    # pydantic's to_camel does the same, but the small functions that import this module do without pydantic.
+    """``name`` in camel case: ``taskCount`` for ``task_count``."""
+    # pydantic's to_camel does the same, but not every function that imports this module loads pydantic.
     head, *tail = name.split("_")
     return head + "".join(part.capitalize() for part in tail)

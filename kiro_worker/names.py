@@ -1,7 +1,7 @@
 """The names of all AWS resources of one environment: ``kiro-worker-<environment>-…``.
 
 The CDK app deploys these names, the command line and the embedded environment look them up, and operators type them.
-This module uses the standard library only: it is the one module of ``kiro_worker`` that ``infra`` imports.
+This module uses only the standard library, because it is the one module of ``kiro_worker`` that ``infra`` imports.
 """
 
 from __future__ import annotations
@@ -86,8 +86,8 @@ class Names:
 
     @property
     def executions_log_group(self) -> str:
-        # The prefix /aws/vendedlogs/ keeps the group out of the account's only log resource policy, whose size is
-        # limited: https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
+        # The prefix /aws/vendedlogs/ keeps the group out of the account's log resource policy, whose size is limited:
+        # https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html
         return f"/aws/vendedlogs/states/{self.state_machine}"
 
     def secret(self, kind: str) -> str:

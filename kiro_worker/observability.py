@@ -1,6 +1,6 @@
-"""Logs and metrics of the steps, with Powertools: JSON lines with execution, item and step, and without secrets.
+"""The steps' logs and metrics, with Powertools: JSON lines that name the execution, item and step, without secrets.
 
-Metrics use CloudWatch's embedded metric format in the same log stream, so they cost no request.
+Metrics use CloudWatch's embedded metric format in the same log stream, so they need no extra request.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class _RedactingFormatter(LambdaPowertoolsFormatter):
 def step(
     run: Callable[[StepEvent], dict[str, Any]],
 ) -> Callable[[dict[str, Any], LambdaContext], dict[str, Any]]:
-    """A Lambda handler that runs a step.
+    """Return a Lambda handler that runs a step.
 
-    It parses the event, logs the start and the end with execution, item and step, and counts errors. Errors pass
-    through, because the state machine catches them by class name.
+    The handler parses the event, logs the start and end with execution, item and step, and counts errors. It raises
+    each error under its own class, because the state machine catches errors by class name.
     """
     logger = Logger(logger_formatter=_RedactingFormatter(), utc=True)
     metrics = Metrics()
@@ -42,7 +42,6 @@ def step(
     def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         logger.clear_state()
         logger.append_keys(execution=event["executionArn"], step=event["state"], request=context.aws_request_id)
-        metrics.set_default_dimensions(step=event["state"])
         try:
             step_event = StepEvent.parse(event)
             item = step_event.document.item
@@ -50,10 +49,12 @@ def step(
             logger.info("step started", redriveCount=step_event.redrive_count)
             result = run(step_event)
         except KiroWorkerError as error:
+            # Not a default dimension: one function may serve several states, and defaults outlive an invocation.
+            metrics.add_dimension(name="step", value=event["state"])
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)
             metrics.flush_metrics()
             logger.warning(type(error).__name__, reason=error.reason, remedy=error.remedy)
-            # Step Functions shows the message to people, so it is redacted like the log.
+            # People see the message in the Step Functions console, so it is redacted like the log.
             raise type(error)(redact(error.reason), redact(error.remedy)) from None
         logger.info("step finished", result=result)
         return result

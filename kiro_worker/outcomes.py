@@ -1,4 +1,4 @@
-"""How a build can end: the closed list of outcomes and, for each, its meaning, owner, effect on the card, and fix.
+"""How a build can end: the closed list of outcomes, each with its meaning, owner, effect on the card, and fix.
 
 This is the only list: the runner, the steps and the comments use :class:`Outcome`, and the tables in the documentation
 are generated from :data:`OUTCOMES` (``make docs``).
@@ -24,11 +24,11 @@ class FaultOwner(StrEnum):
     INSTALLATION = "installation"
     """The operators of this installation: its secrets, configuration, agent and AWS account."""
     SERVICE = "service"
-    """Nobody here: GitHub, AWS or the worker itself failed, and another attempt may work."""
+    """No one: GitHub, AWS or the worker itself failed, and another attempt may succeed."""
 
 
 class CardEffect(StrEnum):
-    """To which status a build's end moves its card: review, failed, or none at all."""
+    """The status that a card moves to when its build ends."""
 
     REVIEW = "review"
     FAILED = "failed"
@@ -36,7 +36,7 @@ class CardEffect(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a build ended. The value is the name that operators see, and an error name in the state machine."""
+    """How a build ended. The value is the name that operators see, and the error name in the state machine."""
 
     SUCCEEDED = "Succeeded"
     AGENT_FAILED = "AgentFailed"
@@ -53,9 +53,9 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class OutcomeFacts:
-    """What is true of every build with this outcome.
+    """Facts about an outcome that apply to every build.
 
-    ``owner`` is who usually has to act, or ``None`` if nobody has to; the build's own reason is more specific.
+    ``owner`` is who usually has to act, or ``None`` if no action is needed; the build's own reason is more specific.
     """
 
     meaning: str
@@ -72,8 +72,8 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Nothing to fix: review the pull request.",
     ),
     Outcome.AGENT_FAILED: OutcomeFacts(
-        "The agent could not be started, ended with an error, gave no proof that it had worked, left files that"
-        " cannot be committed, or spent `agent.maxCredits`.",
+        "The agent could not be started, ended with an error, showed no evidence of work, left files that cannot be"
+        " committed, or spent `agent.maxCredits`.",
         FaultOwner.INSTALLATION,
         CardEffect.FAILED,
         "Read the last lines of `agent.log` in the comment. Check the agent's key, its installation and its limits,"
@@ -92,7 +92,7 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Make the open tasks more specific, or tick those that are done.",
     ),
     Outcome.TESTS_FAILED: OutcomeFacts(
-        "The project's tests failed, timed out, could not be started, or there are none.",
+        "The project's tests failed, timed out or could not be started, or the project has no tests.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Read `tests.log`. Fix the tests or the spec, or set `testCommand`, then redrive the execution.",
@@ -104,27 +104,28 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Add tests, write a coverage report, or change `coverageThreshold`, then redrive the execution.",
     ),
     Outcome.PUSH_REJECTED: OutcomeFacts(
-        "The server refused the push or the LFS objects, or the branch moved: before the agent started, or later so"
-        " that the work does not apply to it.",
+        "The server rejected the push or the LFS objects, or the branch moved: either before the agent started, or"
+        " later and in conflict with the work.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
-        "Check branch protection, the LFS quota and the permissions of the git credentials. After a moved branch,"
-        " redrive the execution or move the card back: the new head is then built.",
+        "Check branch protection, the LFS quota and the permissions of the git credentials. If the branch moved,"
+        " redrive the execution or move the card back to build the new head.",
     ),
     Outcome.LOCK_LOST: OutcomeFacts(
-        "Another run or build holds the lock, the build's execution has ended, or a build that a person started"
-        " found no free slot. Nothing was pushed to the branch.",
+        "Another run or build holds the lock, the build's execution has ended, or a manually started build found no"
+        " free slot. Nothing was pushed to the branch.",
         None,
         CardEffect.NONE,
-        "Nothing to fix: the run that holds the lock goes on. Replay the card when that run has ended.",
+        "Nothing to fix: the run that holds the lock continues. Replay the card when that run has ended.",
     ),
     Outcome.GUARD_TRIPPED: OutcomeFacts(
         "The branch or the agent changed files that steer the agent or run commands, the change contains one of the"
-        " worker's secrets, or central steering files do not match their manifest or cannot be laid over the branch.",
+        " worker's secrets, or central steering files do not match their manifest or cannot be written to the"
+        " checkout.",
         FaultOwner.CARD,
         CardEffect.FAILED,
-        "Review the named files. Merge them into the default branch first, or set the guard's label on the pull"
-        " request. Replace a secret that the change contains.",
+        "Review the named files. Merge them into the default branch first, or add the guard's label to the pull"
+        " request. Replace any secret that the change contains.",
     ),
     Outcome.CHECKOUT_FAILED: OutcomeFacts(
         "The pinned commit, its submodules or its LFS files could not be checked out, or symbolic links leave the"
@@ -134,8 +135,8 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Follow the fix in the reason: push what is missing, or give the git credentials access to it.",
     ),
     Outcome.WORKER_FAILED: OutcomeFacts(
-        "The worker itself failed, its configuration or a secret is wrong, AWS, GitHub or the source of central"
-        " steering files did not answer, the run lost its slot, or the build was stopped.",
+        "The worker itself failed, its configuration or a secret is wrong, AWS, GitHub or the source of the central"
+        " steering files did not respond, the run lost its slot, or the build was stopped.",
         FaultOwner.SERVICE,
         CardEffect.FAILED,
         "Follow the fix in the reason if there is one, then redrive the execution. If it fails again, read the build"

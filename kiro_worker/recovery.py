@@ -1,7 +1,7 @@
 """Recovery from runs that ended without updating their card or freeing their lock.
 
-An abort, the state machine's own timeout and ``States.Runtime`` reach no Catch. The clean-up state machine usually
-handles them; the step ``FetchWorkItem`` handles what is left before it selects a card.
+No Catch handles an abort, the state machine's own timeout or ``States.Runtime``. The clean-up state machine usually
+cleans up after them; the step ``FetchWorkItem`` does so for the remaining runs before it selects a card.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 async def report_and_clear_abandoned_runs(
     session: GitHubSession, configuration: Configuration, locks: LockTable, stepfunctions: SFNClient
 ) -> None:
-    """Report every abandoned run on its card, and free the lock that it left behind."""
+    """Report every abandoned run on its card, and free its lock."""
     for holder in locks.abandoned():
         execution = holder.owner or holder.report_pending
         error, cause = ending_of(stepfunctions, execution)
@@ -42,8 +42,8 @@ async def report_abandoned_run(
 ) -> None:
     """Move the card of an ended run from in progress to the failed status, and comment why the run failed.
 
-    A card in any other status has been reported, moved by a person or deleted, and is not touched. A card that cannot
-    be moved or commented on must not end the run that came for another card.
+    A card in any other status has already been reported or was moved by a person, and is not touched. A card that
+    cannot be moved or commented on must not fail the current run, which works on another card.
     """
     subject = holder.subject
     if not subject.work_item_id:
@@ -55,6 +55,6 @@ async def report_abandoned_run(
     if card.archived or card.item.status != configuration.in_progress_status:
         return
     held = HeldLock(holder.lock_key, subject.work_item_id, subject.repository, subject.branch)
-    # Also after LockLost: the lock still names this run, so the card belongs to no other.
+    # This applies to LockLost too: the lock still names the ended run, so the card belongs to no other run.
     with suppress(GitHubForbidden, GitHubRefused):
         await report_failure(session, configuration, card, failure, execution, held=held)

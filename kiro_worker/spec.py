@@ -2,7 +2,7 @@
 
 Kiro writes ``- [ ] 1. Title``, ``- [x]`` for done, ``- [-]`` for in progress, ``- [ ]* …`` for optional, and nested
 numbers (``1.1``). Text inside a code fence is not a task. A task with subtasks (``1.1`` under ``1``, or lines indented
-below it) only groups them: it is done when they are.
+below it) only groups them, and is done when they are.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ TASKS_FILE: Final = "tasks.md"
 REQUIREMENTS_FILES: Final = ("requirements.md", "bugfix.md")
 DESIGN_FILE: Final = "design.md"
 LARGEST_FILE: Final = 512_000
-"""The most bytes that a spec file may have: GitHub returns no more of a blob's text, and no agent reads more."""
+"""The maximum size of a spec file in bytes: GitHub returns no more of a blob's text, and no agent reads more."""
 
 _BOX: Final[dict[str, TaskState]] = {" ": "open", "x": "done", "X": "done", "-": "in_progress"}
 _TASK = re.compile(
     r"(?P<indent>[ \t]*)[-*+] \[(?P<box>[ xX-])\](?P<optional>\*)?[ \t]+"
     r"(?P<number>\d+(?:\.\d+)*\.?(?=[ \t]))?[ \t]*(?P<title>\S.*?)[ \t]*"
 )
-# https://spec.commonmark.org/0.31.2/ defines what ends a line, which is less than what str.splitlines splits at, and
-# what starts a fence: no backtick may follow an opening fence of backticks.
+# CommonMark (https://spec.commonmark.org/0.31.2/) has fewer line endings than str.splitlines, and does not allow a
+# backtick anywhere after an opening fence of backticks.
 _LINE_ENDS = re.compile(r"(?<=\n)|(?<=\r)(?!\n)")
 _FENCE = re.compile(r"[ \t]*(?P<marker>```+(?=[^`]*$)|~~~+)(?P<info>.*)")
 
@@ -34,7 +34,7 @@ _FENCE = re.compile(r"[ \t]*(?P<marker>```+(?=[^`]*$)|~~~+)(?P<info>.*)")
 class Task:
     """One task of the list.
 
-    ``line`` counts from 0. ``number`` has no trailing dot, and is empty for a task without one. ``indent`` is in
+    ``line`` counts from 0. ``number`` has no trailing dot, and is empty for a task without a number. ``indent`` is in
     columns.
     """
 
@@ -88,8 +88,9 @@ def open_tasks(text: str) -> tuple[Task, ...]:
 
 
 def pending_leaf_tasks(text: str) -> tuple[Task, ...]:
-    """The open tasks to give to the agent: without groups, whose subtasks it gets, and without those below an optional
-    task.
+    """The open tasks to give to the agent.
+
+    Groups are left out, because the agent gets their subtasks instead, and so is every task below an optional one.
     """
     tasks = parse_tasks(text)
     below_optional = {subtask for task in tasks if task.optional for subtask in subtasks(task, tasks)}
@@ -104,7 +105,7 @@ def tick(text: str, task: Task) -> str:
 
 
 def complete_parents(text: str) -> str:
-    """``text`` with every open group ticked whose required subtasks are all done."""
+    """``text`` with every open group ticked if all of its required subtasks are done."""
     tasks = parse_tasks(text)
     for task in reversed(tasks):
         required = _required_subtasks(task, parse_tasks(text))
@@ -129,7 +130,7 @@ def _mark(text: str, task: Task, box: str) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """The lines that Markdown sees, with their line ends."""
+    """The lines of ``text`` as Markdown defines them, with their line endings."""
     return _LINE_ENDS.split(text)
 
 
@@ -149,7 +150,7 @@ def subtasks(task: Task, tasks: tuple[Task, ...]) -> list[Task]:
 
 
 def _fence_after(fence: str, marker: str, info: str) -> str:
-    """The open fence after a line with ``marker``, given the one open before it; empty when none is open."""
+    """The fence that is open after a line with ``marker``, if ``fence`` was open before it; empty if none is open."""
     if not fence:
         return marker
     closes = marker[0] == fence[0] and len(marker) >= len(fence) and not info.strip()

@@ -1,7 +1,7 @@
 """The state document of a run, and the event that carries it to each step.
 
-The state machine keeps the document as JSON and adds a part per state. Each step parses it once, here, and works with
-typed values from then on.
+The state machine keeps the document as JSON, to which each state may add a part. This module parses the JSON once per
+step, and the step then works with typed values.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 HOW_TO_START: Final = 'start it with {} for the next card, or {"trigger":"manual","itemId":"PVTI_…"} for that card'
-"""How to fix an execution's input that is not in the contract."""
+"""How to fix an invalid execution input."""
 
 _Part = TypeVar("_Part")
 
@@ -26,7 +26,7 @@ _Part = TypeVar("_Part")
 class CardReport(Document):
     """What a step did to its card: the status afterwards, the comment's URL and the pushed commit.
 
-    The URL and the commit are ``None`` for a step that never writes them, and are then left out of the JSON.
+    The URL and commit are ``None`` for a step that never writes them; the JSON then leaves them out.
     """
 
     status: str
@@ -39,7 +39,7 @@ class CardReport(Document):
 
 @dataclass(frozen=True)
 class HeldLock(Document):
-    """The lock that an ended execution held, as the clean-up found it."""
+    """The lock that an ended execution still held when the clean-up ran."""
 
     lock_key: str
     work_item_id: str = ""
@@ -49,10 +49,10 @@ class HeldLock(Document):
 
 @dataclass(frozen=True)
 class StateDocument:
-    """What a run knows so far. A part is ``None`` until the state that adds it has run.
+    """What a run has found out so far. A part is ``None`` until the state that adds it has run.
 
-    A work-item run has ``request`` to ``report``, and ``report_pending`` when its card could not be updated. The
-    clean-up has ``held``, or ``ended_at``: the moment, in epoch milliseconds, at which the execution ended.
+    A work-item run uses ``request`` to ``report``, and sets ``report_pending`` if its card could not be updated. The
+    clean-up uses ``ended_at``, which is when the execution ended in epoch milliseconds, and then ``held``.
     """
 
     request: Any = None
@@ -69,32 +69,34 @@ class StateDocument:
 
     @classmethod
     def parse(cls, document: Any) -> Self:
-        """The typed form of ``document``. Raises :class:`InvalidExecutionInput` for a part of the wrong shape.
+        """The typed form of ``document``. Raises :class:`InvalidExecutionInput` if a part has the wrong shape.
 
-        An execution's input is the first state's document, and people can put any JSON there. Unknown keys are
-        ignored, and so is a document that is not an object: :class:`~kiro_worker.github.selection.ExecutionInput`
-        rejects both, naming every key.
+        The first state's document is the execution's input, which can be any JSON. Unknown keys are ignored here, and
+        so is a document that is not an object: :class:`~kiro_worker.github.selection.ExecutionInput` rejects both and
+        names every wrong key.
         """
         parts = document if isinstance(document, dict) else {}
         return cls(
             request=parts.get("request"),
-            skipped=_part(parts, "skipped", _card_ids) or (),
-            item=_part(parts, "item", WorkItem.from_dict),
-            work=_part(parts, "work", Work.from_dict),
-            lease=_part(parts, "lease", Lease.from_dict),
-            build=_part(parts, "build", BuildResult.from_document),
-            failure=_part(parts, "failure", Failure.from_dict),
-            report=_part(parts, "report", CardReport.from_dict),
+            skipped=_parse_part(parts, "skipped", _card_ids) or (),
+            item=_parse_part(parts, "item", WorkItem.from_dict),
+            work=_parse_part(parts, "work", Work.from_dict),
+            lease=_parse_part(parts, "lease", Lease.from_dict),
+            build=_parse_part(parts, "build", BuildResult.from_document),
+            failure=_parse_part(parts, "failure", Failure.from_dict),
+            report=_parse_part(parts, "report", CardReport.from_dict),
             report_pending=parts.get("reportPending") is True,
-            held=_part(parts, "held", HeldLock.from_dict),
-            ended_at=_part(parts, "endedAt", float),
+            held=_parse_part(parts, "held", HeldLock.from_dict),
+            ended_at=_parse_part(parts, "endedAt", float),
         )
 
 
 @dataclass(frozen=True)
 class StepEvent:
-    """What every step receives: the execution, its ``redrive_count`` from Step Functions' context, the execution's own
-    input as people wrote it, the state's name, and the state document.
+    """The payload of every step.
+
+    ``redrive_count`` comes from Step Functions' context. ``execution_input`` is unvalidated JSON. ``state`` is the name
+    of the calling state.
     """
 
     execution_arn: str
@@ -105,7 +107,7 @@ class StepEvent:
 
     @classmethod
     def parse(cls, event: Mapping[str, Any]) -> Self:
-        """The typed form of a step's payload. Raises what :meth:`StateDocument.parse` raises."""
+        """The typed form of a step's payload. Raises the same errors as :meth:`StateDocument.parse`."""
         return cls(
             execution_arn=event["executionArn"],
             redrive_count=event["redriveCount"],
@@ -116,13 +118,13 @@ class StepEvent:
 
 
 def require(part: _Part | None, name: str) -> _Part:
-    """``part`` of the state document, which an earlier state must have added."""
+    """Return ``part`` of the state document. Raises :class:`LookupError` if no earlier state has added it."""
     if part is None:
         raise LookupError(f"the state document has no {name}: the state machine called this step too early")
     return part
 
 
-def _part(document: Mapping[str, Any], key: str, parse: Callable[[Any], _Part]) -> _Part | None:
+def _parse_part(document: Mapping[str, Any], key: str, parse: Callable[[Any], _Part]) -> _Part | None:
     if key not in document:
         return None
     try:

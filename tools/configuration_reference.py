@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 SECTION: Final = Section("docs/reference/configuration.md", "keys")
 _TYPES: Final = {
-    "string": "text",
+    "string": "string",
     "integer": "integer",
     "number": "number",
-    "boolean": "true or false",
+    "boolean": "boolean",
     "null": "`null`",
 }
 
@@ -53,7 +53,7 @@ def _type(shape: dict[str, Any]) -> str:
     if "anyOf" in shape:
         return " or ".join(_type(one) for one in shape["anyOf"])
     if "$ref" in shape:
-        return "text or object"
+        return "string or object"
     if "enum" in shape:
         return ", ".join(f"`{json.dumps(value)}`" for value in shape["enum"])
     if shape["type"] == "array":

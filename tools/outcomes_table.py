@@ -18,10 +18,10 @@ BUILD: Final = Section("docs/explanation/build.md", "outcomes")
 
 ACTORS: Final = {
     FaultOwner.CARD: "the author of the card",
-    FaultOwner.REPOSITORY: "the team of the repository",
+    FaultOwner.REPOSITORY: "the team that owns the repository",
     FaultOwner.INSTALLATION: "the operator of the installation",
-    FaultOwner.SERVICE: "nobody; another attempt may succeed",
-    None: "nobody",
+    FaultOwner.SERVICE: "no one; another attempt may succeed",
+    None: "no one",
 }
 CARD_EFFECTS: Final = {
     CardEffect.REVIEW: "goes to the review status, with the report on the pull request",

@@ -1,4 +1,4 @@
-"""AcquireLock: take the card's lock with one conditional write. The lock of a run that has ended is taken over."""
+"""AcquireLock: take the card's lock with one conditional write, or take it over from a run that has ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ stepfunctions = boto3.client("stepfunctions")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """The ``lease``. Raises ``LockHeld`` or ``ScopedLockHeld``."""
+    """Return the lease. Raises ``LockHeld`` or ``ScopedLockHeld``."""
     environment = AcquireLockEnvironment.parse(os.environ)
     configuration = load_configuration(ssm, environment.config_parameter_name)
     locks = connected_locks(

@@ -1,6 +1,6 @@
 """FetchWorkItem: select the next card in the target status, or the card that the input or a resumed failure names.
 
-First it reports abandoned runs, whose cards would otherwise stay in progress.
+It first reports abandoned runs, whose cards would otherwise stay in progress.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ stepfunctions = boto3.client("stepfunctions")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """``{"item": WorkItem | null}``."""
+    """Return ``{"item": WorkItem | null}``."""
     request = ExecutionInput.parse(event.execution_input)
     return asyncio.run(fetch_work_item(event, request))
 

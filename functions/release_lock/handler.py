@@ -1,6 +1,6 @@
 """ReleaseLock: free the lock and the slot that this execution holds, and nothing else.
 
-It is also the first step of the clean-up after an execution that was aborted or timed out.
+It is also the first step of the clean-up after an execution is aborted or times out.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ stepfunctions = boto3.client("stepfunctions")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """``{"released": bool, "held": {…} | null, "redriveCount": int}``."""
+    """Return ``{"released": bool, "held": {…} | null, "redriveCount": int}``."""
     locks = connected_locks(dynamodb, stepfunctions, LocksEnvironment.parse(os.environ).locks_table_name)
     execution = stepfunctions.describe_execution(executionArn=event.execution_arn)
     release_slot(locks, event)

@@ -27,7 +27,7 @@ MOVES = {
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """``{"status", "commentUrl"?, "commit"?}``: the card's status after the move."""
+    """Return ``{"status", "commentUrl"?, "commit"?}``: the card's status after the move."""
     return asyncio.run(update_status(event))
 
 

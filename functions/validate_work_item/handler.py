@@ -20,7 +20,7 @@ secrets = boto3.client("secretsmanager")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """The ``work``.
+    """Return what to build.
 
     Raises ``WorkItemInvalid`` with every reason, and ``WorkItemRefused`` for a card that the queue did not select.
     """

@@ -1,6 +1,6 @@
-"""`kiro-worker …`: one module per command. This is the one place that turns an error into an exit code.
+"""`kiro-worker …`: one module per command. Only this module turns an error into an exit code.
 
-Exit codes: 0 done, 1 something failed, 2 the command line was wrong, 130 interrupted.
+Exit codes: 0 done, 1 something failed, 2 wrong command line, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LOCAL_EXTRA = "pip install 'kiro-codebuild-worker[local]'"
 def main() -> None:
     """The entry point of the `kiro-worker` script."""
     try:
-        # Imported here so that Ctrl-C during the import leaves no traceback either.
+        # Imported here so that Ctrl-C during the import prints no traceback either.
         from kiro_worker.cli.app import app
 
         app()

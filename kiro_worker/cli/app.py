@@ -1,4 +1,4 @@
-"""`kiro-worker …`: its own commands, and the commands that other installed packages add."""
+"""The `kiro-worker` application: its own commands, and the commands that other installed packages add."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 DISTRIBUTION: Final = "kiro-codebuild-worker"
 COMMANDS: Final = "kiro_worker.commands"
-"""The entry-point group for more commands. Each entry point is a function that takes the application and adds one
-command, with the entry point's name. It imports what the command needs, and raises ImportError when that is missing.
+"""The entry-point group for further commands.
+
+Each entry point is a function that takes the application and adds one command with the entry point's name. It imports
+what the command needs, and raises ImportError if a package is missing.
 """
 
 
@@ -52,7 +54,7 @@ def options(
     """A card moved to “For Implementation” becomes tested, pushed code on its pull request."""
 
 
-def _add(command: EntryPoint) -> None:
+def _add_command(command: EntryPoint) -> None:
     try:
         command.load()(app)
     except ImportError as error:
@@ -60,7 +62,7 @@ def _add(command: EntryPoint) -> None:
 
 
 def _add_placeholder(name: str, missing: str) -> None:
-    """Add a command that says which extra it needs, in place of one that cannot be imported."""
+    """Add a command that reports the extra it needs, in place of one that cannot be imported."""
 
     @app.command(
         name,
@@ -77,4 +79,4 @@ def _add_placeholder(name: str, missing: str) -> None:
 app.command("replay")(replay.replay)
 app.command("redrive")(replay.redrive)
 for _command in sorted(entry_points(group=COMMANDS), key=lambda command: command.name):
-    _add(_command)
+    _add_command(_command)

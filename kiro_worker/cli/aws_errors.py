@@ -1,4 +1,4 @@
-"""How to fix what AWS answers to the command line."""
+"""How to fix the AWS errors that the command line meets."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _REMEDIES_BY_CODE: Final = {
 
 
 def explain(error: BotoCoreError | ClientError) -> tuple[str, str]:
-    """The error's name, and its message with how to fix it where that is known."""
+    """The error's name, and its message with how to fix it if a remedy is known."""
     if isinstance(error, ClientError):
         name = error.response.get("Error", {}).get("Code", type(error).__name__)
         remedy = _REMEDIES_BY_CODE.get(name, "")

@@ -1,4 +1,4 @@
-"""`kiro-worker replay` and `kiro-worker redrive`: work on the card of an execution again, in a new run or the same."""
+"""`kiro-worker replay` and `kiro-worker redrive`: work on an execution's card again, in a new run or the same one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from kiro_worker.outcomes import FaultOwner, Outcome
 if TYPE_CHECKING:
     from kiro_worker.executions.history import Run
 
-_PATIENCE_SECONDS: Final = 3 * 3600
+_WAIT_SECONDS: Final = 3 * 3600
 _REDRIVE_POLLS: Final = 100
 _REDRIVE_POLL_SECONDS: Final = 0.1
 
@@ -48,19 +48,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.
 
 
 class ExecutionStillRuns(KiroWorkerError):
-    """The execution still works on its card."""
+    """The execution is still working on its card."""
 
     owner = FaultOwner.CARD
 
 
 class NoCardToReplay(KiroWorkerError):
-    """The execution worked on no card: the queue was empty, or the run failed before it took a card."""
+    """The execution did not work on a card: the queue was empty, or the run failed before it took a card."""
 
     owner = FaultOwner.CARD
 
 
 class ExecutionNotRedrivable(KiroWorkerError):
-    """AWS redrives an execution that failed, was aborted or timed out, within 14 days."""
+    """The execution cannot be redriven: it succeeded, is still running, or ended more than 14 days ago."""
 
     owner = FaultOwner.CARD
 
@@ -74,13 +74,13 @@ def replay(
 ) -> None:
     """Start a new run for the card that an execution worked on.
 
-    The run refuses, and writes nothing, when the card is in review or its pull request is merged or closed.
+    The run fails and writes nothing if the card is in review or its pull request is merged or closed.
     """
-    found = _named(execution, environment, endpoint_url)
+    found = _find_execution(execution, environment, endpoint_url)
     if found.describe()["status"] == "RUNNING":
         raise ExecutionStillRuns(
-            f"{found.arn} still works on its card",
-            f"wait, or aws stepfunctions stop-execution --execution-arn {found.arn}",
+            f"{found.arn} is still working on its card",
+            f"wait until it ends, or stop it: aws stepfunctions stop-execution --execution-arn {found.arn}",
         )
     item, title = card_of(read_run(found.client, found.arn))
     arn = found.client.start_execution(
@@ -95,7 +95,7 @@ def replay(
         "executionArn": arn,
         "console": found.console_url(arn),
     }
-    # Another run may hold the lock: this one then succeeds without having done anything.
+    # If another run holds the lock, this one succeeds without doing anything.
     _report(found, result, wait=wait, as_json=as_json, required_outcome=Outcome.SUCCEEDED)
 
 
@@ -107,20 +107,21 @@ def redrive(
     as_json: JsonOption = False,
 ) -> None:
     """Continue a failed execution: the same run, from the state that failed, with the same card."""
-    found = _named(execution, environment, endpoint_url)
+    found = _find_execution(execution, environment, endpoint_url)
     described = found.describe()
-    seen = len(read_events(found.client, found.arn))
+    past_events = len(read_events(found.client, found.arn))
     try:
         found.client.redrive_execution(executionArn=found.arn)
     except found.client.exceptions.ExecutionNotRedrivable as error:
         reason = described.get("redriveStatusReason") or error.response["Error"].get("Message", "")
         raise ExecutionNotRedrivable(
-            f"{found.arn}: {reason}", f"start a new run for the same card: kiro-worker replay {found.arn}"
+            f"AWS refuses to redrive {found.arn}: {reason}",
+            f"start a new run for the same card: kiro-worker replay {found.arn}",
         ) from None
     redrives = described.get("redriveCount", 0) + 1
     _wait_until_redriven(found, redrives)
     result = {"executionArn": found.arn, "redrives": redrives, "console": found.console_url(found.arn)}
-    _report(found, result, seen=seen, wait=wait, as_json=as_json)
+    _report(found, result, past_events=past_events, wait=wait, as_json=as_json)
 
 
 replay.__doc__ = f"{replay.__doc__}\n{_REPLAY_EXAMPLES}"
@@ -128,8 +129,9 @@ redrive.__doc__ = f"{redrive.__doc__}\n{_REDRIVE_EXAMPLES}"
 
 
 def card_of(run: Run) -> tuple[str, str]:
-    """ID and title of the card that the run's input names, else of the last card that it worked on; a card that it only
-    passed over does not count. Raises :class:`NoCardToReplay`.
+    """The ID and title of the card that the run worked on last, or of the card that its input names.
+
+    A card that the run only skipped does not count. Raises :class:`NoCardToReplay`.
     """
     documents = [entered.document for entered in run.states]
     items = [item for document in documents if (item := document.get("item"))]
@@ -138,15 +140,16 @@ def card_of(run: Run) -> tuple[str, str]:
         return pinned, next((str(item["title"]) for item in items if item["id"] == pinned), "")
     if items and run.outcome != "NothingToDo":
         return str(items[-1]["id"]), str(items[-1]["title"])
-    passed_over = run.output.get("skipped") or ()
+    skipped = run.output.get("skipped") or ()
     raise NoCardToReplay(
-        f"{run.arn} worked on no card: it ended as {run.outcome}"
-        + (f" and passed over {', '.join(map(str, passed_over))}" if passed_over else ""),
-        "move a card to the target status, and the next tick takes it; the comment on a card lists what it lacks",
+        f"{run.arn} did not work on a card: it ended as {run.outcome}"
+        + (f" and skipped {', '.join(map(str, skipped))}" if skipped else ""),
+        "move a card to the target status, and the next scheduled run takes it; the comment on a skipped card says"
+        " what is missing",
     )
 
 
-def _named(execution: str, environment: str, endpoint_url: str | None) -> NamedExecution:
+def _find_execution(execution: str, environment: str, endpoint_url: str | None) -> NamedExecution:
     try:
         return find_execution(execution, environment, endpoint_url)
     except ExecutionNameInvalid as error:
@@ -154,7 +157,7 @@ def _named(execution: str, environment: str, endpoint_url: str | None) -> NamedE
 
 
 def _wait_until_redriven(found: NamedExecution, redrives: int) -> None:
-    """DescribeExecution is eventually consistent: for a moment it may still describe the failure before the redrive."""
+    """Wait until DescribeExecution shows the redrive: it is eventually consistent and may still show the failure."""
     for _ in range(_REDRIVE_POLLS):
         if found.describe().get("redriveCount", 0) >= redrives:
             return
@@ -165,13 +168,14 @@ def _report(
     found: NamedExecution,
     result: dict[str, Any],
     *,
-    seen: int = 0,
+    past_events: int = 0,
     wait: bool,
     as_json: bool,
     required_outcome: str = "",
 ) -> None:
-    """Print what was started and, with ``wait``, follow it. Exits with 1 when the run does not succeed, or when it ends
-    with another outcome than ``required_outcome``.
+    """Print what was started and, with ``wait``, follow it until it ends.
+
+    Exits with 1 if the run does not succeed, or if its outcome is not ``required_outcome``.
     """
     console = Console(quiet=as_json, highlight=False, soft_wrap=True)
     arn = result["executionArn"]
@@ -180,7 +184,7 @@ def _report(
         console.print(f"card     {item} [dim]{escape(result['title'])}[/dim]")
     if result["console"]:
         console.print(f"console  {result['console']}")
-    run = _follow(console, found, arn, seen) if wait else None
+    run = _follow(console, found, arn, past_events) if wait else None
     if run:
         states = [entered.name for entered in run.states]
         result |= {"status": run.status, "outcome": run.outcome, "reason": _reason(run), "states": states}
@@ -192,8 +196,8 @@ def _report(
         raise typer.Exit(1)
 
 
-def _follow(console: Console, found: NamedExecution, arn: str, seen: int) -> Run:
-    for entered in follow(found.client, arn, seen, _PATIENCE_SECONDS, found.poll_seconds):
+def _follow(console: Console, found: NamedExecution, arn: str, past_events: int) -> Run:
+    for entered in follow(found.client, arn, past_events, _WAIT_SECONDS, found.poll_seconds):
         show_state(console, entered)
     run = read_run(found.client, arn)
     if run.status != "SUCCEEDED":

@@ -1,4 +1,4 @@
-"""How a run looks on a terminal: one line per state, and one at its end."""
+"""Prints a run on the terminal: one line per state, and one at its end."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 
 def show_state(console: Console, entered: StateEntered) -> None:
-    """Print the state that the run enters, with the most useful fact of its state document."""
-    console.print(f"  {entered.seconds:6.1f} s  {entered.name:<24}[dim]{escape(_remark(entered))}[/dim]")
+    """Print the state that the run enters, with the most useful fact in its state document."""
+    console.print(f"  {entered.seconds:6.1f} s  {entered.name:<24}[dim]{escape(_detail(entered))}[/dim]")
 
 
 def show_failure(console: Console, run: Run) -> None:
-    """Print status, error and cause of a failed run, as the Step Functions console shows them."""
+    """Print the status, error and cause of a failed run, as the Step Functions console shows them."""
     cause = cause_message(run.cause).splitlines()
     console.print(f"  [red]{run.status}[/red]  {escape(run.error)}: {escape(cause[0] if cause else '')}")
 
 
 def show_run(console: Console, run: Run, graphql: tuple[int, int] | None = None) -> None:
-    """Print how the run ended and what it cost. ``graphql`` is its number of GraphQL requests and of points."""
+    """Print how the run ended and what it cost. ``graphql`` is the number of GraphQL requests and their points."""
     color = "green" if run.status == "SUCCEEDED" else "red"
     redriven = f", redriven {_count(run.redrives, 'time')}" if run.redrives else ""
     cost = f"{_count(run.transitions, 'state transition')}, {_count(run.invocations, 'Lambda invocation')}"
@@ -40,7 +40,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _remark(entered: StateEntered) -> str:
+def _detail(entered: StateEntered) -> str:
     document = entered.document
     match entered.name:
         case "ValidateWorkItem":
@@ -59,5 +59,5 @@ def _remark(entered: StateEntered) -> str:
             failure = Failure.from_dict(document["failure"])
             return f"{failure.state}: {failure.name}"
         case "ResumePoint":
-            return "the failed step ran again; the run starts over from fresh facts"
+            return "the failed step ran again; the run starts over with fresh data"
     return ""

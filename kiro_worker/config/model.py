@@ -1,6 +1,7 @@
 """The configuration's model: every key with its type, default and meaning.
 
-The text below a field is that key's description in ``docs/reference/configuration.md`` (``make docs``).
+The docstring below a field is the key's description in ``docs/reference/configuration.md`` and in the JSON Schema
+(``make docs``).
 """
 
 from __future__ import annotations
@@ -66,21 +67,21 @@ class AgentConfiguration(_Model):
     """The agent that implements the tasks, and the limits on its turns."""
 
     name: AgentName = "kiro"
-    """the adapter to use: see agents.md"""
+    """the name of the agent's adapter (see agents.md)"""
     command: Command | None = None
-    """for the name `command`: your own program, which reads the prompt on stdin and works in the checkout"""
+    """the program to run when `name` is `command`; it reads the prompt from stdin and works in the checkout"""
     mode: Literal["task", "all"] = "task"
-    """`task`: one task per turn; `all`: every open task in one turn"""
+    """how many tasks the agent gets per turn: one (`task`), or every open task (`all`)"""
     timeout_minutes: Annotated[float, Field(gt=0, le=480)] = 45
-    """the time limit of one turn"""
+    """the time limit for one turn of the agent, in minutes"""
     max_credits: Annotated[float, Field(gt=0)] | None = None
-    """the credits that one build may spend, in the agent's own unit; no further turn starts after that"""
+    """how many credits one build may spend, in the agent's own unit; no turn starts once the limit is reached"""
     max_minutes: Annotated[float, Field(gt=0, le=480)] | None = None
-    """the total time that the turns of one build may take; no further turn starts after that"""
+    """how many minutes all turns of one build may take in total; no turn starts once the limit is reached"""
 
 
 def _expand_agent(value: object) -> object:
-    """The object that ``"agent": "kiro"``, or an ``agent`` with only a ``command``, stands for."""
+    """Return the full form of ``agent``: of a bare adapter name, or of an object that has only a ``command``."""
     if isinstance(value, str):
         return {"name": value}
     if isinstance(value, dict) and "command" in value and "name" not in value:
@@ -89,26 +90,26 @@ def _expand_agent(value: object) -> object:
 
 
 class Configuration(_Model):
-    """The configuration of one installation. The first four keys are required; all others have defaults."""
+    """The configuration of one installation. The first four keys are required; all other keys have defaults."""
 
     organization: Name
-    """the owner of the board, and of `repository`"""
+    """the account that owns the board and `repository`"""
     repository: Name
-    """the name of the repository"""
+    """the name of the repository, without its owner"""
     project_number: Annotated[int, Field(ge=1, strict=True)]
-    """the number in the board's URL"""
+    """the board's number, as in its URL"""
     target_status_column: Name
-    """the status whose cards the worker builds: `For Implementation`"""
+    """the status whose cards the worker builds, for example `For Implementation`"""
     owner_type: Literal["organization", "user"] = "organization"
     """the kind of account that owns the board"""
     repositories: tuple[RepositoryName, ...] = ()
-    """the only repositories whose cards are built, each as `owner/name`; empty: `organization/repository`"""
+    """the repositories whose cards may be built, each as `owner/name`; if empty, only `organization/repository`"""
     status_field: Name = "Status"
-    """the board's status field"""
+    """the name of the board's status field"""
     branch_field: Name = "Branch"
-    """the board's text field that names a card's branch"""
+    """the name of the board's text field that holds a card's branch"""
     in_progress_status: Name = "In Progress"
-    """the status of a card while it is being built; this and the statuses below must exist on the board"""
+    """the status of a card while it is being built; the board must have every status named in the configuration"""
     review_status: Name = "In Review"
     """the status of a card whose work has been pushed"""
     failed_status: Name | None = "Blocked"
@@ -116,22 +117,24 @@ class Configuration(_Model):
     blocked_status: Name | None = "Blocked"
     """the status of a card that is not ready to be built; `null` leaves the card where it is"""
     spec_root: Annotated[Name, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = ".kiro/specs"
-    """the folder of the specs, as a path in the repository"""
+    """the folder that holds the specs, relative to the root of the repository"""
     allowed_author_associations: tuple[Name, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
-    """the author associations that may open the pull request"""
+    """the author associations whose pull requests may be built"""
     lock_scope: LockScope = "environment"
     """what one lock covers: the whole environment, one repository, or one branch"""
     max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
-    """how many builds may run at once with `lockScope` `repository` or `branch`; `null`: no limit"""
+    """how many builds may run at once if `lockScope` is `repository` or `branch`; `null` means no limit"""
     test_command: Command | None = None
-    """a list of words, or a string that is split into words; runs without a shell; `null`: the ecosystem's usual one"""
+    """the command that runs the tests, without a shell, as a list of words or as a string that is split into words;
+    `null` means the usual command of the ecosystem"""
     coverage_report: Name | None = None
-    """the coverage report that the tests write, as a path in the repository; `null`: found by its usual name"""
+    """the path of the coverage report that the tests write, relative to the root of the repository; `null` means that
+    the report is found by its usual name"""
     coverage_threshold: Annotated[float, Field(ge=0, le=100)] | None = 80.0
-    """the percentage of lines that must be covered. Coverage that cannot be measured is an error, **with the default
-    threshold too**: set `null` for a project that writes no coverage report"""
+    """the percentage of lines that must be covered. Coverage that cannot be measured is an error, **even with the
+    default threshold**: set `null` for a project that writes no coverage report"""
     coverage_mode: Literal["all", "changed"] = "all"
-    """`changed`: only lines that the change adds count"""
+    """which lines count towards coverage: every line (`all`), or only the lines that the change adds (`changed`)"""
     guarded_paths: tuple[RepositoryPath, ...] = (
         ".kiro/agents",
         ".kiro/hooks",
@@ -139,21 +142,24 @@ class Configuration(_Model):
         ".kiro/steering",
         "AGENTS.md",
     )
-    """files that must be the same as on the default branch because they steer the agent: see security.md"""
+    """the files and folders that must be the same as on the default branch because they steer the agent (see
+    security.md)"""
     guard_label: Name | None = None
-    """the pull request label that permits changes to guarded paths; `null`: no label does"""
+    """the pull request label that permits changes to guarded paths; `null` means that no label does"""
     steering: SteeringSource | None = None
-    """a central source of steering files, `s3://bucket/prefix` or `owner/name@branch:path`: see below"""
+    """the source of the central steering files, as `s3://bucket/prefix` or `owner/name@branch:path` (see “Central
+    steering files” in configuration.md)"""
     submodules: bool = False
-    """whether the agent and the tests get the files of submodules: see security.md"""
+    """whether the agent and the tests get the files of submodules (see security.md)"""
     lfs: bool = False
-    """whether the agent and the tests get Git LFS files instead of their pointers: see security.md"""
+    """whether the agent and the tests get Git LFS files instead of their pointers (see security.md)"""
     agent: Annotated[AgentConfiguration, BeforeValidator(_expand_agent)] = AgentConfiguration()
-    """the name of an adapter, or an object with the keys below; `agent.name` is optional beside `agent.command`"""
+    """the agent that implements the tasks: an adapter's name, or an object whose `name` is optional if it has a
+    `command`"""
     github_api_url: Url = "https://api.github.com/graphql"
-    """the GraphQL endpoint; change it for GitHub Enterprise Server"""
+    """GitHub's GraphQL endpoint; change it for GitHub Enterprise Server"""
     git_url: Url = "https://github.com"
-    """the base URL of git repositories; change it for GitHub Enterprise Server"""
+    """the base URL of git over HTTPS; change it for GitHub Enterprise Server"""
 
     @property
     def allowed_repositories(self) -> tuple[str, ...]:
@@ -162,7 +168,7 @@ class Configuration(_Model):
 
     @property
     def everything_guarded(self) -> tuple[str, ...]:
-        """``guarded_paths``, plus ``.gitmodules`` where it decides which repositories the worker's credentials read."""
+        """``guarded_paths``, plus ``.gitmodules`` if it decides which repositories the worker's credentials read."""
         return (*self.guarded_paths, "./.gitmodules") if self.submodules else self.guarded_paths
 
     @property

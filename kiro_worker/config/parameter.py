@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _PLACEHOLDER_ORGANIZATION: Final = "your-org"
-"""The organization in the parameter that the deployment creates; the operator replaces it before the first run."""
+"""The organization in the parameter as deployed; the operator replaces it before the first run."""
 _EXAMPLE: Final = (
     '{"organization":"your-org","repository":"your-repo","projectNumber":1,"targetStatusColumn":"For Implementation"}'
 )
@@ -51,7 +51,7 @@ def load_configuration(ssm: SSMClient, parameter_name: str) -> Configuration:
 
 
 def parse_configuration(text: str, parameter_name: str) -> Configuration:
-    """The validated configuration in ``text``; error messages call it ``parameter_name``.
+    """The validated configuration in ``text``, which error messages refer to as ``parameter_name``.
 
     Raises :class:`ConfigurationMissing` or :class:`ConfigurationInvalid`.
     """
@@ -64,7 +64,7 @@ def parse_configuration(text: str, parameter_name: str) -> Configuration:
         found = _JSON_TYPES.get(type(document), "null")
         raise ConfigurationInvalid(f"{parameter_name} must be a JSON object, but it is {found}", remedy)
     if document.get("organization") == _PLACEHOLDER_ORGANIZATION:
-        raise ConfigurationMissing(f"{parameter_name} still holds the placeholder of the deployment", remedy)
+        raise ConfigurationMissing(f"{parameter_name} still holds the deployment's placeholder", remedy)
     try:
         return Configuration.model_validate(document)
     except ValidationError as error:

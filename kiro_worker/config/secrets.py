@@ -1,4 +1,4 @@
-"""The three secrets, read from Secrets Manager and checked for the form that each must have.
+"""The three secrets, read from Secrets Manager and checked for their required form.
 
 No error message contains a secret's value.
 """
@@ -73,7 +73,7 @@ def _read_field(text: str, arn: str, key: str, form: str) -> str:
     try:
         document = json.loads(text)
     except json.JSONDecodeError:
-        # Without the decoder's own message, which can quote the value.
+        # The decoder's own message is left out, because it can quote the value.
         raise SecretMalformed(f"the secret {name} is not JSON of the form {form}", remedy) from None
     value = document.get(key) if isinstance(document, dict) else None
     if not isinstance(value, str):
@@ -86,7 +86,7 @@ def _read_field(text: str, arn: str, key: str, form: str) -> str:
 
 
 def _is_placeholder(value: str) -> bool:
-    """Whether ``value`` is what examples and deployments put there: ``placeholder``, ``ghp_your_actual_token`` …"""
+    """Whether ``value`` is a placeholder from an example or the deployment, such as ``ghp_your_actual_token``."""
     return value.strip().lower().startswith(_PLACEHOLDER_PREFIXES)
 
 

@@ -1,1 +1,1 @@
-"""Reading executions from AWS, for the command line."""
+"""Reads executions from AWS for the command line."""

@@ -1,4 +1,4 @@
-"""Following an execution while it runs."""
+"""Follows an execution while it runs."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ _POLL_SECONDS: Final = 0.1
 
 
 def follow(
-    client: SFNClient, arn: str, seen: int = 0, patience: float = 3600, poll_seconds: float = _POLL_SECONDS
+    client: SFNClient, arn: str, past_events: int = 0, timeout: float = 3600, poll_seconds: float = _POLL_SECONDS
 ) -> Iterator[StateEntered]:
-    """Yield each state as the execution enters it, from history event number ``seen`` on, until the execution ends.
+    """Yield each state as the execution enters it, until the execution ends.
 
-    ``patience`` and ``poll_seconds`` are in seconds. Raises :class:`TimeoutError` when the execution still runs after
-    ``patience``.
+    The first ``past_events`` events of the history are skipped. Raises :class:`TimeoutError` if the execution is still
+    running after ``timeout`` seconds.
     """
-    deadline = time.monotonic() + patience
+    deadline = time.monotonic() + timeout
     while True:
         ended = client.describe_execution(executionArn=arn)["status"] in ENDED_STATUSES
         events = read_events(client, arn)
-        yield from states_entered(events, seen)
-        seen = len(events)
+        yield from states_entered(events, past_events)
+        past_events = len(events)
         if ended:
             return
         if time.monotonic() > deadline:
-            raise TimeoutError(f"{arn} still runs after {patience:.0f} s")
+            raise TimeoutError(f"{arn} is still running after {timeout:.0f} s")
         time.sleep(poll_seconds)
 
 
-def wait_for(client: SFNClient, arn: str, patience: float = 600) -> Run:
-    """The execution once it has ended."""
-    for _ in follow(client, arn, patience=patience):
+def wait_for(client: SFNClient, arn: str, timeout: float = 600) -> Run:
+    """Wait until the execution ends, and return it. Raises :class:`TimeoutError` after ``timeout`` seconds."""
+    for _ in follow(client, arn, timeout=timeout):
         pass
     return read_run(client, arn)

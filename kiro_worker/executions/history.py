@@ -1,5 +1,6 @@
-"""What an execution did, read from its history through the Step Functions API alone, so that it works for AWS and for
-the embedded AWS.
+"""Reads what an execution did from its history.
+
+It uses only the Step Functions API, so that it works with AWS and with the embedded AWS.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StateEntered:
-    """The execution entered a state: its name, seconds since the execution's start, and the state document it got."""
+    """A state that the execution entered: its name, the seconds since the execution's start, and its state document."""
 
     name: str
     seconds: float
@@ -27,7 +28,7 @@ class StateEntered:
 class Run:
     """One execution.
 
-    ``states`` are the states entered, in order, over all redrives. ``transitions`` is what AWS bills: states entered,
+    ``states`` are the states entered, in order, across all redrives. ``transitions`` is what AWS bills: states entered,
     retries and redrives (https://aws.amazon.com/step-functions/pricing/). ``invocations`` counts Lambda invocations.
     ``output`` is empty unless the execution succeeded.
     """
@@ -44,7 +45,7 @@ class Run:
 
     @property
     def outcome(self) -> str:
-        """The outcome that the output names, else the error's name, else the status."""
+        """The outcome in the output, else the error's name, else the status."""
         return str(self.output.get("outcome", "")) or self.error or self.status
 
     @property
@@ -57,7 +58,7 @@ class Run:
 
 
 def read_run(client: SFNClient, arn: str) -> Run:
-    """The execution as it stands now."""
+    """The current state of the execution."""
     described = client.describe_execution(executionArn=arn)
     events = read_events(client, arn)
     states = tuple(states_entered(events))
@@ -82,16 +83,16 @@ def read_events(client: SFNClient, arn: str) -> list[Any]:
 
 
 def states_entered(events: list[Any], start: int = 0) -> Iterator[StateEntered]:
-    """The states that ``events`` enter, from event number ``start`` on."""
+    """Yield the states entered in ``events``, from index ``start`` on."""
     if not events:
         return
-    began = events[0]["timestamp"]
+    started_at = events[0]["timestamp"]
     for event in events[start:]:
         if entered := event.get("stateEnteredEventDetails"):
             document = json.loads(entered.get("input") or "{}")
-            # A person can start an execution with any JSON. The first state rejects what is not an object.
+            # An execution can be started with any JSON. The first state rejects input that is not an object.
             document = document if isinstance(document, dict) else {}
-            yield StateEntered(entered["name"], (event["timestamp"] - began).total_seconds(), document)
+            yield StateEntered(entered["name"], (event["timestamp"] - started_at).total_seconds(), document)
 
 
 def _is_lambda(event: Any) -> bool:
@@ -99,7 +100,7 @@ def _is_lambda(event: Any) -> bool:
 
 
 def _retries(events: Iterable[Any]) -> int:
-    """How many task attempts were retries: all scheduled attempts, less those that entered or redrove a state."""
+    """How many task attempts were retries: all scheduled attempts, minus those due to an entered state or a redrive."""
     scheduled = sum(event["type"] == "TaskScheduled" for event in events)
     entered = sum(event["type"] == "TaskStateEntered" for event in events)
     redriven = sum(event["type"] == "ExecutionRedriven" for event in events)

@@ -1,4 +1,4 @@
-"""Naming executions: which one a person means, and what a new one is called."""
+"""Names of executions: finds the execution that a person names, and names new ones."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ class ExecutionNameInvalid(KiroWorkerError):
 
 
 class ExecutionNotFound(KiroWorkerError):
-    """The execution does not exist. AWS deletes the history of one 90 days after it ended."""
+    """The execution does not exist. AWS deletes an execution 90 days after it ends."""
 
     owner = FaultOwner.CARD
 
 
 @dataclass(frozen=True)
 class NamedExecution:
-    """An execution by its ARN, and a client for its region."""
+    """An execution's ARN, and a client for its region."""
 
     client: SFNClient
     arn: str
@@ -54,7 +54,7 @@ class NamedExecution:
 
     @property
     def on_aws(self) -> bool:
-        """False for the embedded AWS, which has no console and no request quota."""
+        """Whether the execution is on AWS. The embedded AWS has no console and no request quota."""
         return ".amazonaws." in (urlsplit(self.client.meta.endpoint_url).hostname or "")
 
     @property
@@ -62,16 +62,16 @@ class NamedExecution:
         return 2.0 if self.on_aws else 0.1
 
     def console_url(self, arn: str) -> str:
-        """The address of an execution's page in the console; empty for the embedded AWS."""
+        """The URL of an execution's page in the console; empty for the embedded AWS."""
         return execution_url(arn) if self.on_aws else ""
 
     def describe(self) -> dict[str, Any]:
-        """The answer of DescribeExecution. Raises :class:`ExecutionNotFound`."""
+        """The response of DescribeExecution. Raises :class:`ExecutionNotFound`."""
         try:
             return dict(self.client.describe_execution(executionArn=self.arn))
         except (self.client.exceptions.ExecutionDoesNotExist, self.client.exceptions.InvalidArn):
             raise ExecutionNotFound(
-                f"The execution {self.arn} does not exist. AWS deletes an execution 90 days after it ended",
+                f"the execution {self.arn} does not exist; AWS deletes an execution 90 days after it ends",
                 f"aws stepfunctions list-executions --state-machine-arn {self.state_machine_arn}",
             ) from None
 
@@ -79,7 +79,7 @@ class NamedExecution:
 def find_execution(text: str, environment: str, endpoint_url: str | None) -> NamedExecution:
     """The execution that ``text`` names: an ARN, or a name in ``environment`` and the configured account and region.
 
-    boto3 itself reads AWS_ENDPOINT_URL. Raises :class:`ExecutionNameInvalid`, and botocore's errors.
+    Without ``endpoint_url``, boto3 reads AWS_ENDPOINT_URL. Raises :class:`ExecutionNameInvalid` and botocore's errors.
     """
     if found := _ARN.fullmatch(text):
         return NamedExecution(
@@ -88,7 +88,7 @@ def find_execution(text: str, environment: str, endpoint_url: str | None) -> Nam
     if not _NAME.fullmatch(text):
         raise ExecutionNameInvalid(f"{text[:100]!r} is neither an execution's ARN nor its name")
     if environment not in ENVIRONMENTS:
-        raise ExecutionNameInvalid(f"{environment[:100]!r} is not an environment: {', '.join(ENVIRONMENTS)}")
+        raise ExecutionNameInvalid(f"{environment[:100]!r} is not an environment: use {', '.join(ENVIRONMENTS)}")
     client = boto3.client("stepfunctions", endpoint_url=endpoint_url)
     identity = boto3.client("sts", endpoint_url=endpoint_url).get_caller_identity()
     partition = identity["Arn"].split(":")[1]
@@ -100,8 +100,10 @@ def find_execution(text: str, environment: str, endpoint_url: str | None) -> Nam
 
 
 def replay_name(name: str) -> str:
-    """A new name for a replay of the execution ``name``: it contains the original's name, also for a replay of a
-    replay, and is unique, because AWS refuses to reuse a name for 90 days.
+    """A new name for a replay of the execution ``name``.
+
+    It contains the name of the original, even if ``name`` is itself a replay. It is unique, because AWS does not allow
+    a name to be reused within 90 days.
     """
     original = name.removeprefix("replay-").rpartition("--")[0] if name.startswith("replay-") else ""
     suffix = f"--{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"

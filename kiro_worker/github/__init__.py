@@ -1,1 +1,1 @@
-"""The worker's view of GitHub: a board with cards, repositories with specs, and one comment per pull request."""
+"""GitHub as the worker sees it: a board with cards, repositories with specs, and one comment per pull request."""

@@ -1,7 +1,7 @@
 """GitHub's answers, parsed once into typed values.
 
-Each class reads what one fragment or operation of :mod:`kiro_worker.github.queries` selects. GraphQL answers null for
-anything that the token may not see or that does not exist, and each class documents how it represents that.
+Each class parses what one fragment or operation of :mod:`kiro_worker.github.queries` selects. GraphQL returns null for
+anything that does not exist or that the token may not see, and each class documents how it represents that.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class StatusField:
 
 @dataclass(frozen=True)
 class Project:
-    """A project board. ``status_field`` is ``None`` when the configured field is missing or not a single-select.
+    """A project board. ``status_field`` is ``None`` if the configured field is missing or not a single-select.
 
-    Only the answer about a single card names the ``owner`` and the ``number``.
+    Only ``READ_CARD`` selects ``owner`` and ``number``.
     """
 
     title: str
@@ -66,7 +66,7 @@ class CardNode:
         item = WorkItem(
             id=node["id"],
             title=str(content.get("title", ""))[:_LONGEST_TITLE],
-            # Null content is a card whose issue the token may not see; GitHub calls such an item REDACTED.
+            # The content is null if the token may not see the issue; GitHub calls such an item REDACTED.
             content_type=content.get("__typename", "Redacted"),
             content_id=content.get("id", ""),
             url=content.get("url", ""),
@@ -88,7 +88,7 @@ class BoardPage:
 
     @classmethod
     def parse(cls, answer: Mapping[str, Any], owner_type: str) -> Self | None:
-        """The page, or ``None`` when the token sees no such project. ``owner_type`` is ``organization`` or ``user``."""
+        """The page; ``None`` if the token sees no such project. ``owner_type`` is ``organization`` or ``user``."""
         project = (answer.get(owner_type) or {}).get("projectV2")
         if project is None:
             return None
@@ -113,14 +113,14 @@ class SpecFile:
 
     @classmethod
     def parse(cls, entry: Mapping[str, Any]) -> Self:
-        # Only a blob has a size; a submodule's commit is not in this repository and therefore null.
+        # Only a blob has a size. A submodule's commit is null, because it is not in this repository.
         blob = entry["object"] or {}
         return cls(entry["name"], entry["mode"], entry["type"], blob.get("byteSize", 0), bool(blob.get("isBinary")))
 
 
 @dataclass(frozen=True)
 class BranchHead:
-    """What a branch points to. ``commit`` is empty when that is not a commit."""
+    """What a branch points to. ``commit`` is empty if it is not a commit."""
 
     commit: str
     message: str
@@ -167,9 +167,9 @@ class ClosedPullRequest:
 class RepositoryState:
     """A repository as the readiness check of one branch sees it.
 
-    ``head`` is ``None`` without the branch, ``spec_files`` without the spec folder. ``tasks`` is the text of
-    ``tasks.md``, empty when there is none. ``pull_requests`` are the open ones from branches of that name, forks
-    included; ``closed_pull_requests`` holds at most the last one.
+    ``head`` is ``None`` if the branch does not exist, and ``spec_files`` if the spec folder does not exist. ``tasks``
+    is the text of ``tasks.md``, or empty. ``pull_requests`` are the open ones from branches of that name, including
+    those in forks; ``closed_pull_requests`` holds at most the last one.
     """
 
     name: str
@@ -198,7 +198,7 @@ class RepositoryState:
 
     @property
     def commit(self) -> str:
-        """The commit that the branch points to; empty without one."""
+        """The commit that the branch points to; empty if there is none."""
         return self.head.commit if self.head else ""
 
 
@@ -221,7 +221,7 @@ class CommentPage:
 
     @classmethod
     def parse(cls, answer: Mapping[str, Any]) -> Self | None:
-        """The page, or ``None`` for a subject that does not exist or cannot have comments."""
+        """The page; ``None`` if the subject does not exist or cannot have comments."""
         connection = (answer.get("node") or {}).get("comments")
         if connection is None:
             return None
@@ -245,7 +245,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class LabelEvent:
-    """A label was added. ``actor`` is ``None`` when that account has been deleted since."""
+    """The addition of a label. ``actor`` is ``None`` if that account has since been deleted."""
 
     label_id: str
     actor: Actor | None
@@ -258,7 +258,10 @@ class LabelEvent:
 
 @dataclass(frozen=True)
 class LabelHistory:
-    """The labels of a pull request: the name of each by its ID, and the events that added labels, oldest first."""
+    """A pull request's current labels (names by ID), and the events that added labels, oldest first.
+
+    ``viewer`` is the login of the token's account.
+    """
 
     names: Mapping[str, str]
     events: tuple[LabelEvent, ...]
@@ -275,13 +278,13 @@ class LabelHistory:
 
 
 def parse_permissions(answer: Mapping[str, Any]) -> dict[str, str]:
-    """The permission of each collaborator that GitHub named, by login in lower case."""
+    """The permission of each collaborator that GitHub listed, by login in lower case."""
     edges = ((answer.get("repository") or {}).get("collaborators") or {}).get("edges") or ()
     return {edge["node"]["login"].lower(): str(edge["permission"]) for edge in edges if edge}
 
 
 def _branch_of_card(node: Mapping[str, Any], content: Mapping[str, Any]) -> str:
-    """The text field; else the issue's linked branch; else the head branch of the card's own pull request."""
+    """The card's branch: the text field, else the issue's linked branch, else the head branch of its pull request."""
     if text := str((node["branch"] or {}).get("text") or "").strip():
         return text
     for linked in (content.get("linkedBranches") or {}).get("nodes") or ():

@@ -1,4 +1,4 @@
-"""The project board: find the next card of a status, read one card, and move a card."""
+"""The project board: find the next card in the target status, read one card, and move a card."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _CARD_ID_HINT: Final = (
 
 @dataclass(frozen=True)
 class Card:
-    """The current state of a card, with the board's status field. An ``archived`` card is never worked on."""
+    """A card's current state, with the board's status field. An ``archived`` card is never worked on."""
 
     item: WorkItem
     archived: bool
@@ -34,7 +34,7 @@ class Card:
 
 
 def managed_statuses(configuration: Configuration) -> tuple[str, ...]:
-    """The statuses between which the worker itself moves a card while it works, without duplicates."""
+    """The statuses from which the worker may move a card, without duplicates."""
     named = (
         configuration.target_status_column,
         configuration.in_progress_status,
@@ -49,10 +49,10 @@ async def fetch_next_card(
 ) -> WorkItem | None:
     """The first card in the target status that is not in ``skipped``, in the board's order. One request, one point.
 
-    The status is compared again here, because the server's filter is a search language and may match other cards.
+    The status is checked again here, because the server's filter is a search language and may match other cards.
     """
     if '"' in configuration.target_status_column:
-        # A view's filter has no escape for a quotation mark inside a value.
+        # The filter language of a view cannot escape a quotation mark inside a value.
         return await _fetch_next_card_by_paging(session, configuration, skipped)
     variables = _board_variables(configuration) | _filter(configuration)
     try:
@@ -65,8 +65,8 @@ async def fetch_next_card(
 async def read_card(session: GitHubSession, configuration: Configuration, item_id: str) -> Card:
     """One card by its ID.
 
-    Raises :class:`WorkItemNotFound` when it does not exist or is not on the configured board, and
-    :class:`StatusNotFound` when that board lacks a configured status.
+    Raises :class:`WorkItemNotFound` if it does not exist or is not on the configured board, and
+    :class:`StatusNotFound` if that board lacks a configured status.
     """
     variables = {
         "itemId": item_id,
@@ -77,7 +77,7 @@ async def read_card(session: GitHubSession, configuration: Configuration, item_i
     if not node or node["__typename"] != "ProjectV2Item":
         raise WorkItemNotFound(f"there is no card {item_id[:100]!r} that the token can see", _CARD_ID_HINT)
     card, project = CardNode.parse(node), Project.parse(node["project"])
-    # GitHub's account names ignore case.
+    # Account names on GitHub are case-insensitive.
     is_configured = project.owner.lower() == configuration.organization.lower()
     if not is_configured or project.number != configuration.project_number:
         raise WorkItemNotFound(
@@ -104,7 +104,7 @@ async def set_status(session: GitHubSession, card: Card, status: str) -> None:
 async def _fetch_next_card_by_paging(
     session: GitHubSession, configuration: Configuration, skipped: Collection[str]
 ) -> WorkItem | None:
-    """The same as :func:`fetch_next_card` for a server without the filter: reads the board in pages of 100 cards."""
+    """The same as :func:`fetch_next_card`, without the server's filter: read the board in pages of 100 cards."""
     after = None
     while True:
         page = await _fetch_page(session, configuration, FETCH_PAGE, _board_variables(configuration) | {"after": after})
@@ -118,7 +118,7 @@ async def _fetch_next_card_by_paging(
 async def _fetch_page(
     session: GitHubSession, configuration: Configuration, operation: GraphQLRequest, variables: Mapping[str, Any]
 ) -> BoardPage:
-    """A page of the configured board, which has every configured status."""
+    """Return a page of the configured board. Raises an error if the board or a configured status is missing."""
     page = BoardPage.parse(await session.query(operation, variables), configuration.owner_type)
     if page is None:
         kind = "orgs" if configuration.owner_type == "organization" else "users"
@@ -149,9 +149,9 @@ def _filter(configuration: Configuration) -> dict[str, str]:
 
 
 def _checked_status_field(project: Project, configuration: Configuration) -> StatusField:
-    """The board's status field, which has every configured status.
+    """Return the board's status field. Raises :class:`StatusNotFound` if it lacks a configured status.
 
-    A filter on a status that does not exist would silently match nothing, so a missing status is an error here.
+    Without this check, a filter on a status that does not exist would silently match nothing.
     """
     field = project.status_field
     if field is None:

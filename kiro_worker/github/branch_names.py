@@ -7,22 +7,22 @@ import unicodedata
 from typing import Final
 
 # Stricter than `git check-ref-format`, which allows `-f`, `$`, `;`, `@` and the letters of every script. A branch name
-# reaches command lines, file names and Markdown, and a look-alike letter in it deceives the reader. HEAD is git's own.
+# is used in command lines, file names and Markdown, and look-alike letters could deceive a reader. Git reserves HEAD.
 _BRANCH: Final = re.compile(r"(?!HEAD\Z)[A-Za-z0-9][A-Za-z0-9._/+#-]*")
 _FORBIDDEN_IN_BRANCH: Final = re.compile(r"\.\.|//|/\.|\.(?:/|$)|\.lock(?:/|$)|/$|/-")
 _LONGEST_BRANCH: Final = 200
 
 
 def branch_problem(branch: str) -> str | None:
-    """Why the branch name is not allowed; ``None`` when it is allowed, or empty."""
+    """Why the branch name is not allowed and how to fix it; ``None`` if it is allowed or empty."""
     if not branch:
         return None
     if any(ord(character) > 126 for character in branch):
         plain = unicodedata.normalize("NFKC", branch)
         look_alike = " that look like other characters" if plain != branch else ""
-        return f"the branch name {branch!a} has characters outside ASCII{look_alike}"
+        return f"the branch name {branch!a} has characters outside ASCII{look_alike}: rename the branch"
     if len(branch) > _LONGEST_BRANCH:
-        return f"the branch name is longer than {_LONGEST_BRANCH} characters"
+        return f"the branch name is longer than {_LONGEST_BRANCH} characters: rename the branch"
     if not _BRANCH.fullmatch(branch) or _FORBIDDEN_IN_BRANCH.search(branch):
         return (
             f"the branch name {branch!a} is not allowed: use only letters, digits and . _ / + # -,"

@@ -1,7 +1,7 @@
 """The four moves of a card: rejected, in progress, in review, failed.
 
-Each move reads the card first and writes only what is missing, so that it is safe to run twice. None of them overrules
-a person who moved the card in the meantime.
+Each move reads the card first and writes only what is missing, so that it is safe to repeat. None of them undoes a
+move that a person made in the meantime.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 
 async def reject(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
-    """Move the card to the blocked status, and comment on it and on its branch's pull request what is missing.
+    """Move the card to the blocked status, and explain in comments on it and its pull request what is missing.
 
     The move comes first: an archived or inaccessible repository accepts no comment, and a card that stays in the target
-    status would be the first of the queue on every tick. A card that a person moved elsewhere is left alone.
+    status would be first in the queue on every tick. A card that a person moved elsewhere is left alone.
     """
     item, failure = require(event.document.item, "item"), require(event.document.failure, "failure")
     card = await read_card(session, configuration, item.id)
@@ -41,7 +41,7 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
     body = pr_comment.rejected(failure.reason, event.execution_arn)
     pull_request_id = await find_pull_request(session, configuration, item.repository, item.branch)
     url = ""
-    # A card for a pull request has that pull request as its content: one comment is enough.
+    # If the card's content is the pull request itself, one comment is enough.
     for subject_id in filter(None, dict.fromkeys([_commentable_content(card), pull_request_id])):
         with suppress(GitHubForbidden, GitHubRefused):
             url = await put_comment(session, subject_id, body, event.execution_arn) or url
@@ -51,8 +51,8 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
 async def mark_in_progress(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
     """Read the card again, now under the lock, and move it to the in-progress status.
 
-    Raises :class:`WorkItemMoved` when the card has left the status in which it was selected. An execution that is
-    redriven after an abort finds its card in the failed status, where its own clean-up put it, and goes on.
+    Raises :class:`WorkItemMoved` if the card has left the status in which it was selected. An execution that is
+    redriven after an abort finds its card in the failed status, where the clean-up put it, and continues.
     """
     selected = require(event.document.item, "item")
     card = await read_card(session, configuration, selected.id)
@@ -69,7 +69,7 @@ async def mark_in_progress(session: GitHubSession, configuration: Configuration,
 async def mark_in_review(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
     """Move the card to the review status and comment on the pull request.
 
-    A card that a person moved elsewhere stays there; the comment is written all the same.
+    A card that a person moved elsewhere stays there, but the comment is still written.
     """
     item, work = require(event.document.item, "item"), require(event.document.work, "work")
     build = require(event.document.build, "build")
@@ -81,10 +81,10 @@ async def mark_in_review(session: GitHubSession, configuration: Configuration, e
 
 
 async def mark_failed(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
-    """Move the card to the failed status, and comment why the run failed and how to continue.
+    """Move the card to the failed status, and explain in a comment why the run failed and how to continue.
 
-    After ``LockLost`` the card belongs to another run. A card in review or elsewhere was finished by this run or
-    another, or moved by a person. Neither is touched.
+    A card is not touched after ``LockLost``, because it belongs to another run, nor in review or another status, where
+    this run, another run or a person put it.
     """
     document = event.document
     failure = require(document.failure, "failure")
@@ -108,9 +108,9 @@ async def report_failure(
     work: Work | None = None,
     held: HeldLock | None = None,
 ) -> CardReport:
-    """Move the card to the failed status and comment on its pull request, or on the card without one.
+    """Move the card to the failed status, and comment on its pull request, or on the card if there is none.
 
-    The pull request is that of ``work``, or that of the branch which ``held`` names.
+    The pull request is the one of ``work``, or of the branch that ``held`` names.
     """
     status = await _move(session, card, configuration.failed_status, managed_statuses(configuration))
     if work:
@@ -125,7 +125,7 @@ async def report_failure(
 
 
 async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:
-    """Move the card if its status is one of ``allowed``. Returns its status afterwards."""
+    """Move the card if its status is one of ``allowed``, and return its status afterwards."""
     if target is None or card.archived or card.item.status == target or card.item.status not in allowed:
         return card.item.status
     await set_status(session, card, target)

@@ -1,8 +1,8 @@
 """The session with GitHub: each request returns one answer or raises one named error.
 
-Queries are retried here for as long as a function can wait, as GitHub's headers ask. A longer wait is raised and left
-to the state machine. Mutations are never retried here: they may have taken effect although the answer was lost, so only
-the whole step, which reads before it writes, is safe to repeat.
+Queries are retried here after the wait that GitHub's headers ask for, as long as a function can wait that long. For a
+longer wait, the error is raised and the state machine waits. Mutations are never retried here: one may have taken
+effect even though its answer was lost, so only the whole step, which reads before it writes, is safe to repeat.
 
 https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
 """
@@ -10,6 +10,7 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import time
 from contextlib import asynccontextmanager
@@ -47,7 +48,7 @@ REQUEST_SECONDS: Final = 12.0
 """GitHub itself gives up after 10 s. Three attempts and their waits must fit into a function of 60 s."""
 _QUERY_ATTEMPTS: Final = 3
 _LONGEST_WAIT: Final = 8.0
-"""How many seconds a query may wait inside a function of 60 s. The state machine does longer waits, at no cost."""
+"""How many seconds a query may wait inside a function of 60 s. The state machine handles longer waits, at no cost."""
 _SECONDARY_LIMIT_WAIT: Final = 60.0
 _WAIT_FOR_GITHUB: Final = "try again when https://www.githubstatus.com reports no incident"
 
@@ -83,14 +84,14 @@ class GitHubSession:
     async def query(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         """The data of a query, retried if necessary. Raises a :class:`GitHubError`.
 
-        ``NOT_FOUND`` is not an error: GitHub answers null for the missing object.
+        ``NOT_FOUND`` is not an error: GitHub returns null for the missing object.
         """
         attempt = 1
         while True:
             try:
-                return await self._once(operation, variables, tolerated=("NOT_FOUND",))
+                return await self._send_once(operation, variables, tolerated=("NOT_FOUND",))
             except (GitHubUnavailable, GitHubRateLimited) as error:
-                wait = _wait(error, attempt, self._jitter())
+                wait = _seconds_before_retry(error, attempt, self._jitter())
                 if attempt == _QUERY_ATTEMPTS or wait > _LONGEST_WAIT:
                     raise
             await self._sleep(wait)
@@ -98,9 +99,9 @@ class GitHubSession:
 
     async def mutate(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         """The data of a mutation, sent once. Raises :class:`GitHubRefused` when the object to write to is missing."""
-        return await self._once(operation, variables, tolerated=())
+        return await self._send_once(operation, variables, tolerated=())
 
-    async def _once(
+    async def _send_once(
         self, operation: GraphQLRequest, variables: Mapping[str, Any], tolerated: tuple[str, ...]
     ) -> Mapping[str, Any]:
         response = await self._send(operation, variables)
@@ -114,17 +115,17 @@ class GitHubSession:
         except TransportQueryError as error:
             return Response(error.data or {}, tuple(error.errors or ()), self._headers())
         except TransportServerError as error:
-            raise _for_status(error.code, self._headers()) from None
+            raise _error_for_status(error.code, self._headers()) from None
         except TransportProtocolError:
             raise GitHubUnavailable("GitHub's answer is not GraphQL", _WAIT_FOR_GITHUB) from None
         except (TransportConnectionFailed, TransportError, TimeoutError, OSError) as error:
             if isinstance(error.__cause__, _SecondaryLimit):
-                raise _rate_limited(error.__cause__.headers) from None
+                raise _rate_limit_error(error.__cause__.headers) from None
             raise GitHubUnavailable(f"no answer from GitHub: {type(error).__name__}", _WAIT_FOR_GITHUB) from None
         return Response(result.data or {}, (), self._headers())
 
     def _headers(self) -> Mapping[str, str]:
-        return _lower(self._transport.response_headers or {})
+        return _with_lower_case_names(self._transport.response_headers or {})
 
 
 @asynccontextmanager
@@ -151,24 +152,24 @@ class _SecondaryLimit(Exception):
 
     def __init__(self, headers: Mapping[str, str]) -> None:
         super().__init__()
-        self.headers = _lower(headers)
+        self.headers = _with_lower_case_names(headers)
 
 
 async def _raise_for_secondary_limit(response: ClientResponse) -> None:
-    """Raise :class:`_SecondaryLimit` for a rate limit that is reported as 403.
+    """Raise :class:`_SecondaryLimit` for a rate limit that GitHub reports as 403.
 
-    gql raises its own error without the body, and only the body distinguishes a secondary limit without ``retry-after``
+    The error that gql raises lacks the body, and only the body distinguishes a secondary limit without ``retry-after``
     from missing access.
     """
     if response.status == 403 and "rate limit" in (await response.text()).lower():
         raise _SecondaryLimit(response.headers)
 
 
-def _wait(error: GitHubError, attempt: int, jitter: float) -> float:
+def _seconds_before_retry(error: GitHubError, attempt: int, jitter: float) -> float:
     return error.retry_after if isinstance(error, GitHubRateLimited) else jitter * float(2**attempt)
 
 
-def _for_status(code: int | None, headers: Mapping[str, str]) -> GitHubError:
+def _error_for_status(code: int | None, headers: Mapping[str, str]) -> GitHubError:
     if code == 401:
         return GitHubTokenInvalid(
             "GitHub answers 401: the token is wrong, expired or revoked",
@@ -177,11 +178,11 @@ def _for_status(code: int | None, headers: Mapping[str, str]) -> GitHubError:
             " --secret-string 'ghp_…'",
         )
     if code in (403, 429) and ("retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"):
-        return _rate_limited(headers)
+        return _rate_limit_error(headers)
     if code == 403:
         return GitHubForbidden(
             "GitHub answers 403: the token may not use this API",
-            "check the token's access to the organisation, and authorise it for single sign-on",
+            "check the token's access to the organization, and authorize the token for single sign-on",
         )
     return GitHubUnavailable(f"GitHub answers {code}", _WAIT_FOR_GITHUB)
 
@@ -196,7 +197,7 @@ def _raise_for_errors(response: Response, tolerated: tuple[str, ...]) -> None:
             or response.headers.get("x-ratelimit-remaining") == "0"
             or "rate limit" in message.lower()
         ):
-            raise _rate_limited(response.headers)
+            raise _rate_limit_error(response.headers)
         if kind == "INSUFFICIENT_SCOPES":
             present = response.headers.get("x-oauth-scopes", "")
             raise GitHubScopesInsufficient(
@@ -206,7 +207,7 @@ def _raise_for_errors(response: Response, tolerated: tuple[str, ...]) -> None:
         if kind in ("FORBIDDEN", "UNAUTHORIZED") or "not accessible by" in message.lower():
             raise GitHubForbidden(
                 f"GitHub denies access: {message}",
-                "give the token access to this organisation, project and repository",
+                "give the token access to this organization, project and repository",
             )
         if "argument 'query'" in message or error.get("extensions", {}).get("code") == "argumentNotAccepted":
             raise UnknownArgument(message)
@@ -218,31 +219,35 @@ def _raise_for_errors(response: Response, tolerated: tuple[str, ...]) -> None:
         raise GitHubUnavailable(f"GitHub reports an error: {message}", _WAIT_FOR_GITHUB)
 
 
-def _rate_limited(headers: Mapping[str, str]) -> GitHubRateLimited:
-    """The error for a rate limit, with the seconds to wait: from the header, until the primary limit resets, or 60."""
-    if "retry-after" in headers:
-        seconds = _number(headers["retry-after"], _SECONDARY_LIMIT_WAIT)
-    elif headers.get("x-ratelimit-remaining") == "0":
-        seconds = max(
-            _number(headers.get("x-ratelimit-reset", ""), time.time() + _SECONDARY_LIMIT_WAIT) - time.time(),
-            0,
-        )
-    else:
-        seconds = _SECONDARY_LIMIT_WAIT
+def _rate_limit_error(headers: Mapping[str, str]) -> GitHubRateLimited:
+    seconds = _seconds_until_limit_ends(headers)
     error = GitHubRateLimited(
         f"GitHub's rate limit is exhausted: wait {seconds:.0f} s",
-        "nothing to fix: the schedule's next tick continues",
+        "nothing to fix: the next scheduled run continues",
     )
     error.retry_after = seconds
     return error
 
 
-def _lower(headers: Mapping[str, str]) -> Mapping[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _seconds_until_limit_ends(headers: Mapping[str, str]) -> float:
+    """The seconds to wait: what ``retry-after`` says, else until the primary limit resets, else a minute."""
+    retry_after = _finite_number(headers, "retry-after")
+    if retry_after is not None:
+        return retry_after
+    reset = _finite_number(headers, "x-ratelimit-reset")
+    if reset is not None and headers.get("x-ratelimit-remaining") == "0":
+        return max(reset - time.time(), 0)
+    return _SECONDARY_LIMIT_WAIT
 
 
-def _number(text: str, default: float) -> float:
+def _finite_number(headers: Mapping[str, str], name: str) -> float | None:
+    """The header's number; ``None`` if the header is absent or not a finite number."""
     try:
-        return float(text)
+        number = float(headers.get(name, ""))
     except ValueError:
-        return default
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _with_lower_case_names(headers: Mapping[str, str]) -> Mapping[str, str]:
+    return {name.lower(): value for name, value in headers.items()}

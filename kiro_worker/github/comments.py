@@ -17,10 +17,10 @@ _LONGEST_BODY: Final = 60_000
 async def put_comment(session: GitHubSession, subject_id: str, body: str, execution_arn: str) -> str:
     """Write ``body`` as the worker's comment on the subject, and return the comment's URL.
 
-    Safe to repeat, because it looks for the comment before it adds one. The URL is empty when the subject does not
-    exist or cannot have comments.
+    Safe to repeat, because an existing comment is updated. The URL is empty if the subject does not exist or cannot
+    have comments.
     """
-    # Without the execution's name: all runs of one deployment update the same comment, and each deployment has its own.
+    # The marker leaves out the execution's name, so that all runs of one deployment update the same comment.
     deployment, _, execution = execution_arn.rpartition(":")
     marker = f"<!-- kiro-worker {deployment}:"
     text = f"{marker}{execution} -->\n{body[:_LONGEST_BODY]}"

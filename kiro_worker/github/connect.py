@@ -1,4 +1,4 @@
-"""A session with the configured GitHub, from the environment of a step."""
+"""Opens a session with GitHub from a step's environment variables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 async def configured_session(
     ssm: SSMClient, secrets: SecretsManagerClient, environment: GitHubEnvironment
 ) -> AsyncIterator[tuple[GitHubSession, Configuration]]:
-    """A session and the configuration. Reads configuration and token each time, so a change needs no deployment."""
+    """A session and the configuration. Configuration and token are read each time, so a change needs no deployment."""
     configuration = load_configuration(ssm, environment.config_parameter_name)
     token = load_github_token(secrets, environment.github_token_secret_arn)
     async with github_session(configuration.github_api_url, token) as session:

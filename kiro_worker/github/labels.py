@@ -1,8 +1,8 @@
 """Whether a pull request has a label that was added by a person who may push to the repository.
 
 The label alone proves nothing, because the triage permission is enough to add one. Only the person who added it last
-counts, also when it was removed and added again. Labels are compared by ID, so that a label that was renamed later is
-not mistaken for another.
+counts, even if it was removed and added again. Labels are compared by ID, so that a renamed label is not mistaken for
+another one.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ _MAY_PUSH: Final = frozenset({"WRITE", "MAINTAIN", "ADMIN"})
 
 @dataclass(frozen=True)
 class Labelling:
-    """Who added the label. ``giver`` is empty when the label does not count, and ``problem`` then says why."""
+    """Who added the label. If the label does not count, ``added_by`` is empty and ``problem`` says why."""
 
-    giver: str = ""
+    added_by: str = ""
     problem: str = ""
 
 
 async def read_labelling(session: GitHubSession, repository: str, pull_request: int, label: str) -> Labelling:
-    """Who added ``label`` to the pull request, checked for permission to push.
+    """Who added ``label`` to the pull request, if that person may push to the repository.
 
-    Two requests of one point each, the second only when a person added the label. Raises
-    :class:`~kiro_worker.errors.GitHubError`: without an answer the label never counts.
+    Takes two requests of one point each, the second only if a person added the label. Raises
+    :class:`~kiro_worker.errors.GitHubError` if GitHub gives no answer, so that the label then does not count.
     """
     owner, _, name = repository.partition("/")
     coordinates = {"owner": owner, "name": name}
     answer = await session.query(READ_LABELS, {**coordinates, "number": pull_request})
     found = last_labelling(LabelHistory.parse(answer), label)
-    if not found.giver:
+    if not found.added_by:
         return found
-    answer = await session.query(READ_PERMISSION, {**coordinates, "login": found.giver})
-    if parse_permissions(answer).get(found.giver.lower()) not in _MAY_PUSH:
-        return Labelling(problem=f"{found.giver}, who added it last, may not push to {repository}")
+    answer = await session.query(READ_PERMISSION, {**coordinates, "login": found.added_by})
+    if parse_permissions(answer).get(found.added_by.lower()) not in _MAY_PUSH:
+        return Labelling(problem=f"{found.added_by}, who added it last, may not push to {repository}")
     return found
 
 

@@ -1,10 +1,10 @@
-"""Untrusted text in Markdown: titles, branch names and messages are shown as code, which they cannot break out of."""
+"""Renders untrusted text in Markdown as code, which titles, branch names and messages cannot break out of."""
 
 from __future__ import annotations
 
 import re
 
-_LONGEST_RUN = re.compile(r"`+")
+_BACKTICKS = re.compile(r"`+")
 
 
 def code(text: str) -> str:
@@ -22,11 +22,11 @@ def block(text: str) -> str:
 
 
 def link(label: str, url: str) -> str:
-    """A link, or only the label when ``url`` is not http(s) or contains a character that Markdown interprets."""
+    """A link, or only ``label`` if ``url`` is not http(s) or contains a character that Markdown interprets."""
     if not re.fullmatch(r"https?://[^\s()<>\"'\\`|]+", url):
         return label
     return f"[{label}]({url})"
 
 
 def _longest_run(text: str) -> int:
-    return max((len(run) for run in _LONGEST_RUN.findall(text)), default=0)
+    return max((len(run) for run in _BACKTICKS.findall(text)), default=0)

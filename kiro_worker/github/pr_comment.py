@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from kiro_worker.models import BuildResult, Failure, Work
 
 _PHASE: Final = re.compile(r"([^:;]{1,100}):([0-9]{1,6}(?:\.[0-9]{1,3})?)")
-_MOST_PHASES: Final = 40
+_MAX_PHASES: Final = 40
 
 
 def rejected(reasons: str, execution_arn: str) -> str:
@@ -44,7 +44,7 @@ def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
 def failed(configuration: Configuration, failure: Failure, execution_arn: str, repository: str = "") -> str:
     """The comment for a failed run: why it failed and the two ways to continue.
 
-    ``repository`` is the repository's URL, for the link to the checkpoint; empty when it is not known.
+    ``repository`` is the repository's URL, for the link to the checkpoint; empty if it is not known.
     """
     build = failure.build
     return _comment(
@@ -99,10 +99,10 @@ def _cell(text: str) -> str:
 def _timeline(build: BuildResult) -> str:
     """The phases as a Mermaid chart.
 
-    A name keeps only letters, digits and a few signs, so that it cannot end its line. The number in front of it keeps
-    it from being read as a Mermaid keyword.
+    A name keeps only letters, digits and a few punctuation marks, so that it cannot break its line. The number in front
+    of it prevents Mermaid from reading it as a keyword.
     """
-    found = [_PHASE.fullmatch(entry) for entry in build.phases.split(";")[:_MOST_PHASES]]
+    found = [_PHASE.fullmatch(entry) for entry in build.phases.split(";")[:_MAX_PHASES]]
     bars = []
     for number, phase in enumerate(filter(None, found), 1):
         name = re.sub(r"[^A-Za-z0-9 ._-]+", " ", phase[1]).strip()[:40]

@@ -54,7 +54,7 @@ _RATE_LIMIT = "rateLimit { cost remaining resetAt }"
 
 
 def _board(name: str, variables: str, items: str) -> GraphQLRequest:
-    """One query for the project of an organisation or a user: ``@include`` selects the owner."""
+    """One query for the project of an organization or a user: ``@include`` and ``@skip`` select the owner."""
     project = "projectV2(number: $projectNumber) { ...StatusField ...Items }"
     return GraphQLRequest(
         f"""
@@ -122,7 +122,7 @@ query ValidateWorkItem(
 }}
 """
 )
-"""Branch, spec folder, tasks, open pull requests and the last closed one, in one request.
+"""The branch, spec folder, tasks, open pull requests and the last closed one, in one request.
 
 The expressions start with ``refs/heads/`` because a bare name resolves to a tag first.
 """
@@ -158,9 +158,9 @@ query ReadPermission($owner: String!, $name: String!, $login: String!) {{
 }}
 """
 )
-"""The permission of one user in a repository: as a collaborator, through a team or as the organisation's owner.
+"""One user's permission in a repository, whether as a collaborator, through a team or as an organization owner.
 
-GitHub answers only a token that may push to the repository.
+GitHub answers this only for a token that may push to the repository.
 """
 
 SET_STATUS: Final = GraphQLRequest(

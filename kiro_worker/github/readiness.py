@@ -37,9 +37,9 @@ _SUBMODULE: Final = 0o160000
 async def validate_item(
     session: GitHubSession, configuration: Configuration, item: WorkItem, execution: str = ""
 ) -> Work:
-    """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why it is not ready.
+    """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why the card is not ready.
 
-    A branch whose head was pushed by ``execution`` itself needs no open task: that run was redriven after its push and
+    A branch whose head was pushed by ``execution`` itself needs no open task: that run was redriven after its push, and
     still has to report it.
     """
     if item.content_type == "Redacted":
@@ -49,7 +49,7 @@ async def validate_item(
         )
     if item.content_type == "DraftIssue":
         raise WorkItemInvalid(
-            "the card is a draft, which belongs to no repository", "convert the card to an issue on the board"
+            "the card is a draft, which belongs to no repository", "convert the draft to an issue on the board"
         )
     return await validate_branch(session, configuration, item.repository, item.branch, execution)
 
@@ -57,7 +57,7 @@ async def validate_item(
 async def validate_branch(
     session: GitHubSession, configuration: Configuration, repository: str, branch: str, execution: str = ""
 ) -> Work:
-    """The same as :func:`validate_item` for a branch without a card, as a build that was started by hand names it."""
+    """The same as :func:`validate_item`, for a branch without a card, which a manually started build names."""
     _raise_if_any(_problems_known_offline(configuration, repository, branch), configuration)
     found = await _read_repository(session, configuration, repository, branch)
     if found is None:
@@ -81,7 +81,7 @@ async def validate_branch(
 
 
 async def find_pull_request(session: GitHubSession, configuration: Configuration, repository: str, branch: str) -> str:
-    """The ID of the open pull request from a branch of the same repository, ready or not; empty without one."""
+    """The ID of the open pull request from a branch of the same repository, ready or not; empty if there is none."""
     if any(_problems_known_offline(configuration, repository, branch)):
         return ""
     found = await _read_repository(session, configuration, repository, branch)
@@ -118,7 +118,7 @@ def problems(
         yield from _closed_pull_request_problems(repository, branch)
         return
     if not head.commit:
-        yield f"refs/heads/{branch} does not point to a commit"
+        yield f"refs/heads/{branch} does not point to a commit: push a commit to the branch"
     if branch == repository.default_branch:
         yield f"{branch} is the default branch: create a separate branch for this work"
     pushed = f"{EXECUTION_TRAILER}: {execution}" in head.message.splitlines()
@@ -135,9 +135,9 @@ def _raise_if_any(reasons: Iterator[str], configuration: Configuration) -> None:
 
 
 def _problems_known_offline(configuration: Configuration, repository: str, branch: str) -> Iterator[str]:
-    """The reasons that need no request to GitHub."""
+    """The reasons that can be found without a request to GitHub."""
     allowed = configuration.allowed_repositories
-    # GitHub's owner and repository names ignore case.
+    # Owner and repository names on GitHub are case-insensitive.
     if repository.lower() not in (name.lower() for name in allowed):
         yield (
             f"the repository {repository} is not on the list of allowed repositories ({', '.join(allowed)}):"
@@ -145,7 +145,7 @@ def _problems_known_offline(configuration: Configuration, repository: str, branc
         )
     if not branch:
         yield (
-            f'the card names no branch: fill in its field "{configuration.branch_field}", link a branch to the issue,'
+            f'the card has no branch: fill in its field "{configuration.branch_field}", link a branch to the issue,'
             " or put the pull request itself on the board"
         )
     elif problem := branch_problem(branch):
@@ -182,7 +182,7 @@ def _file_problem(file: SpecFile | None, path: str) -> str | None:
     if file.size == 0:
         return f"{path} is empty: write it, commit and push it"
     if file.size > LARGEST_FILE:
-        return f"{path} has {file.size / 10**6:.1f} MB, the limit is {LARGEST_FILE // 1000} KB: split the spec"
+        return f"{path} is {file.size / 10**6:.1f} MB, but the limit is {LARGEST_FILE // 1000} KB: split the spec"
     if file.is_binary:
         return f"{path} is not a text file: commit it as plain text"
     return None
@@ -196,7 +196,7 @@ def _tasks_problems(text: str, path: str) -> Iterator[str]:
 
 
 def _allowed_pull_requests(repository: RepositoryState, configuration: Configuration) -> list[PullRequest]:
-    # `pullRequests(headRefName:)` also finds branches of that name in forks: their authors may not push here.
+    # `pullRequests(headRefName:)` also finds branches of that name in forks, whose authors may not push here.
     return [
         pull_request
         for pull_request in repository.pull_requests
@@ -224,7 +224,7 @@ def _pull_request_problems(repository: RepositoryState, configuration: Configura
 
 
 def _closed_pull_request_problems(repository: RepositoryState, branch: str) -> Iterator[str]:
-    """How the last pull request ended, which explains why the branch or an open pull request is missing."""
+    """How the last pull request ended, which may explain why the branch or an open pull request is missing."""
     for pull_request in repository.closed_pull_requests:
         if pull_request.from_fork:
             continue

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from kiro_worker.models import Work, WorkItem
     from kiro_worker.state import StateDocument
 
-MOST_SKIPPED: Final = 10
-"""How many cards a run passes over before it leaves the rest to the next tick.
+MAX_SKIPPED: Final = 10
+"""How many cards a run skips before it leaves the rest to the next tick.
 
-The limit keeps a run short, and keeps a broken board from using up the API budget.
+The limit keeps a run short, and stops a broken board from using up the API budget.
 """
 
 
@@ -49,13 +49,13 @@ class ExecutionInput(BaseModel):
 async def select_work_item(
     session: GitHubSession, configuration: Configuration, request: ExecutionInput, document: StateDocument
 ) -> WorkItem | None:
-    """The card to work on, or ``None`` when no card waits.
+    """The card to work on; ``None`` if no card is waiting.
 
-    ``document.item`` is set when a redriven run starts over, ``document.skipped`` when cards of this run were rejected
-    or locked. Raises :class:`WorkItemMoved` when a pinned card is in a status in which it must not be worked on.
+    ``document.item`` is set if a redriven run starts over, and ``document.skipped`` if this run found cards that were
+    not ready or locked. Raises :class:`WorkItemMoved` if the status of a pinned card does not allow work on it.
     """
     pinned = document.item.id if document.item else request.item_id
-    if pinned in document.skipped or len(document.skipped) >= MOST_SKIPPED:
+    if pinned in document.skipped or len(document.skipped) >= MAX_SKIPPED:
         return None
     if pinned is None:
         return await fetch_next_card(session, configuration, document.skipped)
@@ -79,9 +79,10 @@ async def validate_selected(
 ) -> Work:
     """What to build for the selected card.
 
-    Raises :class:`WorkItemInvalid` for a card of the queue, which is then rejected on the board. A card that the input
-    names, or that a redrive found outside the queue, concerns only the person who started the run: its pull request may
-    be merged and its work done by now. Then :class:`WorkItemRefused` is raised and nothing is written.
+    Raises :class:`WorkItemInvalid` for a card from the queue, which is then rejected on the board. If the input names
+    the card, or a redrive found it outside the queue, its pull request may be merged and its work done by now, so that
+    only the person who started the run needs to know. In that case, :class:`WorkItemRefused` is raised and nothing is
+    written.
     """
     try:
         return await validate_item(session, configuration, item, execution_arn)
@@ -91,5 +92,5 @@ async def validate_selected(
         raise WorkItemRefused(
             f"the card {item.id} was not touched: {error.reason}",
             "follow the instruction on each line, then redrive this execution; or move the card to"
-            f" {configuration.target_status_column!r} if it still has to be built, and leave it if its work is done",
+            f" {configuration.target_status_column!r} if it still has to be built, or leave it if its work is done",
         ) from None

@@ -1,1 +1,1 @@
-"""One build at a time per key: the lock in DynamoDB. :mod:`kiro_worker.lock.table` holds its rules."""
+"""The lock in DynamoDB, which allows one build at a time per key. :mod:`kiro_worker.lock.table` defines its rules."""

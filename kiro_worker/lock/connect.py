@@ -29,7 +29,7 @@ def connected_locks(
 
 @cache
 def _codebuild() -> CodeBuildClient:
-    """The CodeBuild client, created on first use: only a possibly abandoned build needs it."""
+    """The CodeBuild client, created on first use because only a possibly abandoned build needs it."""
     import boto3
 
     return boto3.client("codebuild")

@@ -1,4 +1,4 @@
-"""The lock's item in the table: as the worker writes it, and as a person or the original system may have left it."""
+"""The lock's item in the table, whether the worker, a person or the original system wrote it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The original system wrote milliseconds into expiresAt. Anything from 10^11 on is read as milliseconds, because in
-# seconds that is the year 5138. A number too large even for milliseconds was typed by a person: it counts as no fence,
-# and as an expired lease.
+# The original system wrote milliseconds into expiresAt. Any value from 10^11 on is read as milliseconds, because in
+# seconds it would be the year 5138. A value too large even for milliseconds was typed by a person: it counts as no
+# fence, and as an expired lease.
 _SMALLEST_MILLISECONDS: Final = 10**11
 _SMALLEST_INVALID: Final = 1000 * _SMALLEST_MILLISECONDS
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What the holder works on. It lets the next run report an abandoned card, and people see what is going on."""
+    """What the holder works on. The next run uses it to report an abandoned card, and people to see what is running."""
 
     work_item_id: str = ""
     repository: str = ""
@@ -31,9 +31,9 @@ NO_SUBJECT: Final = Subject()
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lock, as its item says.
+    """The holder of a lock, as recorded in its item.
 
-    ``owner`` is empty when the lock is free. ``report_pending`` is the execution that freed the lock before its card
+    ``owner`` is empty if the lock is free. ``report_pending`` is the execution that freed the lock before its card
     showed how the run ended. ``expires_at`` is in epoch seconds.
     """
 
@@ -48,7 +48,7 @@ class Holder:
 
     @classmethod
     def from_item(cls, item: Mapping[str, Any]) -> Holder:
-        """The holder in an item in DynamoDB's JSON. Attributes of the wrong type count as absent."""
+        """The holder recorded in ``item``, which is DynamoDB JSON. Attributes of the wrong type count as absent."""
 
         def text(name: str) -> str:
             return str(item.get(name, {}).get("S", ""))
@@ -74,23 +74,23 @@ class Holder:
 
     @property
     def acquired_timestamp(self) -> float:
-        """``acquired_at`` in epoch seconds, or 0 when it is not a valid time."""
+        """``acquired_at`` in epoch seconds; 0 if it is not a valid time."""
         try:
             return datetime.fromisoformat(self.acquired_at).timestamp()
         except (ValueError, OverflowError):
             return 0
 
     def unchanged_condition(self, values: dict[str, Any]) -> str:
-        """A condition that owner, fence and build are still as they were read; adds its values to ``values``.
+        """Return the condition that owner, fence and build are unchanged, and add its values to ``values``.
 
-        It compares the attributes as they are stored, so it also holds for types that only a manual edit produces.
+        It compares the attributes as they are stored, so it also works with types that only a manual edit produces.
         """
         conditions = []
         for attribute in ("owner", "fence", "buildId"):
             name = "#owner" if attribute == "owner" else attribute
             if attribute in self.item:
-                values[f":seen_{attribute}"] = self.item[attribute]
-                conditions.append(f"{name} = :seen_{attribute}")
+                values[f":expected_{attribute}"] = self.item[attribute]
+                conditions.append(f"{name} = :expected_{attribute}")
             else:
                 conditions.append(f"attribute_not_exists({name})")
         return " AND ".join(conditions)

@@ -1,4 +1,4 @@
-"""The keys of the table's items: the lock of a card, by ``lockScope``, and the slots of ``maxConcurrentBuilds``."""
+"""The keys of the table's items: a card's lock, by ``lockScope``, and the slots of ``maxConcurrentBuilds``."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ if TYPE_CHECKING:
     from kiro_worker.config.model import Configuration
 
 BASE_KEY: Final = "work-item-processor-lock"
-# Cannot collide with a repository's key, which always contains the slash of owner/name.
+# A slot's key cannot collide with a repository's key, which always contains the slash of owner/name.
 _SLOT: Final = re.compile(rf"{BASE_KEY}#slot-\d+")
 
 
 def lock_key(configuration: Configuration, repository: str, branch: str) -> str:
-    """The key of the lock that covers a card of ``repository`` and ``branch``."""
+    """The key of the lock that covers ``branch`` of ``repository``."""
     match configuration.lock_scope:
         case "environment":
             return BASE_KEY
@@ -25,7 +25,7 @@ def lock_key(configuration: Configuration, repository: str, branch: str) -> str:
 
 
 def slot_keys(configuration: Configuration) -> tuple[str, ...]:
-    """The keys of the slots; empty without ``maxConcurrentBuilds``, or where a single lock covers everything."""
+    """The keys of the slots; empty without ``maxConcurrentBuilds``, or if a single lock covers everything."""
     if configuration.lock_scope == "environment" or configuration.max_concurrent_builds is None:
         return ()
     return tuple(f"{BASE_KEY}#slot-{number}" for number in range(1, configuration.max_concurrent_builds + 1))

@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 _BUILD: Final = re.compile(r"(?:arn:[\w-]+:codebuild:[\w-]+:\d+:build/)?[\w-]+:[\w-]+")
 _NOT_FOUND: Final = frozenset({"ExecutionDoesNotExist", "InvalidArn"})
 _BUILD_IS_OVER: Final = frozenset({"ResourceNotFoundException", "InvalidInputException"})
-# The owner belongs to another state machine or project, which our role may not read, or the service rejects its form.
-_CANNOT_TELL: Final = frozenset({"AccessDeniedException", "ValidationException", "InvalidInputException"})
+# The owner belongs to another state machine or project, which our role may not read, or its format is not valid.
+_UNREADABLE: Final = frozenset({"AccessDeniedException", "ValidationException", "InvalidInputException"})
 
 
 def owner_is_running(sfn: SFNClient, codebuild: Callable[[], CodeBuildClient]) -> Callable[[str], bool | None]:
     """A function that returns whether an owner (execution ARN, build ARN or build ID) may still act.
 
-    It returns ``None`` when that cannot be known, and ``False`` for an owner that no longer exists. ``codebuild`` is
-    called only for a build.
+    That function returns ``None`` if it cannot find out, and ``False`` for an owner that no longer exists.
+    ``codebuild`` is called only for a build.
     """
     execution = execution_is_running(sfn)
 
@@ -38,7 +38,7 @@ def owner_is_running(sfn: SFNClient, codebuild: Callable[[], CodeBuildClient]) -
 
 
 def execution_is_running(sfn: SFNClient) -> Callable[[str], bool | None]:
-    """A function like that of :func:`owner_is_running`, for executions only."""
+    """A function like the one that :func:`owner_is_running` returns, for executions only."""
 
     def is_running(owner: str) -> bool | None:
         if ":execution:" not in owner:
@@ -46,7 +46,7 @@ def execution_is_running(sfn: SFNClient) -> Callable[[str], bool | None]:
         try:
             return sfn.describe_execution(executionArn=owner)["status"] not in ENDED_STATUSES
         except ClientError as error:
-            return _running_despite(error)
+            return _running_according_to(error)
 
     return is_running
 
@@ -67,14 +67,14 @@ def build_stopper(codebuild: Callable[[], CodeBuildClient]) -> Callable[[str], N
 def ending_of(sfn: SFNClient, execution: str) -> tuple[str, str]:
     """How an execution ended: its error, or else its status, and its cause.
 
-    Both are empty when ``execution`` is not an execution, no longer exists, or may not be read with our role.
+    Both are empty if ``execution`` is not an execution, no longer exists, or may not be read by our role.
     """
     if ":execution:" not in execution:
         return "", ""
     try:
         described = sfn.describe_execution(executionArn=execution)
     except ClientError as error:
-        if error.response["Error"]["Code"] in _NOT_FOUND | _CANNOT_TELL:
+        if error.response["Error"]["Code"] in _NOT_FOUND | _UNREADABLE:
             return "", ""
         raise
     return described.get("error") or described["status"], described.get("cause", "")
@@ -84,15 +84,15 @@ def _build_is_running(codebuild: CodeBuildClient, build: str) -> bool | None:
     try:
         builds = codebuild.batch_get_builds(ids=[build])["builds"]
     except ClientError as error:
-        return _running_despite(error)
+        return _running_according_to(error)
     return any(found["buildStatus"] == "IN_PROGRESS" for found in builds)
 
 
-def _running_despite(error: ClientError) -> bool | None:
-    """What the service's error says about the owner; raises ``error`` when it says nothing."""
+def _running_according_to(error: ClientError) -> bool | None:
+    """Whether the owner may still act, as far as the service's error shows. Raises ``error`` if it shows nothing."""
     code = error.response["Error"]["Code"]
     if code in _NOT_FOUND:
         return False
-    if code in _CANNOT_TELL:
+    if code in _UNREADABLE:
         return None
     raise error

@@ -14,27 +14,27 @@ if TYPE_CHECKING:
 
 
 def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
-    """Free the lock that ``event``'s execution holds and describe it; ``None`` when there was nothing to free.
+    """Free the execution's lock and return a description of it; ``None`` if there was nothing to free.
 
     The state document decides which lock that is:
 
-    - with ``lease``, exactly that one, or the one that the build acquired again when it found the lock free;
+    - with ``lease``, exactly that one, or the one that the build acquired again after it found the lock free;
     - without ``lease`` (AcquireLock's answer was lost), everything that the execution holds;
-    - with ``endedAt`` (epoch milliseconds, set by the clean-up), what the execution acquired before that moment,
-      provided that it has ended: after a redrive it holds its own lock.
+    - with ``endedAt`` (epoch milliseconds, set by the clean-up), everything that the execution acquired before then,
+      provided that it has ended: a redriven execution holds a lock again.
 
-    With ``reportPending`` (the card could not be moved), the lock records that for the next run to report.
+    With ``reportPending`` (the card could not be moved), the lock's item records that, and the next run reports it.
     """
     document = event.document
     if document.ended_at is not None:
-        # The clean-up reports to the card next; the record makes sure that a failure there is not forgotten.
+        # The clean-up updates the card next. If that fails, this record makes the next run report it.
         before = document.ended_at / 1000
         return _describe(locks.release_owned(event.execution_arn, acquired_before=before, report_pending=True))
     if document.lease is None:
         return _describe(locks.release_owned(event.execution_arn))
     lease = document.lease
     if _build_still_running(locks, document):
-        # The run that asks for the lock next checks the build again.
+        # The next run that needs the lock checks the build again.
         return None
     for fence in (_fence_of_build(document), lease.fence):
         if fence and locks.release(replace(lease, fence=fence), report_pending=document.report_pending):
@@ -43,9 +43,9 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
 
 
 def release_slot(locks: LockTable, event: StepEvent) -> None:
-    """Free the slot of ``event``'s execution by the same rules as its lock (:func:`release`).
+    """Free the execution's slot by the same rules as its lock (:func:`release`).
 
-    Call it before :func:`release`, so that a run which finds the lock free finds a slot free too. The slot is looked up
+    Call it before :func:`release`, so that a run that finds the lock free also finds a slot free. The slot is looked up
     by its owner, because a build that lost its slot may have taken another one.
     """
     document = event.document
@@ -56,9 +56,9 @@ def release_slot(locks: LockTable, event: StepEvent) -> None:
 
 
 def _build_still_running(locks: LockTable, document: StateDocument) -> bool:
-    """Stop a build that RunBuild gave up on, and return whether it still runs.
+    """Stop a build that RunBuild gave up on, and return whether it is still running.
 
-    RunBuild gives up when the answer to its start request was lost, or when the state timed out.
+    RunBuild gives up if the answer to its start request is lost or the state times out.
     """
     given_up = document.failure is not None and document.failure.state == "RunBuild"
     return given_up and document.lease is not None and locks.stop_build(document.lease)

@@ -1,8 +1,8 @@
-"""The slots of ``maxConcurrentBuilds``, which limit how many builds run at once under narrow locks.
+"""The slots of ``maxConcurrentBuilds``, which limit how many builds run at once under repository or branch locks.
 
-A slot is a lock like any other, in the same table: one holder, fenced, taken over once its holder has ended, so no slot
-can stay taken forever. A run first takes the lock of its repository or branch and then a slot, and releases the lock if
-no slot is free. Only AcquireLock applies the configured limit; a build keeps the slot that its execution got.
+A slot is a lock like any other, in the same table: it has one holder and a fence, and is taken over once its holder has
+ended, so no slot can stay taken forever. A run first takes the lock of its repository or branch and then a slot, and
+releases the lock if no slot is free. Only AcquireLock applies the configured limit; a build keeps its execution's slot.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 def acquire_with_slot(
     locks: LockTable, configuration: Configuration, key: str, owner: str, subject: Subject = NO_SUBJECT
 ) -> Lease:
-    """Acquire the lock and, where builds are limited, a slot. Safe to repeat.
+    """Acquire the lock and, if the number of builds is limited, a slot. Safe to repeat.
 
-    Raises the errors of :meth:`LockTable.acquire`, and :class:`LockHeld` when no slot is free; it then holds nothing.
+    Raises the errors of :meth:`LockTable.acquire`, and :class:`LockHeld` if no slot is free; the lock is then released.
     """
     lease = locks.acquire(key, owner, subject)
     keys = slot_keys(configuration)
@@ -42,9 +42,9 @@ def acquire_with_slot(
 
 
 def keep_slot(locks: LockTable, configuration: Configuration, lease: Lease, subject: Subject = NO_SUBJECT) -> Lease:
-    """Keep the slot that ``lease`` names and record the build in it; take it again, or another one, if it was lost.
+    """Keep the slot that ``lease`` names and record the build in it; if it was lost, take it or another one again.
 
-    Raises :class:`LockHeld` when no slot is free.
+    Raises :class:`LockHeld` if no slot is free.
     """
     if not lease.slot:
         return lease
@@ -58,14 +58,15 @@ def keep_slot(locks: LockTable, configuration: Configuration, lease: Lease, subj
 
 
 def release_slot_of_build(locks: LockTable, slot: str, owner: str) -> None:
-    """Free the slot of a build that was started by hand: it knows its slot, and its role may not scan the table."""
+    """Free the slot of a manually started build, which knows its slot and whose role may not scan the table."""
     if slot and (holder := locks.read(slot)).owner == owner:
         locks.release(Lease(slot, owner, holder.fence, expires_at=0))
 
 
 def _take_slot(locks: LockTable, keys: Sequence[str], owner: str, subject: Subject) -> str:
     holders = [locks.read(key) for key in keys]
-    # The owner's own slot first, so that a repeated step takes no second one; then free slots; then those to take over.
+    # Try the owner's own slot first, so that a repeated step takes only one; then free slots; then taken ones,
+    # whose holders may have ended.
     for holder in sorted(holders, key=lambda holder: (holder.owner != owner, holder.owner != "")):
         try:
             return locks.acquire(holder.lock_key, owner, subject).lock_key
@@ -79,5 +80,5 @@ def _take_slot(locks: LockTable, keys: Sequence[str], owner: str, subject: Subje
 
 
 def _without_card(subject: Subject) -> Subject:
-    """The subject of a slot, which names no card: the lock beside it does, and only one of them may report to it."""
+    """The subject of a slot. It names no card: the lock already does, and only one of them may report to the card."""
     return replace(subject, work_item_id="")

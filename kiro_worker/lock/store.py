@@ -1,6 +1,6 @@
 """The lock's requests to DynamoDB: consistent reads, and one conditional write per change.
 
-Every write returns ``None`` when it happened, or else the holder whose item did not meet the condition.
+Every write returns ``None`` on success, or the current holder if its item did not meet the condition.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ class LockStore:
             ExpressionAttributeValues={":owner": {"S": owner}},
         )
 
-    def take(self, lease: Lease, subject: Subject, acquired_at: float, seen: Holder | None = None) -> Holder | None:
+    def take(self, lease: Lease, subject: Subject, acquired_at: float, expected: Holder | None = None) -> Holder | None:
         """Write ``lease`` into its item.
 
-        Without ``seen``, the lock must be free or already ``lease.owner``'s, so that a step whose answer was lost can
-        run again. With ``seen``, owner, fence and build must still be as they were read.
+        Without ``expected``, the lock must be free or already belong to ``lease.owner``, so that a step whose answer
+        was lost can run again. With ``expected``, owner, fence and build must still be the same as in that holder.
         """
         at = datetime.fromtimestamp(acquired_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         values: dict[str, Any] = {
@@ -64,7 +64,7 @@ class LockStore:
             ":branch": {"S": subject.branch},
             ":build": {"S": subject.build_id},
         }
-        free_or_ours = (
+        free_or_own = (
             "(attribute_not_exists(#owner) OR #owner = :owner)"
             " AND (attribute_not_exists(reportPending) OR reportPending = :owner)"
             " AND (attribute_not_exists(fence) OR fence < :fence)"
@@ -73,14 +73,14 @@ class LockStore:
             lease.lock_key,
             "SET #owner = :owner, fence = :fence, acquiredAt = :at, expiresAt = :expires,"
             " workItemId = :item, repository = :repository, branch = :branch, buildId = :build REMOVE reportPending",
-            free_or_ours if seen is None else seen.unchanged_condition(values),
+            free_or_own if expected is None else expected.unchanged_condition(values),
             values,
         )
 
-    def renew(self, lease: Lease, subject: Subject, seen: Holder) -> Holder | None:
-        """Write the build and the lease's expiry under the same fence, if the item is still as it was read."""
+    def renew(self, lease: Lease, subject: Subject, expected: Holder) -> Holder | None:
+        """Write the build and the lease's expiry under the same fence, if the holder is still ``expected``."""
         values: dict[str, Any] = {":expires": {"N": str(lease.expires_at)}, ":build": {"S": subject.build_id}}
-        condition = seen.unchanged_condition(values)
+        condition = expected.unchanged_condition(values)
         return self._update(lease.lock_key, "SET expiresAt = :expires, buildId = :build", condition, values)
 
     def free_lease(self, lease: Lease, *, report_pending: bool) -> Holder | None:
@@ -89,10 +89,11 @@ class LockStore:
         condition = "#owner = :owner AND fence = :fence"
         return self._free(lease.lock_key, condition, values, report_pending=report_pending)
 
-    def free_unchanged(self, seen: Holder, *, report_pending: bool) -> Holder | None:
-        """Free the lock if its item is still as it was read."""
+    def free_unchanged(self, expected: Holder, *, report_pending: bool) -> Holder | None:
+        """Free the lock if its holder is still ``expected``."""
         values: dict[str, Any] = {}
-        return self._free(seen.lock_key, seen.unchanged_condition(values), values, report_pending=report_pending)
+        condition = expected.unchanged_condition(values)
+        return self._free(expected.lock_key, condition, values, report_pending=report_pending)
 
     def _free(self, key: str, condition: str, values: Mapping[str, Any], *, report_pending: bool) -> Holder | None:
         update = (

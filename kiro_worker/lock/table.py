@@ -1,13 +1,13 @@
 """The rules of the lock: an owner holds a key until it releases it, or until it has ended and another run needs it.
 
-Acquiring is one conditional write and releasing is one, so a cycle without contention costs two requests. A run that
-finds the lock held asks whether the owner still runs. If the owner has ended, the run takes the lock over at once; if
-the owner runs, it keeps the lock, expired or not. The lease's expiry decides only for an owner whose state cannot be
-known. DynamoDB's TTL (epoch seconds, deletes within days) collects garbage and decides nothing.
+Acquiring and releasing take one conditional write each, so a cycle without contention costs two requests. A run that
+finds the lock held checks whether the owner is still running. If the owner has ended, the run takes the lock over at
+once; if it is running, it keeps the lock, whether or not the lease has expired. The lease's expiry matters only for an
+owner whose state cannot be determined. DynamoDB's TTL (epoch seconds, deletes within days) only removes old items.
 
 A fence is higher than every earlier one for as long as the item exists, whatever the writers' clocks say. ``owner`` and
-``fence`` together identify the holder and are compared for equality, so nothing becomes unsafe when a person deletes
-the item and only the clock remembers the last fence.
+``fence`` together identify the holder and are compared for equality, so the lock stays safe even if a person deletes
+the item and the next fence can come only from the clock.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-# Each of two writers' clocks may be five minutes off: a lease has expired once it has by both clocks.
+# Two writers' clocks may each be five minutes off; a lease counts as expired only once it has expired by both of them.
 _SKEW_SECONDS: Final = 600
-# How often another writer may get in between our read and our write before we give up.
-_ROUNDS: Final = 4
+# How many times we try again after another writer changed the item between our read and our write.
+_ATTEMPTS: Final = 4
 
 
 class LockTable:
     """The locks of one environment.
 
-    ``is_running`` returns whether an owner or build may still act, or ``None`` when that cannot be known
+    ``is_running`` returns whether an owner or build may still act, or ``None`` if it cannot find out
     (:mod:`kiro_worker.lock.owner`). ``clock`` returns epoch seconds. ``stop_build`` stops an abandoned build.
     """
 
@@ -62,19 +62,19 @@ class LockTable:
     def acquire(self, key: str, owner: str, subject: Subject = NO_SUBJECT, *, above: int = 0) -> Lease:
         """Take the lock if it is free, already held by ``owner``, or held by an owner that has ended.
 
-        The new fence is higher than ``above`` and than the item's fence. Raises :class:`LockHeld`, or
-        :class:`ScopedLockHeld` for the key of a repository or branch, when an active owner holds the lock.
+        The new fence is higher than both ``above`` and the item's fence. If an active owner holds the lock, raises
+        :class:`LockHeld`, or :class:`ScopedLockHeld` for the key of a repository or branch.
         """
         taken = self._take(key, owner, subject, above=above)
-        for _ in range(_ROUNDS):
+        for _ in range(_ATTEMPTS):
             if isinstance(taken, Lease):
                 return taken
-            # A free lock with a pending report counts as held until that run has ended, or the report would be lost.
+            # A free lock with a pending report counts as held until that run ends; otherwise the report would be lost.
             if (taken.owner or taken.report_pending) not in ("", owner) and self.still_active_after_stop(taken):
                 break
             # The owner has ended, or its fence is ahead of our clock. The write requires the item exactly as we read
             # it, so that only one of several contenders takes it over.
-            taken = self._take(key, owner, subject, above=max(above, taken.fence), seen=taken)
+            taken = self._take(key, owner, subject, above=max(above, taken.fence), expected=taken)
         if isinstance(taken, Lease):
             return taken
         raise _held_error(taken, self._store.table_name)
@@ -82,13 +82,13 @@ class LockTable:
     def ensure(self, lease: Lease, subject: Subject = NO_SUBJECT) -> Lease:
         """Keep the lock held under ``lease`` and record the build in it, or acquire it again if it is free.
 
-        Raises :class:`LockLost` when another owner holds the lock, when another build of the same execution still runs
-        under it, and when ``lease.owner`` has ended, which makes the build an abandoned one.
+        Raises :class:`LockLost` if another owner holds the lock, if another build of the same execution is still
+        running under it, or if ``lease.owner`` has ended, which means that this build is abandoned.
         """
         holder = self.read(lease.lock_key)
-        for _ in range(_ROUNDS):
+        for _ in range(_ATTEMPTS):
             same_build = holder.subject.build_id == subject.build_id
-            # A later fence is ours too if the item names this very build: the answer to our own write was lost.
+            # A later fence is ours too if the item names this build: the answer to our own write was lost.
             ours = holder.owner == lease.owner and (
                 holder.fence == lease.fence or (same_build and subject.build_id != "")
             )
@@ -102,28 +102,28 @@ class LockTable:
             taken = (
                 self._renew(lease, subject, holder)
                 if ours
-                else self._take(lease.lock_key, lease.owner, subject, above=above, seen=holder)
+                else self._take(lease.lock_key, lease.owner, subject, above=above, expected=holder)
             )
             if isinstance(taken, Lease):
                 return replace(taken, slot=lease.slot)
             holder = taken
         raise LockLost(
-            f"the lock {lease.lock_key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'},"
-            " so this build changed nothing",
+            f"the lock {lease.lock_key} has been held by {holder.owner} since"
+            f" {holder.acquired_at or 'an unknown time'}, so this build changed nothing",
             "replay the card when that execution has ended",
         )
 
     def release(self, lease: Lease, *, report_pending: bool = False) -> bool:
         """Free the lock if it is held under ``lease``, and return whether it was. Safe to repeat.
 
-        ``report_pending`` records that the card does not show yet how the run ended.
+        ``report_pending`` records that the card does not yet show how the run ended.
         """
         return self._store.free_lease(lease, report_pending=report_pending) is None
 
     def abandoned(self) -> list[Holder]:
-        """The locks and pending reports of executions that have ended.
+        """Stop the builds of ended executions, and return the locks and pending reports of these executions.
 
-        Stops their builds first, and leaves out those whose build still runs.
+        An execution is left out if its build is still running after that.
         """
         return [
             holder
@@ -132,7 +132,7 @@ class LockTable:
         ]
 
     def clear_abandoned(self, holder: Holder) -> None:
-        """Free what ``holder`` left, once its card shows how the run ended, if the item is still as it was read."""
+        """Free the lock of an abandoned run if it has not changed since; call this once the card shows how it ended."""
         self._store.free_unchanged(holder, report_pending=False)
 
     def release_owned(
@@ -143,11 +143,11 @@ class LockTable:
         only: Callable[[str], bool] = lambda _: True,
         report_pending: bool = False,
     ) -> Holder | None:
-        """Free everything that ``owner`` holds and return the first of it; ``None`` when it holds nothing.
+        """Free everything that ``owner`` holds and return the first item freed; ``None`` if there was none.
 
-        ``only`` selects keys. The clean-up passes ``acquired_before`` (epoch seconds): locks taken after that moment
-        stay, and so do all locks of an owner that still runs or runs again. The owner's state is read after the lock,
-        so a lock that a redriven execution takes in between has another fence and is not freed.
+        ``only`` selects keys. The clean-up passes ``acquired_before`` (epoch seconds): it frees no lock acquired later,
+        and none at all if the owner is running, possibly again. The owner's state is read after the lock, so a lock
+        that a redriven execution takes in between has another fence and is not freed.
         """
         freed = []
         for holder in self._store.held_by(owner):
@@ -157,8 +157,8 @@ class LockTable:
                 break
             blocking = self._store.free_unchanged(holder, report_pending=report_pending)
             # Already free under the same fence: the answer to our own write was lost and the request was sent again.
-            # With `report_pending`, another clean-up after the same end may have freed it; only that one reports to the
-            # card, and if it fails the next run does.
+            # With `report_pending`, another clean-up of the same execution may have freed it; only that one updates the
+            # card, and if it fails, the next run does.
             freed_before = blocking is not None and not blocking.owner and blocking.fence == holder.fence
             if blocking is None or (freed_before and not report_pending):
                 freed.append(holder)
@@ -171,16 +171,16 @@ class LockTable:
     def is_active(self, holder: Holder) -> bool:
         """Whether the owner, the execution with a pending report, or its build may still act.
 
-        The lease's expiry decides only where Step Functions and CodeBuild cannot.
+        The lease's expiry decides only if Step Functions and CodeBuild have no answer.
         """
         return self._is_active(holder, self._build_is_running)
 
     def still_active_after_stop(self, holder: Holder) -> bool:
-        """Like :meth:`is_active`, but stops an abandoned build first."""
+        """The same as :meth:`is_active`, after stopping an abandoned build."""
         return self._is_active(holder, self._stop_build_and_check)
 
     def stop_build(self, lease: Lease) -> bool:
-        """Stop the build under the lock if ``lease.owner`` still holds it; return whether that build runs on."""
+        """Stop the lock's build if ``lease.owner`` holds the lock, and return whether the build is still running."""
         holder = self.read(lease.lock_key)
         return holder.owner == lease.owner and self._stop_build_and_check(holder)
 
@@ -194,10 +194,10 @@ class LockTable:
         return bool(holder.subject.build_id and self._is_running(holder.subject.build_id))
 
     def _stop_build_and_check(self, holder: Holder) -> bool:
-        """Stop the build under the lock, and return whether it still runs.
+        """Stop the build under the lock, and return whether it is still running.
 
-        Step Functions stops the build of an execution that ends only on a best-effort basis, and no other build may
-        start before this one is over.
+        When an execution ends, Step Functions stops its build only on a best-effort basis, and no other build may start
+        before this one has ended.
         """
         if not self._build_is_running(holder):
             return False
@@ -206,7 +206,7 @@ class LockTable:
         return self._build_is_running(holder)
 
     def _require_sole_build(self, lease: Lease, other_build: str) -> None:
-        """Raise :class:`LockLost` if the calling build is abandoned, or ``other_build`` of its execution still runs."""
+        """Raise :class:`LockLost` if the calling build is abandoned, or if ``other_build`` is still running."""
         if self._is_running(lease.owner) is False:
             raise LockLost(
                 f"{lease.owner} has ended, so its build may not hold the lock {lease.lock_key} and changed nothing",
@@ -214,25 +214,25 @@ class LockTable:
             )
         if other_build and self._is_running(other_build):
             raise LockLost(
-                f"the build {other_build} of the same execution still runs under the lock {lease.lock_key}",
+                f"the build {other_build} of the same execution is still running under the lock {lease.lock_key}",
                 f"aws codebuild stop-build --id {shlex.quote(other_build)}, then redrive the execution",
             )
 
     def _take(
-        self, key: str, owner: str, subject: Subject, *, above: int, seen: Holder | None = None
+        self, key: str, owner: str, subject: Subject, *, above: int, expected: Holder | None = None
     ) -> Lease | Holder:
         """Write a new lease (:meth:`LockStore.take`) and return it, or the holder that prevented it."""
         now = self._clock()
-        # Epoch milliseconds: even if a person deleted the item in between, a fence is above its predecessor, as far as
-        # the two writers' clocks agree.
+        # Epoch milliseconds: even if a person has deleted the item, a fence is above its predecessor, as far as the two
+        # writers' clocks agree.
         fence = max(int(now * 1000), above + 1)
         lease = Lease(lock_key=key, owner=owner, fence=fence, expires_at=int(now) + self._lease_seconds)
-        return self._store.take(lease, subject, now, seen) or lease
+        return self._store.take(lease, subject, now, expected) or lease
 
-    def _renew(self, lease: Lease, subject: Subject, seen: Holder) -> Lease | Holder:
-        """Extend the lease under the fence that ``seen`` has, or return the holder that prevented it."""
-        renewed = replace(lease, fence=seen.fence, expires_at=int(self._clock()) + self._lease_seconds)
-        return self._store.renew(renewed, subject, seen) or renewed
+    def _renew(self, lease: Lease, subject: Subject, expected: Holder) -> Lease | Holder:
+        """Extend the lease under the fence of ``expected``, or return the holder that prevented it."""
+        renewed = replace(lease, fence=expected.fence, expires_at=int(self._clock()) + self._lease_seconds)
+        return self._store.renew(renewed, subject, expected) or renewed
 
 
 def _held_error(holder: Holder, table_name: str) -> LockError:
@@ -246,7 +246,7 @@ def _held_error(holder: Holder, table_name: str) -> LockError:
     else:
         remedy = f"aws dynamodb delete-item --table-name {table_name} --key {shlex.quote(key)}"
     return kind(
-        f"the lock {holder.lock_key} is held by {holder.owner or holder.report_pending or 'another execution'}"
-        f" since {holder.acquired_at}, with a lease until {until}",
+        f"the lock {holder.lock_key} has been held by {holder.owner or holder.report_pending or 'another execution'}"
+        f" since {holder.acquired_at or 'an unknown time'}, with a lease until {until}",
         remedy,
     )

@@ -43,7 +43,7 @@ def run(client: SFNClient) -> Run:
     machine = f"arn:aws:states:{region}:{account}:stateMachine:{NAMES.state_machine}"
     started = client.start_execution(stateMachineArn=machine, input='{"trigger":"manual"}')
     print(f"\nwatching {started['executionArn']}")
-    return wait_for(client, started["executionArn"], patience=7200)
+    return wait_for(client, started["executionArn"], timeout=7200)
 
 
 def test_run_ends_by_name_and_releases_lock(run: Run) -> None:
@@ -69,7 +69,7 @@ def test_redrive_continues_or_fails_by_name(run: Run, client: SFNClient) -> None
     if run.status == "SUCCEEDED":
         pytest.skip("nothing failed, so there is nothing to redrive")
     client.redrive_execution(executionArn=run.arn)
-    again = wait_for(client, run.arn, patience=7200)
+    again = wait_for(client, run.arn, timeout=7200)
     print(again.status, again.outcome, [state.name for state in again.states])
     assert again.redrives == 1
     assert again.status == "SUCCEEDED" or not again.error.startswith("States.")

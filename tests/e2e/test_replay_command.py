@@ -106,7 +106,7 @@ def test_replay_reports_held_lock(world: World, command: Command) -> None:
     world.wait_until(lambda: "RunBuild" in names(world.read(working)))
     code, output, _ = command.run("replay", failed.arn, "--wait")
     assert code == 1
-    assert "the run did nothing: the lock work-item-processor-lock is held by" in output
+    assert "the run did nothing: the lock work-item-processor-lock has been held by" in output
     code, output, errors = command.run("replay", working)
     assert code == 1
     assert "ExecutionStillRuns" in errors
@@ -182,4 +182,4 @@ def test_run_without_card_is_not_replayed(world: World, command: Command) -> Non
     rejected = world.bare_card("feature/missing")
     code, _, errors = command.run("replay", world.tick().arn)
     assert code == 1
-    assert f"passed over {rejected.id}" in errors
+    assert f"skipped {rejected.id}" in errors

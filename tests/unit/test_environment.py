@@ -54,7 +54,7 @@ def test_every_missing_variable_is_named(kind: type[Environment], required: set[
 
 @pytest.mark.parametrize("value", [{}, {"LOCKS_TABLE_NAME": ""}])
 def test_empty_variable_is_missing(value: dict[str, str]) -> None:
-    with pytest.raises(ConfigurationMissing, match="lacks LOCKS_TABLE_NAME"):
+    with pytest.raises(ConfigurationMissing, match="missing or empty: LOCKS_TABLE_NAME"):
         LocksEnvironment.parse(value)
 
 

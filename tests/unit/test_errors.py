@@ -27,7 +27,7 @@ def test_every_error_is_explained_to_operators(error: type[KiroWorkerError]) -> 
 @pytest.mark.parametrize("error", LEAVES)
 def test_errors_page_names_owner(error: type[KiroWorkerError]) -> None:
     [row] = [line for line in ERRORS_PAGE.read_text("utf-8").splitlines() if line.startswith(f"| `{error.__name__}` |")]
-    assert row.split(" | ")[2] == (error.owner or "nobody")
+    assert row.split(" | ")[2] == (error.owner or "no one")
 
 
 OWNERS = {

@@ -28,14 +28,18 @@ def powertools(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def call(run: Any) -> Any:
+    return invoke(step(run), "ValidateWorkItem")
+
+
+def invoke(handler: Any, state: str) -> Any:
     event = {
         "executionArn": ARN,
         "redriveCount": 0,
         "executionInput": {},
-        "state": "ValidateWorkItem",
+        "state": state,
         "document": {"item": {"id": "PVTI_1"}},
     }
-    return step(run)(event, Context())  # type: ignore[arg-type]  # only these parts of the context are read
+    return handler(event, Context())
 
 
 def test_every_line_has_context(capsys: pytest.CaptureFixture[str]) -> None:
@@ -56,3 +60,18 @@ def test_error_is_counted_and_redacted(capsys: pytest.CaptureFixture[str]) -> No
     assert "ghp_0123" not in str(caught.value) + output
     metric = next(line for text in output.splitlines() if "_aws" in (line := json.loads(text)))
     assert (metric["WorkItemInvalid"], metric["step"]) == ([1.0], "ValidateWorkItem")
+
+
+def test_warm_function_counts_under_its_current_state(capsys: pytest.CaptureFixture[str]) -> None:
+    @step
+    def fail_in_review(event: StepEvent) -> dict[str, Any]:
+        if event.state == "MarkInReview":
+            raise WorkItemInvalid("no")
+        return {}
+
+    invoke(fail_in_review, "MarkInProgress")
+    with pytest.raises(WorkItemInvalid):
+        invoke(fail_in_review, "MarkInReview")
+    invoke(fail_in_review, "MarkFailed")
+    metrics = [line for text in capsys.readouterr().out.splitlines() if "_aws" in (line := json.loads(text))]
+    assert [metric["step"] for metric in metrics] == ["MarkInReview"]

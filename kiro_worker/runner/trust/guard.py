@@ -102,8 +102,8 @@ class Guard:
         label, problem = self.configuration.guard_label, ""
         if label is not None:
             labelling = self.read_label(label)
-            if labelling.giver:
-                self.say(f'{labelling.giver} set the label "{label}", which allows changes to {_listed(different)}')
+            if labelling.added_by:
+                self.say(f'{labelling.added_by} set the label "{label}", which allows changes to {_listed(different)}')
                 return
             problem = f'; the label "{label}" does not allow this: {labelling.problem}'
         alternative = (

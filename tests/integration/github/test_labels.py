@@ -76,7 +76,7 @@ def test_last_giver_of_label_decides(
         if pull_request.labels:
             board.remove_label(pull_request, LABEL, by="alice")
         board.add_label(pull_request, LABEL, by=giver)
-        assert bool(read().giver) is (giver == "alice")
+        assert bool(read().added_by) is (giver == "alice")
 
 
 def test_removed_label_does_not_count(
@@ -158,7 +158,7 @@ ANSWER: dict[str, Any] = {
 
 
 def test_null_in_answer_is_no_label() -> None:
-    assert last_labelling(LabelHistory.parse(ANSWER), LABEL).giver == "alice"
+    assert last_labelling(LabelHistory.parse(ANSWER), LABEL).added_by == "alice"
     for path in (
         ("repository",),
         ("repository", "pullRequest"),
@@ -171,7 +171,7 @@ def test_null_in_answer_is_no_label() -> None:
         for parent in parents:
             parent_object = parent_object[parent]
         parent_object[last] = None
-        assert last_labelling(LabelHistory.parse(answer), LABEL).giver == ""
+        assert last_labelling(LabelHistory.parse(answer), LABEL).added_by == ""
     assert parse_permissions({"repository": {"collaborators": None}}).get("alice", "") == ""
     other = {"edges": [None, {"permission": "ADMIN", "node": {"login": "alice2"}}]}
     assert parse_permissions({"repository": {"collaborators": other}}).get("alice", "") == ""

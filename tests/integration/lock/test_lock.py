@@ -216,7 +216,7 @@ def test_second_build_waits_for_first(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE)
     world.locks.ensure(lease, first)
     world.running.add(first.build_id)
-    with pytest.raises(LockLost, match="kiro-worker-test:1 of the same execution still runs"):
+    with pytest.raises(LockLost, match="kiro-worker-test:1 of the same execution is still running"):
         world.locks.ensure(lease, second)
     world.running.remove(first.build_id)
     assert world.locks.ensure(lease, second).fence == lease.fence

@@ -59,5 +59,5 @@ def test_missing_part_is_named(call: Call, missing: str) -> None:
 
 def test_missing_variable_is_named(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCK_LEASE_SECONDS")
-    with pytest.raises(ConfigurationMissing, match="lacks LOCK_LEASE_SECONDS"):
+    with pytest.raises(ConfigurationMissing, match="missing or empty: LOCK_LEASE_SECONDS"):
         call("acquire_lock", "AcquireLock", DOCUMENT)

@@ -94,5 +94,5 @@ def test_abandoned_run_is_reported_first(call: Call, github: FakeGitHub, aws: Aw
 def test_missing_variables_are_named(call: Call, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCKS_TABLE_NAME")
     monkeypatch.setenv("GITHUB_TOKEN_SECRET_ARN", "")
-    with pytest.raises(ConfigurationMissing, match="lacks LOCKS_TABLE_NAME, GITHUB_TOKEN_SECRET_ARN"):
+    with pytest.raises(ConfigurationMissing, match="missing or empty: LOCKS_TABLE_NAME, GITHUB_TOKEN_SECRET_ARN"):
         call("fetch_work_item", "FetchWorkItem", {})

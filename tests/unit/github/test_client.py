@@ -82,8 +82,11 @@ def test_primary_limit_waits_until_reset(code: int) -> None:
     [
         {"retry_after": "soon"},
         {"retry_after": ""},
+        {"retry_after": "nan"},
+        {"retry_after": "inf"},
         {"retry_after": "Wed, 21 Oct 2026 07:28:00 GMT"},
         {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "tomorrow"},
+        {"x_ratelimit_remaining": "0", "x_ratelimit_reset": "nan"},
         {"x_ratelimit_remaining": "0"},
     ],
     ids=str,
@@ -94,7 +97,14 @@ def test_broken_limit_header_waits_a_minute(headers: dict[str, str]) -> None:
     assert caught.value.retry_after == pytest.approx(60, abs=1)
 
 
-def test_reset_in_past_waits_no_longer() -> None:
+def test_broken_retry_after_counts_as_absent() -> None:
+    reset = str(int(time.time()) + 1800)
+    with pytest.raises(GitHubRateLimited) as caught:
+        ask(http(429, retry_after="nan", x_ratelimit_remaining="0", x_ratelimit_reset=reset))
+    assert 1790 < caught.value.retry_after <= 1800
+
+
+def test_reset_in_the_past_waits_no_longer() -> None:
     fake = http(429, x_ratelimit_remaining="0", x_ratelimit_reset="1")
     with pytest.raises(GitHubRateLimited) as caught:
         ask(fake)

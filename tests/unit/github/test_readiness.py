@@ -83,7 +83,7 @@ def test_bugfix_spec_needs_no_requirements() -> None:
         ({"specFolder": with_file("tasks.md", mode=0o120000)}, "tasks.md is a symbolic link"),
         ({"specFolder": with_file("design.md", mode=0o160000, type="commit", object=None)}, "design.md is not a file"),
         ({"specFolder": with_file("design.md", object=blob(byteSize=0))}, "design.md is empty"),
-        ({"specFolder": with_file("tasks.md", object=blob(byteSize=10**7))}, "10.0 MB, the limit is 512 KB"),
+        ({"specFolder": with_file("tasks.md", object=blob(byteSize=10**7))}, "10.0 MB, but the limit is 512 KB"),
         ({"specFolder": with_file("design.md", object=blob(isBinary=True))}, "is not a text file"),
         ({"tasks": blob(isTruncated=False, text="- [x] 1. Done")}, "has no open task"),
         ({"tasks": blob(isTruncated=False, text="- [ ]* 1. Optional")}, "has no open task"),

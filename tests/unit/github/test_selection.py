@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.errors import InvalidExecutionInput, WorkItemInvalid, WorkItemMoved, WorkItemNotFound, WorkItemRefused
-from kiro_worker.github.selection import MOST_SKIPPED, ExecutionInput, select_work_item, validate_selected
+from kiro_worker.github.selection import MAX_SKIPPED, ExecutionInput, select_work_item, validate_selected
 from kiro_worker.models import Work, WorkItem
 from kiro_worker.state import StateDocument
 from tests.support.fake_github import Board, FakeCard, FakeGitHub, configuration, issue, ready_repository
@@ -47,7 +47,7 @@ def test_skipped_card_is_passed_over() -> None:
     assert select(github(FakeCard("ONE"), FakeCard("TWO")), skipped=("ONE",)) == "TWO"
 
 
-@pytest.mark.parametrize(("skipped", "selected"), [(MOST_SKIPPED - 1, "ONE"), (MOST_SKIPPED, None)])
+@pytest.mark.parametrize(("skipped", "selected"), [(MAX_SKIPPED - 1, "ONE"), (MAX_SKIPPED, None)])
 def test_most_skipped_leaves_rest(skipped: int, selected: str | None) -> None:
     fake = github(FakeCard("ONE"))
     assert select(fake, skipped=tuple(f"SKIPPED_{number}" for number in range(skipped))) == selected

@@ -35,6 +35,6 @@ def test_condition_compares_stored_attributes() -> None:
     holder = Holder.from_item({"lockKey": {"S": "key"}, "owner": {"N": "5"}, "fence": {"NULL": True}})
     assert (
         holder.unchanged_condition(values)
-        == "#owner = :seen_owner AND fence = :seen_fence AND attribute_not_exists(buildId)"
+        == "#owner = :expected_owner AND fence = :expected_fence AND attribute_not_exists(buildId)"
     )
-    assert values == {":seen_owner": {"N": "5"}, ":seen_fence": {"NULL": True}}
+    assert values == {":expected_owner": {"N": "5"}, ":expected_fence": {"NULL": True}}

@@ -191,7 +191,7 @@ def lost_to_another_build(world: LockWorld, lease: Lease) -> None:
         (lost_to_another_owner, f"held by {TWO}"),
         (lost_to_a_later_attempt, f"held by {ONE}"),
         (lost_because_the_execution_ended, f"{ONE} has ended"),
-        (lost_to_another_build, "the build kiro-worker-test:other of the same execution still runs"),
+        (lost_to_another_build, "the build kiro-worker-test:other of the same execution is still running"),
     ],
 )
 def test_ensure_raises_when_lock_is_lost(
