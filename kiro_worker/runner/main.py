@@ -21,7 +21,8 @@ from uuid import uuid4
 
 from kiro_worker.config.parameter import load_configuration
 from kiro_worker.config.secrets import load_agent_key, load_git_credentials, load_github_token
-from kiro_worker.errors import BuildStopped, ConfigurationMissing, KiroWorkerError, LockHeld, with_remedy
+from kiro_worker.environment import RunnerEnvironment
+from kiro_worker.errors import BuildStopped, KiroWorkerError, LockHeld, with_remedy
 from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.slots import release_slot_of_build
 from kiro_worker.lock.table import LockTable
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from kiro_worker.github.labels import Labelling
     from kiro_worker.runner.request import BuildRequest
 
-_REQUIRED: Final = ("CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN")
 _EXAMPLES: Final = """examples:
   python -m kiro_worker.runner --branch feature/x --dry-run --environment test
   GITHUB_TOKEN=$(gh auth token) python -m kiro_worker.runner --branch feature/x --dry-run --config project.json --json
@@ -128,9 +128,10 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
     logs = workspace / "logs"
     logs.mkdir()
     try:
-        edges = _edges(environment, clients, workspace, logs, log, redaction)
-        request = _request(edges, clients)
-        # The client is needed only for the report. Creating it now uses the time that git waits for the server.
+        variables = RunnerEnvironment.parse(environment)
+        edges = _edges(variables, environment, clients, workspace, logs, log, redaction)
+        request = _request(edges, variables, clients)
+        # Only the report needs this client. Creating it now uses the time during which git waits for the server.
         Thread(target=clients, args=("s3",), daemon=True).start()
         _build(request, edges, progress)
     except LockHeld as error:
@@ -168,40 +169,39 @@ def _build(request: BuildRequest, edges: BuildEdges, progress: BuildProgress) ->
 
 
 def _edges(
-    environment: Mapping[str, str], clients: Clients, workspace: Path, logs: Path, log: Log, redaction: Redaction
+    variables: RunnerEnvironment,
+    environment: Mapping[str, str],
+    clients: Clients,
+    workspace: Path,
+    logs: Path,
+    log: Log,
+    redaction: Redaction,
 ) -> BuildEdges:
-    if missing := [name for name in _REQUIRED if not environment.get(name)]:
-        raise ConfigurationMissing(
-            f"the build's environment lacks {', '.join(missing)}",
-            "deploy again (make deploy), because the CodeBuild project sets these variables",
-        )
     edges = BuildEdges(
-        configuration=load_configuration(clients("ssm"), environment["CONFIG_PARAMETER_NAME"]),
+        configuration=load_configuration(clients("ssm"), variables.config_parameter_name),
         load_git_credentials=lambda: load_git_credentials(
-            clients("secretsmanager"), environment["GIT_CREDENTIALS_SECRET_ARN"]
+            clients("secretsmanager"), variables.git_credentials_secret_arn
         ),
-        read_labelling=lambda request, label: _read_labelling(edges, clients, request, label),
+        read_labelling=lambda request, label: _read_labelling(edges, variables, clients, request, label),
         s3=lambda: clients("s3"),
         environment=environment,
         workspace=workspace,
         redaction=redaction,
         locks=LockTable(
             clients("dynamodb"),
-            environment["LOCKS_TABLE_NAME"],
-            int(environment["LOCK_LEASE_SECONDS"]),
+            variables.locks_table_name,
+            variables.lock_lease_seconds,
             lambda owner: owner_is_running(clients("stepfunctions"), lambda: clients("codebuild"))(owner),
         ),
-        load_agent_key=lambda: load_agent_key(
-            clients("secretsmanager"), environment.get("KIRO_API_KEY_SECRET_ARN", "")
-        ),
+        load_agent_key=lambda: load_agent_key(clients("secretsmanager"), variables.kiro_api_key_secret_arn),
         logs=logs,
         log=log,
     )
     return edges
 
 
-def _request(edges: BuildEdges, clients: Clients) -> BuildRequest:
-    """Return the state machine's request or, for BRANCH_NAME alone, the one that GitHub's answers describe."""
+def _request(edges: BuildEdges, variables: RunnerEnvironment, clients: Clients) -> BuildRequest:
+    """Return the state machine's request or, if only BRANCH_NAME is set, the one that GitHub's answers describe."""
     environment = edges.environment
     if is_from_state_machine(environment):
         return request_from_environment(environment)
@@ -209,17 +209,20 @@ def _request(edges: BuildEdges, clients: Clients) -> BuildRequest:
 
     owner = environment.get("CODEBUILD_BUILD_ARN") or f"local-build-{uuid4()}"
     branch, repository = environment.get("BRANCH_NAME", ""), environment.get("REPOSITORY", "")
-    return request_for_branch(edges.configuration, _github_token(edges, clients), branch, owner, repository)
+    token = _github_token(edges, variables, clients)
+    return request_for_branch(edges.configuration, token, branch, owner, repository)
 
 
-def _read_labelling(edges: BuildEdges, clients: Clients, request: BuildRequest, label: str) -> Labelling:
+def _read_labelling(
+    edges: BuildEdges, variables: RunnerEnvironment, clients: Clients, request: BuildRequest, label: str
+) -> Labelling:
     from kiro_worker.runner.github import read_labelling_of
 
-    return read_labelling_of(edges.configuration, _github_token(edges, clients), request, label)
+    return read_labelling_of(edges.configuration, _github_token(edges, variables, clients), request, label)
 
 
-def _github_token(edges: BuildEdges, clients: Clients) -> str:
-    token = load_github_token(clients("secretsmanager"), edges.environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
+def _github_token(edges: BuildEdges, variables: RunnerEnvironment, clients: Clients) -> str:
+    token = load_github_token(clients("secretsmanager"), variables.github_token_secret_arn)
     edges.redaction.know(token)
     return token
 
