@@ -19,7 +19,7 @@ from kiro_worker.runner.preparation import fetch_submodules, note_work
 from kiro_worker.runner.repository.commit import rebased, with_execution_trailer
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
-from kiro_worker.runner.sandbox.sandbox import sandbox
+from kiro_worker.runner.sandbox.sandbox import lend_objects, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -166,6 +166,8 @@ class BuildEffects(Effects):
         """Run the project's own tests on the files as they were committed."""
         edges, progress, folder = self._edges, self._progress, prepared.checkout.folder
         home = edges.workspace / "tests-home"
+        # A resumed build may reach the gate without a turn of the agent, and the tests may run git, too.
+        lend_objects(prepared.checkout.git.directory)
         prepared.submodules.materialize(prepared.checkout)
         with edges.log.sink("tests", edges.logs / "tests.log") as sink:
             self._sandbox.grant(folder, home)
