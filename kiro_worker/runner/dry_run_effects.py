@@ -13,7 +13,8 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.workspace import materialize
 from kiro_worker.runner.effects import Effects
-from kiro_worker.runner.gate.detect import detected_command, with_report_options
+from kiro_worker.runner.gate.detect import with_report_options
+from kiro_worker.runner.gate.gate import find_test_command
 from kiro_worker.runner.preparation import tasks_text
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.sandbox.processes import scrubbed_environment
@@ -23,6 +24,7 @@ from kiro_worker.spec import pending_leaf_tasks, reset
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from kiro_worker.lock.table import LockTable
     from kiro_worker.runner.edges import Edges
@@ -115,9 +117,11 @@ class DryRunEffects(Effects):
 
     def pass_gate(self, prepared: Prepared) -> None:
         """Note the test command and the required coverage."""
-        configuration = self._edges.configuration
-        command = configuration.test_command or self._detected_command(prepared)
-        source = "configured" if configuration.test_command else f"detected in the files of {self._start[:12]}"
+        configuration, folder = self._edges.configuration, prepared.checkout.folder
+        command, source = find_test_command(configuration, folder), "configured"
+        if not configuration.test_command:
+            command = self._with_report_options(command, folder)
+            source = f"detected in the files of {self._start[:12]}"
         self._plan.note("tests", f"{shlex.join(command)} ({source})", {"command": list(command)})
         threshold, mode = configuration.coverage_threshold, configuration.coverage_mode
         lines = "changed lines" if mode == "changed" else "lines"
@@ -171,16 +175,12 @@ class DryRunEffects(Effects):
             reason = f"no slot is free: {', '.join(owners)}"
             self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until one of these builds has ended"))
 
-    def _detected_command(self, prepared: Prepared) -> tuple[str, ...]:
-        folder, home = prepared.checkout.folder, self._edges.workspace / "home"
-        command = detected_command(folder)
-        if not command:
-            raise BuildStopped(
-                Outcome.TESTS_FAILED,
-                "no test command: none is configured, and none of the usual ones is detected in the repository yet",
-                'set "testCommand" in the configuration parameter, for example "make test"',
-            )
+    def _with_report_options(self, command: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+        """Return ``command`` as the gate would run it.
+
+        Starts Python to look for its plug-ins, in an empty folder, so that no code of the branch runs.
+        """
+        home = self._edges.workspace / "home"
         home.mkdir()
-        # Runs the interpreter outside of the checkout to look for plug-ins. No code of the branch runs.
         options = with_report_options(command, folder, home, scrubbed_environment(home, self._edges.environment))
         return tuple(word.replace(str(home), "$HOME") for word in options)

@@ -106,14 +106,19 @@ def run_gate(
     ``keep``, also those of a run that does not pass. Raises :class:`BuildStopped`: TestsFailed if a test fails, if none
     ran or if there is no test command; CoverageBelowThreshold if coverage is too low or cannot be measured.
     """
-    command = configuration.test_command or _detect_command(folder)
+    command = find_test_command(configuration, folder)
+
+    def log(text: str) -> None:
+        sink(redact(text))
+
     home.mkdir(parents=True, exist_ok=True)
     environment = scrubbed_environment(home, parent, CI="true", COVERAGE_FILE=str(home / ".coverage"))
     if not configuration.test_command:
         command = with_report_options(command, folder, home, environment, sandbox)
     before = take_snapshot(folder, home)
+    log(f"$ {' '.join(command)}")
     finished = _run(command, folder, environment, sink, redact, sandbox)
-    reports = _Reports.written_since(before, configuration, folder, home, sink)
+    reports = _Reports.written_since(before, configuration, folder, home, log)
     coverage, changed_lines = reports.coverage, None
     if coverage and configuration.coverage_mode == "changed":
         changed_lines = changed_lines_coverage(coverage, patch, str(folder))
@@ -123,10 +128,24 @@ def run_gate(
     if keep:
         _keep(result, reports, keep, redact)
     if altered:
-        sink(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
+        log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
     require_tests(result, finished)
     require_coverage(result, configuration)
     return result
+
+
+def find_test_command(configuration: Configuration, folder: Path) -> tuple[str, ...]:
+    """Return the configured test command, or else the one that the files in ``folder`` suggest.
+
+    Raises :class:`BuildStopped` (TestsFailed) if there is neither.
+    """
+    if command := configuration.test_command or detected_command(folder):
+        return command
+    raise BuildStopped(
+        Outcome.TESTS_FAILED,
+        "no test command: none is configured, and none can be detected from the files of the repository",
+        'set "testCommand" in the configuration parameter, for example "make test"',
+    )
 
 
 def require_tests(result: GateResult, finished: Finished) -> None:
@@ -181,16 +200,6 @@ def _coverage_error(reason: str, remedy: str = _COVERAGE_REMEDY) -> BuildStopped
     return BuildStopped(Outcome.COVERAGE_BELOW_THRESHOLD, reason, remedy)
 
 
-def _detect_command(folder: Path) -> tuple[str, ...]:
-    if command := detected_command(folder):
-        return command
-    raise BuildStopped(
-        Outcome.TESTS_FAILED,
-        "no test command: none is configured, and the repository does not look like any known ecosystem",
-        'set "testCommand" in the configuration parameter, e.g. "make test"',
-    )
-
-
 @dataclass(frozen=True)
 class _Reports:
     """The reports that a run wrote: of its tests, and of coverage in one format. ``files`` maps each to its kind."""
@@ -206,7 +215,7 @@ class _Reports:
         configuration: Configuration,
         folder: Path,
         home: Path,
-        sink: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> _Reports:
         files: dict[Path, str] = {}
         totals: list[JUnitTotals] = []
@@ -215,14 +224,14 @@ class _Reports:
                 totals.append(junit.read_junit(read_report(path), path.name))
                 files[path] = "tests"
             except Unreadable as error:
-                sink(f"report ignored: {error}")
+                log(f"report ignored: {error}")
         coverages: list[Coverage] = []
         for path in _coverage_reports(configuration.coverage_report, folder, home, before):
             try:
                 coverages.append(formats.read_coverage(read_report(path), path.name))
                 files[path] = "coverage"
             except Unreadable as error:
-                sink(f"report ignored: {error}")
+                log(f"report ignored: {error}")
         coverages = [coverage for coverage in coverages if coverage.format == coverages[0].format]
         return cls(sum(totals[1:], totals[0]) if totals else None, merged(coverages), files)
 
@@ -246,7 +255,6 @@ def _run(
     redact: Callable[[str], str],
     sandbox: Sandbox | None,
 ) -> Finished:
-    sink(f"$ {' '.join(command)}")
     try:
         return stream(
             command,

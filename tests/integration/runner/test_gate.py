@@ -253,6 +253,24 @@ def test_every_command_runs_in_the_sandbox(tmp_path: Path) -> None:
     assert log.read_text().splitlines() == ["77 import pytest_cov", "77 pytest"]
 
 
+def test_logged_command_and_file_names_are_redacted(tmp_path: Path) -> None:
+    (tmp_path / f"{SECRET}.txt").write_text("before\n")
+    command = [*writes(tmp_path, {f"{SECRET}.txt": "after\n"}), f"--token={SECRET}"]
+    lines: list[str] = []
+
+    run_gate(
+        configuration(testCommand=command),
+        tmp_path,
+        tmp_path.parent / "home",
+        parent=SYSTEM,
+        sink=lines.append,
+        redact=lambda text: text.replace(SECRET, "***"),
+    )
+
+    assert lines[0].endswith(" --token=***")
+    assert lines[-1].endswith(": ***.txt")
+
+
 def test_output_and_kept_reports_are_redacted(tmp_path: Path) -> None:
     reports = {"junit.xml": FAILED.replace('"n"', f'"{SECRET}"'), "lcov.info": f"SF:{SECRET}/a.py\nDA:1,1\n"}
     command = writes(tmp_path, reports, output=f"{SECRET}\nRan 1 test in 0.1s of {SECRET}")
