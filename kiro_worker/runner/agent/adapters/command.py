@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped
@@ -29,7 +30,7 @@ def command_adapter(command: Sequence[str] | None, request: BuildRequest) -> Ada
         )
     argv = tuple(word.replace("{branch}", request.branch).replace("{spec_path}", request.spec_path) for word in command)
     return Adapter(
-        name=argv[0],
+        name=Path(argv[0]).name,
         argv=argv,
         unit="credits",
         read_usage=read_kiro_usage,
