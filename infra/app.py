@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def compose(app: App, root: Path = ROOT, out: Path | None = None) -> tuple[CoreStack, WorkflowStack]:
-    """Adds both stacks to ``app``, with everything that they deploy packaged below ``out``."""
+    """Add both stacks to ``app``, with everything that they deploy packaged below ``out``."""
     settings = read_settings(app.node.try_get_context)
     packaged = package(settings.platform, root, out)
     core = CoreStack(app, CORE_STACK, settings=settings, steps=packaged.functions)

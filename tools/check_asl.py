@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(definition: Definition) -> list[str]:
-    """One sentence per problem."""
+    """Return one sentence per problem."""
     return [*_shape(definition), *asl_rules.problems(definition.document)]
 
 

@@ -33,12 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def differences(old: Document, new: Document) -> Iterator[str]:
-    """One line per value that differs, with its path."""
+    """Return one line per value that differs, with its path."""
     return _compare(normalised(old), normalised(new), "")
 
 
 def normalised(document: Document) -> Document:
-    """The definition without comments, with one retrier and one catcher per error."""
+    """Return the definition without comments, with one retrier and one catcher per error."""
     states = {name: _state(state) for name, state in document.get("States", {}).items()}
     return {**_uncommented(document), "States": states}
 

@@ -48,7 +48,7 @@ def package_runtime(root: Path = ROOT, out: Path | None = None) -> Asset:
 
 
 def _layer(platform: Platform, wheels: Asset, root: Path, target: Path) -> Asset:
-    """The core below ``python/``, where Lambda looks: it mounts a layer at /opt, and /opt/python is on sys.path."""
+    """Return the core below ``python/``, where Lambda looks: it mounts a layer at /opt, and /opt/python is on sys.path."""
     core = _core(root)
 
     def build(folder: Path) -> None:
@@ -83,7 +83,7 @@ def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: 
 
 
 def _core(root: Path) -> list[Path]:
-    """The folder of each package and the file of each module of the core."""
+    """Return the folder of each package and the file of each module of the core."""
     return sorted(
         path
         for path in (root / "kiro_worker").iterdir()

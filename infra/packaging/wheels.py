@@ -20,7 +20,7 @@ AWS_SERVICES = ("codebuild", "dynamodb", "s3", "secretsmanager", "ssm", "stepfun
 
 
 def install_wheels(platform: Platform, lock_file: Path, target: Path) -> Asset:
-    """The wheels of ``lock_file``, reduced to the files that AWS needs."""
+    """Return the wheels of ``lock_file``, reduced to the files that AWS needs."""
 
     def build(folder: Path) -> None:
         _install(platform, lock_file, folder)
@@ -32,7 +32,7 @@ def install_wheels(platform: Platform, lock_file: Path, target: Path) -> Asset:
 
 
 def compile_bytecode(platform: Platform, folder: Path) -> None:
-    """Adds bytecode that is checked by content and not by time stamp, so that a copy of the folder stays valid."""
+    """Add bytecode that is checked by content and not by time stamp, so that a copy of the folder stays valid."""
     if platform.compiled:
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
         compileall.compile_dir(folder, quiet=2, invalidation_mode=mode, ddir="", workers=os.cpu_count() or 1)
@@ -59,7 +59,7 @@ def _uv() -> str:
 
 
 def _strip(folder: Path) -> None:
-    """Removes files that differ between installations, and scripts that nothing on AWS calls."""
+    """Remove files that differ between installations, and scripts that nothing on AWS calls."""
     shutil.rmtree(folder / "bin", ignore_errors=True)
     (folder / ".lock").unlink(missing_ok=True)
     for cache in sorted(folder.rglob("__pycache__")):

@@ -110,7 +110,7 @@ class Grants:
         _allow(role, actions, self.core.lock_table.table_arn)
 
     def _end_holders(self, role: iam.Role) -> None:
-        """Asks whether the holder of a lock still runs, and stops a build that its execution has abandoned."""
+        """Ask whether the holder of a lock still runs, and stops a build that its execution has abandoned."""
         self._describe_executions(role)
         _allow(role, ["codebuild:BatchGetBuilds", "codebuild:StopBuild"], self.build.project.project_arn)
 

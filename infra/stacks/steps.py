@@ -32,7 +32,7 @@ class Steps:
 
 
 def create_steps(stack: Stack, *, settings: Settings, core: CoreStack, package: Package) -> Steps:
-    """Adds every step to ``stack``. Raises :class:`SynthError` if the folders of functions/ are not these steps."""
+    """Add every step to ``stack``. Raises :class:`SynthError` if the folders of functions/ are not these steps."""
     _require_same_names(package)
     layer = CoreLayer(stack, "CoreLayer", settings=settings, asset=package.layer).version
 

@@ -1,4 +1,4 @@
-"""What a dry run does in place of a build's effects: it reads what they would work on, and adds it to the plan."""
+"""The effects of a dry run: they read what a build would work on, and add it to the plan."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
     from kiro_worker.runner.request import BuildRequest
 
-_INDISPENSABLE: Final = "check out"
-"""The phase without which nothing after it can be checked."""
+_REQUIRED_PHASE: Final = "check out"
+"""If this phase fails, no later phase can be checked."""
 _RUN_FOLDER: Final = "runs/<the build's id>/<the build's number>/"
 
 
 class AwsNotAvailable(Exception):
-    """Raised for what a dry run without AWS cannot check."""
+    """Raised where a dry run without AWS cannot check something."""
 
 
 class DryRunEffects(Effects):
-    """Notes in ``plan`` what a build would do. ``locks`` is ``None`` and ``bucket`` empty for a run without AWS."""
+    """Notes in ``plan`` what a build would do. Without AWS, ``locks`` is ``None`` and ``bucket`` is empty."""
 
     def __init__(self, request: BuildRequest, edges: Edges, plan: Plan, locks: LockTable | None, bucket: str) -> None:
         self._request = request
@@ -56,13 +56,13 @@ class DryRunEffects(Effects):
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Note an error and go on, so that one dry run finds everything that would stop the build."""
+        """Note an error and continue, so that one dry run finds everything that would stop the build."""
         try:
             yield
         except AwsNotAvailable:
             self._plan.note(name, "not checked without AWS")
         except (BuildStopped, KiroWorkerError, GitFailed) as error:
-            if name == _INDISPENSABLE:
+            if name == _REQUIRED_PHASE:
                 raise
             self._plan.block(stop_for(error))
 
@@ -71,7 +71,7 @@ class DryRunEffects(Effects):
         self._plan.note(topic, text, fact)
 
     def hold_lock(self) -> None:
-        """Note who holds the lock, and whether a slot is free, the first time."""
+        """On the first call, note who holds the lock and whether a slot is free."""
         if self._lock_is_noted:
             return
         self._lock_is_noted = True
@@ -81,8 +81,8 @@ class DryRunEffects(Effects):
         self._note_holder(self._locks)
         self._note_slots(self._locks)
 
-    def workplace(self) -> AbstractContextManager[None]:
-        """Prepare nothing, because neither agent nor tests run."""
+    def sandboxed(self) -> AbstractContextManager[None]:
+        """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()
 
     def keep(self, checkpoint: Checkpoint, commit: str) -> None:
@@ -103,7 +103,7 @@ class DryRunEffects(Effects):
         path = shutil.which(agent.argv[0], path=self._edges.environment.get("PATH"))
         self._plan.note(
             "agent",
-            f"{shlex.join(agent.argv)}, at most {configured.timeout_minutes} minutes a turn;"
+            f"{shlex.join(agent.argv)}, at most {configured.timeout_minutes} minutes per turn;"
             f" on this machine: {path or 'not installed'}",
             {"name": agent.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
         )
@@ -113,7 +113,7 @@ class DryRunEffects(Effects):
         for number, turn in enumerate(turns, 1):
             self._plan.note(f"turn {number}", "; ".join(turn))
         if not turns:
-            self._plan.note("turns", "none: no task is open, and the checkpoint's work would go to the gate")
+            self._plan.note("turns", "none: no task is open, so the gate would test the work of the checkpoint")
 
     def pass_gate(self, prepared: Prepared) -> None:
         """Note the test command and the required coverage."""
@@ -159,8 +159,8 @@ class DryRunEffects(Effects):
             self._plan.note("lock", f"{key} would be taken over from {holder.owner}, which has ended", fact)
             return
         self._plan.note("lock", f"{key} is held by {holder.owner}", fact)
-        reason = f"the lock {key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"
-        self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until it has ended, or stop it"))
+        reason = f"the lock {key} has been held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"
+        self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until that run has ended, or stop it"))
 
     def _note_slots(self, locks: LockTable) -> None:
         keys = slot_keys(self._edges.configuration)

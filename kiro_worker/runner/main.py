@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.dry_run:
         return _dry_run(parser, chosen)
     if any(value for name, value in vars(chosen).items() if name != "branch"):
-        parser.error("these options go with --dry-run")
+        parser.error("these options need --dry-run")
     environment = dict(os.environ) | ({"BRANCH_NAME": chosen.branch} if chosen.branch else {})
     redaction = Redaction()
     log = Log(redaction)
@@ -74,16 +74,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kiro_worker.runner",
-        description="Run the build that the environment describes, as CodeBuild does. Or show what a build would do.",
+        description="Run the build that the environment describes, as CodeBuild does, or show what a build would do.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--branch", metavar="NAME", help="the branch to build; overrides BRANCH_NAME")
     dry = parser.add_argument_group(
         "dry run",
-        "Acquires no lock, starts no agent, writes nothing. Exits with 0 (would go), 1 (would stop) or 2 (usage).",
+        "Acquires no lock, starts no agent, writes nothing. Exits with 0 (ready), 1 (would stop) or 2 (usage).",
     )
-    dry.add_argument("--dry-run", action="store_true", help="show what a build of --branch would do or what stops it")
+    dry.add_argument(
+        "--dry-run", action="store_true", help="show what a build of --branch would do and what would stop it"
+    )
     dry.add_argument("--environment", metavar="NAME", default="", help="test, staging …: read what is deployed on AWS")
     dry.add_argument("--config", metavar="FILE", type=Path, help="read the configuration from a JSON file, without AWS")
     dry.add_argument("--repository", metavar="OWNER/NAME", default="", help="default: the configuration's first")
@@ -91,20 +93,20 @@ def _parser() -> argparse.ArgumentParser:
         "--token-variable",
         metavar="VARIABLE",
         default="",
-        help="the environment variable with the GitHub token; default: the secret, or GITHUB_TOKEN with --config",
+        help="environment variable that holds the GitHub token; default: the secret, or GITHUB_TOKEN with --config",
     )
     dry.add_argument(
         "--git-password-variable",
         metavar="VARIABLE",
         default="",
-        help="the same for the git password; default: the secret, or the GitHub token with --config",
+        help="environment variable that holds the git password; default: the secret, or the GitHub token with --config",
     )
-    dry.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    dry.add_argument("--json", action="store_true", help="print one JSON object, for use by programs")
     return parser
 
 
 def _dry_run(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
-    # Imported here, because it brings the GraphQL client that most builds do without.
+    # Imported here because it imports the GraphQL client, which most builds never use.
     from kiro_worker.runner.dry_run import Options, dry_run
 
     if not chosen.branch:
@@ -138,7 +140,7 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
         # No slot is free. LockLost would leave the card as it is, and the card of a run must show that the run failed.
         has_no_card = request is None or request.started_by_hand
         outcome = Outcome.LOCK_LOST if has_no_card else Outcome.WORKER_FAILED
-        progress.stopped(BuildStopped(outcome, error.reason, "redrive the execution when a build has ended"))
+        progress.stopped(BuildStopped(outcome, error.reason, "redrive the execution once another build has ended"))
     except Exception as error:  # noqa: BLE001  # the one place where every error becomes an outcome
         progress.stopped(stop_for(error))
         if not isinstance(error, (BuildStopped, KiroWorkerError, GitFailed)):
@@ -230,4 +232,8 @@ def _github_token(edges: BuildEdges, variables: RunnerEnvironment, clients: Clie
 def _stop_build(number: int, _frame: FrameType | None) -> None:
     # A second signal must not interrupt the report.
     signal.signal(number, signal.SIG_IGN)
-    raise BuildStopped(Outcome.WORKER_FAILED, f"the build was stopped ({signal.Signals(number).name})")
+    raise BuildStopped(
+        Outcome.WORKER_FAILED,
+        f"the build was stopped ({signal.Signals(number).name})",
+        "redrive the execution, which continues with the open tasks",
+    )

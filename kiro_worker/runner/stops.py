@@ -8,7 +8,7 @@ from kiro_worker.runner.repository.git import GitFailed
 
 
 def stop_for(error: Exception) -> BuildStopped:
-    """Return ``error`` as the end of the build: itself if it has an outcome, else ``LockLost`` or ``WorkerFailed``."""
+    """Return the stop for ``error``: the error itself if it has an outcome, else ``LockLost`` or ``WorkerFailed``."""
     match error:
         case BuildStopped():
             return error

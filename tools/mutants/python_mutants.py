@@ -42,7 +42,7 @@ class Mutant:
 
 
 def mutants_of(file: str, source: bytes) -> Iterator[Mutant]:
-    """Every mutant of the module, in order."""
+    """Return every mutant of the module, in order."""
     yield from _Finder(file, source).find(ast.parse(source))
 
 

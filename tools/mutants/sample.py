@@ -81,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def all_mutants() -> list[Mutant]:
-    """Every mutant of the product, in the order of files and lines."""
+    """Return every mutant of the product, in the order of files and lines."""
     found: list[Mutant] = []
     for path in sorted([*ROOT.glob("kiro_worker/**/*.py"), *ROOT.glob("functions/**/*.py")]):
         file = path.relative_to(ROOT).as_posix()
@@ -92,7 +92,7 @@ def all_mutants() -> list[Mutant]:
 
 
 def equivalent() -> set[str]:
-    """The mutants that change nothing that anybody could see; each has its reason in the file."""
+    """Return the mutants that change nothing that anybody could see; each has its reason in the file."""
     return set(tomllib.loads(EQUIVALENT.read_text("utf-8")).get("equivalent", {}))
 
 

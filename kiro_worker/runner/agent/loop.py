@@ -1,8 +1,8 @@
-"""The agent's turns: by default one task each, and every finished task is kept at once.
+"""The agent's turns: by default one per task, and every finished task is kept at once.
 
-A task is done on evidence, not because the agent claims it. The turn ended well by its exit code and, where the agent
-prints one, by its closing line; something in the tree changed; and the box is ticked, which the runner does when the
-rest holds. When a turn ends badly, its files are kept as unfinished work and its task stays open.
+A task counts as done on evidence, not because the agent claims it. The turn ended well, judged by its exit code and its
+closing line, if the agent prints one; something in the tree changed; and the box is ticked, which the runner does if the
+other two are true. When a turn ends badly, its files are kept as unfinished work and its task stays open.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class AgentLoop:
 
     @property
     def changed_nothing(self) -> bool:
-        """Whether at most the list of tasks differs from the branch: ticked boxes alone are no work."""
+        """Whether at most the list of tasks differs from the branch. Ticked boxes alone are not work."""
         return all(name == self._tasks_path for name in self._progress.files_changed)
 
     def nothing_changed(self) -> BuildStopped:
@@ -145,20 +145,20 @@ class AgentLoop:
         self._keep(tree, self._finished_tree, turn_message(self._request, tasks, finished=True))
         return True
 
-    def _keep(self, found: str, tree: str, message: CommitMessage, *, adopt_commits: bool = True) -> None:
-        """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there. ``found`` is the
-        tree as the agent left it; ``adopt_commits`` keeps the agent's own commits below the new one.
+    def _keep(self, agent_tree: str, tree: str, message: CommitMessage, *, adopt_commits: bool = True) -> None:
+        """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there. ``agent_tree``
+        is the tree as the agent left it; ``adopt_commits`` keeps the agent's own commits below the new one.
         """
         checkout, context = self._checkout, self._context
         commit = commit_turn(
             checkout,
             self.commit,
-            found,
+            agent_tree,
             tree,
             message,
             context.say,
-            with_its_commits=adopt_commits,
-            unseen=tuple(context.steering.files),
+            adopt_commits=adopt_commits,
+            excluded=tuple(context.steering.files),
         )
         change = changes_between(checkout, commit)
         require_no_secret(change.history, context.redaction.is_in)
