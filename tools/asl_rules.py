@@ -21,7 +21,7 @@ def problems(document: State) -> list[str]:
 
 
 def _transitions(document: State) -> Iterator[str]:
-    """Return the states are one flat graph: these definitions use neither Parallel nor Map, which nest state machines."""
+    """Yield the problems of the graph, which is flat: these definitions use neither Parallel nor Map."""
     states: dict[str, State] = document.get("States", {})
     start = str(document.get("StartAt"))
     successors = {name: set(_targets(state)) for name, state in states.items()}

@@ -1,6 +1,6 @@
-"""``python -m tools.compare_asl OLD NEW``: reports where two definitions of a state machine behave differently.
+"""``python -m tools.compare_asl OLD NEW``: report where two definitions of a state machine behave differently.
 
-Comments, the order of states, and whether several errors share one retrier or catcher make no difference. Retriers and
+Comments, the order of states, and whether several errors share a retrier or catcher make no difference. Retriers and
 catchers are compared per error, in the order in which Step Functions tries them. ``--renamed OLD=NEW`` reads a name in
 the old definition as the new name. The exit code is 1 if the definitions differ.
 """

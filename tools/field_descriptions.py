@@ -27,7 +27,7 @@ def described(model: type[BaseModel]) -> dict[str, str]:
 
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """Return the docstring below each field, in one line. Read from the source, because Python does not keep them."""
+    """Return the docstring below each field, in one line. Reads the source, because Python does not keep them."""
     [definition] = ast.parse(inspect.getsource(model)).body
     found: dict[str, str] = {}
     name = ""

@@ -63,12 +63,12 @@ class Section:
 
 def command_line(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a file is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of date")
     return parser
 
 
 def write_or_check(files: Iterable[GeneratedFile], *, check: bool) -> int:
-    """Write the files that are out of date, or reports them. Returns the exit code."""
+    """Write the files that are out of date, or report them, and return the exit code."""
     outdated = [file for file in files if not file.is_current]
     for file in outdated:
         if check:

@@ -1,4 +1,4 @@
-"""The CodeBuild project. Its source is the packaged worker, never the repository that a card is about."""
+"""The CodeBuild project. Its source is the packaged worker, never a card's repository."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders that are built once and kept until one of their ingredients changes."""
+"""A cache of built folders, each kept until one of its ingredients changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infra.packaging.files import files_in
 
 @dataclass(frozen=True)
 class Asset:
-    """A folder to deploy. The digest covers all its ingredients, so it identifies the content."""
+    """A folder to deploy. The digest covers everything that it is built from, so it identifies the content."""
 
     path: Path
     digest: str

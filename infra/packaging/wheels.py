@@ -1,4 +1,4 @@
-"""Installs the locked wheels of a platform."""
+"""Install the locked wheels of a platform."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from infra.errors import SynthError
 from infra.packaging.cache import Asset, cached, digest_of
 from infra.packaging.platforms import Platform
 
-# boto3 ships descriptions of some 400 services, which are half of the layer. These are the services that the core and
-# the runner call. Any other fails with botocore's UnknownServiceError, and a test compares this list with the code.
+# boto3 ships descriptions of some 400 services, which make up half of the layer. These are the ones that the core and the
+# runner call. Any other fails with botocore's UnknownServiceError, and a test compares this list with the code.
 AWS_SERVICES = ("codebuild", "dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "sts")
 
 
 def install_wheels(platform: Platform, lock_file: Path, target: Path) -> Asset:
-    """Return the wheels of ``lock_file``, reduced to the files that AWS needs."""
+    """Install the wheels of ``lock_file``, reduced to the files that AWS needs, and return their folder."""
 
     def build(folder: Path) -> None:
         _install(platform, lock_file, folder)

@@ -1,8 +1,8 @@
 """The agent's turns: by default one per task, and every finished task is kept at once.
 
 A task counts as done on evidence, not because the agent claims it. The turn ended well, judged by its exit code and its
-closing line, if the agent prints one; something in the tree changed; and the box is ticked, which the runner does if the
-other two are true. When a turn ends badly, its files are kept as unfinished work and its task stays open.
+closing line, if the agent prints one; something in the tree changed; and the box is ticked, which the runner does if
+the other two are true. When a turn ends badly, its files are kept as unfinished work and its task stays open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.commit_message import turn_message
 from kiro_worker.runner.agent.limits import note_usage, require_within_limits
 from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
-from kiro_worker.runner.agent.task_list import has_ticked, names, note_tasks, updated_task_list
+from kiro_worker.runner.agent.task_list import has_ticked, note_tasks, tasks_label, updated_task_list
 from kiro_worker.runner.agent.workspace import AgentWorkspace, clean, materialize
 from kiro_worker.runner.repository.commit import changes_between, commit_turn, file_in, patch_between, with_file
 from kiro_worker.runner.trust.secret_scan import require_no_secret, require_no_secret_in_lfs
@@ -84,11 +84,11 @@ class AgentLoop:
                 require_within_limits(configuration, self._agent.adapter, self._progress, self._last_run)
             tasks = pending if configuration.mode == "all" else pending[:1]
             attempted |= {task.name for task in tasks}
-            self._context.say(f"{self._agent.adapter.name} starts on {names(tasks)}")
+            self._context.say(f"{self._agent.adapter.name} starts on {tasks_label(tasks)}")
             changed = self._turn(prompt(self._request, self._checkout.folder, tasks), tasks)
             idle_turns = 0 if changed else idle_turns + 1
             if not changed:
-                self._context.say(f"the agent changed nothing, so {names(tasks)} stays open")
+                self._context.say(f"the agent changed nothing, so {tasks_label(tasks)} stays open")
 
     def fix(self, stop: BuildStopped) -> None:
         """Give the agent one turn to fix what the gate rejected, when all tasks are done."""

@@ -19,8 +19,8 @@ def note_tasks(text: str, progress: BuildProgress) -> None:
     progress.tasks_open = len(open_tasks(text))
 
 
-def names(tasks: Sequence[Task]) -> str:
-    """Return the one task's name, or the number of tasks, for the log."""
+def tasks_label(tasks: Sequence[Task]) -> str:
+    """Return how the log refers to ``tasks``: by the name of the only one, or by their number."""
     return tasks[0].name if len(tasks) == 1 else f"{len(tasks)} open tasks"
 
 

@@ -168,7 +168,7 @@ def require_tests(result: GateResult, finished: Finished) -> None:
         remedy = 'add tests, or set "testCommand" in the configuration parameter'
     elif not tests and any(argument.startswith("--junitxml=") for argument in result.command):
         reason = "the test command ended with exit code 0, but did not write the requested JUnit report"
-        remedy = 'keep pytest from ignoring --junitxml, or set "testCommand" in the configuration parameter'
+        remedy = 'check that pytest can write the report, or set "testCommand" in the configuration parameter'
     else:
         return
     raise BuildStopped(Outcome.TESTS_FAILED, reason, remedy, finished.last_lines())

@@ -38,7 +38,7 @@ LOCAL_TIMEOUT_MINUTES: Final = 5
 NEVER_COMMITTED: Final = "\n".join(
     ("__pycache__/", "*.py[co]", ".pytest_cache/", ".venv/", "node_modules/", ".DS_Store", "")
 )
-"""What tools leave behind when the agent runs tests; excluded even if the repository's own .gitignore does not list it."""
+"""Files that tools leave behind when the agent runs tests; excluded even if the repository's .gitignore lacks them."""
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "no_proxy", "SSL_CERT_FILE")
 _SETTINGS: Final = (
@@ -65,7 +65,7 @@ _SETTINGS: Final = (
     "core.fsync=none",
 )
 _LFS_SERVER: Final = (
-    # All effective keys that git-lfs also reads from the branch's .lfsconfig. These values take precedence.
+    # All effective keys that git-lfs also reads from the branch's .lfsconfig. These take precedence.
     # https://github.com/git-lfs/git-lfs/blob/main/docs/man/git-lfs-config.adoc#lfsconfig
     "lfs.url={lfs}",
     "lfs.pushurl={lfs}",
@@ -234,7 +234,7 @@ def _server(url: str) -> str:
 
 
 def _helper_command(descriptor: int) -> str:
-    """Return the credential helper as a shell command. git appends ``get``, or another word, which does nothing."""
+    """Return the credential helper as a shell command. git appends ``get``, or ``store``, which does nothing."""
     words = credential_command(descriptor)
     return f'!answer() {{ test "$1" != get || {shlex.join(words)}; }}; answer'
 

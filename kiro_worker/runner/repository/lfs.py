@@ -1,9 +1,9 @@
 """Git LFS, where the configuration enables it: real files for the agent and the tests, pointers in commits.
 
-Only the worker's own git runs ``git-lfs``: as the filter of commands on the work tree, with a URL and settings that the branch's
-``.lfsconfig`` cannot override (:mod:`kiro_worker.runner.repository.git`). ``git add`` turns each file that the agent
-changed into an object of the trusted repository. Objects are uploaded, by their IDs and without a work tree, before the
-first reference that needs them; a reference whose objects are missing is not pushed.
+Only the worker's own git runs ``git-lfs``: as the filter of commands on the work tree, with a URL and settings that the
+branch's ``.lfsconfig`` cannot override (:mod:`kiro_worker.runner.repository.git`). ``git add`` turns each file that the
+agent changed into an object of the trusted repository. Objects are uploaded, by their IDs and without a work tree,
+before the first reference that needs them; a reference whose objects are missing is not pushed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The user that the agent and the tests run as, which can work in the checkout and do nothing else.
 
-When the runner is root, as in CodeBuild, this user is a number without an account, reserved for the build. So all of
+When the runner is root, as in CodeBuild, this user is a number without an account, reserved for the build, so all of
 its processes can be counted, limited and ended without touching those of another build. When the runner is not root,
 everything else still holds, but the user is the runner's own.
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 AGENT_USER_VARIABLE: Final = "AGENT_USER"
-"""``own`` always uses a separate user, and opens the way to the image's runtimes if it has to. ``reachable``, the
+"""``own`` always uses a separate user, and makes the image's runtimes reachable if it has to. ``reachable``, the
 default, uses a separate user only where other users can reach those runtimes already."""
 
 _PR_SET_DUMPABLE: Final = 4
@@ -45,7 +45,9 @@ def _default_memory() -> int:
 
 @dataclass(frozen=True)
 class Limits:
-    """``processes`` counts all processes and threads of the user. ``memory_bytes`` limits the data of one process
+    """The resource limits of the sandbox.
+
+    ``processes`` counts all processes and threads of the user. ``memory_bytes`` limits the data of one process
     (RLIMIT_DATA), not its address space (RLIMIT_AS), because Node, Java and Go reserve many times what they use.
     """
 
@@ -57,7 +59,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """``uid`` is the user of everything that runs in the sandbox; ``None`` means the runner's own user."""
+    """Starts programs as the user ``uid`` and manages its files. ``None`` means the runner's own user."""
 
     uid: int | None = None
     limits: Limits = field(default_factory=Limits)
@@ -127,7 +129,7 @@ def sandbox(environment: Mapping[str, str], workspace: Path, say: Callable[[str]
     elif unreachable and choice == "reachable":
         reason = f"only root can reach {unreachable[0]}, and {AGENT_USER_VARIABLE} is not own"
     if reason:
-        say(f"{reason}: agent and tests run as the runner's own user, and can do what that user can")
+        say(f"{reason}: agent and tests run as the runner's own user, and can do whatever that user can")
         yield Sandbox(None, Limits(), say)
         return
     grant_traversal(unreachable, say)
@@ -148,7 +150,7 @@ def hide_from_own_user() -> None:
 
 
 def lend_objects(repository: Path) -> None:
-    """Let other users read the objects of a repository, and nothing else in it."""
+    """Let other users read the objects of ``repository``, and nothing else in it."""
     for path in repository.iterdir():
         path.chmod(0o700 if path.is_dir() else 0o600)
     repository.chmod(0o711)

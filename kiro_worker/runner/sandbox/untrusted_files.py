@@ -1,7 +1,7 @@
-"""Safe access to a folder that the agent or the tests wrote: no file in it leads the runner out of the folder, blocks
-it, or gives away what only the runner may read.
+"""Safe access to a folder that the agent or the tests wrote: no file in it can lead the runner out of the folder, block
+it, or reveal what only the runner may read.
 
-No check holds for longer than an instant while the folder's writer runs, so its processes have to be ended first
+A check is worthless while the processes that write to the folder still run, so they have to be ended first
 (:meth:`kiro_worker.runner.sandbox.sandbox.Sandbox.end`).
 """
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NOT_COMMITTED: Final = ("__pycache__", ".pytest_cache", ".venv", "node_modules")
-"""Folders that git ignores. They commonly contain symbolic links to programs of the machine."""
+"""Folders that git ignores. They commonly contain symbolic links to programs on the machine."""
 
 
 def remove_file(folder: Path, relative: str) -> None:
@@ -40,8 +40,10 @@ def place_file(folder: Path, relative: str, content: bytes) -> None:
 
 
 def empty_folder(folder: Path, relative: str) -> None:
-    """Create an empty folder below ``folder``, and replace whatever is there or is not a folder on the path to it.
-    Raises :class:`PermissionError` for a path that leads out of ``folder``.
+    """Create an empty folder below ``folder``, and replace what is there.
+
+    On the path to it, anything that is not a folder is replaced by one. Raises :class:`PermissionError` for a path that
+    leads out of ``folder``.
     """
     if ".." in Path(relative).parts or Path(relative).is_absolute():
         raise PermissionError(f"{relative} leads out of the folder")

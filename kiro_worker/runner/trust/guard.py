@@ -1,8 +1,8 @@
 """The guard: files that can run commands or steer the agent must be the default branch's, which a person reviewed.
 
 The agent does not start on a branch that changes such files, and its own changes to them are not kept. A label on the
-pull request allows both. The guard compares trees and not texts. Both commits are in the trusted repository, so this
-costs one small fetch and no blob.
+pull request allows both. The guard compares trees, not text. Both commits are in the trusted repository, so this costs
+one small fetch and no blob.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _MAX_LINKS: Final = 100
 
 @dataclass(frozen=True)
 class Guard:
-    """Compares guarded files of ``request``'s branch. ``read_label`` asks GitHub about a label of the pull request; it
+    """Compares guarded files of ``request``'s branch. ``read_label`` asks GitHub about a label of the pull request, and
     is called only when a guarded file differs and a label is configured. An error that it raises never lets a change
     pass.
     """

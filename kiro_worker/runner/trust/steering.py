@@ -6,8 +6,8 @@ source holds a ``manifest.json``, and beside it the files that the manifest list
     {"version": "2026-11-24", "files": {"steering/security.md": "…64 hex…"}}
 
 ``steering/security.md`` becomes ``.kiro/steering/security.md``. Files outside ``steering/`` are not allowed. Before
-each turn the files are laid over the checkout as they are in the source, whatever an earlier turn did to them. After
-the turn they are removed, and files of the branch with the same names are restored, so no commit and no test ever sees
+each turn, the files are laid over the checkout as they are in the source, whatever an earlier turn did to them. After
+the turn, they are removed, and files of the branch with the same names are restored, so no commit and no test ever sees
 them.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 FOLDER: Final = ".kiro"
 LARGEST_FILE: Final = 1024 * 1024
-MOST_FILES: Final = 200
+MAX_FILES: Final = 200
 _REMEDY: Final = 'correct the files and their manifest, or "steering" in the configuration parameter'
 
 Name = Annotated[str, StringConstraints(pattern=r"^steering(/[A-Za-z0-9][A-Za-z0-9._-]*)+$", max_length=200)]
@@ -52,12 +52,12 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
-    files: Annotated[dict[Name, Sha256], Field(min_length=1, max_length=MOST_FILES)]
+    files: Annotated[dict[Name, Sha256], Field(min_length=1, max_length=MAX_FILES)]
 
 
 @dataclass(frozen=True)
 class Steering:
-    """The files by their path in the checkout; none when the configuration has no ``steering``."""
+    """The central steering files, by their path in the checkout. Empty if the configuration has no ``steering``."""
 
     source: str = ""
     version: str = ""

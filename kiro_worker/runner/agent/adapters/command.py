@@ -1,4 +1,4 @@
-"""The installation's own program: the configuration's ``agent.command``."""
+"""An agent that the installation provides: the configuration's ``agent.command``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def command_adapter(command: Sequence[str] | None, request: BuildRequest) -> Ada
     if not command:
         raise BuildStopped(
             Outcome.AGENT_FAILED,
-            'the configuration\'s "agent" names the adapter "command" and has no "command"',
+            'the configuration\'s "agent" names the adapter "command" but has no "command"',
             'set "agent": {"command": […]} in the configuration parameter',
         )
     argv = tuple(word.replace("{branch}", request.branch).replace("{spec_path}", request.spec_path) for word in command)
