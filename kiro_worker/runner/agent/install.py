@@ -50,8 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def install(environment: Mapping[str, str], folder: Path) -> str:
-    """Install the Kiro CLI into ``folder`` if the configuration needs it, and return what was done. Raises
-    :class:`ConfigurationMissing` and :class:`ConfigurationInvalid`.
+    """Install the Kiro CLI into ``folder`` if the configuration needs it, and return what was done.
+
+    Raises :class:`ConfigurationMissing` and :class:`ConfigurationInvalid`.
     """
     name = environment.get("CONFIG_PARAMETER_NAME", "")
     if not name:

@@ -72,8 +72,9 @@ class AgentLoop:
         note_tasks(self._tasks, progress)
 
     def work(self, configuration: AgentConfiguration) -> None:
-        """Give the agent each open task once, until none is open or two turns in a row change nothing. Raises
-        :class:`BuildStopped` (AgentFailed, AgentTimedOut, GuardTripped); finished tasks are kept by then.
+        """Give the agent each open task once, until none is open or two turns in a row change nothing.
+
+        Raises :class:`BuildStopped` (AgentFailed, AgentTimedOut, GuardTripped); finished tasks are kept by then.
         """
         attempted: set[str] = set()
         idle_turns = 0
@@ -116,8 +117,10 @@ class AgentLoop:
         )
 
     def _turn(self, text: str, tasks: Sequence[Task]) -> bool:
-        """Run a turn, keep its work, and return whether it changed anything. Raises what the guard raises, and
-        :class:`BuildStopped` when the turn ended badly; the acceptable part of its work is kept by then.
+        """Run a turn, keep its work, and return whether it changed anything.
+
+        Raises what the guard raises, and :class:`BuildStopped` when the turn ended badly; the acceptable part of its
+        work is kept by then.
         """
         checkout = self._checkout
         run = self._workspace.run_turn(self._agent, text, self.commit)
@@ -146,8 +149,10 @@ class AgentLoop:
         return True
 
     def _keep(self, agent_tree: str, tree: str, message: CommitMessage, *, adopt_commits: bool = True) -> None:
-        """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there. ``agent_tree``
-        is the tree as the agent left it; ``adopt_commits`` keeps the agent's own commits below the new one.
+        """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there.
+
+        ``agent_tree`` is the tree as the agent left it; ``adopt_commits`` keeps the agent's own commits below the new
+        one.
         """
         checkout, context = self._checkout, self._context
         commit = commit_turn(

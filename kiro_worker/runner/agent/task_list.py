@@ -31,8 +31,9 @@ def has_ticked(text: str, tasks: Sequence[Task]) -> bool:
 
 
 def updated_task_list(before: str, after: str, tasks: Sequence[Task], say: Callable[[str], None]) -> str:
-    """Return the task list after a turn that ended well. ``before`` is the list at the start of the turn, ``after`` is
-    the agent's, and ``tasks`` are the tasks of the turn.
+    """Return the task list after a turn that ended well.
+
+    ``before`` is the list at the start of the turn, ``after`` is the agent's, and ``tasks`` are the tasks of the turn.
 
     The agent's list is used only when nothing but boxes differs; otherwise the earlier one is restored. Boxes that were
     ticked before stay ticked. When the turn had a single task, its box is ticked.

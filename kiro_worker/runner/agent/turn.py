@@ -45,8 +45,9 @@ def run_agent(
     redact: Callable[[str], str],
     sandbox: Sandbox,
 ) -> AgentRun:
-    """Run one turn in ``folder`` and wait until it ends. Raises :class:`BuildStopped` (AgentFailed) when the program
-    cannot be started.
+    """Run one turn in ``folder`` and wait until it ends.
+
+    Raises :class:`BuildStopped` (AgentFailed) when the program cannot be started.
     """
     adapter = agent.adapter
     sandbox.grant(folder, home)

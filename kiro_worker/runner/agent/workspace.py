@@ -79,8 +79,9 @@ class AgentWorkspace:
         return tree_of_files(checkout, context.say)
 
     def revert_refused_changes(self, commit: str, tree: str) -> tuple[str, KiroWorkerError | None]:
-        """Return ``tree`` and ``None`` when the guard accepts it. Otherwise return the tree with its guarded files as
-        they are in ``commit``, and the guard's error.
+        """Return ``tree`` and ``None`` when the guard accepts it.
+
+        Otherwise return the tree with its guarded files as they are in ``commit``, and the guard's error.
         """
         guard, redaction = self.context.guard, self.context.redaction
         try:

@@ -28,8 +28,9 @@ _FETCHED: Final = "refs/kiro-worker/found"
 
 @dataclass(frozen=True)
 class Start:
-    """Where the agent begins: at ``commit``. ``finished`` is the last commit without a half-done task, against which a
-    turn's work is measured.
+    """Where the agent begins: at ``commit``.
+
+    ``finished`` is the last commit without a half-done task, against which a turn's work is measured.
     """
 
     commit: str

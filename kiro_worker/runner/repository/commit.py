@@ -35,8 +35,9 @@ _BRANCH_HEAD: Final = re.compile(r"ref: (refs/heads/[A-Za-z0-9._/+#-]+)")
 
 @dataclass(frozen=True)
 class Change:
-    """The difference between the pinned commit and ``commit``: the ``files``, the ``patch``, and in ``history`` every
-    patch and message in between.
+    """The difference between the pinned commit and ``commit``.
+
+    ``history`` contains every patch and message in between.
     """
 
     commit: str

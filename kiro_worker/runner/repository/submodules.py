@@ -40,8 +40,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class Source:
-    """Where submodules come from, and the ``folder`` for their repositories. ``repository`` is the parent's name,
-    ``owner/name``.
+    """Where submodules come from, and the ``folder`` for their repositories.
+
+    ``repository`` is the parent's name, ``owner/name``.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Source:
 
 class RequireTrusted(Protocol):
     """Raises :class:`BuildStopped` if the submodule at ``path`` changes guarded files between two of its commits.
+
     ``before`` is the default branch's commit, or empty if that branch has no submodule there.
     """
 

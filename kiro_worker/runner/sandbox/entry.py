@@ -29,8 +29,9 @@ _CAPABILITIES = 64
 
 
 def main(arguments: list[str]) -> None:
-    """Become the program; never returns. A failure is written to the descriptor ``report`` as an error number, as
-    ``subprocess`` does.
+    """Become the program; never returns.
+
+    A failure is written to the descriptor ``report`` as an error number, as ``subprocess`` does.
     """
     end = arguments.index("--")
     settings, argv = _numbers(arguments[:end]), arguments[end + 1 :]
@@ -92,8 +93,9 @@ def _switch_user(uid: int | None) -> None:
 
 
 def _die_with(runner: int) -> None:
-    """Have the kernel kill the child when the runner dies, because a killed runner cannot end its children. This comes
-    after the change of user, which would reset it.
+    """Have the kernel kill the child when the runner dies, because a killed runner cannot end its children.
+
+    This comes after the change of user, which would reset it.
     """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

@@ -18,8 +18,9 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def adopt() -> bool:
-    """Have the kernel make the runner the parent of its orphaned descendants (``PR_SET_CHILD_SUBREAPER``), and return
-    whether it does.
+    """Make the runner the parent of its orphaned descendants, and return whether the kernel supports that.
+
+    See ``PR_SET_CHILD_SUBREAPER`` in https://man7.org/linux/man-pages/man2/prctl.2.html.
     """
     if not sys.platform.startswith("linux") or not Path("/proc/self/stat").exists():
         return False
@@ -27,8 +28,10 @@ def adopt() -> bool:
 
 
 def kill(before: set[int], seconds: float) -> None:
-    """Kill every child that is not in ``before``, with its descendants. All of them are stopped first: otherwise a
-    process that keeps forking has new children while the others are being killed.
+    """Kill every child that is not in ``before``, with its descendants.
+
+    All of them are stopped first: otherwise a process that keeps forking has new children while the others are being
+    killed.
     """
     deadline = time.monotonic() + seconds
     while (orphans := children() - before) and time.monotonic() < deadline:

@@ -36,8 +36,9 @@ _OVERWRITTEN: Final = re.compile(r"^[^\n]*\r", re.MULTILINE)
 
 
 def plain(text: str) -> str:
-    """Return each line of ``text`` as a terminal finally shows it: without codes, and only what follows the line's last
-    carriage return. A line end at the end of ``text`` is removed.
+    """Return ``text`` as a terminal finally shows it: without codes, and without text that was overwritten.
+
+    Of each line, only what follows the last carriage return remains. A line end at the end of ``text`` is removed.
     """
     if "\x1b" in text or "\x9b" in text:
         text = _TERMINAL_CODES.sub("", text)
@@ -47,8 +48,9 @@ def plain(text: str) -> str:
 
 
 class Lines:
-    """Splits a stream of bytes into clean lines. ``redact`` gets one or more whole lines, or windows of an overlong
-    line, cut where there is no secret.
+    """Splits a stream of bytes into clean lines.
+
+    ``redact`` gets one or more whole lines, or windows of an overlong line, cut where there is no secret.
     """
 
     def __init__(self, redact: Callable[[str], str]) -> None:

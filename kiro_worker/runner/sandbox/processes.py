@@ -90,9 +90,10 @@ def stream(
     stdin: str = "",
     sandbox: Sandbox | None = None,
 ) -> Finished:
-    """Run ``argv`` and pass every line of its output and errors to ``sink`` as it comes: cleaned, redacted and of
-    limited length. With a ``sandbox`` the child runs in it, and no process is left in it afterwards. Raises
-    :class:`OSError` when the child cannot be started.
+    """Run ``argv`` and pass every line of its output and errors to ``sink`` as it arrives.
+
+    Lines are cleaned, redacted and of limited length. With a ``sandbox``, the child runs in it, and no process is left
+    in it afterwards. Raises :class:`OSError` when the child cannot be started.
     """
     started = time.monotonic()
     deadline = started + timeout_seconds
@@ -123,8 +124,9 @@ def capture(
     stdin: bytes = b"",
     pass_fds: Sequence[int] = (),
 ) -> Answer:
-    """Run ``argv`` and return its output. Raises :class:`subprocess.TimeoutExpired`, and :class:`OSError` when the
-    child cannot be started.
+    """Run ``argv`` and return its output.
+
+    Raises :class:`subprocess.TimeoutExpired`, and :class:`OSError` when the child cannot be started.
     """
     with _child(argv, cwd=cwd, environment=environment, stderr=subprocess.PIPE, pass_fds=pass_fds) as child:
         output, error = child.communicate(stdin, timeout=timeout_seconds)

@@ -66,8 +66,9 @@ class Sandbox:
     say: Callable[[str], None] = field(default=lambda _text: None, repr=False)
 
     def command(self, argv: Sequence[str], report: int) -> list[str]:
-        """Return the command that starts ``argv`` in the sandbox. It writes to the descriptor ``report`` only if the
-        start fails.
+        """Return the command that starts ``argv`` in the sandbox.
+
+        It writes to the descriptor ``report`` only if the start fails.
         """
         settings = {"report": report, "runner": os.getpid(), **self._resource_limits()}
         if self.uid is not None:
@@ -76,8 +77,9 @@ class Sandbox:
         return [sys.executable, "-I", "-S", sandbox_entry.__file__, *words, "--", *argv]
 
     def grant(self, folder: Path, home: Path) -> None:
-        """Give the user ``folder`` to work in and ``home`` as its private home. Missing folders are created, and what
-        the runner has put into them since the last time becomes the user's.
+        """Give the user ``folder`` to work in and ``home`` as its private home.
+
+        Missing folders are created, and what the runner has put into them since the last time becomes the user's.
         """
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -112,8 +114,9 @@ class Sandbox:
 
 @contextlib.contextmanager
 def sandbox(environment: Mapping[str, str], workspace: Path, say: Callable[[str], None]) -> Iterator[Sandbox]:
-    """Yield the sandbox of a build that works in ``workspace``, and log when its user is the runner's own. Raises
-    :class:`ConfigurationInvalid` for an unknown value of ``AGENT_USER``.
+    """Yield the sandbox of a build that works in ``workspace``, and log when its user is the runner's own.
+
+    Raises :class:`ConfigurationInvalid` for an unknown value of ``AGENT_USER``.
     """
     hide_from_own_user()
     choice = environment.get(AGENT_USER_VARIABLE, "") or "reachable"
@@ -164,8 +167,9 @@ def lend_objects(repository: Path) -> None:
 
 
 def _close_worker_folders(workspace: Path, environment: Mapping[str, str]) -> None:
-    """Close the build's source, which holds the result, and everything in the workspace to other users. They can still
-    pass through the workspace to folders that are granted to them later.
+    """Close the build's source, which holds the result, and everything in the workspace to other users.
+
+    They can still pass through the workspace to folders that are granted to them later.
     """
     source = environment.get("CODEBUILD_SRC_DIR")
     if source and Path(source).is_dir():

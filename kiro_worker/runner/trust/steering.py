@@ -64,8 +64,9 @@ class Steering:
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def overlay(self, checkout: Checkout) -> None:
-        """Lay the files over the checkout. Raises :class:`BuildStopped` (GuardTripped) where a symbolic link or a
-        folder is in the way.
+        """Lay the files over the checkout.
+
+        Raises :class:`BuildStopped` (GuardTripped) where a symbolic link or a folder is in the way.
         """
         for path, content in self.files.items():
             try:
@@ -98,8 +99,10 @@ class Steering:
 
 
 def load_steering(source: str, read: Callable[[str], bytes]) -> Steering:
-    """Return the files of ``source``. ``read`` returns a file by its name there. Raises :class:`BuildStopped`
-    (GuardTripped) when the manifest is invalid or a file does not match it.
+    """Return the files of ``source``.
+
+    ``read`` returns a file by its name there. Raises :class:`BuildStopped` (GuardTripped) when the manifest is invalid
+    or a file does not match it.
     """
     try:
         manifest = Manifest.model_validate(json.loads(read(MANIFEST)))
@@ -120,8 +123,9 @@ def load_steering(source: str, read: Callable[[str], bytes]) -> Steering:
 
 
 def s3_reader(source: str, s3: S3Client) -> Callable[[str], bytes]:
-    """Return a reader of files below ``s3://bucket/prefix``. It raises :class:`BuildStopped` (WorkerFailed) for a file
-    that cannot be read.
+    """Return a reader of files below ``s3://bucket/prefix``.
+
+    It raises :class:`BuildStopped` (WorkerFailed) for a file that cannot be read.
     """
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
 
@@ -137,9 +141,10 @@ def s3_reader(source: str, s3: S3Client) -> Callable[[str], bytes]:
 def git_reader(
     source: str, folder: Path, git_url: str, credentials: GitCredentials, parent: Mapping[str, str]
 ) -> Callable[[str], bytes]:
-    """Return a reader of files of ``owner/name@ref:path``, where ``ref`` is a branch, a tag or a commit's 40 hex
-    digits. Raises :class:`BuildStopped` (WorkerFailed) when the source cannot be fetched; so does the reader for a file
-    that cannot be read.
+    """Return a reader of files of ``owner/name@ref:path``, where ``ref`` is a branch, a tag or a full commit ID.
+
+    Raises :class:`BuildStopped` (WorkerFailed) if the source cannot be fetched, as does the reader if a file cannot be
+    read.
     """
     repository, _, rest = source.partition("@")
     reference, _, path = rest.partition(":")

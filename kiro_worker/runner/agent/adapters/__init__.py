@@ -29,9 +29,10 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {adapter.name: adapter for adapter in (
 def configured_agent(
     configuration: AgentConfiguration, request: BuildRequest, load_key: Callable[[], str]
 ) -> PreparedAgent:
-    """Return the agent that the configuration names, with its key. ``load_key`` is called only for an agent that needs
-    a key, and its errors are not caught. Raises :class:`~kiro_worker.errors.BuildStopped` (AgentFailed) when the
-    configuration names no program.
+    """Return the agent that the configuration names, with its key.
+
+    ``load_key`` is called only for an agent that needs a key, and its errors are not caught. Raises
+    :class:`~kiro_worker.errors.BuildStopped` (AgentFailed) when the configuration names no program.
     """
     timeout_seconds = configuration.timeout_minutes * 60.0
     adapter = ADAPTERS.get(configuration.name)

@@ -19,8 +19,10 @@ starts with ``(?<!\\\\)"`` does not match there.
 
 @dataclass(frozen=True)
 class Usage:
-    """What the agent reports about its own turn. ``cost`` is in the adapter's unit; ``None`` means not reported.
-    ``failed`` is true when the agent reports that the turn failed.
+    """What the agent reports about its own turn.
+
+    ``cost`` is in the adapter's unit; ``None`` means not reported. ``failed`` is true when the agent reports that the
+    turn failed.
     """
 
     cost: float | None = None

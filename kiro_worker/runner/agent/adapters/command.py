@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
 
 def command_adapter(command: Sequence[str] | None, request: BuildRequest) -> Adapter:
-    """Return an adapter for ``command``, with ``{branch}`` and ``{spec_path}`` replaced. Raises :class:`BuildStopped`
-    (AgentFailed) when there is no command.
+    """Return an adapter for ``command``, with ``{branch}`` and ``{spec_path}`` replaced.
+
+    Raises :class:`BuildStopped` (AgentFailed) when there is no command.
 
     The program gets no key. It can report its cost by printing the Kiro CLI's closing line, but does not have to.
     """
