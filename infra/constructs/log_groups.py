@@ -12,7 +12,7 @@ from infra.settings import Settings
 
 
 class LogGroups(Construct):
-    """The log groups: ``steps`` by step name (``acquire_lock``), ``build``, and ``executions`` of both state machines."""
+    """The log groups: ``steps`` by step name (``acquire_lock``), ``build``, and ``executions`` of both machines."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, steps: Iterable[str]) -> None:
         super().__init__(scope, construct_id)

@@ -14,8 +14,8 @@ from infra.errors import SynthError
 from infra.packaging.cache import Asset, cached, digest_of
 from infra.packaging.platforms import Platform
 
-# boto3 ships descriptions of some 400 services, which make up half of the layer. The core and the runner call only these.
-# Any other fails with botocore's UnknownServiceError, and a test compares this list with the code.
+# boto3 ships descriptions of some 400 services, which make up half of the layer. The core and the runner call only
+# these. Any other fails with botocore's UnknownServiceError, and a test compares this list with the code.
 AWS_SERVICES = ("codebuild", "dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "sts")
 
 

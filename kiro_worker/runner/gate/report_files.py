@@ -1,7 +1,7 @@
 """Report files that a test run wrote, found and read as untrusted input.
 
 A file counts only if the run itself created or changed it, so that neither an old report nor one that the agent
-prepared passes for the run's result. No symbolic link is followed out of the folder, only regular files are read, and
+prepared can pass for the run's result. No symbolic link is followed out of the folder, only regular files are read, and
 never more than a fixed number of bytes.
 """
 

@@ -1,6 +1,6 @@
 """The user that the agent and the tests run as, which can work in the checkout and do nothing else.
 
-When the runner is root, as in CodeBuild, this user is a number without an account, reserved for the build, so all of
+When the runner is root, as in CodeBuild, this user is an ID without an account, reserved for the build, so all of
 its processes can be counted, limited and ended without touching those of another build. When the runner is not root,
 everything else still holds, but the user is the runner's own.
 
