@@ -21,7 +21,7 @@ help:
 	@echo 'make test-unit runs only the unit tests, in seconds, without npm or servers'
 	@echo 'make test-all  runs all tests, with every fault of every state and every mutant'
 	@echo 'make check     runs linters and type checker, and checks imports, docs, ASL and templates'
-	@echo 'make mutants   plants a sample of faults and reports which ones tests detect     (ARGS="--seed 7 --count 60")'
+	@echo 'make mutants   plants a sample of faults, reports which ones tests detect (ARGS="--seed 7 --count 60")'
 	@echo 'make docs      generates the diagram, the tables and the JSON Schema in docs/'
 	@echo 'make recovery  injects every fault, and records the results in docs/explanation/recovery.md'
 	@echo 'make tables    runs the tests that write tables into docs/'

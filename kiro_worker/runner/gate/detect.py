@@ -49,8 +49,8 @@ def with_report_options(
 ) -> tuple[str, ...]:
     """Return ``command``, extended to write a JUnit report, and coverage if the module for it is installed.
 
-    ``command`` must be a detected one. Reports go to ``home`` if the tool allows it, so that they do not clutter the
-    checkout. Surefire and Gradle write JUnit reports anyway.
+    ``command`` comes from :func:`detected_command`. Reports go to ``home`` if the tool allows it, so that they do
+    not clutter the checkout. Surefire and Gradle write JUnit reports anyway.
     """
     if command == _PYTEST:
         options = (f"--junitxml={home / 'junit.xml'}",)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
@@ -12,6 +12,11 @@ from kiro_worker.runner.repository.lfs import upload
 if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint
+
+_MOVED_REMEDY: Final = "redrive the execution, or move the card back, to validate and build the branch's new head"
+_REJECTED_REMEDY: Final = (
+    "check the branch protection and the permissions of the git credentials, then redrive the execution"
+)
 
 
 class BranchMoved(BuildStopped):
@@ -47,14 +52,15 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
         head = _remote_head(checkout, reference)
         if head == commit:
             return
+        has_moved = head not in ("", checkout.commit)
         stop = BuildStopped(
             Outcome.PUSH_REJECTED,
             f"the push to {checkout.branch} was rejected: {_rejection_reason(failure.error)}",
-            "redrive the execution, or move the card back, to validate and build the branch's new head. The work of"
-            " this run is in its checkpoint, and in its artifacts as changes.patch",
+            f"{_MOVED_REMEDY if has_moved else _REJECTED_REMEDY}. The work of this run is in its checkpoint, and in its"
+            " artifacts as changes.patch",
             failure.error,
         )
-        if head not in ("", checkout.commit):
+        if has_moved:
             raise BranchMoved(stop, head) from None
         raise stop from None
 

@@ -33,14 +33,14 @@ def unreachable_toolchains(environment: Mapping[str, str]) -> list[Path]:
 def grant_traversal(folders: Sequence[Path], say: Callable[[str], None]) -> None:
     """Let other users pass through the parents of ``folders``.
 
-    Everything else in a parent that was closed to them is closed first, because its mode did not matter before.
+    In a parent that was closed to them, everything else is closed first, because its mode did not matter before.
     """
-    parents_and_folders = {path for folder in folders for path in (folder, *folder.parents)}
-    for parent in sorted(parents_and_folders - set(folders)):
+    kept = {path for folder in folders for path in (folder, *folder.parents)}
+    for parent in sorted(kept - set(folders)):
         if parent.stat().st_mode & 0o001:
             continue
         for sibling in parent.iterdir():
-            if sibling not in parents_and_folders and not sibling.is_symlink() and sibling.stat().st_mode & 0o007:
+            if sibling not in kept and not sibling.is_symlink() and sibling.stat().st_mode & 0o007:
                 sibling.chmod(stat.S_IMODE(sibling.stat().st_mode) & ~0o007)
         parent.chmod(stat.S_IMODE(parent.stat().st_mode) | 0o001)
         say(f"the agent's user may now pass through {parent} to its runtimes, and can reach nothing else in it")
