@@ -132,7 +132,7 @@ def sandbox(environment: Mapping[str, str], workspace: Path, say: Callable[[str]
     elif unreachable and choice == "reachable":
         reason = f"only root can reach {unreachable[0]}, and {AGENT_USER_VARIABLE} is not own"
     if reason:
-        say(f"{reason}: agent and tests run as the runner's own user, and can do whatever that user can")
+        say(f"{reason}: agent and tests run as the runner's own user, and can do what that user can")
         yield Sandbox(None, Limits(), say)
         return
     grant_traversal(unreachable, say)
