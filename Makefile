@@ -9,7 +9,7 @@ CDK := $(BIN)/npx --yes aws-cdk@2.1148.1
 export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
-# Each writes its pages below docs/, or with --check ends with 1 if one is out of date.
+# Each writes its pages below docs/, or with --check exits with 1 if one is out of date.
 GENERATORS := state_diagram configuration_reference configuration_schema outcomes_table recovery_table
 
 .DEFAULT_GOAL := help
@@ -20,17 +20,17 @@ help:
 	@echo 'make test      runs all tests except the exhaustive ones                  (ARGS="-k lock")'
 	@echo 'make test-unit runs only the unit tests, in seconds, without npm or servers'
 	@echo 'make test-all  runs all tests, with every fault of every state and every mutant'
-	@echo 'make check     runs linters, type checker, import contracts, and checks docs, ASL and templates'
-	@echo 'make mutants   plants a sample of faults and reports which of them tests notice (ARGS="--seed 7 --count 60")'
+	@echo 'make check     runs linters and type checker, and checks imports, docs, ASL and templates'
+	@echo 'make mutants   plants a sample of faults, reports which ones tests detect (ARGS="--seed 7 --count 60")'
 	@echo 'make docs      generates the diagram, the tables and the JSON Schema in docs/'
-	@echo 'make recovery  plays every fault, and records the results in docs/explanation/recovery.md'
-	@echo 'make tables    writes the tables in docs/ that tests produce'
-	@echo 'make bench     compares the cost of the worker with that of the bare work  (ARGS=redaction)'
+	@echo 'make recovery  injects every fault, and records the results in docs/explanation/recovery.md'
+	@echo 'make tables    runs the tests that write tables into docs/'
+	@echo 'make bench     compares the cost of the worker with plain alternatives    (ARGS=redaction)'
 	@echo 'make synth     writes the CloudFormation templates to cdk.out             (ENVIRONMENT=test|staging|production)'
 	@echo 'make bootstrap prepares an AWS account for deployments, once              (ARGS=aws://ACCOUNT/REGION)'
 	@echo 'make deploy    deploys the stacks to the AWS account of your credentials  (ENVIRONMENT=…)'
 	@echo 'make lock      resolves requirements/*.txt from pyproject.toml            (UPGRADE=--upgrade: newest versions)'
-	@echo 'make clean     removes everything that make has built'
+	@echo 'make clean     removes everything that make built'
 
 demo: .venv/ready
 	@$(BIN)/kiro-worker demo $(ARGS)

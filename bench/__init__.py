@@ -1,1 +1,1 @@
-"""What the worker costs, measured against a plain alternative on the same machine and in the same run."""
+"""Benchmarks of the worker, against a plain alternative on the same machine and in the same run."""

@@ -1,4 +1,4 @@
-"""Time and bytes until a large repository is checked out, against a plain ``git clone`` from the same server.
+"""The time and bytes that checking out a large repository takes, against a plain ``git clone`` from the same server.
 
 Both go through the same proxy, which counts bytes.
 """

@@ -1,8 +1,8 @@
 """A repository with a long and large history, created once by ``git fast-import`` and kept in build/bench.
 
 It has 5,500 commits and 340 MB when packed; the files of the last commit are 12 MB. The contents are random hexadecimal
-digits, so they compress to half of their size, and no version has anything in common with the one it replaces. The
-repository has reachability bitmaps, as those on servers have.
+digits, which compress to half their size, and no version has anything in common with the one it replaces. The
+repository has reachability bitmaps, as repositories on servers do.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The lock against ``python-dynamodb-lock``, which keeps a lock by heartbeats.
+"""The lock against ``python-dynamodb-lock``, which keeps its locks alive by heartbeats.
 
 Both use the same dynalite server in the same run, and their cycles alternate.
 """
@@ -36,7 +36,7 @@ CONTENDERS: Final = (1, 8, 64, 256)
 _OURS: Final = "ours"
 _THEIRS: Final = "theirs"
 _EXECUTION: Final = "arn:aws:states:us-east-1:123456789012:execution:bench:{}"
-# The other library's default is 30 s. A shorter lease shows the same in less time.
+# The other library's default is 30 s. A shorter lease shows the same effect in less time.
 _LEASE: Final = timedelta(seconds=3)
 _HEARTBEAT: Final = timedelta(seconds=1)
 
@@ -152,7 +152,7 @@ def _cycles(contest: Contest) -> list[Figure]:
 
 
 def _death(contest: Contest) -> list[Figure]:
-    """Measure from the death of a holder, which releases nothing, until the next one that asks at once has the lock."""
+    """Measure the time from the death of a holder, which releases nothing, until a waiting successor has the lock."""
     dead, locks, ours = _EXECUTION.format("dead"), contest.locks(), Clock()
     for number in range(20):
         locks.acquire(BASE_KEY, dead)

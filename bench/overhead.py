@@ -1,11 +1,11 @@
 """The overhead of a build on a small repository, against a shell script.
 
-The build runs as in CodeBuild. The script clones, runs the same agent and the same tests, commits and pushes. Agent and
-tests do next to nothing, and the time that they take alone is subtracted from both sides.
+The build runs as in CodeBuild. The script clones, runs the same agent and the same tests, commits and pushes. The agent
+and the tests do next to nothing, and the time that they take alone is subtracted from both sides.
 
 The script holds no lock, reads no configuration and no secret, checks no guarded files, keeps no checkpoint, isolates
 nothing, redacts nothing and uploads no artifact. All servers are on the same machine, where a request costs next to
-nothing. The table shows the number of requests to the git server, because over a network they do cost.
+nothing. The table shows the number of requests to the git server, because over a network they take time.
 """
 
 from __future__ import annotations

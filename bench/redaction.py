@@ -1,6 +1,6 @@
-"""How fast ordinary output is redacted: redaction alone, and the whole path from bytes to lines.
+"""The speed of redacting ordinary output: redaction alone, and the whole path from bytes to lines.
 
-The redaction knows as many secrets as that of a build.
+The redaction knows as many secrets as a build's redaction does.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m infra.app``: synthesises the stacks into CDK_OUTDIR (``cdk.out`` by default).
+"""``python -m infra.app``: synthesise the stacks into CDK_OUTDIR (``cdk.out`` by default).
 
 Context keys: ``environment`` (test, staging or production), ``packagingPlatform`` (lambda or host),
 ``lockLeaseSeconds``, ``kiroCliUrl``, ``kiroCliSha256``, ``steeringPrefix``. The ``cdk`` command passes them with
@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def compose(app: App, root: Path = ROOT, out: Path | None = None) -> tuple[CoreStack, WorkflowStack]:
-    """Adds both stacks to ``app``, with everything that they deploy packaged below ``out``."""
+    """Add both stacks to ``app``, and package what they deploy below ``out``."""
     settings = read_settings(app.node.try_get_context)
     packaged = package(settings.platform, root, out)
     core = CoreStack(app, CORE_STACK, settings=settings, steps=packaged.functions)

@@ -1,7 +1,7 @@
 """A state machine's definition, and the checks that tie it to the rest of the template.
 
 CDK reads neither the placeholders nor the timeout of a definition that it receives as text. A forgotten substitution
-would fail only in the first execution, and a lease that is too short would free the lock under a running build.
+would fail only in the first execution, and a lease that is too short would free the lock while a build runs.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class Definition:
     def timeout_seconds(self) -> int:
         timeout = self.document.get("TimeoutSeconds")
         if not isinstance(timeout, int):
-            raise SynthError(f"{self.name} has no TimeoutSeconds, so no lease of the lock can be long enough.")
+            raise SynthError(
+                f"{self.name} has no TimeoutSeconds, so no lock lease can be long enough: add one to the definition."
+            )
         return timeout
 
 
@@ -43,7 +45,7 @@ def load_definition(path: Path) -> Definition:
         text = path.read_text(encoding="utf-8")
         return Definition(path.name, text, json.loads(text))
     except FileNotFoundError:
-        raise SynthError(f"{path} is missing, and the stack deploys it.") from None
+        raise SynthError(f"{path} is missing, but the stack deploys it: restore it from git.") from None
     except json.JSONDecodeError as error:
         raise SynthError(f"{path.name} is not valid JSON: {error}.") from None
 
@@ -58,7 +60,7 @@ def check_substitutions(definition: Definition, substitutions: Iterable[str]) ->
 
 
 def check_lease(definition: Definition, lease_seconds: int) -> None:
-    """A lock must not expire under a running execution, which the state machine's timeout ends."""
+    """Raise :class:`SynthError` if a lock could expire before the state machine's timeout ends the execution."""
     needed = definition.timeout_seconds + LEASE_MARGIN_SECONDS
     if lease_seconds < needed:
         raise SynthError(

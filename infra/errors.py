@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class SynthError(Exception):
-    """Synthesis cannot continue. The message is one sentence that says why and what to change."""
+    """Synthesis cannot continue. The message, one sentence, says why and what to change."""

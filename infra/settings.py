@@ -34,7 +34,10 @@ class Settings:
 
 
 def read_settings(context: Callable[[str], object]) -> Settings:
-    """``context`` is ``node.try_get_context``: None for a key that is not set, a string from the command line."""
+    """Return the validated settings.
+
+    ``context`` is ``node.try_get_context``: None for a key that is not set, a string from the command line.
+    """
     return Settings(
         environment=_one_of(context, "environment", ENVIRONMENTS, default="test"),
         platform=PLATFORMS[_one_of(context, "packagingPlatform", tuple(PLATFORMS), default=LAMBDA.name)],

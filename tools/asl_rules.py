@@ -16,12 +16,12 @@ State = dict[str, Any]
 
 
 def problems(document: State) -> list[str]:
-    """One sentence per problem."""
+    """Return one sentence per problem."""
     return [*_transitions(document), *_error_names(document), *_expressions(document)]
 
 
 def _transitions(document: State) -> Iterator[str]:
-    """The states are one flat graph: these definitions use neither Parallel nor Map, which nest state machines."""
+    """Yield the problems of the graph, which is flat: these definitions use neither Parallel nor Map."""
     states: dict[str, State] = document.get("States", {})
     start = str(document.get("StartAt"))
     successors = {name: set(_targets(state)) for name, state in states.items()}

@@ -1,4 +1,4 @@
-"""``python -m tools.check_asl FILE…``: reports what Step Functions would reject in state machine definitions.
+"""``python -m tools.check_asl FILE…``: report what Step Functions would reject in state machine definitions.
 
 cfn-lint's schema of the Amazon States Language (E3601) checks the shape of the states. cfn-lint itself does not apply
 that schema to a definition with substitutions in a template. :mod:`tools.asl_rules` checks the rest.
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def check(definition: Definition) -> list[str]:
-    """One sentence per problem."""
+    """Return one sentence per problem."""
     return [*_shape(definition), *asl_rules.problems(definition.document)]
 
 

@@ -1,6 +1,6 @@
-"""``python -m tools.compare_asl OLD NEW``: reports where two definitions of a state machine behave differently.
+"""``python -m tools.compare_asl OLD NEW``: report where two definitions of a state machine behave differently.
 
-Comments, the order of states, and whether several errors share one retrier or catcher make no difference. Retriers and
+Comments, the order of states, and whether several errors share a retrier or catcher make no difference. Retriers and
 catchers are compared per error, in the order in which Step Functions tries them. ``--renamed OLD=NEW`` reads a name in
 the old definition as the new name. The exit code is 1 if the definitions differ.
 """
@@ -33,12 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def differences(old: Document, new: Document) -> Iterator[str]:
-    """One line per value that differs, with its path."""
+    """Return one line per value that differs, with its path."""
     return _compare(normalised(old), normalised(new), "")
 
 
 def normalised(document: Document) -> Document:
-    """The definition without comments, with one retrier and one catcher per error."""
+    """Return the definition without comments, with one retrier and one catcher per error."""
     states = {name: _state(state) for name, state in document.get("States", {}).items()}
     return {**_uncommented(document), "States": states}
 

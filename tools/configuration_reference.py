@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def table() -> str:
-    """A Markdown table of every key. The keys of ``agent`` follow it."""
+    """Return a Markdown table of every key. The keys of ``agent`` follow it."""
     return markdown_table(("key", "type", "default", "description"), _rows(Configuration))
 
 

@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def schema() -> dict[str, Any]:
-    """The schema of the models, with the descriptions of their fields and the short forms that they accept."""
+    """Return the schema of the models, with the descriptions of their fields and the short forms that they accept."""
     document = Configuration.model_json_schema()
     _correct_arrays(document)
     agent = document["$defs"][AgentConfiguration.__name__]
@@ -60,12 +60,12 @@ def _described(properties: dict[str, Any], model: type[BaseModel]) -> dict[str, 
 
 
 def _without_prose(shape: dict[str, Any]) -> dict[str, Any]:
-    """Drops the titles that pydantic makes of field names, and the docstrings of the models."""
+    """Drop the titles that pydantic makes of field names, and the docstrings of the models."""
     return {key: value for key, value in shape.items() if key not in ("title", "description")}
 
 
 def _correct_arrays(shape: Any) -> None:
-    """Renames the limits of arrays. Behind a ``BeforeValidator`` pydantic gives them the names of a string's limits."""
+    """Rename the limits of arrays. Behind a ``BeforeValidator`` pydantic gives them the names of a string's limits."""
     if isinstance(shape, dict):
         if shape.get("type") == "array" and "minLength" in shape:
             shape["minItems"] = shape.pop("minLength")

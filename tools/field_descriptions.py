@@ -15,7 +15,7 @@ class DescriptionMissing(Exception):
 
 
 def described(model: type[BaseModel]) -> dict[str, str]:
-    """The description of every field of ``model``. Raises :class:`DescriptionMissing`."""
+    """Return the description of every field of ``model``. Raises :class:`DescriptionMissing`."""
     found = descriptions(model)
     for name in model.model_fields:
         if name not in found:
@@ -27,7 +27,7 @@ def described(model: type[BaseModel]) -> dict[str, str]:
 
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
-    """The docstring below each field, in one line. Read from the source, because Python does not keep them."""
+    """Return the docstring below each field, in one line. Reads the source, because Python does not keep them."""
     [definition] = ast.parse(inspect.getsource(model)).body
     found: dict[str, str] = {}
     name = ""

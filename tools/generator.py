@@ -49,7 +49,7 @@ class Section:
         return self._parts()[1].removeprefix("\n")
 
     def filled_with(self, content: str) -> GeneratedFile:
-        """The page with ``content``, which ends in a line break, between the markers."""
+        """Return the page with ``content``, which ends in a line break, between the markers."""
         before, _, after = self._parts()
         return GeneratedFile(self.root / self.page, f"{before}{self.begin}\n{content}{self.end}{after}")
 
@@ -63,12 +63,12 @@ class Section:
 
 def command_line(description: str | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; end with 1 if a file is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a file is out of date")
     return parser
 
 
 def write_or_check(files: Iterable[GeneratedFile], *, check: bool) -> int:
-    """Writes the files that are out of date, or reports them. Returns the exit code."""
+    """Write the files that are out of date, or report them, and return the exit code."""
     outdated = [file for file in files if not file.is_current]
     for file in outdated:
         if check:
@@ -83,7 +83,7 @@ def markdown_row(cells: Iterable[str]) -> str:
 
 
 def markdown_table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table that ends in a line break. A ``|`` in a cell is written ``\\|``, as GitHub's Markdown requires."""
+    """Return a table that ends in a line break. A ``|`` in a cell is written ``\\|``, as GitHub's Markdown requires."""
     columns = list(head)
     escaped = (markdown_row(cell.replace("|", "\\|") for cell in row) for row in rows)
     return "\n".join([markdown_row(columns), "|---" * len(columns) + "|", *escaped]) + "\n"

@@ -1,6 +1,6 @@
 """The fault matrix in docs/explanation/recovery.md, from the recorded results in tests/recovery/outcomes.json.
 
-``make recovery`` plays every cell, records the results with ``--take``, and writes the page.
+``make recovery`` runs every cell, records the results with ``--take``, and writes the page.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def record(folder: Path) -> None:
-    """Replaces recorded results by those in ``folder``, and drops those of cells that no longer exist."""
+    """Replace recorded results by those in ``folder``, and drop those of cells that no longer exist."""
     results = dict(recorded_results())
     for file in folder.glob("*.json"):
         results.update(json.loads(file.read_text("utf-8")))
@@ -42,7 +42,7 @@ def record(folder: Path) -> None:
 
 @cache
 def recorded_results() -> dict[str, Any]:
-    """What was observed, by the ID of the cell."""
+    """Return the recorded results by the ID of their cell."""
     results: dict[str, Any] = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
     return results
 
@@ -72,7 +72,7 @@ def matrix() -> str:
 
 
 def _rows(state: str) -> list[tuple[str, ...]]:
-    """One row per result, for all faults that have it."""
+    """Return one row per result, which names all faults that lead to it."""
     rows: dict[tuple[str, ...], list[str]] = {}
     for cell in all_cells():
         if cell.state == state:

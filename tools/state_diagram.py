@@ -20,7 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def diagram(definition: Path) -> str:
-    """A Mermaid flowchart. Solid arrows are transitions, dotted arrows are caught errors with their names."""
+    """Return a Mermaid flowchart. Solid arrows are transitions, dotted arrows are caught errors with their names."""
     states: dict[str, Any] = json.loads(definition.read_text("utf-8"))["States"]
     lines = ["flowchart TD"]
     for name, state in states.items():

@@ -1,4 +1,4 @@
-"""The CodeBuild project. Its source is the packaged worker, never the repository that a card is about."""
+"""The CodeBuild project. Its source is the packaged worker, never a card's repository."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class BuildProject(Construct):
     def _report_group(
         self, construct_id: str, kind: str, report_type: codebuild.ReportGroupType
     ) -> codebuild.ReportGroup:
-        """A report group under the name that CodeBuild derives from the project and the name in buildspec.yml.
+        """Return a report group under the name that CodeBuild derives from the project and the name in buildspec.yml.
 
         CodeBuild then finds it and needs no permission to create any: AWS CodeBuild User Guide, "Report group naming".
         """

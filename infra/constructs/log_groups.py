@@ -1,4 +1,4 @@
-"""Every log group, with a name and a retention. A log group that AWS creates on demand keeps its logs forever."""
+"""Every log group, with a name and a retention, because log groups that AWS creates on demand keep logs forever."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infra.settings import Settings
 
 
 class LogGroups(Construct):
-    """``steps`` by step name (``acquire_lock``), ``build``, and ``executions`` for both state machines."""
+    """The log groups: ``steps`` by step name (``acquire_lock``), ``build``, and ``executions`` of both machines."""
 
     def __init__(self, scope: Construct, construct_id: str, *, settings: Settings, steps: Iterable[str]) -> None:
         super().__init__(scope, construct_id)

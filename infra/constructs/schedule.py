@@ -20,7 +20,7 @@ class Schedule(Construct):
     ) -> None:
         super().__init__(scope, construct_id)
         # Ticks that EventBridge Scheduler could not deliver. An execution that starts and then fails is not among
-        # them, and no alarm reports either: operators look at the queue and at the list of executions.
+        # them. No alarm reports either, so operators check the queue and the list of executions.
         self.dead_letters = sqs.Queue(
             self,
             "DeadLetters",
@@ -38,7 +38,7 @@ class Schedule(Construct):
             target=targets.StepFunctionsStartExecution(
                 state_machine,
                 input=scheduler.ScheduleTargetInput.from_object({"trigger": "schedule"}),
-                # The default is 185 retries within a day. A late tick is useless, because the next one follows anyway.
+                # The default is 185 retries within a day. A late tick is useless, because the next one follows soon.
                 retry_attempts=2,
                 max_event_age=INTERVAL,
                 dead_letter_queue=self.dead_letters,

@@ -1,4 +1,4 @@
-"""The three secrets. The template holds placeholders only; operators set the values with the commands of the guide."""
+"""The three secrets. The template holds placeholders only; operators set the values with the commands in the guide."""
 
 from __future__ import annotations
 

@@ -35,8 +35,8 @@ class AslStateMachine(Construct):
             definition_body=sfn.DefinitionBody.from_string(definition.text),
             definition_substitutions=dict(substitutions),
             role=self.role,
-            # All states, so that a run can be followed after Step Functions deletes its history at 90 days. No data,
-            # because cards and specs of private repositories belong only in the history of their own execution.
+            # All states, so that a run can still be followed when Step Functions has deleted its history after 90 days.
+            # No data, because cards and specs of private repositories belong only in their execution's own history.
             logs=sfn.LogOptions(destination=log_group, level=sfn.LogLevel.ALL, include_execution_data=False),
             # The history already traces an execution, and most executions find nothing to do.
             tracing_enabled=False,

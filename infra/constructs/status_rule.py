@@ -1,4 +1,4 @@
-"""Starts the clean-up after an execution that failed, timed out or was aborted.
+"""The rule that starts the clean-up after an execution that failed, timed out or was aborted.
 
 An abort, the state machine's own timeout and ``States.Runtime`` reach no Catch, so nothing inside the workflow can
 react to them.

@@ -1,12 +1,12 @@
-"""Builds what AWS runs from the sources and the locked wheels, without Docker.
+"""Build what AWS runs from the sources and the locked wheels, without Docker.
 
     layer         python/ with the core of kiro_worker and the wheels: what every step imports
     functions/*   handler.py alone, one folder per step
     source        buildspec.yml, python/ with core, runner and the wheels: what CodeBuild runs
     runtime       AWS's Lambda runtime client, for the embedded environment only
 
-Each folder lies under ``build/<platform>/`` beside a digest of all its ingredients, and is built again only when that
-digest changes. ``lambda`` means what AWS runs (arm64, Python 3.13), ``host`` the running interpreter.
+Each folder is in ``build/<platform>/``, beside a digest of everything that it is built from, and is rebuilt only when
+that digest changes. ``lambda`` means what AWS runs (arm64, Python 3.13), ``host`` the running interpreter.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``python -m infra.packaging``: builds the deployable folders and prints where they are."""
+"""``python -m infra.packaging``: build the deployable folders and print where they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Folders that are built once and kept until one of their ingredients changes."""
+"""A cache of built folders, each kept until one of its ingredients changes."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from infra.packaging.files import files_in
 
 @dataclass(frozen=True)
 class Asset:
-    """A folder to deploy. The digest covers all its ingredients, so it identifies the content."""
+    """A folder to deploy. The digest covers everything that it is built from, so it identifies the content."""
 
     path: Path
     digest: str
 
 
 def cached(target: Path, digest: str, build: Callable[[Path], None]) -> Asset:
-    """The folder ``target``, built by ``build`` unless it was built from the same ingredients before.
+    """Return the folder ``target``, built by ``build`` unless it was built from the same ingredients before.
 
     A new folder is built beside the old one and replaces it as a whole.
     """
@@ -40,7 +40,7 @@ def cached(target: Path, digest: str, build: Callable[[Path], None]) -> Asset:
 
 
 def digest_of(paths: Iterable[Path], *ingredients: str) -> str:
-    """The digest of all files in ``paths``, of ``ingredients``, and of the packaging itself.
+    """Return the digest of all files in ``paths``, of ``ingredients``, and of the packaging itself.
 
     The packaging is an ingredient because a change in it changes the package.
     """
@@ -58,7 +58,7 @@ def digest_of(paths: Iterable[Path], *ingredients: str) -> str:
 
 @contextlib.contextmanager
 def _exclusive(target: Path) -> Iterator[None]:
-    """Keeps two processes that package at once, such as a demo and a test run, from building the same folder."""
+    """Keep two processes that package at once, such as a demo and a test run, from building the same folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with target.with_name(target.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

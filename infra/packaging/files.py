@@ -11,16 +11,16 @@ from infra.errors import SynthError
 
 
 def files_in(path: Path) -> list[Path]:
-    """``path`` itself, or every file below it except bytecode, sorted."""
+    """Return ``path`` itself, or every file below it except bytecode, sorted."""
     if path.is_dir():
         return sorted(p for p in path.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
     if not path.is_file():
-        raise SynthError(f"{path} is missing, and packaging needs it.")
+        raise SynthError(f"{path} is missing, but packaging needs it: restore it from git.")
     return [path]
 
 
 def copy_library(sources: Iterable[Path], target: Path) -> None:
-    """Copies modules and packages, without bytecode, into the new folder ``target``."""
+    """Copy modules and packages, without bytecode, into the new folder ``target``."""
     target.mkdir(parents=True)
     for source in sources:
         for file in files_in(source):
@@ -30,7 +30,7 @@ def copy_library(sources: Iterable[Path], target: Path) -> None:
 
 
 def link_tree(source: Path, target: Path) -> None:
-    """Hard-links thousands of files instead of copying them. Installed files are replaced and never edited in place."""
+    """Hard-link thousands of files instead of copying them: installed files are replaced, never edited in place."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copytree(source, target, copy_function=_link, dirs_exist_ok=True)
 

@@ -1,4 +1,4 @@
-"""Puts together the layer, the functions and the build's source."""
+"""Assemble the layer, the functions and the build's source."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Package:
 
 
 def package(platform: Platform, root: Path = ROOT, out: Path | None = None) -> Package:
-    """Everything that the stacks deploy."""
+    """Build everything that the stacks deploy, and return it."""
     folder = (out or root / "build") / platform.name
     wheels = install_wheels(platform, root / "requirements" / "lambda.txt", folder / "wheels")
     gate = install_wheels(platform, root / "requirements" / "gate.txt", folder / "gate")
@@ -43,12 +43,12 @@ def package(platform: Platform, root: Path = ROOT, out: Path | None = None) -> P
 
 
 def package_runtime(root: Path = ROOT, out: Path | None = None) -> Asset:
-    """AWS's Lambda runtime client, for the running interpreter."""
+    """Install AWS's Lambda runtime client for the running interpreter, and return its folder."""
     return install_wheels(HOST, root / "requirements" / "runtime.txt", (out or root / "build") / "host" / "runtime")
 
 
 def _layer(platform: Platform, wheels: Asset, root: Path, target: Path) -> Asset:
-    """The core below ``python/``, where Lambda looks: it mounts a layer at /opt, and /opt/python is on sys.path."""
+    """Build the layer, with the core in ``python/``: Lambda mounts it at /opt, and /opt/python is on sys.path."""
     core = _core(root)
 
     def build(folder: Path) -> None:
@@ -68,7 +68,7 @@ def _step(handler: Path, target: Path) -> Asset:
 
 
 def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: Path) -> Asset:
-    """Core, runner and the layer's wheels, plus those wheels that only the gate needs and the layer does not carry."""
+    """Build the source of the build: core, runner, the layer's wheels, and the wheels that only the gate needs."""
     buildspec = root / "buildspec.yml"
     library = [*_core(root), root / "kiro_worker" / "runner"]
 
@@ -83,7 +83,7 @@ def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: 
 
 
 def _core(root: Path) -> list[Path]:
-    """The folder of each package and the file of each module of the core."""
+    """Return the core: the folder of each package and the file of each module."""
     return sorted(
         path
         for path in (root / "kiro_worker").iterdir()

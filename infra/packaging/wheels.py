@@ -1,4 +1,4 @@
-"""Installs the locked wheels of a platform."""
+"""Install the locked wheels of a platform."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from infra.errors import SynthError
 from infra.packaging.cache import Asset, cached, digest_of
 from infra.packaging.platforms import Platform
 
-# boto3 ships descriptions of some 400 services, which are half of the layer. These are the services that the core and
-# the runner call. Any other fails with botocore's UnknownServiceError, and a test compares this list with the code.
+# boto3 ships descriptions of some 400 services, which make up half of the layer. The core and the runner call only
+# these. Any other fails with botocore's UnknownServiceError, and a test compares this list with the code.
 AWS_SERVICES = ("codebuild", "dynamodb", "s3", "secretsmanager", "ssm", "stepfunctions", "sts")
 
 
 def install_wheels(platform: Platform, lock_file: Path, target: Path) -> Asset:
-    """The wheels of ``lock_file``, reduced to the files that AWS needs."""
+    """Install the wheels of ``lock_file``, reduced to the files that AWS needs, and return their folder."""
 
     def build(folder: Path) -> None:
         _install(platform, lock_file, folder)
@@ -32,7 +32,7 @@ def install_wheels(platform: Platform, lock_file: Path, target: Path) -> Asset:
 
 
 def compile_bytecode(platform: Platform, folder: Path) -> None:
-    """Adds bytecode that is checked by content and not by time stamp, so that a copy of the folder stays valid."""
+    """Add bytecode that is checked by content and not by time stamp, so that a copy of the folder stays valid."""
     if platform.compiled:
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
         compileall.compile_dir(folder, quiet=2, invalidation_mode=mode, ddir="", workers=os.cpu_count() or 1)
@@ -59,7 +59,7 @@ def _uv() -> str:
 
 
 def _strip(folder: Path) -> None:
-    """Removes files that differ between installations, and scripts that nothing on AWS calls."""
+    """Remove files that differ between installations, and scripts that nothing on AWS calls."""
     shutil.rmtree(folder / "bin", ignore_errors=True)
     (folder / ".lock").unlink(missing_ok=True)
     for cache in sorted(folder.rglob("__pycache__")):

@@ -1,1 +1,1 @@
-"""The two stacks: ``core`` holds what a change of the workflow must not touch, ``workflow`` everything else."""
+"""The two stacks: ``core`` holds what a change to the workflow must not touch, ``workflow`` everything else."""

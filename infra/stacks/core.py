@@ -1,4 +1,4 @@
-"""The resources that survive a change of the workflow: lock, artifacts, secrets, configuration and logs."""
+"""The resources that survive a change to the workflow: lock, artifacts, secrets, configuration and logs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may do what: the permissions of every role, written by hand.
+"""The permissions of every role, written by hand.
 
 A wildcard stands only where a comment gives the reason; tests/integration/infra/test_grants.py holds the whole list.
 """
@@ -32,13 +32,13 @@ class Grants:
         self._read_configuration(steps.acquire_lock.role)
         self._use_locks(steps.acquire_lock.role)
         self._end_holders(steps.acquire_lock.role)
-        # Looks for locks of runs that died, so it reads all of the few items.
+        # Reads every item, of which there are few, to find locks of abandoned runs.
         self._use_locks(steps.fetch_work_item.role, scan=True)
         self._end_holders(steps.fetch_work_item.role)
-        # The clean-up knows the execution but not the key of its lock, so it reads all of the few items.
+        # The clean-up knows the execution but not its lock key, so it reads every item.
         self._use_locks(steps.release_lock.role, scan=True)
         self._end_holders(steps.release_lock.role)
-        # Asks whether the execution was redriven, because the count in the state's context may be out of date.
+        # Checks whether the execution was redriven, because the count in the state's context may be out of date.
         self._describe_executions(steps.fail_run.role)
 
     def to_build(self) -> None:
@@ -56,13 +56,13 @@ class Grants:
         self._use_locks(role)
         self._describe_executions(role)
         _allow(role, ["codebuild:BatchGetBuilds"], self.build.project.project_arn)
-        # Wildcard: the artifacts of a run lie under the run's name, and nothing else is ever under runs/.
+        # Wildcard: artifacts are stored under the run's name, and nothing else is ever under runs/.
         _allow(role, ["s3:PutObject"], self.core.artifacts.arn_for_objects("runs/*"))
         if self.settings.steering_prefix:
             # Wildcard: a manifest names the central steering files, and it may change.
             steering = f"arn:{self.stack.partition}:s3:::{self.settings.steering_prefix}/*"
             _allow(role, ["s3:GetObject"], steering)
-        # To its two report groups, without permission to create others: AWS CodeBuild User Guide, "Test report
+        # Reports to its two report groups, without permission to create others: AWS CodeBuild User Guide, "Test report
         # permissions".
         _allow(
             role,
@@ -76,7 +76,7 @@ class Grants:
         )
 
     def to_workflow(self, workflow: AslStateMachine, steps: Steps) -> None:
-        """CDK derives no permissions from a definition that it receives as text."""
+        """Grant what the definition calls, because CDK derives no permissions from a definition that is text."""
         for step in steps:
             _allow(workflow.role, ["lambda:InvokeFunction"], step.function.function_arn)
         # `codebuild:startBuild.sync`, and the rule that reports the end of the build to Step Functions:
@@ -110,7 +110,7 @@ class Grants:
         _allow(role, actions, self.core.lock_table.table_arn)
 
     def _end_holders(self, role: iam.Role) -> None:
-        """Asks whether the holder of a lock still runs, and stops a build that its execution has abandoned."""
+        """Allow checking whether a lock's holder still runs, and stopping a build that its execution has abandoned."""
         self._describe_executions(role)
         _allow(role, ["codebuild:BatchGetBuilds", "codebuild:StopBuild"], self.build.project.project_arn)
 

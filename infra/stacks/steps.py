@@ -1,4 +1,4 @@
-"""The steps of the workflow: their timeouts, and the environment variables that each handler reads."""
+"""The steps of the workflow, with their timeouts and the environment variables that each handler reads."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Steps:
 
 
 def create_steps(stack: Stack, *, settings: Settings, core: CoreStack, package: Package) -> Steps:
-    """Adds every step to ``stack``. Raises :class:`SynthError` if the folders of functions/ are not these steps."""
+    """Add every step to ``stack``. Raises :class:`SynthError` if the folders of functions/ are not these steps."""
     _require_same_names(package)
     layer = CoreLayer(stack, "CoreLayer", settings=settings, asset=package.layer).version
 
@@ -49,18 +49,16 @@ def create_steps(stack: Stack, *, settings: Settings, core: CoreStack, package: 
             environment=environment,
         )
 
-    asks_github, own_records_only = Duration.seconds(60), Duration.seconds(30)
+    github_timeout, aws_timeout = Duration.seconds(60), Duration.seconds(30)
     variables = Variables(settings, core)
     board = variables.configuration | variables.github_token
     return Steps(
-        fetch_work_item=step("fetch_work_item", asks_github, board | variables.locks),
-        validate_work_item=step("validate_work_item", asks_github, board),
-        update_status=step("update_status", asks_github, board),
-        acquire_lock=step(
-            "acquire_lock", own_records_only, variables.configuration | variables.locks | variables.lease
-        ),
-        release_lock=step("release_lock", own_records_only, variables.locks),
-        fail_run=step("fail_run", own_records_only, {}),
+        fetch_work_item=step("fetch_work_item", github_timeout, board | variables.locks),
+        validate_work_item=step("validate_work_item", github_timeout, board),
+        update_status=step("update_status", github_timeout, board),
+        acquire_lock=step("acquire_lock", aws_timeout, variables.configuration | variables.locks | variables.lease),
+        release_lock=step("release_lock", aws_timeout, variables.locks),
+        fail_run=step("fail_run", aws_timeout, {}),
     )
 
 

@@ -11,8 +11,8 @@ from typing import NoReturn
 
 def start() -> int:
     """Run the program and return its exit code."""
-    # Importing creates hundreds of thousands of objects, none of which becomes garbage; collecting meanwhile takes a
-    # sixth of the import time. gc.freeze() keeps later collections from scanning them again.
+    # Imports create hundreds of thousands of objects, none of which becomes garbage, yet collections would take a sixth
+    # of the import time. gc.freeze() keeps later collections from scanning these objects again.
     gc.disable()
     from kiro_worker.runner.main import main
 
@@ -22,8 +22,8 @@ def start() -> int:
 
 
 def end(code: int) -> NoReturn:
-    """Leave at once: the kernel frees everything faster than the interpreter would."""
-    # The reader of our output may be gone already.
+    """Exit at once, because the kernel frees everything faster than the interpreter would."""
+    # The reader of the output may already be gone.
     with suppress(BrokenPipeError):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -19,7 +19,7 @@ from kiro_worker.runner.preparation import fetch_submodules, note_work
 from kiro_worker.runner.repository.commit import rebased, with_execution_trailer
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
-from kiro_worker.runner.sandbox.sandbox import sandbox
+from kiro_worker.runner.sandbox.sandbox import lend_objects, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class BuildEffects(Effects):
-    """The effects of one build. What it has done so far is in ``progress``, and safe on the checkpoint."""
+    """The effects of one build. ``progress`` records what it has done, and the checkpoint keeps the agent's work."""
 
     _sandbox: Sandbox
     _agent_log: Callable[[str], None]
@@ -57,7 +57,7 @@ class BuildEffects(Effects):
         self._edges.log.say(text)
 
     def hold_lock(self) -> None:
-        """Make sure that this run holds the lock. A build that a person started acquires it the first time."""
+        """Make sure that this run holds the lock. A build that a person started acquires it on the first call."""
         request, locks, configuration = self._request, self._edges.locks, self._edges.configuration
         build_id = self._edges.environment.get("CODEBUILD_BUILD_ID", "")
         subject = Subject(request.work_item_id, request.repository, request.branch, build_id=build_id)
@@ -66,14 +66,14 @@ class BuildEffects(Effects):
             self._lease = acquire_with_slot(locks, configuration, key, owner, subject)
         else:
             self._lease = locks.ensure(self._lease, subject)
-            # Before the slot is checked: a build that a person started must release the lock even if that fails.
+            # Recorded before the slot check: a build that a person started must release the lock even if that fails.
             self._progress.fence = self._lease.fence
             self._lease = keep_slot(locks, configuration, self._lease, subject)
         self._progress.fence, self._progress.slot = self._lease.fence, self._lease.slot
 
     @contextmanager
-    def workplace(self) -> Iterator[None]:
-        """Open the agent's log, and reserve the user that agent and tests run as."""
+    def sandboxed(self) -> Iterator[None]:
+        """Open the agent's log, and reserve the user that the agent and the tests run as."""
         edges = self._edges
         with (
             edges.log.sink("agent", edges.logs / "agent.log") as self._agent_log,
@@ -90,7 +90,7 @@ class BuildEffects(Effects):
             self._progress.checkpoint_branch, self._progress.checkpoint_commit = checkpoint.branch, checkpoint.commit
 
     def implement(self, prepared: Prepared, start: Start) -> None:
-        """Let the agent implement the open tasks from ``start`` on, and keep every task that it finishes."""
+        """Let the agent implement the open tasks, beginning at ``start``, and keep every task that it finishes."""
         edges, progress, configuration = self._edges, self._progress, self._edges.configuration.agent
         agent = configured_agent(configuration, self._request, edges.load_agent_key)
         edges.redaction.know(*agent.variables.values())
@@ -110,7 +110,7 @@ class BuildEffects(Effects):
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
         self._loop.work(configuration)
         if self._loop.changed_nothing:
-            # Ticked boxes alone are no work that a later build could resume.
+            # Ticked boxes alone are not work that a later build could resume.
             self._remove(prepared.checkpoint)
             raise self._loop.nothing_changed()
         edges.log.say(
@@ -118,9 +118,9 @@ class BuildEffects(Effects):
         )
 
     def pass_gate(self, prepared: Prepared) -> None:
-        """Run the gate. If an earlier build had done all tasks and failed here, give the agent one turn to fix that.
+        """Run the gate. If an earlier build finished all tasks and failed here, give the agent one turn to fix that.
 
-        Without that turn a redrive could only fail again.
+        Without that turn, a redrive could only fail again.
         """
         try:
             self._run_gate(prepared)
@@ -139,7 +139,7 @@ class BuildEffects(Effects):
         try:
             publish(prepared.checkout, commit, prepared.checkpoint)
         except BranchMoved as moved:
-            log(f"{self._request.branch} is at {moved.head[:12]} now: the work is rebased onto it, once")
+            log(f"{self._request.branch} is now at {moved.head[:12]}: the work is rebased onto it, once")
             prepared, commit = self._rebase(prepared, commit, moved)
             note_work(self._request, prepared.checkout, commit, self._progress)
             self.keep(prepared.checkpoint, commit)
@@ -149,12 +149,12 @@ class BuildEffects(Effects):
         return commit
 
     def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Remove the checkpoint, if the push to the branch did not."""
+        """Remove the checkpoint, unless the push to the branch already removed it."""
         if not checkpoint.commit:
             try:
                 checkpoint.find()
             except GitFailed as failure:
-                self._edges.log.say(f"cannot find out whether a checkpoint remains: {failure}")
+                self._edges.log.say(f"could not check whether a checkpoint remains: {failure}")
         self._remove(checkpoint)
 
     def _remove(self, checkpoint: Checkpoint) -> None:
@@ -163,9 +163,11 @@ class BuildEffects(Effects):
         self._progress.checkpoint_commit = checkpoint.commit
 
     def _run_gate(self, prepared: Prepared) -> None:
-        """Run the project's own tests on the files as they were committed."""
+        """Run the gate on the files as they were committed, and record its result."""
         edges, progress, folder = self._edges, self._progress, prepared.checkout.folder
         home = edges.workspace / "tests-home"
+        # A resumed build may reach the gate without a turn of the agent, and the tests may run git, too.
+        lend_objects(prepared.checkout.git.directory)
         prepared.submodules.materialize(prepared.checkout)
         with edges.log.sink("tests", edges.logs / "tests.log") as sink:
             self._sandbox.grant(folder, home)
@@ -204,7 +206,7 @@ class BuildEffects(Effects):
         if not tip or tip == head:
             reason = f"{moved.reason}, and the work does not apply cleanly to that push"
             raise BuildStopped(moved.outcome, reason, moved.remedy, moved.details)
-        # Without the known default branch, so that it is fetched again: the agent may have worked for hours.
+        # Forget the default branch's commit, so that it is fetched again: the agent may have worked for hours.
         new_checkout = replace(checkout, commit=head, head=head, default="")
         guard = prepared.guard
         guard.require_trusted(new_checkout)

@@ -60,7 +60,7 @@ class Clients:
 
 
 class _PlainFiles(JSONFileLoader):
-    """Reads a description into plain dictionaries, which keep the order, too, and which the parser creates faster."""
+    """Reads a description into plain dictionaries, which also preserve order and are faster to create."""
 
     def _load_file(self, full_path: Path | str, open_method: Callable[..., Any]) -> Any:
         try:

@@ -1,7 +1,7 @@
 """``--dry-run``: print what a build of a branch would do and what would stop it, without doing any of it.
 
-The build's own pipeline runs with :class:`~kiro_worker.runner.dry_run_effects.DryRunEffects`. No lock is acquired,
-neither agent nor tests are started, and nothing is written outside of a temporary folder.
+It runs the build's own pipeline with :class:`~kiro_worker.runner.dry_run_effects.DryRunEffects`. It acquires no
+lock, starts neither agent nor tests, and writes nothing outside a temporary folder.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Options:
 
 
 def dry_run(options: Options, parent: Mapping[str, str]) -> int:
-    """Print the plan, and return 0 if the build would go, 1 if something would stop it, 2 for wrong options."""
+    """Print the plan, and return 0 if nothing would stop the build, 1 if something would, 2 for wrong options."""
     plan, redaction = Plan(), Redaction()
     with tempfile.TemporaryDirectory(prefix="kiro-worker-dry-run-") as folder:
         try:
@@ -81,8 +81,8 @@ def dry_run(options: Options, parent: Mapping[str, str]) -> int:
             plan.block(stop_for(error))
         except (BotoCoreError, ClientError) as error:
             remedy = "check the AWS credentials and the region of this shell, or run without AWS: --config FILE"
-            plan.block(BuildStopped(Outcome.WORKER_FAILED, f"AWS does not answer: {error}", remedy))
-    # Task titles and file names come from the repository: control characters for the terminal are removed.
+            plan.block(BuildStopped(Outcome.WORKER_FAILED, f"AWS cannot be used: {error}", remedy))
+    # Task titles and file names come from the repository, so their terminal control characters are removed.
     print(redaction(json.dumps(plan.document(), indent=2) if options.as_json else plain(plan.text())))
     return 1 if plan.blockers else 0
 
@@ -136,7 +136,7 @@ class _Source:
 
     @classmethod
     def from_options(cls, options: Options, parent: Mapping[str, str]) -> _Source:
-        """Return what ``--config`` or ``--environment`` names."""
+        """Return the source that ``--config`` or ``--environment`` names."""
         if options.config:
             return cls.without_aws(options, options.config, parent)
         return cls.on_aws(options, parent)
@@ -181,7 +181,7 @@ def _read_configuration(file: Path) -> Configuration:
     except (OSError, UnicodeDecodeError) as error:
         raise WrongUsage(f"--config: {file} cannot be read: {error}") from None
     except ConfigurationError as error:
-        # The usual remedy is a command that puts the parameter, and this is a file.
+        # The usual remedy is a command that sets the parameter, but this configuration is a file.
         raise ConfigurationInvalid(error.reason, f"correct {file}") from None
 
 

@@ -1,4 +1,4 @@
-"""What a dry run does in place of a build's effects: it reads what they would work on, and adds it to the plan."""
+"""The effects of a dry run: they read what a build would work on, and add it to the plan."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.workspace import materialize
 from kiro_worker.runner.effects import Effects
-from kiro_worker.runner.gate.detect import detected_command, with_report_options
+from kiro_worker.runner.gate.detect import with_report_options
+from kiro_worker.runner.gate.gate import find_test_command
 from kiro_worker.runner.preparation import tasks_text
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.sandbox.processes import scrubbed_environment
@@ -23,6 +24,7 @@ from kiro_worker.spec import pending_leaf_tasks, reset
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
+    from pathlib import Path
 
     from kiro_worker.lock.table import LockTable
     from kiro_worker.runner.edges import Edges
@@ -31,17 +33,17 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
     from kiro_worker.runner.request import BuildRequest
 
-_INDISPENSABLE: Final = "check out"
-"""The phase without which nothing after it can be checked."""
+_REQUIRED_PHASE: Final = "check out"
+"""If this phase fails, no later phase can be checked."""
 _RUN_FOLDER: Final = "runs/<the build's id>/<the build's number>/"
 
 
 class AwsNotAvailable(Exception):
-    """Raised for what a dry run without AWS cannot check."""
+    """Raised where a dry run without AWS cannot check something."""
 
 
 class DryRunEffects(Effects):
-    """Notes in ``plan`` what a build would do. ``locks`` is ``None`` and ``bucket`` empty for a run without AWS."""
+    """Notes in ``plan`` what a build would do. Without AWS, ``locks`` is ``None`` and ``bucket`` is empty."""
 
     def __init__(self, request: BuildRequest, edges: Edges, plan: Plan, locks: LockTable | None, bucket: str) -> None:
         self._request = request
@@ -54,13 +56,13 @@ class DryRunEffects(Effects):
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
-        """Note an error and go on, so that one dry run finds everything that would stop the build."""
+        """Note an error and continue, so that one dry run finds everything that would stop the build."""
         try:
             yield
         except AwsNotAvailable:
             self._plan.note(name, "not checked without AWS")
         except (BuildStopped, KiroWorkerError, GitFailed) as error:
-            if name == _INDISPENSABLE:
+            if name == _REQUIRED_PHASE:
                 raise
             self._plan.block(stop_for(error))
 
@@ -69,7 +71,7 @@ class DryRunEffects(Effects):
         self._plan.note(topic, text, fact)
 
     def hold_lock(self) -> None:
-        """Note who holds the lock, and whether a slot is free, the first time."""
+        """On the first call, note who holds the lock and whether a slot is free."""
         if self._lock_is_noted:
             return
         self._lock_is_noted = True
@@ -79,8 +81,8 @@ class DryRunEffects(Effects):
         self._note_holder(self._locks)
         self._note_slots(self._locks)
 
-    def workplace(self) -> AbstractContextManager[None]:
-        """Prepare nothing, because neither agent nor tests run."""
+    def sandboxed(self) -> AbstractContextManager[None]:
+        """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()
 
     def keep(self, checkpoint: Checkpoint, commit: str) -> None:
@@ -101,7 +103,7 @@ class DryRunEffects(Effects):
         path = shutil.which(agent.argv[0], path=self._edges.environment.get("PATH"))
         self._plan.note(
             "agent",
-            f"{shlex.join(agent.argv)}, at most {configured.timeout_minutes} minutes a turn;"
+            f"{shlex.join(agent.argv)}, at most {configured.timeout_minutes} minutes per turn;"
             f" on this machine: {path or 'not installed'}",
             {"name": agent.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
         )
@@ -111,13 +113,15 @@ class DryRunEffects(Effects):
         for number, turn in enumerate(turns, 1):
             self._plan.note(f"turn {number}", "; ".join(turn))
         if not turns:
-            self._plan.note("turns", "none: no task is open, and the checkpoint's work would go to the gate")
+            self._plan.note("turns", "none: no task is open, so the gate would test the work of the checkpoint")
 
     def pass_gate(self, prepared: Prepared) -> None:
         """Note the test command and the required coverage."""
-        configuration = self._edges.configuration
-        command = configuration.test_command or self._detected_command(prepared)
-        source = "configured" if configuration.test_command else f"detected in the files of {self._start[:12]}"
+        configuration, folder = self._edges.configuration, prepared.checkout.folder
+        command, source = find_test_command(configuration, folder), "configured"
+        if not configuration.test_command:
+            command = self._with_report_options(command, folder)
+            source = f"detected in the files of {self._start[:12]}"
         self._plan.note("tests", f"{shlex.join(command)} ({source})", {"command": list(command)})
         threshold, mode = configuration.coverage_threshold, configuration.coverage_mode
         lines = "changed lines" if mode == "changed" else "lines"
@@ -155,8 +159,8 @@ class DryRunEffects(Effects):
             self._plan.note("lock", f"{key} would be taken over from {holder.owner}, which has ended", fact)
             return
         self._plan.note("lock", f"{key} is held by {holder.owner}", fact)
-        reason = f"the lock {key} is held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"
-        self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until it has ended, or stop it"))
+        reason = f"the lock {key} has been held by {holder.owner} since {holder.acquired_at or 'an unknown time'}"
+        self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until that run has ended, or stop it"))
 
     def _note_slots(self, locks: LockTable) -> None:
         keys = slot_keys(self._edges.configuration)
@@ -171,16 +175,12 @@ class DryRunEffects(Effects):
             reason = f"no slot is free: {', '.join(owners)}"
             self._plan.block(BuildStopped(Outcome.LOCK_LOST, reason, "wait until one of these builds has ended"))
 
-    def _detected_command(self, prepared: Prepared) -> tuple[str, ...]:
-        folder, home = prepared.checkout.folder, self._edges.workspace / "home"
-        command = detected_command(folder)
-        if not command:
-            raise BuildStopped(
-                Outcome.TESTS_FAILED,
-                "no test command: none is configured, and none of the usual ones is detected in the repository yet",
-                'set "testCommand" in the configuration parameter, for example "make test"',
-            )
+    def _with_report_options(self, command: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+        """Return ``command`` as the gate would run it.
+
+        Starts Python to look for its plug-ins, in an empty folder, so that no code of the branch runs.
+        """
+        home = self._edges.workspace / "home"
         home.mkdir()
-        # Runs the interpreter outside of the checkout to look for plug-ins. No code of the branch runs.
         options = with_report_options(command, folder, home, scrubbed_environment(home, self._edges.environment))
         return tuple(word.replace(str(home), "$HOME") for word in options)

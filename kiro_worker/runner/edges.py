@@ -1,4 +1,4 @@
-"""What the runner needs from outside, passed in as arguments: configuration, credentials, clients, folders."""
+"""The runner's edges, passed in as arguments: configuration, credentials, clients and folders."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Edges:
 
 @dataclass(frozen=True)
 class BuildEdges(Edges):
-    """What a build needs on top, because it also writes: the lock, the agent's key, and the folder ``logs``."""
+    """What a build also needs, because it writes: the lock, the agent's key, and the folder ``logs``."""
 
     locks: LockTable
     load_agent_key: Callable[[], str]

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass
 class Prepared:
-    """What the reading steps of the pipeline have prepared for the writing ones.
+    """What the steps that read have prepared for the steps that write.
 
-    ``submodules`` and ``steering`` stay empty where the configuration names none.
+    ``submodules`` and ``steering`` stay empty if the configuration names none.
     """
 
     checkout: Checkout
@@ -38,7 +38,7 @@ class Effects(Protocol):
     """Everything that the pipeline does besides reading, in the order in which it calls these methods."""
 
     def phase(self, name: str) -> AbstractContextManager[None]:
-        """Run the phase ``name``. A build stops at its first error; a dry run notes the error and goes on if it can."""
+        """Run the phase ``name``. A build stops at its first error; a dry run notes it and continues if it can."""
         ...
 
     def note(self, topic: str, text: str, fact: Any = None) -> None:
@@ -49,8 +49,8 @@ class Effects(Protocol):
         """Make sure that this run holds the lock. Raise :class:`LockError` if it does not."""
         ...
 
-    def workplace(self) -> AbstractContextManager[None]:
-        """Provide the place where agent and tests run: their user, their limits and the agent's log."""
+    def sandboxed(self) -> AbstractContextManager[None]:
+        """Provide what the agent and the tests run with: their user, their limits and the agent's log."""
         ...
 
     def keep(self, checkpoint: Checkpoint, commit: str) -> None:
@@ -58,7 +58,7 @@ class Effects(Protocol):
         ...
 
     def implement(self, prepared: Prepared, start: Start) -> None:
-        """Let the agent implement the open tasks, from ``start`` on."""
+        """Let the agent implement the open tasks, beginning at ``start``."""
         ...
 
     def pass_gate(self, prepared: Prepared) -> None:
@@ -66,9 +66,9 @@ class Effects(Protocol):
         ...
 
     def push(self, prepared: Prepared) -> str:
-        """Push the work to the branch, and return the commit that the branch is at then."""
+        """Push the work to the branch, and return the branch's new commit."""
         ...
 
     def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Remove the checkpoint, because the branch carries its work."""
+        """Remove the checkpoint, because the branch contains its work."""
         ...

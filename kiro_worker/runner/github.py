@@ -1,6 +1,6 @@
-"""The questions that the runner asks GitHub, each in its own session.
+"""What the runner reads from GitHub, each time in a new session.
 
-Most builds ask none, and this module imports the GraphQL client, so it is imported only where it is needed.
+Most builds read nothing. This module imports the GraphQL client, so it is itself imported only where it is needed.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ _Answer = TypeVar("_Answer")
 def request_for_branch(
     configuration: Configuration, token: str, branch: str, owner: str, repository: str = ""
 ) -> BuildRequest:
-    """Return :func:`~kiro_worker.runner.request.request_from_branch`. Raises :class:`GitHubError`, too."""
+    """Return the request of a build that a person started: see :func:`~kiro_worker.runner.request.request_from_branch`.
+
+    Raises :class:`GitHubError` as well.
+    """
     return _ask(
         configuration, token, lambda session: request_from_branch(session, configuration, branch, owner, repository)
     )
 
 
 def read_labelling_of(configuration: Configuration, token: str, request: BuildRequest, label: str) -> Labelling:
-    """Return who gave ``label`` to the request's pull request. Raises :class:`GitHubError`."""
+    """Return who set ``label`` on the request's pull request. Raises :class:`GitHubError`."""
     return _ask(
         configuration, token, lambda session: read_labelling(session, request.repository, request.pull_request, label)
     )

@@ -21,7 +21,8 @@ from uuid import uuid4
 
 from kiro_worker.config.parameter import load_configuration
 from kiro_worker.config.secrets import load_agent_key, load_git_credentials, load_github_token
-from kiro_worker.errors import BuildStopped, ConfigurationMissing, KiroWorkerError, LockHeld, with_remedy
+from kiro_worker.environment import RunnerEnvironment
+from kiro_worker.errors import BuildStopped, KiroWorkerError, LockHeld, with_remedy
 from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.slots import release_slot_of_build
 from kiro_worker.lock.table import LockTable
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     from kiro_worker.github.labels import Labelling
     from kiro_worker.runner.request import BuildRequest
 
-_REQUIRED: Final = ("CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN")
 _EXAMPLES: Final = """examples:
   python -m kiro_worker.runner --branch feature/x --dry-run --environment test
   GITHUB_TOKEN=$(gh auth token) python -m kiro_worker.runner --branch feature/x --dry-run --config project.json --json
@@ -59,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.dry_run:
         return _dry_run(parser, chosen)
     if any(value for name, value in vars(chosen).items() if name != "branch"):
-        parser.error("these options go with --dry-run")
+        parser.error("these options need --dry-run")
     environment = dict(os.environ) | ({"BRANCH_NAME": chosen.branch} if chosen.branch else {})
     redaction = Redaction()
     log = Log(redaction)
@@ -74,16 +74,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kiro_worker.runner",
-        description="Run the build that the environment describes, as CodeBuild does. Or show what a build would do.",
+        description="Run the build that the environment describes, as CodeBuild does, or show what a build would do.",
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--branch", metavar="NAME", help="the branch to build; overrides BRANCH_NAME")
     dry = parser.add_argument_group(
         "dry run",
-        "Acquires no lock, starts no agent, writes nothing. Exits with 0 (would go), 1 (would stop) or 2 (usage).",
+        "Acquires no lock, starts no agent, writes nothing. Exits with 0 (ready), 1 (would stop) or 2 (usage).",
     )
-    dry.add_argument("--dry-run", action="store_true", help="show what a build of --branch would do or what stops it")
+    dry.add_argument(
+        "--dry-run", action="store_true", help="show what a build of --branch would do and what would stop it"
+    )
     dry.add_argument("--environment", metavar="NAME", default="", help="test, staging …: read what is deployed on AWS")
     dry.add_argument("--config", metavar="FILE", type=Path, help="read the configuration from a JSON file, without AWS")
     dry.add_argument("--repository", metavar="OWNER/NAME", default="", help="default: the configuration's first")
@@ -91,20 +93,20 @@ def _parser() -> argparse.ArgumentParser:
         "--token-variable",
         metavar="VARIABLE",
         default="",
-        help="the environment variable with the GitHub token; default: the secret, or GITHUB_TOKEN with --config",
+        help="environment variable that holds the GitHub token; default: the secret, or GITHUB_TOKEN with --config",
     )
     dry.add_argument(
         "--git-password-variable",
         metavar="VARIABLE",
         default="",
-        help="the same for the git password; default: the secret, or the GitHub token with --config",
+        help="environment variable that holds the git password; default: the secret, or the GitHub token with --config",
     )
-    dry.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    dry.add_argument("--json", action="store_true", help="print one JSON object, for use by programs")
     return parser
 
 
 def _dry_run(parser: argparse.ArgumentParser, chosen: argparse.Namespace) -> int:
-    # Imported here, because it brings the GraphQL client that most builds do without.
+    # Imported here because it imports the GraphQL client, which most builds never use.
     from kiro_worker.runner.dry_run import Options, dry_run
 
     if not chosen.branch:
@@ -128,16 +130,17 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
     logs = workspace / "logs"
     logs.mkdir()
     try:
-        edges = _edges(environment, clients, workspace, logs, log, redaction)
-        request = _request(edges, clients)
-        # The client is needed only for the report. Creating it now uses the time that git waits for the server.
+        variables = RunnerEnvironment.parse(environment)
+        edges = _edges(variables, environment, clients, workspace, logs, log, redaction)
+        request = _request(edges, variables, clients)
+        # Only the report needs this client. Creating it now uses the time during which git waits for the server.
         Thread(target=clients, args=("s3",), daemon=True).start()
         _build(request, edges, progress)
     except LockHeld as error:
         # No slot is free. LockLost would leave the card as it is, and the card of a run must show that the run failed.
         has_no_card = request is None or request.started_by_hand
         outcome = Outcome.LOCK_LOST if has_no_card else Outcome.WORKER_FAILED
-        progress.stopped(BuildStopped(outcome, error.reason, "redrive the execution when a build has ended"))
+        progress.stopped(BuildStopped(outcome, error.reason, "redrive the execution once another build has ended"))
     except Exception as error:  # noqa: BLE001  # the one place where every error becomes an outcome
         progress.stopped(stop_for(error))
         if not isinstance(error, (BuildStopped, KiroWorkerError, GitFailed)):
@@ -168,40 +171,39 @@ def _build(request: BuildRequest, edges: BuildEdges, progress: BuildProgress) ->
 
 
 def _edges(
-    environment: Mapping[str, str], clients: Clients, workspace: Path, logs: Path, log: Log, redaction: Redaction
+    variables: RunnerEnvironment,
+    environment: Mapping[str, str],
+    clients: Clients,
+    workspace: Path,
+    logs: Path,
+    log: Log,
+    redaction: Redaction,
 ) -> BuildEdges:
-    if missing := [name for name in _REQUIRED if not environment.get(name)]:
-        raise ConfigurationMissing(
-            f"the build's environment lacks {', '.join(missing)}",
-            "deploy again (make deploy), because the CodeBuild project sets these variables",
-        )
     edges = BuildEdges(
-        configuration=load_configuration(clients("ssm"), environment["CONFIG_PARAMETER_NAME"]),
+        configuration=load_configuration(clients("ssm"), variables.config_parameter_name),
         load_git_credentials=lambda: load_git_credentials(
-            clients("secretsmanager"), environment["GIT_CREDENTIALS_SECRET_ARN"]
+            clients("secretsmanager"), variables.git_credentials_secret_arn
         ),
-        read_labelling=lambda request, label: _read_labelling(edges, clients, request, label),
+        read_labelling=lambda request, label: _read_labelling(edges, variables, clients, request, label),
         s3=lambda: clients("s3"),
         environment=environment,
         workspace=workspace,
         redaction=redaction,
         locks=LockTable(
             clients("dynamodb"),
-            environment["LOCKS_TABLE_NAME"],
-            int(environment["LOCK_LEASE_SECONDS"]),
+            variables.locks_table_name,
+            variables.lock_lease_seconds,
             lambda owner: owner_is_running(clients("stepfunctions"), lambda: clients("codebuild"))(owner),
         ),
-        load_agent_key=lambda: load_agent_key(
-            clients("secretsmanager"), environment.get("KIRO_API_KEY_SECRET_ARN", "")
-        ),
+        load_agent_key=lambda: load_agent_key(clients("secretsmanager"), variables.kiro_api_key_secret_arn),
         logs=logs,
         log=log,
     )
     return edges
 
 
-def _request(edges: BuildEdges, clients: Clients) -> BuildRequest:
-    """Return the state machine's request or, for BRANCH_NAME alone, the one that GitHub's answers describe."""
+def _request(edges: BuildEdges, variables: RunnerEnvironment, clients: Clients) -> BuildRequest:
+    """Return the state machine's request or, if only BRANCH_NAME is set, the one that GitHub's answers describe."""
     environment = edges.environment
     if is_from_state_machine(environment):
         return request_from_environment(environment)
@@ -209,17 +211,20 @@ def _request(edges: BuildEdges, clients: Clients) -> BuildRequest:
 
     owner = environment.get("CODEBUILD_BUILD_ARN") or f"local-build-{uuid4()}"
     branch, repository = environment.get("BRANCH_NAME", ""), environment.get("REPOSITORY", "")
-    return request_for_branch(edges.configuration, _github_token(edges, clients), branch, owner, repository)
+    token = _github_token(edges, variables, clients)
+    return request_for_branch(edges.configuration, token, branch, owner, repository)
 
 
-def _read_labelling(edges: BuildEdges, clients: Clients, request: BuildRequest, label: str) -> Labelling:
+def _read_labelling(
+    edges: BuildEdges, variables: RunnerEnvironment, clients: Clients, request: BuildRequest, label: str
+) -> Labelling:
     from kiro_worker.runner.github import read_labelling_of
 
-    return read_labelling_of(edges.configuration, _github_token(edges, clients), request, label)
+    return read_labelling_of(edges.configuration, _github_token(edges, variables, clients), request, label)
 
 
-def _github_token(edges: BuildEdges, clients: Clients) -> str:
-    token = load_github_token(clients("secretsmanager"), edges.environment.get("GITHUB_TOKEN_SECRET_ARN", ""))
+def _github_token(edges: BuildEdges, variables: RunnerEnvironment, clients: Clients) -> str:
+    token = load_github_token(clients("secretsmanager"), variables.github_token_secret_arn)
     edges.redaction.know(token)
     return token
 
@@ -227,4 +232,8 @@ def _github_token(edges: BuildEdges, clients: Clients) -> str:
 def _stop_build(number: int, _frame: FrameType | None) -> None:
     # A second signal must not interrupt the report.
     signal.signal(number, signal.SIG_IGN)
-    raise BuildStopped(Outcome.WORKER_FAILED, f"the build was stopped ({signal.Signals(number).name})")
+    raise BuildStopped(
+        Outcome.WORKER_FAILED,
+        f"the build was stopped ({signal.Signals(number).name})",
+        "redrive the execution, which continues with the open tasks",
+    )

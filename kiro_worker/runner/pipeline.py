@@ -3,8 +3,8 @@
     hold the lock → check out the pinned commit → guard → submodules and central steering files →
     agent, task by task → gate → hold the lock → push → report
 
-Whatever writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; everything else here only reads.
-:mod:`kiro_worker.runner.main` reports a build, :mod:`kiro_worker.runner.dry_run` prints what a dry run has found out.
+Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
+:mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ class Pipeline:
         )
 
     def run(self) -> None:
-        """Run every phase, and return when the branch carries the work.
+        """Run every phase, and return when the branch contains the work.
 
         Raises :class:`BuildStopped`, another :class:`KiroWorkerError` or :class:`GitFailed` if anything prevents that.
-        Tasks that were finished before are on the checkpoint.
+        The checkpoint then keeps the tasks that were finished.
         """
         effects = self._effects
         with effects.phase("hold the lock"):
@@ -70,7 +70,7 @@ class Pipeline:
             self._require_trusted(checkout)
         self._load_submodules(prepared)
         self._load_steering(prepared)
-        with effects.workplace():
+        with effects.sandboxed():
             with effects.phase("agent"):
                 effects.hold_lock()
                 effects.implement(prepared, self._resume(prepared))
@@ -121,7 +121,7 @@ class Pipeline:
         if start.commit == checkout.commit:
             return start
         try:
-            # Files that steer the agent must not come from an agent either.
+            # Files that steer the agent must not come from an agent, either.
             self._guard.require_trusted(checkout, start.commit)
         except BuildStopped as stop:
             self._effects.note("checkpoint", f"the checkpoint is not used, and the work starts over: {stop.reason}")

@@ -1,4 +1,4 @@
-"""What a dry run has found out: lines for people, a JSON document for programs, and what would stop the build."""
+"""What a dry run found: lines for people, a JSON document for programs, and what would stop the build."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TOPIC_WIDTH: Final = 12
 
 @dataclass(frozen=True)
 class Blocker:
-    """One thing that would stop the build: with which outcome, why, and how to fix it."""
+    """One thing that would stop the build: the outcome, the reason and the remedy."""
 
     outcome: Outcome
     reason: str
@@ -48,7 +48,7 @@ class Plan:
         for blocker in self.blockers:
             lines.append(with_remedy(f"\nwould stop: {blocker.outcome}: {blocker.reason}", blocker.remedy))
             lines += [blocker.details] if blocker.details else []
-        return "\n".join([*lines, *([] if self.blockers else ["\nwould go"])])
+        return "\n".join([*lines, *([] if self.blockers else ["\nnothing would stop the build"])])
 
     def document(self) -> dict[str, Any]:
         """Return ``{"wouldGo", "stops": [{"outcome", "reason", "remedy", "details"}], …}`` and the facts by topic."""

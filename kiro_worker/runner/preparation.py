@@ -1,4 +1,4 @@
-"""The reading steps of the pipeline: checkout, submodules, central steering files, and what a commit changes."""
+"""The steps of the pipeline that only read: checkout, submodules, central steering files, and a commit's changes."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def check_out_request(request: BuildRequest, edges: Edges) -> Checkout:
 
 
 def fetch_submodules(request: BuildRequest, edges: Edges, checkout: Checkout, guard: Guard) -> Submodules:
-    """Return the submodules of the checked-out commit. The guard must have checked ``.gitmodules`` before."""
+    """Return the submodules of the checked-out commit. The guard must have checked ``.gitmodules`` already."""
     source = Source(
-        # A folder per commit: after a rebase the submodules are fetched a second time.
+        # One folder per commit, because after a rebase the submodules are fetched again.
         edges.workspace / checkout.commit,
         edges.configuration.git_url,
         request.repository,
@@ -57,14 +57,14 @@ def read_central_steering(source: str, edges: Edges) -> Steering:
 
 
 def note_work(request: BuildRequest, checkout: Checkout, commit: str, progress: BuildProgress) -> None:
-    """Note what ``commit`` changes since the pinned commit, and how many tasks it leaves open."""
+    """Record what ``commit`` changes since the pinned commit, and how many tasks it leaves open."""
     change = changes_between(checkout, commit)
     progress.files_changed, progress.patch = change.files, change.patch
     note_tasks(tasks_text(checkout, request, commit), progress)
 
 
 def tasks_text(checkout: Checkout, request: BuildRequest, commit: str) -> str:
-    """Return ``tasks.md`` as committed, or an empty text if the commit has none."""
+    """Return ``tasks.md`` as committed, or an empty string if the commit has none."""
     name = f"{commit}:{request.spec_path}/{TASKS_FILE}"
     if not checkout.git.succeeds("cat-file", "-e", name):
         return ""

@@ -91,9 +91,10 @@ async def request_from_branch(
 ) -> BuildRequest:
     """Return the request of a build that a person started. Raises :class:`WorkItemInvalid`.
 
-    GitHub knows everything but the branch name, and the branch must be as ready as a card's. The lease is not held yet.
+    GitHub supplies everything but the branch name, and the branch must pass the checks that a card's branch must pass.
+    The lease is not held yet.
     """
-    # Not at the top: a build that the state machine starts asks GitHub nothing, and would wait for the GraphQL client.
+    # Imported here because a build that the state machine starts does not need GitHub's slow GraphQL client.
     from kiro_worker.github.readiness import validate_branch
 
     valid_branch = validated_branch(branch)
@@ -114,7 +115,9 @@ async def request_from_branch(
 def validated_branch(branch: str) -> str:
     """Return ``branch``. Raises :class:`WorkItemInvalid` if it is missing or not a name that is safe everywhere."""
     if not branch:
-        raise WorkItemInvalid("BRANCH_NAME is not set", "--environment-variables-override name=BRANCH_NAME,value=…")
+        raise WorkItemInvalid(
+            "BRANCH_NAME is not set", "start the build with --environment-variables-override name=BRANCH_NAME,value=…"
+        )
     if problem := branch_problem(branch):
         raise WorkItemInvalid(f"BRANCH_NAME: {problem}", "rename the branch")
     return branch

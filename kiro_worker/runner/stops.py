@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from kiro_worker.errors import BuildStopped, KiroWorkerError, LockError
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.git import GitFailed
 
+_GIT_REMEDY: Final = "read git's output in the details, then redrive the execution"
+
 
 def stop_for(error: Exception) -> BuildStopped:
-    """Return ``error`` as the end of the build: itself if it has an outcome, else ``LockLost`` or ``WorkerFailed``."""
+    """Return the stop for ``error``: the error itself if it has an outcome, else ``LockLost`` or ``WorkerFailed``."""
     match error:
         case BuildStopped():
             return error
@@ -17,5 +21,5 @@ def stop_for(error: Exception) -> BuildStopped:
         case KiroWorkerError():
             return BuildStopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error.reason}", error.remedy)
         case GitFailed():
-            return BuildStopped(Outcome.WORKER_FAILED, f"git {error.command} failed", details=error.error)
+            return BuildStopped(Outcome.WORKER_FAILED, f"git {error.command} failed", _GIT_REMEDY, error.error)
     return BuildStopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error}")

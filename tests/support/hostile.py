@@ -100,8 +100,9 @@ class Scene:
         return Ending(finished.succeeded, finished.timed_out, finished.exit_code)
 
     def _as_tests(self, argv: tuple[str, ...], _seconds: float, box: Sandbox, sink: Callable[[str], None]) -> Ending:
-        """Run the gate, as the pipeline does: ``grant``, ``run_gate``, ``reclaim``."""
+        """Run the gate, as the pipeline does: ``lend_objects``, ``grant``, ``run_gate``, ``reclaim``."""
         command_line = f"$ {' '.join(argv)}"
+        lend_objects(self.checkout.git.directory)
         Submodules({}).materialize(self.checkout)
         box.grant(self.checkout.folder, self.home)
         try:
@@ -192,7 +193,4 @@ def hostile_scene(github: StandInGitHub, role: Role) -> Iterator[Scene]:
         (workspace / "logs" / "runner.log").write_text(f"{LOG_TEXT}\n")
         checkout = check_out(request, workspace, github.git_url, GitCredentials("git", PASSWORD), parent)
         with sandbox({**parent, "AGENT_USER": "own"}, workspace, log.append) as box:
-            if role is Role.TESTS:
-                # The turns of the agent, which come before the gate, have made these readable.
-                lend_objects(checkout.git.directory)
             yield Scene(role, workspace, scripts, checkout, request, box, repository, log)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def mutants_of(file: str, source: bytes) -> Iterator[Mutant]:
-    """Every mutant of the definition: a retrier, catcher or Choice rule dropped, another number, another next state."""
+    """Yield every mutant of the definition: a dropped retrier, catcher or rule, another number, another next state."""
     document: dict[str, Any] = json.loads(source)
     for description, changed in _variants(document):
         yield Mutant(file, 0, 0, len(source), json.dumps(changed, indent=2), description)

@@ -21,8 +21,8 @@ _COMPARISONS: Final[dict[type[ast.cmpop], str]] = {
     ast.Is: "is not",
     ast.IsNot: "is",
 }
-_TWINS: Final = {"all": "any", "any": "all", "min": "max", "max": "min"}
-# What only a person reads: nobody acts on the wording of a log.
+_OPPOSITES: Final = {"all": "any", "any": "all", "min": "max", "max": "min"}
+# Only people read the output of these calls, so their arguments are not mutated.
 _LOGGING: Final = frozenset({"say", "info", "warning", "debug", "print"})
 
 
@@ -42,7 +42,7 @@ class Mutant:
 
 
 def mutants_of(file: str, source: bytes) -> Iterator[Mutant]:
-    """Every mutant of the module, in order."""
+    """Yield every mutant of the module, in order."""
     yield from _Finder(file, source).find(ast.parse(source))
 
 
@@ -57,11 +57,11 @@ class _Finder:
     def find(self, node: ast.AST) -> Iterator[Mutant]:
         if _is_skipped(node):
             return
-        yield from self._of(node)
+        yield from self._mutants_at(node)
         for child in _children(node):
             yield from self.find(child)
 
-    def _of(self, node: ast.AST) -> Iterator[Mutant]:
+    def _mutants_at(self, node: ast.AST) -> Iterator[Mutant]:
         match node:
             case ast.Compare(left=left, ops=[operator], comparators=[right]):
                 yield self._between(left, right, f" {_COMPARISONS[type(operator)]} ", "other comparison")
@@ -71,7 +71,7 @@ class _Finder:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 yield self._replace(node, self._text(operand), "not dropped")
             case ast.Call():
-                yield from self._of_call(node)
+                yield from self._call_mutants(node)
             case ast.Constant(value=bool(value)):
                 yield self._replace(node, str(not value), "other truth value")
             case ast.Constant(value=int(value)) if not isinstance(value, bool):
@@ -86,9 +86,9 @@ class _Finder:
                 if not _is_logging(node):
                     yield self._replace(node, "pass", "call dropped")
 
-    def _of_call(self, node: ast.Call) -> Iterator[Mutant]:
-        if isinstance(node.func, ast.Name) and node.func.id in _TWINS:
-            yield self._replace(node.func, _TWINS[node.func.id], f"{_TWINS[node.func.id]} instead")
+    def _call_mutants(self, node: ast.Call) -> Iterator[Mutant]:
+        if isinstance(node.func, ast.Name) and node.func.id in _OPPOSITES:
+            yield self._replace(node.func, _OPPOSITES[node.func.id], f"{_OPPOSITES[node.func.id]} instead")
         for keyword in node.keywords:
             if keyword.arg is not None and not _is_nothing(keyword.value):
                 start, end = self._span(keyword)
@@ -124,7 +124,7 @@ class _Finder:
 
 def _children(node: ast.AST) -> Iterator[ast.AST]:
     for name, value in ast.iter_fields(node):
-        # What is not executed: annotations, and what a decorator or a default of a dataclass field says.
+        # Annotations are not executed, and decorators are not mutated.
         if name in ("annotation", "returns", "decorator_list", "type_comment"):
             continue
         for child in value if isinstance(value, list) else [value]:

@@ -27,11 +27,10 @@ if TYPE_CHECKING:
 
 ROOT: Final = Path(__file__).parents[2]
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.toml")
-_WANTED_PERCENT: Final = 90
-_SECONDS: Final = 240
-# The first pattern that matches a file names its tests: those that run at once, and those that run when they notice
-# nothing. No test that exists is left out silently: a path without tests is an error of pytest, and the mutant counts
-# as killed only by a test that fails.
+_TARGET_PERCENT: Final = 90
+_TIMEOUT_SECONDS: Final = 240
+# The first pattern that matches a file selects its tests: those that run first, and those that run if the first detect
+# nothing. A mutant counts as killed only by a failing test: for a path without tests, pytest reports a usage error.
 _TESTS: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("statemachine/*", ("tests/unit/statemachine",), ()),
     ("functions/*", ("tests/unit/functions",), ("tests/integration/infra/test_packaging.py",)),
@@ -52,7 +51,7 @@ _TESTS: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
 
 @dataclass(frozen=True)
 class Verdict:
-    """``by`` is the lane that noticed the mutant; empty when none did."""
+    """The result for a mutant. ``by`` is the lane that detected it; empty if none did."""
 
     mutant: Mutant
     by: str
@@ -60,7 +59,7 @@ class Verdict:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 when enough of the sample is killed, 1 when not."""
+    """Run the sample, and return 0 if tests kill enough of it, 1 if not."""
     parser = argparse.ArgumentParser(prog="python -m tools.mutants", description=__doc__)
     parser.add_argument("--seed", type=int, default=None, help="repeat the sample of an earlier run")
     parser.add_argument("--count", type=int, default=40, help="how many mutants (default: 40)")
@@ -76,12 +75,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verdicts = run_sample(sample, chosen.jobs)
     killed = [verdict for verdict in verdicts if verdict.by]
     percent = 100 * len(killed) / max(len(verdicts), 1)
-    print(f"{len(killed)} of {len(verdicts)} killed, {percent:.0f} % (wanted: {_WANTED_PERCENT} %)")
-    return 0 if percent >= _WANTED_PERCENT else 1
+    print(f"{len(killed)} of {len(verdicts)} killed, {percent:.0f} % (target: {_TARGET_PERCENT} %)")
+    return 0 if percent >= _TARGET_PERCENT else 1
 
 
 def all_mutants() -> list[Mutant]:
-    """Every mutant of the product, in the order of files and lines."""
+    """Return every mutant of the product, in the order of files and lines."""
     found: list[Mutant] = []
     for path in sorted([*ROOT.glob("kiro_worker/**/*.py"), *ROOT.glob("functions/**/*.py")]):
         file = path.relative_to(ROOT).as_posix()
@@ -92,7 +91,7 @@ def all_mutants() -> list[Mutant]:
 
 
 def equivalent() -> set[str]:
-    """The mutants that change nothing that anybody could see; each has its reason in the file."""
+    """Return the mutants that change nothing that anyone could see. The file gives the reason for each."""
     return set(tomllib.loads(EQUIVALENT.read_text("utf-8")).get("equivalent", {}))
 
 
@@ -123,7 +122,7 @@ def _judge(mutant: Mutant, tree: Path) -> Verdict:
     try:
         by = ""
         for lane, tests in zip(("unit", "integration"), _tests_of(mutant.file), strict=True):
-            if tests and _noticed(tree, tests):
+            if tests and _is_detected(tree, tests):
                 by = lane
                 break
     finally:
@@ -136,14 +135,14 @@ def _tests_of(file: str) -> tuple[list[str], list[str]]:
     return [test for test in first if (ROOT / test).exists()], [test for test in then if (ROOT / test).exists()]
 
 
-def _noticed(tree: Path, tests: Sequence[str]) -> bool:
+def _is_detected(tree: Path, tests: Sequence[str]) -> bool:
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not exhaustive", *tests]
-    # Subprocesses of the tests import the copy, too; and of two versions of a file that are written within one second,
-    # Python would take the older one's bytecode.
+    # PYTHONPATH: the tests' subprocesses import the copy, too. No bytecode: of two versions of a file that are written
+    # within one second, Python would use the older one's.
     environment = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
     try:
         finished = subprocess.run(
-            command, cwd=tree, env=environment, capture_output=True, timeout=_SECONDS, check=False
+            command, cwd=tree, env=environment, capture_output=True, timeout=_TIMEOUT_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         return True
@@ -173,7 +172,7 @@ def _copy_of_tree(target: Path) -> Path:
 
 
 def _key(mutant: Mutant) -> str:
-    """Names a mutant by its file, its line's text and what is changed there, so that it survives other edits."""
+    """Return a key from the file, the line's text and the change, so that it survives other edits of the file."""
     if not mutant.line:
         return f"{mutant.file}: {mutant.description}"
     line = (ROOT / mutant.file).read_text("utf-8").splitlines()[mutant.line - 1].strip()

@@ -1,1 +1,1 @@
-"""The agent: the programs that can be one, and the turns in which it works."""
+"""The agent: the programs that the runner supports, and the turns in which they work."""

@@ -18,6 +18,7 @@ _LONGEST_TITLE: Final = 72
 
 def turn_message(request: BuildRequest, tasks: Sequence[Task], *, finished: bool) -> CommitMessage:
     """Return the message for a turn that worked on ``tasks``, or that fixed what the gate rejected when there are none.
+
     ``finished`` is false when the turn ended badly.
     """
     spec = request.spec_path.rpartition("/")[2]

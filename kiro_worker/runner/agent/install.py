@@ -1,4 +1,4 @@
-"""``python -m kiro_worker.runner.agent.install`` installs the Kiro CLI from the address and with the SHA-256 that the
+"""``python -m kiro_worker.runner.agent.install`` installs the Kiro CLI from the URL and with the SHA-256 that the
 CodeBuild project pins. It does nothing when another agent is configured or the CLI is installed already.
 
 Nothing in the archive is executed or extracted to a path of its choice: only the programs in ``bin/`` are copied, by
@@ -50,15 +50,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def install(environment: Mapping[str, str], folder: Path) -> str:
-    """Install the Kiro CLI into ``folder`` if the configuration needs it, and return what was done. Raises
-    :class:`ConfigurationMissing` and :class:`ConfigurationInvalid`.
+    """Install the Kiro CLI into ``folder`` if the configuration needs it, and return what was done.
+
+    Raises :class:`ConfigurationMissing` and :class:`ConfigurationInvalid`.
     """
     name = environment.get("CONFIG_PARAMETER_NAME", "")
     if not name:
         raise ConfigurationMissing("CONFIG_PARAMETER_NAME is not set in the build's environment", "make deploy sets it")
     if installed := shutil.which("kiro-cli", path=environment.get("PATH")):
         return f"The Kiro CLI is already installed: {installed}"
-    # Imported here because an image that has the CLI does not need to wait for them.
+    # Imported here so that an image that has the CLI does not wait for these imports.
     from kiro_worker.config.parameter import load_configuration
     from kiro_worker.runner.clients import Clients
 
@@ -73,7 +74,7 @@ def install(environment: Mapping[str, str], folder: Path) -> str:
         )
     if not re.fullmatch(r"https?://\S+", url) or not re.fullmatch(r"[0-9a-f]{64}", digest):
         raise ConfigurationInvalid(
-            "KIRO_CLI_URL is not an http(s) address, or KIRO_CLI_SHA256 is not 64 hex digits", _REMEDY
+            "KIRO_CLI_URL is not an http(s) URL, or KIRO_CLI_SHA256 is not 64 hex digits", _REMEDY
         )
     with tempfile.TemporaryFile() as archive:
         _download(url, digest, archive)
@@ -89,7 +90,7 @@ def _download(url: str, digest: str, archive: IO[bytes]) -> None:
     """Download ``url`` into ``archive`` and rewind it. Raises :class:`ConfigurationInvalid` when the digest differs."""
     actual = hashlib.sha256()
     try:
-        # The caller has checked that the address is http(s), and the content is checked against the pinned digest.
+        # The caller has checked that the URL is http(s), and the content is checked against the pinned digest.
         with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
             while chunk := response.read(1 << 20):
                 actual.update(chunk)
@@ -115,9 +116,9 @@ def _copy_programs(archive: IO[bytes], folder: Path) -> list[str]:
             partial.replace(folder / name)
             installed.append(name)
     except (tarfile.TarError, zipfile.BadZipFile) as error:
-        raise ConfigurationInvalid(f"the archive of the Kiro CLI cannot be read: {error}", _REMEDY) from None
+        raise ConfigurationInvalid(f"the Kiro CLI archive cannot be read: {error}", _REMEDY) from None
     if "kiro-cli" not in installed:
-        raise ConfigurationInvalid("the archive of the Kiro CLI contains no program bin/kiro-cli", _REMEDY)
+        raise ConfigurationInvalid("the Kiro CLI archive contains no program bin/kiro-cli", _REMEDY)
     return installed
 
 

@@ -1,4 +1,4 @@
-"""What all turns of a build together may cost: ``agent.maxMinutes`` and ``agent.maxCredits``."""
+"""The limits of all turns of a build together: ``agent.maxMinutes`` and ``agent.maxCredits``."""
 
 from __future__ import annotations
 

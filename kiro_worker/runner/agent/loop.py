@@ -1,8 +1,8 @@
-"""The agent's turns: by default one task each, and every finished task is kept at once.
+"""The agent's turns: by default one per task, and every finished task is kept at once.
 
-A task is done on evidence, not because the agent claims it. The turn ended well by its exit code and, where the agent
-prints one, by its closing line; something in the tree changed; and the box is ticked, which the runner does when the
-rest holds. When a turn ends badly, its files are kept as unfinished work and its task stays open.
+A task counts as done on evidence, not because the agent claims it. The turn ended well, judged by its exit code and its
+closing line, if the agent prints one; something in the tree changed; and the box is ticked, which the runner does if
+the other two are true. When a turn ends badly, its files are kept as unfinished work and its task stays open.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.commit_message import turn_message
 from kiro_worker.runner.agent.limits import note_usage, require_within_limits
 from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
-from kiro_worker.runner.agent.task_list import has_ticked, names, note_tasks, updated_task_list
+from kiro_worker.runner.agent.task_list import has_ticked, note_tasks, tasks_label, updated_task_list
 from kiro_worker.runner.agent.workspace import AgentWorkspace, clean, materialize
 from kiro_worker.runner.repository.commit import changes_between, commit_turn, file_in, patch_between, with_file
 from kiro_worker.runner.trust.secret_scan import require_no_secret, require_no_secret_in_lfs
@@ -72,8 +72,9 @@ class AgentLoop:
         note_tasks(self._tasks, progress)
 
     def work(self, configuration: AgentConfiguration) -> None:
-        """Give the agent each open task once, until none is open or two turns in a row change nothing. Raises
-        :class:`BuildStopped` (AgentFailed, AgentTimedOut, GuardTripped); finished tasks are kept by then.
+        """Give the agent each open task once, until none is open or two turns in a row change nothing.
+
+        Raises :class:`BuildStopped` (AgentFailed, AgentTimedOut, GuardTripped); finished tasks are kept by then.
         """
         attempted: set[str] = set()
         idle_turns = 0
@@ -84,11 +85,11 @@ class AgentLoop:
                 require_within_limits(configuration, self._agent.adapter, self._progress, self._last_run)
             tasks = pending if configuration.mode == "all" else pending[:1]
             attempted |= {task.name for task in tasks}
-            self._context.say(f"{self._agent.adapter.name} starts on {names(tasks)}")
+            self._context.say(f"{self._agent.adapter.name} starts on {tasks_label(tasks)}")
             changed = self._turn(prompt(self._request, self._checkout.folder, tasks), tasks)
             idle_turns = 0 if changed else idle_turns + 1
             if not changed:
-                self._context.say(f"the agent changed nothing, so {names(tasks)} stays open")
+                self._context.say(f"the agent changed nothing, so {tasks_label(tasks)} stays open")
 
     def fix(self, stop: BuildStopped) -> None:
         """Give the agent one turn to fix what the gate rejected, when all tasks are done."""
@@ -103,7 +104,7 @@ class AgentLoop:
 
     @property
     def changed_nothing(self) -> bool:
-        """Whether at most the list of tasks differs from the branch: ticked boxes alone are no work."""
+        """Whether at most the list of tasks differs from the branch. Ticked boxes alone are not work."""
         return all(name == self._tasks_path for name in self._progress.files_changed)
 
     def nothing_changed(self) -> BuildStopped:
@@ -116,8 +117,10 @@ class AgentLoop:
         )
 
     def _turn(self, text: str, tasks: Sequence[Task]) -> bool:
-        """Run a turn, keep its work, and return whether it changed anything. Raises what the guard raises, and
-        :class:`BuildStopped` when the turn ended badly; the acceptable part of its work is kept by then.
+        """Run a turn, keep its work, and return whether it changed anything.
+
+        Raises what the guard raises, and :class:`BuildStopped` when the turn ended badly; the acceptable part of its
+        work is kept by then.
         """
         checkout = self._checkout
         run = self._workspace.run_turn(self._agent, text, self.commit)
@@ -145,20 +148,22 @@ class AgentLoop:
         self._keep(tree, self._finished_tree, turn_message(self._request, tasks, finished=True))
         return True
 
-    def _keep(self, found: str, tree: str, message: CommitMessage, *, adopt_commits: bool = True) -> None:
-        """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there. ``found`` is the
-        tree as the agent left it; ``adopt_commits`` keeps the agent's own commits below the new one.
+    def _keep(self, agent_tree: str, tree: str, message: CommitMessage, *, adopt_commits: bool = True) -> None:
+        """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there.
+
+        ``agent_tree`` is the tree as the agent left it; ``adopt_commits`` keeps the agent's own commits below the new
+        one.
         """
         checkout, context = self._checkout, self._context
         commit = commit_turn(
             checkout,
             self.commit,
-            found,
+            agent_tree,
             tree,
             message,
             context.say,
-            with_its_commits=adopt_commits,
-            unseen=tuple(context.steering.files),
+            adopt_commits=adopt_commits,
+            excluded=tuple(context.steering.files),
         )
         change = changes_between(checkout, commit)
         require_no_secret(change.history, context.redaction.is_in)

@@ -27,7 +27,7 @@ How to work:
 - When a task is done, tick its box in {spec_path}/tasks.md ("- [ ]" becomes "- [x]"); change nothing else in that file.
 - Work in this folder only. Do not push, do not switch branches, do not change git's configuration: your changes are
   committed, tested and pushed for you when you are done.
-- Nobody can answer questions. Where the spec leaves something open, choose the simplest solution that satisfies it.
+- No one can answer questions. Where the spec leaves something open, choose the simplest solution that satisfies it.
 """
 _LONGEST_OUTPUT: Final = 8_000
 
@@ -42,7 +42,7 @@ def prompt(request: BuildRequest, folder: Path, tasks: Sequence[Task]) -> str:
             goal=f"Implement one task of the spec in {request.spec_path}/ in this repository.",
             tasks=f"Your task, and no other:\n{names}",
             how="Implement this task completely, including its tests, and run the project's tests. Do not start other"
-            " open tasks:\n  you will be asked for each of them later.",
+            " open tasks:\n  each of them gets its own turn later.",
         )
     return _filled(
         request,

@@ -19,8 +19,8 @@ def note_tasks(text: str, progress: BuildProgress) -> None:
     progress.tasks_open = len(open_tasks(text))
 
 
-def names(tasks: Sequence[Task]) -> str:
-    """Return the one task's name, or the number of tasks, for the log."""
+def tasks_label(tasks: Sequence[Task]) -> str:
+    """Return how the log refers to ``tasks``: by the name of the only one, or by their number."""
     return tasks[0].name if len(tasks) == 1 else f"{len(tasks)} open tasks"
 
 
@@ -31,8 +31,9 @@ def has_ticked(text: str, tasks: Sequence[Task]) -> bool:
 
 
 def updated_task_list(before: str, after: str, tasks: Sequence[Task], say: Callable[[str], None]) -> str:
-    """Return the task list after a turn that ended well. ``before`` is the list at the start of the turn, ``after`` is
-    the agent's, and ``tasks`` are the tasks of the turn.
+    """Return the task list after a turn that ended well.
+
+    ``before`` is the list at the start of the turn, ``after`` is the agent's, and ``tasks`` are the tasks of the turn.
 
     The agent's list is used only when nothing but boxes differs; otherwise the earlier one is restored. Boxes that were
     ticked before stay ticked. When the turn had a single task, its box is ticked.

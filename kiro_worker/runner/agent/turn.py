@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
@@ -16,12 +16,16 @@ if TYPE_CHECKING:
     from kiro_worker.runner.agent.adapters import PreparedAgent, Usage
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
+_READ_LOG: Final = "read agent.log in the artifacts for the cause, then redrive the execution"
+
 
 @dataclass(frozen=True)
 class AgentRun:
-    """How a turn ended. ``cost`` is in the agent's own unit, ``None`` when the agent did not report it; ``seconds`` is
-    what the agent reported, or else what the runner measured. ``problem`` is why the turn does not count as work,
-    ``None`` when it ended well.
+    """How a turn ended.
+
+    ``cost`` is in the agent's own unit, ``None`` if the agent did not report it; ``seconds`` is what the agent
+    reported, or else what the runner measured. ``problem`` is the reason why the turn does not count as work, ``None``
+    if it ended well.
     """
 
     finished: Finished
@@ -41,8 +45,9 @@ def run_agent(
     redact: Callable[[str], str],
     sandbox: Sandbox,
 ) -> AgentRun:
-    """Run one turn in ``folder`` and wait for its end. Raises :class:`BuildStopped` (AgentFailed) when the program
-    cannot be started.
+    """Run one turn in ``folder`` and wait until it ends.
+
+    Raises :class:`BuildStopped` (AgentFailed) when the program cannot be started.
     """
     adapter = agent.adapter
     sandbox.grant(folder, home)
@@ -80,17 +85,20 @@ def _problem(agent: PreparedAgent, finished: Finished, usage: Usage) -> BuildSto
         )
     if not finished.succeeded:
         return BuildStopped(
-            Outcome.AGENT_FAILED, f"{adapter.name} ended with {_exit_status(finished)}", details=finished.last_lines()
+            Outcome.AGENT_FAILED,
+            f"{adapter.name} ended with {_exit_status(finished)}",
+            _READ_LOG,
+            finished.last_lines(),
         )
     if usage.failed:
         return BuildStopped(
-            Outcome.AGENT_FAILED, f"{adapter.name} reported that its turn failed", details=finished.last_lines()
+            Outcome.AGENT_FAILED, f"{adapter.name} reported that its turn failed", _READ_LOG, finished.last_lines()
         )
     if adapter.always_reports_cost and usage.cost is None:
         return BuildStopped(
             Outcome.AGENT_FAILED,
-            f"{adapter.name} ended with exit code 0 but did not print its closing line. This is what happens with a"
-            " rejected API key",
+            f"{adapter.name} ended with exit code 0 but did not print its closing line, which is what a rejected"
+            " API key causes",
             "put a valid key into the secret kiro-worker-<env>-kiro-api-key",
             finished.last_lines(),
         )

@@ -1,4 +1,4 @@
-"""The folder that the agent works in: what the runner puts there before a turn, and what it takes over afterwards."""
+"""The folder that the agent works in: what the runner puts there before a turn, and what it collects afterwards."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class AgentWorkspace:
     context: TurnContext
 
     def run_turn(self, agent: PreparedAgent, prompt: str, commit: str) -> AgentRun:
-        """Put submodules and steering files in place, as new for every turn, and run ``agent``."""
+        """Put submodules and steering files in place, afresh for every turn, and run ``agent``."""
         context, checkout = self.context, self.checkout
         lend_objects(checkout.git.directory)
         context.submodules.materialize(checkout)
@@ -79,8 +79,9 @@ class AgentWorkspace:
         return tree_of_files(checkout, context.say)
 
     def revert_refused_changes(self, commit: str, tree: str) -> tuple[str, KiroWorkerError | None]:
-        """Return ``tree`` and ``None`` when the guard accepts it. Otherwise return the tree with its guarded files as
-        they are in ``commit``, and the guard's error.
+        """Return ``tree`` and ``None`` when the guard accepts it.
+
+        Otherwise return the tree with its guarded files as they are in ``commit``, and the guard's error.
         """
         guard, redaction = self.context.guard, self.context.redaction
         try:
@@ -91,14 +92,14 @@ class AgentWorkspace:
         return tree, None
 
     def replace_repository(self, commit: str) -> None:
-        """Give the agent a new ``.git`` at ``commit``, whatever it did to the one it had."""
+        """Give the agent a new ``.git`` at ``commit``, whatever it did to the old one."""
         repository = self.checkout.folder / ".git"
         if repository.is_dir() and not repository.is_symlink():
             shutil.rmtree(repository)
         else:
             repository.unlink(missing_ok=True)
         steering_files = tuple(self.context.steering.files)
-        create_agent_repository(self.checkout.git, replace(self.request, commit=commit), unseen=steering_files)
+        create_agent_repository(self.checkout.git, replace(self.request, commit=commit), excluded=steering_files)
 
 
 def materialize(checkout: Checkout, commit: str) -> None:

@@ -22,7 +22,7 @@ _MEASURED_UNITTEST: Final = (
 
 
 def detected_command(folder: Path) -> tuple[str, ...]:
-    """The usual test command of the repository's ecosystem; empty if it is none that we know."""
+    """Return the usual test command of the repository's ecosystem; empty if no known ecosystem is detected."""
     if _uses_pytest(folder):
         return _PYTEST
     if _npm_test_script(folder):
@@ -47,10 +47,10 @@ def detected_command(folder: Path) -> tuple[str, ...]:
 def with_report_options(
     command: tuple[str, ...], folder: Path, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None = None
 ) -> tuple[str, ...]:
-    """A detected ``command`` that also writes a JUnit report, and coverage if the module for it is installed.
+    """Return ``command``, extended to write a JUnit report, and coverage if the module for it is installed.
 
-    Reports go to ``home`` where the tool lets us choose, so that they do not clutter the checkout. Surefire and Gradle
-    write JUnit reports by themselves.
+    ``command`` comes from :func:`detected_command`. Reports go to ``home`` if the tool allows it, so that they do
+    not clutter the checkout. Surefire and Gradle write JUnit reports anyway.
     """
     if command == _PYTEST:
         options = (f"--junitxml={home / 'junit.xml'}",)
@@ -71,7 +71,7 @@ def with_report_options(
 
 
 def _has_module(module: str, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None) -> bool:
-    """Whether the Python of the tests can import ``module``; asked in the sandbox, because that runs its code."""
+    """Return whether the tests' Python can import ``module``. Runs in the sandbox, because an import runs code."""
     try:
         return stream(
             ("python3", "-c", f"import {module}"),

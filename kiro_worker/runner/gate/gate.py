@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from kiro_worker.runner.sandbox.processes import Finished
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
-MINUTES: Final = 30
+TIMEOUT_MINUTES: Final = 30
 MAX_REPORTS: Final = 500
 GATE_FILE: Final = "gate.json"
 
@@ -70,7 +70,7 @@ class GateResult:
         return ", ".join(filter(None, parts))
 
     def to_dict(self) -> dict[str, Any]:
-        """The content of ``gate.json``, and of ``gate`` in ``result.json``."""
+        """Return the content of ``gate.json``, and of ``gate`` in ``result.json``."""
         coverage = self.coverage
         return {
             "command": list(self.command),
@@ -103,17 +103,22 @@ def run_gate(
     """Run the project's tests in ``folder``, and return the result if they pass.
 
     ``patch`` is the change that ``coverageMode`` ``changed`` measures. The reports and ``gate.json`` are copied to
-    ``keep``, also those of a run that does not pass. Raises :class:`BuildStopped`: TestsFailed if a test fails, if none
+    ``keep``, even if the run does not pass. Raises :class:`BuildStopped`: TestsFailed if a test fails, if none
     ran or if there is no test command; CoverageBelowThreshold if coverage is too low or cannot be measured.
     """
-    command = configuration.test_command or _detect_command(folder)
+    command = find_test_command(configuration, folder)
+
+    def log(text: str) -> None:
+        sink(redact(text))
+
     home.mkdir(parents=True, exist_ok=True)
     environment = scrubbed_environment(home, parent, CI="true", COVERAGE_FILE=str(home / ".coverage"))
     if not configuration.test_command:
         command = with_report_options(command, folder, home, environment, sandbox)
     before = take_snapshot(folder, home)
+    log(f"$ {' '.join(command)}")
     finished = _run(command, folder, environment, sink, redact, sandbox)
-    reports = _Reports.written_since(before, configuration, folder, home, sink)
+    reports = _Reports.written_since(before, configuration, folder, home, log)
     coverage, changed_lines = reports.coverage, None
     if coverage and configuration.coverage_mode == "changed":
         changed_lines = changed_lines_coverage(coverage, patch, str(folder))
@@ -123,18 +128,34 @@ def run_gate(
     if keep:
         _keep(result, reports, keep, redact)
     if altered:
-        sink(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
+        log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
     require_tests(result, finished)
     require_coverage(result, configuration)
     return result
 
 
+def find_test_command(configuration: Configuration, folder: Path) -> tuple[str, ...]:
+    """Return the configured test command, or else the one that the files in ``folder`` suggest.
+
+    Raises :class:`BuildStopped` (TestsFailed) if there is neither.
+    """
+    if command := configuration.test_command or detected_command(folder):
+        return command
+    raise BuildStopped(
+        Outcome.TESTS_FAILED,
+        "no test command: none is configured, and none can be detected from the files of the repository",
+        'set "testCommand" in the configuration parameter, for example "make test"',
+    )
+
+
 def require_tests(result: GateResult, finished: Finished) -> None:
     """Raise :class:`BuildStopped` (TestsFailed) unless every signal says that tests ran and passed."""
-    tests, summary, remedy = result.tests, result.summary, ""
+    tests, summary = result.tests, result.summary
+    remedy = "redrive the execution, which lets the agent fix this once, or fix the code or the tests on the branch"
     names = f": {', '.join(tests.failed_names[:5])}" if tests and tests.failed_names else ""
     if finished.timed_out:
-        reason = f"the tests did not finish within {MINUTES} minutes"
+        reason = f"the tests did not finish within {TIMEOUT_MINUTES} minutes"
+        remedy = 'make the tests faster, or set "testCommand" in the configuration parameter to run fewer of them'
     elif not finished.succeeded:
         cause = names or (f": {summary}" if summary != "passed" else "")
         reason = f"the tests ended with exit code {finished.exit_code}{cause}"
@@ -146,7 +167,8 @@ def require_tests(result: GateResult, finished: Finished) -> None:
         reason = f"no test ran ({summary}), and a run without tests proves nothing"
         remedy = 'add tests, or set "testCommand" in the configuration parameter'
     elif not tests and any(argument.startswith("--junitxml=") for argument in result.command):
-        reason = "the test command ended with exit code 0, but did not write the JUnit report that it was asked for"
+        reason = "the test command ended with exit code 0, but did not write the requested JUnit report"
+        remedy = 'check that pytest can write the report, or set "testCommand" in the configuration parameter'
     else:
         return
     raise BuildStopped(Outcome.TESTS_FAILED, reason, remedy, finished.last_lines())
@@ -161,11 +183,11 @@ def require_coverage(result: GateResult, configuration: Configuration) -> None:
     required = f"coverageThreshold is {threshold:g}%" + (", its default" if is_default else "")
     if coverage is None:
         named = configuration.coverage_report
-        missing = f"{named} is missing, old or not readable" if named else "the tests wrote no coverage report"
+        missing = f"{named} is missing, old or unreadable" if named else "the tests wrote no coverage report"
         raise _coverage_error(f"coverage cannot be measured: {missing}, and {required}")
     if configuration.coverage_mode == "changed":
         if coverage.by_line is None:
-            raise _coverage_error(f"a {coverage.format} report does not contain the coverage of single lines")
+            raise _coverage_error(f"a {coverage.format} report does not contain the coverage of individual lines")
         if result.changed_lines is None:
             raise _coverage_error("coverage cannot be measured: the report contains none of the changed files")
         if result.changed_lines.total and not result.changed_lines.meets(threshold):
@@ -179,16 +201,6 @@ def require_coverage(result: GateResult, configuration: Configuration) -> None:
 
 def _coverage_error(reason: str, remedy: str = _COVERAGE_REMEDY) -> BuildStopped:
     return BuildStopped(Outcome.COVERAGE_BELOW_THRESHOLD, reason, remedy)
-
-
-def _detect_command(folder: Path) -> tuple[str, ...]:
-    if command := detected_command(folder):
-        return command
-    raise BuildStopped(
-        Outcome.TESTS_FAILED,
-        "no test command: none is configured, and the repository does not look like any known ecosystem",
-        'set "testCommand" in the configuration parameter, e.g. "make test"',
-    )
 
 
 @dataclass(frozen=True)
@@ -206,7 +218,7 @@ class _Reports:
         configuration: Configuration,
         folder: Path,
         home: Path,
-        sink: Callable[[str], None],
+        log: Callable[[str], None],
     ) -> _Reports:
         files: dict[Path, str] = {}
         totals: list[JUnitTotals] = []
@@ -215,20 +227,20 @@ class _Reports:
                 totals.append(junit.read_junit(read_report(path), path.name))
                 files[path] = "tests"
             except Unreadable as error:
-                sink(f"report ignored: {error}")
+                log(f"report ignored: {error}")
         coverages: list[Coverage] = []
         for path in _coverage_reports(configuration.coverage_report, folder, home, before):
             try:
                 coverages.append(formats.read_coverage(read_report(path), path.name))
                 files[path] = "coverage"
             except Unreadable as error:
-                sink(f"report ignored: {error}")
+                log(f"report ignored: {error}")
         coverages = [coverage for coverage in coverages if coverage.format == coverages[0].format]
         return cls(sum(totals[1:], totals[0]) if totals else None, merged(coverages), files)
 
 
 def _coverage_reports(named: str | None, folder: Path, home: Path, before: Mapping[Path, Signature]) -> list[Path]:
-    """The report that the configuration names, or else all reports of the first format that is found."""
+    """Return the report that the configuration names, or else all reports of the first format that is found."""
     if named:
         path = regular_file_in(folder, named)
         return files_written_since(before, (path.parent,), (path.name,))[:1] if path else []
@@ -246,13 +258,12 @@ def _run(
     redact: Callable[[str], str],
     sandbox: Sandbox | None,
 ) -> Finished:
-    sink(f"$ {' '.join(command)}")
     try:
         return stream(
             command,
             cwd=folder,
             environment=environment,
-            timeout_seconds=MINUTES * 60.0,
+            timeout_seconds=TIMEOUT_MINUTES * 60.0,
             sink=sink,
             redact=redact,
             sandbox=sandbox,
@@ -266,7 +277,7 @@ def _run(
 
 
 def _keep(result: GateResult, reports: _Reports, target: Path, redact: Callable[[str], str]) -> None:
-    """Copy the reports, redacted, to one folder per kind under new names; nothing of an earlier run remains."""
+    """Copy the reports, redacted, to one folder per kind under new names, and remove those of an earlier run."""
     shutil.rmtree(target, ignore_errors=True)
     for number, (path, kind) in enumerate(reports.files.items(), 1):
         (target / kind).mkdir(parents=True, exist_ok=True)

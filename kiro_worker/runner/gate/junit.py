@@ -1,4 +1,4 @@
-"""What JUnit XML says about a test run: how many tests ran, failed and were skipped, and which ones failed."""
+"""The totals of a test run, read from JUnit XML: how many tests ran, failed and were skipped, and which ones failed."""
 
 from __future__ import annotations
 
@@ -62,20 +62,20 @@ class JUnitTotals:
 
 
 def read_junit(content: bytes, name: str = "junit.xml") -> JUnitTotals:
-    """The totals of one document.
+    """Return the totals of one JUnit document.
 
     Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable` if it is not JUnit XML.
     """
     root: Any = parse_xml(content, name)
     try:
-        return sum(map(_of_suite, _children(JUnitXml.fromroot(root), TestSuite)), JUnitTotals())
+        return sum(map(_suite_totals, _children(JUnitXml.fromroot(root), TestSuite)), JUnitTotals())
     except (JUnitXmlError, ValueError, TypeError, AttributeError) as error:
         raise Unreadable(f"{name} is not a JUnit report: {error}") from None
 
 
-def _of_suite(suite: TestSuite) -> JUnitTotals:
+def _suite_totals(suite: TestSuite) -> JUnitTotals:
     # Iterating over a suite would yield the cases of its nested suites as well.
-    counted = sum(map(_of_suite, _children(suite, TestSuite)), _of_cases(_children(suite, TestCase)))
+    counted = sum(map(_suite_totals, _children(suite, TestSuite)), _case_totals(_children(suite, TestCase)))
     return JUnitTotals(
         max(counted.tests, _claimed(suite, "tests")),
         max(counted.failures, _claimed(suite, "failures")),
@@ -91,7 +91,7 @@ def _children(parent: Any, kind: type[_Kind]) -> Iterator[_Kind]:
     return found
 
 
-def _of_cases(cases: Iterable[TestCase]) -> JUnitTotals:
+def _case_totals(cases: Iterable[TestCase]) -> JUnitTotals:
     tests = failures = errors = skipped = 0
     names: list[str] = []
     for case in cases:

@@ -1,7 +1,7 @@
 """Report files that a test run wrote, found and read as untrusted input.
 
 A file counts only if the run itself created or changed it, so that neither an old report nor one that the agent
-prepared passes for the run's result. No symbolic link is followed out of the folder, only regular files are read, and
+prepared can pass for the run's result. No symbolic link is followed out of the folder, only regular files are read, and
 never more than a fixed number of bytes.
 """
 
@@ -33,22 +33,22 @@ _SKIPPED_FOLDERS: Final = frozenset(
 )
 
 Signature = tuple[int, int, int, int]
-"""A file's size, modification time, change time and inode, by which a change shows."""
+"""A file's size, modification time, change time and inode, which reveal a change."""
 
 
 class Unreadable(ValueError):
-    """The file is not the report that its name promises, or is not safe to read."""
+    """The file is not the report that its name suggests, or is not safe to read."""
 
 
 def take_snapshot(*folders: Path) -> dict[Path, Signature]:
-    """The signature of every regular file in ``folders``. Reads no file and follows no symbolic link."""
+    """Return the signature of every regular file in ``folders``. Reads no file and follows no symbolic link."""
     return dict(_regular_files(folders))
 
 
 def files_written_since(
     before: Mapping[Path, Signature], folders: Iterable[Path], patterns: Iterable[str]
 ) -> list[Path]:
-    """The files that are new or changed since ``before`` and whose path ends like one of ``patterns``, sorted."""
+    """Return the files, sorted, that are new or changed since ``before`` and whose path ends in one of ``patterns``."""
     wanted = tuple(patterns)
     return sorted(
         path
@@ -60,14 +60,14 @@ def files_written_since(
 def files_altered_since(
     before: Mapping[Path, Signature], folder: Path, except_for: Iterable[Path] = ()
 ) -> tuple[str, ...]:
-    """The files of ``folder`` that existed in ``before`` and have since changed or disappeared, relative to it."""
+    """Return the files of ``folder``, relative to it, that have changed or disappeared since ``before``."""
     now, ignored = take_snapshot(folder), set(except_for)
     earlier = (path for path in before if path.is_relative_to(folder) and path not in ignored)
     return tuple(sorted(str(path.relative_to(folder)) for path in earlier if now.get(path) != before[path]))
 
 
 def regular_file_in(folder: Path, name: str) -> Path | None:
-    """The regular file ``name`` in ``folder``; None if there is none or it lies outside."""
+    """Return the regular file ``name`` in ``folder``; None if there is none or it lies outside."""
     try:
         found = (folder / name).resolve(strict=True)
     except (OSError, RuntimeError):
@@ -76,7 +76,7 @@ def regular_file_in(folder: Path, name: str) -> Path | None:
 
 
 def read_report(path: Path) -> bytes:
-    """The content of a regular file. Raises :class:`Unreadable`, also for a symbolic link, a pipe or a device."""
+    """Return the content of a regular file. Raises :class:`Unreadable`, also for a link, a pipe or a device."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -91,7 +91,7 @@ def read_report(path: Path) -> bytes:
 
 
 def parse_xml(content: bytes, name: str) -> Element:
-    """The root element.
+    """Return the root element of an XML document.
 
     Raises :class:`Unreadable`, also for a document that declares entities, because a few lines of them expand to
     gigabytes. A DOCTYPE alone is accepted, because Cobertura and JaCoCo write one; what it refers to is never fetched.
@@ -116,7 +116,7 @@ def _is_deeper_than(levels: int, root: Element) -> bool:
 
 
 def _regular_files(folders: Iterable[Path]) -> Iterator[tuple[Path, Signature]]:
-    """At most ``MAX_FILES`` regular files of ``folders``, outside the folders where tools keep their own files."""
+    """Yield at most ``MAX_FILES`` regular files of ``folders``, outside the folders that tools keep for themselves."""
     remaining = MAX_FILES
     for folder in folders:
         for parent, subfolders, names in os.walk(folder):

@@ -1,4 +1,4 @@
-"""The summary lines that the usual test runners print, and what they say about the run."""
+"""The summary lines that the usual test runners print, and what they reveal about the run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _FAILED: Final = re.compile(
 
 
 def summary_of(lines: Sequence[str]) -> str:
-    """The test runner's summary, which is the last line that looks like one; empty if there is none."""
+    """Return the test runner's summary, which is the last line that looks like one; empty if there is none."""
     for line in reversed(lines):
         if _is_summary(line):
             return line.strip(" =\t")
@@ -47,7 +47,7 @@ def summary_of(lines: Sequence[str]) -> str:
 
 
 def nothing_ran(lines: Sequence[str]) -> bool:
-    """Whether every summary in the output says that no test ran: there was none, or all were skipped."""
+    """Return whether every summary in the output says that no test ran: there was none, or all were skipped."""
     summaries = [line for line in lines if _is_summary(line)]
     # unittest counts skipped tests as run, and says how many it skipped on the next line.
     all_skipped = tuple(f"Ran {skipped[1]} test" for line in lines if (skipped := _SKIPPED.match(line)))
@@ -55,7 +55,7 @@ def nothing_ran(lines: Sequence[str]) -> bool:
 
 
 def last_failure(lines: Sequence[str]) -> str:
-    """The last summary that reports a failure; empty if none does."""
+    """Return the last summary that reports a failure; empty if none does."""
     for line in reversed(lines):
         # unittest prints "FAILED (…)" below its summary.
         if (_is_summary(line) or line.startswith("FAILED (")) and _FAILED.search(line):

@@ -30,7 +30,7 @@ _UPLOADS: Final = 8
 
 @dataclass(frozen=True)
 class ArtifactLocation:
-    """Where a build's artifacts go. Without a bucket they go nowhere."""
+    """Where a build's artifacts are uploaded. Without a bucket, nothing is uploaded."""
 
     bucket: str
     run: str
@@ -39,7 +39,7 @@ class ArtifactLocation:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str], request: BuildRequest | None) -> ArtifactLocation:
-        """Return the location for this build. ``request`` is ``None`` if the build ended before it was known."""
+        """Return the location for this build. ``request`` is ``None`` if the build ended before it had one."""
         build_id = environment.get("CODEBUILD_BUILD_ID", "")
         run = request.run_name if request else _file_name(build_id.rpartition(":")[2] or "run")
         attempt = environment.get("CODEBUILD_BUILD_NUMBER", "")
@@ -52,7 +52,7 @@ class ArtifactLocation:
 
     @property
     def url(self) -> str:
-        """Return the location as an ``s3://`` URL, or an empty text without a bucket."""
+        """Return the location as an ``s3://`` URL, or an empty string without a bucket."""
         return f"s3://{self.bucket}/{self.prefix}" if self.bucket else ""
 
 

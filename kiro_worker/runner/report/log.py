@@ -20,13 +20,13 @@ LARGEST_FILE: Final = 10 * 1024 * 1024
 
 
 class Redaction:
-    """Removes everything that looks like a credential, and this build's own secrets as they become known."""
+    """Removes everything that looks like a credential, and this build's own secrets once they are known."""
 
     def __init__(self) -> None:
         self._secrets: dict[str, None] = {}
 
     def know(self, *secrets: str) -> None:
-        """Remove these values from now on, and each line of them, because a log is redacted line by line."""
+        """Remove these values from now on, and each of their lines, because a log is redacted line by line."""
         for secret in secrets:
             self._secrets |= dict.fromkeys(filter(None, (secret, *map(str.strip, secret.splitlines()))))
 
@@ -53,7 +53,7 @@ class Log:
 
     @contextmanager
     def sink(self, name: str, file: Path) -> Iterator[Callable[[str], None]]:
-        """Return a function that logs one line, which must be redacted already, and writes it to ``file``."""
+        """Yield a function that logs one line, which must already be redacted, and writes it to ``file``."""
         written = 0
         with file.open("w", encoding="utf-8") as kept:
 

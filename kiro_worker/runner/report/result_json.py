@@ -87,7 +87,7 @@ def result_document(
 
 
 def read_gate_result(logs: Path) -> dict[str, Any] | None:
-    """Return what the last gate measured, from the file beside its reports. ``None`` if no gate ran."""
+    """Return what the last gate measured, from the file beside its reports; ``None`` if no gate ran."""
     try:
         document = json.loads((logs / REPORTS / GATE_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""The exported variables: what Step Functions, and so the comment on the pull request, learns about a build.
+"""The exported variables: what Step Functions, and through it the comment on the pull request, learns about a build.
 
 Each value is one line without control characters and has at most 500 characters. ``PHASES`` (``name:seconds;…``) and
-``TAIL`` (the last lines that matter, as a JSON text) have at most 1500.
+``TAIL`` (the last lines that matter, as a JSON string) have at most 1500.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def exported_variables(
 
 
 def shell_exports(values: Mapping[str, str]) -> str:
-    """Return lines for a POSIX shell to source. A value is data there, whatever it contains."""
+    """Return lines for a POSIX shell to source. Values are quoted, so the shell never runs them."""
     return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in values.items())
 
 
@@ -43,7 +43,7 @@ def one_line(text: str) -> str:
 
 
 def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping[str, Any]) -> dict[str, str]:
-    """Return each value by its :class:`BuildResult` field, redacted before it is cut, or half a secret could remain."""
+    """Return each value by its :class:`BuildResult` field. Redacts before it cuts, or half a secret could remain."""
     texts = {
         "outcome": progress.outcome.value,
         "reason": _reason(progress, redact),
@@ -90,7 +90,7 @@ def _phase_name(name: str) -> str:
 
 
 def _tail(text: str) -> str:
-    """Return the last lines of ``text`` as a JSON text of at most ``LONGEST_LIST`` characters.
+    """Return the last lines of ``text`` as a JSON string of at most ``LONGEST_LIST`` characters.
 
     Lines are kept whole, unless not even the last one fits.
     """

@@ -1,1 +1,1 @@
-"""git as the worker runs it: fetch, commit, checkpoint and push."""
+"""How the worker uses git: fetch, commit, checkpoint and push."""

@@ -1,4 +1,4 @@
-"""The agent's own ``.git``, in which ``git status``, ``diff``, ``log`` and ``commit`` work.
+"""The agent's own ``.git``, where ``git status``, ``diff``, ``log`` and ``commit`` work.
 
 It is written file by file, so that no git command of the worker ever reads it.
 """
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from kiro_worker.runner.request import BuildRequest
 
 
-def create_agent_repository(git: Git, request: BuildRequest, unseen: tuple[str, ...] = ()) -> None:
+def create_agent_repository(git: Git, request: BuildRequest, excluded: tuple[str, ...] = ()) -> None:
     """Create ``.git`` in the work tree of ``git``, with HEAD at the commit of ``request``.
 
-    ``unseen`` are files in the checkout that the agent must not commit.
+    ``excluded`` are files in the checkout that the agent must not commit.
     """
-    own = git.work_tree / ".git"
+    repository = git.work_tree / ".git"
     for folder in ("objects/info", "objects/pack", "refs/heads", "info"):
-        (own / folder).mkdir(parents=True)
-    reference = own / "refs" / "heads" / request.branch
+        (repository / folder).mkdir(parents=True)
+    reference = repository / "refs" / "heads" / request.branch
     reference.parent.mkdir(parents=True, exist_ok=True)
     reference.write_text(f"{request.commit}\n")
-    (own / "HEAD").write_text(f"ref: refs/heads/{request.branch}\n")
-    (own / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
-    (own / "info" / "exclude").write_text(NEVER_COMMITTED + "".join(f"/{path}\n" for path in unseen))
-    (own / "config").write_text(
+    (repository / "HEAD").write_text(f"ref: refs/heads/{request.branch}\n")
+    (repository / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
+    (repository / "info" / "exclude").write_text(NEVER_COMMITTED + "".join(f"/{path}\n" for path in excluded))
+    (repository / "config").write_text(
         "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
         f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
         f'[remote "origin"]\n\turl = {git.url}\n'
         # So that `git status` compares pointers with files. Objects that only the server has stay pointers.
         + ('[filter "lfs"]\n\tprocess = git-lfs filter-process --skip\n\trequired = false\n' if git.lfs else "")
     )
-    shutil.copy(git.directory / "index", own / "index")
+    shutil.copy(git.directory / "index", repository / "index")
     if (git.directory / "shallow").is_file():
-        shutil.copy(git.directory / "shallow", own / "shallow")
+        shutil.copy(git.directory / "shallow", repository / "shallow")

@@ -36,8 +36,8 @@ BLOBLESS: Final = "--filter=blob:none"
 SHALLOW: Final = "--depth=1"
 FULL: Final = ""
 FETCH_MODES: Final = (BLOBLESS, SHALLOW, FULL)
-"""Options of ``git fetch``, in the order in which they are tried. Without its old blobs, a large history is a fraction
-of its size. If the server refuses that, at the fetch or only when the blobs of the commit are requested, the worker
+"""Options of ``git fetch``, in the order in which they are tried. Without old blobs, a large history shrinks to a
+fraction of its size. If the server refuses that, during the fetch or when the commit's blobs are requested, the worker
 fetches the last commit alone, and if that is not enough, everything."""
 HISTORY_DEPTH: Final = 50
 """How many commits are fetched, without their blobs, so that the agent can read recent history with ``git log``. The
@@ -53,7 +53,7 @@ _CHECKPOINT: Final = "refs/kiro-worker/checkpoint/"
 class Checkout:
     """A checkout of ``commit``. ``git`` works on the trusted repository.
 
-    ``head`` is the branch's head when it was fetched, with the option ``fetch_mode``, which later fetches use as well.
+    ``head`` is the branch's head when it was fetched, with the option ``fetch_mode``, which later fetches also use.
     ``default`` and ``checkpoint`` are the heads of the default branch and of the checkpoint at that time;
     ``checkpoint`` is empty if the branch has none, and None if it was not fetched.
     """
@@ -101,7 +101,7 @@ def check_out(
 
 
 def fetch_default_branch(checkout: Checkout) -> str:
-    """The head of the repository's default branch, from the checkout if it has one, or else from the server.
+    """Return the head of the repository's default branch, from the checkout if it has one, or else from the server.
 
     Raises :class:`BuildStopped` (CheckoutFailed).
     """
@@ -116,7 +116,7 @@ def fetch_default_branch(checkout: Checkout) -> str:
 
 
 def descends(git: Git, commit: str, ancestor: str) -> bool:
-    """Whether ``commit`` is ``ancestor`` or descends from it. Fetches the rest of the history before it answers no.
+    """Return whether ``commit`` is ``ancestor`` or descends from it. Fetches the rest of the history if it has to.
 
     Raises :class:`GitFailed`.
     """
@@ -125,7 +125,7 @@ def descends(git: Git, commit: str, ancestor: str) -> bool:
         return True
     if not (git.directory / "shallow").is_file():
         return False
-    # By object IDs, so that none of our references moves.
+    # Fetched by object ID, so that no reference moves.
     oids = git.text("for-each-ref", "--format=%(objectname)").split()
     git.network(
         *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--unshallow", BLOBLESS, "origin"),
@@ -147,17 +147,17 @@ def fetch_contents(checkout: Checkout, commits: str) -> None:
 
 
 def symlinks_leaving_tree(git: Git, commit: str) -> tuple[str, ...]:
-    """The symbolic links of ``commit``, which is checked out, that lead out of the work tree or into ``.git``."""
+    """Return the symbolic links of the checked-out ``commit`` that lead out of the work tree or into ``.git``."""
     links = (entry.path for entry in list_tree(git, commit, SYMLINK))
     return tuple(link for link in links if leads_out(git.work_tree, git.work_tree / link))
 
 
 def published_earlier(checkout: Checkout, execution: str) -> str:
-    """The commit that this same execution has already pushed to the branch; empty if there is none.
+    """Return the commit that this same execution has already pushed to the branch; empty if there is none.
 
     An earlier attempt pushed it, and either the answer was lost or the attempt ended before it could report the push.
-    It is above the pinned commit, or it is the pinned commit: a redrive validates the branch again, and then pins what
-    that attempt pushed.
+    It descends from the pinned commit or is the pinned commit itself: a redrive validates the branch again, and then
+    pins what that attempt pushed.
     """
     log_format = f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)"
     git = checkout.git
@@ -165,7 +165,7 @@ def published_earlier(checkout: Checkout, execution: str) -> str:
     for line in (*above.splitlines(), git.text("log", "--max-count=1", log_format, checkout.commit)):
         commit, _, executions = line.partition(" ")
         if execution in executions.split(","):
-            # Read the patches once while the network is allowed, so that the contents are here for later readers.
+            # Read the patches once with network access, so that their blobs are local for later readers.
             plain_patch = ("-p", "--no-ext-diff", "--no-textconv")
             git.network("diff-tree", *plain_patch, checkout.commit, commit)
             git.network("log", *plain_patch, "--format=", f"{checkout.commit}..{commit}")
@@ -188,8 +188,9 @@ def require_unmoved_branch(checkout: Checkout) -> None:
 
 
 def _fetch(git: Git, request: BuildRequest) -> tuple[str, dict[str, str]]:
-    """Fetch the branch and check out the commit with the first fetch mode that works. Returns that mode and what was
-    fetched, reference to commit.
+    """Fetch the branch and check out the commit with the first fetch mode that works.
+
+    Returns that mode, and the fetched commits by reference.
     """
     for fetch_mode in FETCH_MODES:
         try:
@@ -213,7 +214,7 @@ def _fetch_and_populate(git: Git, request: BuildRequest, fetch_mode: str) -> dic
         shutil.rmtree(folder, ignore_errors=True)
     git.work_tree.mkdir(parents=True)
     _create_trusted_repository(git)
-    # Everything that this build needs from the server in one request, because each takes several round trips.
+    # Fetch all that this build needs in one request, because each request takes several round trips.
     refspecs = [f"+refs/heads/{request.branch}:{_tracking(request.branch)}", f"+HEAD:{_DEFAULT}"]
     if fetch_mode != SHALLOW:
         # A pattern, because a refspec that names a missing branch fails, and usually there is no checkpoint.

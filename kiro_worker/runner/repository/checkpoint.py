@@ -1,8 +1,8 @@
 """Checkpoints: every finished task is pushed to a separate branch, from which a later build resumes, so that work that
 was paid for is never lost.
 
-The worker owns ``kiro-worker/checkpoint/<branch>``. It can hold untested work, and nobody is asked to review it; the
-pull request's branch moves only after the gate. Trailers classify its commits: ``Kiro-Worker-Task`` names a task that
+The worker owns ``kiro-worker/checkpoint/<branch>``. It can hold untested work, and is not meant for review; the pull
+request's branch moves only after the gate. Trailers classify its commits: ``Kiro-Worker-Task`` names a task that
 the commit finished, ``Kiro-Worker-Partial`` marks the leftovers of a turn that failed.
 """
 
@@ -28,8 +28,9 @@ _FETCHED: Final = "refs/kiro-worker/found"
 
 @dataclass(frozen=True)
 class Start:
-    """Where the agent begins: at ``commit``. ``finished`` is the last commit without a half-done task, against which a
-    turn's work is measured.
+    """Where the agent begins: at ``commit``.
+
+    ``finished`` is the last commit without a half-done task, against which a turn's work is measured.
     """
 
     commit: str
@@ -51,21 +52,23 @@ class Checkpoint:
         self._log = log
 
     def find(self) -> str:
-        """The checkpoint's commit as known from the checkout and our own pushes, or else as the server answers.
+        """Return the checkpoint's commit, from the server if neither the checkout nor a push has determined it.
 
         Raises :class:`GitFailed`.
         """
-        return self.commit if self._is_known else self.look()
+        return self.commit if self._is_known else self.look_up()
 
-    def look(self) -> str:
-        """The checkpoint's commit on the server. Raises :class:`GitFailed`."""
+    def look_up(self) -> str:
+        """Return the checkpoint's commit on the server. Raises :class:`GitFailed`."""
         self._is_known = True
         self.commit = self._checkout.git.network("ls-remote", "origin", self.reference).partition("\t")[0]
         return self.commit
 
     def resume(self) -> Start:
-        """Where to resume: at the checkpoint if it descends from the branch's head; at its commits rebased onto that
-        head if they apply cleanly; otherwise at the head itself. The log says which.
+        """Return where to resume, and log it.
+
+        That is the checkpoint if it descends from the branch's head, or its commits rebased onto that head if they
+        apply cleanly, or else the head itself.
         """
         head = self._checkout.commit
         from_scratch = Start(head, head)
@@ -96,10 +99,9 @@ class Checkpoint:
         return from_scratch
 
     def save(self, commit: str) -> bool:
-        """Push ``commit`` to the checkpoint; returns whether the server has it now.
+        """Push ``commit`` to the checkpoint, and return whether the server has it now.
 
-        The push replaces only the commit that we know of. A server that refuses it is no reason to stop an agent that
-        is working: the failure is logged.
+        The push replaces only the commit that the worker knows of. A failure is logged and does not stop the agent.
         """
         git = self._checkout.git
         try:
@@ -107,7 +109,7 @@ class Checkpoint:
             git.network("push", "--quiet", "--no-verify", self._lease, "origin", f"{commit}:{self.reference}")
         except GitFailed as failure:
             try:
-                current = self.look()
+                current = self.look_up()
             except GitFailed:
                 current = ""
             if current != commit:
@@ -117,20 +119,20 @@ class Checkpoint:
         return True
 
     def removal(self) -> tuple[str, str]:
-        """The option and the refspec with which another push deletes the checkpoint atomically."""
+        """Return the option and the refspec with which another push deletes the checkpoint atomically."""
         return self._lease, f":{self.reference}"
 
     def removed(self) -> None:
-        """Note that such a push deleted it."""
+        """Record that such a push deleted it."""
         self.commit = ""
 
     @property
     def _lease(self) -> str:
-        """The option that makes a push replace only the commit that we know of."""
+        """The option that makes a push replace only the commit that the worker knows of."""
         return f"--force-with-lease={self.reference}:{self.commit}"
 
     def drop(self) -> None:
-        """Delete what is left of the checkpoint, because the branch itself carries the work now."""
+        """Delete the checkpoint, if it still exists, because the branch now contains its work."""
         if not self.commit:
             return
         lease, refspec = self.removal()
@@ -144,12 +146,12 @@ class Checkpoint:
 
     def _is_gone(self) -> bool:
         try:
-            return not self.look()
+            return not self.look_up()
         except GitFailed:
             return False
 
     def _start_at(self, tip: str) -> Start:
-        """A start at ``tip``. The commits above its last finished task are leftovers of a turn that failed."""
+        """Return a start at ``tip``. The commits above its last finished task are leftovers of a turn that failed."""
         head = self._checkout.commit
         task_ids = f"%(trailers:key={TASK_TRAILER},valueonly,separator=%x2C)"
         lines = self._checkout.git.text("log", f"--format=%H {task_ids}", f"{head}..{tip}").splitlines()

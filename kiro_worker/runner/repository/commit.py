@@ -35,8 +35,9 @@ _BRANCH_HEAD: Final = re.compile(r"ref: (refs/heads/[A-Za-z0-9._/+#-]+)")
 
 @dataclass(frozen=True)
 class Change:
-    """The difference between the pinned commit and ``commit``: the ``files``, the ``patch``, and in ``history`` every
-    patch and message in between.
+    """The difference between the pinned commit and ``commit``.
+
+    ``history`` contains every patch and message in between.
     """
 
     commit: str
@@ -58,8 +59,9 @@ class CommitMessage:
 
 
 def execution_trailer(request: BuildRequest) -> str:
-    """The trailer that names the execution, by which
-    :func:`~kiro_worker.runner.repository.checkout.published_earlier` recognises its commits.
+    """Return the trailer that names the execution.
+
+    :func:`~kiro_worker.runner.repository.checkout.published_earlier` recognises the execution's commits by it.
     """
     return f"{EXECUTION_TRAILER}: {request.owner}"
 
@@ -67,30 +69,30 @@ def execution_trailer(request: BuildRequest) -> str:
 def commit_turn(
     checkout: Checkout,
     base: str,
-    found: str,
+    agent_tree: str,
     tree: str,
     message: CommitMessage,
     log: Callable[[str], None],
     *,
-    with_its_commits: bool = True,
-    unseen: tuple[str, ...] = (),
+    adopt_commits: bool = True,
+    excluded: tuple[str, ...] = (),
 ) -> str:
     """Commit ``tree`` on top of ``base``, or on top of the agent's own commits if it made any and they may be kept.
 
-    ``found`` is the tree as the agent left it; ``tree`` can differ from it by the task boxes that the worker ticked.
-    The agent's commits are dropped without ``with_its_commits``, and if any of them touches an ``unseen`` file or an
+    ``agent_tree`` is the tree as the agent left it; ``tree`` can differ in the task boxes that the worker ticked.
+    The agent's commits are dropped without ``adopt_commits``, and if any of them touches an ``excluded`` file or an
     LFS file.
     """
     git = checkout.git
-    head = _adopt_head(checkout, base, log) if with_its_commits else base
-    if head != base and _touches(checkout, base, head, unseen):
+    head = _adopt_head(checkout, base, log) if adopt_commits else base
+    if head != base and _touches(checkout, base, head, excluded):
         log("the agent's own commits are not kept, only its files: the commits contain central steering files")
         head = base
-    if head != base and git.lfs and touched_pointers(git, f"{base}..{head}", found):
+    if head != base and git.lfs and touched_pointers(git, f"{base}..{head}", agent_tree):
         # The agent may have committed pointers without their objects, or contents in place of pointers.
         log("the agent's own commits are not kept, only its files: the commits change LFS files")
         head = base
-    if head != base and found == git.text("rev-parse", f"{head}^{{tree}}"):
+    if head != base and agent_tree == git.text("rev-parse", f"{head}^{{tree}}"):
         # The agent committed everything itself: amend its last commit, so that no empty commit goes on top.
         parents = git.text("rev-parse", f"{head}^@").split()
         if amended := _rewrite_commit(checkout, head, parents, tree, message.trailers, log):
@@ -99,7 +101,7 @@ def commit_turn(
 
 
 def with_execution_trailer(checkout: Checkout, request: BuildRequest, commit: str, log: Callable[[str], None]) -> str:
-    """``commit`` itself if its message names this execution, or else a copy of it that does."""
+    """Return ``commit`` itself if its message names this execution, or else a copy that does."""
     trailer = execution_trailer(request)
     if trailer in checkout.git.text("show", "--no-patch", "--format=%(trailers:unfold)", commit).splitlines():
         return commit
@@ -109,11 +111,10 @@ def with_execution_trailer(checkout: Checkout, request: BuildRequest, commit: st
 
 
 def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[str], None]) -> str:
-    """The commits ``base..tip`` rebased onto ``onto``, with their authors and messages; empty if they do not apply
-    cleanly.
+    """Return the new tip of the commits ``base..tip`` rebased onto ``onto``; empty if they do not apply cleanly.
 
-    This needs no work tree. git 2.39 has no ``merge-tree --merge-base``, so each commit is merged with a synthetic one
-    that has the original commit's parent as its parent and the tree of the new parent as its tree.
+    Authors and messages are kept. This needs no work tree. git 2.39 has no ``merge-tree --merge-base``, so each commit
+    is merged with a synthetic one that has the original commit's parent as its parent and the new parent's tree.
     """
     git = checkout.git
     for line in git.text("rev-list", "--reverse", "--topo-order", "--parents", f"{base}..{tip}").splitlines():
@@ -137,7 +138,7 @@ def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[s
 
 
 def with_file(checkout: Checkout, path: str, content: bytes) -> str:
-    """The tree of the index with ``content`` at ``path``. Updates the index and the checkout as well."""
+    """Return the tree of the index with ``content`` at ``path``. Updates the index and the checkout as well."""
     git = checkout.git
     blob = git.run("hash-object", "-w", "--stdin", stdin=content).decode().strip()
     git.run("update-index", "--add", "--replace", "--cacheinfo", f"{REGULAR_FILE},{blob},{path}", in_work_tree=True)
@@ -146,7 +147,7 @@ def with_file(checkout: Checkout, path: str, content: bytes) -> str:
 
 
 def file_in(checkout: Checkout, tree: str, path: str) -> str | None:
-    """The text of a regular file in a commit or tree, or None."""
+    """Return the text of a regular file in a commit or tree, or None."""
     entry = find_entry(checkout.git, tree, path)
     if entry is None or not entry.is_regular_file:
         return None
@@ -154,7 +155,7 @@ def file_in(checkout: Checkout, tree: str, path: str) -> str | None:
 
 
 def changes_between(checkout: Checkout, commit: str) -> Change:
-    """What ``commit`` changes compared with the pinned commit."""
+    """Return what ``commit`` changes compared with the pinned commit."""
     git = checkout.git
     diff = git.run("diff-tree", "-r", "-z", "--no-renames", "--raw", "-p", *_PLAIN_PATCH, checkout.commit, commit)
     # For each file ":<modes, objects, status>" and its path; an empty field ends the list, and the patch follows.
@@ -168,17 +169,18 @@ def changes_between(checkout: Checkout, commit: str) -> Change:
 
 
 def patch_between(checkout: Checkout, tree: str) -> bytes:
-    """The patch from the pinned commit to a commit or tree."""
+    """Return the patch from the pinned commit to a commit or tree."""
     return checkout.git.run("diff-tree", "-p", *_PLAIN_PATCH, checkout.commit, tree)
 
 
 def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
-    """The tree of the files in the checkout, as the agent left them.
+    """Return the tree of the files in the checkout, as the agent left them.
 
     Raises :class:`BuildStopped` (AgentFailed) if they cannot be committed.
     """
+    remedy = "read agent.log in the artifacts to see what the agent did, then redrive the execution"
     if not checkout.folder.is_dir():
-        raise BuildStopped(Outcome.AGENT_FAILED, f"the agent removed its working folder, {checkout.folder}")
+        raise BuildStopped(Outcome.AGENT_FAILED, f"the agent removed its working folder, {checkout.folder}", remedy)
     # `git add` would run git in a nested repository, with that one's configuration, and commit a dangling gitlink.
     for nested in _nested_repositories(checkout.folder):
         log(f"{nested.relative_to(checkout.folder)} is a nested repository: its files are committed as plain files")
@@ -191,12 +193,12 @@ def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
         return checkout.git.text("write-tree")
     except GitFailed as failure:
         raise BuildStopped(
-            Outcome.AGENT_FAILED, "git cannot commit the files that the agent left", details=failure.error
+            Outcome.AGENT_FAILED, "git cannot commit the files that the agent left", remedy, failure.error
         ) from None
 
 
 def _nested_repositories(folder: Path) -> list[Path]:
-    """Every ``.git``, a folder or a file, below ``folder`` but not directly in it."""
+    """Return every ``.git``, a folder or a file, below ``folder`` but not directly in it."""
     nested = []
     for parent, folders, files in os.walk(folder):
         repositories = [name for name in (*folders, *files) if name.lower() == ".git"]
@@ -207,8 +209,9 @@ def _nested_repositories(folder: Path) -> list[Path]:
 
 
 def _adopt_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> str:
-    """The agent's last commit, with its objects copied to the trusted repository, if it descends from ``base``; else
-    ``base``.
+    """Copy the agent's commits to the trusted repository, and return the last one if it descends from ``base``.
+
+    Otherwise returns ``base``.
     """
     head = _head_of(checkout.folder / ".git")
     if head in ("", base):
@@ -230,7 +233,7 @@ def _adopt_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> st
 
 
 def _touches(checkout: Checkout, base: str, head: str, paths: tuple[str, ...]) -> bool:
-    """Whether any commit in ``base..head``, merges included, changes one of ``paths``."""
+    """Return whether any commit in ``base..head``, merges included, changes one of ``paths``."""
     if not paths:
         return False
     specs = (f":(top,literal){path}" for path in paths)
@@ -239,7 +242,7 @@ def _touches(checkout: Checkout, base: str, head: str, paths: tuple[str, ...]) -
 
 
 def _head_of(repository: Path) -> str:
-    """The commit that HEAD names, read as text; empty if the files are not what git writes."""
+    """Return the commit that HEAD names, read as text; empty if the files are not what git writes."""
     head = _read_small_file(repository / "HEAD")
     if match := _BRANCH_HEAD.fullmatch(head):
         reference = match[1]
@@ -251,9 +254,9 @@ def _head_of(repository: Path) -> str:
 
 
 def _read_small_file(path: Path) -> str:
-    """The text of a regular file, at most 1 MB of it; empty if there is none."""
+    """Return the text of a regular file, at most 1 MB of it; empty if there is none."""
     try:
-        # Never follow a symbolic link, and never open a pipe, on which a reader blocks for ever.
+        # Never follow a symbolic link, and never open a pipe, on which a reader blocks forever.
         if path.is_symlink() or not path.is_file():
             return ""
         with path.open("rb") as file:
@@ -270,8 +273,9 @@ def _rewrite_commit(
     trailers: tuple[str, ...],
     log: Callable[[str], None],
 ) -> str:
-    """A copy of ``commit``, with its author and message, but with other parents, another tree and more trailers; empty
-    if git cannot write it.
+    """Write a copy of ``commit`` with other parents, another tree and more trailers, but the same author and message.
+
+    Returns the copy; empty if git cannot write it.
     """
     git = checkout.git
     try:
@@ -291,6 +295,6 @@ def _rewrite_commit(
 def _commit(
     checkout: Checkout, tree: str, parents: list[str], message: str, author: Mapping[str, str] | None = None
 ) -> str:
-    """Write a commit; with ``author``, git's environment variables for it, in place of the worker's own name."""
+    """Write a commit and return it. ``author``, git's environment variables, replaces the worker's own name."""
     options = [word for parent in parents for word in ("-p", parent)]
     return checkout.git.run("commit-tree", tree, *options, stdin=message.encode(), environment=author).decode().strip()

@@ -36,29 +36,29 @@ class TreeEntry(NamedTuple):
 
 
 def is_regular_file(mode: str) -> bool:
-    """Whether ``mode`` is a file, executable or not. Early versions of git wrote 100664 as well."""
+    """Return whether ``mode`` is a file, executable or not. Early versions of git wrote 100664 as well."""
     return mode.startswith("100")
 
 
 def list_tree(git: Git, tree: str, *modes: str) -> list[TreeEntry]:
-    """Every entry below ``tree`` (a tree or commit), in all folders; with ``modes``, only entries of these modes."""
+    """Return every entry below ``tree``, a tree or commit, in all folders. ``modes`` selects entries by mode."""
     lines = decode_path(git.run("ls-tree", "-r", "-z", tree)).split("\0")
     return [_parse(line) for line in lines if line and (not modes or line.startswith(modes))]
 
 
 def find_entry(git: Git, tree: str, path: str) -> TreeEntry | None:
-    """The entry at ``path`` in ``tree``, or None."""
+    """Return the entry at ``path`` in ``tree``, or None."""
     line = decode_path(git.run("ls-tree", "-z", tree, "--", path)).partition("\0")[0]
     return _parse(line) if line else None
 
 
 def decode_path(raw: bytes) -> str:
-    """git's bytes as text, without losing any of them."""
+    """Return git's bytes as text, without losing any of them."""
     return raw.decode(errors="surrogateescape")
 
 
 def encode_path(path: str) -> bytes:
-    """The inverse of :func:`decode_path`."""
+    """Return a path as git's bytes: the inverse of :func:`decode_path`."""
     return path.encode(errors="surrogateescape")
 
 

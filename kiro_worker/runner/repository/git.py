@@ -1,5 +1,4 @@
-"""The worker's own git: a bare repository that nobody else writes to, and commands that take their configuration from
-the worker alone.
+"""The worker's own git: a bare repository that only the worker writes to, and commands that only it configures.
 
 Threats, and what prevents them:
 
@@ -7,8 +6,8 @@ Threats, and what prevents them:
 - hooks: an empty ``core.hooksPath``
 - remote helpers such as ``ext::sh``: ``GIT_ALLOW_PROTOCOL``, which no configuration can widen
 - names that look like options: only full 40-digit object IDs and ``refs/…`` are ever passed
-- filters named in ``.gitattributes``: they take effect only if the configuration defines them, and ours defines none,
-  except LFS where that is enabled, and then only for commands on the work tree
+- filters named in ``.gitattributes``: they take effect only if the configuration defines them, and the worker's
+  defines none, except LFS where that is enabled, and then only for commands on the work tree
 """
 
 from __future__ import annotations
@@ -33,13 +32,13 @@ if TYPE_CHECKING:
 
 AUTHOR_NAME: Final = "Kiro CodeBuild Worker"
 AUTHOR_EMAIL: Final = "kiro-worker@users.noreply.github.com"
-MINUTES_FOR_NETWORK: Final = 20
-MINUTES_FOR_LOCAL: Final = 5
+NETWORK_TIMEOUT_MINUTES: Final = 20
+LOCAL_TIMEOUT_MINUTES: Final = 5
 
 NEVER_COMMITTED: Final = "\n".join(
     ("__pycache__/", "*.py[co]", ".pytest_cache/", ".venv/", "node_modules/", ".DS_Store", "")
 )
-"""What tools leave behind when the agent runs tests; excluded even if the repository's own .gitignore forgets it."""
+"""Files that tools leave behind when the agent runs tests; excluded even if the repository's .gitignore lacks them."""
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "no_proxy", "SSL_CERT_FILE")
 _SETTINGS: Final = (
@@ -62,11 +61,11 @@ _SETTINGS: Final = (
     "credential.helper=",
     # One worker per core when there are many files to write.
     "checkout.workers=0",
-    # Nothing here has to survive a crash: what counts is on the server.
+    # Nothing here has to survive a crash: everything that matters is on the server.
     "core.fsync=none",
 )
 _LFS_SERVER: Final = (
-    # All keys with any effect that git-lfs also reads from the branch's .lfsconfig; ours take precedence.
+    # All effective keys that git-lfs also reads from the branch's .lfsconfig. These take precedence.
     # https://github.com/git-lfs/git-lfs/blob/main/docs/man/git-lfs-config.adoc#lfsconfig
     "lfs.url={lfs}",
     "lfs.pushurl={lfs}",
@@ -76,7 +75,7 @@ _LFS_SERVER: Final = (
     "lfs.allowincompletepush=false",
     "lfs.skipdownloaderrors=false",
     "lfs.locksverify=false",
-    # Only git-lfs itself transfers files, no custom program.
+    # git-lfs itself transfers files, not a custom program.
     "lfs.basictransfersonly=true",
 )
 _LFS_FILTER: Final = ("filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true")
@@ -128,20 +127,20 @@ class Git:
         in_work_tree: bool = False,
         environment: Mapping[str, str] | None = None,
     ) -> bytes:
-        """The output of a local command. Raises :class:`GitFailed`."""
+        """Return the output of a local command. Raises :class:`GitFailed`."""
         local_only = {"GIT_ALLOW_PROTOCOL": "", **(environment or {})}
         return _output_of(arguments, self._execute(arguments, local_only, stdin, in_work_tree=in_work_tree))
 
     def text(self, *arguments: str, in_work_tree: bool = False) -> str:
-        """The output of :meth:`run` as text, stripped."""
+        """Return the output of :meth:`run` as text, stripped."""
         return self.run(*arguments, in_work_tree=in_work_tree).decode(errors="replace").strip()
 
     def succeeds(self, *arguments: str) -> bool:
-        """Whether the exit code of a local command is 0."""
+        """Return whether the exit code of a local command is 0."""
         return self._execute(arguments, {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}).exit_code == 0
 
     def network(self, *arguments: str, stdin: bytes = b"", in_work_tree: bool = False) -> str:
-        """The output, on both streams, of a command that may talk to the remote. Raises :class:`GitFailed`."""
+        """Return the output, on both streams, of a command that may talk to the remote. Raises :class:`GitFailed`."""
         environment = {
             "GIT_ALLOW_PROTOCOL": "http:https",
             "GIT_TERMINAL_PROMPT": "0",
@@ -160,7 +159,7 @@ class Git:
                 environment,
                 stdin,
                 in_work_tree=in_work_tree,
-                minutes=MINUTES_FOR_NETWORK,
+                minutes=NETWORK_TIMEOUT_MINUTES,
                 descriptors=() if descriptor is None else (descriptor,),
             )
         _output_of(arguments, answer)
@@ -173,7 +172,7 @@ class Git:
         stdin: bytes = b"",
         *,
         in_work_tree: bool = False,
-        minutes: int = MINUTES_FOR_LOCAL,
+        minutes: int = LOCAL_TIMEOUT_MINUTES,
         descriptors: tuple[int, ...] = (),
     ) -> Answer:
         location = [f"--git-dir={self.directory}"]
@@ -197,7 +196,7 @@ class Git:
     def _settings(self, in_work_tree: bool) -> list[str]:
         settings: tuple[str, ...] = _SETTINGS
         if self.lfs:
-            # The filter only where files are checked out or added.
+            # Only commands on the work tree check out or add files, so only they need the filter.
             settings += _LFS_SERVER + (_LFS_FILTER if in_work_tree else ())
         return [setting.format(no_hooks=self._no_hooks, lfs=f"{self.url}/info/lfs") for setting in settings]
 
@@ -225,7 +224,7 @@ def _output_of(arguments: tuple[str, ...], answer: Answer) -> bytes:
 
 
 def _command(arguments: tuple[str, ...]) -> str:
-    """The name of the git command, for error messages."""
+    """Return the name of the git command, for error messages."""
     return next((word for word in arguments if not word.startswith("-") and "=" not in word), "")
 
 
@@ -235,13 +234,13 @@ def _server(url: str) -> str:
 
 
 def _helper_command(descriptor: int) -> str:
-    """The credential helper as a shell command, to which git appends ``get``, or ``store``, which does nothing."""
+    """Return the credential helper as a shell command. git appends ``get``, or ``store``, which does nothing."""
     words = credential_command(descriptor)
     return f'!answer() {{ test "$1" != get || {shlex.join(words)}; }}; answer'
 
 
 def credential_command(descriptor: int, descriptors: str = "/proc/self/fd") -> tuple[str, ...]:
-    """The command that prints the whole content of an open file that has no name.
+    """Return the command that prints the whole content of an open, unnamed file.
 
     It works however often it runs, although git may ask repeatedly and all readers share the descriptor's position. On
     Linux, ``cat`` reopens the file through ``/proc``, because git waits for this command at every request and Python

@@ -1,9 +1,9 @@
 """Git LFS, where the configuration enables it: real files for the agent and the tests, pointers in commits.
 
-Only our own git runs ``git-lfs``: as the filter of commands on the work tree, with a URL and settings that the branch's
-``.lfsconfig`` cannot override (:mod:`kiro_worker.runner.repository.git`). ``git add`` turns each file that the agent
-changed into an object of the trusted repository. Objects are uploaded, by their IDs and without a work tree, before the
-first reference that needs them; a reference whose objects are missing is not pushed.
+Only the worker's own git runs ``git-lfs``: as the filter of commands on the work tree, with a URL and settings that the
+branch's ``.lfsconfig`` cannot override (:mod:`kiro_worker.runner.repository.git`). ``git add`` turns each file that the
+agent changed into an object of the trusted repository. Objects are uploaded, by their IDs and without a work tree,
+before the first reference that needs them; a reference whose objects are missing is not pushed.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def require_git_lfs(parent: Mapping[str, str]) -> None:
 
 
 def lfs_files_missing(request: BuildRequest, failure: GitFailed) -> BuildStopped:
-    """The error for a commit that was fetched although its LFS files could not be."""
+    """Return the error for a fetched commit whose LFS files could not be fetched."""
     return BuildStopped(
         Outcome.CHECKOUT_FAILED,
         f"the LFS files of {request.branch} in {request.repository} at {request.commit[:12]} cannot be fetched",
@@ -64,7 +64,7 @@ def lfs_files_missing(request: BuildRequest, failure: GitFailed) -> BuildStopped
 
 
 def new_pointers(git: Git, *commits: str) -> tuple[Pointer, ...]:
-    """The pointers that the commits selected by ``commits`` (arguments of ``git log``) add or change.
+    """Return the pointers that the commits selected by ``commits`` (arguments of ``git log``) add or change.
 
     Pointers are recognised by their contents, as servers recognise them, and not by ``.gitattributes``.
     """
@@ -83,14 +83,14 @@ def new_pointers(git: Git, *commits: str) -> tuple[Pointer, ...]:
 
 
 def touched_pointers(git: Git, commits: str, tree: str) -> tuple[Pointer, ...]:
-    """The pointers in ``tree`` whose paths any of ``commits`` touches, even if only to restore the same contents."""
+    """Return the pointers in ``tree`` whose paths any of ``commits`` touches, even without changing the contents."""
     touched = set(decode_path(git.run("log", "-m", "-z", "--name-only", "--format=", commits)).split("\0"))
     entries = (entry for entry in list_tree(git, tree) if entry.is_regular_file and entry.path in touched)
     return _pointers_among(git, {entry.oid: entry.path for entry in entries})
 
 
 def _pointers_among(git: Git, paths: Mapping[str, str]) -> tuple[Pointer, ...]:
-    """The pointers among blobs, given as blob to path; one per LFS object."""
+    """Return the pointers among blobs, one per LFS object. ``paths`` maps each blob to its path."""
     answer = git.run("cat-file", "--batch-check=%(objectname) %(objectsize)", stdin=_lines(paths)).decode().split()
     small = [blob for blob, size in zip(answer[::2], answer[1::2], strict=True) if int(size) <= _MAX_POINTER_BYTES]
     found: dict[str, str] = {}
@@ -105,8 +105,8 @@ def _pointers_among(git: Git, paths: Mapping[str, str]) -> tuple[Pointer, ...]:
     return tuple(Pointer(path, oid) for oid, path in found.items())
 
 
-def holds(git: Git, pointers: tuple[Pointer, ...], is_secret: Callable[[bytes], bool]) -> str:
-    """The path of the first pointer whose local object contains a secret; empty if none does.
+def path_with_secret(git: Git, pointers: tuple[Pointer, ...], is_secret: Callable[[bytes], bool]) -> str:
+    """Return the path of the first pointer whose local object contains a secret; empty if none does.
 
     Objects are read in overlapping chunks, because one may be larger than the memory.
     """
@@ -148,7 +148,7 @@ def upload(git: Git, commit: str) -> None:
 
 
 def _missing(git: Git, pointers: tuple[Pointer, ...]) -> list[str]:
-    """The paths of pointers whose objects are not in the trusted repository."""
+    """Return the paths of pointers whose objects are not in the trusted repository."""
     return [ascii(pointer.path) for pointer in pointers if not _object_file(git, pointer.oid).is_file()]
 
 

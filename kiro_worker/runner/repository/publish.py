@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
@@ -12,6 +12,11 @@ from kiro_worker.runner.repository.lfs import upload
 if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint
+
+_MOVED_REMEDY: Final = "redrive the execution, or move the card back, to validate and build the branch's new head"
+_REJECTED_REMEDY: Final = (
+    "check the branch protection and the permissions of the git credentials, then redrive the execution"
+)
 
 
 class BranchMoved(BuildStopped):
@@ -25,14 +30,18 @@ class BranchMoved(BuildStopped):
 def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
     """Push ``commit`` to the branch and delete the checkpoint, which is no longer needed, in the same push.
 
-    Raises :class:`BuildStopped` (PushRejected) if the branch did not move, and :class:`BranchMoved` if that is because
-    another push moved it. A lease on the pinned commit makes the push a compare-and-set, so that it never overwrites
-    another push, not even a fast-forward. If the answer is lost, the branch is looked up, so that a push that took
-    place is never reported as rejected.
+    Raises :class:`BranchMoved` if another push moved the branch first, and :class:`BuildStopped` (PushRejected) if the
+    server rejects the push for another reason. A lease on the pinned commit makes the push a compare-and-set, so that
+    it never overwrites another push, not even a fast-forward. If the server's answer is lost, the branch is looked up,
+    so that a successful push is never reported as rejected.
     """
     reference = f"refs/heads/{checkout.branch}"
     if not checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit):
-        raise BuildStopped(Outcome.PUSH_REJECTED, f"{commit[:12]} does not descend from {checkout.commit[:12]}")
+        raise BuildStopped(
+            Outcome.PUSH_REJECTED,
+            f"{commit[:12]} does not descend from {checkout.commit[:12]}",
+            "redrive the execution",
+        )
     _upload_lfs_objects(checkout, commit)
     push = ("push", "--quiet", "--no-verify", f"--force-with-lease={reference}:{checkout.commit}")
     if checkpoint.commit and _push_with_removal(checkout, push, f"{commit}:{reference}", checkpoint):
@@ -43,14 +52,15 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
         head = _remote_head(checkout, reference)
         if head == commit:
             return
+        has_moved = head not in ("", checkout.commit)
         stop = BuildStopped(
             Outcome.PUSH_REJECTED,
-            f"the push to {checkout.branch} was rejected: {_reason_in(failure.error)}",
-            "redrive the execution, or move the card back, to validate and build the branch's new head. The work of"
-            " this run is in its checkpoint, and in its artifacts as changes.patch",
+            f"the push to {checkout.branch} was rejected: {_rejection_reason(failure.error)}",
+            f"{_MOVED_REMEDY if has_moved else _REJECTED_REMEDY}. The work of this run is in its checkpoint, and in its"
+            " artifacts as changes.patch",
             failure.error,
         )
-        if head not in ("", checkout.commit):
+        if has_moved:
             raise BranchMoved(stop, head) from None
         raise stop from None
 
@@ -62,7 +72,7 @@ def _upload_lfs_objects(checkout: Checkout, commit: str) -> None:
         raise BuildStopped(
             Outcome.PUSH_REJECTED,
             f"{checkout.branch} was not pushed, because its LFS objects could not be uploaded:"
-            f" {_reason_in(failure.error)}",
+            f" {_rejection_reason(failure.error)}",
             "check that the git credentials can write to the repository and that the account has LFS quota left, then"
             " redrive the execution",
             failure.error,
@@ -70,10 +80,10 @@ def _upload_lfs_objects(checkout: Checkout, commit: str) -> None:
 
 
 def _push_with_removal(checkout: Checkout, push: tuple[str, ...], refspec: str, checkpoint: Checkpoint) -> bool:
-    """Whether one atomic push did both, so that no work can be lost in between.
+    """Push the branch and delete the checkpoint in one atomic push, and return whether that succeeded.
 
-    A server that supports no atomic push, or that keeps the checkpoint, then gets the branch alone. If it rejects the
-    branch as well, that second push reports why.
+    If the server does not support atomic pushes, or does not let the checkpoint be deleted, the caller pushes the
+    branch alone. If the server rejects the branch as well, that second push reports why.
     """
     lease, removal = checkpoint.removal()
     try:
@@ -85,15 +95,15 @@ def _push_with_removal(checkout: Checkout, push: tuple[str, ...], refspec: str, 
 
 
 def _remote_head(checkout: Checkout, reference: str) -> str:
-    """The commit of ``reference`` on the server; empty if it is missing or the server does not answer."""
+    """Return the commit of ``reference`` on the server; empty if it is missing or the server does not answer."""
     try:
         return checkout.git.network("ls-remote", "origin", reference).partition("\t")[0]
     except GitFailed:
         return ""
 
 
-def _reason_in(error: str) -> str:
-    """The line of git's output that explains a rejected push."""
+def _rejection_reason(error: str) -> str:
+    """Return the line of git's output that explains a rejected push."""
     if "stale info" in error or "fetch first" in error or "non-fast-forward" in error or "cannot lock ref" in error:
         return "another push moved the branch during the build"
     lines = [line.strip() for line in error.splitlines() if line.strip()]

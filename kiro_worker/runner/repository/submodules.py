@@ -1,10 +1,10 @@
 """Submodules, where the configuration enables them: their files for the agent and the tests, none of them in a commit.
 
 git's own ``submodule`` command never runs, because it takes names, folders and commands from ``.gitmodules``. Of that
-file, which the guard compares with the default branch's, only ``path`` and ``url`` are read. A URL must name a
-repository ``owner/name`` on the same server, absolute or relative, and is rebuilt from these two words; the commit is
+file, which the guard compares with the default branch's, only ``path`` and ``url`` are read. A URL, absolute or
+relative, must name a repository ``owner/name`` on the same server, and is rebuilt from these two parts; the commit is
 the one in the pinned tree. Each submodule is fetched into its own bare repository and checked out as plain files,
-without a ``.git``. Submodules of submodules are left out.
+without a ``.git``. Nested submodules are left out.
 
 The worker's ``git add`` treats a gitlink's folder without a ``.git`` as opaque, so that changes in it are never
 committed. The folder is restored to its commit before every turn, before a turn's work is committed, and before the
@@ -40,8 +40,9 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class Source:
-    """Where submodules come from, and the ``folder`` for their repositories. ``repository`` is the parent's name,
-    ``owner/name``.
+    """Where submodules come from, and the ``folder`` for their repositories.
+
+    ``repository`` is the parent's name, ``owner/name``.
     """
 
     folder: Path
@@ -53,6 +54,7 @@ class Source:
 
 class RequireTrusted(Protocol):
     """Raises :class:`BuildStopped` if the submodule at ``path`` changes guarded files between two of its commits.
+
     ``before`` is the default branch's commit, or empty if that branch has no submodule there.
     """
 
@@ -66,7 +68,7 @@ class Submodules:
     repositories: Mapping[str, Git]
 
     def materialize(self, checkout: Checkout) -> None:
-        """Replace whatever is in the folders by the files of the pinned commits."""
+        """Replace the contents of the folders with the files of the pinned commits."""
         for path, git in self.repositories.items():
             empty_folder(checkout.folder, path)
             git.run("checkout-index", "--all", "--force", "--quiet", in_work_tree=True)
@@ -107,12 +109,12 @@ def load_submodules(checkout: Checkout, default: str, source: Source, require_tr
 
 
 def _gitlinks(git: Git, commit: str) -> dict[str, str]:
-    """The submodules of ``commit``: path to pinned commit."""
+    """Return the submodules of ``commit``: path to pinned commit."""
     return {entry.path: entry.oid for entry in list_tree(git, commit, GITLINK)}
 
 
 def _urls(checkout: Checkout) -> dict[str, str]:
-    """The submodules in the pinned commit's ``.gitmodules``: path to URL."""
+    """Return the submodules in the pinned commit's ``.gitmodules``: path to URL."""
     git = checkout.git
     entry = find_entry(git, checkout.commit, FILE)
     if entry is None or not entry.is_regular_file:
@@ -134,7 +136,7 @@ def _urls(checkout: Checkout) -> dict[str, str]:
 
 
 def repository_of(path: str, url: str, source: Source) -> str:
-    """``owner/name`` of a URL on the same server.
+    """Return ``owner/name`` of a URL on the same server.
 
     Raises :class:`BuildStopped` for anything else: another server or protocol, a remote helper, a local path or
     credentials.

@@ -1,1 +1,1 @@
-"""The user that runs the agent and the tests, and every way in which processes and files cross to and from it."""
+"""The user that runs the agent and the tests, and how the runner starts its processes and reads its files."""

@@ -1,4 +1,4 @@
-"""A user number that belongs to one build: how it is reserved, and the processes that run under it."""
+"""A user ID that belongs to one build: how it is reserved, and the processes that run under it."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from kiro_worker.errors import ConfigurationInvalid
 
 FIRST_UID: Final = 60_706
 LAST_UID: Final = 61_183
-"""No distribution assigns the numbers of this range: https://systemd.io/UIDS-GIDS"""
+"""No distribution assigns the IDs in this range: https://systemd.io/UIDS-GIDS"""
 
-_SECONDS_TO_END: Final = 10.0
+_KILL_TIMEOUT_SECONDS: Final = 10.0
 _KILL_ALL: Final = (
     "import os, signal, sys; uid = int(sys.argv[1]); os.setgroups([]); os.setresgid(uid, uid, uid);"
     " os.setresuid(uid, uid, uid); os.kill(-1, signal.SIGKILL)"
@@ -25,8 +25,9 @@ _KILL_ALL: Final = (
 
 
 class ReservedUid:
-    """Reserves a free number for as long as this process lives. The reservation is a name in the kernel's list of
-    abstract sockets, which leaves no file behind.
+    """Reserves a free user ID for as long as this process lives.
+
+    The reservation is a name in the kernel's list of abstract sockets, so it leaves no file behind.
     """
 
     def __enter__(self) -> int:
@@ -37,8 +38,8 @@ class ReservedUid:
                 return uid
         self._socket.close()
         raise ConfigurationInvalid(
-            f"other builds on this machine use every user number from {FIRST_UID} to {LAST_UID}",
-            "stop builds that run on this machine",
+            f"other builds on this machine use every user ID from {FIRST_UID} to {LAST_UID}",
+            "stop other builds on this machine",
         )
 
     def __exit__(self, *_: object) -> None:
@@ -58,11 +59,11 @@ def running(uid: int) -> set[int]:
 
 def end_processes(uid: int) -> None:
     """Kill every process of ``uid``. A single signal reaches all of them at once, so none can escape by forking."""
-    deadline = time.monotonic() + _SECONDS_TO_END
-    while (left := running(uid)) and time.monotonic() < deadline:
+    deadline = time.monotonic() + _KILL_TIMEOUT_SECONDS
+    while (remaining := running(uid)) and time.monotonic() < deadline:
         subprocess.run([sys.executable, "-I", "-S", "-c", _KILL_ALL, str(uid)], check=False, env={})
-        for process in left:
-            # Processes whose parent is gone became our children: see kiro_worker.runner.sandbox.orphans.
+        for process in remaining:
+            # Processes whose parent has ended became our children: see kiro_worker.runner.sandbox.orphans.
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(process, os.WNOHANG)
 

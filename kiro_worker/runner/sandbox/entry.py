@@ -1,12 +1,12 @@
-"""The last code that runs with the runner's rights in a child: it gives those rights up and becomes the program.
+"""The last code in a child that runs with the runner's privileges: it gives them up and becomes the program.
 
-Run as ``python -I -S entry.py <name>=<number>… -- <program> <argument>…``. It is a program and not a ``preexec_fn``,
-which would run Python between fork and exec, where a lock of another thread can be held forever. It does not use
-``subprocess``'s ``user=`` either: the other user would have to be able to read the interpreter, which can lie in root's
-home, and the limits could only be set when the child already runs.
+Run as ``python -I -S entry.py <name>=<number>… -- <program> <argument>…``. It is a program, not a ``preexec_fn``, which
+would run Python between fork and exec, where a lock of another thread can stay held forever. Nor does it use
+``subprocess``'s ``user=``: the other user would have to be able to read the interpreter, which can lie in root's home,
+and the limits could be set only after the child has started.
 
-It imports none of our modules and as little of the standard library as it can, because every turn waits for it:
-``json`` and ``pathlib`` alone would double its time.
+It imports none of our modules and as little of the standard library as possible, because every turn waits for it:
+``json`` and ``pathlib`` alone would double its run time.
 """
 
 from __future__ import annotations
@@ -29,21 +29,22 @@ _CAPABILITIES = 64
 
 
 def main(arguments: list[str]) -> None:
-    """Become the program; never returns. A failure is written to the descriptor ``report`` as an error number, which is
-    what ``subprocess`` does, too.
+    """Become the program; never returns.
+
+    A failure is written to the descriptor ``report`` as an error number, as ``subprocess`` does.
     """
     end = arguments.index("--")
     settings, argv = _numbers(arguments[:end]), arguments[end + 1 :]
     report, runner = settings.pop("report"), settings.pop("runner")
     uid = settings.pop("uid", None)
-    # The kernel closes it when the program starts, so the runner, which reads the other end, sees the end of file.
+    # The kernel closes it when the program starts, so the runner, which reads the other end, reads end-of-file.
     fcntl.fcntl(report, fcntl.F_SETFD, fcntl.FD_CLOEXEC)
     try:
         _drop_privileges()
         _set_limits(settings)
         _switch_user(uid)
         _die_with(runner)
-        # Python ignores these two signals, and a program that inherits that does not notice a closed pipe.
+        # Python ignores these two signals, and a program that inherits this does not notice a closed pipe.
         for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
             signal.signal(ignored, signal.SIG_DFL)
         os.execvp(argv[0], argv)  # noqa: S606  # a shell is not wanted here
@@ -58,9 +59,7 @@ def _numbers(words: list[str]) -> dict[str, int]:
 
 
 def _drop_privileges() -> None:
-    """Make sure that set-uid programs give the child no rights, and that the kernel kills it first when memory runs
-    out.
-    """
+    """Keep set-uid programs from giving the child privileges, and have the kernel kill it first if memory runs out."""
     os.umask(0o022)
     with contextlib.suppress(OSError):
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
@@ -94,8 +93,9 @@ def _switch_user(uid: int | None) -> None:
 
 
 def _die_with(runner: int) -> None:
-    """Have the kernel kill the child when the runner dies, because a killed runner cannot end its children. This comes
-    after the change of user, which would reset it.
+    """Have the kernel kill the child when the runner dies, because a killed runner cannot end its children.
+
+    This comes after the change of user, which would reset it.
     """
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

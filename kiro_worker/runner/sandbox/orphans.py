@@ -1,4 +1,4 @@
-"""Processes that a child leaves running: they become the runner's children, so it finds them and kills them all.
+"""Processes that a child leaves running. They become the runner's children, so the runner can find and kill them all.
 
 The kernel hands orphans to the runner where it can (Linux); elsewhere only a child's own process group is ended.
 """
@@ -18,8 +18,9 @@ _PR_SET_CHILD_SUBREAPER: Final = 36
 
 
 def adopt() -> bool:
-    """Have the kernel make the runner the parent of its orphaned descendants (``PR_SET_CHILD_SUBREAPER``), and return
-    whether it does.
+    """Make the runner the parent of its orphaned descendants, and return whether the kernel supports that.
+
+    See ``PR_SET_CHILD_SUBREAPER`` in https://man7.org/linux/man-pages/man2/prctl.2.html.
     """
     if not sys.platform.startswith("linux") or not Path("/proc/self/stat").exists():
         return False
@@ -27,8 +28,10 @@ def adopt() -> bool:
 
 
 def kill(before: set[int], seconds: float) -> None:
-    """Kill every child that is not in ``before``, with its descendants. All of them are stopped first: otherwise a
-    process that keeps forking always has some new ones while others are being killed.
+    """Kill every child that is not in ``before``, with its descendants.
+
+    All of them are stopped first: otherwise a process that keeps forking has new children while the others are being
+    killed.
     """
     deadline = time.monotonic() + seconds
     while (orphans := children() - before) and time.monotonic() < deadline:
@@ -57,7 +60,10 @@ def children() -> set[int]:
 
 
 def _has_children() -> bool:
-    """Ask the kernel, which mostly answers no. Reading all of ``/proc`` costs as much as a git command."""
+    """Return whether the runner has a child process.
+
+    Usually it has none. Asking the kernel is cheap, whereas reading all of ``/proc`` costs as much as a git command.
+    """
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:

@@ -1,7 +1,7 @@
 """Turns the output of child processes into lines for a log: without terminal codes, redacted, of limited length.
 
-An agent can print a gigabyte. So every read is processed as a whole, each kind of clean-up runs only where the text
-needs it, and only a window of a line that never ends is held in memory.
+An agent can print a gigabyte, so every read is processed as a whole, each kind of clean-up runs only if the text needs
+it, and only a window of an endless line is held in memory.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 LONGEST_LINE: Final = 16 * 1024
 _HELD_BACK: Final = 4 * 1024
-"""At least this many characters of a line that has to be cut wait for what follows them. It is longer than any encoded
+"""How many characters of an overlong line are held back until more of it arrives. This is longer than any encoded
 secret, so a secret at the end of a read is complete, and recognised, before its beginning is passed on."""
 _STEP: Final = 256
 
@@ -28,7 +28,7 @@ _TERMINAL_CODES: Final = re.compile(
 )
 _CONTROLS: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _UNFINISHED: Final = re.compile(
-    # Also a carriage return at the end: it is half of a line end, or the next text overwrites the line.
+    # Also a final carriage return: it is half of a line end, or the next text overwrites the line.
     r"(?:\x1b(?:\[[0-?]*[ -/]*|[ -/]*|[\]PX^_][^\x07\x1b\n]*\x1b?)|\x9b[0-?]*[ -/]*|(?<!\r)\r+)\Z"
 )
 _LINE_END_RETURNS: Final = re.compile(r"(?<!\r)\r+$", re.MULTILINE)
@@ -36,8 +36,9 @@ _OVERWRITTEN: Final = re.compile(r"^[^\n]*\r", re.MULTILINE)
 
 
 def plain(text: str) -> str:
-    """Return each line of ``text`` as a terminal would show it in the end: without codes, and only what follows the
-    line's last carriage return. The end of the last line is removed.
+    """Return ``text`` as a terminal finally shows it: without codes, and without text that was overwritten.
+
+    Of each line, only what follows the last carriage return remains. A line end at the end of ``text`` is removed.
     """
     if "\x1b" in text or "\x9b" in text:
         text = _TERMINAL_CODES.sub("", text)
@@ -47,8 +48,9 @@ def plain(text: str) -> str:
 
 
 class Lines:
-    """Splits a stream of bytes into clean lines. ``redact`` gets one or more whole lines, or windows of a line that is
-    too long, cut where there is no secret.
+    """Splits a stream of bytes into clean lines.
+
+    ``redact`` gets one or more whole lines, or windows of an overlong line, cut where there is no secret.
     """
 
     def __init__(self, redact: Callable[[str], str]) -> None:
@@ -83,7 +85,7 @@ class Lines:
                 yield from _pieces(line)
 
     def _windows(self) -> Iterator[str]:
-        """Yield as much of a line that is too long as can be cut off without splitting a secret."""
+        """Yield as much of an overlong line as can be cut off without splitting a secret."""
         end = _UNFINISHED.search(self._rest, len(self._rest) - _HELD_BACK)
         unfinished = end[0] if end else ""
         text = plain(self._rest.removesuffix(unfinished))

@@ -1,6 +1,6 @@
-"""The child processes of the build. Each has its own process group and exactly the environment that it is given.
+"""The child processes of the build, each with its own process group and only the environment that it is given.
 
-:func:`stream` runs a child whose output is for people (an agent, a test run), :func:`capture` runs one whose output is
+:func:`stream` runs a child whose output is for people (an agent, a test run), and :func:`capture` one whose output is
 for the runner (git). Neither returns before every process that the child started has ended. A process that leaves the
 group (``setsid``, a double fork) would escape, so the runner adopts orphans where the kernel supports that (Linux):
 such a process becomes the runner's child, and is found and killed.
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 GRACE_SECONDS: Final = 5.0
 """How long a child has to end after SIGTERM before it is killed."""
 KEPT_LINES: Final = 200
-"""How many of the last lines a result contains; the sink gets all of them."""
+"""How many of the last lines a result contains. The sink gets every line."""
 
 _DRAIN_SECONDS: Final = 2.0
 
@@ -90,9 +90,10 @@ def stream(
     stdin: str = "",
     sandbox: Sandbox | None = None,
 ) -> Finished:
-    """Run ``argv`` and pass every line of its output and errors to ``sink`` as it comes: cleaned, redacted and of
-    limited length. With a ``sandbox`` the child runs in it, and no process is left in it afterwards. Raises
-    :class:`OSError` when the child cannot be started.
+    """Run ``argv`` and pass every line of its output and errors to ``sink`` as it arrives.
+
+    Lines are cleaned, redacted and of limited length. With a ``sandbox``, the child runs in it, and no process is left
+    in it afterwards. Raises :class:`OSError` when the child cannot be started.
     """
     started = time.monotonic()
     deadline = started + timeout_seconds
@@ -123,8 +124,9 @@ def capture(
     stdin: bytes = b"",
     pass_fds: Sequence[int] = (),
 ) -> Answer:
-    """Run ``argv`` and return its output. Raises :class:`subprocess.TimeoutExpired`, and :class:`OSError` when the
-    child cannot be started.
+    """Run ``argv`` and return its output.
+
+    Raises :class:`subprocess.TimeoutExpired`, and :class:`OSError` when the child cannot be started.
     """
     with _child(argv, cwd=cwd, environment=environment, stderr=subprocess.PIPE, pass_fds=pass_fds) as child:
         output, error = child.communicate(stdin, timeout=timeout_seconds)
@@ -161,7 +163,7 @@ def _child(
         yield child
     finally:
         _signal_group(child.pid, signal.SIGKILL)
-        # Before the sandbox reaps the user's processes: it would reap this child, too, and lose its exit code.
+        # Wait before the sandbox reaps the user's processes, or it would reap this child, too, and lose its exit code.
         child.wait()
         if sandbox:
             sandbox.end()
@@ -198,21 +200,21 @@ def _chunks(child: subprocess.Popen[bytes], stdin: bytes, deadline: float) -> It
         raise ValueError("the child was started without pipes")
     os.set_blocking(writing.fileno(), False)
     os.set_blocking(reading.fileno(), False)
-    left = memoryview(stdin)
+    unsent = memoryview(stdin)
     ended = False
     with selectors.DefaultSelector() as selector:
         selector.register(reading, selectors.EVENT_READ)
         selector.register(writing, selectors.EVENT_WRITE)
         while (remaining := deadline - time.monotonic()) > 0:
             if not ended and child.poll() is not None:
-                # Processes that it left can keep the output open, or fill it, forever: read only what is there.
+                # Processes that it left running can keep the output open, or fill it, forever: read only what is there.
                 ended = True
                 deadline = min(deadline, time.monotonic() + _DRAIN_SECONDS)
             ready = selector.select(0 if ended else min(remaining, 0.2))
             for key, _ in ready:
                 if key.fileobj is writing:
-                    left = _write(writing.fileno(), left)
-                    if not left:
+                    unsent = _write(writing.fileno(), unsent)
+                    if not unsent:
                         selector.unregister(writing)
                         writing.close()
                 elif chunk := os.read(reading.fileno(), 1 << 16):

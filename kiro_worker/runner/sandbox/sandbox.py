@@ -1,6 +1,6 @@
 """The user that the agent and the tests run as, which can work in the checkout and do nothing else.
 
-When the runner is root, as in CodeBuild, this user is a number without an account, reserved for the build. So all of
+When the runner is root, as in CodeBuild, this user is an ID without an account, reserved for the build, so all of
 its processes can be counted, limited and ended without touching those of another build. When the runner is not root,
 everything else still holds, but the user is the runner's own.
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 AGENT_USER_VARIABLE: Final = "AGENT_USER"
-"""``own`` always uses a separate user, and opens the way to the image's runtimes if it has to. ``reachable``, the
+"""``own`` always uses a separate user, and makes the image's runtimes reachable if it has to. ``reachable``, the
 default, uses a separate user only where other users can reach those runtimes already."""
 
 _PR_SET_DUMPABLE: Final = 4
@@ -45,7 +45,9 @@ def _default_memory() -> int:
 
 @dataclass(frozen=True)
 class Limits:
-    """``processes`` counts all processes and threads of the user. ``memory_bytes`` limits the data of one process
+    """The resource limits of the sandbox.
+
+    ``processes`` counts all processes and threads of the user. ``memory_bytes`` limits the data of one process
     (RLIMIT_DATA), not its address space (RLIMIT_AS), because Node, Java and Go reserve many times what they use.
     """
 
@@ -57,15 +59,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """``uid`` is the user of everything that runs in the sandbox; ``None`` means the runner's own user."""
+    """Starts programs as the user ``uid`` and manages its files. ``None`` means the runner's own user."""
 
     uid: int | None = None
     limits: Limits = field(default_factory=Limits)
     say: Callable[[str], None] = field(default=lambda _text: None, repr=False)
 
     def command(self, argv: Sequence[str], report: int) -> list[str]:
-        """Return the command that starts ``argv`` in the sandbox. It writes to the descriptor ``report`` only if the
-        start fails.
+        """Return the command that starts ``argv`` in the sandbox.
+
+        It writes to the descriptor ``report`` only if the start fails.
         """
         settings = {"report": report, "runner": os.getpid(), **self._resource_limits()}
         if self.uid is not None:
@@ -74,8 +77,9 @@ class Sandbox:
         return [sys.executable, "-I", "-S", sandbox_entry.__file__, *words, "--", *argv]
 
     def grant(self, folder: Path, home: Path) -> None:
-        """Give the user ``folder`` to work in and ``home`` as its private home. Missing folders are created, and what
-        the runner has put into them since the last time becomes the user's.
+        """Give the user ``folder`` to work in and ``home`` as its private home.
+
+        Missing folders are created, and what the runner has put into them since the last time becomes the user's.
         """
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -110,8 +114,9 @@ class Sandbox:
 
 @contextlib.contextmanager
 def sandbox(environment: Mapping[str, str], workspace: Path, say: Callable[[str], None]) -> Iterator[Sandbox]:
-    """Yield the sandbox of a build that works in ``workspace``, and log when its user is the runner's own. Raises
-    :class:`ConfigurationInvalid` for an unknown value of ``AGENT_USER``.
+    """Yield the sandbox of a build that works in ``workspace``, and log when its user is the runner's own.
+
+    Raises :class:`ConfigurationInvalid` for an unknown value of ``AGENT_USER``.
     """
     hide_from_own_user()
     choice = environment.get(AGENT_USER_VARIABLE, "") or "reachable"
@@ -148,7 +153,7 @@ def hide_from_own_user() -> None:
 
 
 def lend_objects(repository: Path) -> None:
-    """Let other users read the objects of a repository, and nothing else in it."""
+    """Let other users read the objects of ``repository``, and nothing else in it."""
     for path in repository.iterdir():
         path.chmod(0o700 if path.is_dir() else 0o600)
     repository.chmod(0o711)
@@ -162,8 +167,9 @@ def lend_objects(repository: Path) -> None:
 
 
 def _close_worker_folders(workspace: Path, environment: Mapping[str, str]) -> None:
-    """Close the build's source, which holds the result, and everything in the workspace to other users. They can still
-    pass through the workspace to folders that are granted to them later.
+    """Close the build's source, which holds the result, and everything in the workspace to other users.
+
+    They can still pass through the workspace to folders that are granted to them later.
     """
     source = environment.get("CODEBUILD_SRC_DIR")
     if source and Path(source).is_dir():

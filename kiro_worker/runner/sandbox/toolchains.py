@@ -1,4 +1,4 @@
-"""The image's language runtimes, which the sandbox's user has to be able to reach."""
+"""The image's language runtimes, which the sandbox's user must be able to reach."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ def unreachable_toolchains(environment: Mapping[str, str]) -> list[Path]:
 
 
 def grant_traversal(folders: Sequence[Path], say: Callable[[str], None]) -> None:
-    """Let other users pass through the parents of ``folders``, which are closed to them now. Everything else in such a
-    parent is closed first, because until now its mode did not matter.
+    """Let other users pass through the parents of ``folders``.
+
+    In a parent that was closed to them, everything else is closed first, because its mode did not matter before.
     """
-    on_the_way = {path for folder in folders for path in (folder, *folder.parents)}
-    for parent in sorted(on_the_way - set(folders)):
+    kept = {path for folder in folders for path in (folder, *folder.parents)}
+    for parent in sorted(kept - set(folders)):
         if parent.stat().st_mode & 0o001:
             continue
         for sibling in parent.iterdir():
-            if sibling not in on_the_way and not sibling.is_symlink() and sibling.stat().st_mode & 0o007:
+            if sibling not in kept and not sibling.is_symlink() and sibling.stat().st_mode & 0o007:
                 sibling.chmod(stat.S_IMODE(sibling.stat().st_mode) & ~0o007)
         parent.chmod(stat.S_IMODE(parent.stat().st_mode) | 0o001)
         say(f"the agent's user may now pass through {parent} to its runtimes, and can reach nothing else in it")

@@ -1,7 +1,7 @@
-"""Safe access to a folder that the agent or the tests wrote: no file in it leads the runner out of the folder, blocks
-it, or gives away what only the runner may read.
+"""Safe access to a folder that the agent or the tests wrote: no file in it can lead the runner out of the folder, block
+it, or reveal what only the runner may read.
 
-No check holds for longer than an instant while the folder's writer runs, so its processes have to be ended first
+A check is worthless while the processes that write to the folder still run, so they have to be ended first
 (:meth:`kiro_worker.runner.sandbox.sandbox.Sandbox.end`).
 """
 
@@ -18,20 +18,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 NOT_COMMITTED: Final = ("__pycache__", ".pytest_cache", ".venv", "node_modules")
-"""Folders that git ignores. They commonly contain symbolic links to programs of the machine."""
+"""Folders that git ignores. They commonly contain symbolic links to programs on the machine."""
 
 
 def remove_file(folder: Path, relative: str) -> None:
-    """Remove a file or symbolic link below ``folder``, if there is one. Raises :class:`OSError` for a folder, and when
-    a parent of the file is a symbolic link.
+    """Remove a file or symbolic link below ``folder``, if there is one.
+
+    Raises :class:`OSError` for a folder, and when a parent of the file is a symbolic link.
     """
     with contextlib.suppress(FileNotFoundError), _parent_opened(folder, relative) as (parent, name):
         os.unlink(name, dir_fd=parent)
 
 
 def place_file(folder: Path, relative: str, content: bytes) -> None:
-    """Write a new file below ``folder``, and create its missing parents. Raises :class:`OSError` when something is
-    there already, and when a parent is a symbolic link.
+    """Write a new file below ``folder``, and create its missing parents.
+
+    Raises :class:`OSError` when something is there already, and when a parent is a symbolic link.
     """
     with _parent_opened(folder, relative, make=True) as (parent, name):
         descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o644, dir_fd=parent)
@@ -40,8 +42,10 @@ def place_file(folder: Path, relative: str, content: bytes) -> None:
 
 
 def empty_folder(folder: Path, relative: str) -> None:
-    """Create an empty folder below ``folder``, and replace whatever is there or is not a folder on the path to it.
-    Raises :class:`PermissionError` for a path that leads out of ``folder``.
+    """Create an empty folder below ``folder``, and replace what is there.
+
+    On the path to it, anything that is not a folder is replaced by one. Raises :class:`PermissionError` for a path that
+    leads out of ``folder``.
     """
     if ".." in Path(relative).parts or Path(relative).is_absolute():
         raise PermissionError(f"{relative} leads out of the folder")
@@ -75,8 +79,10 @@ def leads_out(folder: Path, link: Path) -> bool:
 
 
 def make_harmless(folder: Path, owner: int, say: Callable[[str], None]) -> None:
-    """Make ``folder`` safe to read. Removes, and logs, pipes, sockets, devices, symbolic links that lead out of the
-    folder, and hard links to files that are not ``owner``'s. Clears set-uid bits, and opens what the owner had closed.
+    """Make ``folder`` safe to read.
+
+    Removes, and logs, pipes, sockets, devices, symbolic links that lead out of the folder, and hard links to files that
+    are not ``owner``'s. Clears set-uid bits, and opens what the owner had closed.
     """
     if folder.is_symlink():
         say(f"{folder.name} had become a symbolic link: removed")
@@ -102,8 +108,9 @@ def _danger(folder: Path, path: Path, info: os.stat_result, owner: int, *, commi
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result, bool]]:
-    """Yield everything below ``folder``, and whether git can commit it. No link is followed. A folder comes before its
-    content, and is opened to its owner first.
+    """Yield everything below ``folder``, and whether git can commit it.
+
+    No link is followed. A folder comes before its content, and is opened to its owner first.
     """
     waiting = [(folder, True)]
     while waiting:
@@ -120,8 +127,9 @@ def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result, bool]]:
 
 
 def chown_tree(folder: Path, uid: int, say: Callable[[str], None]) -> None:
-    """Make ``uid`` the owner of everything in ``folder`` that belongs to the runner, except files with several hard
-    links: such a file can be one of the runner's own elsewhere.
+    """Make ``uid`` the owner of everything in ``folder`` that belongs to the runner.
+
+    Files with several hard links are skipped, because such a file can also be one of the runner's own elsewhere.
     """
     runner = os.geteuid()
     os.chown(folder, uid, uid, follow_symlinks=False)
@@ -136,8 +144,9 @@ def chown_tree(folder: Path, uid: int, say: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def _parent_opened(folder: Path, relative: str, *, make: bool = False) -> Iterator[tuple[int, str]]:
-    """Yield a descriptor of the parent of a path below ``folder``, opened step by step without following a link, and
-    the last part of the path.
+    """Yield a descriptor of the parent of a path below ``folder``, and the last part of the path.
+
+    The parent is opened one folder at a time, without following a link.
     """
     *parents, name = Path(relative).parts
     if ".." in parents or name == ".." or Path(relative).is_absolute():

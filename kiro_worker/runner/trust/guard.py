@@ -1,8 +1,8 @@
 """The guard: files that can run commands or steer the agent must be the default branch's, which a person reviewed.
 
 The agent does not start on a branch that changes such files, and its own changes to them are not kept. A label on the
-pull request allows both. The guard compares trees and not texts. Both commits are in the trusted repository, so this
-costs one small fetch and no blob.
+pull request allows both. The guard compares trees, not text. Both commits are in the trusted repository, so this costs
+one small fetch and no blob.
 """
 
 from __future__ import annotations
@@ -32,9 +32,10 @@ _MAX_LINKS: Final = 100
 
 @dataclass(frozen=True)
 class Guard:
-    """Compares guarded files of ``request``'s branch. ``read_label`` asks GitHub about a label of the pull request; it
-    is called only when a guarded file differs and a label is configured. An error that it raises never lets a change
-    pass.
+    """Compares guarded files of ``request``'s branch.
+
+    ``read_label`` asks GitHub about a label of the pull request, and is called only when a guarded file differs and a
+    label is configured. An error that it raises never lets a change pass.
     """
 
     request: BuildRequest
@@ -43,8 +44,10 @@ class Guard:
     say: Callable[[str], None]
 
     def require_trusted(self, checkout: Checkout, commit: str = "") -> tuple[str, ...]:
-        """Require that the guarded files of the pinned commit, or of ``commit``, are the default branch's. Raises
-        :class:`BuildStopped` (GuardTripped) otherwise, unless the label allows it; then return the files that differ.
+        """Require that the guarded files of the pinned commit, or of ``commit``, are the default branch's.
+
+        Raises :class:`BuildStopped` (GuardTripped) if they are not and no label allows it. Returns the files that
+        differ.
         """
         default = fetch_default_branch(checkout)
         different = different_paths(
@@ -59,8 +62,9 @@ class Guard:
         return different
 
     def require_unchanged(self, checkout: Checkout, before: str, after: str) -> None:
-        """Require that the agent left the guarded files of ``before`` as they are, because a file that it plants would
-        steer the next agent. ``before`` and ``after`` are commits or trees.
+        """Require that the agent left the guarded files of ``before`` as they are.
+
+        A file that it plants would steer the next agent. ``before`` and ``after`` are commits or trees.
         """
         self._require_label(
             different_paths(checkout.git, before, after, self.configuration.everything_guarded),
@@ -69,8 +73,9 @@ class Guard:
         )
 
     def require_trusted_submodule(self, git: Git, path: str, before: str, after: str) -> None:
-        """Require the same of the submodule at ``path``, whose commit ``after`` is not the default branch's. ``before``
-        is the default branch's commit, empty when it has no submodule there.
+        """Require that the submodule at ``path`` changes no guarded files between ``before`` and ``after``.
+
+        ``before`` is the default branch's commit, empty when it has no submodule there.
         """
         empty_tree = git.run("mktree").decode().strip()
         configured = self.configuration.guarded_paths
@@ -83,8 +88,9 @@ class Guard:
         )
 
     def revert_guarded_paths(self, checkout: Checkout, before: str, after: str) -> str:
-        """Return the tree ``after`` with its guarded files as they are in ``before``. ``after`` has to be in the index,
-        which then holds the result; the checkout is not touched.
+        """Return the tree ``after`` with its guarded files as they are in ``before``.
+
+        ``after`` has to be in the index, which then holds the result; the checkout is not touched.
         """
         git, guarded = checkout.git, self.configuration.everything_guarded
         earlier = {encode_path(entry.path): entry.index_line for entry in list_tree(git, before)}

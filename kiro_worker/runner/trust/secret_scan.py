@@ -1,4 +1,4 @@
-"""The search for the runner's own secrets in what the agent changed.
+"""Searches the agent's changes for the runner's own secrets.
 
 An agent knows its own key and can write it into a file, which must never reach a branch.
 """
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.repository.lfs import holds, new_pointers
+from kiro_worker.runner.repository.lfs import new_pointers, path_with_secret
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +26,7 @@ def require_no_secret(content: bytes, contains_secret: Callable[[bytes], bool]) 
 def require_no_secret_in_lfs(checkout: Checkout, commits: str, contains_secret: Callable[[bytes], bool]) -> None:
     """Raise :class:`BuildStopped` (GuardTripped) when an LFS object that ``commits`` add contains a secret."""
     git = checkout.git
-    if git.lfs and holds(git, new_pointers(git, commits), contains_secret):
+    if git.lfs and path_with_secret(git, new_pointers(git, commits), contains_secret):
         raise _secret_found()
 
 

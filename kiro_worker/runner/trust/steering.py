@@ -6,8 +6,8 @@ source holds a ``manifest.json``, and beside it the files that the manifest list
     {"version": "2026-11-24", "files": {"steering/security.md": "…64 hex…"}}
 
 ``steering/security.md`` becomes ``.kiro/steering/security.md``. Files outside ``steering/`` are not allowed. Before
-each turn the files are laid over the checkout as they are in the source, whatever an earlier turn did to them. After
-the turn they are removed, and files of the branch with the same names are restored, so no commit and no test ever sees
+each turn, the files are laid over the checkout as they are in the source, whatever an earlier turn did to them. After
+the turn, they are removed, and files of the branch with the same names are restored, so no commit and no test ever sees
 them.
 """
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 FOLDER: Final = ".kiro"
 LARGEST_FILE: Final = 1024 * 1024
-MOST_FILES: Final = 200
+MAX_FILES: Final = 200
 _REMEDY: Final = 'correct the files and their manifest, or "steering" in the configuration parameter'
 
 Name = Annotated[str, StringConstraints(pattern=r"^steering(/[A-Za-z0-9][A-Za-z0-9._-]*)+$", max_length=200)]
@@ -52,20 +52,21 @@ class Manifest(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]{1,100}$")]
-    files: Annotated[dict[Name, Sha256], Field(min_length=1, max_length=MOST_FILES)]
+    files: Annotated[dict[Name, Sha256], Field(min_length=1, max_length=MAX_FILES)]
 
 
 @dataclass(frozen=True)
 class Steering:
-    """The files by their path in the checkout; none when the configuration has no ``steering``."""
+    """The central steering files, by their path in the checkout. Empty if the configuration has no ``steering``."""
 
     source: str = ""
     version: str = ""
     files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
 
     def overlay(self, checkout: Checkout) -> None:
-        """Lay the files over the checkout. Raises :class:`BuildStopped` (GuardTripped) where a symbolic link or a
-        folder is in the way.
+        """Lay the files over the checkout.
+
+        Raises :class:`BuildStopped` (GuardTripped) where a symbolic link or a folder is in the way.
         """
         for path, content in self.files.items():
             try:
@@ -98,8 +99,10 @@ class Steering:
 
 
 def load_steering(source: str, read: Callable[[str], bytes]) -> Steering:
-    """Return the files of ``source``. ``read`` returns a file by its name there. Raises :class:`BuildStopped`
-    (GuardTripped) when the manifest is invalid or a file does not match it.
+    """Return the files of ``source``.
+
+    ``read`` returns a file by its name there. Raises :class:`BuildStopped` (GuardTripped) when the manifest is invalid
+    or a file does not match it.
     """
     try:
         manifest = Manifest.model_validate(json.loads(read(MANIFEST)))
@@ -120,8 +123,9 @@ def load_steering(source: str, read: Callable[[str], bytes]) -> Steering:
 
 
 def s3_reader(source: str, s3: S3Client) -> Callable[[str], bytes]:
-    """Return a reader of files below ``s3://bucket/prefix``. It raises :class:`BuildStopped` (WorkerFailed) for a file
-    that cannot be read.
+    """Return a reader of files below ``s3://bucket/prefix``.
+
+    It raises :class:`BuildStopped` (WorkerFailed) for a file that cannot be read.
     """
     bucket, _, prefix = source.removeprefix("s3://").partition("/")
 
@@ -137,9 +141,10 @@ def s3_reader(source: str, s3: S3Client) -> Callable[[str], bytes]:
 def git_reader(
     source: str, folder: Path, git_url: str, credentials: GitCredentials, parent: Mapping[str, str]
 ) -> Callable[[str], bytes]:
-    """Return a reader of files of ``owner/name@ref:path``, where ``ref`` is a branch, a tag or a commit's 40 hex
-    digits. Raises :class:`BuildStopped` (WorkerFailed) when the source cannot be fetched; so does the reader for a file
-    that cannot be read.
+    """Return a reader of files of ``owner/name@ref:path``, where ``ref`` is a branch, a tag or a full commit ID.
+
+    Raises :class:`BuildStopped` (WorkerFailed) if the source cannot be fetched, as does the reader if a file cannot be
+    read.
     """
     repository, _, rest = source.partition("@")
     reference, _, path = rest.partition(":")

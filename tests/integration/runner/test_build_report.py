@@ -49,6 +49,14 @@ def test_result_needs_no_configuration(worker: Worker) -> None:
     assert "CONFIG_PARAMETER_NAME" in finished.exports["OUTCOME_REASON"]
 
 
+def test_invalid_lease_is_named_with_a_remedy(worker: Worker) -> None:
+    finished = worker.run(LOCK_LEASE_SECONDS="soon")
+
+    assert (finished.exit_code, finished.outcome) == (1, "WorkerFailed")
+    assert "LOCK_LEASE_SECONDS" in finished.result["reason"]
+    assert "make deploy" in finished.result["remedy"]
+
+
 def test_result_is_written_without_aws(worker: Worker) -> None:
     finished = worker.run(AWS_ENDPOINT_URL="http://127.0.0.1:1", AWS_MAX_ATTEMPTS="1")
 

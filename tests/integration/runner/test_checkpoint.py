@@ -30,7 +30,7 @@ ALL_TASKS = ["1.1", "1.2", "1.3", "2.1", "2.2"]
 
 
 def agent(worker: Any, code: str = WRITE_FILE, **more: Any) -> Path:
-    """Configure an agent. Returns the file in which it notes the requested tasks."""
+    """Configure an agent, and return the file in which it notes the requested tasks."""
     log = Path(worker.folder / "requested")
     # Every build may run the agent as another user.
     log.touch()
@@ -171,6 +171,22 @@ def test_failed_tests_get_one_fixing_turn(worker: Any) -> None:
 
     assert finished.outcome == "Succeeded", finished.log
     assert requested(log) == ["fix"]
+
+
+def test_resumed_tests_can_read_the_history(worker: Any) -> None:
+    """Only root is affected: its trusted repository is closed to the user of the tests until it is opened to them."""
+    read_history = ["sh", "-c", "git log -1 && echo 'Ran 1 test in 0.001s'"]
+    log = agent(worker)
+    finishing_agent = worker.agent(READ_TASK + WRITE_FILE, str(log))
+    worker.configure(finishing_agent, testCommand=["false"])
+    assert worker.run(AGENT_USER="own").outcome == "TestsFailed"
+    log.write_text("")
+
+    worker.configure(finishing_agent, testCommand=read_history)
+    finished = worker.run(AGENT_USER="own")
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert requested(log) == [], "every task is done, so the agent gets no turn"
 
 
 def test_claims_without_changes_do_not_count(worker: Any) -> None:

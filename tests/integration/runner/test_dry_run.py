@@ -21,12 +21,12 @@ def test_plan_without_aws_shows_every_step(worker: Worker, config: Path) -> None
     assert "not checked without AWS" in lines["lock"]
     assert lines["guard"].startswith("guarded files are the same as on the default branch")
     assert lines["checkpoint"].startswith("none")
-    assert "scripted_agent.py, at most 45 minutes a turn" in lines["agent"]
+    assert "scripted_agent.py, at most 45 minutes per turn" in lines["agent"]
     assert [lines[f"turn {number}"][:3] for number in range(1, 6)] == ["1.1", "1.2", "1.3", "2.1", "2.2"]
     assert lines["tests"].startswith("python3 -m unittest discover") or "coverage run" in lines["tests"]
     assert lines["coverage"] == "not required"
     assert lines["push"].endswith(f"until then each finished task to kiro-worker/checkpoint/{BRANCH}")
-    assert done.out.endswith("\nwould go\n")
+    assert done.out.endswith("\nnothing would stop the build\n")
 
 
 def test_plan_on_aws_reads_what_is_deployed(worker: Worker) -> None:
@@ -150,7 +150,7 @@ def test_missing_aws_credentials_suggest_file(worker: Worker) -> None:
     done = dry_run_on_aws(worker, **{**NO_AWS, "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"})
 
     assert done.exit_code == 1
-    assert "would stop: WorkerFailed: AWS does not answer: Unable to locate credentials" in done.out
+    assert "would stop: WorkerFailed: AWS cannot be used: Unable to locate credentials" in done.out
     assert "--config FILE" in done.out
 
 

@@ -190,7 +190,7 @@ def test_pytest_that_hides_failures_fails(tmp_path: Path) -> None:
     assert "exit code 0" in failure(tmp_path).reason
 
     (tmp_path / "conftest.py").write_text("import os\n\nos._exit(0)\n")
-    assert "did not write the JUnit report" in failure(tmp_path).reason
+    assert "did not write the requested JUnit report" in failure(tmp_path).reason
 
 
 def test_detected_unittest_is_measured(tmp_path: Path) -> None:
@@ -239,7 +239,7 @@ def test_every_command_runs_in_sandbox(tmp_path: Path) -> None:
     (programs / "python3").write_text(f'#!/bin/sh\necho "$(ulimit -n) $2" >> {log}\n')
     (programs / "python3").chmod(0o755)
 
-    with pytest.raises(BuildStopped, match="did not write the JUnit report"):
+    with pytest.raises(BuildStopped, match="did not write the requested JUnit report"):
         run_gate(
             configuration(),
             checkout,
@@ -251,6 +251,24 @@ def test_every_command_runs_in_sandbox(tmp_path: Path) -> None:
         )
 
     assert log.read_text().splitlines() == ["77 import pytest_cov", "77 pytest"]
+
+
+def test_logged_command_and_file_names_are_redacted(tmp_path: Path) -> None:
+    (tmp_path / f"{SECRET}.txt").write_text("before\n")
+    command = [*writes(tmp_path, {f"{SECRET}.txt": "after\n"}), f"--token={SECRET}"]
+    lines: list[str] = []
+
+    run_gate(
+        configuration(testCommand=command),
+        tmp_path,
+        tmp_path.parent / "home",
+        parent=SYSTEM,
+        sink=lines.append,
+        redact=lambda text: text.replace(SECRET, "***"),
+    )
+
+    assert lines[0].endswith(" --token=***")
+    assert lines[-1].endswith(": ***.txt")
 
 
 def test_output_and_kept_reports_are_redacted(tmp_path: Path) -> None:

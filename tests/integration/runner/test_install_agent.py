@@ -167,7 +167,7 @@ def test_address_without_http_is_refused(install: Any) -> None:
     done = install(KIRO_CLI_URL="file:///etc/passwd", KIRO_CLI_SHA256="0" * 64)
 
     assert done.returncode == 1
-    assert "is not an http(s) address" in done.stderr
+    assert "is not an http(s) URL" in done.stderr
 
 
 def test_other_agents_need_no_cli(install: Any) -> None:

@@ -27,7 +27,13 @@ def test_command_can_name_branch_and_spec() -> None:
     assert agent.variables == {}
 
 
-def test_command_adapter_needs_command() -> None:
+def test_command_is_named_without_its_folder() -> None:
+    configuration = AgentConfiguration(name="command", command=("/opt/tools/bin/tool", "--go"))
+
+    assert configured_agent(configuration, REQUEST, load_key=str).adapter.name == "tool"
+
+
+def test_command_adapter_needs_a_command() -> None:
     with pytest.raises(BuildStopped, match="agent") as stopped:
         configured_agent(AgentConfiguration(name="command"), REQUEST, load_key=str)
 

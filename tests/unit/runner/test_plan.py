@@ -10,7 +10,7 @@ def test_plan_without_blockers_would_go() -> None:
     plan.note("lock", "is free", {"owner": None})
     plan.note("turn 1", "1.1 Add")
 
-    assert plan.text() == "lock        is free\nturn 1      1.1 Add\n\nwould go"
+    assert plan.text() == "lock        is free\nturn 1      1.1 Add\n\nnothing would stop the build"
     assert plan.document() == {"wouldGo": True, "stops": [], "lock": {"owner": None}}
 
 

@@ -25,7 +25,12 @@ def test_lock_error_means_lost_lock(error: Exception) -> None:
     ("error", "reason", "remedy", "details"),
     [
         (SecretMissing("no value", "put one"), "SecretMissing: no value", "put one", ""),
-        (GitFailed("fetch", "fatal: no"), "git fetch failed", "", "fatal: no"),
+        (
+            GitFailed("fetch", "fatal: no"),
+            "git fetch failed",
+            "read git's output in the details, then redrive the execution",
+            "fatal: no",
+        ),
         (ValueError("odd"), "ValueError: odd", "", ""),
     ],
 )

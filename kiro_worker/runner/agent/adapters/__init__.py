@@ -1,7 +1,7 @@
 """The programs that the runner can run as its agent, one module per program.
 
-Every agent may use its tools without asking, because nobody could answer. What an agent can reach is limited by the
-user that it runs as and by the files that it is given, not by its own permission prompts.
+Every agent may use its tools without asking, because no one is there to answer. The user that an agent runs as and
+the files that it gets limit what it can reach, not its own permission prompts.
 """
 
 from __future__ import annotations
@@ -29,13 +29,14 @@ ADAPTERS: Final[Mapping[str, Adapter]] = {adapter.name: adapter for adapter in (
 def configured_agent(
     configuration: AgentConfiguration, request: BuildRequest, load_key: Callable[[], str]
 ) -> PreparedAgent:
-    """Return the agent that the configuration names, with its key. ``load_key`` is called only for an agent that needs
-    a key, and its errors are not caught. Raises :class:`~kiro_worker.errors.BuildStopped` (AgentFailed) when the
-    configuration names no program.
+    """Return the agent that the configuration names, with its key.
+
+    ``load_key`` is called only for an agent that needs a key, and its errors are not caught. Raises
+    :class:`~kiro_worker.errors.BuildStopped` (AgentFailed) when the configuration names no program.
     """
     timeout_seconds = configuration.timeout_minutes * 60.0
     adapter = ADAPTERS.get(configuration.name)
     if adapter is None:
         return PreparedAgent(command_adapter(configuration.command, request), timeout_seconds)
-    # Without its key such a program waits for a person to log in, so a missing key has to fail here.
+    # Without its key, such a program waits for a person to log in, so a missing key must fail here.
     return PreparedAgent(adapter, timeout_seconds, {adapter.key_variable: load_key()})

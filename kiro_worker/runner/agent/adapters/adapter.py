@@ -12,15 +12,17 @@ NUMBER_FIELD: Final = r"\s*:\s*(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
 """Matches what follows a JSON key whose value is a number.
 
 The adapters search JSON output for single fields instead of parsing it, because a long answer is one line of JSON, and
-overlong lines arrive in pieces. Inside the text of an answer the quotes of such a field are escaped, so a pattern that
+overlong lines arrive in pieces. The quotes of such a field are escaped inside the text of an answer, so a pattern that
 starts with ``(?<!\\\\)"`` does not match there.
 """
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What the agent reports about its own turn. ``cost`` is in the adapter's unit; ``None`` means not reported.
-    ``failed`` is true when the agent reports that the turn failed.
+    """What the agent reports about its own turn.
+
+    ``cost`` is in the adapter's unit; ``None`` means not reported. ``failed`` is true when the agent reports that the
+    turn failed.
     """
 
     cost: float | None = None
@@ -47,7 +49,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class PreparedAgent:
-    """An adapter, ready for this build: with the limit of a turn, and with environment variables that hold its key."""
+    """An adapter, the time limit of a turn, and the environment variables that hold its key."""
 
     adapter: Adapter
     timeout_seconds: float

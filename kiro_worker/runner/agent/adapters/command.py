@@ -1,7 +1,8 @@
-"""The installation's own program: the configuration's ``agent.command``."""
+"""An agent that the installation provides: the configuration's ``agent.command``."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped
@@ -16,20 +17,21 @@ if TYPE_CHECKING:
 
 
 def command_adapter(command: Sequence[str] | None, request: BuildRequest) -> Adapter:
-    """Return an adapter for ``command``, with ``{branch}`` and ``{spec_path}`` replaced. Raises :class:`BuildStopped`
-    (AgentFailed) when there is no command.
+    """Return an adapter for ``command``, with ``{branch}`` and ``{spec_path}`` replaced.
+
+    Raises :class:`BuildStopped` (AgentFailed) when there is no command.
 
     The program gets no key. It can report its cost by printing the Kiro CLI's closing line, but does not have to.
     """
     if not command:
         raise BuildStopped(
             Outcome.AGENT_FAILED,
-            'the configuration\'s "agent" names the adapter "command" and has no "command"',
+            'the configuration\'s "agent" names the adapter "command" but has no "command"',
             'set "agent": {"command": […]} in the configuration parameter',
         )
     argv = tuple(word.replace("{branch}", request.branch).replace("{spec_path}", request.spec_path) for word in command)
     return Adapter(
-        name=argv[0],
+        name=Path(argv[0]).name,
         argv=argv,
         unit="credits",
         read_usage=read_kiro_usage,

@@ -1,9 +1,9 @@
 """The Kiro CLI, run without a terminal.
 
-The command names a harness because the default differs between the ways to start the CLI and between its versions. It
-names V2, which a headless run uses when none is named, for three reasons: its exit codes and closing line have been
-observed; it does not require a recent Linux; and, unlike V3, it does not rewrite a workspace's agent files when it
-starts, which would end up in the commit.
+The command names a harness, because the default depends on how the CLI is started and on its version. It names V2, the
+default of a headless run, for three reasons: its exit codes and closing line have been observed; it does not require a
+recent Linux; and, unlike V3, it does not rewrite a workspace's agent files when it starts, which would end up in the
+commit.
 """
 
 from __future__ import annotations

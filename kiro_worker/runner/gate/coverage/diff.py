@@ -14,10 +14,10 @@ _HUNK: Final = re.compile(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 def changed_lines_coverage(coverage: Coverage, patch: bytes, root: str = "") -> Ratio | None:
-    """How many of the executable lines that ``patch`` adds ran; None if the report contains none of its files, and so
-    proves nothing.
+    """Return how many of the executable lines that ``patch`` adds ran.
 
-    ``root`` is the folder with which absolute paths in the report begin.
+    Returns None if the report contains none of the patch's files, because it then proves nothing. ``root`` is the
+    folder with which absolute paths in the report begin.
     """
     if coverage.by_line is None:
         return None
@@ -38,9 +38,9 @@ def changed_lines_coverage(coverage: Coverage, patch: bytes, root: str = "") -> 
 
 
 def changed_lines(patch: bytes) -> dict[str, set[int]]:
-    """The numbers of the lines that a git patch adds, by path.
+    """Return the numbers of the lines that a git patch adds, by path.
 
-    Hunks are read by their lengths, so that an added line that itself looks like a patch changes nothing.
+    Hunks are read by their lengths, so that an added line that itself looks like a patch is not mistaken for one.
     """
     files: dict[str, set[int]] = {}
     path, number, old_left, new_left = "", 0, 0, 0
@@ -66,5 +66,5 @@ def _relative(path: str, root: str) -> str:
 
 
 def _is_same_file(reported: str, path: str) -> bool:
-    """Whether a report's name of a file means ``path``. It may begin with a module name or lack the source folder."""
+    """Return whether ``reported`` means ``path``. Reports prepend a module name, or leave out the source folder."""
     return "/" in reported and (path.endswith(f"/{reported}") or reported.endswith(f"/{path}"))

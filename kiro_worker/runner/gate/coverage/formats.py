@@ -21,8 +21,8 @@ PATTERNS: Final = {
     "go": ("coverage.out", "cover.out"),
     "istanbul": ("coverage-summary.json",),
 }
-"""The usual file names, by format. A tool that writes several formats (jest, nyc) puts the same data in each, so the
-first format found is read."""
+"""The usual file names, by format. A tool that writes several formats (jest, nyc) puts the same data in each, so only
+the first format found is read."""
 
 _CONDITION: Final = re.compile(r"\((\d{1,9})/(\d{1,9})\)")
 _GO_BLOCK: Final = re.compile(r"(.+):(\d{1,9})\.\d+,(\d{1,9})\.\d+ \d+ (\d+)")
@@ -31,7 +31,7 @@ _MAX_BLOCK_LINES: Final = 100_000
 
 
 def read_coverage(content: bytes, name: str) -> Coverage:
-    """The coverage in one report, whose format is recognised by its content.
+    """Return the coverage in one report, whose format is recognised by its content.
 
     Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable`.
     """
@@ -50,7 +50,7 @@ def read_coverage(content: bytes, name: str) -> Coverage:
 
 
 def as_cobertura(coverage: Coverage) -> bytes:
-    """The coverage as Cobertura XML, which CodeBuild's coverage reports accept; empty if no lines are known."""
+    """Return the coverage as Cobertura XML, which CodeBuild's coverage reports accept; empty if no lines are known."""
     if not coverage.by_line:
         return b""
     root = Element("coverage", {"line-rate": _rate(coverage.lines), "branch-rate": _rate(coverage.branches)})

@@ -22,7 +22,7 @@ class Ratio(NamedTuple):
         return int(self.covered * 1000 / self.total) / 10 if self.total else 0.0
 
     def meets(self, threshold: float) -> bool:
-        """Whether the ratio is at least ``threshold`` percent. A ratio without a total meets no threshold."""
+        """Return whether the ratio is at least ``threshold`` percent. A ratio without a total meets no threshold."""
         return bool(self.total) and self.covered * 100 >= threshold * self.total
 
     def __str__(self) -> str:
@@ -30,7 +30,7 @@ class Ratio(NamedTuple):
 
 
 class LineHits:
-    """Collects which lines ran, per file. A line that ran once counts, whatever later hits say."""
+    """Collects which lines ran, per file. A line that ran once counts as run, whatever is added later."""
 
     def __init__(self) -> None:
         self.by_line: dict[str, dict[int, bool]] = defaultdict(dict)
@@ -47,8 +47,9 @@ class LineHits:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What one or several reports say. ``by_line`` maps each file's executable lines to whether they ran; None if the
-    format does not tell.
+    """The coverage in one or several reports.
+
+    ``by_line`` maps each file's executable lines to whether they ran; None if the format does not record lines.
     """
 
     format: str
@@ -61,13 +62,13 @@ class Coverage:
 
 
 def total_of(ratios: Iterable[Ratio]) -> Ratio:
-    """The sum of ``ratios``."""
+    """Return the sum of ``ratios``."""
     found = list(ratios)
     return Ratio(sum(ratio.covered for ratio in found), sum(ratio.total for ratio in found))
 
 
 def merged(reports: Iterable[Coverage]) -> Coverage | None:
-    """Several reports of one format as one, in which a line ran if it ran in any of them; None without reports."""
+    """Return reports of one format merged: a line ran if it ran in any of them. None if there are no reports."""
     found = list(reports)
     if len(found) < 2:
         return found[0] if found else None
