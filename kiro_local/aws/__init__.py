@@ -1,7 +1,8 @@
 """The embedded AWS: moto behind one loopback port, extended by what moto lacks.
 
 - ``server``: starts and stops everything
-- ``session``, ``loopback``, ``http``: addresses, credentials and clients that reach nothing else
+- ``http``, ``routing``: the web server and its request routers
+- ``session``, ``loopback``: credentials, and clients that reach nothing else
 - ``deploy``, ``cloudformation*``, ``schedule``: stacks, their resources and the schedule's deliveries
 - ``executions*``, ``drive``, ``progress``, ``history``, ``redrive``, ``interruption``: executions
 - ``jsonata``, ``error_matching``, ``codebuild_sync``, ``nested_executions``: the states of a definition

@@ -32,6 +32,7 @@ from kiro_local.aws import (
     nested_executions,
     progress,
     redrive,
+    routing,
     status_events,
 )
 from kiro_local.aws.builds import Builds
@@ -127,6 +128,7 @@ class EmbeddedAws:
         stack.callback(self.executions.stop_all)
 
     def _install(self, replacements: Replacements) -> None:
+        routing.install(replacements)
         cloudformation.install(replacements)
         cloudformation_types.install(replacements)
         cloudformation_stacks.install(replacements, self.clients)
