@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from kiro_worker.cli.interrupt import interruptible_sleep
 from kiro_worker.cli.runs import show_failure, show_run, show_state
 from kiro_worker.errors import KiroWorkerError
 from kiro_worker.executions.follow import follow
@@ -193,8 +194,9 @@ def _report(
 
 
 def _follow(console: Console, found: NamedExecution, arn: str, seen: int) -> Run:
-    for entered in follow(found.client, arn, seen, _PATIENCE_SECONDS, found.poll_seconds):
-        show_state(console, entered)
+    with interruptible_sleep() as sleep:
+        for entered in follow(found.client, arn, seen, _PATIENCE_SECONDS, found.poll_seconds, sleep):
+            show_state(console, entered)
     run = read_run(found.client, arn)
     if run.status != "SUCCEEDED":
         show_failure(console, run)
