@@ -48,8 +48,8 @@ class BuildEnvironment:
         source: Path,
         workspace: Path,
     ) -> dict[str, str]:
-        """The variables of a build. The caller's override the project's, which override the buildspec's. The agent's
-        user is one that needs no change to this machine.
+        """The variables of a build. The caller's override the project's, which override the buildspec's. The setting
+        for the agent's user is replaced by one that changes nothing on this machine.
         """
         home = workspace / "home"
         home.mkdir(exist_ok=True)

@@ -39,7 +39,7 @@ class BuildEnding:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What to build. The functions use the rest of the embedded AWS."""
+    """What to build. Its functions call the rest of the embedded AWS."""
 
     build_id: str
     workspace: Path
@@ -94,7 +94,7 @@ class BuildRun:
         succeeded = False
         try:
             succeeded = self._build()
-        finally:  # even after an unexpected error nothing may wait for this build forever
+        finally:  # without this, an unexpected error would leave callers waiting for the build forever
             timer.cancel()
             self._finish(succeeded)
         shutil.rmtree(self.plan.workspace / "src", ignore_errors=True)

@@ -1,4 +1,4 @@
-"""``codebuild:startBuild`` and ``.sync`` in a state machine: starts a build, waits for it, and fails if it fails."""
+"""``codebuild:startBuild`` and ``.sync`` in a state machine: start a build, wait for it, and fail if it fails."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _codebuild() -> Any:
 
 
 def pascal(value: Any) -> Any:
-    """The form of the optimised integration: keys in PascalCase, times in epoch milliseconds."""
+    """``value`` as the optimised integration returns it: keys in PascalCase, times in epoch milliseconds."""
     if isinstance(value, Mapping):
         return {key[:1].upper() + key[1:]: pascal(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -48,7 +48,7 @@ class ExecutionRuntime:
             listener(execution)
 
     def stop_all(self, seconds: float = _STOPPING_SECONDS) -> None:
-        """Stop every running execution without notifying the listeners, because the embedded AWS is going away."""
+        """Stop every running execution without notifying the listeners, because the embedded AWS is stopping."""
         self.status_listeners.clear()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:

@@ -49,7 +49,7 @@ class Answer:
 
 
 class Death(Enum):
-    """When a process is killed: after it has taken the event, or after its answer, which is then lost."""
+    """When a process is killed: after it has received the event, or after its response, which is then lost."""
 
     TAKEN = auto()
     ANSWERED = auto()
@@ -83,9 +83,7 @@ class LambdaProcess:
         self._watcher.start()
 
     def _environment(self, runtime_directory: Path, home: Path, surroundings: Mapping[str, str]) -> dict[str, str]:
-        """The template's variables and those that the service documents. HOME hides the user's dot files from the
-        function.
-        """
+        """The template's variables and those that Lambda documents. HOME hides the user's dot files."""
         function = self.function
         return {
             **function.environment,

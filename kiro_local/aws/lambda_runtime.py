@@ -63,7 +63,7 @@ class LambdaRuntime:
         self._closed = False
 
     def kill_next(self, name: str, death: Death) -> None:
-        """Kill the process that takes the function's next event."""
+        """Kill the process that receives the function's next event."""
         self._deaths[name] = death
 
     def invoke(self, moto_function: LambdaFunction, payload: bytes) -> tuple[Answer, LogStream]:
@@ -156,7 +156,7 @@ class _Pool:
         self._closed = False
 
     def take(self) -> LambdaProcess | None:
-        """A process, or None if the pool was closed because the function changed. Then take one from the new pool."""
+        """A process, or None if the pool was closed because the function changed: use the new pool instead."""
         self._slots.acquire()
         with self._lock:
             if self._closed:

@@ -1,4 +1,4 @@
-"""The Lambda Runtime API of one process, which requests its next event and reports its answer or its failure here."""
+"""The Lambda Runtime API of one process, from which it fetches its next event and to which it reports the result."""
 
 from __future__ import annotations
 
