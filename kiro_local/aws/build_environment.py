@@ -79,7 +79,7 @@ class BuildEnvironment:
             if kind == "SECRETS_MANAGER":
                 return self._secret(value)
         except ClientError as problem:
-            raise SourceMissing(f"{kind} {value}: {problem.response['Error']['Code']}") from problem
+            raise SourceMissing(f"{kind} {value} cannot be read: {problem.response['Error']['Code']}") from problem
         return value
 
     def _secret(self, reference: str) -> str:

@@ -179,7 +179,7 @@ class Builds:
         try:
             content: bytes = self._clients.get("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as problem:
-            raise SourceMissing(f"s3://{bucket}/{key}: {problem.response['Error']['Code']}") from problem
+            raise SourceMissing(f"s3://{bucket}/{key} cannot be read: {problem.response['Error']['Code']}") from problem
         return content
 
 
