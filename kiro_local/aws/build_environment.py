@@ -25,6 +25,8 @@ _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/s
 
 @dataclass(frozen=True)
 class BuildFacts:
+    """What identifies a build, and the location of its source."""
+
     build_id: str
     project_name: str
     number: int
@@ -36,9 +38,11 @@ class BuildFacts:
 
 
 class BuildEnvironment:
-    def __init__(self, clients: Clients, surroundings: Mapping[str, str]) -> None:
-        """``surroundings`` are the credentials, region and endpoint that AWS provides itself."""
-        self._clients, self._surroundings = clients, surroundings
+    """Composes the environment of each build."""
+
+    def __init__(self, clients: Clients, aws_variables: Mapping[str, str]) -> None:
+        """``aws_variables`` are the credentials, region and endpoint that AWS sets in every build."""
+        self._clients, self._aws_variables = clients, aws_variables
 
     def of(
         self,
@@ -63,7 +67,7 @@ class BuildEnvironment:
             "PATH": ":".join(_path()),
             "HOME": str(home),
             "LANG": "C.UTF-8",
-            **self._surroundings,
+            **self._aws_variables,
             **_codebuild(facts, source),
             **buildspec.variables,
             **{n: self._resolved("PARAMETER_STORE", v) for n, v in buildspec.parameters.items()},

@@ -22,6 +22,8 @@ class SourceMissing(Exception):
 
 @dataclass
 class PhaseRecord:
+    """A phase of a build that has started. ``context`` explains a failure."""
+
     name: str
     started: datetime
     ended: datetime | None = None
@@ -56,6 +58,8 @@ class BuildPlan:
 
 @dataclass
 class BuildRun:
+    """A build while it runs and after it: status, phases and exported variables."""
+
     plan: BuildPlan
     status: str = IN_PROGRESS
     phases: list[PhaseRecord] = field(default_factory=list)

@@ -49,6 +49,8 @@ def install(replacements: Replacements, undocumented: Callable[[], Undocumented]
 
 
 class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's interpreter is not typed
+    """The Task that starts a build and, with ``.sync``, waits for its end."""
+
     def __init__(self, undocumented: Callable[[], Undocumented]) -> None:
         super().__init__(supported_integration_patterns={ResourceCondition.Sync})
         self._undocumented = undocumented

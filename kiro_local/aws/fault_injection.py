@@ -96,8 +96,8 @@ class StepFaults:
         for work in self.take_late():
             work()
 
-    def put_off(self, work: Callable[[], None]) -> None:
-        """Postpone ``work``."""
+    def postpone(self, work: Callable[[], None]) -> None:
+        """Do ``work`` later: after ``late_seconds``, or in :meth:`do_late`."""
         with self._lock:
             self._late.append(work)
         if self.late_seconds is not None:
@@ -189,7 +189,7 @@ def _run_with_fault(env: Environment, faults: StepFaults, fault: StepFault | Non
     if fault.moment is Moment.AFTER:
         work()
     elif fault.moment is Moment.LATE:
-        faults.put_off(lambda: _do_unattended(work))
+        faults.postpone(lambda: _do_unattended(work))
     if fault.means is Means.ERROR:
         raise FailureEventException(_failure(env, fault.error))
     _end_execution(_execution(env), fault.means)

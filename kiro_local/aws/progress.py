@@ -56,6 +56,8 @@ class Redriven:
 
 @dataclass
 class Progress:
+    """The state at which an execution is or ended, with what the state needs to run again."""
+
     redriven: Redriven | None = None
     #: The current or last state, with the document and the variables it was entered with.
     state: CommonStateField | None = None

@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
             tick(tasks_file, number)
             done += 1
             if chosen.fail_first and count_done_tasks(tasks_file) > 1 and fails_this_time(chosen.fail_first):
-                log("Failing after the second task, as --fail-first asks.")
+                log("Failing after the second task, because of --fail-first.")
                 return 1
         elif tick_group(tasks_file, number):
             log(f"Task {number} {title}: all subtasks are done")
@@ -233,7 +233,7 @@ def edit(path: str, old: str, new: str) -> str:
 
 
 def fails_this_time(directory: Path) -> bool:
-    """True only once per directory."""
+    """True the first time it is called for a directory, and false afterwards."""
     marker = directory / "the-agent-has-failed"
     if marker.exists():
         return False

@@ -27,7 +27,7 @@ _SETTINGS: Final = {
 
 
 class GitFailed(Exception):
-    """A git command failed; the message is what git printed."""
+    """A git command failed. The message contains git's own error output."""
 
 
 @dataclass(frozen=True)

@@ -89,6 +89,7 @@ class Budget:
         self._windows: dict[str, tuple[int, int]] = {}
 
     def look(self, login: str) -> Balance:
+        """The current balance of a user."""
         with self._lock:
             return self._balance(login)
 

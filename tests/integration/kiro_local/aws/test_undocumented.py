@@ -133,7 +133,7 @@ def test_abandoned_build_stops_or_runs_on(
 
         if stops:
             eventually(lambda: status() == "STOPPED")
-        else:  # once the Task's thread has ended, nothing can stop the build any more
+        else:  # once the Task's thread has ended, nothing is left to stop the build
             eventually(lambda: not _threads_of_state("Build"))
             assert status() == "IN_PROGRESS"
 
