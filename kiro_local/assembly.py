@@ -1,4 +1,4 @@
-"""The cloud assembly to deploy. The CDK app synthesises it in its own process, and again only when its sources change.
+"""The cloud assembly to deploy. The CDK app synthesises it in its own process, and only when the sources have changed.
 
 It differs from the assembly for AWS only in the wheels: `packagingPlatform=host` packs those for the running
 interpreter.
@@ -31,7 +31,7 @@ class CheckoutRequired(KiroWorkerError):
 
 
 class SynthFailed(KiroWorkerError):
-    """The CDK app failed. The message is its own."""
+    """The CDK app failed. The message is the app's own output."""
 
 
 def require_checkout(root: Path) -> None:
@@ -44,7 +44,7 @@ def require_checkout(root: Path) -> None:
 
 
 def synthesise(root: Path = ROOT, environment: str = "test") -> Path:
-    """The folder of the cloud assembly."""
+    """Return the folder of the cloud assembly, and create it first if its sources have changed."""
     require_checkout(root)
     target = root / "build" / "assembly" / _digest(root, environment)
     if not (target / "manifest.json").is_file():

@@ -46,8 +46,8 @@ class LocalEnvironment:
 
     ``configuration`` is the content of the configuration parameter; the two addresses of ``github`` are added to it.
     ``agent_key`` is the agent's secret. ``pause_scale`` shortens the pauses between retries. ``undocumented`` is how
-    AWS behaves where its documentation is silent. ``faults`` are injected, with late work ``late_seconds`` after its
-    caller gave up. ``root`` is the checkout to deploy. Leaving the context stops everything.
+    AWS behaves where its documentation is silent. ``faults`` are injected; postponed work is done
+    ``late_seconds`` after its caller gave up. ``root`` is the checkout to deploy. Leaving the context stops everything.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class LocalEnvironment:
 
     @property
     def client(self) -> Callable[[str], Any]:
-        """Returns the boto3 client of a service."""
+        """A function that returns the boto3 client of a service."""
         return self.aws.client
 
     def run(self) -> Run:
@@ -139,7 +139,7 @@ class LocalEnvironment:
         return str(client.get_object(Bucket=bucket, Key=path)["Body"].read().decode("utf-8", "replace"))
 
     def configure(self, configuration: Mapping[str, Any] | str | None) -> None:
-        """Replace the configuration parameter with an object or a text, or delete it for None."""
+        """Write an object or a text to the configuration parameter, or delete the parameter if it is None."""
         ssm = self.client("ssm")
         if configuration is None:
             ssm.delete_parameter(Name=CONFIG_PARAMETER)

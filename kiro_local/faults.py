@@ -1,8 +1,9 @@
 """The faults of the state machines' states by name, as `--fault STATE:KIND` accepts them and the recovery tests inject
 them one by one.
 
-A state has the name of the definition; one of the clean-up is ``clean-up/STATE``. A kind is a key of :data:`KINDS`, the
-name of an error that a step raises (``GitHubForbidden``), or, for RunBuild, an outcome of the build (``TestsFailed``).
+States are named as in the definition, with the prefix ``clean-up/`` for those of the clean-up. A kind is a key of
+:data:`KINDS`, the name of an error that a step raises (``GitHubForbidden``), or, for RunBuild, an outcome of the build
+(``TestsFailed``).
 """
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ def parse_fault(text: str) -> StepFault:
 
 
 def fault(state: str, kind: str, *, always: bool = False) -> StepFault:
-    """The fault of this kind of this state. Both must exist."""
+    """The fault of kind ``kind`` in ``state``. Both must exist."""
     machine = MACHINES["clean_up" if state.startswith(CLEAN_UP) else "work_item"]
     name = state.removeprefix(CLEAN_UP)
     if kind in ENDINGS:

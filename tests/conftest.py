@@ -22,12 +22,13 @@ def aws_server(deployments: Deployments) -> Iterator[str]:
     # Imported here because moto takes seconds to import and most tests do without it.
     from moto.server import ThreadedMotoServer
 
-    from kiro_local.aws import dynamodb
+    from kiro_local.aws import dynamodb, routing
     from kiro_local.aws.replacements import Replacements
 
     deployments.close()  # replacements in moto must be undone in reverse order
     replacements = Replacements()
     dynamodb.install(replacements)
+    routing.install(replacements)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()

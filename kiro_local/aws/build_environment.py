@@ -25,6 +25,8 @@ _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/s
 
 @dataclass(frozen=True)
 class BuildFacts:
+    """What identifies a build, and the location of its source."""
+
     build_id: str
     project_name: str
     number: int
@@ -36,9 +38,11 @@ class BuildFacts:
 
 
 class BuildEnvironment:
-    def __init__(self, clients: Clients, surroundings: Mapping[str, str]) -> None:
-        """``surroundings`` are the credentials, region and endpoint that AWS provides itself."""
-        self._clients, self._surroundings = clients, surroundings
+    """Composes the environment of each build."""
+
+    def __init__(self, clients: Clients, aws_variables: Mapping[str, str]) -> None:
+        """``aws_variables`` are the credentials, region and endpoint that AWS sets in every build."""
+        self._clients, self._aws_variables = clients, aws_variables
 
     def of(
         self,
@@ -48,8 +52,8 @@ class BuildEnvironment:
         source: Path,
         workspace: Path,
     ) -> dict[str, str]:
-        """The variables of a build. The caller's override the project's, which override the buildspec's. The agent's
-        user is one that needs no change to this machine.
+        """The variables of a build. The caller's override the project's, which override the buildspec's. The setting
+        for the agent's user is replaced by one that changes nothing on this machine.
         """
         home = workspace / "home"
         home.mkdir(exist_ok=True)
@@ -63,7 +67,7 @@ class BuildEnvironment:
             "PATH": ":".join(_path()),
             "HOME": str(home),
             "LANG": "C.UTF-8",
-            **self._surroundings,
+            **self._aws_variables,
             **_codebuild(facts, source),
             **buildspec.variables,
             **{n: self._resolved("PARAMETER_STORE", v) for n, v in buildspec.parameters.items()},
@@ -79,7 +83,7 @@ class BuildEnvironment:
             if kind == "SECRETS_MANAGER":
                 return self._secret(value)
         except ClientError as problem:
-            raise SourceMissing(f"{kind} {value}: {problem.response['Error']['Code']}") from problem
+            raise SourceMissing(f"{kind} {value} cannot be read: {problem.response['Error']['Code']}") from problem
         return value
 
     def _secret(self, reference: str) -> str:

@@ -22,6 +22,8 @@ class SourceMissing(Exception):
 
 @dataclass
 class PhaseRecord:
+    """A phase of a build that has started. ``context`` explains a failure."""
+
     name: str
     started: datetime
     ended: datetime | None = None
@@ -39,7 +41,7 @@ class BuildEnding:
 
 @dataclass(frozen=True)
 class BuildPlan:
-    """What to build. The functions use the rest of the embedded AWS."""
+    """What to build. Its functions call the rest of the embedded AWS."""
 
     build_id: str
     workspace: Path
@@ -56,6 +58,8 @@ class BuildPlan:
 
 @dataclass
 class BuildRun:
+    """A build while it runs and after it: status, phases and exported variables."""
+
     plan: BuildPlan
     status: str = IN_PROGRESS
     phases: list[PhaseRecord] = field(default_factory=list)
@@ -94,7 +98,7 @@ class BuildRun:
         succeeded = False
         try:
             succeeded = self._build()
-        finally:  # even after an unexpected error nothing may wait for this build forever
+        finally:  # without this, an unexpected error would leave callers waiting for the build forever
             timer.cancel()
             self._finish(succeeded)
         shutil.rmtree(self.plan.workspace / "src", ignore_errors=True)

@@ -30,6 +30,8 @@ _STOPPING_SECONDS = 15.0
 
 @dataclass
 class Build:
+    """One build, with the project and the request as they were when it started."""
+
     facts: BuildFacts
     project: Mapping[str, Any]
     request: Mapping[str, Any]
@@ -52,17 +54,17 @@ class Builds:
         self,
         workspace: Path,
         clients: Clients,
-        surroundings: Mapping[str, str],
+        aws_variables: Mapping[str, str],
         on_line: Callable[[str, str], None] | None = None,
         minute_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """``surroundings`` are the credentials, region and endpoint that AWS provides itself. ``minute_seconds`` is the
-        length of a minute in timeouts, which tests shorten.
+        """``aws_variables`` are the credentials, region and endpoint that AWS sets in every build. ``minute_seconds``
+        is the length of a minute in timeouts, which tests shorten.
         """
         self._workspace, self._clients, self._on_line = workspace, clients, on_line
         self._sources = BuildSources(workspace / "sources")
-        self._environment = BuildEnvironment(clients, surroundings)
+        self._environment = BuildEnvironment(clients, aws_variables)
         self._minute, self._clock = minute_seconds, clock
         self._lock = threading.Lock()
         self._builds: dict[str, Build] = {}
@@ -179,7 +181,7 @@ class Builds:
         try:
             content: bytes = self._clients.get("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as problem:
-            raise SourceMissing(f"s3://{bucket}/{key}: {problem.response['Error']['Code']}") from problem
+            raise SourceMissing(f"s3://{bucket}/{key} cannot be read: {problem.response['Error']['Code']}") from problem
         return content
 
 

@@ -1,4 +1,4 @@
-"""The CodeBuild actions about builds, answered from the builds that really run."""
+"""The CodeBuild actions on builds, backed by builds that really run."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ _PHASE = {"commands", "finally", "runtime-versions", "on-failure", "run-as"}
 
 
 class BuildspecInvalid(ValueError):
-    """The buildspec is wrong. CodeBuild calls it YAML_FILE_ERROR."""
+    """The buildspec is invalid. CodeBuild reports it as YAML_FILE_ERROR."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Stacks that name the resource that failed and the reason, and that update the dependents of a replaced resource."""
+"""Reports which resource of a stack failed and why, and updates the dependents of a replaced resource."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def install(replacements: Replacements, clients: Clients) -> None:
     """Replaces in ``moto.cloudformation``
 
     - ``parse_and_create_resource`` and ``parse_and_update_resource``: moto does not name the resource that failed, only
-      warns about an unknown type, and forgets a resource whose type cannot be updated,
+      warns about an unknown type, and loses a resource whose type it cannot update,
     - ``ResourceMap.build_resource_diff``, which misses the dependents of a replaced resource,
     - ``Stack.parse_template``, which reads JSON as YAML, slowly.
 

@@ -101,8 +101,8 @@ class CodeBuildProject(NamedResource, CloudFormationModel):  # type: ignore[misc
 
 
 class CodeBuildReportGroup(NamedResource, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
-    """``AWS::CodeBuild::ReportGroup``; ``Ref`` is its ARN, as the CloudFormation reference documents. It has a name and
-    an ARN only: the embedded build leaves its reports among the artifacts and reads none of them.
+    """``AWS::CodeBuild::ReportGroup``; ``Ref`` is its ARN, as the CloudFormation reference documents. It has
+    only a name and an ARN: the embedded AWS does not process the reports of a build.
     """
 
     @property
@@ -130,7 +130,7 @@ class CodeBuildReportGroup(NamedResource, CloudFormationModel):  # type: ignore[
     def delete_from_cloudformation_json(
         cls, resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
     ) -> None:
-        """Nothing exists behind it that could be deleted."""
+        """Do nothing, because a report group has no data of its own here."""
 
 
 class SchedulerSchedule(NamedResource, CloudFormationModel):  # type: ignore[misc]  # moto is untyped
@@ -212,7 +212,7 @@ class Secret(NamedResource, CloudFormationModel):  # type: ignore[misc]  # moto 
     def update_from_cloudformation_json(
         cls, original_resource: Any, new_resource_name: str, cloudformation_json: Any, account_id: str, region_name: str
     ) -> Any:
-        # An update keeps the value that was put there since; nothing else of a secret can change here.
+        # An update keeps the secret's current value, and nothing else of a secret can change here.
         return original_resource
 
     @classmethod

@@ -1,4 +1,4 @@
-"""``codebuild:startBuild`` and ``.sync`` in a state machine: starts a build, waits for it, and fails if it fails."""
+"""``codebuild:startBuild`` and ``.sync`` in a state machine: start a build, wait for it, and fail if it fails."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ def install(replacements: Replacements, undocumented: Callable[[], Undocumented]
 
 
 class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's interpreter is not typed
+    """The Task that starts a build and, with ``.sync``, waits for its end."""
+
     def __init__(self, undocumented: Callable[[], Undocumented]) -> None:
         super().__init__(supported_integration_patterns={ResourceCondition.Sync})
         self._undocumented = undocumented
@@ -146,7 +148,7 @@ def _codebuild() -> Any:
 
 
 def pascal(value: Any) -> Any:
-    """The form of the optimised integration: keys in PascalCase, times in epoch milliseconds."""
+    """``value`` as the optimised integration returns it: keys in PascalCase, times in epoch milliseconds."""
     if isinstance(value, Mapping):
         return {key[:1].upper() + key[1:]: pascal(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

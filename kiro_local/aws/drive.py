@@ -34,6 +34,8 @@ TIMED_OUT = "States.Timeout"
 
 @dataclass(frozen=True)
 class Ending:
+    """How a drive ended, in the terms of DescribeExecution."""
+
     status: ExecutionStatus
     output: Any = None
     error: str | None = None
@@ -41,6 +43,8 @@ class Ending:
 
 
 class Drive:
+    """Runs the program of ``execution`` in the background, and records its history."""
+
     def __init__(self, execution: Execution, history: ExecutionHistory, progress: Progress) -> None:
         self.program: Program = AmazonStateLanguageParser.parse(execution.state_machine.definition)[0]
         self.history = history

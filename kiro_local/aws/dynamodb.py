@@ -1,4 +1,4 @@
-"""Two guarantees of DynamoDB that moto breaks: conditional writes are atomic, and values of different types compare as
+"""Two guarantees of DynamoDB that moto breaks: conditional writes are atomic, and a comparison of different types is
 false.
 """
 

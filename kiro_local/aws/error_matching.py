@@ -9,13 +9,13 @@ from moto.stepfunctions.parser.asl.eval.environment import Environment
 
 from kiro_local.aws.replacements import Replacements
 
-#: AWS documents that ``States.ALL`` matches neither of them.
+#: AWS documents that ``States.ALL`` matches neither of these.
 TERMINAL = ("States.DataLimitExceeded", "States.Runtime")
 
 
 def install(replacements: Replacements) -> None:
     """Replaces ``ErrorEqualsDecl._eval_body``: moto's ``States.ALL`` matches errors that AWS excludes, and its
-    ``States.TaskFailed`` matches only custom errors, where AWS matches every error but ``States.Timeout``. Replaces
+    ``States.TaskFailed`` matches only custom errors, while AWS matches every error except ``States.Timeout``. Replaces
     ``CustomErrorName.__init__``: a function or a build may fail with ``States.TaskFailed``, a name that moto rejects.
     """
     replacements.set(ErrorEqualsDecl, "_eval_body", _matches_on_stack)

@@ -39,6 +39,7 @@ class ExecutionRuntime:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def status_changed(self, execution: LocalExecution) -> None:
+        """Record that the execution runs or has ended, and notify the listeners."""
         with self._lock:
             if execution.exec_status == ExecutionStatus.RUNNING:
                 self._live.add(execution)
@@ -48,7 +49,7 @@ class ExecutionRuntime:
             listener(execution)
 
     def stop_all(self, seconds: float = _STOPPING_SECONDS) -> None:
-        """Stop every running execution without notifying the listeners, because the embedded AWS is going away."""
+        """Stop every running execution without notifying the listeners, because the embedded AWS is stopping."""
         self.status_listeners.clear()
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -74,6 +75,8 @@ def install(replacements: Replacements, runtime: ExecutionRuntime) -> None:
 
 
 class LocalExecution(Execution):  # type: ignore[misc]  # moto's interpreter is not typed
+    """An execution that runs in drives and keeps its redrives."""
+
     runtime: ClassVar[ExecutionRuntime]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -1,4 +1,4 @@
-"""The actions about executions, answered as AWS does where moto's answers are incomplete: names, ends, redrives and
+"""The actions on executions, where moto's responses are incomplete: generated names, stop errors, redrive fields and
 pages of history.
 """
 
@@ -53,7 +53,7 @@ def install(replacements: Replacements) -> None:
 
 
 def start_execution(backend: Any, machine_arn: str, name: str | None, execution_input: str) -> LocalExecution:
-    """Start an execution, for the API and for rules."""
+    """Start an execution, on behalf of the API or of an EventBridge rule."""
     if name is not None and not _NAME.fullmatch(name):
         raise InvalidName(f"Invalid Name: '{name}'")
     if len(execution_input.encode()) > _LARGEST_INPUT:

@@ -1,8 +1,8 @@
 """Makes the faults of :mod:`kiro_local.aws.step_fault` happen.
 
-A fault hits the work of a Task where Step Functions meets it, between the interpreter and the service it calls: before
-the work (nothing was done), after it (everything was done, and the caller sees a failure), while a build runs, or late
-(the caller has given up, and the work is done afterwards). A Choice or a Succeed state has no work; its fault happens
+A fault of a Task happens between the interpreter and the service that it calls: before the work (nothing was done),
+after it (everything was done, and the caller sees a failure), while a build runs, or late (the caller has given up, and
+the work is done afterwards). A Choice or a Succeed state has no work; its fault happens
 when the state is entered.
 """
 
@@ -46,7 +46,7 @@ _CAUSE: Final = "an injected fault"
 
 
 class StepFaults:
-    """The faults that have not happened yet. Late work is done after ``late_seconds``, or by the caller of
+    """The faults that have not happened yet. Postponed work is done after ``late_seconds``, or by the caller of
     :meth:`take_late` if that is ``None``.
     """
 
@@ -65,7 +65,7 @@ class StepFaults:
             self._pending.append(fault)
 
     def clear(self) -> None:
-        """Forget all faults and late work, and deliver every status event once and immediately again."""
+        """Forget all faults and postponed work, and restore the normal delivery of status events."""
         with self._lock:
             self._pending.clear()
             self._late.clear()
@@ -92,11 +92,12 @@ class StepFaults:
         return late
 
     def do_late(self) -> None:
+        """Do the postponed work now."""
         for work in self.take_late():
             work()
 
-    def put_off(self, work: Callable[[], None]) -> None:
-        """Postpone ``work``."""
+    def postpone(self, work: Callable[[], None]) -> None:
+        """Do ``work`` later: after ``late_seconds``, or in :meth:`do_late`."""
         with self._lock:
             self._late.append(work)
         if self.late_seconds is not None:
@@ -117,7 +118,7 @@ class StepFaults:
             act()
 
     def on_history_event(self, arn: str, event: Mapping[str, Any]) -> None:
-        """Make the fault of a state without work happen when the state is entered."""
+        """Inject the fault of a state that does no work when the execution enters that state."""
         kind = HistoryEventType(event["type"]).value
         if not kind.endswith("StateEntered") or kind.startswith("Task"):
             return
@@ -131,7 +132,7 @@ class StepFaults:
 
 
 class _InjectedRuntimeError(Exception):
-    """Becomes the execution's States.Runtime, as any exception in a state that does no work."""
+    """Becomes the execution's States.Runtime, as does any exception in a state that does no work."""
 
 
 class _ExecutionOver(Exception):
@@ -139,8 +140,8 @@ class _ExecutionOver(Exception):
 
 
 def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRuntime, builds: Builds) -> None:
-    """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda`` and of :class:`StartBuild`, and the method with which
-    the latter waits for the end of the build.
+    """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda`` and of :class:`StartBuild`, and the method in which
+    the latter waits for the build to end.
     """
 
     def call_function(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
@@ -188,7 +189,7 @@ def _run_with_fault(env: Environment, faults: StepFaults, fault: StepFault | Non
     if fault.moment is Moment.AFTER:
         work()
     elif fault.moment is Moment.LATE:
-        faults.put_off(lambda: _do_unattended(work))
+        faults.postpone(lambda: _do_unattended(work))
     if fault.means is Means.ERROR:
         raise FailureEventException(_failure(env, fault.error))
     _end_execution(_execution(env), fault.means)
@@ -196,7 +197,7 @@ def _run_with_fault(env: Environment, faults: StepFaults, fault: StepFault | Non
 
 
 def _do_unattended(work: Callable[[], None]) -> None:
-    # The caller has given up, so a failure of the late work has no receiver.
+    # The caller has given up, so nothing can receive a failure of the postponed work.
     with suppress(Exception):
         work()
 

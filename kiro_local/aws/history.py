@@ -1,5 +1,5 @@
-"""The event history of an execution, which continues across redrives, and the interrupt that wakes its waiting
-threads.
+"""The event history of an execution, which continues across redrives, and the interrupt that wakes the execution's
+waiting threads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
         self._interrupted = False
 
     def continued(self) -> ExecutionHistory:
-        """The history of the next redrive, with all events so far."""
+        """A new history for the next redrive, with all events so far."""
         following = ExecutionHistory(self._execution_arn, self._listener)
         following._history_event_list.extend(self._history_event_list)
         following._event_id_gen = self._event_id_gen
@@ -83,7 +83,7 @@ class ExecutionHistory(EventManager):  # type: ignore[misc]  # moto's interprete
 
     @contextmanager
     def interruptible(self, event: threading.Event) -> Iterator[threading.Event]:
-        """Within this context, the end of the drive sets ``event`` too."""
+        """Yield ``event``. Within this context, the end of the drive sets it too."""
         with self._gate:
             self._waiting.add(event)
             if self._interrupted:

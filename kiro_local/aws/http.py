@@ -25,6 +25,8 @@ class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's classes
 
 
 class LoopbackServer:
+    """Serves all of moto's services on one port of 127.0.0.1."""
+
     def __init__(self, port: int = 0, on_request: RequestListener | None = None) -> None:
         """Raises OSError if the port is taken."""
         # Bound here, because werkzeug itself prints a message and exits the program.

@@ -1,6 +1,4 @@
-"""A stopped or timed out execution ends at once, even while it waits for a Task, the pause before a retry, or a Wait
-state.
-"""
+"""Ends a stopped or timed-out execution at once, even during a Task, the pause before a retry, or a Wait state."""
 
 from __future__ import annotations
 
@@ -41,7 +39,7 @@ def install(replacements: Replacements, pause_scale: float = 1.0) -> None:
 
 
 def pause(env: Environment, seconds: float) -> None:
-    """Sleep, but no longer than the execution runs."""
+    """Sleep for ``seconds``, or until the execution ends."""
     with env.event_manager.interruptible(threading.Event()) as over:
         over.wait(max(0.0, seconds))
 

@@ -41,8 +41,9 @@ class JSONataFailure(Exception):
 
 
 def evaluate(expression: str, bindings: Mapping[str, Any]) -> Any:
-    """The JSON value of an expression, with or without its ``{% %}``. ``bindings`` are the variables by name:
-    ``{"states": {"input": …}}``.
+    """The JSON value of an expression, with or without its ``{% %}``.
+
+    ``bindings`` are the variables by name: ``{"states": {"input": …}}``.
 
     Raises JSONataFailure where AWS raises States.QueryEvaluationError.
     """
@@ -71,6 +72,7 @@ def check_syntax(expression: str) -> None:
 
 
 def without_delimiters(expression: str) -> str:
+    """The expression without its ``{% %}``, if it has them."""
     stripped = expression.strip()
     if stripped.startswith("{%") and stripped.endswith("%}"):
         return stripped[2:-2].strip()

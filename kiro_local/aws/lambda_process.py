@@ -44,22 +44,26 @@ class Function:
 
 @dataclass(frozen=True)
 class Answer:
+    """The result of an invocation: the payload, and the kind of error if it failed."""
+
     payload: bytes
     error: str | None = None
 
 
 class Death(Enum):
-    """When a process is killed: after it has taken the event, or after its answer, which is then lost."""
+    """When a process is killed: after it has received the event, or after its response, which is then lost."""
 
     TAKEN = auto()
     ANSWERED = auto()
 
 
 class LambdaProcess:
+    """A process that stays warm between invocations, until it is killed or closed."""
+
     def __init__(
-        self, function: Function, runtime_directory: Path, home: Path, surroundings: Mapping[str, str], logs: LogStream
+        self, function: Function, runtime_directory: Path, home: Path, aws_variables: Mapping[str, str], logs: LogStream
     ) -> None:
-        """``surroundings`` are the credentials, region and endpoint that AWS provides itself."""
+        """``aws_variables`` are the credentials, region and endpoint that AWS sets for every function."""
         self.function = function
         self.logs = logs
         self._api = RuntimeApi()
@@ -70,7 +74,7 @@ class LambdaProcess:
             self._process = subprocess.Popen(
                 command + [str(path) for path in paths],
                 cwd=function.task_root,
-                env=self._environment(runtime_directory, home, surroundings),
+                env=self._environment(runtime_directory, home, aws_variables),
                 stdin=subprocess.DEVNULL,
                 stdout=output_end,
                 stderr=output_end,
@@ -82,10 +86,8 @@ class LambdaProcess:
         self._watcher = threading.Thread(target=self._watch, name=f"lambda-{function.name}", daemon=True)
         self._watcher.start()
 
-    def _environment(self, runtime_directory: Path, home: Path, surroundings: Mapping[str, str]) -> dict[str, str]:
-        """The template's variables and those that the service documents. HOME hides the user's dot files from the
-        function.
-        """
+    def _environment(self, runtime_directory: Path, home: Path, aws_variables: Mapping[str, str]) -> dict[str, str]:
+        """The template's variables and those that Lambda documents. HOME hides the user's dot files."""
         function = self.function
         return {
             **function.environment,
@@ -104,7 +106,7 @@ class LambdaProcess:
             "LANG": "en_US.UTF-8",
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "TZ": ":UTC",
-            **surroundings,
+            **aws_variables,
         }
 
     @property

@@ -47,13 +47,13 @@ class LambdaRuntime:
     def __init__(
         self,
         workspace: Path,
-        surroundings: Mapping[str, str],
+        aws_variables: Mapping[str, str],
         runtime_path: Path | None = None,
         on_line: Callable[[str, str], None] | None = None,
         most_processes: int = _MOST_PROCESSES,
     ) -> None:
         self._workspace = workspace
-        self._surroundings = surroundings
+        self._aws_variables = aws_variables
         self._runtime_path = runtime_path
         self._on_line = on_line
         self._most = most_processes
@@ -63,10 +63,11 @@ class LambdaRuntime:
         self._closed = False
 
     def kill_next(self, name: str, death: Death) -> None:
-        """Kill the process that takes the function's next event."""
+        """Kill the process that receives the function's next event."""
         self._deaths[name] = death
 
     def invoke(self, moto_function: LambdaFunction, payload: bytes) -> tuple[Answer, LogStream]:
+        """Run the function once, in an idle process or a new one, and return its answer and log."""
         while True:
             pool = self._pool(moto_function)
             process = pool.take()
@@ -112,7 +113,7 @@ class LambdaRuntime:
             stream = f"{datetime.now(UTC):%Y/%m/%d}/[$LATEST]{uuid.uuid4().hex}"
             listener = (lambda line: on_line(function.name, line)) if on_line else None
             logs = LogStream(function.log_group, stream, listener)
-            return LambdaProcess(function, runtime_path, home, self._surroundings, logs)
+            return LambdaProcess(function, runtime_path, home, self._aws_variables, logs)
 
         return start
 
@@ -156,7 +157,7 @@ class _Pool:
         self._closed = False
 
     def take(self) -> LambdaProcess | None:
-        """A process, or None if the pool was closed because the function changed. Then take one from the new pool."""
+        """A process, or None if the pool was closed because the function changed: use the new pool instead."""
         self._slots.acquire()
         with self._lock:
             if self._closed:

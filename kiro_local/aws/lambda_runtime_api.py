@@ -1,4 +1,4 @@
-"""The Lambda Runtime API of one process, which requests its next event and reports its answer or its failure here."""
+"""The Lambda Runtime API of one process, from which it fetches its next event and to which it reports the result."""
 
 from __future__ import annotations
 
@@ -22,6 +22,8 @@ _RESPONSE_TOO_LARGE = (
 
 @dataclass(frozen=True)
 class Invocation:
+    """An event for the process. ``deadline_ms`` is in epoch milliseconds."""
+
     request_id: str
     function_arn: str
     payload: bytes
@@ -37,6 +39,8 @@ class Report:
 
 
 class RuntimeApi:
+    """The server of the API. Put events into ``invocations``, and get what the process did from ``reports``."""
+
     def __init__(self) -> None:
         self.reports: queue.SimpleQueue[Report] = queue.SimpleQueue()
         self.invocations: queue.SimpleQueue[Invocation | None] = queue.SimpleQueue()

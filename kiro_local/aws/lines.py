@@ -21,6 +21,7 @@ class LineReader:
         self._thread.start()
 
     def join(self, seconds: float) -> None:
+        """Wait up to ``seconds`` for the end of the output."""
         self._thread.join(seconds)
 
     def pending(self) -> bool:

@@ -1,4 +1,4 @@
-"""The output of functions and builds, in the log groups that AWS uses, and passed to a listener."""
+"""Writes the output of functions and builds to the log groups that AWS uses, and passes it to a listener."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _writing = threading.Lock()  # moto's log streams are not thread-safe
 
 
 class LogStream:
-    """One stream of a log group, which keeps its last lines in memory and has a listener."""
+    """One stream of a log group. It also keeps its last lines in memory and passes each line to a listener."""
 
     def __init__(self, group: str, stream: str, listener: Callable[[str], None] | None = None) -> None:
         self.group, self.stream = group, stream

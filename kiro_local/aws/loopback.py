@@ -1,4 +1,4 @@
-"""Keeps moto's own requests inside: the clients of its state machine interpreter reach the embedded server only."""
+"""Keeps moto's own requests on loopback: its state machine interpreter calls only the embedded server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _ORIGINAL_CLIENT_FOR = boto_client.boto_client_for
 
 
 def install(replacements: Replacements, clients: Clients) -> None:
-    """Replaces ``boto_client_for`` throughout ``moto.stepfunctions.parser``, which creates a new client for every call,
-    with the port of an environment variable, and ``AccountSpecificBackend.get_session``, which reads the user's AWS
-    profile.
+    """Replaces ``boto_client_for`` throughout ``moto.stepfunctions.parser``, which creates a new client for every call
+    and takes the port from an environment variable, and ``AccountSpecificBackend.get_session``, which reads the user's
+    AWS profile.
     """
 
     def boto_client_for(region: str, service: str, state_credentials: Any = None) -> Any:

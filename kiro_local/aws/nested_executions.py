@@ -1,4 +1,4 @@
-"""``states:startExecution`` and ``.sync`` in a state machine, whose field names moto passes on in the wrong case."""
+"""``states:startExecution`` and ``.sync`` in a state machine, with field names converted as AWS does."""
 
 from __future__ import annotations
 

@@ -38,9 +38,7 @@ def install(replacements: Replacements) -> None:
 
 @dataclass(frozen=True)
 class Redriven:
-    """The redrive that started this part of the execution. ``context`` is the context object's ``Execution`` as it was
-    before.
-    """
+    """The redrive that started this drive. ``context`` is the context object's ``Execution`` before the redrive."""
 
     count: int
     date: datetime.datetime
@@ -48,7 +46,7 @@ class Redriven:
     context: Mapping[str, Any]
 
     def fresh_context(self) -> dict[str, Any]:
-        """The context object's ``Execution`` since the redrive."""
+        """The context object's ``Execution`` after the redrive."""
         return {
             **self.context,
             "RedriveCount": self.count,
@@ -58,6 +56,8 @@ class Redriven:
 
 @dataclass
 class Progress:
+    """The state at which an execution is or ended, with what the state needs to run again."""
+
     redriven: Redriven | None = None
     #: The current or last state, with the document and the variables it was entered with.
     state: CommonStateField | None = None
@@ -70,7 +70,7 @@ class Progress:
 
     def resumed(self, redriven: Redriven) -> Progress:
         """The starting point of the redrive. It shares nothing with this object, because an abandoned Task of the
-        earlier run may still be working.
+        earlier drive may still be running.
         """
         undocumented = redriven.undocumented
         return Progress(

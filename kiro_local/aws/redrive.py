@@ -7,8 +7,8 @@ input document, as the Developer Guide documents under "Redrive behavior of indi
 - Pass: one that was exited is not executed again; one whose expression failed is.
 - Nested ``startExecution.sync``: starts a new child execution, because it is a Task.
 
-Parallel and Map states are refused by name: AWS redrives only their unsuccessful branches and iterations, which the
-embedded AWS does not emulate.
+Executions with Parallel or Map states are rejected: AWS redrives only their unsuccessful branches and iterations, which
+the embedded AWS does not emulate.
 """
 
 from __future__ import annotations

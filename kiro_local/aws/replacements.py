@@ -1,4 +1,4 @@
-"""What the extensions replace in moto. Every replacement goes through one object, which can undo them all."""
+"""Replaces attributes of moto. Every replacement goes through one object, which can undo them all."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ class Replacements:
         self._made: list[tuple[type | ModuleType, str, Any, Any]] = []
 
     def set(self, owner: type | ModuleType, name: str, value: Any) -> None:
+        """Replace or add an attribute of a class or module."""
         self._made.append((owner, name, vars(owner).get(name, _ABSENT), value))
         setattr(owner, name, value)
 

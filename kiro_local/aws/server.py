@@ -1,4 +1,4 @@
-"""The embedded AWS as one object: start it, use its endpoint, stop it. It leaves nothing behind."""
+"""The embedded AWS as one object: start it, use its endpoint, stop it. Stopping removes every trace of it."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ from kiro_local.aws import (
     nested_executions,
     progress,
     redrive,
+    routing,
     status_events,
 )
 from kiro_local.aws.builds import Builds
@@ -75,7 +76,7 @@ class EmbeddedAws:
         late_seconds: float | None = None,
     ) -> None:
         """``runtime_path`` is a directory that contains awslambdaric. ``undocumented`` is how AWS behaves where its
-        documentation is silent. ``faults`` are injected; late work is done after ``late_seconds``. Tests shorten
+        documentation is silent. ``faults`` are injected; postponed work is done after ``late_seconds``. Tests shorten
         retries and Wait states with ``pause_scale``, and the minutes of build timeouts with ``minute_seconds``.
         """
         self._port = port
@@ -127,6 +128,7 @@ class EmbeddedAws:
         stack.callback(self.executions.stop_all)
 
     def _install(self, replacements: Replacements) -> None:
+        routing.install(replacements)
         cloudformation.install(replacements)
         cloudformation_types.install(replacements)
         cloudformation_stacks.install(replacements, self.clients)

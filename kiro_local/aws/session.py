@@ -58,6 +58,7 @@ class Clients:
         )
 
     def get(self, service: str) -> Any:
+        """The client of a service."""
         with _creating:
             if service not in self._clients:
                 make: Any = self._session.client  # its stubs accept literal service names only

@@ -26,8 +26,8 @@ _LOG = logging.getLogger(__name__)
 
 
 def install(runtime: ExecutionRuntime, deliver: Callable[[Mapping[str, Any]], None]) -> None:
-    """Listens to the executions and replaces nothing in moto. Events of one execution are delivered in order, unless
-    ``deliver`` does otherwise, since AWS promises best effort only.
+    """Listens to the executions and replaces nothing in moto. Events of one execution are delivered in order; a
+    ``deliver`` that drops, repeats or delays them is valid too, because AWS promises only best effort.
     """
     runtime.status_listeners.append(lambda execution: deliver(event_of(execution)))
 

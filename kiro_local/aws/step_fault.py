@@ -20,7 +20,7 @@ class Means(Enum):
     KILL = auto()
     """The function's process receives SIGKILL."""
     BUILD_ENDS = auto()
-    """The build runs nothing and ends as ``StepFault.ending`` says."""
+    """The build runs nothing and ends as ``StepFault.ending``."""
     ABORT = auto()
     """A person stops the execution."""
     TIME_OUT = auto()

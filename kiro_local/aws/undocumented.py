@@ -1,7 +1,7 @@
-"""What AWS's documentation leaves open, as switches.
+"""Switches for behaviour that AWS does not document.
 
-Each switch is one way in which a real account could turn out to behave, and the tests of what depends on it run with
-both values. ``tests/aws`` asks a real account; ``docs/reference/unproven.md`` lists the consequences.
+Each switch is a question that only a real account can answer. Tests of code that depends on one run with both values.
+``tests/aws`` determines the answers on a real account; ``docs/reference/unproven.md`` lists the consequences.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Final
 
 @dataclass(frozen=True)
 class Undocumented:
-    """The defaults are what we consider likely, not what we rely on."""
+    """One answer to each question. The defaults are our best guess; nothing relies on them."""
 
     #: The Arguments of a rescheduled Task are evaluated again. Otherwise it gets those from before the redrive.
     redrive_evaluates_arguments: bool = True

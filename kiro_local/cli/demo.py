@@ -70,7 +70,7 @@ demo.__doc__ = f"{demo.__doc__}\n{_EXAMPLES}"
 def _run_demo(
     console: Console, folder: Path, fail_build: bool, faults: list[StepFault], start: float
 ) -> dict[str, Any]:
-    """Deploys, runs and shows the demo; the object for `--json`."""
+    """Deploy, run and show the demo, and return the object for `--json`."""
     console.print(Panel(_INTRODUCTION, title="kiro-worker demo", expand=False))
     with ExitStack() as stack:
         github, access = start_stand_in(stack, folder / "github")
@@ -97,7 +97,7 @@ def _run_demo(
 
 
 def _marker_folder(folder: Path) -> Path:
-    """A folder in which the agent can leave its marker, even if it runs as another user."""
+    """Create a folder to which the agent can write its marker, even if it runs as another user."""
     markers = folder / "markers"
     markers.mkdir()
     markers.chmod(0o777)

@@ -159,7 +159,7 @@ def _show_access(console: Console, deployed: LocalEnvironment) -> None:
 
 
 def _tick_until(stopped: threading.Event, console: Console, deployed: LocalEnvironment, every: float | None) -> None:
-    """Ticks and shows each execution, until ``stopped`` is set."""
+    """Tick and show each execution, until ``stopped`` is set."""
     if every == 0:
         stopped.wait()
         return

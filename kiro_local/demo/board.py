@@ -20,7 +20,7 @@ _FILES: Final = Path(__file__).parent / "repository"
 
 
 def seed_board(board: Board) -> None:
-    """Adds the organization, its repository and five cards.
+    """Add the organization, its repository and five cards.
 
     In order, the cards are ready, without a branch, with an incomplete spec, from a fork, and in another column.
     """
@@ -55,7 +55,7 @@ def seed_board(board: Board) -> None:
 
 
 def _commit_spec(repository: Repository, branch: str, files: Mapping[str, Any], without: str = "") -> None:
-    """Commits a copy of the ready branch's spec to another branch."""
+    """Commit a copy of the ready branch's spec to another branch."""
     source, target = (f".kiro/specs/{name.replace('/', '-')}/" for name in (READY_BRANCH, branch))
     spec = {
         path.replace(source, target): content

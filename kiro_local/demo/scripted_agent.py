@@ -77,7 +77,7 @@ _ORDER_TEST: Final = """\
 
 
 def main(arguments: list[str]) -> int:
-    """Does the tasks in the prompt, in the current directory; the exit code."""
+    """Do the tasks in the prompt, in the current directory, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--fail-first", type=Path, metavar="DIR")
     chosen = parser.parse_args(arguments)
@@ -99,7 +99,7 @@ def main(arguments: list[str]) -> int:
             tick(tasks_file, number)
             done += 1
             if chosen.fail_first and count_done_tasks(tasks_file) > 1 and fails_this_time(chosen.fail_first):
-                log("Failing after the second task, as --fail-first asks.")
+                log("Failing after the second task, because of --fail-first.")
                 return 1
         elif tick_group(tasks_file, number):
             log(f"Task {number} {title}: all subtasks are done")
@@ -111,7 +111,7 @@ def main(arguments: list[str]) -> int:
 
 
 def log(text: str) -> None:
-    """Prints a line at once."""
+    """Print a line without buffering."""
     print(text, flush=True)
 
 
@@ -139,7 +139,7 @@ def count_done_tasks(tasks_file: Path) -> int:
 
 
 def tick(tasks_file: Path, number: str) -> None:
-    """Ticks one box and changes nothing else."""
+    """Tick one box and change nothing else."""
     lines = tasks_file.read_text().splitlines(keepends=True)
     for index, line in enumerate(lines):
         match = _OPEN_TASK.match(line.rstrip("\r\n"))
@@ -149,7 +149,7 @@ def tick(tasks_file: Path, number: str) -> None:
 
 
 def tick_group(tasks_file: Path, number: str) -> bool:
-    """Ticks a group whose subtasks are all done; whether it did."""
+    """Tick a group if all its subtasks are done, and return whether it did."""
     text = tasks_file.read_text()
     boxes = re.findall(rf"^\s*- \[([ x-])\] {re.escape(number)}\.\d", text, re.MULTILINE)
     if not boxes or set(boxes) != {"x"}:
@@ -215,14 +215,14 @@ _SCRIPT: Final[tuple[tuple[tuple[str, ...], Callable[[], list[str]]], ...]] = (
 
 
 def write(path: str, text: str) -> str:
-    """Writes a new file."""
+    """Write a new file."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(text)
     return path
 
 
 def edit(path: str, old: str, new: str) -> str:
-    """Replaces the only occurrence of ``old``, unless an earlier run has done so already."""
+    """Replace the only occurrence of ``old``, unless an earlier run has done so already."""
     text = Path(path).read_text()
     if new in text:
         return path
@@ -233,7 +233,7 @@ def edit(path: str, old: str, new: str) -> str:
 
 
 def fails_this_time(directory: Path) -> bool:
-    """True only once per directory."""
+    """True the first time it is called for a directory, and false afterwards."""
     marker = directory / "the-agent-has-failed"
     if marker.exists():
         return False

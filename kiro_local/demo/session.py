@@ -29,7 +29,7 @@ class TickStarted:
 
 @dataclass(frozen=True)
 class RunRedriven:
-    """A run failed as in ``run`` and has been redriven."""
+    """``run`` failed and has been redriven."""
 
     run: Run
 
@@ -66,7 +66,7 @@ class DemoSession:
         return [each.run for each in self.ended]
 
     def play(self) -> Iterator[Event]:
-        """Ticks until a tick finds no card, and yields what happens. A failed run is redriven once."""
+        """Tick until a tick finds no card, and yield what happens. A failed run is redriven once."""
         client = self.local.client("stepfunctions")
         for number in range(1, _TICK_LIMIT + 1):
             requests_before, points_before = self.total_usage()
@@ -94,7 +94,7 @@ class DemoSession:
         return next((item.title for item in self._items() if item.id == item_id), "")
 
     def reasons(self) -> dict[str, list[str]]:
-        """The reasons for which cards were rejected, by card title."""
+        """Why each rejected card was rejected, by card title."""
         rejections = [state.document for run in self.runs for state in run.states if state.name == "RejectWorkItem"]
         return {
             self.title(document["item"]["id"]): Failure.from_dict(document["failure"]).reason.splitlines()[:-1]

@@ -1,4 +1,4 @@
-"""The stand-in's own switches under ``/_stand_in/``: its faults, and the log of its requests."""
+"""The stand-in's own endpoints under ``/_stand_in/``: its faults, and the log of its requests."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def answer_admin(http: BaseHandler, resource: str) -> None:
-    """Answers a request for ``faults`` or ``requests``."""
+    """Answer a request for ``faults`` or ``requests``."""
     raw = http.whole_body(JSON_LIMIT)
     backend = http.backend
     match http.command, resource:

@@ -33,7 +33,7 @@ class BaseHandler(BaseHTTPRequestHandler):
     server: Server
 
     def log_message(self, *_: Any) -> None:
-        """Prints nothing: the request log has it all."""
+        """Print nothing, because the request log records every request."""
 
     @property
     def backend(self) -> Backend:
@@ -48,7 +48,7 @@ class BaseHandler(BaseHTTPRequestHandler):
         return {name.lower(): value for name, value in self.headers.items()}
 
     def delay(self, fault: Fault | None) -> None:
-        """Waits if the fault is slowness, or until the server stops."""
+        """Wait for the seconds of a SLOW fault, but not after the server stops."""
         if fault and fault.kind is FaultKind.SLOW:
             self.server.stopping.wait(fault.seconds)
 
@@ -68,7 +68,7 @@ class BaseHandler(BaseHTTPRequestHandler):
         return b"".join(self.body(limit))
 
     def skip_body(self) -> None:
-        """Reads the body and drops it, so that the connection can be reused."""
+        """Read and discard the body, so that the connection can be reused."""
         for _ in self.body():
             pass
 
@@ -90,7 +90,7 @@ class BaseHandler(BaseHTTPRequestHandler):
     # Writing.
 
     def reset(self) -> None:
-        """Closes the connection with a TCP reset instead of an answer."""
+        """Close the connection with a TCP reset instead of an answer."""
         self.close_connection = True
         self.server.reset(self.connection)
 

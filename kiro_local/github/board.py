@@ -1,4 +1,4 @@
-"""The board: everything that the stand-in holds, and the methods that build and change it from the same process."""
+"""The board: all data of the stand-in, and the methods that create and change it from the same process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _ITEM_TYPES: Final = {"DraftIssue": "DRAFT_ISSUE", "Issue": "ISSUE", "PullReques
 
 
 class Board(Registry):
-    """Everything on one stand-in. Its repositories live in ``directory``, which must be empty."""
+    """All data of one stand-in. Its repositories are in ``directory``, which must be empty."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class Board(Registry):
         body: str = "",
         draft: bool = False,
     ) -> PullRequest:
-        """``head`` is a branch, or ``login:branch`` for a branch of that owner's fork."""
+        """Add a pull request. ``head`` is a branch, or ``login:branch`` for a branch of that owner's fork."""
         login, _, branch = head.rpartition(":")
         with self.lock:
             source = self._fork(repository, login) if login else repository
@@ -183,8 +183,8 @@ class Board(Registry):
     ) -> Item:
         """A card at the end of the board.
 
-        ``content`` may be the title of a draft, or ``None`` for content that nobody may see. ``values`` sets further
-        fields by name. ``type_`` overrides the type, for instance for an issue whose content is null.
+        ``content`` may be the title of a draft, or ``None`` for content that the viewer may not see. ``values`` sets
+        further fields by name. ``type_`` overrides the type, for instance for an issue whose content is null.
         """
         with self.lock:
             if isinstance(content, str):
@@ -206,14 +206,14 @@ class Board(Registry):
     # Changing.
 
     def set_permission(self, repository: Repository, login: str, permission: str) -> None:
-        """Makes a user a collaborator, or changes a collaborator's permission."""
+        """Make a user a collaborator, or change a collaborator's permission."""
         with self.lock:
             user = self.add_owner(login, organization=False)
             others = [each for each in repository.collaborators if each.user is not user]
             repository.collaborators = [*others, Collaborator(user, permission)]
 
     def add_label(self, pull_request: PullRequest, name: str, *, by: str | None) -> None:
-        """Labels a pull request. ``by=None`` is a user whose account has been deleted since."""
+        """Label a pull request. ``by=None`` is a user whose account has been deleted since."""
         with self.lock:
             label = self._label(pull_request.repository, name)
             if label not in pull_request.labels:
@@ -227,7 +227,7 @@ class Board(Registry):
             self._add_label_event(pull_request, "UnlabeledEvent", label, by)
 
     def set_value(self, item: Item, name: str, value: str) -> None:
-        """Sets a field of a card to an option, by name, or to a text.
+        """Set a field of a card to an option, by name, or to a text.
 
         If no field is called ``Status``, that name means the first single select field.
         """
@@ -241,13 +241,13 @@ class Board(Registry):
             item.updated_at = now()
 
     def remove_card(self, item: Item) -> None:
-        """Removes a card from its project, as deleting it does on GitHub."""
+        """Remove a card from its project, as deleting it does on GitHub."""
         with self.lock:
             item.project.items.remove(item)
             self._unregister(item)
 
     def move(self, item: Item, status: str) -> None:
-        """Moves a card to another column, as a person does with the mouse."""
+        """Move a card to another column, as a person does with the mouse."""
         self.set_value(item, "Status", status)
 
     def head_oid(self, pull_request: PullRequest) -> str:

@@ -1,6 +1,6 @@
-"""The faults that the stand-in can be made to show, for how many requests, and for which operations.
+"""The faults that can be injected into the stand-in, for a number of requests and for some or all operations.
 
-From the same process, use ``StandInGitHub.faults``. From another process, for instance to watch how a run copes::
+In the same process, use ``StandInGitHub.faults``. From another process, for instance to watch a run recover::
 
     curl -X POST $URL/_stand_in/faults -H 'content-type: application/json' \\
         -d '{"kind": "secondary_limit", "operation": "FetchWorkItem", "times": 2, "seconds": 5}'
@@ -17,14 +17,14 @@ from enum import StrEnum
 from typing import Any, Final
 
 GIT: Final = "git"
-"""The ``operation`` that matches every git request. A single kind of request goes by its name in the request log."""
+"""The ``operation`` that matches every git request. For one kind of git request, use its name in the request log."""
 
 
 class FaultKind(StrEnum):
     UNAUTHORIZED = "unauthorized"
     """401, as for a revoked token."""
     INSUFFICIENT_SCOPES = "insufficient_scopes"
-    """As for a token with the scope ``repo`` only; 403 for git."""
+    """The answer for a token that has only the scope ``repo``; 403 for git."""
     FORBIDDEN = "forbidden"
     """200 with an error of type FORBIDDEN; 403 for git."""
     RATE_LIMITED = "rate_limited"
@@ -43,7 +43,7 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True)
 class Fault:
-    """One kind of misbehaviour.
+    """One fault.
 
     ``operation`` names a GraphQL or git operation; ``git`` matches every git request and ``None`` every request.
     ``times`` is the number of requests it affects; ``None`` means until it is cleared.
@@ -57,7 +57,7 @@ class Fault:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> Fault:
-        """Parses a fault; raises :class:`ValueError` if a key or a value is invalid."""
+        """Parse a fault; raises :class:`ValueError` if a key or a value is invalid."""
         if unknown := set(document) - set(_TYPES):
             raise ValueError(f"unknown keys in the fault: {sorted(unknown)}; the keys are {sorted(_TYPES)}")
         for key, value in document.items():
@@ -112,7 +112,7 @@ class Faults:
             return tuple(self._pending)
 
     def take(self, operation: str) -> Fault | None:
-        """Returns the fault for this request, if any, and counts it down."""
+        """The fault for this request, if any, which now has one request fewer to affect."""
         with self._lock:
             for index, fault in enumerate(self._pending):
                 if fault.matches(operation):

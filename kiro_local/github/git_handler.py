@@ -1,4 +1,4 @@
-"""Git and LFS requests over HTTP: who is refused, what a fault does to the answer, and the log entry."""
+"""Answers git and LFS requests over HTTP: checks access, applies the pending fault, and logs the request."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _UNAUTHENTICATED: Final = _Refusal(401, "Invalid username or token.", {"WWW-Auth
 
 
 def answer_git(http: BaseHandler, request: GitRequest | LfsRequest) -> None:
-    """Answers one git or LFS request, as far as a pending fault lets it."""
+    """Answer one git or LFS request, or apply the pending fault to it."""
     backend = http.backend
     backend.on_request(request.operation)
     token = http.token()
@@ -61,7 +61,7 @@ def answer_git(http: BaseHandler, request: GitRequest | LfsRequest) -> None:
 
 
 def _refusal(request: GitRequest | LfsRequest, token: Token | None, fault: Fault | None) -> _Refusal | None:
-    """The answer to a request for which git is not started at all."""
+    """The refusal of a request that must not reach git, or ``None``."""
     match fault.kind if fault else None:
         case FaultKind.BAD_GATEWAY:
             return _Refusal(502, BAD_GATEWAY.decode())
@@ -82,7 +82,7 @@ def _refusal(request: GitRequest | LfsRequest, token: Token | None, fault: Fault
 
 
 def _run_backend(http: BaseHandler, request: GitRequest, login: str, fault: Fault | None) -> None:
-    """Streams the request to ``git http-backend`` and its answer back."""
+    """Stream the request to ``git http-backend``, and its answer back."""
     exchange = start_exchange(http.backend.board, request, http.lower_headers(), login, http.body())
     try:
         if fault and fault.kind is FaultKind.LOST_ANSWER:

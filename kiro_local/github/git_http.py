@@ -32,7 +32,7 @@ class GitRequest:
     """One git request.
 
     ``endpoint`` is ``info/refs`` or the service itself. ``repository`` is ``None`` if no repository of that name
-    exists. A ``probe`` is the empty request by which git finds out whether it may send a large one.
+    exists. A ``probe`` is the empty request with which git checks whether it may send a large one.
     """
 
     repository: Repository | None
@@ -43,7 +43,7 @@ class GitRequest:
 
     @property
     def operation(self) -> str:
-        """Its name for faults and the request log: the service, plus ``-refs`` or ``-probe`` for a preliminary."""
+        """Its name in faults and the request log: the service, with ``-refs`` or ``-probe`` for a preceding request."""
         if self.probe:
             return f"{self.service}-probe"
         return self.service + ("-refs" if self.endpoint == "info/refs" else "")
@@ -56,7 +56,7 @@ class GitRequest:
 def parse_git_request(
     board: Board, method: str, path: str, query: Mapping[str, list[str]], headers: Mapping[str, str]
 ) -> GitRequest | None:
-    """The git request behind a URL, or ``None``. Its repository is looked up on the board, never on disk."""
+    """The git request that a URL stands for, or ``None``. Its repository is looked up on the board, never on disk."""
     match = _PATH.fullmatch(path)
     if match is None:
         return None
@@ -85,7 +85,7 @@ class Exchange:
             yield chunk
 
     def close(self) -> bool:
-        """Ends the process; whether the whole request was read, so that the connection can be reused."""
+        """End the process, and return whether the whole request was read and the connection can be reused."""
         if self.process.poll() is None and self.process.stdout is not None and not self.process.stdout.closed:
             try:
                 self.process.wait(timeout=5)
@@ -104,7 +104,7 @@ class Exchange:
 def start_exchange(
     board: Board, request: GitRequest, headers: Mapping[str, str], user: str, body: Iterator[bytes]
 ) -> Exchange:
-    """Starts ``git http-backend`` for an authorised request and reads the headers of its answer."""
+    """Start ``git http-backend`` for an authorised request and read the headers of its answer."""
     process = subprocess.Popen(
         ["git", "http-backend"],
         stdin=subprocess.PIPE,
@@ -149,7 +149,7 @@ def _cgi_variables(request: GitRequest, headers: Mapping[str, str], user: str) -
 
 
 def _feed(process: subprocess.Popen[bytes], body: Iterator[bytes], drained: threading.Event) -> None:
-    """Reads the request to its end, even after git has closed its input, so that the connection can be reused."""
+    """Read the request to its end, even after git has closed its input, so that the connection can be reused."""
     assert process.stdin is not None  # noqa: S101  # it is a pipe
     accepts_input = True
     try:

@@ -1,4 +1,4 @@
-"""Reads a repository through ``git cat-file``, for the length of one request."""
+"""Reads a repository through ``git cat-file``, for the duration of one request."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Entry:
 class GitReader:
     """The reads of one request. Its two git processes start on first use and end with ``close``.
 
-    Nothing is cached between readers, so a query sees what was pushed a moment before it.
+    Nothing is cached between readers, so a query sees the latest push.
     """
 
     def __init__(self, repository: GitRepository) -> None:

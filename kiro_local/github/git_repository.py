@@ -27,7 +27,7 @@ _SETTINGS: Final = {
 
 
 class GitFailed(Exception):
-    """A git command failed; the message is what git printed."""
+    """A git command failed. The message contains git's own error output."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Executable:
 
 
 Content = str | bytes | Executable | Symlink | Submodule | None
-"""What a new commit has at a path; ``None`` deletes the file."""
+"""The content of a path in a new commit; ``None`` deletes the file."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class ObjectInfo:
 
 
 def git_environment(home: Path) -> dict[str, str]:
-    """The whole environment of every git process here.
+    """The complete environment of every git process.
 
     ``home`` is a private directory, which hides the user's settings and credentials.
     """
@@ -83,7 +83,7 @@ class GitRepository:
 
     @classmethod
     def create(cls, path: Path, environment: Mapping[str, str], default_branch: str = "main") -> Self:
-        """Creates an empty repository. It is made without a template and so has no hooks: a push runs nothing."""
+        """Create an empty repository, without a template and therefore without hooks: a push runs nothing."""
         path.mkdir(parents=True)
         repository = cls(path, environment)
         repository.run("init", "--quiet", "--bare", "--template=", f"--initial-branch={default_branch}")
@@ -103,7 +103,7 @@ class GitRepository:
         return result.stdout
 
     def copy_from(self, source: Path) -> None:
-        """Copies branches, tags and default branch from another repository, bare or not."""
+        """Copy branches, tags and default branch from another repository, bare or not."""
         self.run(
             "fetch",
             "--quiet",
@@ -137,7 +137,7 @@ class GitRepository:
         return ref.oid if ref else None
 
     def create_branch(self, branch: str, at: str) -> None:
-        """Creates a branch at another branch or at a commit."""
+        """Create a branch at another branch or at a commit."""
         commit = self.head_of(at) or at
         self.run("update-ref", f"refs/heads/{branch}", commit)
 
@@ -153,7 +153,7 @@ class GitRepository:
         base: str | None = None,
         author: str = AUTHOR,
     ) -> str:
-        """Adds a commit to a branch and returns its hash.
+        """Add a commit to a branch and return its hash.
 
         A new branch starts at ``base``, a branch or a commit. Without ``base`` it starts with a root commit.
         """

@@ -48,7 +48,7 @@ _SECONDARY_LIMIT: Final = {
 
 @functools.cache
 def load_schema(*, before_ghes_3_20: bool = False) -> GraphQLSchema:
-    """The stand-in's subset of GitHub's schema; optionally as in GitHub Enterprise Server before item filters."""
+    """The stand-in's subset of GitHub's schema. Before 3.20, GitHub Enterprise Server had no item filters."""
     schema = build_schema(SCHEMA_PATH.read_text(encoding="utf-8"))
     if before_ghes_3_20:
         project = schema.type_map["ProjectV2"]
@@ -96,7 +96,7 @@ class GraphQLApi:
         return Answer(401, body, headers={"x-github-request-id": self._request_id()})
 
     def answer(self, token: Token, body: Mapping[str, Any], fault: Fault | None = None) -> Answer:
-        """The answer to a request under a fault, if any. The handler does slowness and broken connections."""
+        """The answer to a request, with ``fault`` applied. The handler itself applies delays and broken connections."""
         name = self.operation_name(body)
         if fault is None:
             return self._execute(token, body, name)

@@ -1,4 +1,4 @@
-"""``POST /graphql`` over HTTP: the body, the token, the fault that applies, and the log entry."""
+"""Answers ``POST /graphql`` over HTTP: parses the body, checks the token, applies the pending fault, and logs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def answer_graphql(http: BaseHandler) -> None:
-    """Answers one GraphQL request, as far as a pending fault lets it."""
+    """Answer one GraphQL request, or apply the pending fault to it."""
     body = _parse_body(http)
     if body is None:
         http.send_json(

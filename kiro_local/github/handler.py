@@ -18,6 +18,8 @@ _ADMIN_PREFIX: Final = "/_stand_in/"
 
 
 class Handler(BaseHandler):
+    """Passes each request to the function that answers it."""
+
     def do_GET(self) -> None:  # noqa: N802  # http.server looks it up by this name
         self._route()
 

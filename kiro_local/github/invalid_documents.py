@@ -1,4 +1,4 @@
-"""Validation errors as GitHub words them: graphql-core's findings in the words of graphql-ruby, which GitHub runs.
+"""Validation errors as GitHub words them: graphql-core's errors, reworded as by graphql-ruby, which GitHub runs.
 
 Only errors that clients distinguish are reworded: unknown arguments, unknown fields and unused variables.
 """

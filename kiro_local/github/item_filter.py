@@ -1,8 +1,8 @@
 """The filter language of project views, as in ``ProjectV2.items(query:)``.
 
-A space means AND, a comma OR, ``-`` NOT: ``status:"For Implementation",Todo -is:draft no:branch``. Fields go by their
-slug. An unknown status or field matches nothing and is not an error. A word without a qualifier is searched for in the
-title.
+A space means AND, a comma OR, ``-`` NOT: ``status:"For Implementation",Todo -is:draft no:branch``. Fields are named by
+their slug. An unknown status or field matches nothing and is not an error. A word without a qualifier is searched for
+in the title.
 
 https://docs.github.com/en/issues/planning-and-tracking-with-projects/customizing-views-in-your-project/filtering-projects
 """
@@ -34,6 +34,7 @@ class Term:
 
 
 def parse(query: str) -> tuple[Term, ...]:
+    """The conditions of a filter, all of which must hold."""
     terms = []
     for match in _TERM.finditer(query):
         if match["qualifier"] is None:
@@ -45,7 +46,7 @@ def parse(query: str) -> tuple[Term, ...]:
 
 
 def matcher(query: str | None) -> Callable[[Item], bool]:
-    """A predicate: whether the filter shows a card."""
+    """A predicate that is true for a card that the filter shows."""
     terms = parse(query or "")
     return lambda item: all(_holds(term, item) != term.negated for term in terms)
 
@@ -94,7 +95,7 @@ def _has(slug: str, item: Item) -> bool | None:
 
 
 def _same(wanted: str, actual: str) -> bool:
-    """Compares without regard to case; ``*`` in ``wanted`` matches any text."""
+    """Whether the texts are equal, ignoring case; ``*`` in ``wanted`` matches any text."""
     pattern = ".*".join(re.escape(part) for part in wanted.split("*"))
     return re.fullmatch(pattern, actual, re.IGNORECASE | re.DOTALL) is not None
 

@@ -48,7 +48,7 @@ class LfsRequest:
 
 
 def parse_lfs_request(board: Board, method: str, path: str) -> LfsRequest | None:
-    """The LFS request behind a method and a path, or ``None`` if it is something else."""
+    """The LFS request that a method and a path stand for, or ``None`` if they are something else."""
     match = _PATH.fullmatch(path)
     if match is None:
         return None
@@ -66,14 +66,14 @@ def object_file(repository: Repository, oid: str) -> Path:
 
 
 def add_object(repository: Repository, content: bytes) -> str:
-    """Stores an object on the server and returns the pointer file to commit."""
+    """Store an object on the server and return the pointer file to commit."""
     oid = hashlib.sha256(content).hexdigest()
     store_object(repository, oid, [content])
     return f"version https://git-lfs.github.com/spec/v1\noid sha256:{oid}\nsize {len(content)}\n"
 
 
 def store_object(repository: Repository, oid: str, pieces: Iterable[bytes]) -> bool:
-    """Reads all pieces and stores them if they hash to ``oid``; whether they do."""
+    """Read all pieces, store them if they hash to ``oid``, and return whether they do."""
     target = object_file(repository, oid)
     target.parent.mkdir(parents=True, exist_ok=True)
     digest = hashlib.sha256()

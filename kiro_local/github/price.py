@@ -1,6 +1,6 @@
 """Checks before a query is executed: its cost, its size and the scopes it needs.
 
-GitHub documents the cost like this: each connection takes one request per possible parent node, where ``first`` or
+GitHub documents the cost as follows: each connection takes one request per possible parent node, where ``first`` or
 ``last`` gives the number of possible nodes. The sum is divided by 100, rounded, and is at least 1. Fields that
 ``@skip`` or ``@include`` leave out are not counted.
 
@@ -94,7 +94,7 @@ class _Walk:
         self._estimate = estimate
 
     def selections(self, selection_set: SelectionSetNode, parent: GraphQLCompositeType, parents: int) -> None:
-        """Adds up the fields of a selection set. ``parents`` is the number of possible parent nodes."""
+        """Add the fields of a selection set to the estimate. ``parents`` is the number of possible parent nodes."""
         for node in selection_set.selections:
             if self._left_out(node):
                 continue

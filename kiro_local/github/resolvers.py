@@ -1,4 +1,4 @@
-"""How a schema field is resolved, and what all resolvers share: the context, errors and pagination.
+"""Resolves schema fields, and provides the context, errors and pagination that all resolvers use.
 
 A field without a resolver is read from the object's attribute of that name in snake case. Errors have GitHub's types
 and wording. A field that fails is null, and its siblings are still resolved.

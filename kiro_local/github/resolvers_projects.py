@@ -110,7 +110,7 @@ def _project(owner: Owner, context: Context, number: int) -> Project:
 
 
 def _check_project_access(context: Context, owner: Owner) -> None:
-    """Rejects a fine-grained token for a user's project."""
+    """Reject a fine-grained token for a user's project."""
     if context.token.scopes is None and owner.typename == "User":
         raise github_error("FORBIDDEN", "Resource not accessible by personal access token")
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def load(board: Board, document: Mapping[str, Any], *, base: Path = Path(), tokens: Tokens | None = None) -> None:
-    """Fills an empty board. Paths in the document are relative to ``base``.
+    """Fill an empty board. Paths in the document are relative to ``base``.
 
     Raises pydantic's ``ValidationError`` if the format is wrong, and :class:`ValueError` if a name does not exist.
     """

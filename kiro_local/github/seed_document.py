@@ -1,7 +1,7 @@
 r"""The format of the board file that ``kiro-worker local up --board FILE`` reads.
 
-The file is JSON or YAML, as in the example below. Required are ``name``, ``owner``, ``token``, the ``title`` of an
-issue and the ``head`` of a pull request; every other key has a default. Paths are relative to the file. In each
+The file is JSON or YAML, as in the example below. The keys ``name``, ``owner`` and ``token``, the ``title`` of an issue
+and the ``head`` of a pull request are required; every other key has a default. Paths are relative to the file. In each
 repository the issues and then the pull requests are numbered in order, unless they have a ``number``::
 
     tokens:

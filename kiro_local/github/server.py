@@ -29,7 +29,7 @@ class Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), handler)
 
     def server_bind(self) -> None:
-        """Binds without the base class's look-up of the host name, which can take seconds and is not used."""
+        """Bind without the base class's lookup of the host name, which can take seconds and is not used."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         self.socket.bind(self.server_address)
         self.server_address = self.socket.getsockname()
@@ -55,12 +55,12 @@ class Server(ThreadingHTTPServer):
             self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Ignores a client that disconnected; the base class prints anything else, which is a defect."""
+        """Ignore a client that disconnected. Any other error is a defect, and the base class prints it."""
         if not isinstance(sys.exception(), ConnectionError | TimeoutError):
             super().handle_error(request, client_address)
 
     def reset(self, request: Any) -> None:
-        """Marks a connection to be closed with a TCP reset."""
+        """Mark a connection to be closed with a TCP reset."""
         with self._changed:
             self._to_reset.add(request)
 

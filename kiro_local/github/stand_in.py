@@ -1,4 +1,4 @@
-"""The stand-in GitHub as one object: start it, fill its board, take its two URLs, stop it.
+"""The stand-in GitHub as one object: start it, fill its board, use its two URLs, stop it.
 
 ::
 
@@ -60,7 +60,7 @@ class StandInGitHub:
         self.requests = self._backend.requests
 
     def start(self) -> Self:
-        """Starts to listen on 127.0.0.1; raises :class:`OSError` if the port is taken."""
+        """Listen on 127.0.0.1. Raises :class:`OSError` if the port is taken."""
         self._server = Server(self._backend, Handler, self._port)
         self.board.base_url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(
@@ -70,7 +70,7 @@ class StandInGitHub:
         return self
 
     def stop(self) -> None:
-        """Ends the server, its connections and its git processes, and removes the temporary directory, if any."""
+        """Stop the server, its connections and its git processes, and remove the temporary directory, if any."""
         if self._server and self._thread:
             self._server.stop()
             self._thread.join(timeout=10)
@@ -108,5 +108,5 @@ class StandInGitHub:
         return self.board.base_url
 
     def add_token(self, value: str, login: str = "worker", scopes: tuple[str, ...] | None = CLASSIC_SCOPES) -> Token:
-        """Adds a token for GraphQL and git. ``scopes=None`` makes it a fine-grained one."""
+        """Add a token for GraphQL and git. ``scopes=None`` makes it a fine-grained one."""
         return self.tokens.add(value, login, scopes)

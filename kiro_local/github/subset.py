@@ -1,4 +1,6 @@
-"""Checks that a schema is a subset of another: the other accepts each of its documents, with the same meaning."""
+"""Checks that one schema is a subset of another: every document valid in the first is valid in the second, with the
+same meaning.
+"""
 
 from __future__ import annotations
 

@@ -40,13 +40,13 @@ class Tokens:
         self._tokens: list[Token] = []
 
     def add(self, value: str, login: str, scopes: tuple[str, ...] | None = CLASSIC_SCOPES) -> Token:
-        """Adds a token; it replaces an earlier one of the same value."""
+        """Add a token. It replaces an earlier one with the same value."""
         token = Token(value, login, None if scopes is None else frozenset(scopes))
         self._tokens = [each for each in self._tokens if each.value != value] + [token]
         return token
 
     def remove(self, value: str) -> None:
-        """Revokes a token."""
+        """Revoke a token."""
         self._tokens = [each for each in self._tokens if each.value != value]
 
     def find(self, value: str) -> Token | None:
@@ -89,11 +89,12 @@ class Budget:
         self._windows: dict[str, tuple[int, int]] = {}
 
     def look(self, login: str) -> Balance:
+        """The current balance of a user."""
         with self._lock:
             return self._balance(login)
 
     def spend(self, login: str, points: int) -> Balance | None:
-        """Takes points and returns the new balance; ``None``, without taking any, if no points are left."""
+        """Take points and return the new balance, or take none and return ``None`` if no points are left."""
         with self._lock:
             before = self._balance(login)
             if not before.remaining:

@@ -10,6 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from kiro_worker.cli.interrupt import interruptible_sleep
 from kiro_worker.cli.runs import show_failure, show_run, show_state
 from kiro_worker.errors import KiroWorkerError
 from kiro_worker.executions.follow import follow
@@ -197,8 +198,9 @@ def _report(
 
 
 def _follow(console: Console, found: NamedExecution, arn: str, past_events: int) -> Run:
-    for entered in follow(found.client, arn, past_events, _WAIT_SECONDS, found.poll_seconds):
-        show_state(console, entered)
+    with interruptible_sleep() as sleep:
+        for entered in follow(found.client, arn, past_events, _WAIT_SECONDS, found.poll_seconds, sleep):
+            show_state(console, entered)
     run = read_run(found.client, arn)
     if run.status != "SUCCEEDED":
         show_failure(console, run)

@@ -9,7 +9,7 @@ from kiro_worker.execution_status import ENDED_STATUSES
 from kiro_worker.executions.history import read_events, read_run, states_entered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_stepfunctions import SFNClient
 
@@ -19,7 +19,12 @@ _POLL_SECONDS: Final = 0.1
 
 
 def follow(
-    client: SFNClient, arn: str, past_events: int = 0, timeout: float = 3600, poll_seconds: float = _POLL_SECONDS
+    client: SFNClient,
+    arn: str,
+    past_events: int = 0,
+    timeout: float = 3600,
+    poll_seconds: float = _POLL_SECONDS,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[StateEntered]:
     """Yield each state as the execution enters it, until the execution ends.
 
@@ -36,7 +41,7 @@ def follow(
             return
         if time.monotonic() > deadline:
             raise TimeoutError(f"{arn} is still running after {timeout:.0f} s")
-        time.sleep(poll_seconds)
+        sleep(poll_seconds)
 
 
 def wait_for(client: SFNClient, arn: str, timeout: float = 600) -> Run:

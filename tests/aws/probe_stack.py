@@ -14,8 +14,8 @@ from typing import Any, Final
 
 PREFIX: Final = "kiro-worker-probe"
 
-# Exports a variable in the build phase, which may fail, and one in the phase after it: which of them reach Step
-# Functions?
+# Exports one variable in the build phase, which fails on request, and one in the phase after it, to find out which of
+# them Step Functions receives.
 BUILDSPEC: Final = textwrap.dedent(
     """
     version: 0.2
@@ -51,7 +51,7 @@ class ProbeContext:
 
 @contextmanager
 def probe_stack(client: Callable[[str], Any], *, limit: int, patience: float, poll: float) -> Iterator[ProbeContext]:
-    """Creates the stack and deletes it at the end."""
+    """Create the stack, and delete it at the end."""
     name = f"{PREFIX}-{uuid.uuid4().hex[:8]}"
     cloudformation = client("cloudformation")
     cloudformation.create_stack(
@@ -69,7 +69,7 @@ def probe_stack(client: Callable[[str], Any], *, limit: int, patience: float, po
 
 @contextmanager
 def machine(context: ProbeContext, purpose: str, states: Mapping[str, Any], **fields: Any) -> Iterator[str]:
-    """A temporary state machine's ARN. At the end its executions and builds are stopped, and it is deleted."""
+    """The ARN of a temporary state machine. At the end, stop its executions and builds, and delete it."""
     client = context.client("stepfunctions")
     definition = {"QueryLanguage": "JSONata", "StartAt": next(iter(states)), "States": states, **fields}
     arn = client.create_state_machine(
@@ -85,6 +85,7 @@ def machine(context: ProbeContext, purpose: str, states: Mapping[str, Any], **fi
 
 
 def stop_builds(context: ProbeContext) -> None:
+    """Stop every running build of the probes' project."""
     client = context.client("codebuild")
     ids = client.list_builds_for_project(projectName=context.project)["ids"]
     for build in client.batch_get_builds(ids=ids)["builds"] if ids else []:

@@ -1,8 +1,8 @@
-"""What AWS does where its documentation is silent.
+"""Probes of behaviour that AWS does not document.
 
 Each probe examines one question of docs/reference/unproven.md with a temporary state machine, and returns the answers
-by name without judging them. The switches of ``kiro_local/aws/undocumented.py`` are the same questions: set a switch to
-what a probe found, and the tests show the consequences.
+by name without judging them. ``kiro_local/aws/undocumented.py`` has a switch for each question: set it to the answer
+that a probe found, and the tests show the consequences.
 """
 
 from __future__ import annotations
@@ -35,13 +35,14 @@ _COUNT: Final = "$states.context.Execution.RedriveCount"
 
 
 def show(probe: str, answers: Answers) -> None:
+    """Print one line per answer."""
     for question, answer in answers.items():
         print(f"probe {probe}: {question}: {json.dumps(answer)}")
 
 
 def arguments_after_redrive(context: ProbeContext) -> Answers:
-    """What a redriven Task receives. Nobody can invoke its function, so it fails, and the history shows its Arguments
-    before and after the redrive.
+    """The Arguments of a Task before and after its redrive, read from the history. The Task fails, because its function
+    does not exist.
     """
     payload = {
         "unique": "{% $uuid() %}",
@@ -82,7 +83,7 @@ def arguments_after_redrive(context: ProbeContext) -> Answers:
 
 
 def failed_build(context: ProbeContext) -> Answers:
-    """What Step Functions reports of a failed build."""
+    """Error and cause that Step Functions reports for a failed build."""
     with machine(context, "failed", {"Build": _build(context.project, "0", fails="yes")}) as arn:
         described = _ended(context, _start(context, arn))
     try:
@@ -100,7 +101,7 @@ def failed_build(context: ProbeContext) -> Answers:
 
 
 def abort_and_redrive(context: ProbeContext) -> Answers:
-    """What an abort in the middle of a build does to the build, and what the redrive does then."""
+    """The effect of an abort on a running build, and of the redrive after it."""
     pause = f"{{% {_COUNT} > 0 ? '0' : '{_LONG}' %}}"
     client = context.client("stepfunctions")
     with machine(context, "abort", {"Build": _build(context.project, pause)}) as arn:
@@ -122,17 +123,19 @@ def abort_and_redrive(context: ProbeContext) -> Answers:
 
 
 def state_timeout(context: ProbeContext) -> Answers:
-    """What the timeout of the state does to its build."""
+    """The effect of the state's timeout on its build."""
     return _timeout(context, "state-timeout", _build(context.project, _LONG, TimeoutSeconds=context.limit))
 
 
 def machine_timeout(context: ProbeContext) -> Answers:
-    """What the timeout of the state machine does to the build."""
+    """The effect of the state machine's timeout on the build."""
     return _timeout(context, "machine-timeout", _build(context.project, _LONG), TimeoutSeconds=context.limit)
 
 
 def agent_user(client: Callable[[str], Any], project: str) -> Answers:
-    """Whether the deployed project's last build with an agent gave it a separate user. Its log says so if not."""
+    """Whether the deployed project's last build that ran an agent ran it as a separate user. If not, its log has a line
+    about it.
+    """
     question = "agent and tests run as a separate user"
     ids = client("codebuild").list_builds_for_project(projectName=project)["ids"][:_BUILDS_EXAMINED]
     builds = client("codebuild").batch_get_builds(ids=ids)["builds"] if ids else []
@@ -195,7 +198,7 @@ def _ended(context: ProbeContext, execution: str) -> dict[str, Any]:
 
 
 def _build_of(context: ProbeContext, execution: str) -> str:
-    """The build that the execution waits for, once it runs its commands."""
+    """The build that the execution waits for. Returns once the build runs its commands."""
     build = _until(context, lambda: (_builds(context, execution) or [""])[0], context.patience)
     if not build:
         raise TimeoutError(f"{execution} started no build within {context.patience:.0f} s")
@@ -227,8 +230,8 @@ def _events(context: ProbeContext, execution: str, kind: str) -> list[dict[str, 
 
 
 def _until(context: ProbeContext, look: Callable[[], Any], seconds: float) -> Any:
-    """The first truthy result of ``look``, or its last result when the time is up."""
+    """The first truthy result of ``look``, or its last result after ``seconds``."""
     deadline = time.monotonic() + seconds
-    while not (found := look()) and time.monotonic() < deadline:
+    while not (result := look()) and time.monotonic() < deadline:
         time.sleep(context.poll)
-    return found
+    return result

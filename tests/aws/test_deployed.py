@@ -1,9 +1,8 @@
-"""What only a real account can prove. To run it, set KIRO_WORKER_AWS=1, have credentials in the shell, and deploy and
-configure the stacks.
+"""Tests that need a real account. Deploy and configure the stacks first, and have AWS credentials in the shell.
 
     KIRO_WORKER_AWS=1 KIRO_WORKER_ENVIRONMENT=test make test ARGS='tests/aws -s'
 
-It starts one execution, which takes the next waiting card: use a board that is meant for tests.
+They start one execution, which takes the next waiting card: use a board that is meant for tests.
 """
 
 from __future__ import annotations

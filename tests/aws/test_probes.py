@@ -1,5 +1,5 @@
-"""The probes, on a real account. They create and delete their own stack, ``kiro-worker-probe-…``, touch nothing else,
-and print what AWS does. They take about 15 minutes, ten of them on CodeBuild's smallest machine: less than $0.10.
+"""Runs the probes on a real account. They create and delete their own stack, ``kiro-worker-probe-…``, change nothing
+else, and print the answers. They take about 15 minutes, ten of them on CodeBuild's smallest machine: less than $0.10.
 
     KIRO_WORKER_AWS=1 make test ARGS='tests/aws/test_probes.py -s'
 
@@ -34,7 +34,7 @@ def client(service: str) -> Any:
 
 @pytest.fixture(scope="module")
 def context() -> Iterator[ProbeContext]:
-    # A build can take a minute and a half until its commands start.
+    # A build can take a minute and a half to start its commands.
     with probe_stack(client, limit=150, patience=300, poll=3) as context:
         yield context
 
@@ -57,7 +57,7 @@ def test_probe_answers(context: ProbeContext, probe: Callable[[ProbeContext], pr
 
 
 def test_agent_user() -> None:
-    """Examines the last build of the deployed stack. Run a card first, by hand or with test_deployed.py."""
+    """Examine the last build of the deployed stack. Run a card first, by hand or with test_deployed.py."""
     answers = probes.agent_user(client, Names(ENVIRONMENT).build_project)
     probes.show("agent_user", answers)
     assert answers

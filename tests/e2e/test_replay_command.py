@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +127,17 @@ def test_redrive_continues_same_run(world: World, command: Command) -> None:
     assert f"kiro-worker replay {failed.arn}" in errors
 
 
+@pytest.fixture
+def heeded_sigint() -> Iterator[None]:
+    """Child processes react to SIGINT even if the tests run as a background job of a shell, whose processes ignore it
+    and pass that on to their children.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded_sigint")
 def test_interrupted_wait_stops_nothing(world: World, command: Command) -> None:
     world.card()
     failed = failed_run(world)

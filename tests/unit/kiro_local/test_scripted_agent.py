@@ -17,7 +17,7 @@ def repository(tmp_path: Path) -> Path:
 
 
 def agent(repository: Path, *arguments: str, prompt: str = f"- {TASKS}\n") -> subprocess.CompletedProcess[str]:
-    # -I: the script must run without our packages.
+    # -I: the script must run without the project's packages.
     return subprocess.run(
         [sys.executable, "-I", DEMO / "scripted_agent.py", *arguments],
         cwd=repository,

@@ -54,7 +54,7 @@ def zip_of() -> Callable[[Mapping[str, str]], bytes]:
 
 @pytest.fixture
 def eventually() -> Callable[..., Any]:
-    """Waits for a condition, for a limited time."""
+    """The function :func:`until`, which waits for a condition."""
     return until
 
 
@@ -167,7 +167,7 @@ def machine(embedded: EmbeddedAws) -> Callable[..., str]:
 
 
 class Run:
-    """An execution as seen through the API."""
+    """An execution, read through the API."""
 
     def __init__(self, embedded: EmbeddedAws, arn: str) -> None:
         self.states = embedded.client("stepfunctions")

@@ -19,7 +19,7 @@ Eventually = Callable[..., Any]
 
 @pytest.fixture
 def build(embedded: EmbeddedAws, project: Make, eventually: Eventually) -> Callable[..., dict[str, Any]]:
-    """Runs a buildspec to its end."""
+    """Runs a buildspec and returns the finished build."""
 
     def run(buildspec: str, files: dict[str, str] | None = None, **request: Any) -> dict[str, Any]:
         settings = request.pop("settings", {})
@@ -152,7 +152,10 @@ def test_missing_secret_is_named(build: Callable[..., dict[str, Any]]) -> None:
         spec(build="true"), environmentVariablesOverride=[{"name": "S", "value": "missing", "type": "SECRETS_MANAGER"}]
     )
     assert done["buildStatus"] == "FAILED"
-    assert "SECRETS_MANAGER missing: ResourceNotFoundException" in done["phases"][-2]["contexts"][0]["message"]
+    assert (
+        "SECRETS_MANAGER missing cannot be read: ResourceNotFoundException"
+        in done["phases"][-2]["contexts"][0]["message"]
+    )
 
 
 def test_python3_is_the_running_interpreter(build: Callable[..., dict[str, Any]]) -> None:
@@ -260,7 +263,7 @@ def test_missing_source_fails_download(embedded: EmbeddedAws, project: Make, eve
     build_id = embedded.client("codebuild").start_build(projectName=name)["build"]["id"]
     done = eventually(lambda: finished(embedded, build_id))
     assert done["buildStatus"] == "FAILED"
-    assert "sources/builder.zip: NoSuchKey" in done["phases"][-2]["contexts"][0]["message"]
+    assert "sources/builder.zip cannot be read: NoSuchKey" in done["phases"][-2]["contexts"][0]["message"]
 
 
 def test_token_starts_one_build(embedded: EmbeddedAws, project: Make) -> None:

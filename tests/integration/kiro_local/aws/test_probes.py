@@ -1,6 +1,4 @@
-"""The probes of tests/aws, run against the embedded AWS instead of a real account. They must find how its switches are
-set.
-"""
+"""Runs the probes of tests/aws against the embedded AWS. Their answers must match the values of its switches."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from kiro_worker.runner.sandbox import sandbox as isolation
 from tests.aws import probes
 from tests.aws.probe_stack import PREFIX, ProbeContext, probe_stack
 
-OTHERWISE = Undocumented(
+OPPOSITE = Undocumented(
     redrive_evaluates_arguments=False,
     redrive_refreshes_context=False,
     redrive_keeps_variables=False,
@@ -37,11 +35,10 @@ def embedded_context(undocumented: Undocumented) -> Iterator[ProbeContext]:
         probe_stack(aws.client, limit=2, patience=3, poll=0.05) as context,
     ):
         yield context
-        left = aws.client("stepfunctions").list_state_machines()["stateMachines"]
-        assert left == []
+        assert aws.client("stepfunctions").list_state_machines()["stateMachines"] == []
 
 
-@pytest.fixture(params=[ASSUMED, OTHERWISE], ids=["assumed", "otherwise"])
+@pytest.fixture(params=[ASSUMED, OPPOSITE], ids=["assumed", "opposite"])
 def context(request: pytest.FixtureRequest) -> Iterator[ProbeContext]:
     with embedded_context(request.param) as context:
         yield context
@@ -57,7 +54,7 @@ def test_arguments_of_redriven_task(context: ProbeContext, request: pytest.Fixtu
         "RedriveCount in the Arguments": 1 if assumed else 0,
         "RedriveTime in the Arguments": assumed,
         "the input is unchanged": True,
-        "variables": "kept",  # stale Arguments hide that there are none
+        "variables": "kept",  # also for OPPOSITE: its stale Arguments date from before the redrive
     }
 
 

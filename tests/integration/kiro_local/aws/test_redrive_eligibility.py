@@ -28,7 +28,7 @@ def refused(execution: Any, **fields: Any) -> tuple[str, str]:
 
 
 def record_of(execution: Any) -> LocalExecution:
-    """The embedded AWS's own record, so that a test can make it older than it could wait for."""
+    """The embedded AWS's own object for an execution, whose dates a test can move into the past."""
     backend = stepfunctions_parser_backends["123456789012"]["us-east-1"]
     record: LocalExecution = backend.describe_execution(execution.arn)
     return record

@@ -7,6 +7,7 @@ from moto.awslambda.models import LambdaFunction
 from moto.cloudformation import parsing
 from moto.codebuild.responses import CodeBuildResponse
 from moto.core.config import default_user_config
+from moto.core.routing import ServiceOperationRouter
 from moto.stepfunctions.parser import models
 from moto.stepfunctions.parser.asl.component.common.string.string_expression import StringJSONata
 from moto.stepfunctions.parser.asl.component.state.exec.execute_state import ExecutionState
@@ -21,6 +22,7 @@ REPLACED: list[tuple[type | types.ModuleType, str]] = [
     (CodeBuildResponse, "start_build"),
     (ExecutionState, "_evaluate_with_timeout"),
     (LambdaFunction, "invoke"),
+    (ServiceOperationRouter, "_get_router"),
     (StepFunctionResponse, "describe_execution"),
     (StepFunctionResponse, "redrive_execution"),
     (StringJSONata, "_eval_body"),

@@ -1,4 +1,4 @@
-"""Each switch in both positions."""
+"""Tests each switch for undocumented behaviour with both values."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ SYNC = "arn:aws:states:::codebuild:startBuild.sync"
 def started(
     undocumented: Undocumented, states: dict[str, Any], prepare: Callable[[EmbeddedAws], None], **fields: Any
 ) -> Iterator[tuple[EmbeddedAws, str]]:
-    """An embedded AWS with this behaviour, and the ARN of an execution of these states in it."""
+    """An embedded AWS with these switches, and the ARN of an execution of ``states`` in it."""
     with EmbeddedAws(undocumented=undocumented, pause_scale=0.01) as aws:
         prepare(aws)
         client = aws.client("stepfunctions")
@@ -133,7 +133,7 @@ def test_abandoned_build_stops_or_runs_on(
 
         if stops:
             eventually(lambda: status() == "STOPPED")
-        else:  # the end of the Task's thread is the last thing that happens to the build
+        else:  # once the Task's thread has ended, nothing is left to stop the build
             eventually(lambda: not _threads_of_state("Build"))
             assert status() == "IN_PROGRESS"
 
@@ -159,7 +159,7 @@ def test_redriven_abort_waits_for_new_or_old_build(
         states.stop_execution(executionArn=arn)
         eventually(lambda: codebuild.batch_get_builds(ids=found())["builds"][0]["buildStatus"] == "STOPPED")
         states.redrive_execution(executionArn=arn)
-        if builds == 1:  # for five minutes, the same token returns the stopped build
+        if builds == 1:  # the same token returns the stopped build for five minutes
             described = ended(aws, arn, eventually)
             assert json.loads(described["cause"])["Build"]["BuildStatus"] == "STOPPED"
         eventually(lambda: len(found()) == builds)

@@ -1,4 +1,4 @@
-"""The terminal capture in README.md is what the demo prints."""
+"""Checks that the terminal capture in README.md matches the output of the demo."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tools.generator import Section
 pytestmark = pytest.mark.e2e
 
 CAPTURE = Section("README.md", "capture", "make tables")
-# The states of the first run, how it ended, and of the build only what it changed and its tests.
+# The states and the end of the first run; of the build, only the changed files and the test results.
 STATE = re.compile(r"\s+\d+\.\d s  \w+")
 OF_THE_BUILD = ("files changed", "Ran ", "── Succeeded")
 
@@ -31,7 +31,7 @@ def excerpt(output: str) -> str:
 
 
 def without_values(text: str) -> str:
-    """``text`` without what differs from run to run: times, fences, commits."""
+    """``text`` without the values that differ between runs: times, fences, commits."""
     return re.sub(r"\d+\.\d+ ?s\b|\b\d{13}\b|\b[0-9a-f]{12}\b", "…", re.sub(r"^ +", "", text, flags=re.MULTILINE))
 
 

@@ -1,4 +1,4 @@
-"""A started stand-in GitHub with a small shop in it, and the requests to send to it."""
+"""A running stand-in GitHub with one small repository, and methods that send requests to it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Shop:
     card: Item
 
     def ask(self, operation: GraphQLRequest, token: str = TOKEN, **variables: Any) -> dict[str, Any]:
-        """The data of an operation, sent as the worker sends it."""
+        """The data of the answer to an operation, sent as the worker sends it."""
 
         async def send() -> dict[str, Any]:
             transport = AIOHTTPTransport(self.github.graphql_url, headers={"Authorization": f"bearer {token}"})
