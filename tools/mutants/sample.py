@@ -29,22 +29,47 @@ ROOT: Final = Path(__file__).parents[2]
 EQUIVALENT: Final = Path(__file__).with_name("equivalent.toml")
 _TARGET_PERCENT: Final = 90
 _TIMEOUT_SECONDS: Final = 240
-# The first pattern that matches a file selects its tests: those that run first, and those that run if the first detect
-# nothing. A mutant counts as killed only by a failing test: for a path without tests, pytest reports a usage error.
+
+
+def _runner(*names: str) -> tuple[str, ...]:
+    return tuple(f"tests/integration/runner/test_{name}.py" for name in names)
+
+
+# The first pattern that matches a file selects its tests: first the fast ones, then those that run only if the fast ones
+# notice nothing.
 _TESTS: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("statemachine/*", ("tests/unit/statemachine",), ()),
     ("functions/*", ("tests/unit/functions",), ("tests/integration/infra/test_packaging.py",)),
     ("kiro_worker/lock/*", ("tests/unit/lock",), ("tests/integration/lock",)),
     ("kiro_worker/github/*", ("tests/unit/github", "tests/unit/functions"), ("tests/integration/github",)),
-    ("kiro_worker/recovery.py", ("tests/unit",), ("tests/integration/github",)),
-    ("kiro_worker/cli/*", ("tests/unit/cli",), ("tests/integration/test_wheel.py",)),
-    ("kiro_worker/executions/*", ("tests/unit/cli", "tests/unit/executions"), ()),
-    ("kiro_worker/runner/gate/*", ("tests/unit/runner",), ("tests/integration/runner",)),
-    ("kiro_worker/runner/*", ("tests/unit/runner",), ("tests/integration/runner",)),
+    ("kiro_worker/cli/*", ("tests/unit/cli",), ("tests/integration/test_wheel.py", "tests/e2e/test_replay_command.py")),
+    ("kiro_worker/executions/*", ("tests/unit/cli",), ("tests/e2e/test_replay_command.py",)),
+    ("kiro_worker/runner/gate/*", ("tests/unit/runner",), _runner("gate", "report_groups", "pipeline")),
+    ("kiro_worker/runner/sandbox/*", ("tests/unit/runner",), _runner("agent_process", "hostile_agent")),
+    ("kiro_worker/runner/trust/*", ("tests/unit/runner",), _runner("guard", "steering", "submodules", "build_secrets")),
+    (
+        "kiro_worker/runner/repository/*",
+        ("tests/unit/runner",),
+        _runner("checkout", "checkpoint", "submodules", "lfs", "build_push", "agent_repository", "agent_changes"),
+    ),
+    (
+        "kiro_worker/runner/agent/*",
+        ("tests/unit/runner",),
+        _runner("agent_process", "agent_changes", "adapters", "install_agent", "checkpoint"),
+    ),
+    ("kiro_worker/runner/report/*", ("tests/unit/runner",), _runner("build_report", "report_groups", "pipeline")),
+    ("kiro_worker/runner/*dry_run*", ("tests/unit/runner",), _runner("dry_run", "dry_run_sources")),
+    (
+        "kiro_worker/runner/*",
+        ("tests/unit/runner",),
+        _runner(
+            "pipeline", "build_lock", "build_push", "build_checkout", "build_secrets", "dry_run", "dry_run_sources"
+        ),
+    ),
     (
         "kiro_worker/*",
         ("tests/unit",),
-        ("tests/integration/runner", "tests/integration/lock", "tests/integration/github"),
+        ("tests/integration/github", "tests/integration/lock", *_runner("pipeline", "build_lock")),
     ),
 )
 
