@@ -35,8 +35,8 @@ def _runner(*names: str) -> tuple[str, ...]:
     return tuple(f"tests/integration/runner/test_{name}.py" for name in names)
 
 
-# The first pattern that matches a file selects its tests: first the fast ones, then those that run only if the fast ones
-# notice nothing.
+# The first pattern that matches a file selects its tests: the fast ones, and those that run only if these notice
+# nothing.
 _TESTS: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("statemachine/*", ("tests/unit/statemachine",), ()),
     ("functions/*", ("tests/unit/functions",), ("tests/integration/infra/test_packaging.py",)),
