@@ -23,6 +23,7 @@ from kiro_local.aws.lines import LineReader
 from kiro_local.aws.logs import LogStream
 
 _INIT_SECONDS = 60.0  # the service allows 10, but on idle machines
+_SETTLE_SECONDS = 5.0  # a process that never stops printing must not hold up its answer
 UNHANDLED = "Unhandled"
 
 
@@ -160,7 +161,7 @@ class LambdaProcess:
 
     def _settle_output(self) -> None:
         """Let the reader catch up with the output from before the answer, so that the log is in order."""
-        until = time.monotonic() + 0.5
+        until = time.monotonic() + _SETTLE_SECONDS
         while time.monotonic() < until and self._reader.pending():
             time.sleep(0.002)
 
