@@ -22,7 +22,7 @@ _STAR = re.compile(r"\\?\*(?=\s|$)")
 # A whole number needs a dot or a star, because a title can begin with one: "3 retries for uploads".
 _NUMBER = re.compile(r"(?P<number>\d+(?:\.\d+)*)(?P<dot>\\?\.)?(?P<star>\\?\*)?(?=[ \t]+\S)")
 _STRUCK = re.compile(r"(?P<tildes>~~?)(?=[^\s~])(?:(?!(?P=tildes)).)+(?<=\S)(?P=tildes)", re.DOTALL)
-_LIST_MARKER = re.compile(r"[ \t>]*(?:[-*+]|\d{1,9}[.)])[ \t]+(?=\[)")
+_LIST_MARKERS = re.compile(r"[ \t>]*(?:(?:[-*+]|\d{1,9}[.)])[ \t>]+)+(?=\[)")
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,18 @@ def find_mark(text: str) -> str | None:
     mark = match["mark"]
     if len(_COMBINING.sub("", mark).strip()) > 1:
         return None
-    is_link = _LINK.match(text, match.end()) is not None
-    return None if is_link and STATES.get(mark, "done") == "done" else mark
+    return None if is_link(text) and STATES.get(mark, "done") == "done" else mark
+
+
+def is_link(text: str) -> bool:
+    """Whether the brackets that ``text`` begins with would be a link, or become one when the box is ticked."""
+    match = _BOX.match(text)
+    return match is not None and _LINK.match(text, match.end()) is not None
 
 
 def box_in_line(line: str) -> bool:
     """Whether ``line``, read on its own, is a list item that begins with a box."""
-    match = _LIST_MARKER.match(line)
+    match = _LIST_MARKERS.match(line)
     return match is not None and find_mark(line[match.end() :]) is not None
 
 

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.spec.box import STATES, Label, box_in_line, describe_mark, find_mark, read_label
+from kiro_worker.spec.box import STATES, Label, box_in_line, describe_mark, find_mark, is_link, read_label
 from kiro_worker.spec.text import DEEPEST_NESTING, comment_problems, line_problems, markdown_reader, split_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from markdown_it import MarkdownIt
     from markdown_it.token import Token
 
 MOST_TASKS: Final = 1_000
@@ -63,9 +62,8 @@ def read_document(text: str) -> Document:
     if document.problems:
         return document
     document.problems += line_problems(lines)
-    reader = markdown_reader()
-    tokens = reader.parse(text)
-    document.problems += _structure_problems(reader, tokens, lines)
+    tokens = markdown_reader().parse(text)
+    document.problems += _structure_problems(tokens, lines)
     document.items = [*_items(tokens, lines, document.problems)]
     boxes = [item.box for item in document.items if item.box]
     if len(boxes) > MOST_TASKS:
@@ -77,8 +75,8 @@ def _limit_problems(lines: list[str]) -> Iterator[str]:
     if len(lines) > MOST_LINES:
         yield f"it has {len(lines)} lines, but the limit is {MOST_LINES}: split the spec"
     for number, line in enumerate(lines, 1):
-        if len(line.rstrip("\r\n")) > LONGEST_LINE:
-            yield f"line {number} has {len(line)} characters, but the limit is {LONGEST_LINE}: break the line"
+        if (length := len(line.rstrip("\r\n"))) > LONGEST_LINE:
+            yield f"line {number} has {length} characters, but the limit is {LONGEST_LINE}: break the line"
 
 
 def _items(tokens: list[Token], lines: list[str], problems: list[str]) -> Iterator[Item]:
@@ -114,6 +112,9 @@ def _read_box(first: list[Token], lines: list[str], starts: list[int], problems:
     if mark not in STATES:
         problems.append(f"line {line + 1} has the unknown mark {describe_mark(mark)}: use [ ], [-], [~] or [x]")
         return None
+    if is_link(content):
+        problems.append(f"line {line + 1} reads as a link: put a space after the box")
+        return None
     if not label.title:
         problems.append(f"line {line + 1} has a box without a title: write one, or remove the box")
         return None
@@ -121,11 +122,11 @@ def _read_box(first: list[Token], lines: list[str], starts: list[int], problems:
     return Box(line, starts[line] + lines[line].index("[") + 1, mark, label)
 
 
-def _structure_problems(reader: MarkdownIt, tokens: list[Token], lines: list[str]) -> Iterator[str]:
+def _structure_problems(tokens: list[Token], lines: list[str]) -> Iterator[str]:
     """What a reader of the file would see as a task, or not see at all, unlike CommonMark."""
-    yield from comment_problems(reader, tokens)
-    # The last levels hold tokens only if the reader may have stopped there.
-    if deep := next((token.map for token in tokens if token.map and token.level >= DEEPEST_NESTING - 2), None):
+    yield from comment_problems(tokens)
+    containers = (token for token in tokens if token.type in ("list_item_open", "blockquote_open"))
+    if deep := next((token.map for token in containers if token.map and token.level >= DEEPEST_NESTING - 2), None):
         yield f"line {deep[0] + 1} is nested too deeply: use at most {DEEPEST_NESTING // 2 - 1} levels"
     for token in tokens:
         if token.map and token.type == "inline":
