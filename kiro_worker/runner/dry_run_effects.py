@@ -11,7 +11,7 @@ from kiro_worker.errors import BuildStopped, KiroWorkerError
 from kiro_worker.lock.keys import slot_keys
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
-from kiro_worker.runner.agent.task_list import load_task_list
+from kiro_worker.runner.agent.task_list import load_task_list, require_visible_spec
 from kiro_worker.runner.agent.workspace import materialize
 from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.detect import with_report_options
@@ -106,6 +106,7 @@ class DryRunEffects(Effects):
             f" on this machine: {path or 'not installed'}",
             {"name": agent.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
         )
+        require_visible_spec(checkout, self._request.spec_path)
         task_list = load_task_list(checkout, self._request.spec_path, start.commit)
         names = [task.name for task in task_list.pending_leaves]
         turns = [names] if configured.mode == "all" and names else [[name] for name in names]

@@ -106,6 +106,10 @@ def _read_box(first: list[Token], lines: list[str], starts: list[int], problems:
     mark = find_mark(content)
     if mark is None:
         return None
+    # What stands before the box (indentation, list markers, >) never contains a bracket. A line that only Unicode
+    # calls blank belongs to the paragraph, but not to its content.
+    while "[" not in lines[line]:
+        line += 1
     label = read_label(content)
     if label.struck:
         return None
@@ -118,7 +122,6 @@ def _read_box(first: list[Token], lines: list[str], starts: list[int], problems:
     if not label.title:
         problems.append(f"line {line + 1} has a box without a title: write one, or remove the box")
         return None
-    # What stands before the box (indentation, list markers, >) never contains a bracket.
     return Box(line, starts[line] + lines[line].index("[") + 1, mark, label)
 
 

@@ -17,6 +17,7 @@ from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
 from kiro_worker.runner.agent.task_list import (
     load_task_list,
     note_tasks,
+    require_visible_spec,
     tasks_label,
     ticked_by_agent,
     updated_task_list,
@@ -68,6 +69,7 @@ class AgentLoop:
         if start.commit != checkout.commit:
             materialize(checkout, start.commit)
             self._workspace.replace_repository(start.commit)
+        require_visible_spec(checkout, request.spec_path)
         self._tasks = load_task_list(checkout, request.spec_path, start.commit)
         # The tree after the last finished task: a turn's changes are what differs from it.
         self._finished_tree = checkout.git.text("rev-parse", f"{start.finished}^{{tree}}")

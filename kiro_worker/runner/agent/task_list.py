@@ -18,20 +18,23 @@ if TYPE_CHECKING:
 
 
 def load_task_list(checkout: Checkout, spec_path: str, commit: str) -> TaskList:
-    """Return the task list of the spec in ``commit``.
+    """Return the task list of the spec in ``commit``. Raises :class:`WorkItemInvalid` if it cannot be read."""
+    path = f"{spec_path}/{TASKS_FILE}"
+    return read_task_list(file_in(checkout, commit, path) or "", path)
 
-    Raises :class:`WorkItemInvalid` if the list cannot be read, or if any file of the spec holds a conflict marker or
-    hidden text, before the agent reads it.
+
+def require_visible_spec(checkout: Checkout, spec_path: str) -> None:
+    """Raise :class:`WorkItemInvalid` if a file beside the list holds a conflict marker or hidden text.
+
+    Validation reads only the list. This reads the pinned commit, because the agent may change these files itself.
     """
     problems = [
         f"{spec_path}/{name}, {problem}"
         for name in (*REQUIREMENTS_FILES, DESIGN_FILE)
-        for problem in text_problems(file_in(checkout, commit, f"{spec_path}/{name}") or "")
+        for problem in text_problems(file_in(checkout, checkout.commit, f"{spec_path}/{name}") or "")
     ]
     if problems:
         raise WorkItemInvalid("\n".join(problems), "follow the instruction on each line, then commit and push the file")
-    path = f"{spec_path}/{TASKS_FILE}"
-    return read_task_list(file_in(checkout, commit, path) or "", path)
 
 
 def note_tasks(task_list: TaskList, progress: BuildProgress) -> None:
@@ -56,11 +59,13 @@ def ticked_by_agent(before: TaskList, after: str, say: Callable[[str], None]) ->
         old == new or index in boxes for index, (old, new) in enumerate(zip(before.text, after, strict=True))
     ):
         return {task.ordinal for task in before.tasks if task.state != "done" and after[task.offset] in "xX"}
-    say("the agent changed more than boxes in the list of tasks, so everything except its boxes is restored")
+    problem = "the agent changed more than boxes in the list of tasks, so the list is restored"
     try:
         changed = read_task_list(after).tasks
     except WorkItemInvalid:
+        say(f"{problem} without the agent's boxes, because it can no longer be read")
         return set()
+    say(f"{problem}, except the boxes that the agent ticked")
     same = takewhile(lambda pair: pair[0].identity == pair[1].identity, zip(before.tasks, changed, strict=False))
     return {old.ordinal for old, new in same if old.state != "done" and new.state == "done"}
 

@@ -92,6 +92,7 @@ def test_list_of_other_tool_is_asked(text: str, names: list[str]) -> None:
         "- 1. [ ] A",
         "-\n  [ ] A",
         "- [ ]\n  A",
+        "- \u00a0\n  \u3000\n  [ ] A",
         "- [ ]A",
         "- [-] A",
         "- [~] A",
