@@ -76,7 +76,7 @@ def read_label(text: str) -> Label:
         match["number"],
         rest.partition("\n")[0].strip(),
         label.optional or match["star"] is not None,
-        label.struck or _STRUCK.fullmatch(rest) is not None,
+        _STRUCK.fullmatch(rest) is not None,
     )
 
 

@@ -59,12 +59,13 @@ def test_rewritten_list_is_restored(after: str) -> None:
     "change",
     [
         lambda text: text.replace("  - write it in Rust", "  - DONE, dropped"),
+        lambda text: text.replace("write it in", "write-it in"),
         lambda text: text.replace("  - write it in Rust\n", ""),
         lambda text: text.replace("\n", "\r\n"),
         lambda text: text + "\nAll done!\n",
         lambda text: text + "- [x] 3. More\n",
     ],
-    ids=["detail replaced", "detail removed", "line ends", "remark", "task added"],
+    ids=["detail replaced", "one character", "detail removed", "line ends", "remark", "task added"],
 )
 def test_only_boxes_of_edited_list_count(change: object) -> None:
     assert callable(change)
@@ -76,6 +77,16 @@ def test_only_boxes_of_edited_list_count(change: object) -> None:
     assert text == before.replace("[ ] 2.", "[x] 2.")
     assert len(log) == 1
     assert "changed more than boxes" in log[0]
+
+
+def test_boxes_of_unreadable_list_do_not_count() -> None:
+    before = "- [ ] 1. Code\n- [ ] 2. Tests\n"
+    log: list[str] = []
+
+    text = updated("- [x] 1. Code\n<<<<<<< HEAD\n- [x] 2. Tests\n", [], log, before)
+
+    assert text == before
+    assert "can no longer be read" in log[0]
 
 
 def test_moved_task_does_not_tick_its_namesake() -> None:

@@ -24,6 +24,7 @@ def parents(text: str) -> list[int]:
         ("- [ ] 1. A\n  - [ ] 1.1 B\n  - [ ] 1.1.1 C\n", [0, 1, 2]),
         ("- [ ] A\n- Notes\n  - [ ] B\n", [0, 0]),
         ("- [ ] A\n  - Notes\n    - [ ] B\n", [0, 1]),
+        ("- Phase 1\n  - [ ] 1. A\n- Phase 2\n  - [ ] 1.1 B\n", [0, 0]),
         ("- [ ] ~~A~~\n  - [ ] B\n", [0]),
         ("- [ ] A\n - [ ] B\n", [0, 0]),
         ("1. [ ] A\n  - [ ] B\n", [0, 1]),
@@ -46,6 +47,13 @@ def test_parent_is_completed_only_by_own_subtasks() -> None:
     text = "## One\n- [ ] 1. A\n- [x] 1.1 B\n## Two\n- [ ] 1. A\n- [ ] 1.1 B\n"
 
     assert complete_parents(text) == text.replace("[ ] 1. A", "[x] 1. A", 1)
+
+
+def test_open_task_below_done_group_keeps_outer_group_open() -> None:
+    text = "- [ ] 1. A\n  - [x] 1.1 B\n    - [ ] 1.1.1 C\n"
+
+    assert complete_parents(text) == text
+    assert [task.number for task in pending_leaf_tasks(text)] == ["1.1.1"]
 
 
 def test_subtasks_of_other_phase_do_not_group() -> None:

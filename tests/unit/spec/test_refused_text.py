@@ -63,6 +63,7 @@ def test_similar_line_is_no_conflict_marker(line: str) -> None:
         ("a \\`<!-- B --> \\`\n", 1),
         ("`` a ` <!-- shown --> `` <!-- B -->\n", 1),
         ("a\n` <!-- B -->\n", 2),
+        ("<div>\n` <!-- B --> `\n</div>\n\n- [ ] 1. A\n", 2),
         ("| a |\n|---|\n| b <!-- c --> |\n", 3),
     ],
 )
