@@ -18,7 +18,9 @@ from kiro_worker.spec import (
     LARGEST_FILE,
     REQUIREMENTS_FILES,
     TASKS_FILE,
+    invisible_character,
     open_tasks,
+    read_task_list,
     spec_folder,
 )
 
@@ -50,6 +52,10 @@ async def validate_item(
     if item.content_type == "DraftIssue":
         raise WorkItemInvalid(
             "the card is a draft, which belongs to no repository", "convert the draft to an issue on the board"
+        )
+    if hidden := invisible_character(item.title):
+        raise WorkItemInvalid(
+            f"the card's title contains an invisible character ({hidden})", "remove it from the title"
         )
     return await validate_branch(session, configuration, item.repository, item.branch, execution)
 
@@ -191,7 +197,13 @@ def _file_problem(file: SpecFile | None, path: str) -> str | None:
 def _tasks_problems(text: str, path: str) -> Iterator[str]:
     if not text.strip():
         yield f"{path} is empty: write it, commit and push it"
-    elif not open_tasks(text):
+        return
+    try:
+        task_list = read_task_list(text, path)
+    except WorkItemInvalid as error:
+        yield from error.reason.splitlines()
+        return
+    if not task_list.open:
         yield f"{path} has no open task: untick a box, or add a line such as '- [ ] 1. …'"
 
 

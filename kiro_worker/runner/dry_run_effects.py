@@ -11,15 +11,14 @@ from kiro_worker.errors import BuildStopped, KiroWorkerError
 from kiro_worker.lock.keys import slot_keys
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
+from kiro_worker.runner.agent.task_list import load_task_list, require_visible_spec
 from kiro_worker.runner.agent.workspace import materialize
 from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.detect import with_report_options
 from kiro_worker.runner.gate.gate import find_test_command
-from kiro_worker.runner.preparation import tasks_text
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.sandbox.processes import scrubbed_environment
 from kiro_worker.runner.stops import stop_for
-from kiro_worker.spec import pending_leaf_tasks, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -107,7 +106,9 @@ class DryRunEffects(Effects):
             f" on this machine: {path or 'not installed'}",
             {"name": agent.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
         )
-        names = [task.name for task in pending_leaf_tasks(reset(tasks_text(checkout, self._request, start.commit)))]
+        require_visible_spec(checkout, self._request.spec_path)
+        task_list = load_task_list(checkout, self._request.spec_path, start.commit)
+        names = [task.name for task in task_list.pending_leaves]
         turns = [names] if configured.mode == "all" and names else [[name] for name in names]
         self._plan.facts["turns"] = turns
         for number, turn in enumerate(turns, 1):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kiro_worker.runner.agent.task_list import note_tasks
+from kiro_worker.runner.agent.task_list import load_task_list, note_tasks
 from kiro_worker.runner.repository.checkout import check_out, fetch_default_branch
 from kiro_worker.runner.repository.commit import changes_between
 from kiro_worker.runner.repository.submodules import Source, load_submodules
 from kiro_worker.runner.trust.steering import git_reader, load_steering, s3_reader
-from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
     from kiro_worker.runner.edges import Edges
@@ -60,12 +59,4 @@ def note_work(request: BuildRequest, checkout: Checkout, commit: str, progress: 
     """Record what ``commit`` changes since the pinned commit, and how many tasks it leaves open."""
     change = changes_between(checkout, commit)
     progress.files_changed, progress.patch = change.files, change.patch
-    note_tasks(tasks_text(checkout, request, commit), progress)
-
-
-def tasks_text(checkout: Checkout, request: BuildRequest, commit: str) -> str:
-    """Return ``tasks.md`` as committed, or an empty string if the commit has none."""
-    name = f"{commit}:{request.spec_path}/{TASKS_FILE}"
-    if not checkout.git.succeeds("cat-file", "-e", name):
-        return ""
-    return checkout.git.run("cat-file", "blob", name).decode(errors="replace")
+    note_tasks(load_task_list(checkout, request.spec_path, commit), progress)

@@ -23,7 +23,7 @@ def turn_message(request: BuildRequest, tasks: Sequence[Task], *, finished: bool
     """
     spec = request.spec_path.rpartition("/")[2]
     if len(tasks) == 1:
-        title, value = f"Implement {tasks[0].name}", tasks[0].name
+        title, value = f"Implement {tasks[0].name}", f"{tasks[0].name} [{tasks[0].identity}]"
     elif tasks:
         title, value = f"Implement {spec}", "all"
     else:

@@ -14,11 +14,18 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.commit_message import turn_message
 from kiro_worker.runner.agent.limits import note_usage, require_within_limits
 from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
-from kiro_worker.runner.agent.task_list import has_ticked, note_tasks, tasks_label, updated_task_list
+from kiro_worker.runner.agent.task_list import (
+    load_task_list,
+    note_tasks,
+    require_visible_spec,
+    tasks_label,
+    ticked_by_agent,
+    updated_task_list,
+)
 from kiro_worker.runner.agent.workspace import AgentWorkspace, clean, materialize
 from kiro_worker.runner.repository.commit import changes_between, commit_turn, file_in, patch_between, with_file
 from kiro_worker.runner.trust.secret_scan import require_no_secret, require_no_secret_in_lfs
-from kiro_worker.spec import TASKS_FILE, pending_leaf_tasks, reset
+from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -62,13 +69,14 @@ class AgentLoop:
         if start.commit != checkout.commit:
             materialize(checkout, start.commit)
             self._workspace.replace_repository(start.commit)
-        self._tasks = file_in(checkout, start.commit, self._tasks_path) or ""
+        require_visible_spec(checkout, request.spec_path)
+        self._tasks = load_task_list(checkout, request.spec_path, start.commit)
         # The tree after the last finished task: a turn's changes are what differs from it.
         self._finished_tree = checkout.git.text("rev-parse", f"{start.finished}^{{tree}}")
-        if (fresh := reset(self._tasks)) != self._tasks:
+        if (fresh := self._tasks.reset()) != self._tasks:
             self._tasks = fresh
             self._finished_tree = self._write_tasks()
-        self._had_open_tasks = bool(pending_leaf_tasks(self._tasks))
+        self._had_open_tasks = bool(self._tasks.pending_leaves)
         note_tasks(self._tasks, progress)
 
     def work(self, configuration: AgentConfiguration) -> None:
@@ -79,12 +87,12 @@ class AgentLoop:
         attempted: set[str] = set()
         idle_turns = 0
         while idle_turns < MAX_IDLE_TURNS and (
-            pending := [task for task in pending_leaf_tasks(self._tasks) if task.name not in attempted]
+            pending := [task for task in self._tasks.pending_leaves if task.identity not in attempted]
         ):
             if self._last_run:
                 require_within_limits(configuration, self._agent.adapter, self._progress, self._last_run)
             tasks = pending if configuration.mode == "all" else pending[:1]
-            attempted |= {task.name for task in tasks}
+            attempted |= {task.identity for task in tasks}
             self._context.say(f"{self._agent.adapter.name} starts on {tasks_label(tasks)}")
             changed = self._turn(prompt(self._request, self._checkout.folder, tasks), tasks)
             idle_turns = 0 if changed else idle_turns + 1
@@ -139,11 +147,13 @@ class AgentLoop:
                 self._progress.patch = patch_between(checkout, collected)
             raise problem
         agents_list = file_in(checkout, tree, self._tasks_path)
-        if not changed and not has_ticked(agents_list or "", tasks):
+        ticked = ticked_by_agent(self._tasks, agents_list or "", self._context.say)
+        # Some tasks need no change to the code.
+        if not changed and not any(task.ordinal in ticked for task in tasks):
             self._write_tasks()
             return False
-        self._tasks = updated_task_list(self._tasks, agents_list or "", tasks, self._context.say)
-        self._finished_tree = self._write_tasks() if agents_list != self._tasks else tree
+        self._tasks = updated_task_list(self._tasks, ticked, tasks)
+        self._finished_tree = self._write_tasks() if agents_list != self._tasks.text else tree
         note_tasks(self._tasks, self._progress)
         self._keep(tree, self._finished_tree, turn_message(self._request, tasks, finished=True))
         return True
@@ -175,4 +185,4 @@ class AgentLoop:
 
     def _write_tasks(self) -> str:
         """Write the list of tasks to the checkout and the index, and return the index's tree."""
-        return with_file(self._checkout, self._tasks_path, self._tasks.encode(errors="surrogateescape"))
+        return with_file(self._checkout, self._tasks_path, self._tasks.text.encode(errors="surrogateescape"))

@@ -36,11 +36,13 @@ def prompt(request: BuildRequest, folder: Path, tasks: Sequence[Task]) -> str:
     """Return the prompt for one task, or for all of ``tasks`` in one turn. ``folder`` is the checkout."""
     names = "\n".join(f"- {task.number}{'. ' if task.number else ''}{task.title}" for task in tasks)
     if len(tasks) == 1:
+        # Names can repeat in a list.
+        location = f"It begins on line {tasks[0].line + 1} of {request.spec_path}/{TASKS_FILE}."
         return _filled(
             request,
             folder,
             goal=f"Implement one task of the spec in {request.spec_path}/ in this repository.",
-            tasks=f"Your task, and no other:\n{names}",
+            tasks=f"Your task, and no other:\n{names}\n  {location}",
             how="Implement this task completely, including its tests, and run the project's tests. Do not start other"
             " open tasks:\n  each of them gets its own turn later.",
         )

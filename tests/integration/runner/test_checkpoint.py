@@ -230,6 +230,53 @@ def test_task_in_progress_is_open_again(worker: Any) -> None:
     assert requested(log) == ALL_TASKS
 
 
+def test_namesakes_are_asked_and_ticked_one_by_one(worker: Any) -> None:
+    """The agent changes nothing for the second task, which has the name of the first."""
+    text = "## Cart\n- [~] Write unit tests\n## Orders\n- [ ] Write unit tests\n- [ ] Write code\n"
+    worker.repository.git.commit(BRANCH, {TASKS: text}, "Names repeat")
+    by_line = "pathlib.Path('requested').mkdir(exist_ok=True)\nline = re.search(r'begins on line (\\d+)', prompt)[1]\n"
+    agent(worker, by_line + "if line != '4': pathlib.Path('requested', line).write_text('')\n")
+
+    worker.run(COMMIT_SHA=worker.head())
+
+    kept = worker.checkpoint() or BRANCH
+    assert ticked_boxes(worker, kept) == ["- [x] Write unit tests", "- [x] Write code"]
+    assert worker.file(TASKS, kept) == text.replace("[~]", "[x]").replace("[ ] Write code", "[x] Write code")
+    assert worker.file("requested/2", kept) == worker.file("requested/5", kept) == ""
+    trailers = worker.repository.git.run("log", "--format=%(trailers:key=Kiro-Worker-Task,valueonly)", kept).decode()
+    assert [line.partition("-")[0] for line in trailers.split("\n") if line] == [
+        "Write code [3",
+        "Write unit tests [1",
+    ]
+
+
+def test_edited_details_are_restored(worker: Any) -> None:
+    before = "- [ ] 1. Code\n  - keep this detail\n"
+    worker.repository.git.commit(BRANCH, {TASKS: before}, "One task")
+    drop = f"tasks = pathlib.Path({TASKS!r}); tasks.write_text(tasks.read_text().replace('keep this detail', 'DONE'))\n"
+    agent(worker, WRITE_FILE + drop)
+
+    finished = worker.run(COMMIT_SHA=worker.head())
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert worker.file(TASKS) == before.replace("[ ]", "[x]")
+    assert "the agent changed more than boxes" in finished.log
+
+
+def test_unreadable_spec_stops_before_agent(worker: Any) -> None:
+    log = agent(worker)
+    worker.repository.git.commit(BRANCH, {TASKS: "- [ ] 1. One\n- [?] 2. Two\n"}, "Unknown mark")
+    finished = worker.run(COMMIT_SHA=worker.head())
+    assert finished.outcome == "WorkerFailed"
+    assert f"{TASKS}, line 2 has the unknown mark [?]" in finished.exports["OUTCOME_REASON"]
+
+    design = TASKS.replace("tasks.md", "design.md")
+    worker.repository.git.commit(BRANCH, {TASKS: "- [ ] 1. One\n", design: "# Design\n<<<<<<< HEAD\n"}, "Conflict")
+    finished = worker.run(COMMIT_SHA=worker.head())
+    assert f"{design}, line 2 is a conflict marker" in finished.exports["OUTCOME_REASON"]
+    assert requested(log) == []
+
+
 def test_spend_cap_stops_between_tasks(worker: Any) -> None:
     report_cost = "print('▸ Credits: 2 • Time: 3s')\n"
     log = agent(worker, WRITE_FILE + report_cost, maxCredits=4)

@@ -90,13 +90,20 @@ def test_guarded_file_would_stop_build(worker: Worker, config: Path) -> None:
 
 
 def test_title_cannot_control_terminal(worker: Worker, config: Path) -> None:
-    worker.repository.git.commit(
-        BRANCH, {TASKS: "# Tasks\n\n- [ ] 1. Say \x1b]0;owned\x07\x1b[31mred\u202e\n"}, "Speak"
-    )
+    worker.repository.git.commit(BRANCH, {TASKS: "# Tasks\n\n- [ ] 1. Say \x1b]0;owned\x07\x1b[31mred\n"}, "Speak")
 
     done = dry_run_without_aws(worker, config, GITHUB_TOKEN=TOKEN)
 
     assert "turn 1      1 Say red\n" in done.out
+    assert all(character.isprintable() or character == "\n" for character in done.out)
+
+
+def test_hidden_text_would_stop_build(worker: Worker, config: Path) -> None:
+    worker.repository.git.commit(BRANCH, {TASKS: "# Tasks\n\n- [ ] 1. Say red\u202e\n"}, "Speak")
+
+    done = dry_run_without_aws(worker, config, GITHUB_TOKEN=TOKEN)
+
+    assert f"{TASKS}, line 3 contains an invisible character (U+202E RIGHT-TO-LEFT OVERRIDE): remove it" in done.out
     assert all(character.isprintable() or character == "\n" for character in done.out)
 
 

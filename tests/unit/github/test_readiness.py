@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import subprocess
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kiro_worker.config.model import Configuration
+from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
-from kiro_worker.github.readiness import problems
+from kiro_worker.github.readiness import problems, validate_item
+from kiro_worker.models import WorkItem
 from tests.support.fake_github import ready_repository, spec_file
+
+if TYPE_CHECKING:
+    from kiro_worker.github.client import GitHubSession
 
 CONFIGURATION = Configuration.model_validate(
     {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "For Implementation"}
@@ -88,6 +94,15 @@ def test_bugfix_spec_needs_no_requirements() -> None:
         ({"tasks": blob(isTruncated=False, text="- [x] 1. Done")}, "has no open task"),
         ({"tasks": blob(isTruncated=False, text="- [ ]* 1. Optional")}, "has no open task"),
         ({"tasks": blob(isTruncated=False, text="\n ")}, "tasks.md is empty"),
+        (
+            {"tasks": blob(isTruncated=False, text="- [ ] 1. One\n- [?] 2. Two")},
+            ".kiro/specs/feature-discounts/tasks.md, line 2 has the unknown mark [?]: use",
+        ),
+        ({"tasks": blob(isTruncated=False, text="<<<<<<< HEAD\n- [ ] 1. One")}, "line 1 is a conflict marker"),
+        ({"tasks": blob(isTruncated=False, text="- [ ] 1. One\u200b")}, "line 1 contains an invisible character"),
+        ({"tasks": blob(isTruncated=False, text="- [ ] 1. One <!-- b -->")}, "line 1 begins an HTML comment"),
+        ({"tasks": blob(isTruncated=False, text=f"- [ ] {'a' * 2000}")}, "has 2006 characters, but the limit is 2000"),
+        ({"tasks": blob(isTruncated=False, text="- [ ] A\n" * 1001)}, "has 1001 tasks, but the limit is 1000"),
         ({"pullRequests": {"nodes": []}}, "no open pull request from feature/discounts: gh pr create"),
         ({"pullRequests": pull_request(isCrossRepository=True)}, "#7) comes from a fork"),
         ({"pullRequests": pull_request(authorAssociation="CONTRIBUTOR")}, "is CONTRIBUTOR, but only OWNER"),
@@ -97,6 +112,23 @@ def test_problem_is_named_with_its_fix(changes: dict[str, Any], reason: str) -> 
     found = reasons(**changes)
     assert len(found) == 1
     assert reason in found[0]
+
+
+def test_all_problems_of_task_list_are_reasons() -> None:
+    found = reasons(tasks=blob(isTruncated=False, text="- [?] 1. One\n- [!] 2. Two"), isArchived=True)
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("title", ["Pay\u200b later", "Pay \u202elater", "Pay\U000e0041"])
+def test_hidden_text_in_title_is_refused(title: str) -> None:
+    item = WorkItem("PVTI_1", title, "Issue", "I_1", "", "acme/shop", 1, "For Implementation", BRANCH)
+    session = cast("GitHubSession", None)
+    with pytest.raises(WorkItemInvalid, match="the card's title contains an invisible character"):
+        asyncio.run(validate_item(session, CONFIGURATION, item))
+
+
+def test_queued_tasks_are_open() -> None:
+    assert reasons(tasks=blob(isTruncated=False, text="- [x] 1. One\n- [~] 2. Two")) == []
 
 
 def closed(state: str, **changes: Any) -> dict[str, Any]:

@@ -16,10 +16,15 @@ ONE, OTHER = parse_tasks("- [ ] 1.1 Add a price\n- [ ] 1.2 Test it\n")
 @pytest.mark.parametrize(
     ("tasks", "finished", "title", "trailer"),
     [
-        ([ONE], True, "Implement 1.1 Add a price", "Kiro-Worker-Task: 1.1 Add a price"),
+        ([ONE], True, "Implement 1.1 Add a price", f"Kiro-Worker-Task: 1.1 Add a price [{ONE.identity}]"),
         ([ONE, OTHER], True, "Implement feature-x", "Kiro-Worker-Task: all"),
         ([], True, "Fix feature-x", "Kiro-Worker-Task: fix"),
-        ([ONE], False, "Unfinished: Implement 1.1 Add a price", "Kiro-Worker-Partial: 1.1 Add a price"),
+        (
+            [ONE],
+            False,
+            "Unfinished: Implement 1.1 Add a price",
+            f"Kiro-Worker-Partial: 1.1 Add a price [{ONE.identity}]",
+        ),
         ([], False, "Unfinished: Fix feature-x", "Kiro-Worker-Partial: fix"),
     ],
 )
@@ -31,6 +36,16 @@ def test_title_and_trailer_name_work(tasks: list[Task], finished: bool, title: s
     assert message.body == "From the spec in .kiro/specs/feature-x."
 
 
+def test_tasks_with_same_name_have_own_trailers() -> None:
+    tasks = parse_tasks("- [ ] Write unit tests\n- [ ] Write unit tests\n")
+
+    first, second = (turn_message(REQUEST, [task], finished=True) for task in tasks)
+
+    assert first.title == second.title
+    assert first.trailers[1].startswith("Kiro-Worker-Task: Write unit tests [1-")
+    assert second.trailers[1].startswith("Kiro-Worker-Task: Write unit tests [2-")
+
+
 def test_long_title_is_shortened() -> None:
     [task] = parse_tasks(f"- [ ] 1. {'long ' * 30}\n")
 
@@ -38,4 +53,4 @@ def test_long_title_is_shortened() -> None:
 
     assert len(message.title) == 72
     assert message.title.endswith("…")
-    assert message.trailers[1] == f"Kiro-Worker-Task: {task.name}"
+    assert message.trailers[1] == f"Kiro-Worker-Task: {task.name} [{task.identity}]"

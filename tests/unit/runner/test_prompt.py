@@ -19,6 +19,7 @@ def test_single_task_is_named_alone(tmp_path: Path) -> None:
     assert "\n- 1.1. Add a price\n" in text
     assert "Test it" not in text
     assert "Do not start other open tasks" in text
+    assert "It begins on line 1 of .kiro/specs/feature-x/tasks.md." in text
 
 
 def test_all_tasks_are_named_in_order(tmp_path: Path) -> None:

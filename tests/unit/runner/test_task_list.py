@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import pytest
 
-from kiro_worker.runner.agent.task_list import has_ticked, note_tasks, updated_task_list
+from kiro_worker.runner.agent.task_list import note_tasks, ticked_by_agent, updated_task_list
 from kiro_worker.runner.progress import BuildProgress
-from kiro_worker.spec import Task, parse_tasks
+from kiro_worker.spec import Task, read_task_list
 
 BEFORE = "# Tasks\n- [x] 1. Read\n- [ ] 2. Write\n  - [ ] 2.1 Code\n  - [ ] 2.2 Tests\n- [ ]* 3. Polish\n"
 
 
 def task(number: str) -> Task:
-    return next(task for task in parse_tasks(BEFORE) if task.number == number)
+    return next(task for task in read_task_list(BEFORE).tasks if task.number == number)
+
+
+def updated(after: str, tasks: list[Task], log: list[str], before: str = BEFORE) -> str:
+    task_list = read_task_list(before)
+    return updated_task_list(task_list, ticked_by_agent(task_list, after, log.append), tasks).text
 
 
 def ticked(text: str) -> list[str]:
-    return [task.number for task in parse_tasks(text) if task.state == "done"]
+    return [task.number for task in read_task_list(text).tasks if task.state == "done"]
 
 
 @pytest.mark.parametrize(
@@ -27,13 +32,14 @@ def ticked(text: str) -> list[str]:
         (BEFORE.replace("[ ] 2.2", "[x] 2.2"), ["1", "2", "2.1", "2.2"]),
         (BEFORE.replace("[x] 1.", "[ ] 1."), ["1", "2.1"]),
         (BEFORE.replace("[ ] 2.1", "[-] 2.1"), ["1", "2.1"]),
+        (BEFORE.replace("[ ] 2.2", "[?] 2.2"), ["1", "2.1"]),
     ],
-    ids=["unchanged", "its own box", "another box", "box removed", "left in progress"],
+    ids=["unchanged", "its own box", "another box", "box removed", "left in progress", "unknown mark"],
 )
 def test_boxes_ticked_by_agent_count(after: str, expected: list[str]) -> None:
     log: list[str] = []
 
-    text = updated_task_list(BEFORE, after, [task("2.1")], log.append)
+    text = updated(after, [task("2.1")], log)
 
     assert ticked(text) == expected
     assert log == []
@@ -43,29 +49,74 @@ def test_boxes_ticked_by_agent_count(after: str, expected: list[str]) -> None:
 def test_rewritten_list_is_restored(after: str) -> None:
     log: list[str] = []
 
-    text = updated_task_list(BEFORE, after, [task("2.1")], log.append)
+    text = updated(after, [task("2.1")], log)
 
     assert text == BEFORE.replace("[ ] 2.1", "[x] 2.1")
     assert "is restored" in log[0]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("  - write it in Rust", "  - DONE, dropped"),
+        lambda text: text.replace("write it in", "write-it in"),
+        lambda text: text.replace("  - write it in Rust\n", ""),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: text + "\nAll done!\n",
+        lambda text: text + "- [x] 3. More\n",
+    ],
+    ids=["detail replaced", "one character", "detail removed", "line ends", "remark", "task added"],
+)
+def test_only_boxes_of_edited_list_count(change: object) -> None:
+    assert callable(change)
+    before = "- [ ] 1. Code\n  - write it in Rust\n- [ ] 2. Tests\n"
+    log: list[str] = []
+
+    text = updated(change(before.replace("[ ] 2.", "[x] 2.")), [], log, before)
+
+    assert text == before.replace("[ ] 2.", "[x] 2.")
+    assert len(log) == 1
+    assert "changed more than boxes" in log[0]
+
+
+def test_boxes_of_unreadable_list_do_not_count() -> None:
+    before = "- [ ] 1. Code\n- [ ] 2. Tests\n"
+    log: list[str] = []
+
+    text = updated("- [x] 1. Code\n<<<<<<< HEAD\n- [x] 2. Tests\n", [], log, before)
+
+    assert text == before
+    assert "can no longer be read" in log[0]
+
+
+def test_moved_task_does_not_tick_its_namesake() -> None:
+    before = "- [ ] Write tests\n- [ ] Write tests\n"
+    log: list[str] = []
+
+    text = updated("- [ ] New\n- [x] Write tests\n- [ ] Write tests\n", [], log, before)
+
+    assert text == before
+    assert log
+
+
 def test_only_agent_ticks_several_tasks() -> None:
     after = BEFORE.replace("[ ] 2.2", "[x] 2.2")
 
-    text = updated_task_list(BEFORE, after, [task("2.1"), task("2.2")], lambda _text: None)
+    text = updated(after, [task("2.1"), task("2.2")], [])
 
     assert ticked(text) == ["1", "2.2"]
 
 
-def test_only_tasks_of_turn_count_as_ticked() -> None:
-    assert not has_ticked(BEFORE, [task("2.1")])
-    assert not has_ticked(BEFORE.replace("[ ] 2.2", "[x] 2.2"), [task("2.1")])
-    assert has_ticked(BEFORE.replace("[ ] 2.2", "[x] 2.2"), [task("2.1"), task("2.2")])
+def test_only_new_ticks_are_claims() -> None:
+    task_list = read_task_list("- [x] Write unit tests\n- [ ] Write unit tests\n- [ ] Write code\n")
+
+    assert ticked_by_agent(task_list, task_list.text, print) == set()
+    assert ticked_by_agent(task_list, task_list.text.replace("[ ] Write u", "[X] Write u"), print) == {2}
 
 
 def test_done_and_open_tasks_are_counted() -> None:
     progress = BuildProgress()
 
-    note_tasks(BEFORE, progress)
+    note_tasks(read_task_list(BEFORE), progress)
 
     assert (progress.tasks_done, progress.tasks_open) == (1, 3)

@@ -1,0 +1,46 @@
+"""A Kiro spec: its files, and the tasks of its ``tasks.md``.
+
+::
+
+    files.py      names and location of a spec's files
+    text.py       what no spec file may contain: conflict markers and hidden text
+    markdown.py   the list items of ``tasks.md``, as CommonMark defines them
+    box.py        the box, number and title at the beginning of an item
+    groups.py     which task is a subtask of which
+    tasks.py      the task list: what is open, and ticking boxes
+"""
+
+from __future__ import annotations
+
+from kiro_worker.spec.files import DESIGN_FILE, LARGEST_FILE, REQUIREMENTS_FILES, TASKS_FILE, spec_folder
+from kiro_worker.spec.tasks import (
+    Task,
+    TaskList,
+    complete_parents,
+    open_tasks,
+    parse_tasks,
+    pending_leaf_tasks,
+    read_task_list,
+    reset,
+    tick,
+)
+from kiro_worker.spec.text import invisible_character, text_problems
+
+__all__ = [
+    "DESIGN_FILE",
+    "LARGEST_FILE",
+    "REQUIREMENTS_FILES",
+    "TASKS_FILE",
+    "Task",
+    "TaskList",
+    "complete_parents",
+    "invisible_character",
+    "open_tasks",
+    "parse_tasks",
+    "pending_leaf_tasks",
+    "read_task_list",
+    "reset",
+    "spec_folder",
+    "text_problems",
+    "tick",
+]
