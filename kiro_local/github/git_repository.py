@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -47,6 +49,19 @@ class Executable:
 
 Content = str | bytes | Executable | Symlink | Submodule | None
 """The content of a path in a new commit; ``None`` deletes the file."""
+
+
+class Storage(StrEnum):
+    """How a server stores the objects of a repository.
+
+    A new repository is ``LOOSE``. ``BITMAPS`` is one pack with a bitmap index, as large hosts keep it: the server then
+    assumes that a client with a commit has everything that the commit reaches. ``ALTERNATES`` is the same pack in
+    another object directory, which hosts share between forks.
+    """
+
+    LOOSE = "loose"
+    BITMAPS = "bitmaps"
+    ALTERNATES = "alternates"
 
 
 @dataclass(frozen=True)
@@ -143,6 +158,19 @@ class GitRepository:
 
     def delete_branch(self, branch: str) -> None:
         self.run("update-ref", "-d", f"refs/heads/{branch}")
+
+    def store_as(self, storage: Storage) -> None:
+        """Repack the objects that the repository has now. Later objects are loose again, as on a real server."""
+        if storage is Storage.LOOSE:
+            return
+        self.run("-c", "repack.writeBitmaps=true", "repack", "-adb", "--quiet")
+        if storage is Storage.ALTERNATES:
+            alternate = self.path.with_name(f"{self.path.name}.alternate")
+            # The new pack also contains what an earlier alternate holds.
+            shutil.rmtree(alternate, ignore_errors=True)
+            shutil.move(self.path / "objects" / "pack", alternate / "pack")
+            (self.path / "objects" / "pack").mkdir()
+            (self.path / "objects" / "info" / "alternates").write_text(f"{alternate}\n")
 
     def commit(
         self,
