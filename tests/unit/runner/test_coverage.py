@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from kiro_worker.runner.gate.coverage.diff import changed_lines, changed_lines_c
 from kiro_worker.runner.gate.coverage.formats import as_cobertura, read_coverage
 from kiro_worker.runner.gate.coverage.model import Ratio, merged
 from kiro_worker.runner.gate.report_files import Unreadable
+from tests.support.mutated_bytes import mutations
 
 COBERTURA = b"""<?xml version="1.0" ?><!DOCTYPE coverage SYSTEM 'http://cobertura.sourceforge.net/xml/coverage-04.dtd'>
 <coverage version="7.6" line-rate="0.6667" branch-rate="0.5"><sources><source>/srv/src</source></sources><packages>
@@ -68,6 +70,14 @@ def test_each_format_is_read(report: bytes, kind: str, lines: tuple[int, int], b
 @pytest.mark.parametrize(
     "report",
     [
+        *(b"SF:a\nDA:1\n", b"SF:a\nDA:1,-1\n", b"SF:a\nDA:-1,1\n", b"SF:a\nBRDA:1,0,0\n", b"SF:a\nBRDA:1,0,0,-3\n"),
+        *(ISTANBUL.replace(b'"covered": 2', b'"covered": ' + number) for number in (b"27", b"-1", b"NaN", b"1e99")),
+        ISTANBUL.replace(b'"covered": 1', b'"covered": 3'),
+        COBERTURA.replace(b"(1/2)", b"(3/2)"),
+        COBERTURA.replace(b'hits="0"', b'hits="-1"'),
+        JACOCO.replace(b'mb="1"', b'mb="-1"'),
+        CLOVER.replace(b'num="3"', b'num="NaN"'),
+        b"mode: set\n" + b"a.go:1.1,99999.1 1 1\n" * 200,
         *(b"", b"hello", b"<html/>", b"{}", b'{"total": 3}', b"mode: set\nnonsense", b"SF:a\nDA:x,y\n", b"[" * 9999),
         b'{"total": {"lines": {"total": "3", "covered": true}}}',
         b"mode: set\na.go:1.1,999999999.1 1 1\n",
@@ -81,10 +91,18 @@ def test_invalid_reports_are_rejected(report: bytes) -> None:
 
 @given(st.binary() | st.text().map(str.encode), st.sampled_from([b"", b"SF:a\n", b"mode: set\n", b"{", b"<coverage>"]))
 def test_any_bytes_are_handled(content: bytes, start: bytes) -> None:
-    try:
+    with suppress(Unreadable):
         read_coverage(start + content, "report")
-    except Unreadable:
-        return
+
+
+@given(mutations(COBERTURA, JACOCO, CLOVER, LCOV, GO, ISTANBUL))
+def test_mutated_reports_are_handled(report: bytes) -> None:
+    with suppress(Unreadable):
+        coverage = merged([read_coverage(report, "report")] * 2)
+        assert coverage
+        assert all(0 <= ratio.percent <= 100 for ratio in (coverage.lines, coverage.branches))
+        changed_lines_coverage(coverage, b"+++ b/shop/a.js\n@@ -0,0 +1 @@\n+x\n")
+        as_cobertura(coverage)
 
 
 def test_threshold_is_not_met_by_rounding() -> None:

@@ -7,8 +7,8 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from kiro_worker.runner.gate.coverage.model import Coverage, LineHits, Ratio, total_of
-from kiro_worker.runner.gate.report_files import Unreadable, parse_xml
+from kiro_worker.runner.gate.coverage.model import Coverage, LineHits, Ratio, checked_ratio, total_of
+from kiro_worker.runner.gate.report_files import Unreadable, parse_xml, unreadable_on_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -28,6 +28,10 @@ _CONDITION: Final = re.compile(r"\((\d{1,9})/(\d{1,9})\)")
 _GO_BLOCK: Final = re.compile(r"(.+):(\d{1,9})\.\d+,(\d{1,9})\.\d+ \d+ (\d+)")
 _NOT_XML: Final = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MAX_BLOCK_LINES: Final = 100_000
+_MAX_LINES: Final = 10_000_000
+"""How many lines the blocks of a Go profile may have together, however often they repeat."""
+_LARGEST_COUNT: Final = 2**64
+"""Tools count with 64 bits."""
 
 
 def read_coverage(content: bytes, name: str) -> Coverage:
@@ -36,17 +40,13 @@ def read_coverage(content: bytes, name: str) -> Coverage:
     Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable`.
     """
     start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:4096]
-    try:
+    with unreadable_on_error(name, "a coverage report"):
         if start.startswith(b"<"):
             return _read_xml(content, name)
         if start.startswith(b"{"):
             return _read_istanbul(json.loads(content))
         read = _read_go if start.startswith(b"mode:") else _read_lcov
         return read(content.decode(errors="replace"), name)
-    except Unreadable:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Unreadable(f"{name} is not a coverage report: {type(error).__name__}: {error}") from None
 
 
 def as_cobertura(coverage: Coverage) -> bytes:
@@ -91,10 +91,10 @@ def _read_cobertura(root: Element) -> Coverage:
         path = path if path.startswith("/") or not prefix else f"{prefix}/{path}"
         # The class repeats the lines of its methods.
         for line in element.iterfind("lines/line"):
-            number = int(line.get("number", ""))
-            hits.add(path, number, int(line.get("hits", "0")) > 0)
+            number = _count(line.get("number"))
+            hits.add(path, number, _count(line.get("hits", "0")) > 0)
             if condition := _CONDITION.search(line.get("condition-coverage", "")):
-                branches[path, number] = Ratio(int(condition[1]), int(condition[2]))
+                branches[path, number] = checked_ratio(_count(condition[1]), _count(condition[2]))
     return Coverage("cobertura", hits.ratio, total_of(branches.values()), hits.by_line)
 
 
@@ -106,8 +106,8 @@ def _read_jacoco(root: Element) -> Coverage:
             path = "/".join(filter(None, (package.get("name"), source.get("name"))))
             for line in source.iterfind("line"):
                 # ci: covered instructions; cb and mb: covered and missed branches.
-                covered, missed = int(line.get("cb", "0")), int(line.get("mb", "0"))
-                hits.add(path, int(line.get("nr", "")), int(line.get("ci", "0")) > 0)
+                covered, missed = _count(line.get("cb", "0")), _count(line.get("mb", "0"))
+                hits.add(path, _count(line.get("nr")), _count(line.get("ci", "0")) > 0)
                 branches.append(Ratio(covered, covered + missed))
     return Coverage("jacoco", hits.ratio, total_of(branches), hits.by_line)
 
@@ -120,11 +120,11 @@ def _read_clover(root: Element) -> Coverage:
         for line in file.iterfind("line"):
             kind = line.get("type")
             if kind == "cond":
-                taken = (int(line.get("truecount", "0")) > 0) + (int(line.get("falsecount", "0")) > 0)
+                taken = (_count(line.get("truecount", "0")) > 0) + (_count(line.get("falsecount", "0")) > 0)
                 branches.append(Ratio(taken, 2))
             if kind in ("stmt", "cond"):
-                ran = int(line.get("count", "0")) > 0 or int(line.get("truecount", "0")) > 0
-                hits.add(path, int(line.get("num", "")), ran)
+                ran = _count(line.get("count", "0")) > 0 or _count(line.get("truecount", "0")) > 0
+                hits.add(path, _count(line.get("num")), ran)
     return Coverage("clover", hits.ratio, total_of(branches), hits.by_line)
 
 
@@ -143,23 +143,27 @@ def _read_lcov(text: str, name: str) -> Coverage:
         if key == "SF":
             path = value
         elif key == "DA" and path:
-            hits.add(path, int(fields[0]), int(fields[1]) > 0)
+            hits.add(path, _count(fields[0]), _count(fields[1]) > 0)
         elif key == "BRDA" and path:
             branch = (path, *fields[:3])
-            branches[branch] = branches.get(branch, False) or fields[3] not in ("-", "0")
+            branches[branch] = branches.get(branch, False) or (fields[3] != "-" and _count(fields[3]) > 0)
     if not path:
         raise Unreadable(f"{name} is not a coverage report: it has no SF line")
     return Coverage("lcov", hits.ratio, Ratio(sum(branches.values()), len(branches)), hits.by_line)
 
 
 def _read_go(text: str, name: str) -> Coverage:
-    hits = LineHits()
+    hits, remaining = LineHits(), _MAX_LINES
     for line in text.splitlines()[1:]:
         block = _GO_BLOCK.fullmatch(line.strip())
         if block is None or int(block[3]) - int(block[2]) > _MAX_BLOCK_LINES:
             raise Unreadable(f"{name} is not a coverage report: {line[:80]!r}")
-        for number in range(int(block[2]), int(block[3]) + 1):
-            hits.add(block[1], number, int(block[4]) > 0)
+        numbers = range(int(block[2]), int(block[3]) + 1)
+        remaining -= len(numbers)
+        if remaining < 0:
+            raise Unreadable(f"{name} has more than {_MAX_LINES} lines")
+        for number in numbers:
+            hits.add(block[1], number, _count(block[4]) > 0)
     return Coverage("go", hits.ratio, by_line=hits.by_line)
 
 
@@ -167,11 +171,18 @@ def _read_go(text: str, name: str) -> Coverage:
 def _read_istanbul(document: Any) -> Coverage:
     total = document["total"]
     lines, branches = ({"covered": 0, "total": 0} | total.get(kind, {}) for kind in ("lines", "branches"))
-    line_ratio, branch_ratio = (Ratio(_count(part["covered"]), _count(part["total"])) for part in (lines, branches))
+    for part in (lines, branches):
+        if not all(isinstance(part[key], int) and not isinstance(part[key], bool) for key in ("covered", "total")):
+            raise ValueError("a number of lines or branches is not an integer")
+    line_ratio, branch_ratio = (
+        checked_ratio(_count(part["covered"]), _count(part["total"])) for part in (lines, branches)
+    )
     return Coverage("istanbul", line_ratio, branch_ratio)
 
 
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is not a count")
-    return value
+def _count(value: Any) -> int:
+    """Return a line number or how often something ran. Raises :class:`ValueError` for anything else."""
+    count = int(value)
+    if not 0 <= count <= _LARGEST_COUNT:
+        raise ValueError(f"{count} is not a count")
+    return count
