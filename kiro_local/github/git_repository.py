@@ -210,19 +210,20 @@ def _data(content: str | bytes) -> bytes:
 
 
 def _change(path: str, content: Content) -> bytes:
-    quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    text = '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    # A name that is not UTF-8 comes as os.fsdecode returns it.
+    quoted = text.encode(errors="surrogateescape")
     match content:
         case None:
-            return f"D {quoted}\n".encode()
+            return b"D %b\n" % quoted
         case Submodule(commit):
-            return f"M 160000 {commit} {quoted}\n".encode()
+            return b"M 160000 %b %b\n" % (commit.encode(), quoted)
         case Symlink(target):
-            mode, raw = "120000", target
+            return b"M 120000 inline %b\n" % quoted + _data(target)
         case Executable(inner):
-            return f"M 100755 inline {quoted}\n".encode() + _data(inner)
+            return b"M 100755 inline %b\n" % quoted + _data(inner)
         case _:
-            return f"M 100644 inline {quoted}\n".encode() + _data(content)
-    return f"M {mode} inline {quoted}\n".encode() + _data(raw)
+            return b"M 100644 inline %b\n" % quoted + _data(content)
 
 
 def read_directory(directory: Path) -> dict[str, Content]:

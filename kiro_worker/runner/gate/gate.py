@@ -19,6 +19,7 @@ from kiro_worker.runner.gate.detect import detected_command, with_report_options
 from kiro_worker.runner.gate.report_files import files_altered_since, take_snapshot
 from kiro_worker.runner.gate.reports import COVERAGE, TESTS, Reports
 from kiro_worker.runner.gate.summary import last_failure, nothing_ran, summary_of
+from kiro_worker.runner.sandbox.printable import printable_document, printable_name
 from kiro_worker.runner.sandbox.processes import scrubbed_environment, stream
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def run_gate(
     if coverage and configuration.coverage_mode == "changed":
         changed_lines = changed_lines_coverage(coverage, patch, str(folder))
     summary = summary_of(finished.lines) or str(reports.tests or "") or "passed"
-    altered = files_altered_since(before, folder, except_for=reports.contents)
+    altered = tuple(map(printable_name, files_altered_since(before, folder, except_for=reports.contents)))
     result = GateResult(command, summary, reports.tests, coverage, changed_lines, altered, reports.notes)
     if keep:
         _keep(result, reports, keep, redact)
@@ -230,4 +231,5 @@ def _keep(result: GateResult, reports: Reports, target: Path, redact: Callable[[
     shutil.rmtree(target, ignore_errors=True)
     reports.copy_to(target, redact)
     target.mkdir(parents=True, exist_ok=True)
-    (target / GATE_FILE).write_text(redact(json.dumps(result.to_dict(), indent=2, ensure_ascii=False)), "utf-8")
+    text = json.dumps(printable_document(result.to_dict()), indent=2, ensure_ascii=False)
+    (target / GATE_FILE).write_text(redact(text), "utf-8")

@@ -14,6 +14,7 @@ from kiro_worker.runner.gate import junit
 from kiro_worker.runner.gate.coverage import formats
 from kiro_worker.runner.gate.coverage.model import merged
 from kiro_worker.runner.gate.report_files import Unreadable, files_written_since, read_report, regular_file_in
+from kiro_worker.runner.sandbox.printable import printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,9 +91,9 @@ class _Reading:
         for path in paths[:MAX_REPORTS]:
             try:
                 content = read_report(path)
-                results.append(read(content, path.name))
+                results.append(read(content, printable_name(path.name)))
             except Unreadable as error:
-                self._note(kind, f"report ignored: {error}")
+                self._note(kind, printable_name(f"report ignored: {error}"))
             else:
                 self.contents[path] = kind, content
         return results

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kiro_worker.exported_variables import EXPORTED_VARIABLES
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.reports import COVERAGE, TESTS
+from kiro_worker.runner.sandbox.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,8 +40,8 @@ def shell_exports(values: Mapping[str, str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` without line ends and other control characters."""
-    return _CONTROLS.sub(" ", text).strip()
+    """Return ``text`` without line ends and other control characters, and with escapes for what cannot be encoded."""
+    return printable(_CONTROLS.sub(" ", text).strip())
 
 
 def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping[str, Any]) -> dict[str, str]:
