@@ -191,7 +191,9 @@ def require_coverage(result: GateResult, configuration: Configuration) -> None:
             reason = f"coverage of the changed lines is {result.changed_lines}, and {required}"
             raise _coverage_error(reason, "add tests")
     elif not coverage.lines.total:
-        raise _coverage_error(f"coverage cannot be measured: the report contains no lines, and {required}")
+        raise _coverage_error(
+            f"coverage cannot be measured: the report contains no lines of product code, and {required}"
+        )
     elif not coverage.lines.meets(threshold):
         raise _coverage_error(f"coverage is {coverage}, and {required} of the lines", "add tests")
 

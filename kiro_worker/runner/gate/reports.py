@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from kiro_worker.runner.gate import junit
 from kiro_worker.runner.gate.coverage import formats
 from kiro_worker.runner.gate.coverage.model import merged
+from kiro_worker.runner.gate.coverage.product import RecognisedTests
 from kiro_worker.runner.gate.report_files import Unreadable, files_written_since, read_report, regular_file_in
 from kiro_worker.runner.sandbox.printable import printable_name
 
@@ -60,7 +62,7 @@ class Reports:
         found = files_written_since(before, (folder, home), junit.PATTERNS)
         suites = reading.read(TESTS, found, junit.read_suites)
         found = _coverage_reports(configuration.coverage_report, folder, home, before)
-        coverages = reading.read(COVERAGE, found, formats.read_coverage)
+        coverages = reading.read(COVERAGE, found, partial(formats.read_coverage, tests=RecognisedTests(folder)))
         coverages = [coverage for coverage in coverages if coverage.format == coverages[0].format]
         notes = {kind: tuple(notes) for kind, notes in reading.notes.items()}
         return cls(junit.total_of(suites) if suites else None, merged(coverages), reading.contents, notes)

@@ -244,6 +244,20 @@ def test_detected_unittest_is_measured(tmp_path: Path) -> None:
     assert result.coverage_line.startswith("lines 100%")
 
 
+def test_long_test_does_not_count_as_covered(tmp_path: Path) -> None:
+    """The test executes 83 lines, none of which is product code."""
+    (tmp_path / "shop.py").write_text("".join(f"PRICE_{number} = {number}\n" for number in range(20)))
+    lines = "".join(f"        x{number} = {number}\n" for number in range(80))
+    (tmp_path / "test_shop.py").write_text(
+        f"import unittest\nclass T(unittest.TestCase):\n    def test(self):\n{lines}"
+    )
+
+    stop = failure(tmp_path, coverageThreshold=80)
+
+    assert stop.outcome is Outcome.COVERAGE_BELOW_THRESHOLD
+    assert "coverage is lines 0% (0/20)" in stop.reason
+
+
 def test_tests_run_as_sandbox_user(tmp_path: Path) -> None:
     workspace = tmp_path / "workspace"
     checkout, home = workspace / "checkout", workspace / "home"
