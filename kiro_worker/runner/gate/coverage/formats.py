@@ -160,19 +160,19 @@ def _read_lcov(text: str, name: str, tests: Container[str]) -> Coverage:
 
 
 def _read_go(text: str, name: str, tests: Container[str]) -> Coverage:
-    hits, remaining = LineHits(), _MAX_LINES
+    blocks: list[tuple[str, range, bool]] = []
     for line in text.splitlines()[1:]:
         block = _GO_BLOCK.fullmatch(line.strip())
         if block is None or int(block[3]) - int(block[2]) > _MAX_BLOCK_LINES:
             raise Unreadable(f"{name} is not a coverage report: {line[:80]!r}")
-        if block[1] in tests:
-            continue
-        numbers = range(int(block[2]), int(block[3]) + 1)
-        remaining -= len(numbers)
-        if remaining < 0:
-            raise Unreadable(f"{name} has more than {_MAX_LINES} lines")
+        if block[1] not in tests:
+            blocks.append((block[1], range(int(block[2]), int(block[3]) + 1), _count(block[4]) > 0))
+    if sum(len(numbers) for _, numbers, _ in blocks) > _MAX_LINES:
+        raise Unreadable(f"{name} has more than {_MAX_LINES} lines")
+    hits = LineHits()
+    for path, numbers, ran in blocks:
         for number in numbers:
-            hits.add(block[1], number, _count(block[4]) > 0)
+            hits.add(path, number, ran)
     return Coverage("go", hits.ratio, by_line=hits.by_line)
 
 
