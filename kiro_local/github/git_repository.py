@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -47,6 +49,19 @@ class Executable:
 
 Content = str | bytes | Executable | Symlink | Submodule | None
 """The content of a path in a new commit; ``None`` deletes the file."""
+
+
+class Storage(StrEnum):
+    """How a server stores the objects of a repository.
+
+    A new repository is ``LOOSE``. ``BITMAPS`` is one pack with a bitmap index, as large hosts keep it: the server then
+    assumes that a client with a commit has everything that the commit reaches. ``ALTERNATES`` is the same pack in
+    another object directory, which hosts share between forks.
+    """
+
+    LOOSE = "loose"
+    BITMAPS = "bitmaps"
+    ALTERNATES = "alternates"
 
 
 @dataclass(frozen=True)
@@ -144,6 +159,19 @@ class GitRepository:
     def delete_branch(self, branch: str) -> None:
         self.run("update-ref", "-d", f"refs/heads/{branch}")
 
+    def store_as(self, storage: Storage) -> None:
+        """Repack the objects that the repository has now. Later objects are loose again, as on a real server."""
+        if storage is Storage.LOOSE:
+            return
+        self.run("-c", "repack.writeBitmaps=true", "repack", "-adb", "--quiet")
+        if storage is Storage.ALTERNATES:
+            alternate = self.path.with_name(f"{self.path.name}.alternate")
+            # The new pack also contains what an earlier alternate holds.
+            shutil.rmtree(alternate, ignore_errors=True)
+            shutil.move(self.path / "objects" / "pack", alternate / "pack")
+            (self.path / "objects" / "pack").mkdir()
+            (self.path / "objects" / "info" / "alternates").write_text(f"{alternate}\n")
+
     def commit(
         self,
         branch: str,
@@ -182,19 +210,20 @@ def _data(content: str | bytes) -> bytes:
 
 
 def _change(path: str, content: Content) -> bytes:
-    quoted = '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    text = '"' + path.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
+    # A name that is not UTF-8 comes as os.fsdecode returns it.
+    quoted = text.encode(errors="surrogateescape")
     match content:
         case None:
-            return f"D {quoted}\n".encode()
+            return b"D %b\n" % quoted
         case Submodule(commit):
-            return f"M 160000 {commit} {quoted}\n".encode()
+            return b"M 160000 %b %b\n" % (commit.encode(), quoted)
         case Symlink(target):
-            mode, raw = "120000", target
+            return b"M 120000 inline %b\n" % quoted + _data(target)
         case Executable(inner):
-            return f"M 100755 inline {quoted}\n".encode() + _data(inner)
+            return b"M 100755 inline %b\n" % quoted + _data(inner)
         case _:
-            return f"M 100644 inline {quoted}\n".encode() + _data(content)
-    return f"M {mode} inline {quoted}\n".encode() + _data(raw)
+            return b"M 100644 inline %b\n" % quoted + _data(content)
 
 
 def read_directory(directory: Path) -> dict[str, Content]:

@@ -16,6 +16,7 @@ from kiro_worker.runner.agent.workspace import TurnContext, clean
 from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.gate import run_gate
 from kiro_worker.runner.preparation import fetch_submodules, note_work
+from kiro_worker.runner.repository.checkout import fetch_contents
 from kiro_worker.runner.repository.commit import rebased, with_execution_trailer
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
@@ -198,9 +199,11 @@ class BuildEffects(Effects):
         try:
             fetch = ("fetch", "--quiet", "--no-tags", "--no-filter", "origin")
             git.network(*fetch, f"+refs/heads/{checkout.branch}:{reference}")
+            head = git.text("rev-parse", "--verify", reference)
+            # A push that restores an old file brings no blob that the server believes is here: see fetch_objects.
+            fetch_contents(checkout, f"{head}^{{tree}}")
         except GitFailed:
             raise moved from None
-        head = git.text("rev-parse", "--verify", reference)
         is_ahead = git.succeeds("merge-base", "--is-ancestor", checkout.commit, head)
         tip = rebased(checkout, checkout.commit, commit, head, log) if is_ahead else ""
         if not tip or tip == head:

@@ -33,6 +33,7 @@ from kiro_worker.runner.progress import BuildProgress
 from kiro_worker.runner.report.log import Redaction
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.sandbox.output import plain
+from kiro_worker.runner.sandbox.printable import printable, printable_document
 from kiro_worker.runner.stops import stop_for
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def dry_run(options: Options, parent: Mapping[str, str]) -> int:
         try:
             _run_pipeline(options, parent, Path(folder), redaction, plan)
         except WrongUsage as error:
-            print(error, file=sys.stderr)
+            print(printable(str(error)), file=sys.stderr)
             return 2
         except (BuildStopped, KiroWorkerError, GitFailed) as error:
             plan.block(stop_for(error))
@@ -83,7 +84,8 @@ def dry_run(options: Options, parent: Mapping[str, str]) -> int:
             remedy = "check the AWS credentials and the region of this shell, or run without AWS: --config FILE"
             plan.block(BuildStopped(Outcome.WORKER_FAILED, f"AWS cannot be used: {error}", remedy))
     # Task titles and file names come from the repository, so their terminal control characters are removed.
-    print(redaction(json.dumps(plan.document(), indent=2) if options.as_json else plain(plan.text())))
+    as_json, text = printable_document(plan.document()), printable(plain(plan.text()))
+    print(redaction(json.dumps(as_json, indent=2) if options.as_json else text))
     return 1 if plan.blockers else 0
 
 

@@ -7,28 +7,19 @@ reports a failure, or if they agree that no test ran, the work is not pushed.
 from __future__ import annotations
 
 import json
-import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import camel_case
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.gate import junit
-from kiro_worker.runner.gate.coverage import formats
 from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
-from kiro_worker.runner.gate.coverage.model import merged
 from kiro_worker.runner.gate.detect import detected_command, with_report_options
-from kiro_worker.runner.gate.report_files import (
-    Unreadable,
-    files_altered_since,
-    files_written_since,
-    read_report,
-    regular_file_in,
-    take_snapshot,
-)
+from kiro_worker.runner.gate.report_files import files_altered_since, take_snapshot
+from kiro_worker.runner.gate.reports import COVERAGE, TESTS, Reports
 from kiro_worker.runner.gate.summary import last_failure, nothing_ran, summary_of
+from kiro_worker.runner.sandbox.printable import printable_document, printable_name
 from kiro_worker.runner.sandbox.processes import scrubbed_environment, stream
 
 if TYPE_CHECKING:
@@ -38,12 +29,10 @@ if TYPE_CHECKING:
     from kiro_worker.config.model import Configuration
     from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
     from kiro_worker.runner.gate.junit import JUnitTotals
-    from kiro_worker.runner.gate.report_files import Signature
     from kiro_worker.runner.sandbox.processes import Finished
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
 TIMEOUT_MINUTES: Final = 30
-MAX_REPORTS: Final = 500
 GATE_FILE: Final = "gate.json"
 
 _COVERAGE_REMEDY: Final = (
@@ -54,7 +43,11 @@ _COVERAGE_REMEDY: Final = (
 
 @dataclass(frozen=True)
 class GateResult:
-    """What the gate measured. ``changed_by_tests`` are files of the checkout that the tests changed or removed."""
+    """What the gate measured.
+
+    ``changed_by_tests`` are files of the checkout that the tests changed or removed. ``notes`` says, by the kind of
+    report, which reports were ignored and why.
+    """
 
     command: tuple[str, ...]
     summary: str
@@ -62,6 +55,7 @@ class GateResult:
     coverage: Coverage | None = None
     changed_lines: Ratio | None = None
     changed_by_tests: tuple[str, ...] = ()
+    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def coverage_line(self) -> str:
@@ -85,6 +79,7 @@ class GateResult:
                 "line": self.coverage_line,
             },
             "changedByTests": list(self.changed_by_tests),
+            "notes": {kind: list(notes) for kind, notes in self.notes.items()},
         }
 
 
@@ -118,13 +113,13 @@ def run_gate(
     before = take_snapshot(folder, home)
     log(f"$ {' '.join(command)}")
     finished = _run(command, folder, environment, sink, redact, sandbox)
-    reports = _Reports.written_since(before, configuration, folder, home, log)
+    reports = Reports.written_since(before, configuration, folder, home, log)
     coverage, changed_lines = reports.coverage, None
     if coverage and configuration.coverage_mode == "changed":
         changed_lines = changed_lines_coverage(coverage, patch, str(folder))
     summary = summary_of(finished.lines) or str(reports.tests or "") or "passed"
-    altered = files_altered_since(before, folder, except_for=reports.files)
-    result = GateResult(command, summary, reports.tests, coverage, changed_lines, altered)
+    altered = tuple(map(printable_name, files_altered_since(before, folder, except_for=reports.contents)))
+    result = GateResult(command, summary, reports.tests, coverage, changed_lines, altered, reports.notes)
     if keep:
         _keep(result, reports, keep, redact)
     if altered:
@@ -167,7 +162,8 @@ def require_tests(result: GateResult, finished: Finished) -> None:
         reason = f"no test ran ({summary}), and a run without tests proves nothing"
         remedy = 'add tests, or set "testCommand" in the configuration parameter'
     elif not tests and any(argument.startswith("--junitxml=") for argument in result.command):
-        reason = "the test command ended with exit code 0, but did not write the requested JUnit report"
+        cause = "; ".join(result.notes.get(TESTS, ())) or "did not write the requested JUnit report"
+        reason = f"the test command ended with exit code 0, but {cause}"
         remedy = 'check that pytest can write the report, or set "testCommand" in the configuration parameter'
     else:
         return
@@ -183,7 +179,8 @@ def require_coverage(result: GateResult, configuration: Configuration) -> None:
     required = f"coverageThreshold is {threshold:g}%" + (", its default" if is_default else "")
     if coverage is None:
         named = configuration.coverage_report
-        missing = f"{named} is missing, old or unreadable" if named else "the tests wrote no coverage report"
+        missing = f"{named} is missing or old" if named else "the tests wrote no coverage report"
+        missing = "; ".join(result.notes.get(COVERAGE, ())) or missing
         raise _coverage_error(f"coverage cannot be measured: {missing}, and {required}")
     if configuration.coverage_mode == "changed":
         if coverage.by_line is None:
@@ -194,60 +191,15 @@ def require_coverage(result: GateResult, configuration: Configuration) -> None:
             reason = f"coverage of the changed lines is {result.changed_lines}, and {required}"
             raise _coverage_error(reason, "add tests")
     elif not coverage.lines.total:
-        raise _coverage_error(f"coverage cannot be measured: the report contains no lines, and {required}")
+        raise _coverage_error(
+            f"coverage cannot be measured: the report contains no lines of product code, and {required}"
+        )
     elif not coverage.lines.meets(threshold):
         raise _coverage_error(f"coverage is {coverage}, and {required} of the lines", "add tests")
 
 
 def _coverage_error(reason: str, remedy: str = _COVERAGE_REMEDY) -> BuildStopped:
     return BuildStopped(Outcome.COVERAGE_BELOW_THRESHOLD, reason, remedy)
-
-
-@dataclass(frozen=True)
-class _Reports:
-    """The reports that a run wrote: of its tests, and of coverage in one format. ``files`` maps each to its kind."""
-
-    tests: JUnitTotals | None
-    coverage: Coverage | None
-    files: dict[Path, str]
-
-    @classmethod
-    def written_since(
-        cls,
-        before: Mapping[Path, Signature],
-        configuration: Configuration,
-        folder: Path,
-        home: Path,
-        log: Callable[[str], None],
-    ) -> _Reports:
-        files: dict[Path, str] = {}
-        totals: list[JUnitTotals] = []
-        for path in files_written_since(before, (folder, home), junit.PATTERNS)[:MAX_REPORTS]:
-            try:
-                totals.append(junit.read_junit(read_report(path), path.name))
-                files[path] = "tests"
-            except Unreadable as error:
-                log(f"report ignored: {error}")
-        coverages: list[Coverage] = []
-        for path in _coverage_reports(configuration.coverage_report, folder, home, before):
-            try:
-                coverages.append(formats.read_coverage(read_report(path), path.name))
-                files[path] = "coverage"
-            except Unreadable as error:
-                log(f"report ignored: {error}")
-        coverages = [coverage for coverage in coverages if coverage.format == coverages[0].format]
-        return cls(sum(totals[1:], totals[0]) if totals else None, merged(coverages), files)
-
-
-def _coverage_reports(named: str | None, folder: Path, home: Path, before: Mapping[Path, Signature]) -> list[Path]:
-    """Return the report that the configuration names, or else all reports of the first format that is found."""
-    if named:
-        path = regular_file_in(folder, named)
-        return files_written_since(before, (path.parent,), (path.name,))[:1] if path else []
-    for patterns in formats.PATTERNS.values():
-        if found := files_written_since(before, (folder, home), patterns):
-            return found[:MAX_REPORTS]
-    return []
 
 
 def _run(
@@ -276,15 +228,10 @@ def _run(
         ) from None
 
 
-def _keep(result: GateResult, reports: _Reports, target: Path, redact: Callable[[str], str]) -> None:
-    """Copy the reports, redacted, to one folder per kind under new names, and remove those of an earlier run."""
+def _keep(result: GateResult, reports: Reports, target: Path, redact: Callable[[str], str]) -> None:
+    """Replace what an earlier run left in ``target`` by the reports and the result, redacted."""
     shutil.rmtree(target, ignore_errors=True)
-    for number, (path, kind) in enumerate(reports.files.items(), 1):
-        (target / kind).mkdir(parents=True, exist_ok=True)
-        name = re.sub(r"[^A-Za-z0-9._-]", "-", path.name)[-80:]
-        text = read_report(path).decode(errors="replace")
-        (target / kind / f"{number:03}-{name}").write_text(redact(text), "utf-8")
+    reports.copy_to(target, redact)
     target.mkdir(parents=True, exist_ok=True)
-    if reports.coverage and (document := formats.as_cobertura(reports.coverage)):
-        (target / "coverage" / "cobertura.xml").write_text(redact(document.decode()), "utf-8")
-    (target / GATE_FILE).write_text(redact(json.dumps(result.to_dict(), indent=2, ensure_ascii=False)), "utf-8")
+    text = json.dumps(printable_document(result.to_dict()), indent=2, ensure_ascii=False)
+    (target / GATE_FILE).write_text(redact(text), "utf-8")

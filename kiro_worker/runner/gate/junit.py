@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase, TestSuite
 
-from kiro_worker.runner.gate.report_files import Unreadable, parse_xml
+from kiro_worker.runner.gate.report_files import Unreadable, parse_xml, unreadable_on_error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Hashable, Iterable, Iterator, Mapping
 
 PATTERNS: Final = (
     *("junit*.xml", "*junit.xml", "*-junit-*.xml", "TEST-*.xml", "pytest.xml", "test-results.xml", "test-report.xml"),
@@ -20,6 +21,15 @@ PATTERNS: Final = (
 
 _Kind = TypeVar("_Kind")
 
+Case = tuple[str, str, str]
+"""The class, the name and the result of a test."""
+
+_ERROR: Final = "error"
+_FAILURE: Final = "failure"
+_SKIPPED: Final = "skipped"
+_PASSED: Final = "passed"
+_RESULTS: Final[Mapping[type, str]] = {Error: _ERROR, Failure: _FAILURE, Skipped: _SKIPPED}
+"""In this order, if a case has several."""
 MAX_NAMES: Final = 20
 MAX_NAME_LENGTH: Final = 200
 
@@ -61,29 +71,71 @@ class JUnitTotals:
         )
 
 
-def read_junit(content: bytes, name: str = "junit.xml") -> JUnitTotals:
-    """Return the totals of one JUnit document.
+@dataclass(frozen=True)
+class Suite:
+    """A suite of a JUnit document, nested suites included.
+
+    ``cases`` has the class, name and result of every case. Two suites are the same if they differ in nothing but times,
+    order and the suites' names.
+    """
+
+    totals: JUnitTotals
+    cases: tuple[Case, ...] = field(default=(), repr=False)
+
+    @property
+    def identity(self) -> Hashable:
+        totals = self.totals
+        return (self.cases, totals.tests, totals.failures, totals.errors, totals.skipped)
+
+
+def read_suites(content: bytes, name: str = "junit.xml") -> tuple[Suite, ...]:
+    """Return the suites of one JUnit document.
 
     Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable` if it is not JUnit XML.
     """
     root: Any = parse_xml(content, name)
-    try:
-        return sum(map(_suite_totals, _children(JUnitXml.fromroot(root), TestSuite)), JUnitTotals())
-    except (JUnitXmlError, ValueError, TypeError, AttributeError) as error:
-        raise Unreadable(f"{name} is not a JUnit report: {error}") from None
+    with unreadable_on_error(name, "a JUnit report"):
+        try:
+            return tuple(map(_suite, _children(JUnitXml.fromroot(root), TestSuite)))
+        except JUnitXmlError as error:
+            raise Unreadable(f"{name} is not a JUnit report: {error}") from None
 
 
-def _suite_totals(suite: TestSuite) -> JUnitTotals:
+def total_of(documents: Iterable[tuple[Suite, ...]]) -> JUnitTotals:
+    """Return the totals of a run that wrote ``documents``.
+
+    The same suite in another document is the same run of it, reported twice, so it counts once.
+    """
+    counted: set[Hashable] = set()
+    total = JUnitTotals()
+    for suites in documents:
+        whole = _joined(suites)
+        if whole.cases and whole.identity in counted:
+            continue
+        new = [suite for suite in suites if not suite.cases or suite.identity not in counted]
+        total = sum((suite.totals for suite in new), start=total)
+        counted.update(suite.identity for suite in (whole, *suites))
+    return total
+
+
+def _joined(suites: Iterable[Suite]) -> Suite:
+    found = list(suites)
+    cases = sorted(case for suite in found for case in suite.cases)
+    return Suite(sum((suite.totals for suite in found), JUnitTotals()), tuple(cases))
+
+
+def _suite(suite: TestSuite) -> Suite:
     # Iterating over a suite would yield the cases of its nested suites as well.
-    counted = sum(map(_suite_totals, _children(suite, TestSuite)), _case_totals(_children(suite, TestCase)))
-    return JUnitTotals(
-        max(counted.tests, _claimed(suite, "tests")),
-        max(counted.failures, _claimed(suite, "failures")),
-        max(counted.errors, _claimed(suite, "errors")),
+    counted = _joined([_own_cases(_children(suite, TestCase)), *map(_suite, _children(suite, TestSuite))])
+    totals = JUnitTotals(
+        max(counted.totals.tests, _claimed(suite, "tests")),
+        max(counted.totals.failures, _claimed(suite, "failures")),
+        max(counted.totals.errors, _claimed(suite, "errors")),
         # Not the larger number: a suite could hide tests that ran by claiming more skipped ones than it shows.
-        counted.skipped if counted.tests else _claimed(suite, "skipped"),
-        counted.failed_names,
+        counted.totals.skipped if counted.totals.tests else _claimed(suite, "skipped"),
+        counted.totals.failed_names,
     )
+    return Suite(totals, counted.cases)
 
 
 def _children(parent: Any, kind: type[_Kind]) -> Iterator[_Kind]:
@@ -91,19 +143,19 @@ def _children(parent: Any, kind: type[_Kind]) -> Iterator[_Kind]:
     return found
 
 
-def _case_totals(cases: Iterable[TestCase]) -> JUnitTotals:
-    tests = failures = errors = skipped = 0
+def _own_cases(cases: Iterable[TestCase]) -> Suite:
+    found: list[Case] = []
     names: list[str] = []
     for case in cases:
         kinds = {type(entry) for entry in case.result}
-        tests += 1
-        errors += Error in kinds
-        failures += Failure in kinds and Error not in kinds
-        skipped += Skipped in kinds and not kinds & {Error, Failure}
-        if kinds & {Error, Failure} and len(names) < MAX_NAMES:
+        result = next((name for kind, name in _RESULTS.items() if kind in kinds), _PASSED)
+        found.append((case.classname or "", case.name or "", result))
+        if result in (_ERROR, _FAILURE) and len(names) < MAX_NAMES:
             name = ".".join(filter(None, (case.classname, case.name)))[:MAX_NAME_LENGTH]
             names.append(name or "an unnamed test")
-    return JUnitTotals(tests, failures, errors, skipped, tuple(names))
+    counts = Counter(result for *_, result in found)
+    totals = JUnitTotals(len(found), counts[_FAILURE], counts[_ERROR], counts[_SKIPPED], tuple(names))
+    return Suite(totals, tuple(sorted(found)))
 
 
 def _claimed(suite: TestSuite, attribute: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import contextmanager
 from fnmatch import fnmatch
 from io import BytesIO
 from pathlib import Path
@@ -31,6 +32,15 @@ _SKIPPED_FOLDERS: Final = frozenset(
         *("node_modules", "site-packages", "venv"),
     )
 )
+
+PARSER_ERRORS: Final = (
+    *(ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError),
+    ParseError,
+)
+"""What the parsers raise on malformed input: json, int and decode (ValueError), expat (ParseError, MemoryError), a
+missing field or an unknown encoding (LookupError), nesting (RecursionError), another type than expected (TypeError,
+AttributeError), and a number that no float can hold (ArithmeticError)."""
+_LONGEST_CAUSE: Final = 200
 
 Signature = tuple[int, int, int, int]
 """A file's size, modification time, change time and inode, which reveal a change."""
@@ -75,6 +85,20 @@ def regular_file_in(folder: Path, name: str) -> Path | None:
     return found if found.is_relative_to(folder.resolve()) and found.is_file() else None
 
 
+@contextmanager
+def unreadable_on_error(name: str, kind: str) -> Iterator[None]:
+    """Turn every error that malformed input makes a parser raise into :class:`Unreadable`.
+
+    ``name`` is the report's file name, and ``kind`` what it should be, for the message.
+    """
+    try:
+        yield
+    except Unreadable:
+        raise
+    except PARSER_ERRORS as error:
+        raise Unreadable(f"{name} is not {kind}: {type(error).__name__}: {str(error)[:_LONGEST_CAUSE]}") from None
+
+
 def read_report(path: Path) -> bytes:
     """Return the content of a regular file. Raises :class:`Unreadable`, also for a link, a pipe or a device."""
     try:
@@ -84,7 +108,10 @@ def read_report(path: Path) -> bytes:
     with os.fdopen(descriptor, "rb") as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Unreadable(f"{path.name} is not a regular file")
-        content = file.read(MAX_REPORT_BYTES + 1)
+        try:
+            content = file.read(MAX_REPORT_BYTES + 1)
+        except OSError as error:
+            raise Unreadable(f"{path.name} cannot be read: {error.strerror}") from None
     if len(content) > MAX_REPORT_BYTES:
         raise Unreadable(f"{path.name} is larger than {MAX_REPORT_BYTES >> 20} MB")
     return content
@@ -96,13 +123,13 @@ def parse_xml(content: bytes, name: str) -> Element:
     Raises :class:`Unreadable`, also for a document that declares entities, because a few lines of them expand to
     gigabytes. A DOCTYPE alone is accepted, because Cobertura and JaCoCo write one; what it refers to is never fetched.
     """
-    try:
-        root = parse_defused(BytesIO(content), forbid_dtd=False, forbid_entities=True, forbid_external=True).getroot()
-    except DefusedXmlException as error:
-        forbidden = type(error).__name__.removesuffix("Forbidden").lower()
-        raise Unreadable(f"{name} contains forbidden XML: {forbidden}") from None
-    except (ParseError, ValueError, LookupError) as error:
-        raise Unreadable(f"{name} is not XML: {error}") from None
+    with unreadable_on_error(name, "XML"):
+        try:
+            document = parse_defused(BytesIO(content), forbid_dtd=False, forbid_entities=True, forbid_external=True)
+        except DefusedXmlException as error:
+            forbidden = type(error).__name__.removesuffix("Forbidden").lower()
+            raise Unreadable(f"{name} contains forbidden XML: {forbidden}") from None
+        root = document.getroot()
     if root is None or _is_deeper_than(MAX_XML_DEPTH, root):
         raise Unreadable(f"{name} is empty, or nested too deeply")
     return root

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
 from kiro_worker.redaction import holds_secret, redact
+from kiro_worker.runner.sandbox.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,9 +48,9 @@ class Log:
         self._out = out
 
     def say(self, text: str) -> None:
-        """Redact and log ``text``, line by line."""
+        """Redact and log ``text``, line by line, with escapes for what cannot be printed."""
         for line in self._redaction(text).splitlines():
-            print(f"[worker] {line}", file=self._out, flush=True)
+            print(f"[worker] {printable(line)}", file=self._out, flush=True)
 
     @contextmanager
     def sink(self, name: str, file: Path) -> Iterator[Callable[[str], None]]:
@@ -59,6 +60,7 @@ class Log:
 
             def line(text: str) -> None:
                 nonlocal written
+                text = printable(text)
                 before, written = written, written + len(text) + 1
                 if written <= LARGEST_FILE:
                     kept.write(text + "\n")

@@ -17,7 +17,8 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
               "junit": {"tests": 7, "failures": 0, "errors": 0, "skipped": 0, "failedNames": []},   or null
               "coverage": {"format": "lcov", "lines": {"covered": 9, "total": 10}, "branches": {…},
                            "changedLines": {…} or null, "line": "lines 90 % (9/10)"},               or null
-              "changedByTests": ["conftest.py"]},
+              "changedByTests": ["conftest.py"],
+              "notes": {"tests": [], "coverage": ["report ignored: lcov.info is not a coverage report: …"]}},
      "filesChanged": ["inventory/discounts.py"],
      "agent": {"credits": 0.4, "seconds": 61},
      "checkpoint": {"branch": "kiro-worker/checkpoint/feature/x", "commit": "…40 hex…"},   empty without a checkpoint

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.exported_variables import EXPORTED_VARIABLES
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.gate.reports import COVERAGE, TESTS
+from kiro_worker.runner.sandbox.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,12 +40,15 @@ def shell_exports(values: Mapping[str, str]) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return ``text`` without line ends and other control characters."""
-    return _CONTROLS.sub(" ", text).strip()
+    """Return ``text`` without line ends and other control characters, and with escapes for what cannot be encoded."""
+    return printable(_CONTROLS.sub(" ", text).strip())
 
 
 def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping[str, Any]) -> dict[str, str]:
     """Return each value by its :class:`BuildResult` field. Redacts before it cuts, or half a secret could remain."""
+    notes: Mapping[str, list[str]] = gate.get("notes") or {}
+    tests = progress.tests or str(gate.get("summary", ""))
+    coverage = progress.coverage_line or str((gate.get("coverage") or {}).get("line", ""))
     texts = {
         "outcome": progress.outcome.value,
         "reason": _reason(progress, redact),
@@ -51,8 +56,8 @@ def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping
         "fence": str(progress.fence or ""),
         "tasks_done": _number(progress.tasks_done),
         "tasks_open": _number(progress.tasks_open),
-        "tests": redact(progress.tests or str(gate.get("summary", ""))),
-        "coverage": redact(progress.coverage_line or str((gate.get("coverage") or {}).get("line", ""))),
+        "tests": redact(_joined(tests, *notes.get(TESTS, ()))),
+        "coverage": redact(_joined(coverage, *notes.get(COVERAGE, ()))),
         "files_changed": str(len(progress.files_changed)) if progress.files_changed else "",
         "credits": "" if progress.agent_credits is None else f"{progress.agent_credits:g} {progress.agent_unit}",
         "minutes": f"{progress.seconds / 60:.1f}" if progress.seconds else "",
@@ -64,6 +69,10 @@ def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping
         "phases": _phases(progress),
         "tail": _tail(redact(progress.details)),
     }
+
+
+def _joined(*texts: str) -> str:
+    return "; ".join(filter(None, texts))
 
 
 def _number(count: int | None) -> str:

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from kiro_worker.runner.report.artifacts import REPORTS, collect_artifacts, upload_artifacts
 from kiro_worker.runner.report.result_json import read_gate_result, result_document
 from kiro_worker.runner.report.variables import exported_variables, shell_exports
+from kiro_worker.runner.sandbox.printable import printable_document
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +41,7 @@ def write_report(
     gate = read_gate_result(logs)
 
     def result() -> str:
-        document = result_document(progress, request, location, gate)
+        document = printable_document(result_document(progress, request, location, gate))
         return redact(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
     progress.artifacts, problem = location.url, ""

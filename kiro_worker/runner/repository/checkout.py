@@ -135,15 +135,14 @@ def descends(git: Git, commit: str, ancestor: str) -> bool:
 
 
 def fetch_contents(checkout: Checkout, commits: str) -> None:
-    """Fetch the objects of the range ``commits`` that a filter left on the server, in one request.
+    """Fetch the objects of the range or tree ``commits`` that a filter left on the server, in one request.
 
     Raises :class:`GitFailed`.
     """
     git = checkout.git
     objects = git.text("rev-list", "--objects", "--missing=print", commits).splitlines()
     if missing := [line[1:] for line in objects if line.startswith("?")]:
-        options = ("--quiet", "--no-tags", "--no-write-fetch-head", *_options(checkout.fetch_mode))
-        git.network("fetch", *options, "origin", "--stdin", stdin="".join(f"{oid}\n" for oid in missing).encode())
+        git.fetch_objects(missing, *_options(checkout.fetch_mode))
 
 
 def symlinks_leaving_tree(git: Git, commit: str) -> tuple[str, ...]:

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.repository.entries import REGULAR_FILE, find_entry
+from kiro_worker.runner.repository.entries import REGULAR_FILE, decode_path, find_entry
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.lfs import touched_pointers
+from kiro_worker.runner.sandbox.printable import printable, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -55,7 +56,7 @@ class CommitMessage:
     trailers: tuple[str, ...]
 
     def __str__(self) -> str:
-        return "\n".join([self.title, "", self.body, "", *self.trailers, ""])
+        return printable("\n".join([self.title, "", self.body, "", *self.trailers, ""]))
 
 
 def execution_trailer(request: BuildRequest) -> str:
@@ -162,7 +163,7 @@ def changes_between(checkout: Checkout, commit: str) -> Change:
     raw, _, patch = diff.partition(b"\0\0")
     return Change(
         commit,
-        tuple(path.decode(errors="replace") for path in raw.split(b"\0")[1::2]),
+        tuple(printable_name(decode_path(path)) for path in raw.split(b"\0")[1::2]),
         patch,
         git.run("log", "--format=%an%n%ae%n%B", "-p", *_PLAIN_PATCH, f"{checkout.commit}..{commit}"),
     )

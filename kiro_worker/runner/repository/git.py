@@ -25,7 +25,7 @@ from kiro_worker.runner.repository import credential_helper
 from kiro_worker.runner.sandbox.processes import Answer, capture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from kiro_worker.models import GitCredentials
@@ -78,6 +78,7 @@ _LFS_SERVER: Final = (
     # git-lfs itself transfers files, not a custom program.
     "lfs.basictransfersonly=true",
 )
+_NO_NEGOTIATION: Final = ("-c", "fetch.negotiationAlgorithm=noop")
 _LFS_FILTER: Final = ("filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true")
 
 
@@ -164,6 +165,16 @@ class Git:
             )
         _output_of(arguments, answer)
         return f"{answer.text}\n{answer.error}".strip()
+
+    def fetch_objects(self, oids: Iterable[str], *options: str) -> None:
+        """Fetch objects that a partial clone left on the server, by their IDs. Raises :class:`GitFailed`.
+
+        As in git's own lazy fetch, no commit is offered to the server as already here. A server with a bitmap index
+        would omit every object that such a commit reaches, which includes the missing ones.
+        https://github.com/git/git/blob/v2.39.5/promisor-remote.c
+        """
+        fetch = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", *options, "origin", "--stdin")
+        self.network(*_NO_NEGOTIATION, *fetch, stdin="".join(f"{oid}\n" for oid in oids).encode())
 
     def _execute(
         self,

@@ -92,8 +92,9 @@ def stream(
 ) -> Finished:
     """Run ``argv`` and pass every line of its output and errors to ``sink`` as it arrives.
 
-    Lines are cleaned, redacted and of limited length. With a ``sandbox``, the child runs in it, and no process is left
-    in it afterwards. Raises :class:`OSError` when the child cannot be started.
+    Lines are cleaned, redacted and of limited length. Surrogates in ``stdin`` stand for bytes that are not UTF-8. With
+    a ``sandbox``, the child runs in it, and no process is left in it afterwards. Raises :class:`OSError` when the child
+    cannot be started.
     """
     started = time.monotonic()
     deadline = started + timeout_seconds
@@ -106,7 +107,7 @@ def stream(
             sink(line)
 
     with _child(argv, cwd=cwd, environment=environment, stderr=subprocess.STDOUT, sandbox=sandbox) as child:
-        for chunk in _chunks(child, stdin.encode(), deadline):
+        for chunk in _chunks(child, stdin.encode(errors="surrogateescape"), deadline):
             emit(lines.feed(chunk))
         timed_out = _is_running_at(deadline, child)
         if timed_out:

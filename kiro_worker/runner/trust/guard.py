@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import fetch_default_branch
-from kiro_worker.runner.repository.entries import SYMLINK, encode_path, list_tree
+from kiro_worker.runner.repository.entries import SYMLINK, decode_path, encode_path, list_tree
+from kiro_worker.runner.sandbox.printable import printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,7 +132,7 @@ def different_paths(git: Git, default: str, commit: str, guarded: Sequence[str])
     ``AGENTS.md`` wherever it is. Where the file or a folder above it is a symbolic link, the link's target is guarded,
     too.
     """
-    return tuple(name.decode(errors="backslashreplace") for name in _raw_paths(git, default, commit, guarded))
+    return tuple(printable_name(decode_path(name)) for name in _raw_paths(git, default, commit, guarded))
 
 
 def _raw_paths(git: Git, default: str, commit: str, guarded: Sequence[str]) -> list[bytes]:
@@ -187,8 +188,4 @@ def _pathspecs(path: str) -> list[str]:
 
 def _listed(paths: Sequence[str]) -> str:
     more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
-    return f"{', '.join(map(_printable, paths[:_MAX_NAMED]))}{more}"
-
-
-def _printable(path: str) -> str:
-    return path if path.isprintable() else ascii(path)
+    return f"{', '.join(map(printable_name, paths[:_MAX_NAMED]))}{more}"

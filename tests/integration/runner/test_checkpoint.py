@@ -10,6 +10,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from kiro_local.github.git_repository import Storage
 from kiro_worker.runner.repository.checkout import HISTORY_DEPTH
 
 BRANCH = "feature/discounts"
@@ -77,6 +80,22 @@ def test_failed_agent_loses_no_finished_task(worker: Any) -> None:
     assert "resuming from the checkpoint" in finished.log
     assert worker.file("shop/task_2_1.py") == "DONE = 1\n"
     assert worker.checkpoint() == ""
+
+
+@pytest.mark.parametrize("storage", Storage)
+def test_work_resumes_on_repacked_server(worker: Any, storage: Storage) -> None:
+    """With a bitmap index, a server omits the blobs of a commit that the client claims to have."""
+    log = agent(worker, "if number == '2.1': sys.exit(3)\n" + WRITE_FILE)
+    assert worker.run().outcome == "AgentFailed"
+    log.unlink()
+    worker.repository.git.store_as(storage)
+
+    agent(worker)
+    finished = worker.run()
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert "resuming from the checkpoint" in finished.log
+    assert requested(log) == ["2.1", "2.2"]
 
 
 def test_next_turn_can_accept_leftovers(worker: Any) -> None:

@@ -128,6 +128,44 @@ def test_linked_report_is_ignored(tmp_path: Path) -> None:
         assert "cannot be measured" in stop.reason
 
 
+MALFORMED = {
+    "lcov.info": "SF:shop/a.py\nDA:1\n",
+    "coverage-summary.json": '{"total": {"lines": {"covered": 9, "total": 1}}}',
+    "coverage.xml": "<coverage><class filename='a'><lines><line number='1' hits='x'/></lines></class></coverage>",
+}
+
+
+@pytest.mark.parametrize("name", MALFORMED)
+def test_unreadable_coverage_is_a_note(tmp_path: Path, name: str) -> None:
+    command = writes(tmp_path, {name: MALFORMED[name], "junit.xml": PASSED})
+    kept = tmp_path.parent / "kept"
+
+    result = run(tmp_path, testCommand=command, keep=kept)
+
+    (note,) = result.notes["coverage"]
+    assert note.startswith(f"report ignored: {name} is not a coverage report: ")
+    assert (str(result.tests), result.coverage, result.notes["tests"]) == ("1 test", None, ())
+    assert json.loads((kept / "gate.json").read_text())["notes"] == {"tests": [], "coverage": [note]}
+    stop = failure(tmp_path, testCommand=command, coverageThreshold=0)
+    assert stop.outcome is Outcome.COVERAGE_BELOW_THRESHOLD
+    assert note in stop.reason
+
+
+def test_unreadable_junit_report_is_a_note(tmp_path: Path) -> None:
+    command = writes(tmp_path, {"junit.xml": "<html/>"}, output="3 passed in 0.1s")
+
+    result = run(tmp_path, testCommand=command)
+
+    assert (result.summary, result.tests) == ("3 passed in 0.1s", None)
+    assert "junit.xml is not a JUnit report" in result.notes["tests"][0]
+
+
+def test_report_under_two_names_counts_once(tmp_path: Path) -> None:
+    command = writes(tmp_path, {"junit.xml": PASSED, "reports/TEST-all.xml": PASSED.replace('tests="1"', 'time="2"')})
+
+    assert str(run(tmp_path, testCommand=command).tests) == "1 test"
+
+
 def test_default_threshold_has_remedy(tmp_path: Path) -> None:
     required = {"organization": "a", "repository": "b", "projectNumber": 1, "targetStatusColumn": "c"}
     defaults = Configuration.model_validate({**required, "testCommand": ["true"]})
@@ -204,6 +242,20 @@ def test_detected_unittest_is_measured(tmp_path: Path) -> None:
 
     assert result.summary.startswith("Ran 1 test")
     assert result.coverage_line.startswith("lines 100%")
+
+
+def test_long_test_does_not_count_as_covered(tmp_path: Path) -> None:
+    """The test executes 83 lines, none of which is product code."""
+    (tmp_path / "shop.py").write_text("".join(f"PRICE_{number} = {number}\n" for number in range(20)))
+    lines = "".join(f"        x{number} = {number}\n" for number in range(80))
+    (tmp_path / "test_shop.py").write_text(
+        f"import unittest\nclass T(unittest.TestCase):\n    def test(self):\n{lines}"
+    )
+
+    stop = failure(tmp_path, coverageThreshold=80)
+
+    assert stop.outcome is Outcome.COVERAGE_BELOW_THRESHOLD
+    assert "coverage is lines 0% (0/20)" in stop.reason
 
 
 def test_tests_run_as_sandbox_user(tmp_path: Path) -> None:

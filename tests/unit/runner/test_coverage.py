@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from kiro_worker.runner.gate.coverage.diff import changed_lines, changed_lines_coverage
 from kiro_worker.runner.gate.coverage.formats import as_cobertura, read_coverage
 from kiro_worker.runner.gate.coverage.model import Ratio, merged
+from kiro_worker.runner.gate.coverage.product import RecognisedTests
 from kiro_worker.runner.gate.report_files import Unreadable
+from tests.support.mutated_bytes import mutations
 
 COBERTURA = b"""<?xml version="1.0" ?><!DOCTYPE coverage SYSTEM 'http://cobertura.sourceforge.net/xml/coverage-04.dtd'>
 <coverage version="7.6" line-rate="0.6667" branch-rate="0.5"><sources><source>/srv/src</source></sources><packages>
@@ -68,6 +71,14 @@ def test_each_format_is_read(report: bytes, kind: str, lines: tuple[int, int], b
 @pytest.mark.parametrize(
     "report",
     [
+        *(b"SF:a\nDA:1\n", b"SF:a\nDA:1,-1\n", b"SF:a\nDA:-1,1\n", b"SF:a\nBRDA:1,0,0\n", b"SF:a\nBRDA:1,0,0,-3\n"),
+        *(ISTANBUL.replace(b'"covered": 2', b'"covered": ' + number) for number in (b"27", b"-1", b"NaN", b"1e99")),
+        ISTANBUL.replace(b'"covered": 1', b'"covered": 3'),
+        COBERTURA.replace(b"(1/2)", b"(3/2)"),
+        COBERTURA.replace(b'hits="0"', b'hits="-1"'),
+        JACOCO.replace(b'mb="1"', b'mb="-1"'),
+        CLOVER.replace(b'num="3"', b'num="NaN"'),
+        b"mode: set\n" + b"a.go:1.1,99999.1 1 1\n" * 200,
         *(b"", b"hello", b"<html/>", b"{}", b'{"total": 3}', b"mode: set\nnonsense", b"SF:a\nDA:x,y\n", b"[" * 9999),
         b'{"total": {"lines": {"total": "3", "covered": true}}}',
         b"mode: set\na.go:1.1,999999999.1 1 1\n",
@@ -81,10 +92,18 @@ def test_invalid_reports_are_rejected(report: bytes) -> None:
 
 @given(st.binary() | st.text().map(str.encode), st.sampled_from([b"", b"SF:a\n", b"mode: set\n", b"{", b"<coverage>"]))
 def test_any_bytes_are_handled(content: bytes, start: bytes) -> None:
-    try:
+    with suppress(Unreadable):
         read_coverage(start + content, "report")
-    except Unreadable:
-        return
+
+
+@given(mutations(COBERTURA, JACOCO, CLOVER, LCOV, GO, ISTANBUL))
+def test_mutated_reports_are_handled(report: bytes) -> None:
+    with suppress(Unreadable):
+        coverage = merged([read_coverage(report, "report", RecognisedTests(Path("/srv")))] * 2)
+        assert coverage
+        assert all(0 <= ratio.percent <= 100 for ratio in (coverage.lines, coverage.branches))
+        changed_lines_coverage(coverage, b"+++ b/shop/a.js\n@@ -0,0 +1 @@\n+x\n")
+        as_cobertura(coverage)
 
 
 def test_threshold_is_not_met_by_rounding() -> None:
@@ -125,6 +144,80 @@ def test_changed_lines_match_each_formats_paths(report: bytes, path: str) -> Non
 def test_report_needs_changed_files() -> None:
     patch = b"--- a/x.js\n+++ b/x.js\n@@ -0,0 +1 @@\n+x\n"
     assert changed_lines_coverage(read_coverage(LCOV, "report"), patch) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("tests/unit/helpers.py", "test_shop.py", "shop/shop_test.py", "conftest.py", "shop/tests.py", "a/test/b.py"),
+        *("src/cart.test.ts", "src/cart.spec.jsx", "src/__tests__/cart.js", "spec/cart.mjs", "__mocks__/fs.js"),
+        *("cart/cart_test.go", "cart/testdata/main.go", "tests/cart.rs", "src/tests.rs", "spec/models/cart_spec.rb"),
+        *("src/test/java/com/example/Fixtures.java", "app/src/androidTest/kotlin/Cart.kt", "com/example/CartTest.java"),
+        *("com/example/CartIT.java", "Shop.UnitTests/Cart.cs", "tests/Unit/CartTest.php", "Tests/Cart.swift"),
+        *("/work/shop/tests/a.py", "./tests/a.py", "tests\\a.py", "/elsewhere/test_a.py"),
+    ],
+)
+def test_test_files_are_recognised(path: str) -> None:
+    assert path in RecognisedTests(Path("/work/shop"))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("shop/contest.py", "shop/latest.py", "shop/testing.py", "attest/a.py", "src/test_drive.ts", "src/testing.js"),
+        *("com/example/test/Cart.java", "com/example/Testimonial.java", "com/example/AUDIT.java", "src/latest/A.java"),
+        *("cart/testing.go", "tests/cart.go", "lib/spec.md", "/tests/elsewhere/shop.py", "/work/tests.py/shop.py", ""),
+    ],
+)
+def test_product_code_is_recognised(path: str) -> None:
+    assert path not in RecognisedTests(Path("/work/shop"))
+
+
+def as_test(report: bytes) -> bytes:
+    """Return the report with a second file, a test: the same lines, all of which ran."""
+    if report is ISTANBUL:
+        files = b', "/srv/shop/a.js": {"lines": {"total": 3, "covered": 2}, "branches": {"total": 2, "covered": 1}}'
+        tests = files.replace(b"a.js", b"a.test.js").replace(b'"total": 3, "covered": 2', b'"total": 9, "covered": 9')
+        total = report.replace(b'"lines": {"total": 3, "covered": 2', b'"lines": {"total": 12, "covered": 11')
+        return total.removesuffix(b"}") + files + tests + b"}"
+    if report in (LCOV, GO):
+        body = report.removeprefix(b"mode: set\n")
+        return report + body.replace(b"a.js", b"a.test.js").replace(b"a.go", b"a_test.go").replace(b"0\n", b"1\n")
+    element = {COBERTURA: b"class", JACOCO: b"sourcefile", CLOVER: b"file"}[report]
+    start, end = report.index(b"<" + element + b" "), report.rindex(b"</" + element + b">") + len(element) + 3
+    if report is JACOCO:
+        start = report.index(b"<sourcefile")
+    body = report[start:end].replace(b"a.py", b"test_a.py").replace(b"a.js", b"a.test.js")
+    body = body.replace(b"Shop.java", b"ShopTest.java").replace(b'hits="0"', b'hits="1"').replace(b'ci="0"', b'ci="1"')
+    return report[:end] + body + report[end:]
+
+
+@pytest.mark.parametrize("report", [COBERTURA, JACOCO, CLOVER, LCOV, GO, ISTANBUL])
+def test_tests_count_in_no_format(report: bytes) -> None:
+    product, both = read_coverage(report, "report"), read_coverage(as_test(report), "report")
+    assert both.lines.total > product.lines.total
+
+    coverage = read_coverage(as_test(report), "report", RecognisedTests(Path("/srv")))
+
+    assert (coverage.lines, coverage.branches) == (product.lines, product.branches)
+
+
+def added(*paths: str) -> bytes:
+    return "".join(f"--- a/{path}\n+++ b/{path}\n@@ -0,0 +3 @@\n+x\n" for path in paths).encode()
+
+
+@pytest.mark.parametrize(
+    ("patch", "expected"),
+    [
+        (added("shop/a.test.js"), (0, 0)),
+        (added("shop/a.test.js", "tasks.md", "tests/data.json", "package.json"), (0, 0)),
+        (added("shop/a.test.js", "shop/a.js"), (0, 1)),
+        (added("shop/a.test.js", "shop/b.js"), None),
+        (added("tasks.md"), None),
+    ],
+)
+def test_changed_tests_do_not_count(patch: bytes, expected: tuple[int, int] | None) -> None:
+    assert changed_lines_coverage(read_coverage(LCOV, "report"), patch, "/srv") == expected
 
 
 line = st.text(alphabet="ab+-@ \t", max_size=8)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_worker.runner.gate.junit import JUnitTotals, read_junit
+from kiro_worker.runner.gate.junit import JUnitTotals, read_suites, total_of
 from kiro_worker.runner.gate.report_files import Unreadable
+from tests.support.mutated_bytes import mutations
 
 PYTEST = b"""<?xml version="1.0" encoding="utf-8"?><testsuites name="pytest tests"><testsuite name="pytest" errors="1"
 failures="1" skipped="1" tests="4" time="0.046" timestamp="2026-01-01T00:00:00" hostname="x"><testcase
@@ -35,8 +37,12 @@ LAUGHS = b"""<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY lol "lol"><!ENTITY lo
 OUTSIDE = b"""<!DOCTYPE t [<!ENTITY x SYSTEM "file:///etc/passwd">]><testsuite><testcase name="&x;"/></testsuite>"""
 
 
+def totals(*documents: bytes) -> JUnitTotals:
+    return total_of([read_suites(document) for document in documents])
+
+
 @pytest.mark.parametrize(
-    ("document", "totals"),
+    ("document", "expected"),
     [
         (PYTEST, JUnitTotals(4, 1, 1, 1, ("test_a.test_two", "test_a.test_four"))),
         (SUREFIRE, JUnitTotals(2)),
@@ -45,17 +51,43 @@ OUTSIDE = b"""<!DOCTYPE t [<!ENTITY x SYSTEM "file:///etc/passwd">]><testsuite><
         (b"<testsuites/>", JUnitTotals()),
     ],
 )
-def test_totals_of_real_reports(document: bytes, totals: JUnitTotals) -> None:
-    assert read_junit(document) == totals
+def test_totals_of_real_reports(document: bytes, expected: JUnitTotals) -> None:
+    assert totals(document) == expected
+
+
+SPLIT = (
+    b'<testsuite name="x"><testcase classname="test_a" name="test_one"/></testsuite>',
+    b'<testsuite name="y"><testcase classname="test_a" name="test_two"><failure/></testcase></testsuite>',
+)
+TOGETHER = (
+    b'<testsuites><testsuite name="x" time="9"><testcase classname="test_a" name="test_two"><failure/></testcase>'
+    b'<testcase classname="test_a" name="test_one" time="3"/></testsuite></testsuites>'
+)
+
+
+@pytest.mark.parametrize(
+    ("documents", "expected"),
+    [
+        ((SUREFIRE, SUREFIRE.replace(b'time="0.01"', b'time="0.02"')), 2),
+        ((PYTEST, SUREFIRE), 6),
+        ((b"<testsuites>" + SPLIT[0] + SPLIT[1] + b"</testsuites>", *SPLIT), 2),
+        ((b"<testsuites>" + SPLIT[0] + SPLIT[1] + b"</testsuites>", TOGETHER), 2),
+        ((b"<testsuites>" + SPLIT[0] * 2 + b"</testsuites>",), 2),
+        ((SPLIT[1], SPLIT[1].replace(b"<failure/>", b"")), 2),
+        ((b'<testsuite tests="3"/>', b'<testsuite tests="3"/>'), 6),
+    ],
+)
+def test_suite_in_two_documents_counts_once(documents: tuple[bytes, ...], expected: int) -> None:
+    assert totals(*documents).tests == expected
 
 
 def test_larger_failure_count_is_believed() -> None:
-    assert read_junit(b'<testsuite tests="9" failures="2"><testcase name="n"/></testsuite>').failed == 2
-    assert read_junit(b'<testsuite tests="0" failures="0"><testcase name="n"><failure/></testcase></testsuite>').failed
+    assert totals(b'<testsuite tests="9" failures="2"><testcase name="n"/></testsuite>').failed == 2
+    assert totals(b'<testsuite tests="0" failures="0"><testcase name="n"><failure/></testcase></testsuite>').failed
 
 
 def test_claimed_skips_hide_no_test() -> None:
-    assert read_junit(b'<testsuite tests="1" skipped="1"><testcase name="n"/></testsuite>').executed == 1
+    assert totals(b'<testsuite tests="1" skipped="1"><testcase name="n"/></testsuite>').executed == 1
 
 
 @pytest.mark.parametrize(
@@ -64,21 +96,27 @@ def test_claimed_skips_hide_no_test() -> None:
 )
 def test_invalid_documents_are_rejected(document: bytes) -> None:
     with pytest.raises(Unreadable):
-        read_junit(document)
+        totals(document)
 
 
 def test_deep_documents_are_rejected_quickly() -> None:
     start = time.monotonic()
     with pytest.raises(Unreadable):
-        read_junit(b"<testsuite>" * 100_000 + b"</testsuite>" * 100_000)
-    assert read_junit(b'<testsuite tests="' + b"9" * 5000 + b'" failures="-1"/>') == JUnitTotals()
+        totals(b"<testsuite>" * 100_000 + b"</testsuite>" * 100_000)
+    assert totals(b'<testsuite tests="' + b"9" * 5000 + b'" failures="-1"/>') == JUnitTotals()
     assert time.monotonic() - start < 5
 
 
 @given(st.binary() | st.text().map(str.encode))
 def test_any_bytes_are_handled(content: bytes) -> None:
     for document in (content, b"<testsuite>" + content + b"</testsuite>"):
-        try:
-            read_junit(document)
-        except Unreadable:
-            continue
+        with suppress(Unreadable):
+            totals(document)
+
+
+@given(mutations(PYTEST, SUREFIRE, JEST, NESTED))
+def test_mutated_reports_are_handled(document: bytes) -> None:
+    with suppress(Unreadable):
+        total = totals(document)
+        assert 0 <= total.executed <= total.tests
+        str(total)

@@ -109,3 +109,12 @@ def test_zero_finished_tasks_are_exported() -> None:
     values = exported_variables(BuildProgress(tasks_done=0, tasks_open=3))
 
     assert (values["TASKS_DONE"], values["TASKS_OPEN"]) == ("0", "3")
+
+
+def test_ignored_reports_are_exported() -> None:
+    gate = {"summary": "Ran 2 tests", "notes": {"tests": ["report ignored: a"], "coverage": ["report ignored: b"]}}
+
+    values = exported_variables(BuildProgress(), gate=gate)
+
+    assert values["TESTS_SUMMARY"] == "Ran 2 tests; report ignored: a"
+    assert values["COVERAGE"] == "report ignored: b"

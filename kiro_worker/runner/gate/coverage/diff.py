@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.gate.coverage.model import Ratio
+from kiro_worker.runner.gate.coverage.product import SOURCE_SUFFIXES, is_test_file
 
 if TYPE_CHECKING:
     from kiro_worker.runner.gate.coverage.model import Coverage
@@ -14,17 +16,22 @@ _HUNK: Final = re.compile(rb"@@ -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 def changed_lines_coverage(coverage: Coverage, patch: bytes, root: str = "") -> Ratio | None:
-    """Return how many of the executable lines that ``patch`` adds ran.
+    """Return how many of the executable lines of product code that ``patch`` adds ran.
 
-    Returns None if the report contains none of the patch's files, because it then proves nothing. ``root`` is the
-    folder with which absolute paths in the report begin.
+    Returns None if the report contains none of the patch's files, because it then proves nothing, unless tests are the
+    only code that the patch changes. ``root`` is the folder with which absolute paths in the report begin.
     """
     if coverage.by_line is None:
         return None
     reported = {_relative(path, root): lines for path, lines in coverage.by_line.items()}
     covered = total = 0
-    matched = False
-    for path, added in changed_lines(patch).items():
+    changed = changed_lines(patch)
+    tests = set(filter(is_test_file, changed))
+    code = SOURCE_SUFFIXES.union(PurePosixPath(path).suffix for path in reported)
+    matched = bool(tests) and not any(PurePosixPath(path).suffix in code for path in changed.keys() - tests)
+    for path, added in changed.items():
+        if path in tests:
+            continue
         names = [path] if path in reported else [name for name in reported if _is_same_file(name, path)]
         if not names:
             continue

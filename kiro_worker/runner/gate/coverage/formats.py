@@ -7,11 +7,11 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from kiro_worker.runner.gate.coverage.model import Coverage, LineHits, Ratio, total_of
-from kiro_worker.runner.gate.report_files import Unreadable, parse_xml
+from kiro_worker.runner.gate.coverage.model import Coverage, LineHits, Ratio, checked_ratio, total_of
+from kiro_worker.runner.gate.report_files import Unreadable, parse_xml, unreadable_on_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
 PATTERNS: Final = {
     "lcov": ("lcov.info", "*.lcov", "*.lcov.info"),
@@ -28,25 +28,25 @@ _CONDITION: Final = re.compile(r"\((\d{1,9})/(\d{1,9})\)")
 _GO_BLOCK: Final = re.compile(r"(.+):(\d{1,9})\.\d+,(\d{1,9})\.\d+ \d+ (\d+)")
 _NOT_XML: Final = re.compile(r"[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _MAX_BLOCK_LINES: Final = 100_000
+_MAX_LINES: Final = 10_000_000
+"""How many lines the blocks of a Go profile may have together, however often they repeat."""
+_LARGEST_COUNT: Final = 2**64
+"""Tools count with 64 bits."""
 
 
-def read_coverage(content: bytes, name: str) -> Coverage:
-    """Return the coverage in one report, whose format is recognised by its content.
+def read_coverage(content: bytes, name: str, tests: Container[str] = ()) -> Coverage:
+    """Return the coverage in one report, whose format is recognised by its content, without the files in ``tests``.
 
     Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable`.
     """
     start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:4096]
-    try:
+    with unreadable_on_error(name, "a coverage report"):
         if start.startswith(b"<"):
-            return _read_xml(content, name)
+            return _read_xml(content, name, tests)
         if start.startswith(b"{"):
-            return _read_istanbul(json.loads(content))
+            return _read_istanbul(json.loads(content), tests)
         read = _read_go if start.startswith(b"mode:") else _read_lcov
-        return read(content.decode(errors="replace"), name)
-    except Unreadable:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise Unreadable(f"{name} is not a coverage report: {type(error).__name__}: {error}") from None
+        return read(content.decode(errors="replace"), name, tests)
 
 
 def as_cobertura(coverage: Coverage) -> bytes:
@@ -71,17 +71,17 @@ def _rate(ratio: Ratio) -> str:
     return f"{ratio.covered / ratio.total:.4f}" if ratio.total else "0"
 
 
-def _read_xml(content: bytes, name: str) -> Coverage:
+def _read_xml(content: bytes, name: str, tests: Container[str]) -> Coverage:
     root = parse_xml(content, name)
     # Clover and Cobertura both have a root <coverage>.
     is_clover = root.tag == "coverage" and root.find("project") is not None
     read = _read_clover if is_clover else _XML_READERS.get(root.tag)
     if read is None:
         raise Unreadable(f"{name} is not a coverage report: its root element is <{root.tag[:50]}>")
-    return read(root)
+    return read(root, tests)
 
 
-def _read_cobertura(root: Element) -> Coverage:
+def _read_cobertura(root: Element, tests: Container[str]) -> Coverage:
     hits = LineHits()
     branches: dict[tuple[str, int], Ratio] = {}
     sources = [(source.text or "").strip().rstrip("/") for source in root.iterfind("sources/source")]
@@ -89,89 +89,121 @@ def _read_cobertura(root: Element) -> Coverage:
     for element in root.iter("class"):
         path = element.get("filename", "")
         path = path if path.startswith("/") or not prefix else f"{prefix}/{path}"
+        if path in tests:
+            continue
         # The class repeats the lines of its methods.
         for line in element.iterfind("lines/line"):
-            number = int(line.get("number", ""))
-            hits.add(path, number, int(line.get("hits", "0")) > 0)
+            number = _count(line.get("number"))
+            hits.add(path, number, _count(line.get("hits", "0")) > 0)
             if condition := _CONDITION.search(line.get("condition-coverage", "")):
-                branches[path, number] = Ratio(int(condition[1]), int(condition[2]))
+                branches[path, number] = checked_ratio(_count(condition[1]), _count(condition[2]))
     return Coverage("cobertura", hits.ratio, total_of(branches.values()), hits.by_line)
 
 
-def _read_jacoco(root: Element) -> Coverage:
+def _read_jacoco(root: Element, tests: Container[str]) -> Coverage:
     hits = LineHits()
     branches: list[Ratio] = []
     for package in root.iter("package"):
         for source in package.iterfind("sourcefile"):
             path = "/".join(filter(None, (package.get("name"), source.get("name"))))
+            if path in tests:
+                continue
             for line in source.iterfind("line"):
                 # ci: covered instructions; cb and mb: covered and missed branches.
-                covered, missed = int(line.get("cb", "0")), int(line.get("mb", "0"))
-                hits.add(path, int(line.get("nr", "")), int(line.get("ci", "0")) > 0)
+                covered, missed = _count(line.get("cb", "0")), _count(line.get("mb", "0"))
+                hits.add(path, _count(line.get("nr")), _count(line.get("ci", "0")) > 0)
                 branches.append(Ratio(covered, covered + missed))
     return Coverage("jacoco", hits.ratio, total_of(branches), hits.by_line)
 
 
-def _read_clover(root: Element) -> Coverage:
+def _read_clover(root: Element, tests: Container[str]) -> Coverage:
     hits = LineHits()
     branches: list[Ratio] = []
     for file in root.iter("file"):
         path = file.get("path") or file.get("name") or ""
+        if path in tests:
+            continue
         for line in file.iterfind("line"):
             kind = line.get("type")
             if kind == "cond":
-                taken = (int(line.get("truecount", "0")) > 0) + (int(line.get("falsecount", "0")) > 0)
+                taken = (_count(line.get("truecount", "0")) > 0) + (_count(line.get("falsecount", "0")) > 0)
                 branches.append(Ratio(taken, 2))
             if kind in ("stmt", "cond"):
-                ran = int(line.get("count", "0")) > 0 or int(line.get("truecount", "0")) > 0
-                hits.add(path, int(line.get("num", "")), ran)
+                ran = _count(line.get("count", "0")) > 0 or _count(line.get("truecount", "0")) > 0
+                hits.add(path, _count(line.get("num")), ran)
     return Coverage("clover", hits.ratio, total_of(branches), hits.by_line)
 
 
-_XML_READERS: Final[Mapping[str, Callable[[Element], Coverage]]] = {
+_XML_READERS: Final[Mapping[str, Callable[[Element, Container[str]], Coverage]]] = {
     "coverage": _read_cobertura,
     "report": _read_jacoco,
 }
 
 
-def _read_lcov(text: str, name: str) -> Coverage:
-    hits, path = LineHits(), ""
+def _read_lcov(text: str, name: str, tests: Container[str]) -> Coverage:
+    hits, path, counts = LineHits(), "", False
     branches: dict[tuple[str, ...], bool] = {}
     for line in text.splitlines():
         key, _, value = line.strip().partition(":")
         fields = value.split(",")
         if key == "SF":
             path = value
-        elif key == "DA" and path:
-            hits.add(path, int(fields[0]), int(fields[1]) > 0)
-        elif key == "BRDA" and path:
+            counts = bool(path) and path not in tests
+        elif key == "DA" and counts:
+            hits.add(path, _count(fields[0]), _count(fields[1]) > 0)
+        elif key == "BRDA" and counts:
             branch = (path, *fields[:3])
-            branches[branch] = branches.get(branch, False) or fields[3] not in ("-", "0")
+            branches[branch] = branches.get(branch, False) or (fields[3] != "-" and _count(fields[3]) > 0)
     if not path:
         raise Unreadable(f"{name} is not a coverage report: it has no SF line")
     return Coverage("lcov", hits.ratio, Ratio(sum(branches.values()), len(branches)), hits.by_line)
 
 
-def _read_go(text: str, name: str) -> Coverage:
-    hits = LineHits()
+def _read_go(text: str, name: str, tests: Container[str]) -> Coverage:
+    blocks: list[tuple[str, range, bool]] = []
     for line in text.splitlines()[1:]:
         block = _GO_BLOCK.fullmatch(line.strip())
         if block is None or int(block[3]) - int(block[2]) > _MAX_BLOCK_LINES:
             raise Unreadable(f"{name} is not a coverage report: {line[:80]!r}")
-        for number in range(int(block[2]), int(block[3]) + 1):
-            hits.add(block[1], number, int(block[4]) > 0)
+        if block[1] not in tests:
+            blocks.append((block[1], range(int(block[2]), int(block[3]) + 1), _count(block[4]) > 0))
+    if sum(len(numbers) for _, numbers, _ in blocks) > _MAX_LINES:
+        raise Unreadable(f"{name} has more than {_MAX_LINES} lines")
+    hits = LineHits()
+    for path, numbers, ran in blocks:
+        for number in numbers:
+            hits.add(path, number, ran)
     return Coverage("go", hits.ratio, by_line=hits.by_line)
 
 
 # Untyped JSON: every value is checked as it is used.
-def _read_istanbul(document: Any) -> Coverage:
-    total = document["total"]
-    lines, branches = ({"covered": 0, "total": 0} | total.get(kind, {}) for kind in ("lines", "branches"))
-    line_ratio, branch_ratio = (Ratio(_count(part["covered"]), _count(part["total"])) for part in (lines, branches))
-    return Coverage("istanbul", line_ratio, branch_ratio)
+def _read_istanbul(document: Any, tests: Container[str]) -> Coverage:
+    ratios = _istanbul_ratios(document["total"])
+    if any(path in tests for path in document):
+        # The totals include the tests, so add up the other files.
+        files = [_istanbul_ratios(part) for path, part in document.items() if path != "total" and path not in tests]
+        ratios = total_of(lines for lines, _ in files), total_of(branches for _, branches in files)
+    return Coverage("istanbul", *ratios)
 
 
-def _count(value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise ValueError(f"{value!r} is not a count")
-    return value
+def _istanbul_ratios(part: Any) -> tuple[Ratio, Ratio]:
+    lines, branches = (
+        _istanbul_ratio({"covered": 0, "total": 0} | part.get(kind, {})) for kind in ("lines", "branches")
+    )
+    return lines, branches
+
+
+def _istanbul_ratio(part: Any) -> Ratio:
+    numbers = part["covered"], part["total"]
+    if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+        raise ValueError("a number of lines or branches is not an integer")
+    covered, total = map(_count, numbers)
+    return checked_ratio(covered, total)
+
+
+def _count(value: Any) -> int:
+    """Return a line number or how often something ran. Raises :class:`ValueError` for anything else."""
+    count = int(value)
+    if not 0 <= count <= _LARGEST_COUNT:
+        raise ValueError(f"{count} is not a count")
+    return count

@@ -29,6 +29,13 @@ class Ratio(NamedTuple):
         return f"{self.percent:g}% ({self.covered}/{self.total})"
 
 
+def checked_ratio(covered: int, total: int) -> Ratio:
+    """Return the ratio that a report claims. Raises :class:`ValueError` for one that is above 100 %."""
+    if covered > total:
+        raise ValueError(f"{covered} of {total} are covered")
+    return Ratio(covered, total)
+
+
 class LineHits:
     """Collects which lines ran, per file. A line that ran once counts as run, whatever is added later."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from kiro_local.github.git_repository import Storage
 from kiro_local.github.stand_in import StandInGitHub
 
 if TYPE_CHECKING:
@@ -224,6 +225,21 @@ def test_large_push_with_lost_answer_is_kept(shop: Shop, client: Client) -> None
     shop.github.faults.add("lost_answer", "git-receive-pack")
     assert client.run("push", folder="shop").returncode != 0
     assert shop.repository.git.head_of("feature/checkout") == client.must("rev-parse", "HEAD", folder="shop")
+
+
+@pytest.mark.parametrize(("storage", "bitmaps"), [("loose", 0), ("bitmaps", 1), ("alternates", 1)])
+def test_repository_can_be_repacked(shop: Shop, client: Client, storage: str, bitmaps: int) -> None:
+    git = shop.repository.git
+    for number in range(2):
+        tip = git.commit("main", {"README.md": f"{number}\n"})
+        git.store_as(Storage(storage))
+
+    client.must("clone", "--quiet", url(shop), "shop")
+
+    assert client.must("rev-parse", "HEAD", folder="shop") == tip
+    assert client.must("fsck", folder="shop") == ""
+    holder = Path(f"{git.path}.alternate") if storage == "alternates" else git.path / "objects"
+    assert len(list(holder.glob("pack/*.bitmap"))) == bitmaps
 
 
 def test_concurrent_clones_succeed(shop: Shop, client: Client) -> None:

@@ -1,0 +1,63 @@
+"""Text that leaves the runner can be encoded, and controls no terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kiro_worker.runner.progress import BuildProgress
+from kiro_worker.runner.report.artifacts import ArtifactLocation
+from kiro_worker.runner.report.log import Log, Redaction
+from kiro_worker.runner.report.result_json import result_document
+from kiro_worker.runner.report.variables import exported_variables, shell_exports
+from kiro_worker.runner.sandbox.printable import printable, printable_document, printable_name
+
+ANY_TEXT = st.text(st.characters())
+"""Also lone surrogates."""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("shop/café.py", "shop/café.py"),
+        (os.fsdecode(b"caf\xe9"), "caf\\xe9"),
+        ("\ud800", "\\ud800"),
+        ("a\x1b[31m\u202eb", "a\\x1b[31m\\u202eb"),
+        ("one\n\ttwo\r", "one\n\ttwo\\x0d"),
+    ],
+)
+def test_unprintable_characters_are_escaped(text: str, expected: str) -> None:
+    assert printable(text) == expected
+
+
+def test_names_are_one_line() -> None:
+    assert printable_name("a\nb\tc") == "a\\nb\\tc"
+
+
+@given(st.binary())
+def test_any_file_name_can_be_encoded(raw: bytes) -> None:
+    name = printable_name(os.fsdecode(raw))
+
+    assert "\n" not in name.encode().decode()
+
+
+@given(ANY_TEXT)
+def test_any_text_can_be_reported(text: str) -> None:
+    progress = BuildProgress(reason=text, remedy=text, details=text, tests=text, files_changed=(text,))
+
+    document = printable_document(result_document(progress, None, ArtifactLocation("", "", "", "1"), {text: text}))
+
+    json.dumps(document, ensure_ascii=False).encode()
+    shell_exports(exported_variables(progress)).encode()
+
+
+@given(ANY_TEXT)
+def test_any_text_can_be_logged(text: str) -> None:
+    out = io.TextIOWrapper(io.BytesIO(), "utf-8")
+
+    Log(Redaction(), out).say(text)
