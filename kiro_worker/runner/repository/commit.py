@@ -36,10 +36,7 @@ _BRANCH_HEAD: Final = re.compile(r"ref: (refs/heads/[A-Za-z0-9._/+#-]+)")
 
 @dataclass(frozen=True)
 class Change:
-    """The difference between the pinned commit and ``commit``.
-
-    ``history`` contains every patch and message in between.
-    """
+    """The change from the pinned commit to ``commit``; ``history`` contains every patch and message in between."""
 
     commit: str
     files: tuple[str, ...]
