@@ -154,11 +154,11 @@ def test_report_needs_changed_files() -> None:
         *("cart/cart_test.go", "cart/testdata/main.go", "tests/cart.rs", "src/tests.rs", "spec/models/cart_spec.rb"),
         *("src/test/java/com/example/Fixtures.java", "app/src/androidTest/kotlin/Cart.kt", "com/example/CartTest.java"),
         *("com/example/CartIT.java", "Shop.UnitTests/Cart.cs", "tests/Unit/CartTest.php", "Tests/Cart.swift"),
-        *("/work/shop/tests/a.py", "./tests/a.py", "tests\\a.py", "/elsewhere/test_a.py"),
+        *("/src/shop/tests/a.py", "./tests/a.py", "tests\\a.py", "/elsewhere/test_a.py"),
     ],
 )
 def test_test_files_are_recognised(path: str) -> None:
-    assert path in RecognisedTests(Path("/work/shop"))
+    assert path in RecognisedTests(Path("/src/shop"))
 
 
 @pytest.mark.parametrize(
@@ -166,11 +166,11 @@ def test_test_files_are_recognised(path: str) -> None:
     [
         *("shop/contest.py", "shop/latest.py", "shop/testing.py", "attest/a.py", "src/test_drive.ts", "src/testing.js"),
         *("com/example/test/Cart.java", "com/example/Testimonial.java", "com/example/AUDIT.java", "src/latest/A.java"),
-        *("cart/testing.go", "tests/cart.go", "lib/spec.md", "/tests/elsewhere/shop.py", "/work/tests.py/shop.py", ""),
+        *("cart/testing.go", "tests/cart.go", "lib/spec.md", "/tests/elsewhere/shop.py", "/src/tests.py/shop.py", ""),
     ],
 )
 def test_product_code_is_recognised(path: str) -> None:
-    assert path not in RecognisedTests(Path("/work/shop"))
+    assert path not in RecognisedTests(Path("/src/shop"))
 
 
 def as_test(report: bytes) -> bytes:
