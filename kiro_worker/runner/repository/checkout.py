@@ -25,6 +25,7 @@ from kiro_worker.runner.repository.entries import SYMLINK, list_tree
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, Git, GitFailed
 from kiro_worker.runner.repository.git_answers import FINAL
+from kiro_worker.runner.repository.layout import cannot_lay_out, is_local, require_same_tree
 from kiro_worker.runner.repository.lfs import lfs_files_missing, require_git_lfs
 from kiro_worker.runner.sandbox.untrusted_files import leads_out
 
@@ -96,6 +97,7 @@ def check_out(
     )
     fetch_mode, fetched = _fetch(git, request)
     _require_symlinks_inside(git, request)
+    require_same_tree(git, request)
     create_agent_repository(git, request)
     checkpoint = None if fetch_mode == SHALLOW else fetched.get(_CHECKPOINT + request.branch, "")
     head, default = fetched[_tracking(request.branch)], fetched.get(_DEFAULT, "")
@@ -199,6 +201,8 @@ def _fetch(git: Git, request: BuildRequest) -> tuple[str, dict[str, str]]:
         except GitFailed as failure:
             if git.lfs and failure.command == "read-tree" and "git-lfs" in failure.error:
                 raise lfs_files_missing(request, failure) from None
+            if failure.command == "read-tree" and is_local(failure):
+                raise cannot_lay_out(request, failure) from None
             last_failure = failure
             if failure.answer.cause in FINAL:
                 break

@@ -214,7 +214,7 @@ _PATTERNS: Final = tuple(
         (Cause.RULES, r"GH013|repository rule violations"),
         (Cause.UNAVAILABLE, r"^remote: .*(?:Internal Server Error|fatal error in commit_refs)|\[remote failure\]"),
         (Cause.UNAVAILABLE, r"\[remote rejected\].*(?:\(failure\)|\.lock': File exists)"),
-        (Cause.MALFORMED_OBJECTS, r"fsck error|^remote: error: object [0-9a-f]+: "),
+        (Cause.MALFORMED_OBJECTS, r"fsck error|^remote: error: object [0-9a-f]+: |repository corruption on the rem"),
         (Cause.HOOK, r"\[remote rejected\].*hook declined"),
         (Cause.SHALLOW, r"shallow update not allowed"),
         (Cause.MOVED, r"^ *! \[rejected\]|\((?:stale info|fetch first|non-fast-forward|incorrect old value provided)"),
@@ -264,6 +264,6 @@ def _quote(telling: str, lines: list[str]) -> str:
     remote = [line for line in lines if line.startswith("remote:") and not _NOISE.match(line)]
     status = [line for line in lines if re.search(_STATUS, line)]
     shown = dict.fromkeys((telling, *remote, *status[:1]))
-    cleaned = (printable_name(line.removeprefix("remote:").strip()) for line in shown)
+    cleaned = (printable_name(line.removeprefix("remote:").strip(" \t\0")) for line in shown)
     quote = "; ".join(line for line in cleaned if line)
     return quote if len(quote) <= LONGEST_QUOTE else f"{quote[: LONGEST_QUOTE - 1]}…"
