@@ -23,7 +23,7 @@ from graphql import (
     validate,
 )
 
-from kiro_local.github import resolvers_conversations, resolvers_git, resolvers_projects
+from kiro_local.github import resolvers_conversations, resolvers_git, resolvers_projects, resolvers_rules
 from kiro_local.github.faults import Fault, FaultKind
 from kiro_local.github.invalid_documents import as_github_says
 from kiro_local.github.price import Estimate, assess
@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     from kiro_local.github.board import Board
 
 SCHEMA_PATH: Final = Path(__file__).with_name("schema.graphql")
-_RESOLVE_FIELD: Final = field_resolver(resolvers_projects.TABLE, resolvers_conversations.TABLE, resolvers_git.TABLE)
+_RESOLVE_FIELD: Final = field_resolver(
+    resolvers_projects.TABLE, resolvers_conversations.TABLE, resolvers_git.TABLE, resolvers_rules.TABLE
+)
 _ADDED_IN_GHES_3_20: Final = ("query", "archivedStates")
 _SECONDARY_LIMIT: Final = {
     "message": "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
 
 if TYPE_CHECKING:
     from kiro_local.github.git_repository import GitRepository
+    from kiro_local.github.push_rules import PushRule
 
 DEFAULT_STATUSES: Final = ("Todo", "For Implementation", "In Progress", "In Review", "Blocked", "Done")
 
@@ -244,8 +245,24 @@ class Collaborator:
         return self.user.id
 
 
+@dataclass(frozen=True)
+class BranchRule:
+    """A rule of a branch. ``bypass_actors`` is how many accounts are exempt; ``None`` hides that from the token."""
+
+    id: str
+    branch: str
+    rule: PushRule
+    bypass_actors: int | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.branch} rules"
+
+
 @dataclass(eq=False)
 class Repository:
+    """A repository. With ``rules_are_hidden``, the token may not read the rules of its branches."""
+
     typename: ClassVar[str] = "Repository"
     id: str
     owner: Owner
@@ -258,6 +275,10 @@ class Repository:
     pull_requests: list[PullRequest] = field(default_factory=list)
     labels: list[Label] = field(default_factory=list)
     collaborators: list[Collaborator] = field(default_factory=list)
+    is_disabled: bool = False
+    lock_reason: str | None = None
+    rules: list[BranchRule] = field(default_factory=list)
+    rules_are_hidden: bool = False
 
     @property
     def name_with_owner(self) -> str:
@@ -270,6 +291,15 @@ class Repository:
     @property
     def is_fork(self) -> bool:
         return self.parent is not None
+
+    @property
+    def is_locked(self) -> bool:
+        return self.lock_reason is not None
+
+    def protect(self, branch: str, rule: PushRule, bypass_actors: int | None = None) -> None:
+        """Refuse pushes to a branch because of ``rule``, and show the rule in the API."""
+        self.rules.append(BranchRule(f"RR_{self.id}:{branch}:{rule}", branch, rule, bypass_actors))
+        self.git.refuse_pushes(branch, rule)
 
     def next_number(self) -> int:
         return max((each.number for each in self.conversations()), default=0) + 1

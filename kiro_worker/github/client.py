@@ -81,15 +81,18 @@ class GitHubSession:
         self._sleep = sleep
         self._jitter = jitter
 
-    async def query(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def query(
+        self, operation: GraphQLRequest, variables: Mapping[str, Any], optional: tuple[str, ...] = ()
+    ) -> Mapping[str, Any]:
         """The data of a query, retried if necessary. Raises a :class:`GitHubError`.
 
-        ``NOT_FOUND`` is not an error: GitHub returns null for the missing object.
+        ``NOT_FOUND`` is not an error: GitHub returns null for the missing object. Neither is an error below one of the
+        ``optional`` fields, which GitHub returns as null if the token may not read them.
         """
         attempt = 1
         while True:
             try:
-                return await self._send_once(operation, variables, tolerated=("NOT_FOUND",))
+                return await self._send_once(operation, variables, tolerated=("NOT_FOUND",), optional=optional)
             except (GitHubUnavailable, GitHubRateLimited) as error:
                 wait = _seconds_before_retry(error, attempt, self._jitter())
                 if attempt == _QUERY_ATTEMPTS or wait > _LONGEST_WAIT:
@@ -102,10 +105,14 @@ class GitHubSession:
         return await self._send_once(operation, variables, tolerated=())
 
     async def _send_once(
-        self, operation: GraphQLRequest, variables: Mapping[str, Any], tolerated: tuple[str, ...]
+        self,
+        operation: GraphQLRequest,
+        variables: Mapping[str, Any],
+        tolerated: tuple[str, ...],
+        optional: tuple[str, ...] = (),
     ) -> Mapping[str, Any]:
         response = await self._send(operation, variables)
-        _raise_for_errors(response, tolerated)
+        _raise_for_errors(response, tolerated, optional)
         return response.data
 
     async def _send(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Response:
@@ -187,10 +194,10 @@ def _error_for_status(code: int | None, headers: Mapping[str, str]) -> GitHubErr
     return GitHubUnavailable(f"GitHub answers {code}", _WAIT_FOR_GITHUB)
 
 
-def _raise_for_errors(response: Response, tolerated: tuple[str, ...]) -> None:
+def _raise_for_errors(response: Response, tolerated: tuple[str, ...], optional: tuple[str, ...]) -> None:
     for error in response.errors:
         kind, message = str(error.get("type", "")), str(error.get("message", ""))
-        if kind in tolerated:
+        if kind in tolerated or _is_optional(error, response, optional):
             continue
         if (
             kind in ("RATE_LIMIT", "RATE_LIMITED")
@@ -217,6 +224,12 @@ def _raise_for_errors(response: Response, tolerated: tuple[str, ...]) -> None:
                 "check the object that the message names, then redrive the execution",
             )
         raise GitHubUnavailable(f"GitHub reports an error: {message}", _WAIT_FOR_GITHUB)
+
+
+def _is_optional(error: Mapping[str, Any], response: Response, optional: tuple[str, ...]) -> bool:
+    """Whether an error only left out one of the ``optional`` fields; the rest of the answer is there."""
+    path = error.get("path")
+    return bool(response.data) and isinstance(path, list) and not set(optional).isdisjoint(map(str, path))
 
 
 def _rate_limit_error(headers: Mapping[str, str]) -> GitHubRateLimited:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
-from kiro_worker.github.queries import VALIDATE_WORK_ITEM
+from kiro_worker.github.pushable import push_problems
+from kiro_worker.github.queries import RULES, VALIDATE_WORK_ITEM
 from kiro_worker.models import EXECUTION_TRAILER, Work
 from kiro_worker.spec import (
     DESIGN_FILE,
@@ -108,7 +109,7 @@ async def _read_repository(
         "specFolder": f"refs/heads/{branch}:{folder}",
         "tasks": f"refs/heads/{branch}:{folder}/{TASKS_FILE}",
     }
-    answer = (await session.query(VALIDATE_WORK_ITEM, variables)).get("repository")
+    answer = (await session.query(VALIDATE_WORK_ITEM, variables, RULES)).get("repository")
     return RepositoryState.parse(answer) if answer is not None else None
 
 
@@ -116,9 +117,10 @@ def problems(
     repository: RepositoryState, configuration: Configuration, branch: str, execution: str = ""
 ) -> Iterator[str]:
     """Every reason why the branch is not ready to be built, each with its fix."""
-    if repository.archived:
-        yield f"the repository {repository.name} is archived: unarchive it in its settings"
     head = repository.head
+    pushed = head is not None and f"{EXECUTION_TRAILER}: {execution}" in head.message.splitlines()
+    if not pushed:
+        yield from push_problems(repository, branch)
     if head is None:
         yield f"the branch {branch} does not exist: git checkout -b {branch} && git push origin {branch}"
         yield from _closed_pull_request_problems(repository, branch)
@@ -127,7 +129,6 @@ def problems(
         yield f"refs/heads/{branch} does not point to a commit: push a commit to the branch"
     if branch == repository.default_branch:
         yield f"{branch} is the default branch: create a separate branch for this work"
-    pushed = f"{EXECUTION_TRAILER}: {execution}" in head.message.splitlines()
     yield from _spec_problems(repository, configuration, branch, all_done=bool(execution) and pushed)
     yield from _pull_request_problems(repository, configuration, branch)
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kiro_worker.errors import BuildStopped
+    from kiro_worker.outcomes import FaultOwner
 
 
 class Phase(NamedTuple):
@@ -31,6 +32,7 @@ class BuildProgress:
     reason: str = ""
     remedy: str = ""
     details: str = ""
+    fault_owner: FaultOwner | None = None
     fence: int = 0
     slot: str = ""
     commit: str = ""
@@ -65,3 +67,4 @@ class BuildProgress:
     def stopped(self, stop: BuildStopped) -> None:
         """Record why the build ends here."""
         self.outcome, self.reason, self.remedy, self.details = stop.outcome, stop.reason, stop.remedy, stop.details
+        self.fault_owner = stop.owner

@@ -61,6 +61,7 @@ def result_document(
         "reason": progress.reason,
         "remedy": progress.remedy,
         "details": progress.details,
+        "faultOwner": progress.fault_owner,
         "job": request
         and {
             "repository": request.repository,

@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import EXECUTION_TRAILER
-from kiro_worker.outcomes import Outcome
+from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.entries import SYMLINK, list_tree
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, Git, GitFailed
-from kiro_worker.runner.repository.git_answers import FINAL
+from kiro_worker.runner.repository.git_answers import FINAL, Cause
 from kiro_worker.runner.repository.layout import cannot_lay_out, is_local, require_same_tree
 from kiro_worker.runner.repository.lfs import lfs_files_missing, require_git_lfs
 from kiro_worker.runner.sandbox.untrusted_files import leads_out
@@ -208,11 +208,13 @@ def _fetch(git: Git, request: BuildRequest) -> tuple[str, dict[str, str]]:
                 break
     if "remote ref HEAD" in last_failure.error:
         raise _no_default_branch(last_failure)
+    is_missing = last_failure.answer.cause is Cause.REFERENCE_MISSING
     raise stop_because(
         last_failure,
         Outcome.CHECKOUT_FAILED,
         f"the branch {request.branch} of {request.repository} cannot be fetched",
         "check that the branch exists and that the git credentials can read it",
+        FaultOwner.CARD if is_missing else None,
     )
 
 

@@ -9,13 +9,16 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.git_answers import CAUSES, TRANSIENT, Cause
 
 if TYPE_CHECKING:
+    from kiro_worker.outcomes import FaultOwner
     from kiro_worker.runner.repository.git import GitFailed
 
 
-def stop_because(failure: GitFailed, outcome: Outcome, attempted: str, fix: str) -> BuildStopped:
+def stop_because(
+    failure: GitFailed, outcome: Outcome, attempted: str, fix: str, owner: FaultOwner | None = None
+) -> BuildStopped:
     """Return the stop for a command that failed. ``attempted`` says what was not possible: "the branch x cannot be …".
 
-    ``outcome`` and ``fix`` apply where git's answer does not say more. A server that gave no usable answer has not
+    ``outcome``, ``fix`` and ``owner`` apply where git's answer does not say more. A server that gave no usable answer has not
     decided anything, so that outcome is always WorkerFailed.
     """
     answer = failure.answer
@@ -28,7 +31,7 @@ def stop_because(failure: GitFailed, outcome: Outcome, attempted: str, fix: str)
         name = "GitHubRateLimited" if answer.cause is Cause.RATE_LIMITED else "GitHubUnavailable"
         outcome, reason = Outcome.WORKER_FAILED, f"{name}: {reason}"
     remedy = facts.fix.format(credentials=_credentials(failure), store=_store(failure)) or fix
-    return BuildStopped(outcome, reason, remedy, failure.error, facts.owner)
+    return BuildStopped(outcome, reason, remedy, failure.error, facts.owner or owner)
 
 
 def _credentials(failure: GitFailed) -> str:

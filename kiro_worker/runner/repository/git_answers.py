@@ -115,7 +115,7 @@ CAUSES: Final[Mapping[Cause, CauseFacts]] = {
         FaultOwner.INSTALLATION,
         "check HTTPS_PROXY and the rules of the proxy, then redrive the execution",
     ),
-    Cause.REFERENCE_MISSING: CauseFacts("the server has no such reference or commit", FaultOwner.CARD),
+    Cause.REFERENCE_MISSING: CauseFacts("the server has no such reference or commit", None),
     Cause.MOVED: CauseFacts("another push changed the reference meanwhile", None),
     Cause.SHALLOW: CauseFacts(
         "the server lacks the commits on which the work is based: the branch's history was rewritten",

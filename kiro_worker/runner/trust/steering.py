@@ -24,7 +24,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from kiro_worker.errors import BuildStopped
-from kiro_worker.outcomes import Outcome
+from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import Git, GitFailed
 from kiro_worker.runner.repository.git_answers import Cause
@@ -43,6 +43,9 @@ FOLDER: Final = ".kiro"
 LARGEST_FILE: Final = 1024 * 1024
 MAX_FILES: Final = 200
 _REMEDY: Final = 'correct the files and their manifest, or "steering" in the configuration parameter'
+_ACCESS_REMEDY: Final = (
+    f"{_REMEDY}; for an S3 prefix deploy with --context steeringPrefix=s3://…, which lets the build read it"
+)
 
 Name = Annotated[str, StringConstraints(pattern=r"^steering(/[A-Za-z0-9][A-Za-z0-9._-]*)+$", max_length=200)]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -188,7 +191,9 @@ def _fetch_first(git: Git, source: str, references: list[str]) -> None:
                 break
         else:
             return
-    raise stop_because(failed, Outcome.WORKER_FAILED, _problem(source, MANIFEST), _REMEDY)
+    raise stop_because(
+        failed, Outcome.WORKER_FAILED, _problem(source, MANIFEST), _ACCESS_REMEDY, FaultOwner.INSTALLATION
+    )
 
 
 def _invalid(source: str, problem: str) -> BuildStopped:
@@ -199,7 +204,7 @@ def _unreadable(source: str, name: str, details: str) -> BuildStopped:
     return BuildStopped(
         Outcome.WORKER_FAILED,
         _problem(source, name),
-        f"{_REMEDY}; for an S3 prefix deploy with --context steeringPrefix=s3://…, which lets the build read it",
+        _ACCESS_REMEDY,
         details,
     )
 

@@ -10,9 +10,10 @@ import pytest
 
 from kiro_local.github.faults import FaultKind
 from kiro_local.github.model import Item, Repository
+from kiro_local.github.push_rules import PushRule
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.config.model import Configuration
-from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailable, WorkItemNotFound
+from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailable, WorkItemInvalid, WorkItemNotFound
 from kiro_worker.github.board import fetch_next_card, read_card, set_status
 from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.comments import put_comment
@@ -70,6 +71,57 @@ def test_own_pull_request_wins_over_fork(
     work = ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
     assert (work.pull_request, work.pull_request_id) == (opened["own"].number, opened["own"].id)
     assert work.commit == repository.git.head_of("feature/x")
+
+
+@pytest.mark.parametrize(
+    ("rule", "bypass_actors", "reason"),
+    [
+        (PushRule.RESTRICTED, None, "does not let the account of the GitHub token push to feature/x"),
+        (PushRule.SIGNATURES, None, "the branch protection rule 'feature/x' of acme/shop requires signed commits"),
+        (PushRule.RULESET_SIGNATURES, None, "requires signed commits"),
+        (PushRule.RULESET_LOCKED, 0, "makes the branch read-only"),
+        (PushRule.RULESET_PULL_REQUEST, 0, "allows changes through a pull request only"),
+        (PushRule.RULESET_PULL_REQUEST, None, ""),
+        (PushRule.RULESET_SIGNATURES, 1, ""),
+    ],
+)
+def test_branch_that_cannot_be_pushed_is_refused(
+    github: StandInGitHub,
+    repository: Repository,
+    ask: Callable[..., Any],
+    rule: PushRule,
+    bypass_actors: int | None,
+    reason: str,
+) -> None:
+    github.board.add_pull_request(repository, "feature/x")
+    repository.protect("feature/x", rule, bypass_actors)
+    repository.protect("main", PushRule.RESTRICTED)
+
+    def question(session: GitHubSession) -> Awaitable[Any]:
+        return validate_branch(session, configuration(), "acme/shop", "feature/x")
+
+    if reason:
+        with pytest.raises(WorkItemInvalid, match=reason):
+            ask(question)
+    else:
+        assert ask(question).open_tasks == 1
+    assert github.requests.graphql("ValidateWorkItem")[-1].cost == 1
+    # What the token may not read is unknown, and stops no card.
+    repository.rules_are_hidden = True
+    assert ask(question).open_tasks == 1
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"), [("is_archived", True), ("lock_reason", "BILLING"), ("is_disabled", True)]
+)
+def test_repository_that_cannot_be_pushed_is_refused(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any], attribute: str, value: Any
+) -> None:
+    github.board.add_pull_request(repository, "feature/x")
+    setattr(repository, attribute, value)
+
+    with pytest.raises(WorkItemInvalid, match="the repository acme/shop is"):
+        ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
 
 
 def test_tag_does_not_shadow_branch(github: StandInGitHub, repository: Repository, ask: Callable[..., Any]) -> None:

@@ -32,7 +32,9 @@ def test_refused_credentials_fail_checkout(worker: Worker) -> None:
     finished = worker.run()
 
     assert finished.outcome == "CheckoutFailed"
-    assert "git credentials" in finished.exports["OUTCOME_REASON"]
+    assert "the git credentials in the secret kiro-worker-test-git-credentials" in finished.exports["OUTCOME_REASON"]
+    assert "aws secretsmanager put-secret-value" in finished.exports["OUTCOME_REASON"]
+    assert finished.result["faultOwner"] == "installation"
     assert "wrong-password" not in finished.log
 
 
@@ -75,3 +77,24 @@ def test_broken_partial_clone_is_retried_in_full(worker: Worker) -> None:
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
+
+
+def test_outage_at_checkout_is_the_services(worker: Worker) -> None:
+    worker.github.faults.add("bad_gateway", "git-upload-pack", times=None)
+
+    finished = worker.run()
+
+    assert finished.outcome == "WorkerFailed"
+    assert finished.exports["OUTCOME_REASON"].startswith("GitHubUnavailable: the branch feature/discounts of acme/shop")
+    assert finished.result["faultOwner"] == "service"
+    assert len(worker.github.requests.git("git-upload-pack")) == 4, "no other fetch mode is tried"
+
+
+def test_deleted_branch_is_the_cards(worker: Worker) -> None:
+    worker.repository.git.delete_branch("feature/discounts")
+
+    finished = worker.run()
+
+    assert finished.outcome == "CheckoutFailed"
+    assert "couldn't find remote ref refs/heads/feature/discounts" in finished.exports["OUTCOME_REASON"]
+    assert finished.result["faultOwner"] == "card"

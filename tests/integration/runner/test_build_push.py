@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from kiro_local.github.push_rules import PushRule
 from tests.support.worker import BRANCH, WORK, Worker
 
 
@@ -62,3 +65,83 @@ def test_refused_push_shows_servers_reason(worker: Worker) -> None:
     assert "hook declined" in finished.exports["OUTCOME_REASON"]
     assert "this branch is protected" in finished.result["details"]
     assert worker.head() == worker.commit
+
+
+def test_deleted_branch_is_named(worker: Worker) -> None:
+    worker.configure(worker.agent(WORK, mode="all"))
+
+    def delete_first(operation: str) -> None:
+        if operation == "git-receive-pack-refs" and worker.checkpoint():
+            worker.repository.git.delete_branch(BRANCH)
+
+    worker.github.on_request = delete_first
+
+    finished = worker.run()
+
+    assert (finished.exit_code, finished.outcome) == (1, "PushRejected"), finished.log
+    reason = finished.exports["OUTCOME_REASON"]
+    assert "the branch was deleted during the build" in reason
+    assert f"git push origin {worker.commit}:refs/heads/{BRANCH}" in reason
+    assert "another push" not in reason
+    assert finished.result["faultOwner"] == "card"
+    assert worker.file("shop/notes.py", worker.checkpoint()) == "NOTES = 1\n"
+
+
+def test_push_below_another_one_succeeds(worker: Worker) -> None:
+    """The answer to the push is lost, and a person pushes on top before the worker looks."""
+    worker.configure(worker.agent(WORK, mode="all"))
+    worker.github.faults.add("lost_answer", "git-receive-pack", times=None)
+
+    def push_on_top(operation: str) -> None:
+        head = worker.head()
+        if operation in ("git-upload-pack-refs", "git-receive-pack-refs") and head != worker.commit:
+            worker.github.faults.clear()
+            if worker.file("shop/notes.py", head) == "NOTES = 1\n" and not theirs:
+                theirs.append(worker.repository.git.commit(BRANCH, {"theirs.txt": "1\n"}, "by a person"))
+
+    theirs: list[str] = []
+    worker.github.on_request = push_on_top
+
+    finished = worker.run()
+
+    assert (finished.exit_code, finished.outcome) == (0, "Succeeded"), finished.log
+    assert worker.head() == theirs[0]
+    parent = worker.repository.git.run("rev-parse", f"{theirs[0]}^").decode().strip()
+    assert finished.exports["RESULT_COMMIT"] == parent
+
+
+@pytest.mark.parametrize(
+    ("rule", "owner", "quoted"),
+    [
+        (PushRule.RULESET_SIGNATURES, "repository", "requires signed commits"),
+        (PushRule.RESTRICTED, "repository", "the branch is protected"),
+        (PushRule.WORKFLOW_SCOPE, "card", "refusing to allow a Personal Access Token to create or update workflow"),
+    ],
+)
+def test_refusal_says_who_has_to_act(worker: Worker, rule: PushRule, owner: str, quoted: str) -> None:
+    worker.configure(worker.agent(WORK, mode="all"))
+    worker.repository.git.refuse_pushes(BRANCH, rule)
+
+    finished = worker.run()
+
+    assert (finished.exit_code, finished.outcome) == (1, "PushRejected"), finished.log
+    assert quoted in finished.exports["OUTCOME_REASON"]
+    assert finished.result["faultOwner"] == owner
+    assert worker.head() == worker.commit
+
+
+def test_outage_at_push_is_the_services(worker: Worker) -> None:
+    worker.configure(worker.agent(WORK, mode="all"))
+
+    def fail_at_the_end(operation: str) -> None:
+        if operation == "git-receive-pack-refs" and worker.checkpoint():
+            worker.github.faults.add("server_error", "git", times=None, status=503)
+
+    worker.github.on_request = fail_at_the_end
+
+    finished = worker.run()
+
+    assert (finished.exit_code, finished.outcome) == (1, "WorkerFailed"), finished.log
+    assert finished.exports["OUTCOME_REASON"].startswith("GitHubUnavailable: feature/discounts cannot be pushed")
+    assert "returned error: 503" in finished.exports["OUTCOME_REASON"]
+    assert finished.result["faultOwner"] == "service"

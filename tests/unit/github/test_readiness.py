@@ -45,6 +45,71 @@ def test_own_push_needs_no_open_task() -> None:
         assert "no open task" in reason
 
 
+def ref(**changes: Any) -> dict[str, Any]:
+    return READY["ref"] | changes
+
+
+def protection(**changes: Any) -> dict[str, Any]:
+    return ref(refUpdateRule={"pattern": "feature/*", "viewerCanPush": True, "requiresSignatures": False} | changes)
+
+
+def ruleset(kind: str, bypass_actors: int | None = None) -> dict[str, Any]:
+    actors = None if bypass_actors is None else {"totalCount": bypass_actors}
+    node = {"type": kind, "repositoryRuleset": {"name": "Features", "bypassActors": actors}}
+    return ref(rules={"nodes": [node]})
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"isLocked": True, "lockReason": "MIGRATING"}, "acme/shop is locked (MIGRATING): wait until GitHub unlocks"),
+        ({"isLocked": True, "lockReason": None}, "acme/shop is locked (no reason given)"),
+        ({"isDisabled": True}, "acme/shop is disabled: ask its owner"),
+        (
+            {"ref": protection(viewerCanPush=False), "viewerPermission": "WRITE"},
+            "does not let the account of the GitHub",
+        ),
+        ({"ref": protection(viewerCanPush=False), "viewerPermission": None}, "does not let the account of the GitHub"),
+        ({"ref": protection(requiresSignatures=True)}, "'feature/*' of acme/shop requires signed commits"),
+        ({"ref": ruleset("REQUIRED_SIGNATURES")}, "the ruleset 'Features' requires signed commits"),
+        ({"ref": ruleset("REQUIRED_SIGNATURES", 0)}, "the ruleset 'Features' requires signed commits"),
+        ({"ref": ruleset("LOCK_BRANCH")}, "makes the branch read-only"),
+        ({"ref": ruleset("PULL_REQUEST", 0)}, "allows changes through a pull request only"),
+        ({"ref": ruleset("MERGE_QUEUE", 0)}, "allows changes through a merge queue only"),
+    ],
+)
+def test_branch_that_cannot_be_pushed_is_refused(changes: dict[str, Any], reason: str) -> None:
+    [found] = reasons(**changes)
+    assert reason in found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ref": protection()},
+        {"ref": protection(viewerCanPush=False), "viewerPermission": "READ"},
+        {"ref": ref(refUpdateRule=None, rules=None)},
+        {"ref": ref(rules={"nodes": None})},
+        {"ref": ref(rules={"nodes": [None, {"type": "NON_FAST_FORWARD", "repositoryRuleset": None}]})},
+        {"ref": ruleset("REQUIRED_SIGNATURES", 1)},
+        {"ref": ruleset("PULL_REQUEST")},
+        {"ref": ruleset("PULL_REQUEST", 2)},
+        {"ref": ruleset("DELETION", 0)},
+        {"viewerPermission": "READ"},
+        {"isLocked": False, "isDisabled": False, "lockReason": None},
+    ],
+)
+def test_what_is_unknown_is_not_refused(changes: dict[str, Any]) -> None:
+    assert reasons(**changes) == []
+
+
+def test_pushed_work_is_reported_although_branch_is_locked_now() -> None:
+    arn = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
+    target = {"__typename": "Commit", "oid": "a" * 40, "message": f"Do it\n\nKiro-Worker-Execution: {arn}\n"}
+    done = READY | {"isArchived": True, "ref": READY["ref"] | {"target": target}}
+    assert list(problems(RepositoryState.parse(done), CONFIGURATION, BRANCH, arn)) == []
+
+
 def with_file(name: str, **changes: Any) -> dict[str, Any]:
     entries = [
         spec_file(entry, **(changes if entry == name else {})) for entry in ("requirements.md", "design.md", "tasks.md")

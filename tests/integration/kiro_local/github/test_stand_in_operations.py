@@ -131,7 +131,8 @@ def test_branch_is_read_from_git(untouched_shop: Shop) -> None:
     tip = untouched_shop.repository.git.head_of("feature/checkout")
     assert repository["defaultBranchRef"] == {"name": "main"}
     target = {"__typename": "Commit", "oid": tip, "message": "Add the spec"}
-    assert repository["ref"] == {"name": "feature/checkout", "target": target}
+    rules = {"refUpdateRule": None, "rules": {"nodes": []}}
+    assert repository["ref"] == {"name": "feature/checkout", "target": target} | rules
     assert [entry["name"] for entry in repository["specFolder"]["entries"]] == [
         "design.md",
         "requirements.md",

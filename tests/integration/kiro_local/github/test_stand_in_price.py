@@ -44,6 +44,12 @@ def test_page_of_cards_costs_one_point() -> None:
     assert (page.requests, page.cost, page.nodes) == (101, 1, 200)
 
 
+def test_validation_costs_one_point() -> None:
+    variables = {"owner": "acme", "name": "shop", "branch": "x", "ref": "refs/heads/x", "specFolder": "x", "tasks": "x"}
+    validation = estimate(queries.VALIDATE_WORK_ITEM, **variables)
+    assert (validation.requests, validation.cost) == (53, 1)
+
+
 def test_guard_label_costs_two_points() -> None:
     assert estimate(queries.READ_LABELS, owner="acme", name="shop", number=1).cost == 1
     assert estimate(queries.READ_PERMISSION, owner="acme", name="shop", login="alice").cost == 1
