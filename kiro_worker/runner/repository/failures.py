@@ -18,8 +18,8 @@ def stop_because(
 ) -> BuildStopped:
     """Return the stop for a command that failed. ``attempted`` says what was not possible: "the branch x cannot be …".
 
-    ``outcome``, ``fix`` and ``owner`` apply where git's answer does not say more. A server that gave no usable answer has not
-    decided anything, so that outcome is always WorkerFailed.
+    ``outcome``, ``fix`` and ``owner`` apply where git's answer does not say more. A server that gave no usable answer
+    has not decided anything, so that outcome is always WorkerFailed.
     """
     answer = failure.answer
     facts = CAUSES[answer.cause]
@@ -35,7 +35,7 @@ def stop_because(
 
 
 def _credentials(failure: GitFailed) -> str:
-    return "the git credentials" + (f" in the secret {failure.secret}" if failure.secret else "")
+    return "the git credentials" + (f" ({failure.secret})" if failure.secret else "")
 
 
 def _store(failure: GitFailed) -> str:

@@ -18,7 +18,7 @@ from kiro_worker.runner.sandbox.printable import printable_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST_QUOTE: Final = 400
+LONGEST_QUOTE: Final = 240
 _LONGEST_OUTPUT: Final = 64 * 1024
 
 
@@ -75,8 +75,8 @@ CAUSES: Final[Mapping[Cause, CauseFacts]] = {
     Cause.FORBIDDEN: CauseFacts(
         "{credentials} may not do this",
         FaultOwner.INSTALLATION,
-        "give their account write access to the repository, and their token the scope repo (a fine-grained token:"
-        " Contents, read and write), or store another token: {store}; then redrive the execution",
+        "give their account write access, and their token the scope repo (fine-grained: Contents, read and write), or"
+        " store another: {store}; then redrive the execution",
     ),
     Cause.SINGLE_SIGN_ON: CauseFacts(
         "{credentials} are not authorized for the organization's single sign-on",
@@ -91,8 +91,8 @@ CAUSES: Final[Mapping[Cause, CauseFacts]] = {
     Cause.REPOSITORY_MISSING: CauseFacts(
         "the repository does not exist, or {credentials} may not see it",
         FaultOwner.INSTALLATION,
-        "give their account access to the repository, and their token the scope repo (a fine-grained token: this"
-        " repository, with Contents), or store another token: {store}; then redrive the execution",
+        "give their account access, and their token the scope repo (fine-grained: this repository, Contents), or store"
+        " another: {store}; then redrive the execution",
     ),
     Cause.REPOSITORY_RENAMED: CauseFacts(
         "the repository was renamed or transferred",
@@ -141,10 +141,10 @@ CAUSES: Final[Mapping[Cause, CauseFacts]] = {
         " redrive the execution",
     ),
     Cause.WORKFLOW_SCOPE: CauseFacts(
-        "the work changes a workflow file, and {credentials} may not do that",
+        "the work changes a workflow file",
         FaultOwner.CARD,
-        "keep workflow files out of the spec, or give the token the scope workflow (a fine-grained token: Workflows,"
-        " read and write); then redrive the execution",
+        "keep workflow files out of the spec; or give {credentials} the scope workflow (fine-grained: Workflows, read"
+        " and write), then redrive the execution",
     ),
     Cause.LARGE_FILES: CauseFacts(
         "the work contains a file that is too large",
@@ -192,6 +192,8 @@ _LINE: Final = re.compile(
 _NOISE: Final = re.compile(
     r"remote: *(?:error: )?(?:$|(?:Resolving deltas|Counting|Compressing|Enumerating|Total|Trace|Visit|Review all)\b)"
 )
+_MARK: Final = re.compile(r"^(?:remote:| *! )")
+_OID: Final = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{28}\b")
 _STATUS: Final = r"(?:returned error: |RPC failed; HTTP |HTTP code = |from HTTP |^\[)"
 # The first pattern that any line matches wins, so that the server's reason is preferred to what follows from it.
 _PATTERNS: Final = tuple(
@@ -264,6 +266,6 @@ def _quote(telling: str, lines: list[str]) -> str:
     remote = [line for line in lines if line.startswith("remote:") and not _NOISE.match(line)]
     status = [line for line in lines if re.search(_STATUS, line)]
     shown = dict.fromkeys((telling, *remote, *status[:1]))
-    cleaned = (printable_name(line.removeprefix("remote:").strip(" \t\0")) for line in shown)
+    cleaned = (printable_name(_OID.sub(r"\1", _MARK.sub("", line)).strip(" \t\0")) for line in shown)
     quote = "; ".join(line for line in cleaned if line)
     return quote if len(quote) <= LONGEST_QUOTE else f"{quote[: LONGEST_QUOTE - 1]}…"

@@ -32,7 +32,7 @@ def test_refused_credentials_fail_checkout(worker: Worker) -> None:
     finished = worker.run()
 
     assert finished.outcome == "CheckoutFailed"
-    assert "the git credentials in the secret kiro-worker-test-git-credentials" in finished.exports["OUTCOME_REASON"]
+    assert "the git credentials (kiro-worker-test-git-credentials)" in finished.exports["OUTCOME_REASON"]
     assert "aws secretsmanager put-secret-value" in finished.exports["OUTCOME_REASON"]
     assert finished.result["faultOwner"] == "installation"
     assert "wrong-password" not in finished.log
