@@ -65,6 +65,7 @@ class AcquireLockEnvironment(LocksEnvironment):
 class RunnerEnvironment(AcquireLockEnvironment):
     """Variables of the runner. An empty secret ARN means that this build does not read that secret."""
 
+    records_table_name: str
     git_credentials_secret_arn: str
     kiro_api_key_secret_arn: str = ""
     github_token_secret_arn: str = ""

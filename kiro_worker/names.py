@@ -65,6 +65,10 @@ class Names:
         return f"{self.prefix}-locks"
 
     @property
+    def records_table(self) -> str:
+        return f"{self.prefix}-records"
+
+    @property
     def configuration_parameter(self) -> str:
         return f"/kiro-worker/{self.environment}/github-project-config"
 

@@ -1,4 +1,4 @@
-"""The resources that survive a change to the workflow: lock, artifacts, secrets, configuration and logs."""
+"""The resources that survive a change to the workflow: lock, records, artifacts, secrets, configuration and logs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from aws_cdk import CfnOutput, Stack
 from constructs import Construct
 
 from infra.constructs.artifacts import Artifacts
-from infra.constructs.lock_table import LockTable
 from infra.constructs.log_groups import LogGroups
 from infra.constructs.project_config import ProjectConfig
 from infra.constructs.secrets import Secrets
+from infra.constructs.table import WorkerTable
 from infra.settings import Settings
 
 
@@ -21,10 +21,14 @@ class CoreStack(Stack):
             scope,
             construct_id,
             stack_name=settings.names.core_stack,
-            description="Kiro CodeBuild Worker: lock, artifacts, secrets, configuration, logs",
+            description="Kiro CodeBuild Worker: lock, records, artifacts, secrets, configuration, logs",
             termination_protection=settings.keeps_data,
         )
-        self.lock_table = LockTable(self, "LockTable", settings=settings).table
+        names = settings.names
+        self.lock_table = WorkerTable(self, "LockTable", settings=settings, name=names.locks_table, key="lockKey").table
+        self.records_table = WorkerTable(
+            self, "RecordsTable", settings=settings, name=names.records_table, key="recordKey"
+        ).table
         self.artifacts = Artifacts(self, "Artifacts", settings=settings).bucket
         self.secrets = Secrets(self, "Secrets", settings=settings)
         self.config = ProjectConfig(self, "ProjectConfig", settings=settings).parameter
@@ -35,4 +39,5 @@ class CoreStack(Stack):
         CfnOutput(self, "GitCredentialsSecret", value=self.secrets.git_credentials.secret_arn)
         CfnOutput(self, "KiroApiKeySecret", value=self.secrets.kiro_api_key.secret_arn)
         CfnOutput(self, "LockTableName", value=self.lock_table.table_name)
+        CfnOutput(self, "RecordsTableName", value=self.records_table.table_name)
         CfnOutput(self, "ArtifactsBucketName", value=self.artifacts.bucket_name)

@@ -54,6 +54,7 @@ class Grants:
             secrets.kiro_api_key.secret_arn,
         )
         self._use_locks(role)
+        self._use_records(role, "run#*", "branch#*")
         self._describe_executions(role)
         _allow(role, ["codebuild:BatchGetBuilds"], self.build.project.project_arn)
         # Wildcard: artifacts are stored under the run's name, and nothing else is ever under runs/.
@@ -108,6 +109,26 @@ class Grants:
     def _use_locks(self, role: iam.Role, *, scan: bool = False) -> None:
         actions = ["dynamodb:GetItem", *(["dynamodb:Scan"] if scan else []), "dynamodb:UpdateItem"]
         _allow(role, actions, self.core.lock_table.table_arn)
+
+    def _read_records(self, role: iam.Role, *keys: str) -> None:
+        self._allow_records(role, ["dynamodb:GetItem"], keys)
+
+    def _use_records(self, role: iam.Role, *keys: str) -> None:
+        self._allow_records(role, ["dynamodb:GetItem", "dynamodb:UpdateItem"], keys)
+
+    def _allow_records(self, role: iam.Role, actions: list[str], keys: tuple[str, ...]) -> None:
+        """Allow ``actions`` on records whose key matches one of ``keys``, and on no others."""
+        role.add_to_policy(
+            iam.PolicyStatement(
+                actions=actions,
+                resources=[self.core.records_table.table_arn],
+                conditions={
+                    "ForAllValues:StringLike": {"dynamodb:LeadingKeys": list(keys)},
+                    # A request without a key matches every ForAllValues condition.
+                    "Null": {"dynamodb:LeadingKeys": "false"},
+                },
+            )
+        )
 
     def _end_holders(self, role: iam.Role) -> None:
         """Allow checking whether a lock's holder still runs, and stopping a build that its execution has abandoned."""

@@ -28,6 +28,10 @@ class Variables:
         return {"LOCKS_TABLE_NAME": self.core.lock_table.table_name}
 
     @property
+    def records(self) -> dict[str, str]:
+        return {"RECORDS_TABLE_NAME": self.core.records_table.table_name}
+
+    @property
     def lease(self) -> dict[str, str]:
         return {"LOCK_LEASE_SECONDS": str(self.settings.lock_lease_seconds)}
 
@@ -38,6 +42,7 @@ class Variables:
             "ENVIRONMENT": self.settings.environment,
             **self.configuration,
             **self.locks,
+            **self.records,
             **self.lease,
             **self.github_token,
             "GIT_CREDENTIALS_SECRET_ARN": self.core.secrets.git_credentials.secret_arn,

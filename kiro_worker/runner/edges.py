@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kiro_worker.github.labels import Labelling
     from kiro_worker.lock.table import LockTable
     from kiro_worker.models import GitCredentials
+    from kiro_worker.records.table import RecordsTable
     from kiro_worker.runner.report.log import Log, Redaction
     from kiro_worker.runner.request import BuildRequest
 
@@ -38,9 +39,10 @@ class Edges:
 
 @dataclass(frozen=True)
 class BuildEdges(Edges):
-    """What a build also needs, because it writes: the lock, the agent's key, and the folder ``logs``."""
+    """What a build also needs, because it writes: the lock, the records, the agent's key, and the folder ``logs``."""
 
     locks: LockTable
+    records: RecordsTable
     load_agent_key: Callable[[], str]
     logs: Path
     log: Log

@@ -27,6 +27,7 @@ from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.slots import release_slot_of_build
 from kiro_worker.lock.table import LockTable
 from kiro_worker.outcomes import Outcome
+from kiro_worker.records.table import RecordsTable
 from kiro_worker.runner.build_effects import BuildEffects
 from kiro_worker.runner.clients import Clients
 from kiro_worker.runner.edges import BuildEdges
@@ -195,6 +196,7 @@ def _edges(
             variables.lock_lease_seconds,
             lambda owner: owner_is_running(clients("stepfunctions"), lambda: clients("codebuild"))(owner),
         ),
+        records=RecordsTable(clients("dynamodb"), variables.records_table_name),
         load_agent_key=lambda: load_agent_key(clients("secretsmanager"), variables.kiro_api_key_secret_arn),
         logs=logs,
         log=log,

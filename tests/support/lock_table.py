@@ -23,11 +23,15 @@ LEASE_SECONDS: Final = 7200
 
 
 def create_lock_table(client: DynamoDBClient, name: str = TABLE) -> None:
-    """Create the table and wait until it takes writes, which neither DynamoDB nor dynalite does at once."""
+    create_table(client, name, "lockKey")
+
+
+def create_table(client: DynamoDBClient, name: str, key: str) -> None:
+    """Create a table and wait until it takes writes, which neither DynamoDB nor dynalite does at once."""
     client.create_table(
         TableName=name,
-        KeySchema=[{"AttributeName": "lockKey", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "lockKey", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
         BillingMode="PAY_PER_REQUEST",
     )
     client.get_waiter("table_exists").wait(TableName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 30})

@@ -1,6 +1,6 @@
-"""DynamoDB in memory: the requests that the lock sends, evaluated as DynamoDB evaluates them.
+"""DynamoDB in memory: the requests that the lock and the records send, evaluated as DynamoDB evaluates them.
 
-It makes the lock's unit tests take milliseconds; tests/integration/lock runs the same lock against two real servers.
+It makes the unit tests take milliseconds; tests/integration/lock runs the same code against two real servers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Item = dict[str, dict[str, Any]]
 
 
 class MemoryDynamoDB:
-    """One table of locks.
+    """One table, of locks or of records, whose items have a single key attribute.
 
     ``before_updates`` holds a call for each of the next updates, which happens between the lock's read and its write.
     With ``resend_next_update``, the answer to the next update is lost, and boto3 sends the request again.
@@ -28,7 +28,8 @@ class MemoryDynamoDB:
         self.resend_next_update = False
 
     def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803  # boto3's name
-        item = self.items.get(Key["lockKey"]["S"])
+        [key] = Key.values()
+        item = self.items.get(key["S"])
         return {} if item is None else {"Item": deepcopy(item)}
 
     def scan(self, **request: Any) -> dict[str, Any]:
@@ -50,12 +51,13 @@ class MemoryDynamoDB:
     def update_item(self, **request: Any) -> dict[str, Any]:
         if self.before_updates:
             self.before_updates.pop(0)()
-        key = request["Key"]["lockKey"]["S"]
+        [(attribute, value)] = request["Key"].items()
+        key = value["S"]
         old = self.items.get(key, {})
-        if not holds(request["ConditionExpression"], old, request):
+        if "ConditionExpression" in request and not holds(request["ConditionExpression"], old, request):
             error: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": deepcopy(old)}
             raise ClientError(error, "UpdateItem")
-        self.items[key] = updated({"lockKey": {"S": key}, **old}, request)
+        self.items[key] = updated({attribute: {"S": key}, **old}, request)
         if self.resend_next_update:
             self.resend_next_update = False
             return self.update_item(**request)
@@ -97,13 +99,16 @@ def value_of(item: Item, request: Mapping[str, Any], operand: str) -> dict[str, 
 def updated(item: Item, request: Mapping[str, Any]) -> Item:
     """``item`` after ``UpdateExpression``, whose values all refer to the item as it was."""
     result = deepcopy(item)
-    for clause in re.split(r" ?(?=SET |REMOVE )", request["UpdateExpression"]):
+    for clause in re.split(r" ?(?=SET |REMOVE |ADD )", request["UpdateExpression"]):
         action, _, changes = clause.partition(" ")
         for change in filter(None, changes.split(", ")):
-            target, _, source = change.partition(" = ")
+            target, _, source = change.replace(" = ", " ").partition(" ")
             name = request["ExpressionAttributeNames"].get(target, target)
             if action == "REMOVE":
                 result.pop(name, None)
+            elif action == "ADD":
+                added = request["ExpressionAttributeValues"][source]["SS"]
+                result[name] = {"SS": sorted({*item.get(name, {}).get("SS", []), *added})}
             else:
                 value = value_of(item, request, source)
                 assert value is not None, f"DynamoDB rejects {change}: the attribute does not exist"

@@ -81,6 +81,20 @@ class Stacks:
                             granted.add((action, self.resolve(resource)))
         return granted
 
+    def record_keys(self, role: Any) -> set[str]:
+        """The patterns of the keys of all records that the role may use."""
+        role_id = role["Fn::GetAtt"][0]
+        keys = set()
+        for policy in self.of("AWS::IAM::Policy").values():
+            if {"Ref": role_id} in policy["Roles"]:
+                for statement in policy["PolicyDocument"]["Statement"]:
+                    resources = [self.resolve(resource) for resource in _list(statement["Resource"])]
+                    if any(resource.endswith("-records") for resource in resources):
+                        # A request without a key matches every ForAllValues condition.
+                        assert statement["Condition"]["Null"] == {"dynamodb:LeadingKeys": "false"}
+                        keys |= set(statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+        return keys
+
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]

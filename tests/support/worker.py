@@ -28,6 +28,7 @@ TOKEN = "ghp_0123456789abcdefABCDEF0123456789abcd"
 PASSWORD = "p4ss/w0rd+of=the&worker"
 AGENT_KEY = "the-agents-own-key-42"
 TABLE = "kiro-worker-test-locks"
+RECORDS = "kiro-worker-test-records"
 BUCKET = "kiro-worker-test-artifacts"
 PARAMETER = "/kiro-worker/test/github-project-config"
 WORK = """
@@ -138,6 +139,7 @@ class Worker:
             "GIT_SSH_COMMAND": "false",
             "CONFIG_PARAMETER_NAME": PARAMETER,
             "LOCKS_TABLE_NAME": TABLE,
+            "RECORDS_TABLE_NAME": RECORDS,
             "LOCK_LEASE_SECONDS": "7200",
             "ARTIFACTS_BUCKET_NAME": BUCKET,
             "GITHUB_TOKEN_SECRET_ARN": self.secrets["github-token"],

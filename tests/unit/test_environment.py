@@ -25,6 +25,7 @@ ALL = {
     "KIRO_API_KEY_SECRET_ARN": "key",
     "LOCKS_TABLE_NAME": "locks",
     "LOCK_LEASE_SECONDS": "7200",
+    "RECORDS_TABLE_NAME": "records",
     "SOMETHING_ELSE": "ignored",
 }
 REQUIRED: list[tuple[type[Environment], set[str]]] = [
@@ -34,7 +35,13 @@ REQUIRED: list[tuple[type[Environment], set[str]]] = [
     (AcquireLockEnvironment, {"CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS"}),
     (
         RunnerEnvironment,
-        {"CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "GIT_CREDENTIALS_SECRET_ARN"},
+        {
+            "CONFIG_PARAMETER_NAME",
+            "LOCKS_TABLE_NAME",
+            "LOCK_LEASE_SECONDS",
+            "RECORDS_TABLE_NAME",
+            "GIT_CREDENTIALS_SECRET_ARN",
+        },
     ),
 ]
 

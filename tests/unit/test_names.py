@@ -77,6 +77,7 @@ def test_names_are_those_that_operators_type() -> None:
     assert names.git_credentials_secret == "kiro-worker-test-git-credentials"
     assert names.kiro_api_key_secret == "kiro-worker-test-kiro-api-key"
     assert names.locks_table == "kiro-worker-test-locks"
+    assert names.records_table == "kiro-worker-test-records"
     assert names.core_stack == "KiroWorkerCore-test"
     assert names.workflow_stack == "KiroWorkerWorkflow-test"
     bucket = names.artifacts_bucket("123456789012", "eu-west-1")

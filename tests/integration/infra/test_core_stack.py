@@ -9,10 +9,11 @@ import pytest
 from tests.support.stacks import Stacks, Synthesise
 
 
-def test_lock_table_has_key_ttl_and_recovery(stacks: Stacks) -> None:
-    table = stacks.of("AWS::DynamoDB::Table")["kiro-worker-test-locks"]
-    assert table["KeySchema"] == [{"AttributeName": "lockKey", "KeyType": "HASH"}]
-    assert table["AttributeDefinitions"] == [{"AttributeName": "lockKey", "AttributeType": "S"}]
+@pytest.mark.parametrize(("name", "key"), [("locks", "lockKey"), ("records", "recordKey")])
+def test_table_has_key_ttl_and_recovery(stacks: Stacks, name: str, key: str) -> None:
+    table = stacks.of("AWS::DynamoDB::Table")[f"kiro-worker-test-{name}"]
+    assert table["KeySchema"] == [{"AttributeName": key, "KeyType": "HASH"}]
+    assert table["AttributeDefinitions"] == [{"AttributeName": key, "AttributeType": "S"}]
     assert table["BillingMode"] == "PAY_PER_REQUEST"
     assert table["TimeToLiveSpecification"] == {"AttributeName": "expiresAt", "Enabled": True}
     assert table["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}

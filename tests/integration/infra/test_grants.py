@@ -14,6 +14,7 @@ CONFIG = (
     "arn:<Partition>:ssm:<Region>:<AccountId>:parameterAWS::SSM::Parameter /kiro-worker/test/github-project-config",
 )
 TOKEN = ("secretsmanager:GetSecretValue", "AWS::SecretsManager::Secret kiro-worker-test-github-token")
+RECORDS = "AWS::DynamoDB::Table kiro-worker-test-records"
 LOCKS = "AWS::DynamoDB::Table kiro-worker-test-locks"
 DESCRIBE = ("states:DescribeExecution", "arn:<Partition>:states:<Region>:<AccountId>:execution:kiro-worker-test:*")
 PROJECT = "AWS::CodeBuild::Project kiro-worker-test"
@@ -85,12 +86,19 @@ def test_build_has_only_its_permissions(stacks: Stacks) -> None:
         ("secretsmanager:GetSecretValue", "AWS::SecretsManager::Secret kiro-worker-test-kiro-api-key"),
         ("dynamodb:GetItem", LOCKS),
         ("dynamodb:UpdateItem", LOCKS),
+        ("dynamodb:GetItem", RECORDS),
+        ("dynamodb:UpdateItem", RECORDS),
         DESCRIBE,
         BUILDS,
         ("s3:PutObject", "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>/runs/*"),
         *REPORTS,
         *logs("/aws/codebuild/kiro-worker-test"),
     }
+
+
+def test_build_uses_only_its_records(stacks: Stacks) -> None:
+    role = stacks.one("AWS::CodeBuild::Project")["ServiceRole"]
+    assert stacks.record_keys(role) == {"run#*", "branch#*"}
 
 
 def test_build_reads_only_configured_steering(synthesise: Synthesise, tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def library(folder: Path) -> set[str]:
 
 CORE = {
     "__init__", "config", "environment", "errors", "execution_status", "exported_variables", "github", "lock", "models",
-    "names", "observability", "outcomes", "recovery", "redaction", "spec", "state",
+    "names", "observability", "outcomes", "records", "recovery", "redaction", "spec", "state",
 }  # fmt: skip
 
 

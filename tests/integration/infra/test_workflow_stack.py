@@ -73,6 +73,7 @@ def test_build_gets_names_of_secrets_only(stacks: Stacks) -> None:
         "ENVIRONMENT": "test",
         "CONFIG_PARAMETER_NAME": "AWS::SSM::Parameter /kiro-worker/test/github-project-config",
         "LOCKS_TABLE_NAME": "AWS::DynamoDB::Table kiro-worker-test-locks",
+        "RECORDS_TABLE_NAME": "AWS::DynamoDB::Table kiro-worker-test-records",
         "LOCK_LEASE_SECONDS": "7200",
         "GITHUB_TOKEN_SECRET_ARN": "AWS::SecretsManager::Secret kiro-worker-test-github-token",
         "GIT_CREDENTIALS_SECRET_ARN": "AWS::SecretsManager::Secret kiro-worker-test-git-credentials",

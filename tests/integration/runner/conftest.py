@@ -10,8 +10,8 @@ import pytest
 
 from kiro_local.github.git_repository import read_directory
 from kiro_local.github.stand_in import StandInGitHub
-from tests.support.lock_table import create_lock_table
-from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, DEMO, PARAMETER, PASSWORD, TOKEN, Worker
+from tests.support.lock_table import create_lock_table, create_table
+from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, DEMO, PARAMETER, PASSWORD, RECORDS, TOKEN, Worker
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ def worker(tmp_path: Path, aws: dict[str, str], github: StandInGitHub) -> Worker
         worker.secrets[name] = created["ARN"]
     worker.client("s3").create_bucket(Bucket=BUCKET)
     create_lock_table(worker.client("dynamodb"))
+    create_table(worker.client("dynamodb"), RECORDS, "recordKey")
     worker.configure()
     worker.start_execution()
     worker.hold_lock()

@@ -1,0 +1,42 @@
+"""The requests of the records, as two independent servers evaluate them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from kiro_worker.records.checkpoints import CheckpointRecord, note_checkpoint, read_checkpoint
+from kiro_worker.records.runs import RunRecord, note_push, read_run
+from kiro_worker.records.table import RecordsTable
+from tests.support.lock_table import create_table
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+TABLE = "kiro-worker-test-records"
+RUN = RunRecord("arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one", "acme/shop", "x", "PVTI_1")
+
+
+@pytest.fixture
+def records(aws_of_each: dict[str, Any]) -> RecordsTable:
+    client: DynamoDBClient = boto3.client("dynamodb", **aws_of_each)
+    create_table(client, TABLE, "recordKey")
+    return RecordsTable(client, TABLE)
+
+
+def test_run_collects_commits(records: RecordsTable) -> None:
+    assert read_run(records, RUN.execution) is None
+    for commit in ("1" * 40, "2" * 40, "1" * 40):
+        note_push(records, RUN, commit)
+    found = read_run(records, RUN.execution)
+    assert found == RunRecord(RUN.execution, "acme/shop", "x", "PVTI_1", frozenset({"1" * 40, "2" * 40}))
+
+
+def test_checkpoint_is_replaced(records: RecordsTable) -> None:
+    assert read_checkpoint(records, "acme/shop", "x") is None
+    note_checkpoint(records, "acme/shop", "x", CheckpointRecord("1" * 40, "", "0" * 40, RUN.execution))
+    second = CheckpointRecord("2" * 40, "1" * 40, "0" * 40, RUN.execution)
+    note_checkpoint(records, "acme/shop", "x", second)
+    assert read_checkpoint(records, "acme/shop", "x") == second

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kiro_worker.records.checkpoints import CheckpointRecord, note_checkpoint, read_checkpoint
+from kiro_worker.records.runs import RunRecord, note_push, read_run
+from kiro_worker.records.table import RecordsTable
+from tests.support.memory_dynamodb import MemoryDynamoDB
+
+EXECUTION = "arn:aws:states:eu-west-1:123456789012:execution:kiro-worker-test:run-1"
+RUN = RunRecord(EXECUTION, "acme/shop", "feature/x", "PVTI_1")
+FIRST, SECOND, THIRD = "1" * 40, "2" * 40, "3" * 40
+NOW = 1_790_000_000.5
+
+
+@pytest.fixture
+def dynamodb() -> MemoryDynamoDB:
+    return MemoryDynamoDB()
+
+
+@pytest.fixture
+def records(dynamodb: Any) -> RecordsTable:
+    return RecordsTable(dynamodb, "kiro-worker-test-records", clock=lambda: NOW)
+
+
+def test_unknown_run_has_no_record(records: RecordsTable) -> None:
+    note_push(records, RUN, FIRST)
+    assert read_run(records, f"{EXECUTION}-other") is None
+
+
+def test_run_keeps_every_commit_it_was_about_to_push(records: RecordsTable) -> None:
+    note_push(records, RUN, FIRST)
+    note_push(records, RUN, SECOND)
+    note_push(records, RUN, FIRST)
+    assert read_run(records, EXECUTION) == RunRecord(
+        EXECUTION, "acme/shop", "feature/x", "PVTI_1", frozenset({FIRST, SECOND})
+    )
+
+
+def test_repeated_write_changes_nothing(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
+    dynamodb.resend_next_update = True
+    note_push(records, RUN, FIRST)
+    assert dynamodb.items[f"run#{EXECUTION}"]["commits"] == {"SS": [FIRST]}
+
+
+def test_records_expire_after_90_days(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
+    note_push(records, RUN, FIRST)
+    assert dynamodb.items[f"run#{EXECUTION}"]["expiresAt"] == {"N": str(1_790_000_000 + 90 * 86_400)}
+
+
+def test_checkpoint_names_both_commits_that_server_may_have(records: RecordsTable) -> None:
+    note_checkpoint(records, "acme/shop", "feature/x", CheckpointRecord(FIRST, "", THIRD, EXECUTION))
+    note_checkpoint(records, "acme/shop", "feature/x", CheckpointRecord(SECOND, FIRST, THIRD, EXECUTION))
+    record = read_checkpoint(records, "acme/shop", "feature/x")
+    assert record == CheckpointRecord(SECOND, FIRST, THIRD, EXECUTION)
+    assert [record.names(commit) for commit in (SECOND, FIRST, THIRD, "")] == [True, True, False, False]
+
+
+def test_first_checkpoint_has_no_previous_one(records: RecordsTable) -> None:
+    note_checkpoint(records, "acme/shop", "feature/x", CheckpointRecord(FIRST, "", THIRD, EXECUTION))
+    record = read_checkpoint(records, "acme/shop", "feature/x")
+    assert record is not None
+    assert not record.names("")
+
+
+@pytest.mark.parametrize(
+    ("repository", "branch", "found"),
+    [("ACME/Shop", "feature/x", True), ("acme/shop", "Feature/x", False), ("acme/shop#feature", "x", False)],
+)
+def test_checkpoint_belongs_to_one_branch(records: RecordsTable, repository: str, branch: str, found: bool) -> None:
+    note_checkpoint(records, "acme/shop", "feature/x", CheckpointRecord(FIRST, "", THIRD, EXECUTION))
+    assert (read_checkpoint(records, repository, branch) is not None) is found
+
+
+def test_values_of_wrong_type_count_as_absent(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
+    dynamodb.items["branch#acme/shop#feature/x"] = {"checkpoint": {"N": "1"}}
+    assert read_checkpoint(records, "acme/shop", "feature/x") == CheckpointRecord("", "", "", "")
