@@ -10,7 +10,7 @@ export UV_SYSTEM_CERTS ?= true
 NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 
 # Each writes its pages below docs/, or with --check exits with 1 if one is out of date.
-GENERATORS := state_diagram configuration_reference configuration_schema outcomes_table recovery_table
+GENERATORS := state_diagram configuration_reference configuration_schema outcomes_table git_answers_table recovery_table
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-unit test-all mutants bench check check-docs docs tables recovery synth bootstrap deploy lock clean

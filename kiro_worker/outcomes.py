@@ -104,12 +104,12 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Add tests, write a coverage report, or change `coverageThreshold`, then redrive the execution.",
     ),
     Outcome.PUSH_REJECTED: OutcomeFacts(
-        "The server rejected the push or the LFS objects, or the branch moved: either before the agent started, or"
-        " later and in conflict with the work.",
+        "The server rejected the push or the LFS objects, or the branch moved or was deleted: either before the agent"
+        " started, or later and in conflict with the work.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
-        "Check branch protection, the LFS quota and the permissions of the git credentials. If the branch moved,"
-        " redrive the execution or move the card back to build the new head.",
+        "Follow the fix in the reason, which quotes the server. If the branch moved, redrive the execution or move the"
+        " card back to build the new head.",
     ),
     Outcome.LOCK_LOST: OutcomeFacts(
         "Another run or build holds the lock, the build's execution has ended, or a manually started build found no"
@@ -128,8 +128,8 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         " request. Replace any secret that the change contains.",
     ),
     Outcome.CHECKOUT_FAILED: OutcomeFacts(
-        "The pinned commit, its submodules or its LFS files could not be checked out, or symbolic links leave the"
-        " repository.",
+        "The pinned commit, its submodules or its LFS files could not be checked out, git cannot commit its files"
+        " again unchanged, or symbolic links leave the repository.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Follow the fix in the reason: push what is missing, or give the git credentials access to it.",

@@ -190,9 +190,9 @@ def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
         checkout.git.run("add", "--all", in_work_tree=True)
         return checkout.git.text("write-tree")
     except GitFailed as failure:
-        raise BuildStopped(
-            Outcome.AGENT_FAILED, "git cannot commit the files that the agent left", remedy, failure.error
-        ) from None
+        # Not a fault of the branch: the checkout proved that its own files can be committed.
+        reason = f"git cannot commit the files that the agent left: {failure.answer.quote}"
+        raise BuildStopped(Outcome.AGENT_FAILED, reason, remedy, failure.error) from None
 
 
 def _nested_repositories(folder: Path) -> list[Path]:

@@ -6,12 +6,26 @@ from types import ModuleType
 
 import pytest
 
-from tools import configuration_reference, configuration_schema, outcomes_table, recovery_table, state_diagram
+from tools import (
+    configuration_reference,
+    configuration_schema,
+    git_answers_table,
+    outcomes_table,
+    recovery_table,
+    state_diagram,
+)
 
 
 @pytest.mark.parametrize(
     "generator",
-    [configuration_reference, configuration_schema, outcomes_table, recovery_table, state_diagram],
+    [
+        configuration_reference,
+        configuration_schema,
+        git_answers_table,
+        outcomes_table,
+        recovery_table,
+        state_diagram,
+    ],
     ids=lambda module: module.__name__,
 )
 def test_pages_are_current(generator: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:
