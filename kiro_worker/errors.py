@@ -188,14 +188,19 @@ class LockLost(LockError):
 
 
 class BuildStopped(KiroWorkerError):
-    """The build ends with ``outcome``. ``details`` are the last lines that a child process wrote."""
+    """The build ends with ``outcome``. ``details`` are the last lines that a child process wrote.
 
-    def __init__(self, outcome: Outcome, reason: str, remedy: str = "", details: str = "") -> None:
+    ``owner`` is given where the reason says who has to act, and is the outcome's usual owner otherwise.
+    """
+
+    def __init__(
+        self, outcome: Outcome, reason: str, remedy: str = "", details: str = "", owner: FaultOwner | None = None
+    ) -> None:
         super().__init__(reason, remedy)
-        self.args = (outcome, reason, remedy, details)
+        self.owner = owner or OUTCOMES[outcome].owner
+        self.args = (outcome, reason, remedy, details, self.owner)
         self.outcome = outcome
         self.details = details
-        self.owner = OUTCOMES[outcome].owner
 
     def __str__(self) -> str:
         return with_remedy(f"{self.outcome}: {self.reason}", self.remedy)

@@ -165,10 +165,14 @@ class Failure(Document):
 
 @dataclass(frozen=True)
 class GitCredentials:
-    """User name and password for git over HTTPS. The password never appears in ``repr()``."""
+    """User name and password for git over HTTPS. The password never appears in ``repr()``.
+
+    ``secret`` is the name of the secret that holds them, for error messages; empty if they come from elsewhere.
+    """
 
     username: str
     password: str = field(repr=False)
+    secret: str = field(default="", compare=False)
 
 
 def cause_message(cause: str) -> str:

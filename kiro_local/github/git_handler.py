@@ -35,6 +35,12 @@ class _Refusal:
 
 
 _UNAUTHENTICATED: Final = _Refusal(401, "Invalid username or token.", {"WWW-Authenticate": 'Basic realm="GitHub"'})
+_NOT_FOUND: Final = _Refusal(404, "Repository not found.")
+_SINGLE_SIGN_ON: Final = _Refusal(
+    403,
+    "The 'acme' organization has enabled or enforced SAML SSO.\nTo access this repository, visit"
+    " https://github.com/orgs/acme/sso?authorization_request=x and try your request again.",
+)
 
 
 def answer_git(http: BaseHandler, request: GitRequest | LfsRequest) -> None:
@@ -67,6 +73,12 @@ def _refusal(request: GitRequest | LfsRequest, token: Token | None, fault: Fault
             return _Refusal(502, BAD_GATEWAY.decode())
         case FaultKind.FORBIDDEN | FaultKind.INSUFFICIENT_SCOPES:
             return _Refusal(403, "Write access to repository not granted.")
+        case FaultKind.SINGLE_SIGN_ON:
+            return _SINGLE_SIGN_ON
+        case FaultKind.NOT_FOUND:
+            return _NOT_FOUND
+        case FaultKind.SERVER_ERROR:
+            return _Refusal(fault.status if fault else 500, "Internal Server Error")
         case FaultKind.RATE_LIMITED | FaultKind.SECONDARY_LIMIT:
             seconds = fault.seconds if fault else 0
             return _Refusal(429, "You have exceeded a rate limit.", {"retry-after": f"{seconds:.0f}"})
@@ -75,7 +87,7 @@ def _refusal(request: GitRequest | LfsRequest, token: Token | None, fault: Fault
     if token is None or not token.reaches_repositories:
         return _UNAUTHENTICATED
     if request.repository is None:
-        return _Refusal(404, "Repository not found.")
+        return _NOT_FOUND
     if request.writes and request.repository.is_archived:
         return _Refusal(403, "This repository was archived so it is read-only.")
     return None
@@ -98,6 +110,11 @@ def _run_backend(http: BaseHandler, request: GitRequest, login: str, fault: Faul
         _log(http, request, login, exchange.status, fault)
         http.end_headers()
         for chunk in exchange.body():
+            if fault and fault.kind is FaultKind.HANG_UP:
+                http.wfile.write(b"%x\r\n%b" % (len(chunk), chunk[: len(chunk) // 2]))
+                exchange.abort()
+                http.close_connection = True
+                return
             http.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
         http.wfile.write(b"0\r\n\r\n")
     except ConnectionError:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
+from kiro_local.github import proc_receive
+from kiro_local.github.push_rules import REFUSALS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from kiro_local.github.push_rules import PushRule
 
 FIRST_COMMIT_TIME: Final = 1_735_689_600
 """2025-01-01T00:00:00Z. Each further commit is one minute later, so that equal files give equal hashes."""
@@ -158,6 +166,23 @@ class GitRepository:
 
     def delete_branch(self, branch: str) -> None:
         self.run("update-ref", "-d", f"refs/heads/{branch}")
+
+    def refuse_pushes(self, branch: str, rule: PushRule, times: int | None = None) -> None:
+        """Refuse pushes to a branch, as github.com does because of ``rule``: the next ``times`` pushes, or all."""
+        reference, refusal = f"refs/heads/{branch}", REFUSALS[rule]
+        file = self.path / proc_receive.FILE
+        refusals = json.loads(file.read_text()) if file.exists() else {}
+        refusals[reference] = {
+            "reason": refusal.reason,
+            "lines": [line.format(ref=reference) for line in refusal.lines],
+            **({} if times is None else {"times": times}),
+        }
+        file.write_text(json.dumps(refusals))
+        hook = self.path / "hooks" / "proc-receive"
+        hook.parent.mkdir(exist_ok=True)
+        hook.write_text(f"#!/bin/sh\nexec {shlex.join((sys.executable, '-I', '-S', proc_receive.__file__))}\n")
+        hook.chmod(0o755)
+        self.run("config", "--add", "receive.procReceiveRefs", reference)
 
     def store_as(self, storage: Storage) -> None:
         """Repack the objects that the repository has now. Later objects are loose again, as on a real server."""

@@ -44,7 +44,8 @@ def load_git_credentials(secrets: SecretsManagerClient, arn: str) -> GitCredenti
     form = '{"username":"git","password":"your_token"}'
     text = _read_secret(secrets, arn, form)
     username, password = (_read_field(text, arn, key, form) for key in ("username", "password"))
-    return GitCredentials(_require_printable(username, arn, form), _require_printable(password, arn, form))
+    username, password = (_require_printable(value, arn, form) for value in (username, password))
+    return GitCredentials(username, password, _secret_name(arn))
 
 
 def load_agent_key(secrets: SecretsManagerClient, arn: str) -> str:

@@ -6,6 +6,7 @@ from typing import Final
 
 from kiro_worker.errors import BuildStopped, KiroWorkerError, LockError
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 
 _GIT_REMEDY: Final = "read git's output in the details, then redrive the execution"
@@ -19,7 +20,8 @@ def stop_for(error: Exception) -> BuildStopped:
         case LockError():
             return BuildStopped(Outcome.LOCK_LOST, error.reason, error.remedy)
         case KiroWorkerError():
-            return BuildStopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error.reason}", error.remedy)
+            reason = f"{type(error).__name__}: {error.reason}"
+            return BuildStopped(Outcome.WORKER_FAILED, reason, error.remedy, owner=error.owner)
         case GitFailed():
-            return BuildStopped(Outcome.WORKER_FAILED, f"git {error.command} failed", _GIT_REMEDY, error.error)
+            return stop_because(error, Outcome.WORKER_FAILED, "", _GIT_REMEDY)
     return BuildStopped(Outcome.WORKER_FAILED, f"{type(error).__name__}: {error}")

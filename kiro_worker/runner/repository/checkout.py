@@ -22,7 +22,9 @@ from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.entries import SYMLINK, list_tree
+from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, Git, GitFailed
+from kiro_worker.runner.repository.git_answers import FINAL
 from kiro_worker.runner.repository.lfs import lfs_files_missing, require_git_lfs
 from kiro_worker.runner.sandbox.untrusted_files import leads_out
 
@@ -198,13 +200,15 @@ def _fetch(git: Git, request: BuildRequest) -> tuple[str, dict[str, str]]:
             if git.lfs and failure.command == "read-tree" and "git-lfs" in failure.error:
                 raise lfs_files_missing(request, failure) from None
             last_failure = failure
+            if failure.answer.cause in FINAL:
+                break
     if "remote ref HEAD" in last_failure.error:
         raise _no_default_branch(last_failure)
-    raise BuildStopped(
+    raise stop_because(
+        last_failure,
         Outcome.CHECKOUT_FAILED,
-        f"the branch {request.branch} of {request.repository} cannot be fetched: git {last_failure.command} failed",
+        f"the branch {request.branch} of {request.repository} cannot be fetched",
         "check that the branch exists and that the git credentials can read it",
-        last_failure.error,
     )
 
 
@@ -249,12 +253,8 @@ def _create_trusted_repository(git: Git) -> None:
 
 
 def _no_default_branch(failure: GitFailed) -> BuildStopped:
-    return BuildStopped(
-        Outcome.CHECKOUT_FAILED,
-        "the default branch cannot be fetched, so the branch cannot be compared with it",
-        "redrive the execution",
-        failure.error,
-    )
+    attempted = "the default branch cannot be fetched, so the branch cannot be compared with it"
+    return stop_because(failure, Outcome.CHECKOUT_FAILED, attempted, "redrive the execution")
 
 
 def _require_on_branch(git: Git, request: BuildRequest, head: str) -> None:

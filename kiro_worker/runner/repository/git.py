@@ -13,19 +13,17 @@ Threats, and what prevents them:
 from __future__ import annotations
 
 import os
-import shlex
 import subprocess
-import sys
-import tempfile
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
-from kiro_worker.runner.repository import credential_helper
+from kiro_worker.redaction import redact
+from kiro_worker.runner.repository.credential_offer import offered
+from kiro_worker.runner.repository.git_answers import TRANSIENT, GitAnswer, read_answer
+from kiro_worker.runner.repository.retries import Retries
 from kiro_worker.runner.sandbox.processes import Answer, capture
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from kiro_worker.models import GitCredentials
@@ -78,17 +76,29 @@ _LFS_SERVER: Final = (
     # git-lfs itself transfers files, not a custom program.
     "lfs.basictransfersonly=true",
 )
+_LEASE: Final = "--force-with-lease="
 _NO_NEGOTIATION: Final = ("-c", "fetch.negotiationAlgorithm=noop")
 _LFS_FILTER: Final = ("filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true")
 
 
 class GitFailed(Exception):
-    """A git command failed. ``error`` is its error output, which is not redacted."""
+    """A git command failed.
 
-    def __init__(self, command: str, error: str) -> None:
+    ``error`` is its error output. Only that of a network command is redacted; its ``attempts`` and the ``secret`` with
+    its credentials are known as well.
+    """
+
+    def __init__(self, command: str, error: str, secret: str = "", attempts: int = 1) -> None:
         super().__init__(f"git {command}: {error}")
         self.command = command
         self.error = error
+        self.secret = secret
+        self.attempts = attempts
+
+    @property
+    def answer(self) -> GitAnswer:
+        """Why the command failed."""
+        return read_answer(self.error)
 
 
 class Git:
@@ -108,6 +118,7 @@ class Git:
         credentials: GitCredentials | None,
         parent: Mapping[str, str],
         lfs: bool = False,
+        retries: Retries | None = None,
     ) -> None:
         self.directory = directory
         self.work_tree = work_tree
@@ -115,6 +126,7 @@ class Git:
         self.lfs = lfs
         self._credentials = credentials
         self._parent = parent
+        self._retries = retries or Retries()
         self._home = home
         self._no_hooks = home / "no-hooks"
         self._no_hooks.mkdir(parents=True, exist_ok=True)
@@ -141,7 +153,22 @@ class Git:
         return self._execute(arguments, {"GIT_ALLOW_PROTOCOL": "", "GIT_NO_LAZY_FETCH": "1"}).exit_code == 0
 
     def network(self, *arguments: str, stdin: bytes = b"", in_work_tree: bool = False) -> str:
-        """Return the output, on both streams, of a command that may talk to the remote. Raises :class:`GitFailed`."""
+        """Return the output, on both streams, of a command that may talk to the remote. Raises :class:`GitFailed`.
+
+        What fails for a passing reason is repeated, unless repeating it could do something twice.
+        """
+        started, attempt = self._retries.clock(), 1
+        while True:
+            try:
+                return self._network_once(arguments, stdin, in_work_tree=in_work_tree)
+            except GitFailed as failure:
+                failure.attempts = attempt
+                may_repeat = failure.answer.cause in TRANSIENT and _is_repeatable(arguments)
+                if not may_repeat or not self._retries.wait(attempt, started):
+                    raise
+            attempt += 1
+
+    def _network_once(self, arguments: tuple[str, ...], stdin: bytes, *, in_work_tree: bool) -> str:
         environment = {
             "GIT_ALLOW_PROTOCOL": "http:https",
             "GIT_TERMINAL_PROMPT": "0",
@@ -150,20 +177,23 @@ class Git:
             "GIT_HTTP_LOW_SPEED_TIME": "60",
             **{name: self._parent[name] for name in _PROXIES if name in self._parent},
         }
-        with _descriptor_holding(self._credentials) as descriptor:
-            helper: tuple[str, ...] = ()
-            if descriptor is not None:
-                # The key names the server, so that git offers these credentials to no other.
-                helper = ("-c", f"credential.{_server(self.url)}.helper={_helper_command(descriptor)}")
-            answer = self._execute(
-                (*helper, *arguments),
-                environment,
-                stdin,
-                in_work_tree=in_work_tree,
-                minutes=NETWORK_TIMEOUT_MINUTES,
-                descriptors=() if descriptor is None else (descriptor,),
-            )
-        _output_of(arguments, answer)
+        credentials = self._credentials
+        try:
+            with offered(credentials, self.url) as (options, descriptors):
+                answer = self._execute(
+                    (*options, *arguments),
+                    environment,
+                    stdin,
+                    in_work_tree=in_work_tree,
+                    minutes=NETWORK_TIMEOUT_MINUTES,
+                    descriptors=descriptors,
+                )
+            _output_of(arguments, answer)
+        except GitFailed as failure:
+            # Redacted before anything shortens it: a part of a secret would not be recognised.
+            known = (credentials.password,) if credentials else ()
+            secret = credentials.secret if credentials else ""
+            raise GitFailed(failure.command, redact(failure.error, known), secret) from None
         return f"{answer.text}\n{answer.error}".strip()
 
     def fetch_objects(self, oids: Iterable[str], *options: str) -> None:
@@ -228,6 +258,15 @@ class Git:
         }
 
 
+def _is_repeatable(arguments: tuple[str, ...]) -> bool:
+    """Return whether a command can be repeated although its first attempt may have taken effect.
+
+    Reading always can. So can a push with a lease: git first asks where the references are, and one that is at its new
+    commit already needs no push.
+    """
+    return _command(arguments) != "push" or any(word.startswith(_LEASE) for word in arguments)
+
+
 def _output_of(arguments: tuple[str, ...], answer: Answer) -> bytes:
     if answer.exit_code != 0:
         raise GitFailed(_command(arguments), answer.error or answer.text or f"exit code {answer.exit_code}")
@@ -237,38 +276,3 @@ def _output_of(arguments: tuple[str, ...], answer: Answer) -> bytes:
 def _command(arguments: tuple[str, ...]) -> str:
     """Return the name of the git command, for error messages."""
     return next((word for word in arguments if not word.startswith("-") and "=" not in word), "")
-
-
-def _server(url: str) -> str:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}"
-
-
-def _helper_command(descriptor: int) -> str:
-    """Return the credential helper as a shell command. git appends ``get``, or ``store``, which does nothing."""
-    words = credential_command(descriptor)
-    return f'!answer() {{ test "$1" != get || {shlex.join(words)}; }}; answer'
-
-
-def credential_command(descriptor: int, descriptors: str = "/proc/self/fd") -> tuple[str, ...]:
-    """Return the command that prints the whole content of an open, unnamed file.
-
-    It works however often it runs, although git may ask repeatedly and all readers share the descriptor's position. On
-    Linux, ``cat`` reopens the file through ``/proc``, because git waits for this command at every request and Python
-    starts more slowly.
-    """
-    if os.path.exists(f"{descriptors}/{descriptor}"):  # noqa: PTH110  # a descriptor, not a path that means anything
-        return ("cat", f"{descriptors}/{descriptor}")
-    return (sys.executable, "-I", "-S", credential_helper.__file__, str(descriptor), "get")
-
-
-@contextmanager
-def _descriptor_holding(credentials: GitCredentials | None) -> Iterator[int | None]:
-    """Yield the descriptor of an unnamed file with the credentials, for the duration of one command."""
-    if credentials is None:
-        yield None
-        return
-    with tempfile.TemporaryFile() as file:
-        file.write(f"username={credentials.username}\npassword={credentials.password}\n".encode())
-        file.flush()
-        yield file.fileno()

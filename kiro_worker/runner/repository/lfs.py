@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.entries import decode_path, is_regular_file, list_tree
+from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 
 if TYPE_CHECKING:
@@ -54,12 +55,12 @@ def require_git_lfs(parent: Mapping[str, str]) -> None:
 
 def lfs_files_missing(request: BuildRequest, failure: GitFailed) -> BuildStopped:
     """Return the error for a fetched commit whose LFS files could not be fetched."""
-    return BuildStopped(
+    return stop_because(
+        failure,
         Outcome.CHECKOUT_FAILED,
         f"the LFS files of {request.branch} in {request.repository} at {request.commit[:12]} cannot be fetched",
         "push them (git lfs push --all), and check that the git credentials can read them and that the account has LFS"
         ' quota left; or set "lfs": false in the configuration',
-        failure.error,
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
-from kiro_worker.outcomes import Outcome
+from kiro_worker.outcomes import FaultOwner, Outcome
+from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.lfs import upload
 
@@ -14,16 +15,14 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkpoint import Checkpoint
 
 _MOVED_REMEDY: Final = "redrive the execution, or move the card back, to validate and build the branch's new head"
-_REJECTED_REMEDY: Final = (
-    "check the branch protection and the permissions of the git credentials, then redrive the execution"
-)
+_REJECTED_REMEDY: Final = "follow the server's answer in the reason, then redrive the execution"
 
 
 class BranchMoved(BuildStopped):
     """Another push moved the branch during the build; it is at ``head`` now."""
 
     def __init__(self, stop: BuildStopped, head: str) -> None:
-        super().__init__(stop.outcome, stop.reason, stop.remedy, stop.details)
+        super().__init__(stop.outcome, stop.reason, stop.remedy, stop.details, stop.owner)
         self.head = head
 
 
@@ -50,32 +49,60 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
         checkout.git.network(*push, "origin", f"{commit}:{reference}")
     except GitFailed as failure:
         head = _remote_head(checkout, reference)
-        if head == commit:
+        if head == commit or (head and _has_arrived(checkout, commit, head)):
             return
-        has_moved = head not in ("", checkout.commit)
+        raise _stop(checkout, failure, head, _kept(checkpoint)) from None
+
+
+def _stop(checkout: Checkout, failure: GitFailed, head: str | None, kept: str) -> BuildStopped:
+    """Return why the push failed. ``head`` is where the server's branch is now, see :func:`_remote_head`."""
+    branch = checkout.branch
+    if head == "":
+        return BuildStopped(
+            Outcome.PUSH_REJECTED,
+            f"{branch} cannot be pushed: the branch was deleted during the build",
+            f"restore it with git push origin {checkout.commit}:refs/heads/{branch}, and reopen its pull request, then"
+            f" redrive the execution; or move the card out of the board's target status. {kept}",
+            failure.error,
+            FaultOwner.CARD,
+        )
+    if head not in (None, checkout.commit):
         stop = BuildStopped(
             Outcome.PUSH_REJECTED,
-            f"the push to {checkout.branch} was rejected: {_rejection_reason(failure.error)}",
-            f"{_MOVED_REMEDY if has_moved else _REJECTED_REMEDY}. The work of this run is in its checkpoint, and in its"
-            " artifacts as changes.patch",
+            f"the push to {branch} was rejected: another push moved the branch during the build",
+            f"{_MOVED_REMEDY}. {kept}",
             failure.error,
         )
-        if has_moved:
-            raise BranchMoved(stop, head) from None
-        raise stop from None
+        return BranchMoved(stop, head or "")
+    stop = stop_because(failure, Outcome.PUSH_REJECTED, f"{branch} cannot be pushed", _REJECTED_REMEDY)
+    return BuildStopped(stop.outcome, stop.reason, f"{stop.remedy}. {kept}", stop.details, stop.owner)
+
+
+def _kept(checkpoint: Checkpoint) -> str:
+    in_checkpoint = " and in its checkpoint" if checkpoint.commit else ""
+    return f"The work of this run is in its artifacts as changes.patch{in_checkpoint}"
+
+
+def _has_arrived(checkout: Checkout, commit: str, head: str) -> bool:
+    """Return whether ``head``, another push, contains ``commit``: the push arrived, and only its answer was lost."""
+    git = checkout.git
+    try:
+        git.network("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=tree:0", "origin", head)
+        return git.succeeds("merge-base", "--is-ancestor", commit, head)
+    except GitFailed:
+        return False
 
 
 def _upload_lfs_objects(checkout: Checkout, commit: str) -> None:
     try:
         upload(checkout.git, commit)
     except GitFailed as failure:
-        raise BuildStopped(
+        raise stop_because(
+            failure,
             Outcome.PUSH_REJECTED,
-            f"{checkout.branch} was not pushed, because its LFS objects could not be uploaded:"
-            f" {_rejection_reason(failure.error)}",
+            f"{checkout.branch} was not pushed, because its LFS objects could not be uploaded",
             "check that the git credentials can write to the repository and that the account has LFS quota left, then"
             " redrive the execution",
-            failure.error,
         ) from None
 
 
@@ -94,19 +121,9 @@ def _push_with_removal(checkout: Checkout, push: tuple[str, ...], refspec: str, 
     return True
 
 
-def _remote_head(checkout: Checkout, reference: str) -> str:
-    """Return the commit of ``reference`` on the server; empty if it is missing or the server does not answer."""
+def _remote_head(checkout: Checkout, reference: str) -> str | None:
+    """Return the server's commit of ``reference``: empty if it is missing, ``None`` if the server does not answer."""
     try:
         return checkout.git.network("ls-remote", "origin", reference).partition("\t")[0]
     except GitFailed:
-        return ""
-
-
-def _rejection_reason(error: str) -> str:
-    """Return the line of git's output that explains a rejected push."""
-    if "stale info" in error or "fetch first" in error or "non-fast-forward" in error or "cannot lock ref" in error:
-        return "another push moved the branch during the build"
-    lines = [line.strip() for line in error.splitlines() if line.strip()]
-    # "remote rejected" carries the server's own reason (a protected branch, a missing scope); the last line never does.
-    reasons = [line for line in lines if "rejected]" in line or line.startswith(("fatal:", "remote: error"))]
-    return (reasons or lines or ["git gave no reason"])[-1]
+        return None

@@ -21,6 +21,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import symlinks_leaving_tree
 from kiro_worker.runner.repository.entries import GITLINK, decode_path, find_entry, list_tree
+from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import Git, GitFailed
 from kiro_worker.runner.sandbox.untrusted_files import empty_folder
 
@@ -167,11 +168,11 @@ def _fetch(git: Git, path: str, *commits: str) -> None:
     try:
         git.network("fetch", "--quiet", "--no-tags", "--depth=1", "origin", *commits)
     except GitFailed as failure:
-        raise BuildStopped(
+        raise stop_because(
+            failure,
             Outcome.CHECKOUT_FAILED,
             f"the submodule {path!a} cannot be fetched from {git.url} at {' and '.join(commits)}",
             "check that the commit is pushed there, and that the git credentials can read that repository",
-            failure.error,
         ) from None
 
 

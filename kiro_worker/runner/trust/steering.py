@@ -25,7 +25,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import Git, GitFailed
+from kiro_worker.runner.repository.git_answers import Cause
 from kiro_worker.runner.sandbox.untrusted_files import place_file, remove_file
 
 if TYPE_CHECKING:
@@ -182,9 +184,11 @@ def _fetch_first(git: Git, source: str, references: list[str]) -> None:
             git.network("fetch", "--quiet", "--no-tags", "--depth=1", "origin", reference)
         except GitFailed as failure:
             failed = failure
+            if failure.answer.cause is not Cause.REFERENCE_MISSING:
+                break
         else:
             return
-    raise _unreadable(source, MANIFEST, failed.error)
+    raise stop_because(failed, Outcome.WORKER_FAILED, _problem(source, MANIFEST), _REMEDY)
 
 
 def _invalid(source: str, problem: str) -> BuildStopped:
@@ -194,7 +198,11 @@ def _invalid(source: str, problem: str) -> BuildStopped:
 def _unreadable(source: str, name: str, details: str) -> BuildStopped:
     return BuildStopped(
         Outcome.WORKER_FAILED,
-        f"{name} of the steering files of {source} cannot be read, so the agent was not started",
+        _problem(source, name),
         f"{_REMEDY}; for an S3 prefix deploy with --context steeringPrefix=s3://…, which lets the build read it",
         details,
     )
+
+
+def _problem(source: str, name: str) -> str:
+    return f"{name} of the steering files of {source} cannot be read, so the agent was not started"

@@ -8,7 +8,7 @@ import tempfile
 
 import pytest
 
-from kiro_worker.runner.repository.git import credential_command
+from kiro_worker.runner.repository.credential_offer import credential_command
 
 
 @pytest.mark.parametrize("descriptors", ["/proc/self/fd", "/nowhere"])

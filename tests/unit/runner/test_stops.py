@@ -27,7 +27,7 @@ def test_lock_error_means_lost_lock(error: Exception) -> None:
         (SecretMissing("no value", "put one"), "SecretMissing: no value", "put one", ""),
         (
             GitFailed("fetch", "fatal: no"),
-            "git fetch failed",
+            "git fetch failed: fatal: no",
             "read git's output in the details, then redrive the execution",
             "fatal: no",
         ),
