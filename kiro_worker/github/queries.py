@@ -105,7 +105,7 @@ query ValidateWorkItem(
     nameWithOwner
     isArchived
     defaultBranchRef {{ name }}
-    ref(qualifiedName: $ref) {{ name target {{ __typename oid ... on Commit {{ message }} }} }}
+    ref(qualifiedName: $ref) {{ name target {{ __typename oid }} }}
     specFolder: object(expression: $specFolder) {{
       __typename
       ... on Tree {{ entries {{ name mode type object {{ __typename ... on Blob {{ byteSize isBinary }} }} }} }}

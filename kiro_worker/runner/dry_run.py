@@ -129,7 +129,10 @@ def _note_request(request: BuildRequest, plan: Plan) -> None:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a dry run reads from. Without AWS, ``locks`` and ``records`` are ``None``, ``bucket`` is empty and ``s3`` raises."""
+    """Where a dry run reads from.
+
+    Without AWS, ``locks`` and ``records`` are ``None``, ``bucket`` is empty and ``s3`` raises.
+    """
 
     configuration: Configuration
     load_token: Callable[[], str]

@@ -41,7 +41,7 @@ class Edges:
 
 @dataclass(frozen=True)
 class BuildEdges(Edges):
-    """What a build also needs, because it writes: the lock, the agent's key, and the folder ``logs``; and ``records``."""
+    """What a build also needs, because it writes: the records, the lock, the agent's key, and the folder ``logs``."""
 
     records: RecordsTable
     locks: LockTable

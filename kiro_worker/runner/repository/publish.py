@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import FaultOwner, Outcome
+from kiro_worker.runner.repository.checkout import BLOBLESS
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.lfs import upload
@@ -87,7 +88,7 @@ def _has_arrived(checkout: Checkout, commit: str, head: str) -> bool:
     """Return whether ``head``, another push, contains ``commit``: the push arrived, and only its answer was lost."""
     git = checkout.git
     try:
-        git.network("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--filter=tree:0", "origin", head)
+        git.network("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", BLOBLESS, "origin", head)
         return git.succeeds("merge-base", "--is-ancestor", commit, head)
     except GitFailed:
         return False
