@@ -30,6 +30,8 @@ _SETTINGS: Final = {
     "http.receivepack": "true",
     "uploadpack.allowFilter": "true",
     "uploadpack.allowAnySHA1InWant": "true",
+    # github.com keeps the refs of pull requests to itself.
+    "receive.hideRefs": "refs/pull",
     "receive.autogc": "false",
     "gc.auto": "0",
     "core.logAllRefUpdates": "false",
