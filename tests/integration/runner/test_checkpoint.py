@@ -326,9 +326,8 @@ def refuse_checkpoints(worker: Any, old: str = "*") -> None:
     """Let the server refuse pushes to the checkpoint that replace a commit that matches ``old``."""
     hook = worker.repository.git.path / "hooks" / "update"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text(
-        f'#!/bin/sh\ncase "$1 $2" in */checkpoints/*" {old}) echo checkpoints are forbidden; exit 1;; esac\n'
-    )
+    refuse = 'case "$3" in *[!0]*) echo checkpoints are forbidden; exit 1;; esac'
+    hook.write_text(f'#!/bin/sh\ncase "$1 $2" in */checkpoints/*\\ {old}) {refuse};; esac\n')
     hook.chmod(0o755)
 
 
