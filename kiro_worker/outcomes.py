@@ -104,8 +104,8 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Add tests, write a coverage report, or change `coverageThreshold`, then redrive the execution.",
     ),
     Outcome.PUSH_REJECTED: OutcomeFacts(
-        "The server rejected the push or the LFS objects, or the branch moved: either before the agent started, or"
-        " later and in conflict with the work.",
+        "The server rejected a push (the push check before the agent starts, or the work) or the LFS objects, or the"
+        " branch moved: either before the agent started, or later and in conflict with the work.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Check branch protection, the LFS quota and the permissions of the git credentials. If the branch moved,"

@@ -64,7 +64,7 @@ def test_failure_comment_is_complete() -> None:
     for part in (
         "| Tasks | `2 done, 1 open` |",
         "| Coverage | `lines 90 % (9/10)` |",
-        "| Checkpoint | `aaaaaaaaaaaa` on `refs/kiro-worker/checkpoints/feature/x#1`: `git fetch origin refs/kiro-worker/",
+        "| Checkpoint | `aaaaaaaaaaaa` on `refs/kiro-worker/checkpoints/feature/x#1`: `git fetch origin refs/",
         "The last lines of output:\n```text\nFAILED test_a\n1 failed\n```",
         "aws stepfunctions redrive-execution",
         "move the card back to `For Implementation`",
