@@ -24,7 +24,7 @@ class CheckpointRecord:
     """The checkpoint of a branch.
 
     ``commit`` was about to be pushed, and ``previous`` is what the ref was known to hold before: empty if nothing.
-    Either of them can be on the server now. ``previous`` is never a commit of another author. ``base`` is
+    Either of them can be on the server now. ``previous`` is never a commit that the worker did not write. ``base`` is
     the commit of the branch that the work began at. A checkpoint at ``base`` holds no work: it was pushed to find out
     whether the server accepts pushes.
     """

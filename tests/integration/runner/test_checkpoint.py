@@ -151,8 +151,17 @@ def test_final_push_removes_checkpoint(worker: Any) -> None:
     assert len(pushes) == 1 + len(ALL_TASKS) + 1, "the push check, the tasks, the branch"
 
 
+def refuse_checkpoints(worker: Any, old: str = "*", new: str = "*[!0]*") -> None:
+    """Let the server refuse pushes that move the checkpoint from ``old`` to ``new``, patterns of the shell."""
+    hook = worker.repository.git.path / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    refuse = f'case "$3" in {new}) echo checkpoints are forbidden; exit 1;; esac'
+    hook.write_text(f'#!/bin/sh\ncase "$1 $2" in */checkpoints/*\\ {old}) {refuse};; esac\n')
+    hook.chmod(0o755)
+
+
 def test_undeletable_checkpoint_allows_push(worker: Any) -> None:
-    worker.repository.git.run("config", "receive.denyDeletes", "true")
+    refuse_checkpoints(worker, new="0" * 40)
     agent(worker)
 
     finished = worker.run()
@@ -320,15 +329,6 @@ def test_minutes_are_capped(worker: Any) -> None:
     assert finished.outcome == "AgentTimedOut"
     assert "agent.maxMinutes is 0.02" in finished.exports["OUTCOME_REASON"]
     assert 1 <= len(requested(log)) < 5
-
-
-def refuse_checkpoints(worker: Any, old: str = "*") -> None:
-    """Let the server refuse pushes to the checkpoint that replace a commit that matches ``old``."""
-    hook = worker.repository.git.path / "hooks" / "update"
-    hook.parent.mkdir(exist_ok=True)
-    refuse = 'case "$3" in *[!0]*) echo checkpoints are forbidden; exit 1;; esac'
-    hook.write_text(f'#!/bin/sh\ncase "$1 $2" in */checkpoints/*\\ {old}) {refuse};; esac\n')
-    hook.chmod(0o755)
 
 
 def test_checkpoint_refused_later_stops_nothing(worker: Any) -> None:
