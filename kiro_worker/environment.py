@@ -35,10 +35,17 @@ class Environment:
 
 @dataclass(frozen=True)
 class GitHubEnvironment(Environment):
-    """Variables of the steps that call GitHub: ``ValidateWorkItem`` and ``UpdateStatus``."""
+    """Variables of the steps that call GitHub: all that ``UpdateStatus`` needs."""
 
     config_parameter_name: str
     github_token_secret_arn: str
+
+
+@dataclass(frozen=True)
+class ValidateWorkItemEnvironment(GitHubEnvironment):
+    """Variables of ``ValidateWorkItem``, which reads what a redriven execution was about to push."""
+
+    records_table_name: str
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from kiro_worker.exported_variables import EXPORTED_VARIABLES
 from kiro_worker.outcomes import Outcome
 
 EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
-"""The commit trailer that names the execution which pushed the commit."""
+"""The commit trailer that names the execution which made the commit. It is for people, because anybody can write it."""
 
 
 class Document:

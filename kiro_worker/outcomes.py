@@ -104,8 +104,8 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Add tests, write a coverage report, or change `coverageThreshold`, then redrive the execution.",
     ),
     Outcome.PUSH_REJECTED: OutcomeFacts(
-        "The server rejected the push or the LFS objects, or the branch moved or was deleted: either before the agent"
-        " started, or later and in conflict with the work.",
+        "The server rejected a push (the push check before the agent starts, or the work) or the LFS objects, or the"
+        " branch moved or was deleted: either before the agent started, or later and in conflict with the work.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Follow the fix in the reason, which quotes the server. If the branch moved, redrive the execution or move the"

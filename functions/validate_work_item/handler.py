@@ -8,12 +8,15 @@ from typing import Any
 
 import boto3
 
-from kiro_worker.environment import GitHubEnvironment
+from kiro_worker.environment import ValidateWorkItemEnvironment
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, validate_selected
 from kiro_worker.observability import step
+from kiro_worker.records.runs import read_run
+from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StepEvent, require
 
+dynamodb = boto3.client("dynamodb")
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
 
@@ -30,6 +33,10 @@ def handler(event: StepEvent) -> dict[str, Any]:
 
 async def validate_work_item(event: StepEvent, request: ExecutionInput) -> dict[str, Any]:
     item = require(event.document.item, "item")
-    async with configured_session(ssm, secrets, GitHubEnvironment.parse(os.environ)) as (session, configuration):
-        work = await validate_selected(session, configuration, request, item, event.execution_arn)
+    environment = ValidateWorkItemEnvironment.parse(os.environ)
+    records = RecordsTable(dynamodb, environment.records_table_name)
+    async with configured_session(ssm, secrets, environment) as (session, configuration):
+        work = await validate_selected(
+            session, configuration, request, item, lambda: read_run(records, event.execution_arn)
+        )
     return work.to_dict()

@@ -28,6 +28,8 @@ class Grants:
         for step in (steps.fetch_work_item, steps.validate_work_item, steps.update_status):
             self._read_configuration(step.role)
             _allow(step.role, ["secretsmanager:GetSecretValue"], self.core.secrets.github_token.secret_arn)
+        # A redriven run may have pushed everything already.
+        self._read_records(steps.validate_work_item.role, "run#*")
         # The configuration names the scope of the lock.
         self._read_configuration(steps.acquire_lock.role)
         self._use_locks(steps.acquire_lock.role)

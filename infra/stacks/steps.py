@@ -54,7 +54,7 @@ def create_steps(stack: Stack, *, settings: Settings, core: CoreStack, package: 
     board = variables.configuration | variables.github_token
     return Steps(
         fetch_work_item=step("fetch_work_item", github_timeout, board | variables.locks),
-        validate_work_item=step("validate_work_item", github_timeout, board),
+        validate_work_item=step("validate_work_item", github_timeout, board | variables.records),
         update_status=step("update_status", github_timeout, board),
         acquire_lock=step("acquire_lock", aws_timeout, variables.configuration | variables.locks | variables.lease),
         release_lock=step("release_lock", aws_timeout, variables.locks),

@@ -30,6 +30,9 @@ _SETTINGS: Final = {
     "http.receivepack": "true",
     "uploadpack.allowFilter": "true",
     "uploadpack.allowAnySHA1InWant": "true",
+    # github.com keeps the refs of pull requests to itself, and has no branch whose name begins with refs/ (its GH002).
+    "receive.hideRefs": "refs/pull",
+    "transfer.hideRefs": "refs/heads/refs",
     "receive.autogc": "false",
     "gc.auto": "0",
     "core.logAllRefUpdates": "false",

@@ -123,14 +123,11 @@ class BranchHead:
     """What a branch points to. ``commit`` is empty if it is not a commit."""
 
     commit: str
-    message: str
 
     @classmethod
     def parse(cls, ref: Mapping[str, Any]) -> Self:
         target = ref["target"]
-        if target["__typename"] != "Commit":
-            return cls("", "")
-        return cls(target["oid"], str(target.get("message", "")))
+        return cls(target["oid"] if target["__typename"] == "Commit" else "")
 
 
 @dataclass(frozen=True)

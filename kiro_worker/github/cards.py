@@ -114,12 +114,12 @@ async def report_failure(
     """
     status = await _move(session, card, configuration.failed_status, managed_statuses(configuration))
     if work:
-        pull_request_id, repository = work.pull_request_id, pr_comment.repository_url(work.pull_request_url)
+        pull_request_id = work.pull_request_id
     else:
         branch = (held.repository, held.branch) if held else ("", "")
-        pull_request_id, repository = await find_pull_request(session, configuration, *branch), ""
+        pull_request_id = await find_pull_request(session, configuration, *branch)
     subject_id = pull_request_id or _commentable_content(card)
-    body = pr_comment.failed(configuration, failure, execution_arn, repository)
+    body = pr_comment.failed(configuration, failure, execution_arn)
     url = await put_comment(session, subject_id, body, execution_arn) if subject_id else ""
     return CardReport(status, comment_url=url)
 

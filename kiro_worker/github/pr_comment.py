@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kiro_worker.models import BuildResult, Failure, Work
 
 _PHASE: Final = re.compile(r"([^:;]{1,100}):([0-9]{1,6}(?:\.[0-9]{1,3})?)")
+_CHECKPOINT: Final = re.compile(r"(refs/[A-Za-z0-9._/+#-]+) ([0-9a-f]{40})")
 _MAX_PHASES: Final = 40
 
 
@@ -35,22 +36,19 @@ def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
     return _comment(
         f"✅ **Implemented**: {code(build.commit[:12])} on {code(work.branch)} is ready for review",
         redact(code(build.reason)) if build.reason else "",
-        _facts(build, repository_url(work.pull_request_url)),
+        _facts(build),
         _timeline(build),
         _links(execution_arn, build),
     )
 
 
-def failed(configuration: Configuration, failure: Failure, execution_arn: str, repository: str = "") -> str:
-    """The comment for a failed run: why it failed and the two ways to continue.
-
-    ``repository`` is the repository's URL, for the link to the checkpoint; empty if it is not known.
-    """
+def failed(configuration: Configuration, failure: Failure, execution_arn: str) -> str:
+    """The comment for a failed run: why it failed and the two ways to continue."""
     build = failure.build
     return _comment(
         f"❌ **{failure.name}**" + (f" in {code(failure.state)}" if failure.state else ""),
         block(redact(failure.reason)[:4000]) if failure.reason else "",
-        _facts(build, repository) if build else "",
+        _facts(build) if build else "",
         "The last lines of output:\n" + block(redact(build.tail)[-4000:]) if build and build.tail.strip() else "",
         "To continue, redrive the execution (steps that succeeded are not repeated):\n"
         + block(f"aws stepfunctions redrive-execution --execution-arn {execution_arn}")
@@ -60,19 +58,13 @@ def failed(configuration: Configuration, failure: Failure, execution_arn: str, r
     )
 
 
-def repository_url(pull_request_url: str) -> str:
-    """``https://github.com/owner/name`` from the URL of one of its pull requests; empty for any other text."""
-    found = re.fullmatch(r"(https?://[^\s/]+/[^\s/]+/[^\s/]+)/pull/\d+", pull_request_url)
-    return found[1] if found else ""
-
-
 def execution_url(execution_arn: str) -> str:
     """The execution's page in the Step Functions console."""
     region = execution_arn.split(":")[3] if execution_arn.count(":") >= 3 else ""
     return f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/{execution_arn}"
 
 
-def _facts(build: BuildResult, repository: str) -> str:
+def _facts(build: BuildResult) -> str:
     rows = [
         ("Tasks", f"{build.tasks_done} done, {build.tasks_open or '0'} open" if build.tasks_done else ""),
         ("Tests", build.tests),
@@ -83,11 +75,10 @@ def _facts(build: BuildResult, repository: str) -> str:
         ("Commit", build.commit),
     ]
     cells = [(name, _cell(redact(value))) for name, value in rows if value.strip()]
-    if build.checkpoint:
-        shown = _cell(redact(build.checkpoint))
-        cells.append(
-            ("Checkpoint", link(shown, f"{repository}/tree/{quote(build.checkpoint)}") if repository else shown)
-        )
+    if found := _CHECKPOINT.fullmatch(build.checkpoint):
+        # The ref is not a branch, so GitHub has no page for it.
+        ref, commit = found.groups()
+        cells.append(("Checkpoint", f"{_cell(commit[:12])} on {_cell(ref)}: {_cell(f'git fetch origin {ref}')}"))
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {cell} |" for name, cell in cells)]) if cells else ""
 
 

@@ -111,7 +111,7 @@ query ValidateWorkItem(
     defaultBranchRef {{ name }}
     ref(qualifiedName: $ref) {{
       name
-      target {{ __typename oid ... on Commit {{ message }} }}
+      target {{ __typename oid }}
       refUpdateRule {{ pattern viewerCanPush requiresSignatures }}
       rules(first: 50) {{ nodes {{ type repositoryRuleset {{ name bypassActors(first: 1) {{ totalCount }} }} }} }}
     }}

@@ -6,14 +6,14 @@ them at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.queries import RULES, VALIDATE_WORK_ITEM
-from kiro_worker.models import EXECUTION_TRAILER, Work
+from kiro_worker.models import Work
 from kiro_worker.spec import (
     DESIGN_FILE,
     LARGEST_FILE,
@@ -26,24 +26,34 @@ from kiro_worker.spec import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from kiro_worker.config.model import Configuration
     from kiro_worker.github.answers import PullRequest, SpecFile
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
+    from kiro_worker.records.runs import RunRecord
+
+ReadRun: TypeAlias = "Callable[[], RunRecord | None]"
 
 _SYMLINK: Final = 0o120000
 _SUBMODULE: Final = 0o160000
 
 
+def _no_record() -> None:
+    """For a build that no execution started."""
+
+
 async def validate_item(
-    session: GitHubSession, configuration: Configuration, item: WorkItem, execution: str = ""
+    session: GitHubSession, configuration: Configuration, item: WorkItem, read_run: ReadRun = _no_record
 ) -> Work:
     """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why the card is not ready.
 
-    A branch whose head was pushed by ``execution`` itself needs no open task: that run was redriven after its push, and
-    still has to report it.
+    ``read_run`` returns this execution's record, and is called only if no task is open or the branch
+    cannot be pushed to. If the execution was about to
+    push to the branch, no task needs to be open: it was redriven after its push, and still has to report it. Whether
+    the push arrived is for the build to find out, because the branch's history is needed for that: somebody may have
+    pushed on top of it. A build that finds no push of its own ends before the agent starts.
     """
     if item.content_type == "Redacted":
         raise WorkItemInvalid(
@@ -58,11 +68,11 @@ async def validate_item(
         raise WorkItemInvalid(
             f"the card's title contains an invisible character ({hidden})", "remove it from the title"
         )
-    return await validate_branch(session, configuration, item.repository, item.branch, execution)
+    return await validate_branch(session, configuration, item.repository, item.branch, read_run)
 
 
 async def validate_branch(
-    session: GitHubSession, configuration: Configuration, repository: str, branch: str, execution: str = ""
+    session: GitHubSession, configuration: Configuration, repository: str, branch: str, read_run: ReadRun = _no_record
 ) -> Work:
     """The same as :func:`validate_item`, for a branch without a card, which a manually started build names."""
     _raise_if_any(_problems_known_offline(configuration, repository, branch), configuration)
@@ -72,7 +82,7 @@ async def validate_branch(
             f"the repository {repository} is not visible to the token",
             "give the token access to it, with the scope repo",
         )
-    _raise_if_any(problems(found, configuration, branch, execution), configuration)
+    _raise_if_any(problems(found, configuration, branch, read_run), configuration)
     pull_request = _allowed_pull_requests(found, configuration)[0]
     return Work(
         repository=found.name,
@@ -114,13 +124,13 @@ async def _read_repository(
 
 
 def problems(
-    repository: RepositoryState, configuration: Configuration, branch: str, execution: str = ""
+    repository: RepositoryState, configuration: Configuration, branch: str, read_run: ReadRun = _no_record
 ) -> Iterator[str]:
     """Every reason why the branch is not ready to be built, each with its fix."""
     head = repository.head
-    pushed = head is not None and f"{EXECUTION_TRAILER}: {execution}" in head.message.splitlines()
-    if not pushed:
-        yield from push_problems(repository, branch)
+    # Work that this run has pushed is reported even if the branch has been locked since.
+    if (refusals := list(push_problems(repository, branch))) and not _has_pushed(repository, branch, read_run):
+        yield from refusals
     if head is None:
         yield f"the branch {branch} does not exist: git checkout -b {branch} && git push origin {branch}"
         yield from _closed_pull_request_problems(repository, branch)
@@ -129,7 +139,7 @@ def problems(
         yield f"refs/heads/{branch} does not point to a commit: push a commit to the branch"
     if branch == repository.default_branch:
         yield f"{branch} is the default branch: create a separate branch for this work"
-    yield from _spec_problems(repository, configuration, branch, all_done=bool(execution) and pushed)
+    yield from _spec_problems(repository, configuration, branch, read_run)
     yield from _pull_request_problems(repository, configuration, branch)
 
 
@@ -160,7 +170,7 @@ def _problems_known_offline(configuration: Configuration, repository: str, branc
 
 
 def _spec_problems(
-    repository: RepositoryState, configuration: Configuration, branch: str, *, all_done: bool
+    repository: RepositoryState, configuration: Configuration, branch: str, read_run: ReadRun
 ) -> Iterator[str]:
     folder = spec_folder(configuration.spec_root, branch)
     if repository.spec_files is None:
@@ -175,8 +185,8 @@ def _spec_problems(
         if problem := _file_problem(files.get(name), f"{folder}/{name}"):
             tasks_are_readable = tasks_are_readable and name != TASKS_FILE
             yield problem
-    if tasks_are_readable and not all_done:
-        yield from _tasks_problems(repository.tasks, f"{folder}/{TASKS_FILE}")
+    if tasks_are_readable:
+        yield from _tasks_problems(repository, branch, f"{folder}/{TASKS_FILE}", read_run)
 
 
 def _file_problem(file: SpecFile | None, path: str) -> str | None:
@@ -195,7 +205,14 @@ def _file_problem(file: SpecFile | None, path: str) -> str | None:
     return None
 
 
-def _tasks_problems(text: str, path: str) -> Iterator[str]:
+def _has_pushed(repository: RepositoryState, branch: str, read_run: ReadRun) -> bool:
+    """Whether this run was about to push to the branch, which only a redriven run can be."""
+    run = read_run()
+    return run is not None and run.is_about(repository.name, branch)
+
+
+def _tasks_problems(repository: RepositoryState, branch: str, path: str, read_run: ReadRun) -> Iterator[str]:
+    text = repository.tasks
     if not text.strip():
         yield f"{path} is empty: write it, commit and push it"
         return
@@ -204,7 +221,7 @@ def _tasks_problems(text: str, path: str) -> Iterator[str]:
     except WorkItemInvalid as error:
         yield from error.reason.splitlines()
         return
-    if not task_list.open:
+    if not task_list.open and not _has_pushed(repository, branch, read_run):
         yield f"{path} has no open task: untick a box, or add a line such as '- [ ] 1. …'"
 
 

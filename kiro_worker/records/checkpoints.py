@@ -7,7 +7,7 @@ to the checkpoint's ref.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kiro_worker.records.table import text
 
@@ -15,12 +15,18 @@ if TYPE_CHECKING:
     from kiro_worker.records.table import RecordsTable
 
 
+CHECKPOINT_REFS: Final = "refs/kiro-worker/checkpoints/"
+"""Where checkpoints are on the server: not a branch, so that no workflow runs and no list of branches shows them."""
+
+
 @dataclass(frozen=True)
 class CheckpointRecord:
     """The checkpoint of a branch.
 
     ``commit`` was about to be pushed, and ``previous`` is what the ref was known to hold before: empty if nothing.
-    Either of them can be on the server now. ``base`` is the commit of the branch that the work began at.
+    Either of them can be on the server now. ``previous`` is never a commit that the worker did not write. ``base`` is
+    the commit of the branch that the work began at. A checkpoint at ``base`` holds no work: it was pushed to find out
+    whether the server accepts pushes.
     """
 
     commit: str
@@ -31,6 +37,11 @@ class CheckpointRecord:
     def names(self, commit: str) -> bool:
         """Whether the worker wrote ``commit``, the one that the server has."""
         return bool(commit) and commit in (self.commit, self.previous)
+
+
+def checkpoint_ref(branch: str) -> str:
+    """The full name of the ref that holds the checkpoint of ``branch``."""
+    return f"{CHECKPOINT_REFS}{branch}"
 
 
 def note_checkpoint(records: RecordsTable, repository: str, branch: str, record: CheckpointRecord) -> None:

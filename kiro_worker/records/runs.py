@@ -25,6 +25,10 @@ class RunRecord:
     work_item_id: str = ""
     commits: frozenset[str] = frozenset()
 
+    def is_about(self, repository: str, branch: str) -> bool:
+        """Whether the run was about to push to this branch. GitHub ignores case in the names of repositories."""
+        return self.repository.lower() == repository.lower() and self.branch == branch and bool(self.commits)
+
 
 def note_push(records: RecordsTable, run: RunRecord, commit: str) -> None:
     """Record that ``run`` is about to push ``commit``. Call it before the push, and again before every repetition."""

@@ -21,13 +21,13 @@ class RecordsTable:
     """
 
     def __init__(self, dynamodb: DynamoDBClient, table_name: str, clock: Callable[[], float] = time.time) -> None:
+        self.name = table_name
         self._dynamodb = dynamodb
-        self._table_name = table_name
         self._clock = clock
 
     def read(self, key: str) -> Mapping[str, Any]:
         """The item with this key; empty if there is none."""
-        answer = self._dynamodb.get_item(TableName=self._table_name, Key={"recordKey": {"S": key}}, ConsistentRead=True)
+        answer = self._dynamodb.get_item(TableName=self.name, Key={"recordKey": {"S": key}}, ConsistentRead=True)
         return answer.get("Item", {})
 
     def update(self, key: str, values: Mapping[str, str], *, add: Mapping[str, str] | None = None) -> None:
@@ -39,7 +39,7 @@ class RecordsTable:
         assignments = ["#expires = :expires", *(f"#{number} = :{number}" for number in range(len(values)))]
         additions = [f"#{number} :{number}" for number in range(len(values), len(names) - 1)]
         self._dynamodb.update_item(
-            TableName=self._table_name,
+            TableName=self.name,
             Key={"recordKey": {"S": key}},
             UpdateExpression=f"SET {', '.join(assignments)}" + (f" ADD {', '.join(additions)}" if additions else ""),
             ExpressionAttributeNames=names,

@@ -6,10 +6,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from kiro_worker.errors import BuildStopped
+from botocore.exceptions import BotoCoreError, ClientError
+
+from kiro_worker.errors import BuildStopped, KiroWorkerError
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.slots import acquire_with_slot, keep_slot
 from kiro_worker.outcomes import Outcome
+from kiro_worker.records.runs import RunRecord, note_push
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.loop import AgentLoop
 from kiro_worker.runner.agent.workspace import TurnContext, clean
@@ -18,8 +21,10 @@ from kiro_worker.runner.gate.gate import run_gate
 from kiro_worker.runner.preparation import fetch_submodules, note_work
 from kiro_worker.runner.repository.checkout import fetch_contents
 from kiro_worker.runner.repository.commit import rebased, with_execution_trailer
+from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
+from kiro_worker.runner.repository.push_check import check_push
 from kiro_worker.runner.sandbox.sandbox import lend_objects, sandbox
 
 if TYPE_CHECKING:
@@ -72,6 +77,13 @@ class BuildEffects(Effects):
             self._lease = keep_slot(locks, configuration, self._lease, subject)
         self._progress.fence, self._progress.slot = self._lease.fence, self._lease.slot
 
+    def check_push(self, prepared: Prepared, start: Start) -> Start:
+        """Push to the checkpoint's ref, and return where the agent starts. Raises :class:`BuildStopped`."""
+        try:
+            return check_push(prepared.checkout, prepared.checkpoint, start)
+        finally:
+            self._note_checkpoint(prepared.checkpoint)
+
     @contextmanager
     def sandboxed(self) -> Iterator[None]:
         """Open the agent's log, and reserve the user that the agent and the tests run as."""
@@ -87,8 +99,10 @@ class BuildEffects(Effects):
         if commit != checkpoint.commit:
             self.hold_lock()
             checkpoint.save(commit)
-        if checkpoint.commit:
-            self._progress.checkpoint_branch, self._progress.checkpoint_commit = checkpoint.branch, checkpoint.commit
+        self._note_checkpoint(checkpoint)
+        if failure := checkpoint.failure:
+            stop = stop_because(failure, Outcome.PUSH_REJECTED, "the checkpoint could not be pushed", "")
+            self._progress.checkpoint_problem = stop.reason
 
     def implement(self, prepared: Prepared, start: Start) -> None:
         """Let the agent implement the open tasks, beginning at ``start``, and keep every task that it finishes."""
@@ -138,7 +152,7 @@ class BuildEffects(Effects):
         log = self._edges.log.say
         commit = with_execution_trailer(prepared.checkout, self._request, self._loop.commit, log)
         try:
-            publish(prepared.checkout, commit, prepared.checkpoint)
+            self._publish(prepared, commit)
         except BranchMoved as moved:
             log(f"{self._request.branch} is now at {moved.head[:12]}: the work is rebased onto it, once")
             prepared, commit = self._rebase(prepared, commit, moved)
@@ -146,8 +160,15 @@ class BuildEffects(Effects):
             self.keep(prepared.checkpoint, commit)
             self._run_gate(prepared)
             self.hold_lock()
-            publish(prepared.checkout, commit, prepared.checkpoint)
+            self._publish(prepared, commit)
         return commit
+
+    def _publish(self, prepared: Prepared, commit: str) -> None:
+        """Record the commit, and push it. Without the record, a redrive could not know that the push is its own."""
+        request = self._request
+        run = RunRecord(request.owner, request.repository, request.branch, request.work_item_id)
+        note_push(self._edges.records, run, commit)
+        publish(prepared.checkout, commit, prepared.checkpoint)
 
     def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove the checkpoint, unless the push to the branch already removed it."""
@@ -158,10 +179,29 @@ class BuildEffects(Effects):
                 self._edges.log.say(f"could not check whether a checkpoint remains: {failure}")
         self._remove(checkpoint)
 
+    def remove_empty_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Remove the checkpoint if it holds no work, under the lock like every push.
+
+        If another run holds the lock, that run may have found the checkpoint, and replaces or removes it itself. Why
+        the build ends is more important than an error here.
+        """
+        if not checkpoint.commit or checkpoint.has_work:
+            return
+        try:
+            self.hold_lock()
+            checkpoint.drop()
+        except (KiroWorkerError, BotoCoreError, ClientError) as error:
+            self._edges.log.say(f"{checkpoint.ref}, which holds no work, was not removed: {error}")
+
     def _remove(self, checkpoint: Checkpoint) -> None:
         checkpoint.drop()
-        self._progress.checkpoint_branch = checkpoint.branch if checkpoint.commit else ""
-        self._progress.checkpoint_commit = checkpoint.commit
+        self._note_checkpoint(checkpoint)
+
+    def _note_checkpoint(self, checkpoint: Checkpoint) -> None:
+        progress, has_work = self._progress, checkpoint.has_work
+        progress.checkpoint_ref = checkpoint.ref if has_work else ""
+        progress.checkpoint_commit = checkpoint.commit if has_work else ""
+        progress.checkpoint_ignored, progress.checkpoint_problem = checkpoint.ignored, ""
 
     def _run_gate(self, prepared: Prepared) -> None:
         """Run the gate on the files as they were committed, and record its result."""
@@ -219,6 +259,7 @@ class BuildEffects(Effects):
         if self._edges.configuration.submodules:
             with self.phase("submodules"):
                 submodules = fetch_submodules(self._request, self._edges, new_checkout, guard)
+        prepared.checkpoint.rebase(new_checkout)
         clean(new_checkout, tip)
         tip = with_execution_trailer(new_checkout, self._request, tip, log)
         return replace(prepared, checkout=new_checkout, submodules=submodules), tip

@@ -23,6 +23,7 @@ from kiro_worker.lock.table import LockTable
 from kiro_worker.models import GitCredentials
 from kiro_worker.names import Names
 from kiro_worker.outcomes import Outcome
+from kiro_worker.records.table import RecordsTable
 from kiro_worker.runner.clients import Clients
 from kiro_worker.runner.dry_run_effects import AwsNotAvailable, DryRunEffects
 from kiro_worker.runner.edges import Edges
@@ -105,6 +106,7 @@ def _run_pipeline(
         environment=parent,
         workspace=workspace,
         redaction=redaction,
+        records=source.records,
     )
     effects = DryRunEffects(request, edges, plan, source.locks, source.bucket)
     Pipeline(request, edges, effects, BuildProgress()).run()
@@ -127,12 +129,16 @@ def _note_request(request: BuildRequest, plan: Plan) -> None:
 
 @dataclass(frozen=True)
 class _Source:
-    """Where a dry run reads from. Without AWS, ``locks`` is ``None``, ``bucket`` is empty and ``s3`` raises."""
+    """Where a dry run reads from.
+
+    Without AWS, ``locks`` and ``records`` are ``None``, ``bucket`` is empty and ``s3`` raises.
+    """
 
     configuration: Configuration
     load_token: Callable[[], str]
     load_git_credentials: Callable[[], GitCredentials]
     locks: LockTable | None
+    records: RecordsTable | None
     bucket: str
     s3: Callable[[], S3Client]
 
@@ -148,7 +154,9 @@ class _Source:
         """Read the configuration from ``file`` and the secrets from environment variables."""
         token = _variable(parent, options.token_variable or DEFAULT_VARIABLE)
         password = _variable(parent, options.password_variable) if options.password_variable else token
-        return cls(_read_configuration(file), lambda: token, lambda: GitCredentials("git", password), None, "", _no_s3)
+        return cls(
+            _read_configuration(file), lambda: token, lambda: GitCredentials("git", password), None, None, "", _no_s3
+        )
 
     @classmethod
     def on_aws(cls, options: Options, parent: Mapping[str, str]) -> _Source:
@@ -168,6 +176,7 @@ class _Source:
                 else load_git_credentials(secrets, names.git_credentials_secret)
             ),
             LockTable(clients("dynamodb"), names.locks_table, 0, is_running),
+            RecordsTable(clients("dynamodb"), names.records_table),
             names.artifacts_bucket(clients("sts").get_caller_identity()["Account"], clients("ssm").meta.region_name),
             lambda: clients("s3"),
         )

@@ -80,12 +80,18 @@ class DryRunEffects(Effects):
         self._note_holder(self._locks)
         self._note_slots(self._locks)
 
+    def check_push(self, prepared: Prepared, start: Start) -> Start:
+        """Note what a build would push, and which records decided where the agent starts."""
+        records = self._edges.records
+        read = f"read from the table {records.name}" if records else "not read without AWS, so no checkpoint is used"
+        self._plan.note("records", read, {"table": records.name if records else None})
+        ref = prepared.checkpoint.ref
+        self._plan.note("push check", f"not done in a dry run: a build would first push to {ref}")
+        return start
+
     def sandboxed(self) -> AbstractContextManager[None]:
         """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()
-
-    def keep(self, checkpoint: Checkpoint, commit: str) -> None:
-        """Leave the checkpoint as it is."""
 
     def implement(self, prepared: Prepared, start: Start) -> None:
         """Note the agent's command line and the tasks of each of its turns."""
@@ -93,9 +99,13 @@ class DryRunEffects(Effects):
         self._start = start.commit
         if start.commit != checkout.commit:
             materialize(checkout, start.commit)
-        elif not checkpoint.commit:
+        elif not checkpoint.has_work:
             self._plan.note("checkpoint", "none: the agent would start at the branch's head")
-        self._plan.facts["checkpoint"] = {"commit": checkpoint.commit, "startsAt": start.commit}
+        self._plan.facts["checkpoint"] = {
+            "commit": checkpoint.commit,
+            "startsAt": start.commit,
+            "ignored": checkpoint.ignored,
+        }
         configured = self._edges.configuration.agent
         # Without the agent's key, because no part of the plan depends on it.
         agent = configured_agent(configured, self._request, lambda: "").adapter
@@ -136,17 +146,20 @@ class DryRunEffects(Effects):
 
     def push(self, prepared: Prepared) -> str:
         """Note where the branch, the checkpoint and the artifacts would go."""
-        url, branch, checkpoint = prepared.checkout.git.url, self._request.branch, prepared.checkpoint.branch
+        url, branch, checkpoint = prepared.checkout.git.url, self._request.branch, prepared.checkpoint.ref
         self._plan.note(
             "push",
             f"{branch} of {url}; until then each finished task to {checkpoint}",
-            {"url": url, "branch": branch, "checkpointBranch": checkpoint},
+            {"url": url, "branch": branch, "checkpointRef": checkpoint},
         )
         artifacts = f"s3://{self._bucket}/{_RUN_FOLDER}" if self._bucket else f"{_RUN_FOLDER} of the artifacts bucket"
         self._plan.note("artifacts", artifacts, artifacts)
         return self._start
 
     def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Leave the checkpoint as it is."""
+
+    def remove_empty_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Leave the checkpoint as it is."""
 
     def _note_holder(self, locks: LockTable) -> None:

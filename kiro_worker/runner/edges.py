@@ -26,6 +26,7 @@ class Edges:
 
     Credentials and clients are callables, so that nothing is loaded before it is needed. ``environment`` is the
     parent's environment, of which child processes get a scrubbed copy; ``workspace`` is an empty folder for this run.
+    ``records`` is ``None`` in a dry run without AWS.
     """
 
     configuration: Configuration
@@ -35,14 +36,15 @@ class Edges:
     environment: Mapping[str, str]
     workspace: Path
     redaction: Redaction
+    records: RecordsTable | None
 
 
 @dataclass(frozen=True)
 class BuildEdges(Edges):
-    """What a build also needs, because it writes: the lock, the records, the agent's key, and the folder ``logs``."""
+    """What a build also needs, because it writes: the records, the lock, the agent's key, and the folder ``logs``."""
 
-    locks: LockTable
     records: RecordsTable
+    locks: LockTable
     load_agent_key: Callable[[], str]
     logs: Path
     log: Log

@@ -49,12 +49,12 @@ class Effects(Protocol):
         """Make sure that this run holds the lock. Raise :class:`LockError` if it does not."""
         ...
 
-    def sandboxed(self) -> AbstractContextManager[None]:
-        """Provide what the agent and the tests run with: their user, their limits and the agent's log."""
+    def check_push(self, prepared: Prepared, start: Start) -> Start:
+        """Find out whether the server accepts pushes, and return where the agent starts: see ``push_check``."""
         ...
 
-    def keep(self, checkpoint: Checkpoint, commit: str) -> None:
-        """Push ``commit`` to the checkpoint, unless it is there already."""
+    def sandboxed(self) -> AbstractContextManager[None]:
+        """Provide what the agent and the tests run with: their user, their limits and the agent's log."""
         ...
 
     def implement(self, prepared: Prepared, start: Start) -> None:
@@ -71,4 +71,8 @@ class Effects(Protocol):
 
     def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove the checkpoint, because the branch contains its work."""
+        ...
+
+    def remove_empty_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Remove the checkpoint if it holds no work, because the build ends without any."""
         ...

@@ -1,7 +1,7 @@
 """The pipeline of a build and of a dry run.
 
-    hold the lock → check out the pinned commit → guard → submodules and central steering files →
-    agent, task by task → gate → hold the lock → push → report
+    hold the lock → check out the pinned commit → guard → push check → submodules and central steering files →
+    agent, task by task → gate → hold the lock → record → push → report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
@@ -18,10 +18,12 @@ from kiro_worker.runner.effects import Prepared
 from kiro_worker.runner.preparation import (
     check_out_request,
     fetch_submodules,
+    find_earlier_push,
+    note_earlier_push,
     note_work,
     read_central_steering,
 )
-from kiro_worker.runner.repository.checkout import published_earlier, require_unmoved_branch
+from kiro_worker.runner.repository.checkout import require_unmoved_branch
 from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
 from kiro_worker.runner.trust.guard import Guard
 
@@ -61,19 +63,31 @@ class Pipeline:
             checkout = check_out_request(self._request, self._edges)
             if self._edges.configuration.lfs:
                 effects.note("lfs", "LFS files are checked out", fact=True)
-        prepared = Prepared(checkout, Checkpoint(checkout, partial(effects.note, "checkpoint")), self._guard)
-        if commit := published_earlier(checkout, self._request.owner):
+        checkpoint = Checkpoint(self._request, checkout, self._edges.records, partial(effects.note, "checkpoint"))
+        prepared = Prepared(checkout, checkpoint, self._guard)
+        if commit := find_earlier_push(self._request, self._edges, checkout):
             self._accept_earlier_attempt(prepared, commit)
             return
         require_unmoved_branch(checkout)
         with effects.phase("guard"):
             self._require_trusted(checkout)
+        try:
+            self._implement(prepared)
+        except BaseException:
+            effects.remove_empty_checkpoint(checkpoint)
+            raise
+
+    def _implement(self, prepared: Prepared) -> None:
+        effects, start = self._effects, Start(prepared.checkout.commit, prepared.checkout.commit)
+        with effects.phase("push check"):
+            effects.hold_lock()
+            start = effects.check_push(prepared, self._resume(prepared))
         self._load_submodules(prepared)
         self._load_steering(prepared)
         with effects.sandboxed():
             with effects.phase("agent"):
                 effects.hold_lock()
-                effects.implement(prepared, self._resume(prepared))
+                effects.implement(prepared, start)
             with effects.phase("tests"):
                 effects.pass_gate(prepared)
             with effects.phase("push"):
@@ -82,7 +96,7 @@ class Pipeline:
         self._succeed(prepared, commit)
 
     def _accept_earlier_attempt(self, prepared: Prepared, commit: str) -> None:
-        note_work(self._request, prepared.checkout, commit, self._progress)
+        note_earlier_push(self._request, prepared.checkout, commit, self._progress)
         self._succeed(prepared, commit)
         self._progress.reason = "an earlier attempt of this execution has already pushed; nothing was run again"
 
@@ -127,7 +141,6 @@ class Pipeline:
             self._effects.note("checkpoint", f"the checkpoint is not used, and the work starts over: {stop.reason}")
             return Start(checkout.commit, checkout.commit)
         note_work(self._request, checkout, start.commit, self._progress)
-        self._effects.keep(checkpoint, start.commit)
         return start
 
     def _succeed(self, prepared: Prepared, commit: str) -> None:

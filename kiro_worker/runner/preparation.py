@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kiro_worker.records.runs import read_run
 from kiro_worker.runner.agent.task_list import load_task_list, note_tasks
 from kiro_worker.runner.repository.checkout import check_out, fetch_default_branch
 from kiro_worker.runner.repository.commit import changes_between
+from kiro_worker.runner.repository.own_push import pushed_before_pinned, pushed_since_pinned
 from kiro_worker.runner.repository.submodules import Source, load_submodules
 from kiro_worker.runner.trust.steering import git_reader, load_steering, s3_reader
 
@@ -32,6 +34,27 @@ def check_out_request(request: BuildRequest, edges: Edges) -> Checkout:
         edges.environment,
         lfs=edges.configuration.lfs,
     )
+
+
+def find_earlier_push(request: BuildRequest, edges: Edges, checkout: Checkout) -> str:
+    """Return the commit that an earlier attempt of this execution pushed to the branch; empty if there is none.
+
+    If somebody pushed on top of it before this attempt validated the branch, and that left a task open, the task is new
+    work: then there is none.
+    """
+    run = read_run(edges.records, request.owner) if edges.records else None
+    if run is None or not run.is_about(request.repository, request.branch):
+        return ""
+    if commit := pushed_since_pinned(checkout, run.commits):
+        return commit
+    is_done = not load_task_list(checkout, request.spec_path, checkout.commit).open
+    return pushed_before_pinned(checkout, run.commits) if is_done else ""
+
+
+def note_earlier_push(request: BuildRequest, checkout: Checkout, commit: str, progress: BuildProgress) -> None:
+    """Record what an earlier attempt pushed with ``commit``. Nothing is new if the pinned commit descends from it."""
+    is_newer = checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit)
+    note_work(request, checkout, commit if is_newer else checkout.commit, progress)
 
 
 def fetch_submodules(request: BuildRequest, edges: Edges, checkout: Checkout, guard: Guard) -> Submodules:

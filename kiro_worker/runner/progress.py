@@ -26,7 +26,11 @@ class Phase(NamedTuple):
 
 @dataclass
 class BuildProgress:
-    """What the pipeline records as it goes, so that a build that fails half-way reports what it did until then."""
+    """What the pipeline records as it goes, so that a build that fails half-way reports what it did until then.
+
+    ``checkpoint_ref`` and ``checkpoint_commit`` are empty while the checkpoint holds no work. ``checkpoint_ignored`` is
+    a commit on its ref that the worker did not write, and ``checkpoint_problem`` is why the last task is not on it.
+    """
 
     outcome: Outcome = Outcome.WORKER_FAILED
     reason: str = ""
@@ -48,8 +52,10 @@ class BuildProgress:
     artifacts: str = ""
     seconds: float = 0.0
     phases: list[Phase] = field(default_factory=list)
-    checkpoint_branch: str = ""
+    checkpoint_ref: str = ""
     checkpoint_commit: str = ""
+    checkpoint_ignored: str = ""
+    checkpoint_problem: str = ""
     coverage_line: str = ""
     steering_source: str = ""
     steering_version: str = ""
@@ -66,5 +72,6 @@ class BuildProgress:
 
     def stopped(self, stop: BuildStopped) -> None:
         """Record why the build ends here."""
-        self.outcome, self.reason, self.remedy, self.details = stop.outcome, stop.reason, stop.remedy, stop.details
+        self.outcome, self.remedy, self.details = stop.outcome, stop.remedy, stop.details
         self.fault_owner = stop.owner
+        self.reason = "; ".join(filter(None, (stop.reason, self.checkpoint_problem)))

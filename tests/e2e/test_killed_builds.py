@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.executions.history import Run
+from kiro_worker.records.checkpoints import checkpoint_ref
 from tests.e2e.conftest import RequestHook
 from tests.support.killing import kill_build, running_git_command
 from tests.support.tables import Table
@@ -26,7 +27,8 @@ pytestmark = [
 ]
 
 BRANCH = "feature/sum"
-CHECKPOINT = f"kiro-worker/checkpoint/{BRANCH}"
+CHECKPOINT = checkpoint_ref(BRANCH)
+NOTHING = "0" * 40
 TWO_TASKS = "# Tasks\n\n- [ ] 1. Write the function\n- [ ] 2. Write about it\n"
 # Records its task, pauses where the test wants it to, and does the task.
 AGENT = """
@@ -52,13 +54,14 @@ sys.exit(subprocess.run([sys.executable, '-m', 'unittest', '-v']).returncode)
 # Hooks that pause the server in a push to one ref: before the server accepts it (update), or after (post-receive). The
 # update hook then rejects the push, because the client has been killed in the meantime.
 UPDATE = """#!/bin/sh
-if [ -e {markers}/pause-update ] && [ "$1" = "refs/heads/{ref}" ] && {condition}; then
+old="$2" new="$3"
+if [ -e {markers}/pause-update ] && [ "$1" = "{ref}" ] && {condition}; then
   touch {markers}/paused; while [ ! -e {markers}/proceed ]; do sleep 0.02; done; exit 1
 fi
 """
 POST_RECEIVE = """#!/bin/sh
 while read -r old new ref; do
-  if [ -e {markers}/pause-post-receive ] && [ "$ref" = "refs/heads/{ref}" ]; then
+  if [ -e {markers}/pause-post-receive ] && [ "$ref" = "{ref}" ] && {condition}; then
     touch {markers}/paused; while [ ! -e {markers}/proceed ]; do sleep 0.02; done
   fi
 done
@@ -138,7 +141,7 @@ class Scene:
     def finished_tasks(self) -> str:
         """The numbers of the finished tasks on the checkpoint, or on the branch if there is no checkpoint."""
         world = self.world
-        text = world.file(".kiro/specs/feature-sum/tasks.md", world.head(CHECKPOINT) or BRANCH)
+        text = world.file(".kiro/specs/feature-sum/tasks.md", world.checkpoint() or BRANCH)
         return "".join(number for number in "12" if f"[x] {number}." in text)
 
 
@@ -153,15 +156,17 @@ def during_fetch(scene: Scene) -> Run:
 
 
 def after_guard(scene: Scene) -> Run:
-    """The guard compares trees without any request; the next request is the second read of the lock."""
-    lock_reads = 0
+    """The guard compares trees without any request. The next request reads the lock, after the first read of the lock
+    and that of the run's record.
+    """
+    reads = 0
 
-    def is_second_lock_read(operation: str) -> bool:
-        nonlocal lock_reads
-        lock_reads += operation == "DynamoDB_20120810.GetItem"
-        return lock_reads == 2
+    def is_third_read(operation: str) -> bool:
+        nonlocal reads
+        reads += operation == "DynamoDB_20120810.GetItem"
+        return reads == 3
 
-    return scene.kill_at_request(is_second_lock_read)
+    return scene.kill_at_request(is_third_read)
 
 
 def before_artifact(name: str) -> Callable[[Scene], Run]:
@@ -194,30 +199,44 @@ def before_exit(scene: Scene) -> Run:
 POINTS: list[tuple[str, str, Callable[[Scene], Run]]] = [
     ("hold the lock", "before the lock table answers", before_lock_answer),
     ("check out", "while the branch is fetched", during_fetch),
-    ("guard", "after the guard passed, before the agent starts", after_guard),
+    ("guard", "after the guard passed, before the push check", after_guard),
+    (
+        "push check",
+        "before the server accepts it",
+        lambda scene: scene.kill_in_push("update", UPDATE, CHECKPOINT, f'[ "$old" = {NOTHING} ]'),
+    ),
+    (
+        "push check",
+        "after the server accepted it, before it answers",
+        lambda scene: scene.kill_in_push("post-receive", POST_RECEIVE, CHECKPOINT, f'[ "$old" = {NOTHING} ]'),
+    ),
     ("agent", "during the first task", lambda scene: scene.kill_at_pause("task-1")),
     (
         "agent",
         "before the server accepts the checkpoint of the first task",
-        lambda scene: scene.kill_in_push("update", UPDATE, CHECKPOINT),
+        lambda scene: scene.kill_in_push("update", UPDATE, CHECKPOINT, f'[ "$old" != {NOTHING} ]'),
     ),
     (
         "agent",
         "after the server accepted the checkpoint of the first task, before it answers",
-        lambda scene: scene.kill_in_push("post-receive", POST_RECEIVE, CHECKPOINT),
+        lambda scene: scene.kill_in_push("post-receive", POST_RECEIVE, CHECKPOINT, f'[ "$old" != {NOTHING} ]'),
     ),
     ("agent", "during the second task", lambda scene: scene.kill_at_pause("task-2")),
     ("tests", "while the tests run", lambda scene: scene.kill_at_pause("tests")),
-    ("push", "before the server accepts it", lambda scene: scene.kill_in_push("update", UPDATE, BRANCH)),
+    (
+        "push",
+        "before the server accepts it",
+        lambda scene: scene.kill_in_push("update", UPDATE, f"refs/heads/{BRANCH}"),
+    ),
     (
         "push",
         "after the server accepted it, before it answers",
-        lambda scene: scene.kill_in_push("post-receive", POST_RECEIVE, BRANCH),
+        lambda scene: scene.kill_in_push("post-receive", POST_RECEIVE, f"refs/heads/{BRANCH}"),
     ),
     (
         "push",
         "while the checkpoint is deleted",
-        lambda scene: scene.kill_in_push("update", UPDATE, CHECKPOINT, '[ "$3" = ' + "0" * 40 + " ]"),
+        lambda scene: scene.kill_in_push("update", UPDATE, CHECKPOINT, f'[ "$new" = {NOTHING} ]'),
     ),
     ("report", "before any artifact is stored", before_artifact("result.json")),
     ("report", "after some artifacts are stored", before_artifact("tests.log")),
@@ -252,7 +271,7 @@ def test_killed_build_loses_no_finished_task(
     [comment] = world.comments()
     assert comment.startswith("<!-- kiro-worker")
     assert "❌" in comment
-    moved, checkpoint, finished = world.head() != scene.head, world.head(CHECKPOINT), scene.finished_tasks()
+    moved, checkpoint, finished = world.head() != scene.head, world.checkpoint(), scene.finished_tasks()
     given = scene.given_tasks()
 
     redriven = world.redrive(failed)
@@ -266,14 +285,14 @@ def test_killed_build_loses_no_finished_task(
     assert world.file(".kiro/specs/feature-sum/tasks.md").count("[x]") == 2
     titles = world.repository.git.run("log", "--format=%s", f"{scene.head}..{BRANCH}").decode().splitlines()
     assert titles == ["Implement 2 Write about it", "Implement 1 Write the function"]
-    assert world.head(CHECKPOINT) is None
+    assert world.checkpoint() is None
     assert world.local.lock() is None
     [comment] = world.comments()
     assert "✅ **Implemented**" in comment
     TABLE.compare_row(
         (phase, point),
         "moved" if moved else "unchanged",
-        _joined(finished) if checkpoint else "none",
+        _joined(finished) if checkpoint and finished else "none",
         _joined(given_again) if given_again else "none",
         redriven.outcome,
     )

@@ -14,12 +14,13 @@ import pytest
 
 from kiro_worker.executions.history import Run
 from kiro_worker.outcomes import Outcome
+from kiro_worker.records.checkpoints import checkpoint_ref
 from tests.support.world import TOKEN, World
 
 pytestmark = pytest.mark.e2e
 
 BRANCH = "feature/sum"
-CHECKPOINT = f"kiro-worker/checkpoint/{BRANCH}"
+CHECKPOINT = checkpoint_ref(BRANCH)
 TASKS = ".kiro/specs/feature-sum/tasks.md"
 TWO_TASKS = "# Tasks\n\n- [ ] 1. Write the function\n- [ ] 2. Write about it\n"
 ADD = """
@@ -229,9 +230,8 @@ def test_failed_build_can_be_redriven(world: World, ending: Ending) -> None:
     assert "move the card back to `For Implementation`" in comment
     commits = world.repository.git.run("log", "--format=%an", f"{before}..{BRANCH}").decode()
     assert "Kiro CodeBuild Worker" not in commits, "the branch has work that did not pass the gate"
-    checkpoint = world.head(CHECKPOINT)
-    link = f"[`{CHECKPOINT}`]({world.github.board.base_url}/{world.organization}/shop/tree/{CHECKPOINT})"
-    assert (bool(checkpoint), link in comment) == (bool(ending.kept),) * 2
+    checkpoint = world.checkpoint()
+    assert (bool(checkpoint), f"`git fetch origin {CHECKPOINT}`" in comment) == (bool(ending.kept),) * 2
     if checkpoint:
         changed = world.repository.git.run("diff", "--name-only", f"{before}..{checkpoint}").decode().split()
         assert set(changed) - {TASKS} == set(ending.kept)
@@ -315,7 +315,7 @@ def test_lost_lock_changes_nothing(world: World) -> None:
     failed = world.tick()
     try:
         assert (failed.status, failed.error) == ("FAILED", "LockLost")
-        assert (world.head(), world.head(CHECKPOINT)) == (head, None)
+        assert (world.head(), world.checkpoint()) == (head, None)
         assert world.status(card) == "In Progress", "the holder of the lock may be working on the card"
         assert world.comments() == [], "only the holder of the lock comments"
         lock = world.local.lock()
@@ -348,7 +348,7 @@ def check_success(world: World, run: Run, card: Any) -> None:
     assert world.file("sums.py") == "def add(a, b):\n    return a + b\n"
     assert world.file("task_1") == world.file("task_2") == "done"
     assert world.file(TASKS).count("[x]") == 2
-    assert world.head(CHECKPOINT) is None
+    assert world.checkpoint() is None
     assert world.local.lock() is None
     [comment] = world.comments()
     assert "✅ **Implemented**" in comment

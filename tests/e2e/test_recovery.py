@@ -9,6 +9,7 @@ import pytest
 from kiro_local.faults import parse_fault
 from kiro_local.github.faults import FaultKind
 from kiro_worker.executions.history import Run
+from tests.e2e.conftest import RequestHook
 from tests.support.world import IMPLEMENT, World, names
 
 pytestmark = pytest.mark.e2e
@@ -140,10 +141,19 @@ def test_ended_holder_loses_lock(world: World) -> None:
     assert fence(run) == 10**13
 
 
-def test_push_with_lost_answer_counts(world: World) -> None:
+def test_push_with_lost_answer_counts(world: World, request_hook: RequestHook) -> None:
     """The push succeeded but its answer was lost. The branch has this execution's commit, so the agent runs once."""
     world.card()
-    world.github.faults.add(FaultKind.LOST_ANSWER, "git-receive-pack")
+    pushes = []
+
+    def lose_answer(operation: str) -> None:
+        if operation == "git-receive-pack":
+            pushes.append(operation)
+            if len(pushes) == 3:
+                # After the push check and the checkpoint.
+                world.github.faults.add(FaultKind.LOST_ANSWER, "git-receive-pack")
+
+    request_hook.hook = lose_answer
     run = world.tick()
     if run.status == "FAILED":
         world.agent(FAILING)

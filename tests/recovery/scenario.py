@@ -16,12 +16,13 @@ from kiro_local.aws.fault_injection import execution_of
 from kiro_local.faults import CLEAN_UP, ENDINGS, parse_fault
 from kiro_local.github.model import Item
 from kiro_worker.executions.history import Run
+from kiro_worker.records.checkpoints import checkpoint_ref
 from tests.recovery.fault_matrix import LATE, LOST, NOTHING, REDRIVE, REPLAY, TICK, TWICE, Cell
 from tests.recovery.observer import Observer
 from tests.support.world import World, names
 
 BRANCH = "feature/sum"
-CHECKPOINT = f"kiro-worker/checkpoint/{BRANCH}"
+CHECKPOINT = checkpoint_ref(BRANCH)
 PATIENCE = 120.0
 AGENT = """
 import pathlib, sys
@@ -55,6 +56,11 @@ class Scenario:
     @property
     def pushed(self) -> bool:
         return "def add" in self.world.file("sums.py", BRANCH)
+
+    @property
+    def kept(self) -> bool:
+        """Whether the checkpoint holds the agent's work. Before the agent starts, it is at the branch's commit."""
+        return self.world.checkpoint(BRANCH) is not None and "def add" in self.world.file("sums.py", CHECKPOINT)
 
     def require(self, holds: bool, problem: str) -> None:
         """Note ``problem`` unless ``holds``."""
@@ -269,9 +275,8 @@ def check_invariants(scenario: Scenario, continuation: str) -> None:
     if status == "In Review" and reported and comments[0]:
         scenario.require("✅" in comments[0][0], f"in review, and the comment says {comments[0][0][:80]}")
     if scenario.turns and not scenario.pushed:
-        kept = world.head(CHECKPOINT) is not None and "def add" in world.file("sums.py", CHECKPOINT)
         stopped = scenario.cell.kind.endswith("-during")
-        scenario.require(kept or stopped, "the agent's work is neither on the branch nor on the checkpoint")
+        scenario.require(scenario.kept or stopped, "the agent's work is neither on the branch nor on the checkpoint")
     known = world.local.aws.executions.undocumented
     # Without one of them, MarkInProgress cannot know that its own clean-up moved the card, and raises WorkItemMoved.
     knows_redrive = known.redrive_evaluates_arguments and known.redrive_refreshes_context
@@ -297,7 +302,7 @@ def observe(scenario: Scenario) -> dict[str, Any]:
         "run": " ".join(filter(None, (scenario.run.status, scenario.run.error))),
         "card": scenario.world.status(scenario.card),
         "lock": "held" if lock else "free",
-        "work": "branch" if scenario.pushed else "checkpoint" if scenario.world.head(CHECKPOINT) else "none",
+        "work": "branch" if scenario.pushed else "checkpoint" if scenario.kept else "none",
     }
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,8 +16,9 @@ from kiro_local.aws.build_run import BuildEnding
 from kiro_local.aws.fault_injection import execution_of
 from kiro_local.environment import LocalEnvironment
 from kiro_local.faults import parse_fault
+from kiro_worker.records.runs import RunRecord, note_push
 from tests.recovery.observer import Observer
-from tests.recovery.scenario import AGENT, BRANCH, DONE, count_turns, finish, wait_until_idle
+from tests.recovery.scenario import AGENT, BRANCH, CHECKPOINT, DONE, count_turns, finish, turns_of, wait_until_idle
 from tests.support.world import World, names
 
 pytestmark = pytest.mark.e2e
@@ -146,26 +148,54 @@ def test_failed_redrive_builds_once(new_world: Callable[[], World]) -> None:
     assert names(again).count("RunBuild") == 2
 
 
-def test_redrive_recognises_pushed_work(new_world: Callable[[], World], observer: Observer) -> None:
-    """The build pushed and was killed before it could report that: all tasks are done, and the run failed."""
+def push_everything(world: World, *, recorded: str) -> None:
+    """Push all of the work with the execution's trailer, let the build die, and record ``recorded`` or this commit."""
+    [live] = world.local.aws.executions._live
+    trailer = f"Implement 1 Write the function\n\nKiro-Worker-Execution: {live.exec_arn}\n"
+    tasks = ".kiro/specs/feature-sum/tasks.md"
+    files = {"sums.py": DONE, tasks: world.file(tasks, BRANCH).replace("[ ]", "[x]")}
+    commit = world.repository.git.commit(BRANCH, files, trailer)
+    if recorded:
+        run = RunRecord(live.exec_arn, world.repository.name_with_owner, BRANCH)
+        note_push(world.records(), run, commit if recorded == "pushed" else recorded)
+    world.local.aws.builds.end_next_as(BuildEnding("FAILED"))
+
+
+@pytest.mark.parametrize(
+    ("recorded", "ending"),
+    [("pushed", ("SUCCEEDED", "Succeeded")), ("e" * 40, ("FAILED", "NoChanges")), ("", ("FAILED", "WorkItemRefused"))],
+    ids=["own push", "another commit is recorded", "nothing is recorded"],
+)
+def test_redrive_recognises_only_recorded_push(
+    new_world: Callable[[], World], recorded: str, ending: tuple[str, str]
+) -> None:
+    """A build that pushed and was killed before it could report that, and a commit that only says so."""
     world = new_world()
-    world.agent(AGENT.format(turns=str(world.folder / "turns")))
+    count_turns(world)
     card = world.card(BRANCH)
-
-    def push_and_die() -> None:
-        [live] = world.local.aws.executions._live
-        trailer = f"Implement 1 Write the function\n\nKiro-Worker-Execution: {live.exec_arn}\n"
-        tasks = ".kiro/specs/feature-sum/tasks.md"
-        files = {"sums.py": DONE, tasks: world.file(tasks, BRANCH).replace("[ ]", "[x]")}
-        world.repository.git.commit(BRANCH, files, trailer)
-        world.local.aws.builds.end_next_as(BuildEnding("FAILED"))
-
-    world.entered["RunBuild"] = push_and_die
+    world.entered["RunBuild"] = partial(push_everything, world, recorded=recorded)
     failed = finish(world, world.local.tick())
     assert failed.status == "FAILED"
     head = world.head(BRANCH)
     world.local.redrive(failed.arn)
     redriven = finish(world, failed.arn)
-    assert (redriven.status, redriven.outcome) == ("SUCCEEDED", "Succeeded"), redriven.cause
-    assert (world.status(card), world.head(BRANCH)) == ("In Review", head)
-    assert not (world.folder / "turns").exists(), "an agent was paid for work that was already done"
+    assert (redriven.status, redriven.outcome) == ending, redriven.cause
+    assert world.head(BRANCH) == head
+    assert world.status(card) == ("In Review" if ending[0] == "SUCCEEDED" else "Blocked")
+    assert turns_of(world) == "", "an agent was paid for work that was already done"
+
+
+def test_foreign_checkpoint_is_not_built_on(new_world: Callable[[], World]) -> None:
+    world = new_world()
+    count_turns(world)
+    world.card(BRANCH)
+    git = world.repository.git
+    trailer = "Implement 1 Write the function\n\nKiro-Worker-Task: 1 Write the function [1-0]\n"
+    git.run("update-ref", CHECKPOINT, git.commit("theirs", {"evil.py": "x\n"}, trailer, base=BRANCH))
+    run = finish(world, world.local.tick())
+    assert run.outcome == "Succeeded", run.cause
+    files = git.run("ls-tree", "--name-only", BRANCH).decode().split()
+    assert "sums.py" in files
+    assert "evil.py" not in files
+    assert turns_of(world) == "x"
+    assert world.checkpoint(BRANCH) is None

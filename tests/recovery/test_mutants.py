@@ -72,6 +72,27 @@ MUTANTS = {
         "test_build_without_lock_pushes_nothing",
         "assert 'def add' not in",
     ),
+    "any commit on the branch counts as the run's own push": Mutant(
+        "kiro_worker/runner/repository/own_push.py",
+        'commit = next(iter(above.intersection(recorded)), "")',
+        'commit = next(iter(above), "")',
+        "test_redrive_recognises_only_recorded_push and another",
+        "('SUCCEEDED', 'Succeeded')",
+    ),
+    "validation without the record": Mutant(
+        "kiro_worker/github/readiness.py",
+        "not ((run := read_run()) and run.is_about(repository.name, branch))",
+        "f'{read_run}' == ''",
+        "test_redrive_recognises_only_recorded_push and nothing",
+        "('FAILED', 'NoChanges')",
+    ),
+    "any checkpoint counts as the worker's own": Mutant(
+        "kiro_worker/runner/repository/checkpoint.py",
+        "bool(commit) and self._record is not None and self._record.names(commit)",
+        "bool(commit)",
+        "test_foreign_checkpoint_is_not_built_on",
+        "evil.py",
+    ),
     "FailRun ignores the recorded count": Mutant(
         "functions/fail_run/handler.py",
         "<= failure.redrive_count:",

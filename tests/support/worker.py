@@ -15,11 +15,13 @@ import boto3
 
 from kiro_local.github.model import Repository
 from kiro_local.github.stand_in import StandInGitHub
+from kiro_worker.records.checkpoints import checkpoint_ref
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "kiro_local" / "demo" / "repository"
 SCRIPTED_AGENT = ROOT / "kiro_local" / "demo" / "scripted_agent.py"
 BRANCH = "feature/discounts"
+CHECKPOINT = checkpoint_ref(BRANCH)
 BUILD = "arn:aws:codebuild:us-east-1:123456789012:build/kiro-worker-test:5f2c"
 EXECUTION = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:run-1"
 FENCE = 1_700_000_000_000
@@ -182,7 +184,8 @@ class Worker:
 
     def checkpoint(self) -> str:
         """Return the commit that the checkpoint is at, empty if there is none."""
-        return self.repository.git.head_of(f"kiro-worker/checkpoint/{BRANCH}") or ""
+        checkpoint = self.repository.git.refs().get(CHECKPOINT)
+        return checkpoint.oid if checkpoint else ""
 
     def file(self, path: str, commit: str = BRANCH) -> str:
         """Return a file as committed."""

@@ -17,6 +17,8 @@ from kiro_local.github.model import Issue, Item, Project, PullRequest, Repositor
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.executions.follow import wait_for
 from kiro_worker.executions.history import Run, read_run
+from kiro_worker.records.checkpoints import checkpoint_ref
+from kiro_worker.records.table import RecordsTable
 
 TOKEN = "ghp_" + "e2e0" * 9
 PATIENCE = 120
@@ -125,12 +127,20 @@ class World:
     def head(self, branch: str = "feature/sum") -> str | None:
         return self.repository.git.head_of(branch)
 
+    def checkpoint(self, branch: str = "feature/sum") -> str | None:
+        """The commit on the branch's checkpoint, which may hold no work."""
+        found = self.repository.git.refs().get(checkpoint_ref(branch))
+        return found.oid if found else None
+
     def file(self, path: str, branch: str = "feature/sum") -> str:
         return self.repository.git.run("show", f"{branch}:{path}").decode()
 
     def comments(self) -> list[str]:
         subjects: list[Issue | PullRequest] = [*self.repository.issues, *self.repository.pull_requests]
         return [comment.body for subject in subjects for comment in subject.comments]
+
+    def records(self) -> RecordsTable:
+        return RecordsTable(self.local.client("dynamodb"), NAMES.records_table)
 
     def builds(self) -> list[str]:
         client = self.local.client("codebuild")

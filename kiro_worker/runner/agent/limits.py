@@ -25,7 +25,9 @@ def require_within_limits(
     configuration: AgentConfiguration, adapter: Adapter, progress: BuildProgress, last_run: AgentRun
 ) -> None:
     """Raise :class:`BuildStopped` (AgentTimedOut, AgentFailed) when a limit allows no further turn."""
-    work = f"{progress.tasks_done} tasks are done and kept, {progress.tasks_open} are open"
+    # The reason names what prevented the push to the checkpoint, if anything did.
+    done = "done" if progress.checkpoint_problem else "done and kept"
+    work = f"{progress.tasks_done} tasks are {done}, {progress.tasks_open} are open"
     minutes, max_minutes = (progress.agent_seconds or 0) / 60, configuration.max_minutes
     if max_minutes is not None and minutes >= max_minutes:
         raise BuildStopped(

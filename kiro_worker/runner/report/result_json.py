@@ -21,7 +21,9 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
               "notes": {"tests": [], "coverage": ["report ignored: lcov.info is not a coverage report: …"]}},
      "filesChanged": ["inventory/discounts.py"],
      "agent": {"credits": 0.4, "seconds": 61},
-     "checkpoint": {"branch": "kiro-worker/checkpoint/feature/x", "commit": "…40 hex…"},   empty without a checkpoint
+     "checkpoint": {"ref": "refs/kiro-worker/checkpoints/feature/x", "commit": "…40 hex…",   empty without a checkpoint
+                    "ignored": "…40 hex…",   a commit on its ref that the worker did not write; empty if there was none
+                    "problem": ""},          why the last task is not on it
      "steering": {"source": "s3://acme-steering/kiro", "version": "2026-11-24"},   empty if none is configured
      "seconds": 74.2, "phases": [{"name": "check out", "start": 0.3, "seconds": 1.2}, …],
      "artifacts": "s3://…/runs/<run>/<attempt>/"}
@@ -80,7 +82,12 @@ def result_document(
         "gate": gate,
         "filesChanged": list(progress.files_changed),
         "agent": {"credits": progress.agent_credits, "seconds": progress.agent_seconds},
-        "checkpoint": {"branch": progress.checkpoint_branch, "commit": progress.checkpoint_commit},
+        "checkpoint": {
+            "ref": progress.checkpoint_ref,
+            "commit": progress.checkpoint_commit,
+            "ignored": progress.checkpoint_ignored,
+            "problem": progress.checkpoint_problem,
+        },
         "steering": {"source": progress.steering_source, "version": progress.steering_version},
         "seconds": round(progress.seconds, 3),
         "phases": [phase._asdict() for phase in progress.phases],

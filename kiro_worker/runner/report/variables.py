@@ -61,7 +61,7 @@ def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping
         "files_changed": str(len(progress.files_changed)) if progress.files_changed else "",
         "credits": "" if progress.agent_credits is None else f"{progress.agent_credits:g} {progress.agent_unit}",
         "minutes": f"{progress.seconds / 60:.1f}" if progress.seconds else "",
-        "checkpoint": progress.checkpoint_branch,
+        "checkpoint": f"{progress.checkpoint_ref} {progress.checkpoint_commit}".strip(),
         "artifacts": progress.artifacts,
     }
     return {

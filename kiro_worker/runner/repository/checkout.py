@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
-from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.outcomes import FaultOwner, Outcome
+from kiro_worker.records.checkpoints import checkpoint_ref
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.entries import SYMLINK, list_tree
 from kiro_worker.runner.repository.failures import stop_because
@@ -46,10 +46,7 @@ HISTORY_DEPTH: Final = 50
 """How many commits are fetched, without their blobs, so that the agent can read recent history with ``git log``. The
 commits and trees of a long history take as long to fetch as all files of the last commit. Where older commits matter,
 :func:`descends` fetches the rest."""
-CHECKPOINTS: Final = "kiro-worker/checkpoint"
-"""The prefix of checkpoint branches: see :mod:`kiro_worker.runner.repository.checkpoint`."""
 _DEFAULT: Final = "refs/kiro-worker/default"
-_CHECKPOINT: Final = "refs/kiro-worker/checkpoint/"
 
 
 @dataclass(frozen=True)
@@ -57,8 +54,8 @@ class Checkout:
     """A checkout of ``commit``. ``git`` works on the trusted repository.
 
     ``head`` is the branch's head when it was fetched, with the option ``fetch_mode``, which later fetches also use.
-    ``default`` and ``checkpoint`` are the heads of the default branch and of the checkpoint at that time;
-    ``checkpoint`` is empty if the branch has none, and None if it was not fetched.
+    ``default`` is the head of the default branch at that time. ``checkpoint`` is what the server's ref for the branch's
+    checkpoint held, whoever pushed it: empty if there is none, and None if it was not fetched.
     """
 
     folder: Path
@@ -99,7 +96,7 @@ def check_out(
     _require_symlinks_inside(git, request)
     require_same_tree(git, request)
     create_agent_repository(git, request)
-    checkpoint = None if fetch_mode == SHALLOW else fetched.get(_CHECKPOINT + request.branch, "")
+    checkpoint = None if fetch_mode == SHALLOW else fetched.get(checkpoint_ref(request.branch), "")
     head, default = fetched[_tracking(request.branch)], fetched.get(_DEFAULT, "")
     return Checkout(git.work_tree, git, request.branch, request.commit, head, fetch_mode, default, checkpoint)
 
@@ -155,27 +152,6 @@ def symlinks_leaving_tree(git: Git, commit: str) -> tuple[str, ...]:
     return tuple(link for link in links if leads_out(git.work_tree, git.work_tree / link))
 
 
-def published_earlier(checkout: Checkout, execution: str) -> str:
-    """Return the commit that this same execution has already pushed to the branch; empty if there is none.
-
-    An earlier attempt pushed it, and either the answer was lost or the attempt ended before it could report the push.
-    It descends from the pinned commit or is the pinned commit itself: a redrive validates the branch again, and then
-    pins what that attempt pushed.
-    """
-    log_format = f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)"
-    git = checkout.git
-    above = git.text("log", log_format, f"{checkout.commit}..{checkout.head}")
-    for line in (*above.splitlines(), git.text("log", "--max-count=1", log_format, checkout.commit)):
-        commit, _, executions = line.partition(" ")
-        if execution in executions.split(","):
-            # Read the patches once with network access, so that their blobs are local for later readers.
-            plain_patch = ("-p", "--no-ext-diff", "--no-textconv")
-            git.network("diff-tree", *plain_patch, checkout.commit, commit)
-            git.network("log", *plain_patch, "--format=", f"{checkout.commit}..{commit}")
-            return commit
-    return ""
-
-
 def require_unmoved_branch(checkout: Checkout) -> None:
     """Raise :class:`BuildStopped` (PushRejected) if the branch moved since it was validated.
 
@@ -226,8 +202,9 @@ def _fetch_and_populate(git: Git, request: BuildRequest, fetch_mode: str) -> dic
     # Fetch all that this build needs in one request, because each request takes several round trips.
     refspecs = [f"+refs/heads/{request.branch}:{_tracking(request.branch)}", f"+HEAD:{_DEFAULT}"]
     if fetch_mode != SHALLOW:
-        # A pattern, because a refspec that names a missing branch fails, and usually there is no checkpoint.
-        refspecs.append(f"+refs/heads/{CHECKPOINTS}*/{request.branch}:{_CHECKPOINT[:-1]}*/{request.branch}")
+        # A pattern, because a refspec that names a missing ref fails, and usually there is no checkpoint.
+        pattern = checkpoint_ref(request.branch).replace("refs/kiro-worker", "refs/kiro-worke*r", 1)
+        refspecs.append(f"+{pattern}:{pattern}")
     options = _options(fetch_mode)
     if fetch_mode == BLOBLESS:
         options.append(f"--depth={HISTORY_DEPTH}")

@@ -57,10 +57,7 @@ class CommitMessage:
 
 
 def execution_trailer(request: BuildRequest) -> str:
-    """Return the trailer that names the execution.
-
-    :func:`~kiro_worker.runner.repository.checkout.published_earlier` recognises the execution's commits by it.
-    """
+    """Return the trailer that names the execution, for people: anybody can write it into a commit."""
     return f"{EXECUTION_TRAILER}: {request.owner}"
 
 

@@ -196,6 +196,14 @@ class Git:
             raise GitFailed(failure.command, redact(failure.error, known), secret) from None
         return f"{answer.text}\n{answer.error}".strip()
 
+    def remote_refs(self, *patterns: str) -> dict[str, str]:
+        """Return the commits of the server's refs that match ``patterns``, by full name. Raises :class:`GitFailed`.
+
+        ``ls-remote`` also lists names that only end in a pattern, such as ``refs/heads/refs/…``.
+        """
+        lines = (line.partition("\t") for line in self.network("ls-remote", "origin", *patterns).splitlines())
+        return {name: oid for oid, tab, name in lines if tab}
+
     def fetch_objects(self, oids: Iterable[str], *options: str) -> None:
         """Fetch objects that a partial clone left on the server, by their IDs. Raises :class:`GitFailed`.
 

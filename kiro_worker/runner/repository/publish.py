@@ -80,7 +80,7 @@ def _stop(checkout: Checkout, failure: GitFailed, head: str | None, kept: str) -
 
 
 def _kept(checkpoint: Checkpoint) -> str:
-    in_checkpoint = " and in its checkpoint" if checkpoint.commit else ""
+    in_checkpoint = f" and in its checkpoint {checkpoint.ref}" if checkpoint.is_up_to_date else ""
     return f"The work of this run is in its artifacts as changes.patch{in_checkpoint}"
 
 
@@ -125,6 +125,6 @@ def _push_with_removal(checkout: Checkout, push: tuple[str, ...], refspec: str, 
 def _remote_head(checkout: Checkout, reference: str) -> str | None:
     """Return the server's commit of ``reference``: empty if it is missing, ``None`` if the server does not answer."""
     try:
-        return checkout.git.network("ls-remote", "origin", reference).partition("\t")[0]
+        return checkout.git.remote_refs(reference).get(reference, "")
     except GitFailed:
         return None

@@ -39,7 +39,7 @@ STEPS = {
         CONFIG, TOKEN, ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE,
         BUILDS, STOP,
     },
-    "validate-work-item": {CONFIG, TOKEN},
+    "validate-work-item": {CONFIG, TOKEN, ("dynamodb:GetItem", RECORDS)},
     "update-status": {CONFIG, TOKEN},
     "acquire-lock": {
         CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS, STOP,
@@ -99,6 +99,11 @@ def test_build_has_only_its_permissions(stacks: Stacks) -> None:
 def test_build_uses_only_its_records(stacks: Stacks) -> None:
     role = stacks.one("AWS::CodeBuild::Project")["ServiceRole"]
     assert stacks.record_keys(role) == {"run#*", "branch#*"}
+
+
+def test_validation_reads_only_runs(stacks: Stacks) -> None:
+    function = stacks.of("AWS::Lambda::Function")["kiro-worker-test-validate-work-item"]
+    assert stacks.record_keys(function["Role"]) == {"run#*"}
 
 
 def test_build_reads_only_configured_steering(synthesise: Synthesise, tmp_path: Path) -> None:

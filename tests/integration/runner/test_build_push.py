@@ -9,7 +9,17 @@ from tests.support.worker import BRANCH, WORK, Worker
 
 
 def test_push_with_lost_answer_succeeds(worker: Worker) -> None:
-    worker.github.faults.add("lost_answer", "git-receive-pack")
+    worker.configure(worker.agent(WORK, mode="all"))
+    pushes = []
+
+    def lose_answer(operation: str) -> None:
+        if operation == "git-receive-pack":
+            pushes.append(operation)
+            if len(pushes) == 3:
+                # After the push check and the checkpoint.
+                worker.github.faults.add("lost_answer", "git-receive-pack")
+
+    worker.github.on_request = lose_answer
 
     finished = worker.run()
 

@@ -17,6 +17,7 @@ from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
+from kiro_worker.records.checkpoints import checkpoint_ref
 from kiro_worker.runner.repository.checkout import HISTORY_DEPTH, Checkout, check_out, fetch_default_branch
 from kiro_worker.runner.request import BuildRequest
 
@@ -122,11 +123,14 @@ def test_old_commit_is_found_on_its_branch(github: StandInGitHub, repository: Re
 
 
 def test_one_request_fetches_all_branches(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
-    kept = repository.git.commit(f"kiro-worker/checkpoint/{BRANCH}", {"new.py": "x\n"}, "Keep", base=BRANCH)
+    kept = repository.git.commit("kept", {"new.py": "x\n"}, "Keep", base=BRANCH)
+    repository.git.run("update-ref", checkpoint_ref(BRANCH), kept)
+    repository.git.run("update-ref", checkpoint_ref(f"other/{BRANCH}"), kept)
 
     checkout = checked_out(github, repository, workspace)
 
     assert (checkout.default, checkout.checkpoint) == (repository.git.head_of("main"), kept)
+    assert "other" not in checkout.git.text("for-each-ref", "--format=%(refname)")
     # The refs, the commits, and then the blobs of the one commit.
     packs = [request for request in github.requests.git("git-upload-pack") if request.status == 200]
     assert len(packs) == 3

@@ -14,8 +14,8 @@ import pytest
 
 from kiro_local.github.git_repository import Storage
 from kiro_worker.runner.repository.checkout import HISTORY_DEPTH
+from tests.support.worker import BRANCH, CHECKPOINT, EXECUTION
 
-BRANCH = "feature/discounts"
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
 
 # Every agent in this file begins with READ_TASK, which notes the task that the prompt requests; WRITE_FILE finishes it.
@@ -148,11 +148,20 @@ def test_final_push_removes_checkpoint(worker: Any) -> None:
     assert finished.outcome == "Succeeded", finished.log
     assert worker.checkpoint() == ""
     pushes = [request for request in worker.github.requests.git("git-receive-pack") if request.status == 200]
-    assert len(pushes) == len(ALL_TASKS) + 1
+    assert len(pushes) == 1 + len(ALL_TASKS) + 1, "the push check, the tasks, the branch"
+
+
+def refuse_checkpoints(worker: Any, old: str = "*", new: str = "*[!0]*") -> None:
+    """Let the server refuse pushes that move the checkpoint from ``old`` to ``new``, patterns of the shell."""
+    hook = worker.repository.git.path / "hooks" / "update"
+    hook.parent.mkdir(exist_ok=True)
+    refuse = f'case "$3" in {new}) echo checkpoints are forbidden; exit 1;; esac'
+    hook.write_text(f'#!/bin/sh\ncase "$1 $2" in */checkpoints/*\\ {old}) {refuse};; esac\n')
+    hook.chmod(0o755)
 
 
 def test_undeletable_checkpoint_allows_push(worker: Any) -> None:
-    worker.repository.git.run("config", "receive.denyDeletes", "true")
+    refuse_checkpoints(worker, new="0" * 40)
     agent(worker)
 
     finished = worker.run()
@@ -322,17 +331,66 @@ def test_minutes_are_capped(worker: Any) -> None:
     assert 1 <= len(requested(log)) < 5
 
 
-def test_refused_checkpoint_stops_nothing(worker: Any) -> None:
-    hook = worker.repository.git.path / "hooks" / "update"
-    hook.parent.mkdir(exist_ok=True)
-    hook.write_text('#!/bin/sh\ncase "$1" in *checkpoint*) exit 1;; esac\n')
-    hook.chmod(0o755)
+def test_checkpoint_refused_later_stops_nothing(worker: Any) -> None:
+    refuse_checkpoints(worker, worker.commit)
     agent(worker)
 
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
     assert "could not be pushed" in finished.log
+    assert "checkpoint" not in finished.exports["OUTCOME_REASON"], "the branch has all of the work"
+
+
+def test_reason_names_refused_checkpoint(worker: Any) -> None:
+    refuse_checkpoints(worker, worker.commit)
+    agent(worker, WRITE_FILE + "if number == '1.2': sys.exit(3)\n")
+
+    finished = worker.run()
+
+    assert finished.outcome == "AgentFailed", finished.log
+    reason = finished.exports["OUTCOME_REASON"]
+    assert "; the checkpoint could not be pushed: a hook of the server declines this" in reason
+    assert "checkpoints are forbidden" in reason
+    assert finished.exports["CHECKPOINT"] == "", "nobody is sent to a checkpoint without the work"
+    assert finished.result["checkpoint"]["problem"] in reason
+    assert worker.checkpoint() == "", "it holds no work, so it is removed"
+
+
+@pytest.mark.parametrize("refusal", ["rule", "token"])
+def test_refused_push_costs_no_agent_run(worker: Any, refusal: str) -> None:
+    if refusal == "rule":
+        refuse_checkpoints(worker)
+    else:
+        worker.github.faults.add("forbidden", "git-receive-pack", times=None)
+    log = agent(worker)
+
+    finished = worker.run()
+
+    assert (finished.exit_code, finished.outcome) == (1, "PushRejected"), finished.log
+    assert "so the agent was not started" in finished.exports["OUTCOME_REASON"]
+    assert requested(log) == []
+    assert worker.checkpoint() == ""
+
+
+def test_foreign_checkpoint_is_not_resumed(worker: Any) -> None:
+    """Somebody pushed a commit that ticks every box and has the worker's trailers."""
+    ticked = worker.file(TASKS).replace("[ ]", "[x]")
+    trailers = f"Implement 2.2\n\nKiro-Worker-Execution: {EXECUTION}\nKiro-Worker-Task: 2.2 [5-0]\n"
+    files = {TASKS: ticked, "shop/evil.py": "EVIL = 1\n"}
+    worker.repository.git.commit("theirs", files, trailers, base=BRANCH)
+    theirs = worker.repository.git.head_of("theirs")
+    worker.repository.git.run("update-ref", CHECKPOINT, theirs)
+    log = agent(worker)
+
+    finished = worker.run()
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert requested(log) == ALL_TASKS
+    assert "evil.py" not in worker.repository.git.run("ls-tree", "-r", "--name-only", BRANCH).decode()
+    assert finished.result["checkpoint"]["ignored"] == theirs
+    assert f"{CHECKPOINT} is at {theirs}, which was not recorded by this worker" in finished.log
+    assert worker.checkpoint() == ""
 
 
 def test_checkpoint_needs_lock(worker: Any) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.dry_run import NO_AWS, dry_run, dry_run_on_aws, dry_run_without_aws, free_lock
-from tests.support.worker import BRANCH, EXECUTION, LOCK_KEY, TOKEN, Worker
+from tests.support.worker import BRANCH, CHECKPOINT, EXECUTION, LOCK_KEY, TOKEN, Worker
 
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
 
@@ -25,7 +25,7 @@ def test_plan_without_aws_shows_every_step(worker: Worker, config: Path) -> None
     assert [lines[f"turn {number}"][:3] for number in range(1, 6)] == ["1.1", "1.2", "1.3", "2.1", "2.2"]
     assert lines["tests"].startswith("python3 -m unittest discover") or "coverage run" in lines["tests"]
     assert lines["coverage"] == "not required"
-    assert lines["push"].endswith(f"until then each finished task to kiro-worker/checkpoint/{BRANCH}")
+    assert lines["push"].endswith(f"until then each finished task to {CHECKPOINT}")
     assert done.out.endswith("\nnothing would stop the build\n")
 
 
@@ -130,7 +130,9 @@ def test_plan_starts_at_checkpoint(worker: Worker) -> None:
     done = dry_run_on_aws(worker, "--json")
 
     assert done.exit_code == 0, done.out
-    assert done.document["checkpoint"] == {"commit": worker.checkpoint(), "startsAt": worker.checkpoint()}
+    kept = worker.checkpoint()
+    assert done.document["checkpoint"] == {"commit": kept, "startsAt": kept, "ignored": ""}
+    assert done.document["records"] == {"table": "kiro-worker-test-records"}
     assert [turn[0][:3] for turn in done.document["turns"]] == ["1.2", "1.3", "2.1", "2.2"]
 
 

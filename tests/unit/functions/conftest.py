@@ -31,6 +31,7 @@ VARIABLES = {
     "GITHUB_TOKEN_SECRET_ARN": "github-token",
     "LOCKS_TABLE_NAME": "kiro-worker-test-locks",
     "LOCK_LEASE_SECONDS": "7200",
+    "RECORDS_TABLE_NAME": "kiro-worker-test-records",
     "POWERTOOLS_METRICS_NAMESPACE": "KiroWorker",
     "POWERTOOLS_SERVICE_NAME": "a_step",
 }
@@ -46,12 +47,16 @@ class LambdaContext:
 
 @dataclass
 class Aws:
-    """What AWS answers, and the writes to the locks table. ``executions`` are those that Step Functions describes."""
+    """What AWS answers, and the writes to the locks table.
+
+    ``executions`` are those that Step Functions describes, ``records`` the items of the records table by key.
+    """
 
     configuration: dict[str, Any] = field(default_factory=lambda: dict(CONFIGURATION))
     items: list[dict[str, Any]] = field(default_factory=list)
     executions: dict[str, dict[str, Any]] = field(default_factory=dict)
     updates: list[dict[str, Any]] = field(default_factory=list)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
     held: bool = False
 
     def get_parameter(self, **request: Any) -> dict[str, Any]:
@@ -64,6 +69,12 @@ class Aws:
 
     def describe_execution(self, **request: Any) -> dict[str, Any]:
         return {"status": "RUNNING", **self.executions.get(request["executionArn"], {})}
+
+    def get_item(self, **request: Any) -> dict[str, Any]:
+        assert request["TableName"] == VARIABLES["RECORDS_TABLE_NAME"]
+        assert request["ConsistentRead"] is True
+        item = self.records.get(request["Key"]["recordKey"]["S"])
+        return {"Item": item} if item else {}
 
     def get_paginator(self, operation: str) -> Aws:
         assert operation == "scan"

@@ -6,7 +6,7 @@ import pytest
 
 from kiro_worker.errors import WorkItemInvalid, WorkItemRefused
 from tests.support.fake_github import FakeGitHub, ready_repository
-from tests.unit.functions.conftest import ARN, Call
+from tests.unit.functions.conftest import ARN, Aws, Call
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -43,11 +43,13 @@ def test_unready_pinned_card_is_refused(call: Call, github: FakeGitHub) -> None:
 
 
 @pytest.mark.parametrize(("execution", "accepted"), [(ARN, True), (f"{ARN}-other", False)])
-def test_own_push_needs_no_open_task(call: Call, github: FakeGitHub, execution: str, accepted: bool) -> None:
-    message = f"Implement 1\n\nKiro-Worker-Execution: {execution}\n"
+def test_own_push_needs_no_open_task(call: Call, aws: Aws, github: FakeGitHub, execution: str, accepted: bool) -> None:
+    message = f"Implement 1\n\nKiro-Worker-Execution: {ARN}\n"
     target = {"__typename": "Commit", "oid": "a" * 40, "message": message}
     github.board.repository = ready_repository(ref={"name": "feature/x", "target": target})
     github.board.repository["tasks"]["text"] = "- [x] 1. Do it"
+    pushed = {"repository": {"S": "acme/shop"}, "branch": {"S": "feature/x"}, "commits": {"SS": ["a" * 40]}}
+    aws.records[f"run#{execution}"] = pushed
     if accepted:
         assert call("validate_work_item", "ValidateWorkItem", document())["openTasks"] == 0
     else:

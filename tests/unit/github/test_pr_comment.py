@@ -11,7 +11,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from kiro_worker.config.model import Configuration
-from kiro_worker.github.pr_comment import failed, rejected, repository_url, succeeded
+from kiro_worker.github.pr_comment import failed, rejected, succeeded
 from kiro_worker.models import Failure, Work
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:kiro-worker-test:run-1"
@@ -30,7 +30,7 @@ def failure(**variables: str) -> Failure:
 
 
 def comment(**variables: str) -> str:
-    return failed(CONFIGURATION, failure(**{"OUTCOME": "TestsFailed", **variables}), ARN, repository_url(URL))
+    return failed(CONFIGURATION, failure(**{"OUTCOME": "TestsFailed", **variables}), ARN)
 
 
 def outside_code(markdown: str) -> str:
@@ -55,7 +55,7 @@ def test_failure_comment_is_complete() -> None:
         COVERAGE="lines 90 % (9/10)",
         CREDITS="0.4 credits",
         MINUTES="3.2",
-        CHECKPOINT="kiro-worker/checkpoint/feature/x#1",
+        CHECKPOINT=f"refs/kiro-worker/checkpoints/feature/x#1 {'a' * 40}",
         PHASES="check out:1.5;agent:60",
         TAIL=json.dumps("FAILED test_a\n1 failed"),
         ARTIFACTS="s3://bucket-1/runs/run-1/7/",
@@ -64,7 +64,7 @@ def test_failure_comment_is_complete() -> None:
     for part in (
         "| Tasks | `2 done, 1 open` |",
         "| Coverage | `lines 90 % (9/10)` |",
-        "(https://github.com/a/b/tree/kiro-worker/checkpoint/feature/x%231)",
+        "| Checkpoint | `aaaaaaaaaaaa` on `refs/kiro-worker/checkpoints/feature/x#1`: `git fetch origin refs/",
         "The last lines of output:\n```text\nFAILED test_a\n1 failed\n```",
         "aws stepfunctions redrive-execution",
         "move the card back to `For Implementation`",
@@ -174,7 +174,11 @@ VARIABLES = (*UNTRUSTED, "TASKS_DONE", "TASKS_OPEN", "FILES_CHANGED", "RESULT_CO
 @given(st.sampled_from(VARIABLES), HOSTILE, HOSTILE)
 def test_github_renders_build_text_as_code(variable: str, before: str, after: str) -> None:
     hostile = f"{before}{EVIL}{after}"
-    values = {"TASKS_DONE": "1", "PHASES": "check out:1;agent:2", "CHECKPOINT": "kiro-worker/checkpoint/x"}
+    values = {
+        "TASKS_DONE": "1",
+        "PHASES": "check out:1;agent:2",
+        "CHECKPOINT": f"refs/kiro-worker/checkpoints/x {'a' * 40}",
+    }
     require_harmless(comment(**{**values, variable: json.dumps(hostile) if variable == "TAIL" else hostile}))
     build = failure(**{**values, variable: hostile}).build
     assert build

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
+from kiro_worker.models import Lease
+from kiro_worker.records.checkpoints import CheckpointRecord, note_checkpoint
+from kiro_worker.records.table import RecordsTable
 from kiro_worker.runner.repository.checkout import Checkout
 from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
 from kiro_worker.runner.repository.git import Git
+from kiro_worker.runner.request import BuildRequest
+from tests.support.memory_dynamodb import MemoryDynamoDB
 from tests.support.scripted_git import ScriptedGit
 
 HEAD, KEPT = "1" * 40, "2" * 40
-REFERENCE = "refs/heads/kiro-worker/checkpoint/feature/x"
+REFERENCE = "refs/kiro-worker/checkpoints/feature/x"
+REQUEST = BuildRequest(
+    "acme/shop", "feature/x", HEAD, ".kiro/specs/x", 1, Lease("work-item-processor-lock", "arn:aws:x", 1, expires_at=0)
+)
 LOOK = f"ls-remote origin {REFERENCE}"
 FETCH = f"fetch --quiet --no-tags --no-filter origin +{REFERENCE}:refs/kiro-worker/found"
 
 
 def scripted_git(folder: Path, on_server: str) -> ScriptedGit:
-    answers = {"merge-base --is-ancestor *": "exit 0", "merge-base *": f"echo {HEAD}"}
+    answers = {"merge-base --is-ancestor *": "exit 0"}
     if on_server:
         answers["ls-remote *"] = f"printf '{on_server}\\t{REFERENCE}\\n'"
     return ScriptedGit.install(folder / "bin", answers)
@@ -33,7 +42,11 @@ def checkpoint_of(folder: Path, program: ScriptedGit, fetched: str | None) -> Ch
         credentials=None,
         parent=program.environment,
     )
-    return Checkpoint(Checkout(git.work_tree, git, "feature/x", HEAD, HEAD, checkpoint=fetched), print)
+    records = RecordsTable(cast("Any", MemoryDynamoDB()), "records")
+    note_checkpoint(records, "acme/shop", "feature/x", CheckpointRecord(KEPT, "", HEAD, "arn:aws:x"))
+    return Checkpoint(
+        REQUEST, Checkout(git.work_tree, git, "feature/x", HEAD, HEAD, checkpoint=fetched), records, print
+    )
 
 
 @pytest.mark.parametrize(

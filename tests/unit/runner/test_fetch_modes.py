@@ -17,7 +17,7 @@ HEAD, KEPT = "1" * 40, "2" * 40
 REQUEST = BuildRequest(
     "acme/shop", "feature/x", HEAD, ".kiro/specs/x", 1, Lease("work-item-processor-lock", "arn:aws:x", 1, expires_at=0)
 )
-REFERENCES = {"refs/remotes/origin/feature/x": HEAD, "refs/kiro-worker/checkpoint/feature/x": KEPT}
+REFERENCES = {"refs/remotes/origin/feature/x": HEAD, "refs/kiro-worker/checkpoints/feature/x": KEPT}
 
 
 def scripted_git(folder: Path, *refused: str) -> ScriptedGit:
@@ -60,7 +60,7 @@ def test_first_mode_that_works_is_used(
     assert fetched_with(git) == tried
     assert checkout.fetch_mode == tried[-1]
     assert checkout.checkpoint == checkpoint, "a shallow fetch does not look for one, which is not the same as none"
-    looks_for_checkpoint = [any("kiro-worker/checkpoint" in word for word in words) for words in fetches(git)]
+    looks_for_checkpoint = [any("/checkpoints/feature/x" in word for word in words) for words in fetches(git)]
     assert looks_for_checkpoint == [mode != SHALLOW for mode in tried]
 
 

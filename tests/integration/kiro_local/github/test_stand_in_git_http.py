@@ -9,11 +9,14 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.request import urlopen
 
 import pytest
 
 from kiro_local.github.git_repository import Storage
 from kiro_local.github.stand_in import StandInGitHub
+from tests.aws.github_probes import REF as CUSTOM
+from tests.aws.github_probes import custom_refs
 
 if TYPE_CHECKING:
     from tests.integration.kiro_local.github.conftest import Shop
@@ -267,3 +270,18 @@ def test_unstarted_stand_in_leaves_no_directory() -> None:
     del github
     gc.collect()
     assert not directory.exists()
+
+
+def test_custom_refs_are_kept_apart_from_branches(shop: Shop, tmp_path: Path) -> None:
+    answers = custom_refs(tmp_path / "git", f"{shop.github.git_url}/acme/shop.git", shop.token)
+    assert all(answers.values()), answers
+
+
+def test_custom_ref_is_no_branch(shop: Shop, client: Client) -> None:
+    client.must("clone", "--quiet", url(shop), "shop")
+    client.must("push", "--quiet", "origin", f"HEAD:{CUSTOM}", folder="shop")
+    assert CUSTOM in shop.repository.git.refs()
+    client.must("clone", "--quiet", url(shop), "again")
+    assert "kiro-worker" not in client.must("for-each-ref", folder="again")
+    page = urlopen(f"{shop.github.base_url}/acme/shop").read().decode()  # noqa: S310  # the stand-in's address
+    assert "kiro-worker" not in page

@@ -1,0 +1,95 @@
+"""Whether the server accepts the worker's pushes, found out before the agent costs anything.
+
+Only a push that changes something proves that: ``git push --dry-run`` stops before the server's rules, and a push of
+what is there already needs no permission. So the checkpoint's ref gets a new commit:
+
+- the branch's commit, if there is no checkpoint; it holds no work, and is removed if the build ends without any
+- the checkpoint's commits as rebased onto the branch's new head, if the branch has moved
+- otherwise a copy of the checkpoint's commit with a later date, so that no work is lost
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import time
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.checkpoint import Start
+from kiro_worker.runner.repository.failures import stop_because
+from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.repository.git_answers import FINAL
+from kiro_worker.runner.sandbox.printable import printable_name
+
+if TYPE_CHECKING:
+    from kiro_worker.errors import BuildStopped
+    from kiro_worker.runner.repository.checkout import Checkout
+    from kiro_worker.runner.repository.checkpoint import Checkpoint
+    from kiro_worker.runner.repository.git import Git
+
+_COMMITTER: Final = re.compile(rb"^(committer [^\n]*> )(\d+)", re.MULTILINE)
+_REMEDY: Final = (
+    "let the account of the git credentials write to refs/kiro-worker/ and to the branch (permissions of the token,"
+    " rulesets of the repository), then redrive the execution"
+)
+
+
+def check_push(checkout: Checkout, checkpoint: Checkpoint, start: Start) -> Start:
+    """Push to the checkpoint's ref, and return where the agent starts, which is ``start`` or a copy of it.
+
+    Raises :class:`BuildStopped` (PushRejected, or WorkerFailed if the server gave no usable answer).
+    """
+    head, found = checkout.commit, checkpoint.commit
+    if start.commit not in (head, found):
+        checkpoint.save(start.commit)
+    elif checkpoint.has_work and (copy := _with_later_date(checkout.git, found)):
+        checkpoint.save(copy, head if start.commit == found else checkpoint.recorded_base)
+        if start.commit == found:
+            start = Start(copy, copy if start.finished == found else start.finished)
+    else:
+        if found == head:
+            # An earlier build ended before it removed it.
+            checkpoint.drop()
+        checkpoint.save(head)
+    if checkpoint.failure:
+        raise _rejected(checkout, checkpoint, checkpoint.failure)
+    return start
+
+
+def _with_later_date(git: Git, commit: str) -> str:
+    """Return a copy of ``commit`` that differs only in when it was committed; empty if ``commit`` is not here."""
+
+    def later(match: re.Match[bytes]) -> bytes:
+        return b"%b%d" % (match[1], max(int(time.time()), int(match[2]) + 1))
+
+    try:
+        headers, end, message = git.run("cat-file", "commit", commit).partition(b"\n\n")
+    except GitFailed:
+        return ""
+    copy = _COMMITTER.sub(later, headers, count=1) + end + message
+    return git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=copy).decode().strip()
+
+
+def _rejected(checkout: Checkout, checkpoint: Checkpoint, failure: GitFailed) -> BuildStopped:
+    attempted = f"nothing can be pushed for {checkout.branch}, so the agent was not started"
+    remedy = _REMEDY
+    if failure.answer.cause not in FINAL and (blocking := _blocking_refs(checkout.git, checkpoint.ref)):
+        attempted += f" ({checkpoint.ref} cannot exist beside {', '.join(blocking)}, left by a deleted branch)"
+        remedy = f"git push origin --delete {shlex.join(blocking)}; then redrive the execution"
+    return stop_because(failure, Outcome.PUSH_REJECTED, attempted, remedy)
+
+
+def _blocking_refs(git: Git, ref: str) -> list[str]:
+    """Return the server's refs that are a folder in the name of ``ref``, or have it as a folder in theirs.
+
+    Like their branches, such refs cannot exist at the same time.
+    """
+    parts = ref.split("/")
+    # refs/kiro-worker/checkpoints/ is nobody's checkpoint.
+    folders = ["/".join(parts[:count]) for count in range(4, len(parts))]
+    try:
+        found = git.remote_refs(*folders, f"{ref}/*")
+    except GitFailed:
+        return []
+    return sorted(printable_name(name) for name in found if name in folders or name.startswith(f"{ref}/"))
