@@ -8,10 +8,12 @@
     box.py        the box, number and title at the beginning of an item
     groups.py     which task is a subtask of which
     tasks.py      the task list: what is open, and ticking boxes
+    checks.py     which tasks only ask for a check
 """
 
 from __future__ import annotations
 
+from kiro_worker.spec.checks import is_check_only
 from kiro_worker.spec.files import DESIGN_FILE, LARGEST_FILE, REQUIREMENTS_FILES, TASKS_FILE, spec_folder
 from kiro_worker.spec.tasks import (
     Task,
@@ -35,6 +37,7 @@ __all__ = [
     "TaskList",
     "complete_parents",
     "invisible_character",
+    "is_check_only",
     "open_tasks",
     "parse_tasks",
     "pending_leaf_tasks",
