@@ -80,6 +80,9 @@ class DryRunEffects(Effects):
         self._note_holder(self._locks)
         self._note_slots(self._locks)
 
+    def install_agent(self) -> None:
+        """Install nothing: the plan says whether this machine has the agent."""
+
     def sandboxed(self) -> AbstractContextManager[None]:
         """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()

@@ -49,6 +49,10 @@ class Effects(Protocol):
         """Make sure that this run holds the lock. Raise :class:`LockError` if it does not."""
         ...
 
+    def install_agent(self) -> None:
+        """Install the agent if the build image does not have it. Raise :class:`BuildStopped` if that fails."""
+        ...
+
     def sandboxed(self) -> AbstractContextManager[None]:
         """Provide what the agent and the tests run with: their user, their limits and the agent's log."""
         ...

@@ -25,7 +25,12 @@ class Phase(NamedTuple):
 
 @dataclass
 class BuildProgress:
-    """What the pipeline records as it goes, so that a build that fails half-way reports what it did until then."""
+    """What the pipeline records as it goes, so that a build that fails half-way reports what it did until then.
+
+    ``tasks_done``, ``tasks_open`` and ``open_tasks`` (their names) are about required tasks only. ``done_before`` are
+    the identities of the tasks that were done before this run, and ``tasks_done_before`` is their number; ``None`` if
+    that is not known.
+    """
 
     outcome: Outcome = Outcome.WORKER_FAILED
     reason: str = ""
@@ -36,6 +41,10 @@ class BuildProgress:
     commit: str = ""
     tasks_done: int | None = None
     tasks_open: int | None = None
+    tasks_done_before: int | None = None
+    tasks_optional: int | None = None
+    open_tasks: tuple[str, ...] = ()
+    done_before: frozenset[str] | None = None
     tests: str = ""
     test_command: tuple[str, ...] = ()
     files_changed: tuple[str, ...] = ()

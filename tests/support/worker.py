@@ -32,11 +32,12 @@ BUCKET = "kiro-worker-test-artifacts"
 PARAMETER = "/kiro-worker/test/github-project-config"
 WORK = """
 import pathlib
-pathlib.Path("shop/notes.py").write_text("NOTES = 1\\n")
+with open("shop/notes.py", "a") as notes:
+    notes.write("NOTES = 1\\n")
 tasks = pathlib.Path(".kiro/specs/feature-discounts/tasks.md")
-tasks.write_text(tasks.read_text().replace("- [ ] 1.1", "- [x] 1.1"))
+tasks.write_text(tasks.read_text().replace("- [ ]", "- [x]"))
 """
-"""An agent that does some work on the first task. Tests put other code in front of it."""
+"""An agent that changes a file in every turn, and ticks every box. Tests put other code in front of it."""
 
 
 @dataclass
