@@ -2,9 +2,10 @@
 
 A task counts as done on evidence, not because the agent claims it: the agent was asked for it, the turn ended well,
 judged by its exit code and its closing line, if the agent prints one; and the turn changed files. Then the runner ticks
-the box. Files that an earlier turn left unfinished count as well, if the agent accepts them by ticking the box. When a
-turn ends badly, its files are kept as unfinished work and its task stays open. A task that only asks for a check needs
-no change, because the gate carries it out: see :mod:`kiro_worker.runner.agent.completion`.
+the box. Files that an earlier turn left unfinished count as well, if the agent accepts them: it writes one of them
+again, or ticks the box. When a turn ends badly, its files are kept as unfinished work and its task stays open. A task
+that only asks for a check needs no change, because the gate carries it out: see
+:mod:`kiro_worker.runner.agent.completion`.
 """
 
 from __future__ import annotations
@@ -26,8 +27,9 @@ from kiro_worker.runner.agent.task_list import (
     require_visible_spec,
     tasks_label,
 )
-from kiro_worker.runner.agent.workspace import AgentWorkspace, clean, materialize
+from kiro_worker.runner.agent.workspace import AgentWorkspace, clean, materialize, write_times
 from kiro_worker.runner.repository.commit import changes_between, commit_turn, file_in, patch_between, with_file
+from kiro_worker.runner.repository.entries import decode_path
 from kiro_worker.runner.trust.secret_scan import require_no_secret, require_no_secret_in_lfs
 from kiro_worker.spec import TASKS_FILE, is_check_only
 
@@ -163,12 +165,14 @@ class AgentLoop:
         work is kept by then.
         """
         checkout = self._checkout
+        leftovers = self._changed_files(self._finished_tree, self.commit)
+        written_before = write_times(checkout, leftovers)
         run = self._workspace.run_turn(self._agent, text, self.commit)
         self._last_run = run
         note_usage(run, self._progress)
         collected = self._workspace.collect()
         tree, refusal = self._workspace.revert_refused_changes(self.commit, collected)
-        differs = self._differs(self._finished_tree, tree)
+        differs = bool(self._changed_files(self._finished_tree, tree))
         if problem := refusal or run.problem:
             if differs:
                 message = turn_message(self._request, tasks, finished=False)
@@ -181,11 +185,11 @@ class AgentLoop:
         marks = marked_by_agent(self._tasks, agents_list or "", self._context.say)
         work = [task for task in tasks if not is_check_only(task)]
         self._checks |= {task.identity for task in tasks if task not in work}
-        changed = self._differs(self.commit, tree)
         done = done_by_turn(work, marks) if differs else set()
-        if not changed:
-            # Unfinished files of an earlier turn are evidence only for a task that the agent says is done.
-            done = {ordinal for ordinal in done if marks.get(ordinal) == "done"}
+        if not self._changed_files(self.commit, tree):
+            # An idle agent does not finish what an earlier turn left unfinished.
+            if write_times(checkout, leftovers) == written_before:
+                done = {ordinal for ordinal in done if marks.get(ordinal) == "done"}
             if not done:
                 self._write_tasks()
                 return False
@@ -200,10 +204,10 @@ class AgentLoop:
         self._keep(tree, kept, turn_message(self._request, tasks if work else (), finished=finished))
         return True
 
-    def _differs(self, before: str, after: str) -> bool:
-        """Whether a file besides the list of tasks differs between two commits or trees."""
-        diff = self._checkout.git.text("diff-tree", "-r", "--name-only", "--no-renames", before, after)
-        return any(name != self._tasks_path for name in diff.splitlines())
+    def _changed_files(self, before: str, after: str) -> list[str]:
+        """Return the files that differ between two commits or trees, without the list of tasks."""
+        names = self._checkout.git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
+        return [name for name in map(decode_path, names.split(b"\0")) if name not in ("", self._tasks_path)]
 
     def _keep(self, agent_tree: str, tree: str, message: CommitMessage, *, adopt_commits: bool = True) -> None:
         """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there.
