@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import http.client
+import lzma
 import re
 import shutil
 import tarfile
 import tempfile
 import urllib.request
 import zipfile
+import zlib
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Final
 
@@ -91,7 +93,7 @@ def _copy_programs(archive: IO[bytes], folder: Path) -> list[str]:
             partial.chmod(0o755)
             partial.replace(folder / name)
             installed.append(name)
-    except (tarfile.TarError, zipfile.BadZipFile) as error:
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
         raise _unavailable(f"the Kiro CLI archive cannot be read: {error}") from None
     if "kiro-cli" not in installed:
         raise _unavailable("the Kiro CLI archive contains no program bin/kiro-cli")

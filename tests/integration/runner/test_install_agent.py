@@ -130,7 +130,9 @@ def test_archive_cannot_choose_its_target(serve: Any, tmp_path: Path, name: str)
     assert [path.name for path in tmp_path.rglob("*")] == ["bin"]
 
 
-@pytest.mark.parametrize("archive", [b"<html>", tar_of({"kirocli/bin/kiro-cli": PROGRAM * 99})[:90]])
+@pytest.mark.parametrize(
+    "archive", [b"<html>", tar_of({"kirocli/bin/kiro-cli": PROGRAM * 99})[:90]], ids=["HTML", "cut off"]
+)
 def test_invalid_archive_is_refused(serve: Any, tmp_path: Path, archive: bytes) -> None:
     digest = hashlib.sha256(archive).hexdigest()
 
