@@ -25,6 +25,7 @@ from kiro_worker.runner.preparation import (
 from kiro_worker.runner.repository.checkout import published_earlier, require_unmoved_branch
 from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
 from kiro_worker.runner.trust.guard import Guard
+from kiro_worker.spec import completion
 
 if TYPE_CHECKING:
     from kiro_worker.runner.edges import Edges
@@ -86,7 +87,15 @@ class Pipeline:
         self._succeed(prepared, commit)
 
     def _accept_earlier_attempt(self, prepared: Prepared, commit: str) -> None:
-        note_work(self._request, prepared.checkout, commit, self._progress)
+        progress = self._progress
+        note_work(self._request, prepared.checkout, commit, progress)
+        if progress.tasks_open:
+            raise BuildStopped(
+                Outcome.INCOMPLETE,
+                f"{completion(progress.tasks_done or 0, (progress.tasks_done or 0) + progress.tasks_open)}:"
+                f" {commit[:12]} names this execution, but leaves tasks open",
+                "move the card back to build the branch's new head",
+            )
         self._succeed(prepared, commit)
         self._progress.reason = "an earlier attempt of this execution has already pushed; nothing was run again"
 

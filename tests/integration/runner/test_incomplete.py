@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.models import GitCredentials, Lease
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.checkout import check_out
+from kiro_worker.runner.repository.checkpoint import Checkpoint
+from kiro_worker.runner.repository.commit import with_file
+from kiro_worker.runner.repository.publish import publish
+from kiro_worker.runner.request import BuildRequest
 from tests.support.acting_agent import ActingAgent, boxes, work_in
-from tests.support.worker import BRANCH, Finished, Worker
+from tests.support.worker import BRANCH, EXECUTION, PASSWORD, Finished, Worker
 
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
 FIVE = "# Plan\n\n- [ ] 1. Parse\n- [ ] 2. Price\n- [ ] 3. Print\n- [ ] 4. Post\n- [ ] 5. Purge\n"
@@ -270,6 +280,41 @@ def test_task_added_by_other_push_is_not_skipped(worker: Worker, checks: str) ->
     assert "the other push opened them" in finished.exports["OUTCOME_REASON"]
     assert worker.repository.git.run("log", "-1", "--format=%s", BRANCH).decode() == "By a person\n"
     assert boxes(worker.file(TASKS, worker.checkpoint())) == ["x", *(" " * bool(checks)), " "]
+
+
+def test_push_reads_the_list_in_the_commit(worker: Worker) -> None:
+    """Whatever happened before, a commit with an open task cannot be pushed."""
+    lease = Lease("work-item-processor-lock", EXECUTION, 1, expires_at=0)
+    request = BuildRequest("acme/shop", BRANCH, worker.commit, TASKS.rpartition("/")[0], 1, lease)
+    credentials, parent = GitCredentials("git", PASSWORD), {"PATH": os.environ["PATH"]}
+    checkout = check_out(request, worker.folder / "workspace", worker.github.git_url, credentials, parent)
+    open_plan, done_plan = b"- [x] 1. Parse\n- [ ] 2. Print\n- [ ]* 3. Post\n", b"- [x] 1. Parse\n- [ ]* 3. Post\n"
+
+    def commit(plan: bytes) -> str:
+        tree = with_file(checkout, TASKS, plan)
+        return checkout.git.text("commit-tree", tree, "-p", worker.commit, "-m", "Work")
+
+    with pytest.raises(BuildStopped) as caught:
+        publish(checkout, commit(open_plan), Checkpoint(checkout, print), TASKS)
+    assert caught.value.outcome is Outcome.INCOMPLETE
+    assert caught.value.reason.startswith("1 of 2 tasks done: 2 Print is open in ")
+    assert worker.head() == worker.commit
+
+    publish(checkout, complete := commit(done_plan), Checkpoint(checkout, print), TASKS)
+    assert worker.head() == complete
+
+
+def test_commit_that_names_the_execution_is_no_success(worker: Worker) -> None:
+    agent = ActingAgent(worker)
+    commit = agent.plan("- [x] 1. Parse\n- [ ] 2. Print\n")
+    message = f"Anybody can write this\n\nKiro-Worker-Execution: {EXECUTION}\n"
+    forged = worker.repository.git.commit(BRANCH, {"shop/forged.py": "FORGED = 1\n"}, message)
+
+    finished = agent.build(commit)
+
+    assert (finished.outcome, agent.asked) == ("Incomplete", []), finished.log
+    assert "1 of 2 tasks done" in finished.exports["OUTCOME_REASON"]
+    assert worker.head() == forged
 
 
 def test_check_survives_rebase(worker: Worker) -> None:
