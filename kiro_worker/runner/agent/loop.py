@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.agent.commit_message import turn_message
+from kiro_worker.runner.agent.commit_message import turn_message, unfinished_tasks
 from kiro_worker.runner.agent.completion import complete_commit, with_checks
 from kiro_worker.runner.agent.limits import note_usage, require_within_limits
 from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
@@ -81,6 +81,7 @@ class AgentLoop:
         self._tasks = load_task_list(checkout, request.spec_path, start.commit)
         # The tree after the last finished task: a turn's changes are what differs from it.
         self._finished_tree = checkout.git.text("rev-parse", f"{start.finished}^{{tree}}")
+        self._unfinished = unfinished_tasks(checkout, start)
         if (fresh := self._tasks.reset()) != self._tasks:
             self._tasks = fresh
             self._finished_tree = self._write_tasks()
@@ -165,7 +166,8 @@ class AgentLoop:
         work is kept by then.
         """
         checkout = self._checkout
-        leftovers = self._changed_files(self._finished_tree, self.commit)
+        is_resumed = any(task.identity in self._unfinished or "all" in self._unfinished for task in tasks)
+        leftovers = self._changed_files(self._finished_tree, self.commit) if is_resumed else []
         written_before = write_times(checkout, leftovers)
         run = self._workspace.run_turn(self._agent, text, self.commit)
         self._last_run = run
@@ -187,9 +189,9 @@ class AgentLoop:
         self._checks |= {task.identity for task in tasks if task not in work}
         done = done_by_turn(work, marks) if differs else set()
         if not self._changed_files(self.commit, tree):
-            # An idle agent does not finish what an earlier turn left unfinished.
+            # An idle agent does not finish what an earlier turn left unfinished, nor does work on another task.
             if write_times(checkout, leftovers) == written_before:
-                done = {ordinal for ordinal in done if marks.get(ordinal) == "done"}
+                done = {ordinal for ordinal in done if leftovers and marks.get(ordinal) == "done"}
             if not done:
                 self._write_tasks()
                 return False
@@ -197,7 +199,7 @@ class AgentLoop:
         kept = self._write_tasks() if agents_list != self._tasks.text else tree
         finished = bool(done) or not work
         if finished:
-            self._finished_tree = kept
+            self._finished_tree, self._unfinished = kept, frozenset()
         else:
             self._context.say(f"{self._agent.adapter.name} left {tasks_label(tasks)} unfinished")
         note_tasks(self._tasks, self._progress)

@@ -136,6 +136,11 @@ def check_plan(worker: Worker, agent: ActingAgent, planned: tuple[Planned, ...],
     else:
         assert head == commit, "nothing was pushed"
         require_kept_work(worker, plan, finished, done, branch)
+        if plan.required and not is_broken:
+            redriven = agent.build(commit, {}, branch)
+            note(redriven.log)
+            assert redriven.outcome == "Succeeded", "an agent that works finishes the plan"
+            require_pushed_work(worker, plan, redriven, branch)
 
 
 def require_pushed_work(worker: Worker, plan: Plan, finished: Finished, branch: str) -> None:

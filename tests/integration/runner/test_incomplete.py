@@ -148,6 +148,16 @@ def test_leftovers_do_not_finish_a_task_by_themselves(worker: Worker) -> None:
     assert agent.build(commit, {2: "only tick"}).outcome == "Succeeded", "the agent accepts the unfinished work"
 
 
+def test_leftovers_do_not_finish_another_task(worker: Worker) -> None:
+    agent = ActingAgent(worker)
+    commit = agent.plan("- [ ] 1. Parse\n- [ ] 2. Price\n")
+
+    finished = agent.build(commit, {1: "leave in progress", 2: "only tick"})
+
+    assert (finished.outcome, agent.asked) == ("Incomplete", [1, 2]), finished.log
+    assert boxes(worker.file(TASKS, worker.checkpoint())) == [" ", " "]
+
+
 def test_optional_tasks_and_groups_are_not_required(worker: Worker) -> None:
     agent = ActingAgent(worker)
     commit = agent.plan(
