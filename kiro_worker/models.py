@@ -77,7 +77,7 @@ class BuildResult:
     """What a build reported through its exported variables.
 
     A value is empty (``fence``: 0) if the build did not get that far. ``phases`` is ``name:seconds;…`` in order;
-    ``tail`` holds the last relevant lines of output.
+    ``tail`` holds the last relevant lines of output, and ``open_tasks`` one name per line.
     """
 
     build_id: str = ""
@@ -87,7 +87,10 @@ class BuildResult:
     reason: str = ""
     commit: str = ""
     tasks_done: str = ""
+    tasks_done_before: str = ""
     tasks_open: str = ""
+    tasks_optional: str = ""
+    open_tasks: str = ""
     tests: str = ""
     files_changed: str = ""
     artifacts: str = ""
@@ -126,7 +129,7 @@ class BuildResult:
         values: dict[str, Any] = {key: exported.get(name, "") for name, key in EXPORTED_VARIABLES.items()}
         # The outcome becomes an error name and a heading, so any other text is rejected.
         values["outcome"] = values["outcome"] if values["outcome"] in set(Outcome) else ""
-        values["tail"] = _text_of_json(values["tail"])
+        values |= {key: _text_of_json(values[key]) for key in ("tail", "open_tasks")}
         values["fence"] = int(values["fence"]) if values["fence"].isdecimal() else 0
         return cls(build_id=build_id, status=status, log_url=log_url, **values)
 

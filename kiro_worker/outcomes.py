@@ -39,6 +39,8 @@ class Outcome(StrEnum):
     """How a build ended. The value is the name that operators see, and the error name in the state machine."""
 
     SUCCEEDED = "Succeeded"
+    INCOMPLETE = "Incomplete"
+    AGENT_UNAVAILABLE = "AgentUnavailable"
     AGENT_FAILED = "AgentFailed"
     AGENT_TIMED_OUT = "AgentTimedOut"
     NO_CHANGES = "NoChanges"
@@ -66,10 +68,25 @@ class OutcomeFacts:
 
 OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
     Outcome.SUCCEEDED: OutcomeFacts(
-        "The tests passed, and the work is on the branch.",
+        "Every required task is done, the tests passed, and the work is on the branch.",
         None,
         CardEffect.REVIEW,
         "Nothing to fix: review the pull request.",
+    ),
+    Outcome.INCOMPLETE: OutcomeFacts(
+        "The agent stopped before every required task was done. Nothing was pushed to the branch, and the tests did not"
+        " run.",
+        FaultOwner.CARD,
+        CardEffect.FAILED,
+        "Redrive the execution or move the card back, which continues with the open tasks. Make tasks that the agent"
+        " does not change anything for more specific, mark them as optional, or tick them if they are done.",
+    ),
+    Outcome.AGENT_UNAVAILABLE: OutcomeFacts(
+        "The Kiro CLI could not be installed: its URL or its SHA-256 is not set, or the download failed or is not the"
+        " pinned one.",
+        FaultOwner.INSTALLATION,
+        CardEffect.FAILED,
+        "Follow the fix in the reason, deploy again, then redrive the execution.",
     ),
     Outcome.AGENT_FAILED: OutcomeFacts(
         "The agent could not be started, ended with an error, showed no evidence of work, left files that cannot be"

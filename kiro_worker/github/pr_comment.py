@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from kiro_worker.github.markdown import block, code, link
+from kiro_worker.outcomes import Outcome
 from kiro_worker.redaction import redact
+from kiro_worker.spec import completion
 
 if TYPE_CHECKING:
     from kiro_worker.config.model import Configuration
@@ -45,9 +47,13 @@ def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
 def failed(configuration: Configuration, failure: Failure, execution_arn: str) -> str:
     """The comment for a failed run: why it failed and the two ways to continue."""
     build = failure.build
+    count = _completion(build) if build and failure.name == Outcome.INCOMPLETE else ""
+    heading = f": {count}" if count else f" in {code(failure.state)}" if failure.state else ""
+    reason = redact(failure.reason).removeprefix(f"{count}: ")[:4000]
     return _comment(
-        f"❌ **{failure.name}**" + (f" in {code(failure.state)}" if failure.state else ""),
-        block(redact(failure.reason)[:4000]) if failure.reason else "",
+        f"❌ **{failure.name}**{heading}",
+        block(reason) if reason else "",
+        _open_tasks(build) if build else "",
         _facts(build) if build else "",
         "The last lines of output:\n" + block(redact(build.tail)[-4000:]) if build and build.tail.strip() else "",
         "To continue, redrive the execution (steps that succeeded are not repeated):\n"
@@ -64,9 +70,40 @@ def execution_url(execution_arn: str) -> str:
     return f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/{execution_arn}"
 
 
+def _completion(build: BuildResult) -> str:
+    """``3 of 5 tasks done``; empty if the build did not count its tasks."""
+    if not (build.tasks_done.isdecimal() and build.tasks_open.isdecimal()):
+        return ""
+    done, still_open = int(build.tasks_done), int(build.tasks_open)
+    return completion(done, done + still_open)
+
+
+def _open_tasks(build: BuildResult) -> str:
+    names = redact(build.open_tasks).strip()[:4000]
+    if not names:
+        return ""
+    shown = len(names.splitlines())
+    more = int(build.tasks_open) - shown if build.tasks_open.isdecimal() else 0
+    return "Open tasks:\n" + block(names + (f"\nand {more} more" if more > 0 else ""))
+
+
+def _tasks(build: BuildResult) -> str:
+    """``2 done by this run, 1 done before, 2 open, 1 optional``, without what is not known."""
+    done, before = build.tasks_done, build.tasks_done_before
+    if not done:
+        return ""
+    parts = [f"{done} done"]
+    if done.isdecimal() and before.isdecimal():
+        parts = [f"{int(done) - int(before)} done by this run", *([f"{before} done before"] if int(before) else [])]
+    parts.append(f"{build.tasks_open or '0'} open")
+    if build.tasks_optional not in ("", "0"):
+        parts.append(f"{build.tasks_optional} optional")
+    return ", ".join(parts)
+
+
 def _facts(build: BuildResult) -> str:
     rows = [
-        ("Tasks", f"{build.tasks_done} done, {build.tasks_open or '0'} open" if build.tasks_done else ""),
+        ("Tasks", _tasks(build)),
         ("Tests", build.tests),
         ("Coverage", build.coverage),
         ("Files changed", build.files_changed),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,11 +17,13 @@ from kiro_worker.lock.slots import acquire_with_slot, keep_slot
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.runs import RunRecord, note_push
 from kiro_worker.runner.agent.adapters import configured_agent
+from kiro_worker.runner.agent.install import install_kiro_cli
 from kiro_worker.runner.agent.loop import AgentLoop
 from kiro_worker.runner.agent.workspace import TurnContext, clean
 from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.gate import run_gate
 from kiro_worker.runner.preparation import fetch_submodules, note_work
+from kiro_worker.runner.report.artifacts import REPORTS
 from kiro_worker.runner.repository.checkout import fetch_contents
 from kiro_worker.runner.repository.commit import rebased, with_execution_trailer
 from kiro_worker.runner.repository.failures import stop_because
@@ -26,10 +31,12 @@ from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
 from kiro_worker.runner.repository.push_check import check_push
 from kiro_worker.runner.sandbox.sandbox import lend_objects, sandbox
+from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from kiro_worker.runner.agent.adapters import PreparedAgent
     from kiro_worker.runner.edges import BuildEdges
     from kiro_worker.runner.effects import Prepared
     from kiro_worker.runner.progress import BuildProgress
@@ -44,6 +51,8 @@ class BuildEffects(Effects):
     _sandbox: Sandbox
     _agent_log: Callable[[str], None]
     _loop: AgentLoop
+    _commit: str
+    """The commit that the gate tests and that is pushed."""
 
     def __init__(self, request: BuildRequest, edges: BuildEdges, progress: BuildProgress) -> None:
         self._request = request
@@ -84,6 +93,21 @@ class BuildEffects(Effects):
         finally:
             self._note_checkpoint(prepared.checkpoint)
 
+    def install_agent(self) -> None:
+        """Install the Kiro CLI if it is missing. A key that cannot be used ends the build before the download."""
+        edges, folder = self._edges, self._edges.workspace / "agent-bin"
+        _ = self._agent
+        edges.log.say(install_kiro_cli(edges.environment, folder))
+        path = f"{edges.environment.get('PATH', os.defpath)}{os.pathsep}{folder}"
+        self._edges = replace(edges, environment={**edges.environment, "PATH": path})
+
+    @cached_property
+    def _agent(self) -> PreparedAgent:
+        edges = self._edges
+        agent = configured_agent(edges.configuration.agent, self._request, edges.load_agent_key)
+        edges.redaction.know(*agent.variables.values())
+        return agent
+
     @contextmanager
     def sandboxed(self) -> Iterator[None]:
         """Open the agent's log, and reserve the user that the agent and the tests run as."""
@@ -107,8 +131,7 @@ class BuildEffects(Effects):
     def implement(self, prepared: Prepared, start: Start) -> None:
         """Let the agent implement the open tasks, beginning at ``start``, and keep every task that it finishes."""
         edges, progress, configuration = self._edges, self._progress, self._edges.configuration.agent
-        agent = configured_agent(configuration, self._request, edges.load_agent_key)
-        edges.redaction.know(*agent.variables.values())
+        agent = self._agent
         progress.agent_unit = agent.adapter.unit
         context = TurnContext(
             home=edges.workspace / "agent-home",
@@ -128,6 +151,7 @@ class BuildEffects(Effects):
             # Ticked boxes alone are not work that a later build could resume.
             self._remove(prepared.checkpoint)
             raise self._loop.nothing_changed()
+        self._commit = self._loop.complete()
         edges.log.say(
             f"{len(progress.files_changed)} files changed, {progress.tasks_done} tasks done, {progress.tasks_open} open"
         )
@@ -145,20 +169,24 @@ class BuildEffects(Effects):
                 raise
             self._edges.log.say(f"{stop.outcome}: {stop.reason}")
             self._loop.fix(stop)
+            self._commit = self._loop.complete()
             self._run_gate(prepared)
+        self._note_checks(prepared, self._loop.commit, self._commit)
 
     def push(self, prepared: Prepared) -> str:
         """Push the work to the branch. If another push came first: rebase onto it, run the gate, and push once more."""
         log = self._edges.log.say
-        commit = with_execution_trailer(prepared.checkout, self._request, self._loop.commit, log)
+        commit = with_execution_trailer(prepared.checkout, self._request, self._commit, log)
         try:
             self._publish(prepared, commit)
         except BranchMoved as moved:
             log(f"{self._request.branch} is now at {moved.head[:12]}: the work is rebased onto it, once")
-            prepared, commit = self._rebase(prepared, commit, moved)
-            note_work(self._request, prepared.checkout, commit, self._progress)
-            self.keep(prepared.checkpoint, commit)
+            prepared, work = self._rebase(prepared, self._loop.commit, moved)
+            note_work(self._request, prepared.checkout, work, self._progress)
+            self.keep(prepared.checkpoint, work)
+            commit = self._loop.complete(prepared.checkout, work, "the other push opened them")
             self._run_gate(prepared)
+            self._note_checks(prepared, work, commit)
             self.hold_lock()
             self._publish(prepared, commit)
         return commit
@@ -168,7 +196,12 @@ class BuildEffects(Effects):
         request = self._request
         run = RunRecord(request.owner, request.repository, request.branch, request.work_item_id)
         note_push(self._edges.records, run, commit)
-        publish(prepared.checkout, commit, prepared.checkpoint)
+        publish(prepared.checkout, commit, prepared.checkpoint, f"{request.spec_path}/{TASKS_FILE}")
+
+    def _note_checks(self, prepared: Prepared, work: str, commit: str) -> None:
+        """Record that the checks are done, which ``commit`` ticks on top of ``work``, because the gate has passed."""
+        if commit != work:
+            note_work(self._request, prepared.checkout, commit, self._progress)
 
     def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove the checkpoint, unless the push to the branch already removed it."""
@@ -207,6 +240,9 @@ class BuildEffects(Effects):
         """Run the gate on the files as they were committed, and record its result."""
         edges, progress, folder = self._edges, self._progress, prepared.checkout.folder
         home = edges.workspace / "tests-home"
+        # What an earlier gate measured is no verdict on this commit.
+        progress.tests, progress.test_command, progress.coverage_line = "", (), ""
+        shutil.rmtree(edges.logs / REPORTS, ignore_errors=True)
         # A resumed build may reach the gate without a turn of the agent, and the tests may run git, too.
         lend_objects(prepared.checkout.git.directory)
         prepared.submodules.materialize(prepared.checkout)
@@ -221,12 +257,12 @@ class BuildEffects(Effects):
                     sink=sink,
                     redact=edges.redaction,
                     patch=progress.patch,
-                    keep=edges.logs / "reports",
+                    keep=edges.logs / REPORTS,
                     sandbox=self._sandbox,
                 )
             finally:
                 self._sandbox.reclaim(folder, home)
-        progress.tests, progress.test_command = result.summary, result.command
+        progress.tests, progress.test_command = result.verdict, result.command
         progress.coverage_line = result.coverage_line
 
     def _rebase(self, prepared: Prepared, commit: str, moved: BranchMoved) -> tuple[Prepared, str]:

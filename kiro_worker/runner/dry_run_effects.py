@@ -89,6 +89,9 @@ class DryRunEffects(Effects):
         self._plan.note("push check", f"not done in a dry run: a build would first push to {ref}")
         return start
 
+    def install_agent(self) -> None:
+        """Install nothing: the plan says whether this machine has the agent."""
+
     def sandboxed(self) -> AbstractContextManager[None]:
         """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()

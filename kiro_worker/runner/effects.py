@@ -53,6 +53,10 @@ class Effects(Protocol):
         """Find out whether the server accepts pushes, and return where the agent starts: see ``push_check``."""
         ...
 
+    def install_agent(self) -> None:
+        """Install the agent if the build image does not have it. Raise :class:`BuildStopped` if that fails."""
+        ...
+
     def sandboxed(self) -> AbstractContextManager[None]:
         """Provide what the agent and the tests run with: their user, their limits and the agent's log."""
         ...

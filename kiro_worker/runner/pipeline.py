@@ -1,7 +1,7 @@
 """The pipeline of a build and of a dry run.
 
     hold the lock → check out the pinned commit → guard → push check → submodules and central steering files →
-    agent, task by task → gate → hold the lock → record → push → report
+    install the agent → agent, task by task → gate → hold the lock → record → push → report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.agent.adapters import KIRO
 from kiro_worker.runner.effects import Prepared
 from kiro_worker.runner.preparation import (
     check_out_request,
@@ -85,6 +86,9 @@ class Pipeline:
         self._load_submodules(prepared)
         self._load_steering(prepared)
         with effects.sandboxed():
+            if self._edges.configuration.agent.name == KIRO.name:
+                with effects.phase("install the agent"):
+                    effects.install_agent()
             with effects.phase("agent"):
                 effects.hold_lock()
                 effects.implement(prepared, start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kiro_worker.records.runs import read_run
-from kiro_worker.runner.agent.task_list import load_task_list, note_tasks
+from kiro_worker.runner.agent.task_list import load_task_list, note_tasks, tasks_done_before
 from kiro_worker.runner.repository.checkout import check_out, fetch_default_branch
 from kiro_worker.runner.repository.commit import changes_between
 from kiro_worker.runner.repository.own_push import pushed_before_pinned, pushed_since_pinned
@@ -82,4 +82,5 @@ def note_work(request: BuildRequest, checkout: Checkout, commit: str, progress: 
     """Record what ``commit`` changes since the pinned commit, and how many tasks it leaves open."""
     change = changes_between(checkout, commit)
     progress.files_changed, progress.patch = change.files, change.patch
+    progress.done_before = tasks_done_before(request, checkout, commit)
     note_tasks(load_task_list(checkout, request.spec_path, commit), progress)

@@ -30,6 +30,9 @@ class BuildProgress:
 
     ``checkpoint_ref`` and ``checkpoint_commit`` are empty while the checkpoint holds no work. ``checkpoint_ignored`` is
     a commit on its ref that the worker did not write, and ``checkpoint_problem`` is why the last task is not on it.
+    ``tasks_done``, ``tasks_open`` and ``open_tasks`` (their names) are about required tasks only. ``done_before`` are
+    the identities of the tasks that were done before this run, and ``tasks_done_before`` is their number; ``None`` if
+    that is not known.
     """
 
     outcome: Outcome = Outcome.WORKER_FAILED
@@ -42,6 +45,10 @@ class BuildProgress:
     commit: str = ""
     tasks_done: int | None = None
     tasks_open: int | None = None
+    tasks_done_before: int | None = None
+    tasks_optional: int | None = None
+    open_tasks: tuple[str, ...] = ()
+    done_before: frozenset[str] | None = None
     tests: str = ""
     test_command: tuple[str, ...] = ()
     files_changed: tuple[str, ...] = ()

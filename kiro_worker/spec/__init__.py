@@ -8,15 +8,19 @@
     box.py        the box, number and title at the beginning of an item
     groups.py     which task is a subtask of which
     tasks.py      the task list: what is open, and ticking boxes
+    checks.py     which tasks only ask for a check
 """
 
 from __future__ import annotations
 
+from kiro_worker.spec.box import STATES, TaskState
+from kiro_worker.spec.checks import is_check_only
 from kiro_worker.spec.files import DESIGN_FILE, LARGEST_FILE, REQUIREMENTS_FILES, TASKS_FILE, spec_folder
 from kiro_worker.spec.tasks import (
     Task,
     TaskList,
     complete_parents,
+    completion,
     open_tasks,
     parse_tasks,
     pending_leaf_tasks,
@@ -30,11 +34,15 @@ __all__ = [
     "DESIGN_FILE",
     "LARGEST_FILE",
     "REQUIREMENTS_FILES",
+    "STATES",
     "TASKS_FILE",
     "Task",
     "TaskList",
+    "TaskState",
     "complete_parents",
+    "completion",
     "invisible_character",
+    "is_check_only",
     "open_tasks",
     "parse_tasks",
     "pending_leaf_tasks",

@@ -73,6 +73,17 @@ class TaskList:
         return tuple(task for task in self.tasks if task.state != "done" and not task.optional)
 
     @property
+    def done(self) -> tuple[Task, ...]:
+        """The tasks that are done and not optional."""
+        return tuple(task for task in self.tasks if task.state == "done" and not task.optional)
+
+    @property
+    def completion(self) -> str:
+        """How many of the required tasks are done: ``3 of 5 tasks done``."""
+        done = len(self.done)
+        return completion(done, done + len(self.open))
+
+    @property
     def pending_leaves(self) -> tuple[Task, ...]:
         """The open tasks to give to the agent. Groups are left out, because the agent gets their subtasks instead."""
         groups = {task.parent for task in self.tasks if not task.optional}
@@ -112,6 +123,11 @@ class TaskList:
                 pieces += [self.text[end : task.offset], marks[task.ordinal]]
                 end = task.offset + 1
         return TaskList("".join([*pieces, self.text[end:]]), tasks)
+
+
+def completion(done: int, required: int) -> str:
+    """``3 of 5 tasks done``, as the outcome Incomplete and the comment count them."""
+    return f"{done} of {required} tasks done"
 
 
 def read_task_list(text: str, path: str = TASKS_FILE) -> TaskList:

@@ -21,6 +21,7 @@ SHARED_USER: Final = "agent and tests run as the runner's own user"
 AGENT_RAN: Final = frozenset(
     {
         "Succeeded",
+        "Incomplete",
         "AgentFailed",
         "AgentTimedOut",
         "NoChanges",

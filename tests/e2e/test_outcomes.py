@@ -71,6 +71,14 @@ def agent_changes_nothing(world: World) -> None:
     world.agent("import sys\nsys.stdin.read()\n")
 
 
+def agent_does_one_task(world: World) -> None:
+    world.agent(ADD.replace("pathlib.Path(", "number == '1' and pathlib.Path("))
+
+
+def agent_has_no_pin(world: World) -> None:
+    world.configure(agent="kiro")
+
+
 def agent_breaks_tests(world: World) -> None:
     # The length differs: Python reuses bytecode if the source has the same length and is of the same second.
     world.agent(ADD.replace("a + b", "a - b - 1"))
@@ -173,6 +181,21 @@ ENDINGS = {
         kept=("sums.py", "task_1"),
         artifacts=AGENTS,
     ),
+    "Incomplete": Ending(
+        Outcome.INCOMPLETE,
+        "1 of 2 tasks done: python had a turn for every open task, and left some of them unfinished",
+        agent_does_one_task,
+        agent_works,
+        kept=("sums.py", "task_1"),
+        artifacts=AGENTS,
+    ),
+    "AgentUnavailable": Ending(
+        Outcome.AGENT_UNAVAILABLE,
+        "the CodeBuild project does not set KIRO_CLI_URL and KIRO_CLI_SHA256",
+        agent_has_no_pin,
+        agent_works,
+        artifacts=("agent.log",),
+    ),
     "NoChanges": Ending(
         Outcome.NO_CHANGES, "changed nothing", agent_changes_nothing, agent_works, artifacts=("agent.log",)
     ),
@@ -225,7 +248,7 @@ def test_failed_build_can_be_redriven(world: World, ending: Ending) -> None:
     assert world.local.lock() is None
     [comment] = world.comments()
     assert f"❌ **{ending.outcome}**" in comment
-    assert ending.reason in comment
+    assert ending.reason.removeprefix("1 of 2 tasks done: ") in comment
     assert f"aws stepfunctions redrive-execution --execution-arn {failed.arn}" in comment
     assert "move the card back to `For Implementation`" in comment
     commits = world.repository.git.run("log", "--format=%an", f"{before}..{BRANCH}").decode()
@@ -261,6 +284,19 @@ def test_success_leaves_no_checkpoint(world: World) -> None:
     [only] = attempts(world, run)
     assert sorted(only) == sorted((*GATES, "result.json"))
     assert json.loads(only["result.json"])["commit"] == world.head()
+
+
+def test_comment_of_incomplete_work_counts_and_names_tasks(world: World) -> None:
+    two_tasks(world)
+    agent_does_one_task(world)
+
+    world.tick()
+
+    [comment] = world.comments()
+    shown = [line for line in comment.splitlines() if line and not line.startswith("<!--")]
+    assert shown[0] == "❌ **Incomplete**: 1 of 2 tasks done"
+    assert "Open tasks:\n```text\n2 Write about it\n```" in comment
+    assert "| Tasks | `1 done by this run, 1 open` |" in comment
 
 
 @pytest.mark.parametrize(("permission", "outcome"), [("WRITE", "Succeeded"), ("READ", "GuardTripped")])

@@ -17,7 +17,6 @@ from kiro_local.aws.build_shell import BuildShell
 from kiro_local.aws.replacements import Replacements
 
 _RUNNER = "python3 -m kiro_worker.runner"
-_INSTALL_AGENT = "python3 -m kiro_worker.runner.agent.install"
 _HERE = Path(__file__).parent
 
 
@@ -45,8 +44,6 @@ class _Server:
         run = BuildShell.run
 
         def run_in_fork(shell: BuildShell, command: str) -> int:
-            if command.strip() == _INSTALL_AGENT:
-                return 0  # the agent is a command that already exists
             if command.strip() == _RUNNER:
                 socket = self._socket((shell._directory / "python").resolve().parent)
                 command = f"{sys.executable} -I -S {_HERE / 'build_client.py'} {socket}"

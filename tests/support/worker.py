@@ -35,11 +35,15 @@ BUCKET = "kiro-worker-test-artifacts"
 PARAMETER = "/kiro-worker/test/github-project-config"
 WORK = """
 import pathlib
-pathlib.Path("shop/notes.py").write_text("NOTES = 1\\n")
-tasks = pathlib.Path(".kiro/specs/feature-discounts/tasks.md")
-tasks.write_text(tasks.read_text().replace("- [ ] 1.1", "- [x] 1.1"))
+with open("shop/notes.py", "a") as notes:
+    notes.write("NOTES = 1\\n")
 """
-"""An agent that does some work on the first task. Tests put other code in front of it."""
+"""An agent that changes a file in every turn. Tests put other code in front of it."""
+_TICK_ALL = """
+import pathlib as _pathlib
+for _tasks in _pathlib.Path(".kiro/specs").glob("*/tasks.md"):
+    _tasks.write_text(_tasks.read_text().replace("- [ ]", "- [x]"))
+"""
 
 
 @dataclass
@@ -88,9 +92,12 @@ class Worker:
         self.client("ssm").put_parameter(Name=PARAMETER, Type="String", Overwrite=True, Value=json.dumps(document))
 
     def agent(self, code: str, *arguments: str, timeout_minutes: int = 1, mode: str = "task") -> dict[str, Any]:
-        """Return the configuration of an agent that is the Python program ``code``."""
+        """Return the configuration of an agent that is the Python program ``code``.
+
+        With ``mode`` ``all`` it ticks every box before that, because only ticked tasks are done then.
+        """
         script = self.folder / f"agent-{len(list(self.folder.iterdir()))}.py"
-        script.write_text(code)
+        script.write_text((_TICK_ALL if mode == "all" else "") + code)
         return {"command": [sys.executable, str(script), *arguments], "timeoutMinutes": timeout_minutes, "mode": mode}
 
     def hold_lock(self, owner: str = EXECUTION, fence: int = FENCE, key: str = LOCK_KEY) -> None:

@@ -33,7 +33,12 @@ def test_every_field_is_filled_by_one_variable() -> None:
 
 
 def test_steps_read_every_variable_into_its_field() -> None:
-    special = {"OUTCOME": ("TestsFailed", "TestsFailed"), "RESULT_FENCE": ("17", 17), "TAIL": ('"a\\nb"', "a\nb")}
+    special = {
+        "OUTCOME": ("TestsFailed", "TestsFailed"),
+        "RESULT_FENCE": ("17", 17),
+        "TAIL": ('"a\\nb"', "a\nb"),
+        "OPEN_TASKS": ('"1. a\\n2. b"', "1. a\n2. b"),
+    }
     values = {name: special.get(name, (f"the {name}",) * 2) for name in EXPORTED_VARIABLES}
     variables = [{"Name": name, "Value": written} for name, (written, _) in values.items()]
 

@@ -1,30 +1,30 @@
-"""``python -m kiro_worker.runner.agent.install`` installs the Kiro CLI from the URL and with the SHA-256 that the
-CodeBuild project pins. It does nothing when another agent is configured or the CLI is installed already.
+"""Installs the Kiro CLI from the URL and with the SHA-256 that the CodeBuild project pins, unless it is installed.
 
 Nothing in the archive is executed or extracted to a path of its choice: only the programs in ``bin/`` are copied, by
-name.
+name. The download gets no secret.
 """
 
 from __future__ import annotations
 
-import argparse
 import hashlib
-import os
+import http.client
+import lzma
 import re
 import shutil
-import sys
 import tarfile
 import tempfile
-import urllib.error
 import urllib.request
 import zipfile
-from pathlib import Path, PurePosixPath
+import zlib
+from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Final
 
-from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing, KiroWorkerError
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
 _PROGRAM: Final = re.compile(r"kiro-cli(?:-[a-z]+)?")
 _TIMEOUT_SECONDS: Final = 60
@@ -36,58 +36,35 @@ _REMEDY: Final = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Install the agent that the configuration names, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m kiro_worker.runner.agent.install", description=__doc__)
-    parser.add_argument("--into", type=Path, default=_default_folder(), metavar="DIR", help="default: %(default)s")
-    options = parser.parse_args(arguments)
-    try:
-        print(install(os.environ, options.into))
-    except KiroWorkerError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    return 0
+def install_kiro_cli(environment: Mapping[str, str], folder: Path) -> str:
+    """Install the Kiro CLI into ``folder`` if it is not on the ``PATH``, and return what was done.
 
-
-def install(environment: Mapping[str, str], folder: Path) -> str:
-    """Install the Kiro CLI into ``folder`` if the configuration needs it, and return what was done.
-
-    Raises :class:`ConfigurationMissing` and :class:`ConfigurationInvalid`.
+    Raises :class:`BuildStopped` (AgentUnavailable) if its pin is missing, or the download fails or is not the pinned
+    one.
     """
-    name = environment.get("CONFIG_PARAMETER_NAME", "")
-    if not name:
-        raise ConfigurationMissing("CONFIG_PARAMETER_NAME is not set in the build's environment", "make deploy sets it")
     if installed := shutil.which("kiro-cli", path=environment.get("PATH")):
-        return f"The Kiro CLI is already installed: {installed}"
-    # Imported here so that an image that has the CLI does not wait for these imports.
-    from kiro_worker.config.parameter import load_configuration
-    from kiro_worker.runner.clients import Clients
-
-    agent = load_configuration(Clients()("ssm"), name).agent
-    if agent.name != "kiro":
-        return f"The configured agent is {agent.name}: the Kiro CLI is not needed."
+        return f"the Kiro CLI is already installed: {installed}"
     url, digest = environment.get("KIRO_CLI_URL", ""), environment.get("KIRO_CLI_SHA256", "").lower()
     if not url or not digest:
         missing = " and ".join(key for key in ("KIRO_CLI_URL", "KIRO_CLI_SHA256") if not environment.get(key))
-        raise ConfigurationMissing(
-            f"kiro-cli is not installed, and the CodeBuild project does not set {missing}", _REMEDY
-        )
+        raise _unavailable(f"kiro-cli is not installed, and the CodeBuild project does not set {missing}")
     if not re.fullmatch(r"https?://\S+", url) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise ConfigurationInvalid(
-            "KIRO_CLI_URL is not an http(s) URL, or KIRO_CLI_SHA256 is not 64 hex digits", _REMEDY
-        )
-    with tempfile.TemporaryFile() as archive:
-        _download(url, digest, archive)
-        programs = _copy_programs(archive, folder)
-    return f"Installed {', '.join(programs)} into {folder} (SHA-256 {digest})"
+        raise _unavailable("KIRO_CLI_URL is not an http(s) URL, or KIRO_CLI_SHA256 is not 64 hex digits")
+    try:
+        with tempfile.TemporaryFile() as archive:
+            _download(url, digest, archive)
+            programs = _copy_programs(archive, folder)
+    except OSError as error:
+        raise _unavailable(f"the Kiro CLI cannot be installed into {folder}: {error.strerror or error}") from None
+    return f"installed {', '.join(programs)} into {folder} (SHA-256 {digest})"
 
 
-def _default_folder() -> Path:
-    return Path("/usr/local/bin") if os.access("/usr/local/bin", os.W_OK) else Path.home() / ".local" / "bin"
+def _unavailable(reason: str) -> BuildStopped:
+    return BuildStopped(Outcome.AGENT_UNAVAILABLE, reason, _REMEDY)
 
 
 def _download(url: str, digest: str, archive: IO[bytes]) -> None:
-    """Download ``url`` into ``archive`` and rewind it. Raises :class:`ConfigurationInvalid` when the digest differs."""
+    """Download ``url`` into ``archive`` and rewind it. Raises :class:`BuildStopped` if that fails."""
     actual = hashlib.sha256()
     try:
         # The caller has checked that the URL is http(s), and the content is checked against the pinned digest.
@@ -96,16 +73,17 @@ def _download(url: str, digest: str, archive: IO[bytes]) -> None:
                 actual.update(chunk)
                 archive.write(chunk)
                 if archive.tell() > _LARGEST_ARCHIVE:
-                    raise ConfigurationInvalid(f"{url} is larger than {_LARGEST_ARCHIVE >> 30} GB", _REMEDY)
-    except (urllib.error.URLError, OSError) as error:
-        raise ConfigurationInvalid(f"{url} cannot be downloaded: {error}", _REMEDY) from None
+                    raise _unavailable(f"{url} is larger than {_LARGEST_ARCHIVE >> 30} GB")
+    except (OSError, http.client.HTTPException) as error:
+        raise _unavailable(f"{url} cannot be downloaded: {error}") from None
     if actual.hexdigest() != digest:
-        raise ConfigurationInvalid(f"{url} has the SHA-256 {actual.hexdigest()}, not the pinned {digest}", _REMEDY)
+        raise _unavailable(f"{url} has the SHA-256 {actual.hexdigest()}, not the pinned {digest}")
     archive.seek(0)
 
 
 def _copy_programs(archive: IO[bytes], folder: Path) -> list[str]:
-    folder.mkdir(parents=True, exist_ok=True)
+    # The agent runs as another user, which may use the programs but not replace them.
+    folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     installed = []
     try:
         for name, content in _programs(archive):
@@ -115,10 +93,10 @@ def _copy_programs(archive: IO[bytes], folder: Path) -> list[str]:
             partial.chmod(0o755)
             partial.replace(folder / name)
             installed.append(name)
-    except (tarfile.TarError, zipfile.BadZipFile) as error:
-        raise ConfigurationInvalid(f"the Kiro CLI archive cannot be read: {error}", _REMEDY) from None
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError) as error:
+        raise _unavailable(f"the Kiro CLI archive cannot be read: {error}") from None
     if "kiro-cli" not in installed:
-        raise ConfigurationInvalid("the Kiro CLI archive contains no program bin/kiro-cli", _REMEDY)
+        raise _unavailable("the Kiro CLI archive contains no program bin/kiro-cli")
     return installed
 
 
@@ -141,7 +119,3 @@ def _programs(archive: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
 def _program_name(path: str) -> str:
     parts = PurePosixPath(path).parts
     return parts[-1] if len(parts) > 1 and parts[-2] == "bin" and _PROGRAM.fullmatch(parts[-1]) else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

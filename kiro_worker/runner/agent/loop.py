@@ -1,8 +1,11 @@
 """The agent's turns: by default one per task, and every finished task is kept at once.
 
-A task counts as done on evidence, not because the agent claims it. The turn ended well, judged by its exit code and its
-closing line, if the agent prints one; something in the tree changed; and the box is ticked, which the runner does if
-the other two are true. When a turn ends badly, its files are kept as unfinished work and its task stays open.
+A task counts as done on evidence, not because the agent claims it: the agent was asked for it, the turn ended well,
+judged by its exit code and its closing line, if the agent prints one; and the turn changed files. Then the runner ticks
+the box. Files that an earlier turn left unfinished count as well, if the agent accepts them: it writes one of them
+again, or ticks the box. When a turn ends badly, its files are kept as unfinished work and its task stays open. A task
+that only asks for a check needs no change, because the gate carries it out: see
+:mod:`kiro_worker.runner.agent.completion`.
 """
 
 from __future__ import annotations
@@ -11,21 +14,24 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.agent.commit_message import turn_message
+from kiro_worker.runner.agent.commit_message import turn_message, unfinished_tasks
+from kiro_worker.runner.agent.completion import complete_commit, with_checks
 from kiro_worker.runner.agent.limits import note_usage, require_within_limits
 from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
 from kiro_worker.runner.agent.task_list import (
+    done_by_turn,
+    identities_of_done,
     load_task_list,
+    marked_by_agent,
     note_tasks,
     require_visible_spec,
     tasks_label,
-    ticked_by_agent,
-    updated_task_list,
 )
-from kiro_worker.runner.agent.workspace import AgentWorkspace, clean, materialize
+from kiro_worker.runner.agent.workspace import AgentWorkspace, clean, materialize, write_times
 from kiro_worker.runner.repository.commit import changes_between, commit_turn, file_in, patch_between, with_file
+from kiro_worker.runner.repository.entries import decode_path
 from kiro_worker.runner.trust.secret_scan import require_no_secret, require_no_secret_in_lfs
-from kiro_worker.spec import TASKS_FILE
+from kiro_worker.spec import TASKS_FILE, is_check_only
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,6 +72,8 @@ class AgentLoop:
         self._workspace = AgentWorkspace(request, checkout, context)
         self._tasks_path = f"{request.spec_path}/{TASKS_FILE}"
         self._last_run: AgentRun | None = None
+        self._checks: set[str] = set()
+        self._why_stopped = f"{agent.adapter.name} got no turn"
         if start.commit != checkout.commit:
             materialize(checkout, start.commit)
             self._workspace.replace_repository(start.commit)
@@ -73,10 +81,13 @@ class AgentLoop:
         self._tasks = load_task_list(checkout, request.spec_path, start.commit)
         # The tree after the last finished task: a turn's changes are what differs from it.
         self._finished_tree = checkout.git.text("rev-parse", f"{start.finished}^{{tree}}")
+        self._unfinished = unfinished_tasks(checkout, start)
         if (fresh := self._tasks.reset()) != self._tasks:
             self._tasks = fresh
             self._finished_tree = self._write_tasks()
-        self._had_open_tasks = bool(self._tasks.pending_leaves)
+        self._had_work = not all(map(is_check_only, self._tasks.pending_leaves))
+        if progress.done_before is None:
+            progress.done_before = identities_of_done(self._tasks)
         note_tasks(self._tasks, progress)
 
     def work(self, configuration: AgentConfiguration) -> None:
@@ -84,20 +95,39 @@ class AgentLoop:
 
         Raises :class:`BuildStopped` (AgentFailed, AgentTimedOut, GuardTripped); finished tasks are kept by then.
         """
-        attempted: set[str] = set()
-        idle_turns = 0
-        while idle_turns < MAX_IDLE_TURNS and (
-            pending := [task for task in self._tasks.pending_leaves if task.identity not in attempted]
-        ):
+        name, attempted, idle_turns = self._agent.adapter.name, set[str](), 0
+        while pending := [task for task in self._tasks.pending_leaves if task.identity not in attempted]:
+            if idle_turns >= MAX_IDLE_TURNS:
+                self._why_stopped = f"{name} changed nothing in {idle_turns} turns in a row"
+                return
             if self._last_run:
                 require_within_limits(configuration, self._agent.adapter, self._progress, self._last_run)
             tasks = pending if configuration.mode == "all" else pending[:1]
             attempted |= {task.identity for task in tasks}
-            self._context.say(f"{self._agent.adapter.name} starts on {tasks_label(tasks)}")
-            changed = self._turn(prompt(self._request, self._checkout.folder, tasks), tasks)
-            idle_turns = 0 if changed else idle_turns + 1
-            if not changed:
-                self._context.say(f"the agent changed nothing, so {tasks_label(tasks)} stays open")
+            self._context.say(f"{name} starts on {tasks_label(tasks)}")
+            if self._turn(prompt(self._request, self._checkout.folder, tasks), tasks):
+                idle_turns = 0
+            elif all(map(is_check_only, tasks)):
+                self._context.say(f"{name} changed nothing: {tasks_label(tasks)} is done if the gate passes")
+            else:
+                idle_turns += 1
+                self._context.say(f"{name} changed nothing, so {tasks_label(tasks)} stays open")
+        self._why_stopped = f"{name} had a turn for every open task, and left some of them unfinished"
+
+    def complete(self, checkout: Checkout | None = None, commit: str = "", why_open: str = "") -> str:
+        """Return the commit for the gate and the push, on which the checks are done.
+
+        ``commit`` is the work as it was rebased in ``checkout``, if it was. Raises :class:`BuildStopped` (Incomplete)
+        if a required task is open, and says ``why_open``, or else why the agent got no further turn.
+        """
+        return complete_commit(
+            self._request,
+            checkout or self._checkout,
+            commit or self.commit,
+            self._checks,
+            why_open or self._why_stopped,
+            self._context.say,
+        )
 
     def fix(self, stop: BuildStopped) -> None:
         """Give the agent one turn to fix what the gate rejected, when all tasks are done."""
@@ -107,13 +137,18 @@ class AgentLoop:
 
     @property
     def only_fixing_is_left(self) -> bool:
-        """Whether an earlier build finished every task, so that the agent has had no turn in this one."""
-        return not self._had_open_tasks and self._last_run is None
+        """Whether an earlier build finished every task but checks, so that the agent had nothing to implement."""
+        return not self._had_work
 
     @property
     def changed_nothing(self) -> bool:
-        """Whether at most the list of tasks differs from the branch. Ticked boxes alone are not work."""
-        return all(name == self._tasks_path for name in self._progress.files_changed)
+        """Whether at most the list of tasks differs from the branch, and no check remains for the gate.
+
+        Ticked boxes alone are not work.
+        """
+        if any(name != self._tasks_path for name in self._progress.files_changed):
+            return False
+        return not self._checks or bool(with_checks(self._tasks, self._checks).open)
 
     def nothing_changed(self) -> BuildStopped:
         """Return the error for a build that has nothing to test or push."""
@@ -125,21 +160,23 @@ class AgentLoop:
         )
 
     def _turn(self, text: str, tasks: Sequence[Task]) -> bool:
-        """Run a turn, keep its work, and return whether it changed anything.
+        """Run a turn, keep its work, and return whether it changed or finished anything.
 
         Raises what the guard raises, and :class:`BuildStopped` when the turn ended badly; the acceptable part of its
         work is kept by then.
         """
         checkout = self._checkout
+        is_resumed = any(task.identity in self._unfinished or "all" in self._unfinished for task in tasks)
+        leftovers = self._changed_files(self._finished_tree, self.commit) if is_resumed else []
+        written_before = write_times(checkout, leftovers)
         run = self._workspace.run_turn(self._agent, text, self.commit)
         self._last_run = run
         note_usage(run, self._progress)
         collected = self._workspace.collect()
         tree, refusal = self._workspace.revert_refused_changes(self.commit, collected)
-        diff = checkout.git.text("diff-tree", "-r", "--name-only", "--no-renames", self._finished_tree, tree)
-        changed = any(name != self._tasks_path for name in diff.splitlines())
+        differs = bool(self._changed_files(self._finished_tree, tree))
         if problem := refusal or run.problem:
-            if changed:
+            if differs:
                 message = turn_message(self._request, tasks, finished=False)
                 self._keep(tree, self._write_tasks(), message, adopt_commits=refusal is None)
             if refusal:
@@ -147,16 +184,32 @@ class AgentLoop:
                 self._progress.patch = patch_between(checkout, collected)
             raise problem
         agents_list = file_in(checkout, tree, self._tasks_path)
-        ticked = ticked_by_agent(self._tasks, agents_list or "", self._context.say)
-        # Some tasks need no change to the code.
-        if not changed and not any(task.ordinal in ticked for task in tasks):
-            self._write_tasks()
-            return False
-        self._tasks = updated_task_list(self._tasks, ticked, tasks)
-        self._finished_tree = self._write_tasks() if agents_list != self._tasks.text else tree
+        marks = marked_by_agent(self._tasks, agents_list or "", self._context.say)
+        work = [task for task in tasks if not is_check_only(task)]
+        self._checks |= {task.identity for task in tasks if task not in work}
+        done = done_by_turn(work, marks) if differs else set()
+        if not self._changed_files(self.commit, tree):
+            # An idle agent does not finish what an earlier turn left unfinished, nor does work on another task.
+            if write_times(checkout, leftovers) == written_before:
+                done = {ordinal for ordinal in done if leftovers and marks.get(ordinal) == "done"}
+            if not done:
+                self._write_tasks()
+                return False
+        self._tasks = self._tasks.ticked(done).with_parents_completed()
+        kept = self._write_tasks() if agents_list != self._tasks.text else tree
+        finished = bool(done) or not work
+        if finished:
+            self._finished_tree, self._unfinished = kept, frozenset()
+        else:
+            self._context.say(f"{self._agent.adapter.name} left {tasks_label(tasks)} unfinished")
         note_tasks(self._tasks, self._progress)
-        self._keep(tree, self._finished_tree, turn_message(self._request, tasks, finished=True))
+        self._keep(tree, kept, turn_message(self._request, tasks if work else (), finished=finished))
         return True
+
+    def _changed_files(self, before: str, after: str) -> list[str]:
+        """Return the files that differ between two commits or trees, without the list of tasks."""
+        names = self._checkout.git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
+        return [name for name in map(decode_path, names.split(b"\0")) if name not in ("", self._tasks_path)]
 
     def _keep(self, agent_tree: str, tree: str, message: CommitMessage, *, adopt_commits: bool = True) -> None:
         """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there.

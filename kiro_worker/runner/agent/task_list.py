@@ -1,4 +1,4 @@
-"""``tasks.md`` around a turn: which boxes are ticked, and how many tasks are left."""
+"""``tasks.md`` around a turn: what the agent marked, and how many tasks are left."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import WorkItemInvalid
+from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.runner.repository.commit import file_in
-from kiro_worker.spec import DESIGN_FILE, REQUIREMENTS_FILES, TASKS_FILE, read_task_list, text_problems
+from kiro_worker.spec import DESIGN_FILE, REQUIREMENTS_FILES, STATES, TASKS_FILE, read_task_list, text_problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.spec import Task, TaskList
+    from kiro_worker.runner.request import BuildRequest
+    from kiro_worker.spec import Task, TaskList, TaskState
 
 
 def load_task_list(checkout: Checkout, spec_path: str, commit: str) -> TaskList:
@@ -38,9 +40,35 @@ def require_visible_spec(checkout: Checkout, spec_path: str) -> None:
 
 
 def note_tasks(task_list: TaskList, progress: BuildProgress) -> None:
-    """Record how many tasks are done and how many are open."""
-    progress.tasks_done = sum(task.state == "done" for task in task_list.tasks)
-    progress.tasks_open = len(task_list.open)
+    """Record how many tasks are done, were done before this run, are open, and are optional."""
+    done, progress.open_tasks = task_list.done, tuple(task.name for task in task_list.open)
+    progress.tasks_done, progress.tasks_open = len(done), len(progress.open_tasks)
+    progress.tasks_optional = sum(task.optional for task in task_list.tasks)
+    if progress.done_before is not None:
+        progress.tasks_done_before = sum(task.identity in progress.done_before for task in done)
+
+
+def identities_of_done(task_list: TaskList) -> frozenset[str]:
+    """Return the identities of the required tasks that are done."""
+    return frozenset(task.identity for task in task_list.done)
+
+
+def tasks_done_before(request: BuildRequest, checkout: Checkout, commit: str) -> frozenset[str] | None:
+    """Return the identities of the tasks that were done before this run, among those that are done in ``commit``.
+
+    The run begins after the last commit of another execution on a checkpoint, or else at the pinned commit. ``None`` if
+    ``commit`` is the pinned commit, because an earlier attempt of this run may have pushed it.
+    """
+    if commit == checkout.commit:
+        return None
+    log_format = f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)"
+    base = checkout.commit
+    for line in checkout.git.text("log", log_format, f"{checkout.commit}..{commit}").splitlines():
+        earlier, _, executions = line.partition(" ")
+        if executions and request.owner not in executions.split(","):
+            base = earlier
+            break
+    return identities_of_done(load_task_list(checkout, request.spec_path, base))
 
 
 def tasks_label(tasks: Sequence[Task]) -> str:
@@ -48,33 +76,46 @@ def tasks_label(tasks: Sequence[Task]) -> str:
     return tasks[0].name if len(tasks) == 1 else f"{len(tasks)} open tasks"
 
 
-def ticked_by_agent(before: TaskList, after: str, say: Callable[[str], None]) -> set[int]:
-    """Return the ordinals of the tasks whose boxes the agent ticked in its list, ``after``.
+def marked_by_agent(before: TaskList, after: str, say: Callable[[str], None]) -> dict[int, TaskState]:
+    """Return the states that the agent gave to tasks in its list, ``after``, by ordinal.
 
-    Only boxes count. Any other change is reported, because the worker reverts it. From the first task on that it
-    renames or moves, the agent's boxes cannot be attributed to tasks, and none of them counts.
+    Tasks that were done before stay so. Only boxes count. Any other change is reported, because the worker reverts it.
+    From the first task on that it renames or moves, the agent's boxes cannot be attributed to tasks, and none of them
+    counts.
     """
     boxes = {task.offset for task in before.tasks}
     if len(after) == len(before.text) and all(
         old == new or index in boxes for index, (old, new) in enumerate(zip(before.text, after, strict=True))
     ):
-        return {task.ordinal for task in before.tasks if task.state != "done" and after[task.offset] in "xX"}
+        marks = {task.ordinal: STATES.get(after[task.offset], task.state) for task in before.tasks}
+        return _changed_states(before, marks)
     problem = "the agent changed more than boxes in the list of tasks, so the list is restored"
     try:
         changed = read_task_list(after).tasks
     except WorkItemInvalid:
         say(f"{problem} without the agent's boxes, because it can no longer be read")
-        return set()
+        return {}
     say(f"{problem}, except the boxes that the agent ticked")
     same = takewhile(lambda pair: pair[0].identity == pair[1].identity, zip(before.tasks, changed, strict=False))
-    return {old.ordinal for old, new in same if old.state != "done" and new.state == "done"}
+    return _changed_states(before, {old.ordinal: new.state for old, new in same})
 
 
-def updated_task_list(before: TaskList, ticked: set[int], tasks: Sequence[Task]) -> TaskList:
-    """Return the task list after a turn that ended well.
+def done_by_turn(tasks: Sequence[Task], marks: Mapping[int, TaskState]) -> set[int]:
+    """Return the ordinals of ``tasks`` that a turn which changed files has finished.
 
-    ``before`` is the list at the start of the turn, ``ticked`` are the boxes that the agent ticked, and ``tasks`` are
-    the tasks of the turn. When the turn had a single task, its box is ticked. Boxes that were ticked before stay so.
+    ``tasks`` are the tasks that the turn was asked for, and ``marks`` what the agent marked; a mark of any other task
+    does not count. A single task is done unless the agent left it in progress or queued; several are told apart by the
+    boxes that the agent ticked.
     """
-    own = {tasks[0].ordinal} if len(tasks) == 1 else set()
-    return before.ticked(ticked | own).with_parents_completed()
+    if len(tasks) == 1:
+        [task] = tasks
+        return set() if marks.get(task.ordinal) in ("in_progress", "queued") else {task.ordinal}
+    return {task.ordinal for task in tasks if marks.get(task.ordinal) == "done"}
+
+
+def _changed_states(before: TaskList, states: Mapping[int, TaskState]) -> dict[int, TaskState]:
+    return {
+        task.ordinal: states[task.ordinal]
+        for task in before.tasks
+        if task.state != "done" and states.get(task.ordinal, task.state) != task.state
+    }

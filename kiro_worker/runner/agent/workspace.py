@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from kiro_worker.runner.sandbox.sandbox import lend_objects
 from kiro_worker.runner.trust.secret_scan import require_no_secret
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from kiro_worker.runner.agent.adapters import PreparedAgent
@@ -105,6 +106,15 @@ class AgentWorkspace:
 def materialize(checkout: Checkout, commit: str) -> None:
     """Put exactly the files of ``commit`` into the checkout; untracked files stay."""
     checkout.git.network("read-tree", "--reset", "-u", commit, in_work_tree=True)
+
+
+def write_times(checkout: Checkout, paths: Iterable[str]) -> dict[str, int]:
+    """Return when each of the files in the checkout was written last, in nanoseconds, without missing files."""
+    times = {}
+    for path in paths:
+        with suppress(OSError):
+            times[path] = (checkout.folder / path).lstat().st_mtime_ns
+    return times
 
 
 def clean(checkout: Checkout, commit: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import BuildStopped
@@ -45,6 +45,7 @@ _COVERAGE_REMEDY: Final = (
 class GateResult:
     """What the gate measured.
 
+    ``exit_code`` is ``None`` if the tests were stopped. ``passed`` is the verdict on the tests, without the coverage.
     ``changed_by_tests`` are files of the checkout that the tests changed or removed. ``notes`` says, by the kind of
     report, which reports were ignored and why.
     """
@@ -56,6 +57,8 @@ class GateResult:
     changed_lines: Ratio | None = None
     changed_by_tests: tuple[str, ...] = ()
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    exit_code: int | None = None
+    passed: bool = False
 
     @property
     def coverage_line(self) -> str:
@@ -63,12 +66,23 @@ class GateResult:
         parts = [str(self.coverage or ""), f"changed lines {self.changed_lines}" if self.changed_lines else ""]
         return ", ".join(filter(None, parts))
 
+    @property
+    def verdict(self) -> str:
+        """The verdict on the tests in words: with the exit code if they failed, or if there is no summary."""
+        if self.passed:
+            return self.summary or "passed (exit code only)"
+        cause = "stopped" if self.exit_code is None else f"exit code {self.exit_code}"
+        return f"failed ({cause})" + (f": {self.summary}" if self.summary else "")
+
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``gate.json``, and of ``gate`` in ``result.json``."""
         coverage = self.coverage
         return {
             "command": list(self.command),
             "summary": self.summary,
+            "exitCode": self.exit_code,
+            "passed": self.passed,
+            "verdict": self.verdict,
             "junit": self.tests and {camel_case(key): value for key, value in asdict(self.tests).items()},
             "coverage": coverage
             and {
@@ -117,14 +131,18 @@ def run_gate(
     coverage, changed_lines = reports.coverage, None
     if coverage and configuration.coverage_mode == "changed":
         changed_lines = changed_lines_coverage(coverage, patch, str(folder))
-    summary = summary_of(finished.lines) or str(reports.tests or "") or "passed"
+    summary = summary_of(finished.lines) or str(reports.tests or "")
     altered = tuple(map(printable_name, files_altered_since(before, folder, except_for=reports.contents)))
-    result = GateResult(command, summary, reports.tests, coverage, changed_lines, altered, reports.notes)
+    exit_code = None if finished.timed_out else finished.exit_code
+    result = GateResult(command, summary, reports.tests, coverage, changed_lines, altered, reports.notes, exit_code)
+    failure = tests_failure(result, finished)
+    result = replace(result, passed=failure is None)
     if keep:
         _keep(result, reports, keep, redact)
     if altered:
         log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
-    require_tests(result, finished)
+    if failure:
+        raise failure
     require_coverage(result, configuration)
     return result
 
@@ -143,8 +161,8 @@ def find_test_command(configuration: Configuration, folder: Path) -> tuple[str, 
     )
 
 
-def require_tests(result: GateResult, finished: Finished) -> None:
-    """Raise :class:`BuildStopped` (TestsFailed) unless every signal says that tests ran and passed."""
+def tests_failure(result: GateResult, finished: Finished) -> BuildStopped | None:
+    """Return why the tests do not count as passed (TestsFailed); ``None`` if every signal says that they passed."""
     tests, summary = result.tests, result.summary
     remedy = "redrive the execution, which lets the agent fix this once, or fix the code or the tests on the branch"
     names = f": {', '.join(tests.failed_names[:5])}" if tests and tests.failed_names else ""
@@ -152,7 +170,7 @@ def require_tests(result: GateResult, finished: Finished) -> None:
         reason = f"the tests did not finish within {TIMEOUT_MINUTES} minutes"
         remedy = 'make the tests faster, or set "testCommand" in the configuration parameter to run fewer of them'
     elif not finished.succeeded:
-        cause = names or (f": {summary}" if summary != "passed" else "")
+        cause = names or (f": {summary}" if summary else "")
         reason = f"the tests ended with exit code {finished.exit_code}{cause}"
     elif tests and tests.failed:
         reason = f"the test command ended with exit code 0, but its JUnit report shows {tests.failed} failed{names}"
@@ -166,8 +184,8 @@ def require_tests(result: GateResult, finished: Finished) -> None:
         reason = f"the test command ended with exit code 0, but {cause}"
         remedy = 'check that pytest can write the report, or set "testCommand" in the configuration parameter'
     else:
-        return
-    raise BuildStopped(Outcome.TESTS_FAILED, reason, remedy, finished.last_lines())
+        return None
+    return BuildStopped(Outcome.TESTS_FAILED, reason, remedy, finished.last_lines())
 
 
 def require_coverage(result: GateResult, configuration: Configuration) -> None:

@@ -1,8 +1,8 @@
-"""``result.json``, schema version 2: what a build did and how it ended.
+"""``result.json``, schema version 3: what a build did and how it ended.
 
 Every key is always present. A value that is not known is ``null``, ``""`` or empty::
 
-    {"schemaVersion": 2,
+    {"schemaVersion": 3,
      "outcome": "Succeeded",            one of kiro_worker.outcomes.Outcome
      "reason": "",                      why, in one sentence; empty for Succeeded
      "remedy": "",                      how to fix it
@@ -11,9 +11,14 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "build": {"id", "attempt"},
      "fence": 1790000000000,            of the lock that the build held last; 0 before it held one
      "commit": "…40 hex…",              the pushed commit; empty if nothing was pushed
-     "tasks": {"done": 3, "open": 0},
-     "tests": {"command": ["python3", …], "summary": "Ran 7 tests in 0.002s"},
+     "tasks": {"done": 3, "doneByThisRun": 2, "doneBefore": 1,   required tasks; the last two are null if not known
+               "open": 1, "openNames": ["2.1 Charge once"],        required tasks; at most 20 names
+               "optional": 1},                                   optional tasks, which are never required
+     "tests": {"command": ["python3", …], "summary": "Ran 7 tests in 0.002s",
+               "exitCode": 0,           null if there was none: the tests did not run or were stopped
+               "passed": true},         the verdict of the last gate; null if there was none
      "gate": {"command", "summary",     what the last gate measured; null before the first one
+              "exitCode": 0, "passed": true, "verdict": "Ran 7 tests in 0.002s",
               "junit": {"tests": 7, "failures": 0, "errors": 0, "skipped": 0, "failedNames": []},   or null
               "coverage": {"format": "lcov", "lines": {"covered": 9, "total": 10}, "branches": {…},
                            "changedLines": {…} or null, "line": "lines 90 % (9/10)"},               or null
@@ -28,7 +33,7 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "seconds": 74.2, "phases": [{"name": "check out", "start": 0.3, "seconds": 1.2}, …],
      "artifacts": "s3://…/runs/<run>/<attempt>/"}
 
-Version 2 lists the phases with their starts, and adds "gate" and "checkpoint".
+Version 2 lists the phases with their starts, and adds "gate" and "checkpoint". Version 3 adds to "tasks" and "tests".
 """
 
 from __future__ import annotations
@@ -38,6 +43,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.runner.gate.gate import GATE_FILE
 from kiro_worker.runner.report.artifacts import REPORTS
+from kiro_worker.runner.report.variables import MOST_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +53,8 @@ if TYPE_CHECKING:
     from kiro_worker.runner.report.artifacts import ArtifactLocation
     from kiro_worker.runner.request import BuildRequest
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
+_NO_TESTS: Final = {"summary": "", "exitCode": None, "passed": None}
 
 
 def result_document(
@@ -77,8 +84,11 @@ def result_document(
         "build": {"id": location.build_id, "attempt": location.attempt},
         "fence": progress.fence,
         "commit": progress.commit,
-        "tasks": {"done": progress.tasks_done, "open": progress.tasks_open},
-        "tests": {"command": list(progress.test_command), "summary": progress.tests},
+        "tasks": _tasks(progress),
+        "tests": {
+            "command": list(progress.test_command) or (gate or {}).get("command", []),
+            **{key: (gate or {}).get(key, default) for key, default in _NO_TESTS.items()},
+        },
         "gate": gate,
         "filesChanged": list(progress.files_changed),
         "agent": {"credits": progress.agent_credits, "seconds": progress.agent_seconds},
@@ -92,6 +102,18 @@ def result_document(
         "seconds": round(progress.seconds, 3),
         "phases": [phase._asdict() for phase in progress.phases],
         "artifacts": progress.artifacts,
+    }
+
+
+def _tasks(progress: BuildProgress) -> dict[str, Any]:
+    done, before = progress.tasks_done, progress.tasks_done_before
+    return {
+        "done": done,
+        "doneByThisRun": None if done is None or before is None else done - before,
+        "doneBefore": before,
+        "open": progress.tasks_open,
+        "openNames": list(progress.open_tasks[:MOST_NAMES]),
+        "optional": progress.tasks_optional,
     }
 
 

@@ -1,7 +1,8 @@
 """The exported variables: what Step Functions, and through it the comment on the pull request, learns about a build.
 
 Each value is one line without control characters and has at most 500 characters. ``PHASES`` (``name:seconds;…``) and
-``TAIL`` (the last lines that matter, as a JSON string) have at most 1500.
+``TAIL`` (the last lines that matter, as a JSON string) have at most 1500, and so has ``OPEN_TASKS`` (a JSON string with
+one name per line).
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ from kiro_worker.runner.gate.reports import COVERAGE, TESTS
 from kiro_worker.runner.sandbox.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from kiro_worker.runner.progress import BuildProgress
 
 LONGEST_VALUE: Final = 500
 LONGEST_LIST: Final = 1500
+LONGEST_NAME: Final = 100
+MOST_NAMES: Final = 20
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -47,7 +50,7 @@ def one_line(text: str) -> str:
 def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping[str, Any]) -> dict[str, str]:
     """Return each value by its :class:`BuildResult` field. Redacts before it cuts, or half a secret could remain."""
     notes: Mapping[str, list[str]] = gate.get("notes") or {}
-    tests = progress.tests or str(gate.get("summary", ""))
+    tests = progress.tests or str(gate.get("verdict", ""))
     coverage = progress.coverage_line or str((gate.get("coverage") or {}).get("line", ""))
     texts = {
         "outcome": progress.outcome.value,
@@ -55,7 +58,9 @@ def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping
         "commit": progress.commit,
         "fence": str(progress.fence or ""),
         "tasks_done": _number(progress.tasks_done),
+        "tasks_done_before": _number(progress.tasks_done_before),
         "tasks_open": _number(progress.tasks_open),
+        "tasks_optional": _number(progress.tasks_optional),
         "tests": redact(_joined(tests, *notes.get(TESTS, ()))),
         "coverage": redact(_joined(coverage, *notes.get(COVERAGE, ()))),
         "files_changed": str(len(progress.files_changed)) if progress.files_changed else "",
@@ -67,8 +72,22 @@ def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping
     return {
         **{field: one_line(text)[:LONGEST_VALUE] for field, text in texts.items()},
         "phases": _phases(progress),
+        "open_tasks": _names(shown_names(progress.open_tasks, redact)),
         "tail": _tail(redact(progress.details)),
     }
+
+
+def shown_names(names: Sequence[str], redact: Callable[[str], str]) -> list[str]:
+    """Return ``names`` for a report: redacted, one short line each, and not too many of them."""
+    shown = [one_line(redact(name)) for name in names[:MOST_NAMES]]
+    return [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in shown]
+
+
+def _names(names: list[str]) -> str:
+    """Return the names as one JSON string, as many as fit."""
+    while names and len(json.dumps("\n".join(names))) > LONGEST_LIST:
+        names = names[:-1]
+    return json.dumps("\n".join(names)) if names else ""
 
 
 def _joined(*texts: str) -> str:

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.repository.checkout import BLOBLESS
+from kiro_worker.runner.repository.commit import file_in
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.lfs import upload
+from kiro_worker.spec import read_task_list
 
 if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
@@ -27,14 +29,17 @@ class BranchMoved(BuildStopped):
         self.head = head
 
 
-def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint) -> None:
+def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint, tasks_path: str) -> None:
     """Push ``commit`` to the branch and delete the checkpoint, which is no longer needed, in the same push.
 
     Raises :class:`BranchMoved` if another push moved the branch first, and :class:`BuildStopped` (PushRejected) if the
     server rejects the push for another reason. A lease on the pinned commit makes the push a compare-and-set, so that
     it never overwrites another push, not even a fast-forward. If the server's answer is lost, the branch is looked up,
     so that a successful push is never reported as rejected.
+
+    Raises :class:`BuildStopped` (Incomplete) if the list of tasks at ``tasks_path`` in ``commit`` has an open one.
     """
+    _require_no_open_task(checkout, commit, tasks_path)
     reference = f"refs/heads/{checkout.branch}"
     if not checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit):
         raise BuildStopped(
@@ -92,6 +97,16 @@ def _has_arrived(checkout: Checkout, commit: str, head: str) -> bool:
         return git.succeeds("merge-base", "--is-ancestor", commit, head)
     except GitFailed:
         return False
+
+
+def _require_no_open_task(checkout: Checkout, commit: str, tasks_path: str) -> None:
+    task_list = read_task_list(file_in(checkout, commit, tasks_path) or "", tasks_path)
+    if task_list.open:
+        raise BuildStopped(
+            Outcome.INCOMPLETE,
+            f"{task_list.completion}: {task_list.open[0].name} is open in {commit[:12]}, so it was not pushed",
+            "redrive the execution or move the card back, which continues with the open tasks",
+        )
 
 
 def _upload_lfs_objects(checkout: Checkout, commit: str) -> None:

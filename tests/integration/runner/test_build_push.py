@@ -50,6 +50,19 @@ def test_work_is_rebased_onto_concurrent_push(worker: Worker) -> None:
     assert worker.checkpoint() == ""
 
 
+def test_second_gate_gives_the_verdict(worker: Worker) -> None:
+    tests = "test ! -e theirs.txt && echo 'Ran 2 tests in 0.001s'"
+    worker.configure(worker.agent(WORK, mode="all"), testCommand=["sh", "-c", tests])
+    move_the_branch(worker, {"theirs.txt": "1\n"})
+
+    finished = worker.run()
+
+    assert finished.outcome == "TestsFailed", finished.log
+    assert finished.exports["TESTS_SUMMARY"] == "failed (exit code 1)"
+    verdict = finished.result["tests"]
+    assert (verdict["summary"], verdict["exitCode"], verdict["passed"]) == ("", 1, False)
+
+
 def test_conflicting_work_stays_on_checkpoint(worker: Worker) -> None:
     worker.configure(worker.agent(WORK, mode="all"))
     move_the_branch(worker, {"shop/notes.py": "THEIRS = 1\n"})

@@ -19,7 +19,7 @@ def test_result_and_logs_become_artifacts(worker: Worker) -> None:
     finished = worker.run()
 
     assert json.loads(worker.artifact("result.json")) == finished.result
-    assert finished.result["schemaVersion"] == 2
+    assert finished.result["schemaVersion"] == 3
     assert finished.result["job"]["commit"] == worker.commit
     assert finished.result["build"] == {"id": "kiro-worker-test:5f2c", "attempt": "7"}
     assert finished.result["filesChanged"] == [

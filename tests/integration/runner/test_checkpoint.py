@@ -265,9 +265,10 @@ def test_namesakes_are_asked_and_ticked_one_by_one(worker: Any) -> None:
     by_line = "pathlib.Path('requested').mkdir(exist_ok=True)\nline = re.search(r'begins on line (\\d+)', prompt)[1]\n"
     agent(worker, by_line + "if line != '4': pathlib.Path('requested', line).write_text('')\n")
 
-    worker.run(COMMIT_SHA=worker.head())
+    finished = worker.run(COMMIT_SHA=worker.head())
 
-    kept = worker.checkpoint() or BRANCH
+    assert finished.outcome == "Incomplete", finished.log
+    kept = worker.checkpoint()
     assert ticked_boxes(worker, kept) == ["- [x] Write unit tests", "- [x] Write code"]
     assert worker.file(TASKS, kept) == text.replace("[~]", "[x]").replace("[ ] Write code", "[x] Write code")
     assert worker.file("requested/2", kept) == worker.file("requested/5", kept) == ""

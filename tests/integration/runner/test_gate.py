@@ -70,7 +70,10 @@ def test_run_without_tests_fails(tmp_path: Path) -> None:
 
 
 def test_unknown_summary_can_pass(tmp_path: Path) -> None:
-    assert run(tmp_path, testCommand=["true"]).summary == "passed"
+    result = run(tmp_path, testCommand=["true"])
+
+    assert (result.summary, result.exit_code, result.passed) == ("", 0, True)
+    assert result.verdict == "passed (exit code only)"
 
 
 def test_reports_are_read_and_kept(tmp_path: Path) -> None:

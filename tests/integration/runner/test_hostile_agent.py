@@ -573,7 +573,9 @@ BUILDS = {
 
 @pytest.mark.parametrize("name", [name for name, build in BUILDS.items() if build.role in ROLES])
 def test_whole_build_survives_every_attack(worker: Any, name: str) -> None:
-    build, head = BUILDS[name], worker.head()
+    build = BUILDS[name]
+    # One task, because the hostile agent replaces the list, so that it cannot tick boxes.
+    head = worker.repository.git.commit(BRANCH, {TASKS: "- [ ] 1.1 Write the notes\n"}, "Plan")
     with tempfile.TemporaryDirectory() as reachable:
         hostile, honest = Path(reachable, "hostile.py"), Path(reachable, "honest.py")
         hostile.write_text(ATTACK_EVERYTHING + build.then + "\n")
@@ -586,7 +588,9 @@ def test_whole_build_survives_every_attack(worker: Any, name: str) -> None:
         worker.configure(agent, **({} if as_agent else {"testCommand": command}))
 
         packages = Path(pytest.__file__).parents[1]
-        finished = worker.run(PATH=SYSTEM_PATH, AGENT_USER="own", PYTHONPATH=f"{ROOT}{os.pathsep}{packages}")
+        finished = worker.run(
+            COMMIT_SHA=head, PATH=SYSTEM_PATH, AGENT_USER="own", PYTHONPATH=f"{ROOT}{os.pathsep}{packages}"
+        )
 
     prefix = f"[{build.role}] "
     lines = [line.removeprefix(prefix) for line in finished.log.splitlines() if line.startswith(prefix)]

@@ -1,14 +1,12 @@
-"""The Kiro CLI is installed only from its pinned archive."""
+"""The Kiro CLI is installed only from its pinned archive, by the build, which reports if that fails."""
 
 from __future__ import annotations
 
 import hashlib
 import http.server
 import io
-import json
 import os
 import subprocess
-import sys
 import tarfile
 import threading
 import zipfile
@@ -16,12 +14,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.agent.install import install_kiro_cli
+from tests.support.worker import AGENT_KEY, BRANCH, Worker
+
 PROGRAM = b"#!/bin/sh\necho kiro-cli 3.0.0\n"
-PARAMETER = "/kiro-worker/test/github-project-config"
-ROOT = Path(__file__).parents[3]
+WORKING_PROGRAM = b"""#!/bin/sh
+cat > /dev/null
+echo "NOTES = 1" >> shop/notes.py
+kiro-cli-chat
+"""
+CLOSING_LINE = "#!/bin/sh\nprintf ' ▸ Credits: 0.42 • Time: 1m 5s\\n' >&2\n".encode()
 
 
 def tar_of(files: dict[str, bytes], mode: str = "w:gz") -> bytes:
@@ -72,40 +78,16 @@ def serve() -> Iterator[Callable[[bytes], str]]:
     server.server_close()
 
 
-@pytest.fixture
-def install(aws: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    def configure(agent: Any) -> None:
-        document = {
-            "organization": "a",
-            "repository": "b",
-            "projectNumber": 1,
-            "targetStatusColumn": "c",
-            "agent": agent,
-        }
-        boto3.client("ssm", **aws).put_parameter(  # type: ignore[call-overload]  # arguments by name
-            Name=PARAMETER, Type="String", Overwrite=True, Value=json.dumps(document)
-        )
+def install(folder: Path, **environment: str) -> str:
+    return install_kiro_cli({"PATH": os.environ["PATH"], **environment}, folder)
 
-    def install(agent: Any = "kiro", **environment: str) -> subprocess.CompletedProcess[str]:
-        configure(agent)
-        return subprocess.run(
-            [sys.executable, "-m", "kiro_worker.runner.agent.install", "--into", str(tmp_path / "bin")],
-            env={
-                "PATH": os.environ["PATH"],
-                "PYTHONPATH": str(ROOT),
-                "AWS_ENDPOINT_URL": aws["endpoint_url"],
-                "AWS_DEFAULT_REGION": "us-east-1",
-                "AWS_ACCESS_KEY_ID": "testing",
-                "AWS_SECRET_ACCESS_KEY": "testing",
-                "CONFIG_PARAMETER_NAME": PARAMETER,
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
 
-    return install
+def refused(folder: Path, **environment: str) -> BuildStopped:
+    with pytest.raises(BuildStopped) as caught:
+        install(folder, **environment)
+    assert caught.value.outcome is Outcome.AGENT_UNAVAILABLE
+    assert "kiroCliSha256" in caught.value.remedy
+    return caught.value
 
 
 @pytest.mark.parametrize(
@@ -117,71 +99,106 @@ def install(aws: dict[str, str], tmp_path: Path) -> Callable[..., subprocess.Com
     ],
     ids=["tar.gz", "tar.xz", "zip"],
 )
-def test_pinned_archive_is_installed(install: Any, serve: Any, tmp_path: Path, archive: bytes) -> None:
-    done = install(KIRO_CLI_URL=serve(archive), KIRO_CLI_SHA256=hashlib.sha256(archive).hexdigest())
+def test_pinned_archive_is_installed(serve: Any, tmp_path: Path, archive: bytes) -> None:
+    folder = tmp_path / "bin"
 
-    assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in (tmp_path / "bin").iterdir()) == ["kiro-cli", "kiro-cli-chat"]
-    run = subprocess.run([tmp_path / "bin" / "kiro-cli"], capture_output=True, text=True, check=True)
+    done = install(folder, KIRO_CLI_URL=serve(archive), KIRO_CLI_SHA256=hashlib.sha256(archive).hexdigest())
+
+    assert done.startswith("installed kiro-cli, kiro-cli-chat into")
+    assert sorted(path.name for path in folder.iterdir()) == ["kiro-cli", "kiro-cli-chat"]
+    run = subprocess.run([folder / "kiro-cli"], capture_output=True, text=True, check=True)
     assert run.stdout == "kiro-cli 3.0.0\n"
 
 
-def test_wrong_digest_is_refused(install: Any, serve: Any, tmp_path: Path) -> None:
-    done = install(KIRO_CLI_URL=serve(tar_of({"kirocli/bin/kiro-cli": PROGRAM})), KIRO_CLI_SHA256="0" * 64)
+def test_wrong_digest_is_refused(serve: Any, tmp_path: Path) -> None:
+    url = serve(tar_of({"kirocli/bin/kiro-cli": PROGRAM}))
 
-    assert done.returncode == 1
-    assert "not the pinned 0000" in done.stderr
+    assert "not the pinned 0000" in refused(tmp_path / "bin", KIRO_CLI_URL=url, KIRO_CLI_SHA256="0" * 64).reason
     assert not (tmp_path / "bin").exists()
 
 
 @pytest.mark.parametrize(
     "name", ["../bin/../../kiro-cli", "/etc/kiro-cli", "kirocli/bin/.bashrc", "kirocli/lib/kiro-cli"]
 )
-def test_archive_cannot_choose_its_target(install: Any, serve: Any, tmp_path: Path, name: str) -> None:
+def test_archive_cannot_choose_its_target(serve: Any, tmp_path: Path, name: str) -> None:
     archive = tar_of({name: PROGRAM})
+    digest = hashlib.sha256(archive).hexdigest()
 
-    done = install(KIRO_CLI_URL=serve(archive), KIRO_CLI_SHA256=hashlib.sha256(archive).hexdigest())
+    stop = refused(tmp_path / "bin", KIRO_CLI_URL=serve(archive), KIRO_CLI_SHA256=digest)
 
-    assert done.returncode == 1
-    assert "contains no program bin/kiro-cli" in done.stderr
+    assert "contains no program bin/kiro-cli" in stop.reason
     assert [path.name for path in tmp_path.rglob("*")] == ["bin"]
 
 
-def test_invalid_archive_is_refused(install: Any, serve: Any) -> None:
-    done = install(KIRO_CLI_URL=serve(b"<html>"), KIRO_CLI_SHA256=hashlib.sha256(b"<html>").hexdigest())
+@pytest.mark.parametrize(
+    "archive", [b"<html>", tar_of({"kirocli/bin/kiro-cli": PROGRAM * 99})[:90]], ids=["HTML", "cut off"]
+)
+def test_invalid_archive_is_refused(serve: Any, tmp_path: Path, archive: bytes) -> None:
+    digest = hashlib.sha256(archive).hexdigest()
 
-    assert done.returncode == 1
-    assert "cannot be read" in done.stderr
+    stop = refused(tmp_path / "bin", KIRO_CLI_URL=serve(archive), KIRO_CLI_SHA256=digest)
 
-
-def test_missing_setting_has_remedy(install: Any) -> None:
-    done = install(KIRO_CLI_URL="https://example.invalid/x", KIRO_CLI_SHA256="")
-
-    assert done.returncode == 1
-    assert "the CodeBuild project does not set KIRO_CLI_SHA256" in done.stderr
-    assert "kiroCliSha256" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "cannot be" in stop.reason
 
 
-def test_address_without_http_is_refused(install: Any) -> None:
-    done = install(KIRO_CLI_URL="file:///etc/passwd", KIRO_CLI_SHA256="0" * 64)
+def test_missing_setting_is_named(tmp_path: Path) -> None:
+    stop = refused(tmp_path, KIRO_CLI_URL="https://example.invalid/x", KIRO_CLI_SHA256="")
 
-    assert done.returncode == 1
-    assert "is not an http(s) URL" in done.stderr
-
-
-def test_other_agents_need_no_cli(install: Any) -> None:
-    done = install(agent={"command": ["tool"]})
-
-    assert (done.returncode, done.stdout) == (0, "The configured agent is command: the Kiro CLI is not needed.\n")
+    assert "the CodeBuild project does not set KIRO_CLI_SHA256" in stop.reason
 
 
-def test_installed_cli_is_kept(install: Any, tmp_path: Path) -> None:
+def test_address_without_http_is_refused(tmp_path: Path) -> None:
+    stop = refused(tmp_path, KIRO_CLI_URL="file:///etc/passwd", KIRO_CLI_SHA256="0" * 64)
+
+    assert "is not an http(s) URL" in stop.reason
+
+
+def test_installed_cli_is_kept(tmp_path: Path) -> None:
     installed = tmp_path / "installed" / "kiro-cli"
     installed.parent.mkdir()
     installed.write_bytes(PROGRAM)
     installed.chmod(0o755)
 
-    done = install(PATH=f"{installed.parent}{os.pathsep}{os.environ['PATH']}")
+    assert install(tmp_path / "bin", PATH=str(installed.parent)) == f"the Kiro CLI is already installed: {installed}"
+    assert not (tmp_path / "bin").exists()
 
-    assert (done.returncode, done.stdout) == (0, f"The Kiro CLI is already installed: {installed}\n")
+
+def test_build_installs_its_agent(worker: Worker, serve: Any) -> None:
+    archive = tar_of({"kirocli/bin/kiro-cli": WORKING_PROGRAM, "kirocli/bin/kiro-cli-chat": CLOSING_LINE})
+    worker.configure("kiro")
+
+    finished = worker.run(KIRO_CLI_URL=serve(archive), KIRO_CLI_SHA256=hashlib.sha256(archive).hexdigest())
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert worker.file("shop/notes.py", BRANCH) == "NOTES = 1\n" * 5
+    assert "install the agent" in [phase["name"] for phase in finished.result["phases"]]
+
+
+def test_build_without_pin_says_how_to_fix_it(worker: Worker) -> None:
+    worker.configure("kiro")
+
+    finished = worker.run()
+
+    assert (finished.exit_code, finished.outcome) == (1, "AgentUnavailable")
+    assert "does not set KIRO_CLI_URL and KIRO_CLI_SHA256" in finished.exports["OUTCOME_REASON"]
+    assert "How to fix: make deploy with --context kiroCliUrl" in finished.exports["OUTCOME_REASON"]
+    assert "kiroCliSha256" in finished.result["remedy"]
+    assert (worker.head(), worker.checkpoint()) == (worker.commit, "")
+    assert AGENT_KEY not in finished.log
+
+
+@pytest.mark.parametrize(("url", "reason"), [("", "not the pinned"), ("http://127.0.0.1:1/x", "cannot be downloaded")])
+def test_failed_installation_has_an_outcome(worker: Worker, serve: Any, url: str, reason: str) -> None:
+    worker.configure("kiro")
+
+    finished = worker.run(KIRO_CLI_URL=url or serve(tar_of({"bin/kiro-cli": PROGRAM})), KIRO_CLI_SHA256="0" * 64)
+
+    assert (finished.exit_code, finished.outcome) == (1, "AgentUnavailable")
+    assert reason in finished.exports["OUTCOME_REASON"]
+
+
+def test_other_agents_need_no_installation(worker: Worker) -> None:
+    finished = worker.run(KIRO_CLI_URL="http://127.0.0.1:1/x", KIRO_CLI_SHA256="0" * 64)
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert "install the agent" not in [phase["name"] for phase in finished.result["phases"]]

@@ -105,7 +105,9 @@ def test_failing_tests_leave_branch_alone(worker: Worker) -> None:
     assert (finished.exit_code, finished.outcome) == (1, "TestsFailed")
     assert "Ran 3 tests" in finished.exports["OUTCOME_REASON"]
     assert "not yet" in finished.result["details"]
-    assert finished.exports["TASKS_DONE"] == "1"
+    assert finished.exports["TASKS_DONE"] == "7"
+    assert finished.exports["TESTS_SUMMARY"].startswith("failed (exit code 1): Ran 3 tests in")
+    assert finished.result["tests"]["passed"] is False
     assert "+NOTES = 1" in worker.artifact("changes.patch"), "the artifacts of a failed run contain its work"
     assert worker.head() == worker.commit
 

@@ -21,7 +21,7 @@ def test_reports_reach_report_groups(worker: Worker) -> None:
     done = worker.run()
 
     assert done.exit_code == 0, done.log
-    assert done.result["schemaVersion"] == 2
+    assert done.result["schemaVersion"] == 3
     assert done.result["gate"]["junit"]["tests"] == 1
     assert done.result["gate"]["coverage"]["lines"] == {"covered": 1, "total": 2}
     assert done.exports["COVERAGE"] == "lines 50% (1/2)"

@@ -74,6 +74,40 @@ def test_failure_comment_is_complete() -> None:
         assert part in text
 
 
+def test_incomplete_work_is_counted_first() -> None:
+    text = comment(
+        OUTCOME="Incomplete",
+        OUTCOME_REASON="3 of 5 tasks done: kiro changed nothing in 2 turns in a row. How to fix: redrive",
+        TASKS_DONE="3",
+        TASKS_DONE_BEFORE="1",
+        TASKS_OPEN="2",
+        TASKS_OPTIONAL="1",
+        OPEN_TASKS=json.dumps("4. Export\n5. Import"),
+    )
+
+    assert text.split("\n")[0] == "❌ **Incomplete**: 3 of 5 tasks done"
+    for part in (
+        "```text\nkiro changed nothing in 2 turns in a row. How to fix: redrive\n```",
+        "Open tasks:\n```text\n4. Export\n5. Import\n```",
+        "| Tasks | `2 done by this run, 1 done before, 2 open, 1 optional` |",
+        "aws stepfunctions redrive-execution",
+        "move the card back to `For Implementation`",
+    ):
+        assert part in text
+
+
+def test_long_list_of_open_tasks_ends_with_their_number() -> None:
+    text = comment(TASKS_DONE="0", TASKS_OPEN="99", OPEN_TASKS=json.dumps("1. Code\n2. Tests"))
+
+    assert "Open tasks:\n```text\n1. Code\n2. Tests\nand 97 more\n```" in text
+
+
+def test_success_tells_earlier_tasks_apart() -> None:
+    build = failure(RESULT_COMMIT="abc" * 13, TASKS_DONE="5", TASKS_DONE_BEFORE="0", TASKS_OPEN="0").build
+    assert build
+    assert "| Tasks | `5 done by this run, 0 open` |" in succeeded(WORK, build, ARN)
+
+
 def test_success_names_pushed_commit() -> None:
     build = failure(RESULT_COMMIT="abc" * 13, PHASES="push:1").build
     assert build
@@ -168,7 +202,11 @@ def require_harmless(markdown: str) -> None:
     assert cells == ["tr_open", *["tr_open", "td_open", "td_open"] * cells.count("tr_open")][: len(cells)]
 
 
-VARIABLES = (*UNTRUSTED, "TASKS_DONE", "TASKS_OPEN", "FILES_CHANGED", "RESULT_COMMIT", "OUTCOME", "TAIL")
+LINES = ("TAIL", "OPEN_TASKS")
+VARIABLES = (
+    *(*UNTRUSTED, *LINES, "TASKS_DONE", "TASKS_DONE_BEFORE", "TASKS_OPEN", "TASKS_OPTIONAL"),
+    *("FILES_CHANGED", "RESULT_COMMIT", "OUTCOME"),
+)
 
 
 @given(st.sampled_from(VARIABLES), HOSTILE, HOSTILE)

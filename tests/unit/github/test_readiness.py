@@ -37,7 +37,7 @@ def reasons(branch: str = BRANCH, configuration: Configuration = CONFIGURATION, 
 
 
 def ref(**changes: Any) -> dict[str, Any]:
-    return READY["ref"] | changes
+    return {**READY["ref"], **changes}
 
 
 def protection(**changes: Any) -> dict[str, Any]:

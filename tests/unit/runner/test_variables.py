@@ -33,14 +33,16 @@ def test_sourced_values_execute_nothing(tmp_path: Path) -> None:
 
 @given(st.text(), st.text(), st.text())
 def test_every_value_is_one_bounded_line(reason: str, remedy: str, details: str) -> None:
-    progress = BuildProgress(Outcome.TESTS_FAILED, reason, remedy, details, tests=reason)
+    progress = BuildProgress(
+        Outcome.TESTS_FAILED, reason, remedy, details, tests=reason, open_tasks=(reason, remedy) * 20
+    )
 
     lines = shell_exports(exported_variables(progress)).splitlines()
 
     values = exported_variables(progress)
     assert len(lines) == len(values)
     assert all(line.startswith("export ") for line in lines)
-    lists = ("PHASES", "TAIL")
+    lists = ("PHASES", "TAIL", "OPEN_TASKS")
     assert all(len(value) <= (LONGEST_LIST if name in lists else LONGEST_VALUE) for name, value in values.items())
     assert not values["TAIL"] or details.splitlines()[-1:] or json.loads(values["TAIL"])
 
@@ -89,7 +91,10 @@ def test_unknown_values_are_empty() -> None:
                 "RESULT_COMMIT",
                 "RESULT_FENCE",
                 "TASKS_DONE",
+                "TASKS_DONE_BEFORE",
                 "TASKS_OPEN",
+                "TASKS_OPTIONAL",
+                "OPEN_TASKS",
                 "TESTS_SUMMARY",
                 "FILES_CHANGED",
                 "ARTIFACTS",
@@ -111,8 +116,32 @@ def test_zero_finished_tasks_are_exported() -> None:
     assert (values["TASKS_DONE"], values["TASKS_OPEN"]) == ("0", "3")
 
 
+def test_open_tasks_are_shown_by_name() -> None:
+    names = ("1. Code", "2. Line\nend", f"3. {'x' * 2_000}", *(f"{number}. More" for number in range(4, 99)))
+
+    shown = json.loads(exported_variables(BuildProgress(open_tasks=names))["OPEN_TASKS"]).split("\n")
+
+    assert shown[:2] == ["1. Code", "2. Line end"]
+    assert (len(shown[2]), shown[2][-1]) == (100, "…")
+    assert shown[3:] == [f"{number}. More" for number in range(4, 21)]
+
+
+def test_name_is_redacted_before_cut() -> None:
+    progress = BuildProgress(open_tasks=("n" * 95 + "secret-value",))
+
+    shown = exported_variables(progress, lambda text: text.replace("secret-value", "***"))["OPEN_TASKS"]
+
+    assert "secr" not in shown
+
+
+def test_verdict_of_failed_gate_is_exported() -> None:
+    gate = {"summary": "", "verdict": "failed (exit code 5)"}
+
+    assert exported_variables(BuildProgress(Outcome.TESTS_FAILED), gate=gate)["TESTS_SUMMARY"] == "failed (exit code 5)"
+
+
 def test_ignored_reports_are_exported() -> None:
-    gate = {"summary": "Ran 2 tests", "notes": {"tests": ["report ignored: a"], "coverage": ["report ignored: b"]}}
+    gate = {"verdict": "Ran 2 tests", "notes": {"tests": ["report ignored: a"], "coverage": ["report ignored: b"]}}
 
     values = exported_variables(BuildProgress(), gate=gate)
 

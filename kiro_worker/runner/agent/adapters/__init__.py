@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from kiro_worker.config.model import AgentConfiguration
     from kiro_worker.runner.request import BuildRequest
 
-__all__ = ["ADAPTERS", "Adapter", "PreparedAgent", "Usage", "configured_agent"]
+__all__ = ["ADAPTERS", "KIRO", "Adapter", "PreparedAgent", "Usage", "configured_agent"]
 
 ADAPTERS: Final[Mapping[str, Adapter]] = {adapter.name: adapter for adapter in (KIRO, CLAUDE, CODEX, GEMINI)}
 
