@@ -305,26 +305,13 @@ def test_push_reads_the_list_in_the_commit(worker: Worker) -> None:
         return checkout.git.text("commit-tree", tree, "-p", worker.commit, "-m", "Work")
 
     with pytest.raises(BuildStopped) as caught:
-        publish(checkout, commit(open_plan), Checkpoint(checkout, print), TASKS)
+        publish(checkout, commit(open_plan), Checkpoint(request, checkout, None, print), TASKS)
     assert caught.value.outcome is Outcome.INCOMPLETE
     assert caught.value.reason.startswith("1 of 2 tasks done: 2 Print is open in ")
     assert worker.head() == worker.commit
 
-    publish(checkout, complete := commit(done_plan), Checkpoint(checkout, print), TASKS)
+    publish(checkout, complete := commit(done_plan), Checkpoint(request, checkout, None, print), TASKS)
     assert worker.head() == complete
-
-
-def test_commit_that_names_the_execution_is_no_success(worker: Worker) -> None:
-    agent = ActingAgent(worker)
-    commit = agent.plan("- [x] 1. Parse\n- [ ] 2. Print\n")
-    message = f"Anybody can write this\n\nKiro-Worker-Execution: {EXECUTION}\n"
-    forged = worker.repository.git.commit(BRANCH, {"shop/forged.py": "FORGED = 1\n"}, message)
-
-    finished = agent.build(commit)
-
-    assert (finished.outcome, agent.asked) == ("Incomplete", []), finished.log
-    assert "1 of 2 tasks done" in finished.exports["OUTCOME_REASON"]
-    assert worker.head() == forged
 
 
 def test_check_survives_rebase(worker: Worker) -> None:

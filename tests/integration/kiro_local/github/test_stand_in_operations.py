@@ -130,9 +130,12 @@ def test_branch_is_read_from_git(untouched_shop: Shop) -> None:
     repository = untouched_shop.validate()
     tip = untouched_shop.repository.git.head_of("feature/checkout")
     assert repository["defaultBranchRef"] == {"name": "main"}
-    target = {"__typename": "Commit", "oid": tip, "message": "Add the spec"}
-    rules = {"refUpdateRule": None, "rules": {"nodes": []}}
-    assert repository["ref"] == {"name": "feature/checkout", "target": target} | rules
+    assert repository["ref"] == {
+        "name": "feature/checkout",
+        "target": {"__typename": "Commit", "oid": tip},
+        "refUpdateRule": None,
+        "rules": {"nodes": []},
+    }
     assert [entry["name"] for entry in repository["specFolder"]["entries"]] == [
         "design.md",
         "requirements.md",
