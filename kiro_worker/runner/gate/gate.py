@@ -1,7 +1,6 @@
 """The gate: the project's own tests, and how much of the code they ran, decide whether the work may be pushed.
 
-No single signal is trusted. The exit code, the JUnit reports and the test runner's summary are compared; if any of them
-reports a failure, or if they agree that no test ran, the work is not pushed.
+:mod:`kiro_worker.runner.gate.evidence` decides what a run proves.
 """
 
 from __future__ import annotations
@@ -15,10 +14,11 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.models import camel_case
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
-from kiro_worker.runner.gate.detect import detected_command, with_report_options
+from kiro_worker.runner.gate.detect import DetectedCommand, detected_command, with_report_options
+from kiro_worker.runner.gate.evidence import TIMEOUT_MINUTES, Evidence
 from kiro_worker.runner.gate.report_files import files_altered_since, take_snapshot
 from kiro_worker.runner.gate.reports import COVERAGE, TESTS, Reports
-from kiro_worker.runner.gate.summary import last_failure, nothing_ran, summary_of
+from kiro_worker.runner.gate.summaries.summaries import Summaries
 from kiro_worker.runner.sandbox.printable import printable_document, printable_name
 from kiro_worker.runner.sandbox.processes import scrubbed_environment, stream
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from kiro_worker.config.model import Configuration
     from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
+    from kiro_worker.runner.gate.evidence import Sign
     from kiro_worker.runner.gate.junit import JUnitTotals
     from kiro_worker.runner.sandbox.processes import Finished
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
-TIMEOUT_MINUTES: Final = 30
 GATE_FILE: Final = "gate.json"
 
 _COVERAGE_REMEDY: Final = (
@@ -45,8 +45,8 @@ _COVERAGE_REMEDY: Final = (
 class GateResult:
     """What the gate measured.
 
-    ``changed_by_tests`` are files of the checkout that the tests changed or removed. ``notes`` says, by the kind of
-    report, which reports were ignored and why.
+    ``sign`` is what shows that a test ran, None if nothing does. ``changed_by_tests`` are files of the checkout that
+    the tests changed or removed. ``notes`` says, by the kind of report, what was ignored and why.
     """
 
     command: tuple[str, ...]
@@ -56,6 +56,7 @@ class GateResult:
     changed_lines: Ratio | None = None
     changed_by_tests: tuple[str, ...] = ()
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sign: Sign | None = None
 
     @property
     def coverage_line(self) -> str:
@@ -69,6 +70,7 @@ class GateResult:
         return {
             "command": list(self.command),
             "summary": self.summary,
+            "sign": self.sign,
             "junit": self.tests and {camel_case(key): value for key, value in asdict(self.tests).items()},
             "coverage": coverage
             and {
@@ -101,30 +103,39 @@ def run_gate(
     ``keep``, even if the run does not pass. Raises :class:`BuildStopped`: TestsFailed if a test fails, if none
     ran or if there is no test command; CoverageBelowThreshold if coverage is too low or cannot be measured.
     """
-    command = find_test_command(configuration, folder)
+    found = find_test_command(configuration, folder)
 
     def log(text: str) -> None:
         sink(redact(text))
 
     home.mkdir(parents=True, exist_ok=True)
     environment = scrubbed_environment(home, parent, CI="true", COVERAGE_FILE=str(home / ".coverage"))
-    if not configuration.test_command:
-        command = with_report_options(command, folder, home, environment, sandbox)
+    is_detected = not configuration.test_command
+    command = with_report_options(found, folder, home, environment, sandbox) if is_detected else DetectedCommand(found)
     before = take_snapshot(folder, home)
-    log(f"$ {' '.join(command)}")
-    finished = _run(command, folder, environment, sink, redact, sandbox)
-    reports = Reports.written_since(before, configuration, folder, home, log)
+    for line in (*command.notes, f"$ {' '.join(command.words)}"):
+        log(line)
+    summaries = Summaries()
+
+    def watch(line: str) -> None:
+        summaries.read(line)
+        sink(line)
+
+    finished = _run(command.words, folder, environment, watch, redact, sandbox)
+    reports = Reports.written_since(before, configuration, folder, home, log).with_notes(COVERAGE, command.notes)
     coverage, changed_lines = reports.coverage, None
     if coverage and configuration.coverage_mode == "changed":
-        changed_lines = changed_lines_coverage(coverage, patch, str(folder))
-    summary = summary_of(finished.lines) or str(reports.tests or "") or "passed"
+        changed_lines = changed_lines_coverage(coverage, patch, str(folder), configuration.coverage_exclude)
+    evidence = Evidence(finished, summaries, reports.tests, is_detected, command.tools)
     altered = tuple(map(printable_name, files_altered_since(before, folder, except_for=reports.contents)))
-    result = GateResult(command, summary, reports.tests, coverage, changed_lines, altered, reports.notes)
+    result = GateResult(
+        command.words, evidence.summary, reports.tests, coverage, changed_lines, altered, reports.notes, evidence.sign
+    )
     if keep:
         _keep(result, reports, keep, redact)
     if altered:
         log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
-    require_tests(result, finished)
+    evidence.require_passed(_missing_report(result), require_report=configuration.require_report)
     require_coverage(result, configuration)
     return result
 
@@ -143,31 +154,11 @@ def find_test_command(configuration: Configuration, folder: Path) -> tuple[str, 
     )
 
 
-def require_tests(result: GateResult, finished: Finished) -> None:
-    """Raise :class:`BuildStopped` (TestsFailed) unless every signal says that tests ran and passed."""
-    tests, summary = result.tests, result.summary
-    remedy = "redrive the execution, which lets the agent fix this once, or fix the code or the tests on the branch"
-    names = f": {', '.join(tests.failed_names[:5])}" if tests and tests.failed_names else ""
-    if finished.timed_out:
-        reason = f"the tests did not finish within {TIMEOUT_MINUTES} minutes"
-        remedy = 'make the tests faster, or set "testCommand" in the configuration parameter to run fewer of them'
-    elif not finished.succeeded:
-        cause = names or (f": {summary}" if summary != "passed" else "")
-        reason = f"the tests ended with exit code {finished.exit_code}{cause}"
-    elif tests and tests.failed:
-        reason = f"the test command ended with exit code 0, but its JUnit report shows {tests.failed} failed{names}"
-    elif failure := last_failure(finished.lines):
-        reason = f"the test command ended with exit code 0, but its output says: {failure}"
-    elif (tests and not tests.executed) or (not tests and nothing_ran(finished.lines)):
-        reason = f"no test ran ({summary}), and a run without tests proves nothing"
-        remedy = 'add tests, or set "testCommand" in the configuration parameter'
-    elif not tests and any(argument.startswith("--junitxml=") for argument in result.command):
-        cause = "; ".join(result.notes.get(TESTS, ())) or "did not write the requested JUnit report"
-        reason = f"the test command ended with exit code 0, but {cause}"
-        remedy = 'check that pytest can write the report, or set "testCommand" in the configuration parameter'
-    else:
-        return
-    raise BuildStopped(Outcome.TESTS_FAILED, reason, remedy, finished.last_lines())
+def _missing_report(result: GateResult) -> str:
+    """Return why a report is missing that the command was asked for; empty if it was asked for none."""
+    if any(argument.startswith("--junitxml=") for argument in result.command):
+        return "; ".join(result.notes.get(TESTS, ())) or "did not write the requested JUnit report"
+    return ""
 
 
 def require_coverage(result: GateResult, configuration: Configuration) -> None:
