@@ -66,7 +66,7 @@ class OutcomeFacts:
 
 OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
     Outcome.SUCCEEDED: OutcomeFacts(
-        "The tests passed, and the work is on the branch.",
+        "The gate passed, and the work is on the branch.",
         None,
         CardEffect.REVIEW,
         "Nothing to fix: review the pull request.",
@@ -92,7 +92,7 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Make the open tasks more specific, or tick those that are done.",
     ),
     Outcome.TESTS_FAILED: OutcomeFacts(
-        "The project's tests failed, timed out or could not be started, or the project has no tests.",
+        "The project's tests failed, timed out or could not be started, or nothing shows that a test ran.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Read `tests.log`. Fix the tests or the spec, or set `testCommand`, then redrive the execution.",

@@ -14,6 +14,7 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "tasks": {"done": 3, "open": 0},
      "tests": {"command": ["python3", …], "summary": "Ran 7 tests in 0.002s"},
      "gate": {"command", "summary",     what the last gate measured; null before the first one
+              "sign": "report",                  what shows that a test ran: report, summary, exitCode or null
               "junit": {"tests": 7, "failures": 0, "errors": 0, "skipped": 0, "failedNames": []},   or null
               "coverage": {"format": "lcov", "lines": {"covered": 9, "total": 10}, "branches": {…},
                            "changedLines": {…} or null, "line": "lines 90 % (9/10)"},               or null

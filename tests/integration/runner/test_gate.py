@@ -174,7 +174,7 @@ def test_failure_far_from_the_end_of_the_output_is_seen(tmp_path: Path) -> None:
 
 
 def test_coverage_exclude_leaves_files_out(tmp_path: Path) -> None:
-    """Of two files, one is generated. The report's paths begin at the source folder, as JaCoCo's and coverage.py's do."""
+    """Of two files, one is generated. The report's paths begin at the source folder, as JaCoCo's do."""
     for name in ("src/shop/a.py", "src/gen/b.py"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).write_text("x = 1\n")

@@ -341,10 +341,9 @@ NAMES = (
 def test_names_that_git_quotes(tmp_path: Path, quote_path: str) -> None:
     names = [name.encode() for name in NAMES] + [b"latin-\xe9.py", b'\\"\xff.py', b"b/b.py"]
     for name in names:
-        path = os.fsencode(tmp_path) + b"/" + name
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        with open(path, "w") as file:
-            file.write("x = 1\n")
+        path = tmp_path / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x = 1\n")
     git = ("git", "-c", f"core.quotePath={quote_path}", "-C", str(tmp_path))
     subprocess.run([*git, "init", "--quiet"], check=True)
     subprocess.run([*git, "add", "--all"], check=True)
