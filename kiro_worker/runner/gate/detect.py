@@ -83,8 +83,6 @@ def with_report_options(
     elif command[:2] == ("go", "test"):
         # Without -v, "ok" does not say whether a test ran.
         words, tools = ("go", "test", "-v", f"-coverprofile={home / 'coverage.out'}", *command[2:]), ("go",)
-    elif command[0] == "cargo":
-        tools = ("cargo",)
     elif settings.npm_test_script and command == _npm_command(folder):
         words = _with_jest_options(command, settings, home)
     return DetectedCommand(words, tools, (*settings.notes, *notes))

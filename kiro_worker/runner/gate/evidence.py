@@ -61,7 +61,9 @@ class Evidence:
     @property
     def summary(self) -> str:
         """What was seen of the tests, in words. It never says more than that."""
-        seen = self.summaries.text or str(self.tests or "")
+        # A summary that says that nothing ran may be one part of a run whose report shows tests.
+        is_shown = self.summaries.counts.executed or not self.tests
+        seen = (self.summaries.text if is_shown else "") or str(self.tests or "")
         if self.finished.timed_out:
             ending = f"timed out after {TIMEOUT_MINUTES} minutes"
         else:

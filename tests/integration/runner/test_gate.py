@@ -173,6 +173,13 @@ def test_failure_far_from_the_end_of_the_output_is_seen(tmp_path: Path) -> None:
     assert "but its output says: 1 failed" in failure(tmp_path, testCommand=writes(tmp_path, {}, output=output)).reason
 
 
+def test_report_is_shown_beside_an_empty_summary(tmp_path: Path) -> None:
+    """As in a Gradle build with a project that has no tests."""
+    command = writes(tmp_path, {"junit.xml": PASSED}, output="> Task :lib:test NO-SOURCE")
+
+    assert (run(tmp_path, testCommand=command).summary, run(tmp_path, testCommand=command).sign) == ("1 test", "report")
+
+
 def test_coverage_exclude_leaves_files_out(tmp_path: Path) -> None:
     """Of two files, one is generated. The report's paths begin at the source folder, as JaCoCo's do."""
     for name in ("src/shop/a.py", "src/gen/b.py"):

@@ -179,7 +179,7 @@ def test_pytest_gets_what_its_settings_lack(tmp_path: Path, all_modules: dict[st
     ("files", "tools"),
     [
         ({"go.mod": ""}, ("go",)),
-        ({"Cargo.toml": ""}, ("cargo",)),
+        ({"Cargo.toml": ""}, ()),
         ({"test_a.py": ""}, ("unittest",)),
         ({"pytest.ini": ""}, ("pytest",)),
         ({"pom.xml": ""}, ()),

@@ -94,9 +94,10 @@ FORMATS: Final = (
     Format("Gradle", r"(?:SUCCESS|FAILURE): Executed \d+ tests? in "),
     # RSpec and its kin (hspec, Crystal), minitest, test-unit, ExUnit, Jasmine
     Format("RSpec", r"\d+ examples?, \d+ failures?\b"),
-    Format("minitest", r"\d+ (?:runs|tests), \d+ assertions, \d+ failures, \d+ errors\b"),
+    Format("minitest", r"\d+ (?:runs?|tests?), \d+ assertions?, \d+ failures?, \d+ errors?\b"),
     Format("minitest", r"# Running:$", "begins"),
     Format("ExUnit", r"(?:\d+ (?:doctests?|property|properties), )*\d+ tests?, \d+ failures?\b"),
+    Format("Cucumber", r"\d+ scenarios? \(\d+ "),
     Format("Jasmine", r"\d+ specs?, \d+ failures?\b"),
     # .NET: VSTest in three verbosities, Microsoft.Testing.Platform, xUnit's own console
     Format(".NET", r"\s*(?:Passed|Failed|Skipped)! +- Failed: +\d+, Passed: +\d+, ", word_first=True),

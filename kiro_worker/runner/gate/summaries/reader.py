@@ -41,7 +41,7 @@ class Reader:
         """Add ``counts``, which ``line`` reports. ``failed`` marks a line that reports a failure without a number."""
         self.found = True
         self.counts = self.counts.plus(counts)
-        shown = line.strip(" =\t")[:LONGEST_TEXT]
+        shown = " ".join(line.strip(" =\t").split())[:LONGEST_TEXT]
         if any(counts) or not self._line:
             self._lines += any(counts)
             self._line = shown

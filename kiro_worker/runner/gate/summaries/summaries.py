@@ -86,8 +86,10 @@ class Summaries:
 
     @property
     def text(self) -> str:
-        """The summaries in words; empty if there is none."""
-        return "; ".join(reader.text for reader in list(self._found())[:_SHOWN_TOOLS])
+        """The summaries in words, those of tools that counted nothing only if no other did; empty if there is none."""
+        found = list(self._found())
+        counted = [reader for reader in found if any(reader.counts) or reader.failure]
+        return "; ".join(reader.text for reader in (counted or found)[:_SHOWN_TOOLS])
 
     def _found(self) -> Iterable[Reader]:
         return (reader for reader in (*self._stateful, *self._by_format.values()) if reader.found)
