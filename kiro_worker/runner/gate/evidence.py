@@ -97,7 +97,7 @@ class Evidence:
             fewer = 'make the tests faster, or set "testCommand" in the configuration parameter to run fewer of them'
             return f"the tests did not finish within {TIMEOUT_MINUTES} minutes", fewer
         if not finished.succeeded:
-            seen = self.summaries.failure or self.summaries.text or str(tests or "")
+            seen = self.summaries.text or self.summaries.failure or str(tests or "")
             cause = names or (f": {seen}" if seen else ", and nothing shows that a test ran")
             return f"the tests ended with exit code {finished.exit_code}{cause}", _FIX_TESTS
         if tests and tests.failed:

@@ -66,7 +66,7 @@ def test_failing_tests_leave_branch_alone(worker: Worker) -> None:
     finished = worker.run()
 
     assert (finished.exit_code, finished.outcome) == (1, "TestsFailed")
-    assert "Ran 3 tests" in finished.exports["OUTCOME_REASON"]
+    assert "exit code 1: 1 failed, 2 passed" in finished.exports["OUTCOME_REASON"]
     assert "not yet" in finished.result["details"]
     assert finished.exports["TASKS_DONE"] == "1"
     assert "+NOTES = 1" in worker.artifact("changes.patch"), "the artifacts of a failed run contain its work"

@@ -99,7 +99,7 @@ OUTPUTS = [
     ("gotestsum", "✓  x (1ms)\n\nDONE 2 runs, 3 tests, 1 skipped, 1 failure in 0.512s", 1, 1, 1),
     ("Maven", SUREFIRE.format(5, 0, 1, "WARNING"), 0, 4, 1),
     ("Maven, failed", SUREFIRE.format(5, 2, 0, "ERROR"), 2, 3, 0),
-    ("Maven, two modules", f"{SUREFIRE.format(5, 0, 0, 'INFO')}\n{SUREFIRE.format(0, 0, 0, 'INFO')}", 0, 5, 0),
+    ("Maven, two modules", f"{SUREFIRE.format(5, 0, 0, 'INFO')}\n{SUREFIRE.format(2, 0, 0, 'INFO')}", 0, 7, 0),
     ("Maven, flaky", "[ERROR] Tests run: 1, Failures: 1, Errors: 0, Skipped: 0, Time elapsed: 0.1 s <<< FAILURE!\n[INFO] Tests run: 1, Failures: 0, Errors: 0, Skipped: 0, Flakes: 1", 0, 1, 0),
     ("Maven, none", "[INFO] No tests to run.", 0, 0, 0),
     ("Maven, skipped", "[INFO] Tests are skipped.", 0, 0, 0),
