@@ -27,7 +27,7 @@ _MEASURED_UNITTEST: Final = (
 
 @dataclass(frozen=True)
 class DetectedCommand:
-    """The command to run, the tools whose summary it prints (any, if empty), and what was noticed on the way."""
+    """The command to run, the tools of which one must print a summary (any, if empty), and what was noticed."""
 
     words: tuple[str, ...]
     tools: tuple[str, ...] = ()
@@ -74,7 +74,7 @@ def with_report_options(
     if command == _PYTEST:
         has_plugin = _has_module("pytest_cov", home, environment, sandbox)
         options, notes = _pytest_options(settings, home, has_plugin=has_plugin)
-        words, tools = (*command, *options), ("pytest",)
+        words = (*command, *options)
     elif command[:3] == _UNITTEST:
         tools = ("unittest",)
         if _has_module("coverage", home, environment, sandbox):

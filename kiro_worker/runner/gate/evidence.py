@@ -39,7 +39,7 @@ Sign = Literal["report", "summary", "exitCode"]
 class Evidence:
     """Everything that is known about a test run.
 
-    ``tools`` are those whose summary the command prints, any if empty. ``is_detected`` tells a detected command from a
+    ``tools`` are those of which one must print a summary, any if empty. ``is_detected`` tells a detected command from a
     configured one.
     """
 
@@ -52,9 +52,12 @@ class Evidence:
     @property
     def sign(self) -> Sign | None:
         """The strongest sign that a test ran; None if something says that none did."""
+        if self.tools and not self.summaries.executed_by(self.tools):
+            # A report beside it was not written by the tool, which is known to write none.
+            return None
         if self.tests:
             return "report" if self.tests.executed else None
-        if self.summaries.executed_by(self.tools):
+        if self.summaries.counts.executed:
             return "summary"
         return None if self.summaries.found or self.is_detected else "exitCode"
 
@@ -81,7 +84,7 @@ class Evidence:
         rejects a run that only its exit code speaks for.
         """
         reason, remedy = self._failure()
-        if not reason and self.tests is None and missing_report:
+        if not reason and missing_report:
             reason = f"the test command ended with exit code 0, but {missing_report}"
             remedy = 'check that pytest can write the report, or set "testCommand" in the configuration parameter'
         if not reason:
@@ -113,7 +116,7 @@ class Evidence:
         if sign in ("report", "summary") or (sign == "exitCode" and not require_report):
             return "", ""
         if self.tests or self.summaries.found:
-            shown = str(self.tests) if self.tests else self.summaries.text
+            shown = self.summaries.text if self.tools or not self.tests else str(self.tests)
             reason = f"no test ran ({shown}), and a run without tests proves nothing"
             return reason, 'add tests, or set "testCommand" in the configuration parameter'
         reason = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import BuildStopped
@@ -24,7 +25,6 @@ from kiro_worker.runner.sandbox.processes import scrubbed_environment, stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
 
     from kiro_worker.config.model import Configuration
     from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 GATE_FILE: Final = "gate.json"
 
+_JUNIT_OPTION: Final = "--junitxml="
 _COVERAGE_REMEDY: Final = (
     'have the tests write one of the usual reports, name it in "coverageReport", or set "coverageThreshold": null'
     " in the configuration parameter to turn the check off"
@@ -135,7 +136,7 @@ def run_gate(
         _keep(result, reports, keep, redact)
     if altered:
         log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
-    evidence.require_passed(_missing_report(result), require_report=configuration.require_report)
+    evidence.require_passed(_missing_report(result, reports), require_report=configuration.require_report)
     require_coverage(result, configuration)
     return result
 
@@ -154,11 +155,12 @@ def find_test_command(configuration: Configuration, folder: Path) -> tuple[str, 
     )
 
 
-def _missing_report(result: GateResult) -> str:
+def _missing_report(result: GateResult, reports: Reports) -> str:
     """Return why a report is missing that the command was asked for; empty if it was asked for none."""
-    if any(argument.startswith("--junitxml=") for argument in result.command):
-        return "; ".join(result.notes.get(TESTS, ())) or "did not write the requested JUnit report"
-    return ""
+    asked = [Path(word.removeprefix(_JUNIT_OPTION)) for word in result.command if word.startswith(_JUNIT_OPTION)]
+    if all(path in reports.contents for path in asked):
+        return ""
+    return "; ".join(result.notes.get(TESTS, ())) or "did not write the requested JUnit report"
 
 
 def require_coverage(result: GateResult, configuration: Configuration) -> None:

@@ -115,6 +115,12 @@ ENDS_AT_ONCE = {
     },
     "pytest": {"conftest.py": "import os\nos._exit(0)\n", "test_a.py": "def test(): assert False\n"},
     "pytest, forged": {"conftest.py": "import os\nprint('3 passed in 0.1s', flush=True)\nos._exit(0)\n"},
+    "pytest, other report": {
+        "conftest.py": f"import os, pathlib\npathlib.Path('junit.xml').write_text('''{PASSED}'''); os._exit(0)\n"
+    },
+    "unittest, other report": {
+        "test_a.py": f"import pathlib, unittest\npathlib.Path('junit.xml').write_text('''{PASSED}''')\n"
+    },
     "pytest, in a test": {"pytest.ini": "", "test_a.py": "import os\ndef test(): os._exit(0)\n"},
     "npm": {"package.json": '{"scripts": {"test": "true"}}'},
     "npm, prints nothing": {"package.json": '{"scripts": {"test": "node a.js"}}', "a.js": "process.exit(0)"},

@@ -73,6 +73,14 @@ def test_failing_tests_leave_branch_alone(worker: Worker) -> None:
     assert worker.head() == worker.commit
 
 
+def test_exit_code_alone_is_called_so(worker: Worker) -> None:
+    worker.configure(worker.agent(WORK, mode="all"), testCommand=["true"])
+
+    finished = worker.run()
+
+    assert (finished.outcome, finished.exports["TESTS_SUMMARY"]) == ("Succeeded", "passed (exit code only)")
+
+
 def test_configured_test_command_is_used(worker: Worker) -> None:
     worker.configure(testCommand="python3 -c 'raise SystemExit(5)'")
 

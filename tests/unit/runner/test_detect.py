@@ -181,7 +181,7 @@ def test_pytest_gets_what_its_settings_lack(tmp_path: Path, all_modules: dict[st
         ({"go.mod": ""}, ("go",)),
         ({"Cargo.toml": ""}, ()),
         ({"test_a.py": ""}, ("unittest",)),
-        ({"pytest.ini": ""}, ("pytest",)),
+        ({"pytest.ini": ""}, ()),
         ({"pom.xml": ""}, ()),
         ({"package.json": '{"scripts": {"test": "x"}}'}, ()),
     ],
