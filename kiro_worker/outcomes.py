@@ -109,7 +109,7 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Make the open tasks more specific, or tick those that are done.",
     ),
     Outcome.TESTS_FAILED: OutcomeFacts(
-        "The project's tests failed, timed out or could not be started, or the project has no tests.",
+        "The project's tests failed, timed out or could not be started, or nothing shows that a test ran.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Read `tests.log`. Fix the tests or the spec, or set `testCommand`, then redrive the execution.",

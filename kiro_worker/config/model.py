@@ -34,6 +34,15 @@ def _repository_path(value: str) -> str:
     return "/".join(parts)
 
 
+def _repository_glob(value: str) -> str:
+    parts = value.rstrip("/").split("/")
+    if "\\" in value or any(part in ("", ".", "..") for part in parts):
+        raise ValueError("must be a glob inside the repository, relative to its root, without . and ..")
+    if any("**" in part and part != "**" for part in parts):
+        raise ValueError("must have ** only as a whole path segment")
+    return "/".join(parts)
+
+
 def _repository_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", value):
         raise ValueError("must be owner/name")
@@ -53,6 +62,7 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Command = Annotated[tuple[Name, ...], BeforeValidator(_split_command), Field(min_length=1)]
 Url = Annotated[str, AfterValidator(_http_url)]
 RepositoryPath = Annotated[Name, AfterValidator(_repository_path)]
+RepositoryGlob = Annotated[Name, AfterValidator(_repository_glob)]
 SteeringSource = Annotated[str, AfterValidator(_steering_source)]
 RepositoryName = Annotated[str, AfterValidator(_repository_name)]
 
@@ -127,6 +137,10 @@ class Configuration(_Model):
     test_command: Command | None = None
     """the command that runs the tests, without a shell, as a list of words or as a string that is split into words;
     `null` means the usual command of the ecosystem"""
+    require_report: bool = False
+    """whether a `testCommand` must show that a test ran, in a JUnit report or in a summary that the gate recognises;
+    `false` accepts its exit code alone, and the comment then says `passed (exit code only)`. A detected command must
+    always show it"""
     coverage_report: Name | None = None
     """the path of the coverage report that the tests write, relative to the root of the repository; `null` means that
     the report is found by its usual name"""
@@ -135,6 +149,10 @@ class Configuration(_Model):
     default threshold**: set `null` for a project that writes no coverage report"""
     coverage_mode: Literal["all", "changed"] = "all"
     """which lines count towards coverage: every line (`all`), or only the lines that the change adds (`changed`)"""
+    coverage_exclude: tuple[RepositoryGlob, ...] = ()
+    """the files that do not count towards coverage, besides tests, as globs relative to the root of the repository,
+    for example `src/generated/**` or `**/*.pb.go`; `*` stays within a folder, `**` does not, and a folder stands for
+    everything in it"""
     guarded_paths: tuple[RepositoryPath, ...] = (
         ".kiro/agents",
         ".kiro/hooks",

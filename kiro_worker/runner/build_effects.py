@@ -262,7 +262,7 @@ class BuildEffects(Effects):
                 )
             finally:
                 self._sandbox.reclaim(folder, home)
-        progress.tests, progress.test_command = result.verdict, result.command
+        progress.tests, progress.test_command = result.summary, result.command
         progress.coverage_line = result.coverage_line
 
     def _rebase(self, prepared: Prepared, commit: str, moved: BranchMoved) -> tuple[Prepared, str]:

@@ -200,4 +200,4 @@ class DryRunEffects(Effects):
         home = self._edges.workspace / "home"
         home.mkdir()
         options = with_report_options(command, folder, home, scrubbed_environment(home, self._edges.environment))
-        return tuple(word.replace(str(home), "$HOME") for word in options)
+        return tuple(word.replace(str(home), "$HOME") for word in options.words)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import shlex
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.runner.gate.project_settings import ProjectSettings
 from kiro_worker.runner.sandbox.processes import stream
 
 if TYPE_CHECKING:
@@ -13,19 +15,31 @@ if TYPE_CHECKING:
 
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
-_NO_TEST_SCRIPT: Final = "no test specified"
 _PYTEST: Final = ("python3", "-m", "pytest", "-q")
 _UNITTEST: Final = ("python3", "-m", "unittest")
 _MEASURED_UNITTEST: Final = (
-    'python3 -m coverage run --branch --source=. -m unittest "$@" && python3 -m coverage xml -q -o "$HOME/coverage.xml"'
+    'python3 -m coverage run {options} -m unittest "$@"'
+    # There is something to combine only if the project's settings make each process write its own data.
+    " && { python3 -m coverage combine > /dev/null 2>&1 || true; }"
+    ' && python3 -m coverage xml -q -o "$HOME/coverage.xml"'
 )
+
+
+@dataclass(frozen=True)
+class DetectedCommand:
+    """The command to run, the tools of which one must print a summary (any, if empty), and what was noticed."""
+
+    words: tuple[str, ...]
+    tools: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def detected_command(folder: Path) -> tuple[str, ...]:
     """Return the usual test command of the repository's ecosystem; empty if no known ecosystem is detected."""
-    if _uses_pytest(folder):
+    settings = ProjectSettings(folder)
+    if settings.uses_pytest:
         return _PYTEST
-    if _npm_test_script(folder):
+    if settings.npm_test_script:
         return _npm_command(folder)
     for file, command in (
         ("go.mod", ("go", "test", "./...")),
@@ -38,36 +52,78 @@ def detected_command(folder: Path) -> tuple[str, ...]:
         if (folder / file).is_file():
             return command
     if (folder / "tests" / "__init__.py").is_file() or any(folder.glob("test_*.py")):
-        return ("python3", "-m", "unittest", "discover", "-v")
+        return (*_UNITTEST, "discover", "-v")
     if any((folder / "tests").glob("test_*.py")):
-        return ("python3", "-m", "unittest", "discover", "-v", "-s", "tests")
+        return (*_UNITTEST, "discover", "-v", "-s", "tests")
     return ()
 
 
 def with_report_options(
     command: tuple[str, ...], folder: Path, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None = None
-) -> tuple[str, ...]:
+) -> DetectedCommand:
     """Return ``command``, extended to write a JUnit report, and coverage if the module for it is installed.
 
-    ``command`` comes from :func:`detected_command`. Reports go to ``home`` if the tool allows it, so that they do
-    not clutter the checkout. Surefire and Gradle write JUnit reports anyway.
+    ``command`` comes from :func:`detected_command`. What the project's own settings already ask for is left to them.
+    Reports go to ``home`` if the tool allows it, so that they do not clutter the checkout. Surefire and Gradle write
+    JUnit reports anyway.
     """
+    settings = ProjectSettings(folder)
+    words = command
+    tools: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if command == _PYTEST:
-        options = (f"--junitxml={home / 'junit.xml'}",)
-        if _has_module("pytest_cov", home, environment, sandbox):
-            configured = any("--cov" in _text(folder / name) for name in ("pyproject.toml", "pytest.ini", "setup.cfg"))
-            options += (*(() if configured else ("--cov", "--cov-branch")), f"--cov-report=xml:{home / 'coverage.xml'}")
-        return (*command, *options)
-    if command[:3] == _UNITTEST and _has_module("coverage", home, environment, sandbox):
-        return ("sh", "-c", _MEASURED_UNITTEST, "unittest", *command[3:])
-    if command[:2] == ("go", "test"):
-        return ("go", "test", f"-coverprofile={home / 'coverage.out'}", *command[2:])
-    if command[0] != "go" and _npm_test_script(folder).split()[:1] == ["jest"]:
-        jest_options = ("--", "--coverage", "--coverageReporters=lcovonly", f"--coverageDirectory={home}")
-        if command[0] == "sh":
-            return (*command[:2], f"{command[2]} {' '.join(jest_options)}")
-        return (*command, *jest_options)
-    return command
+        has_plugin = _has_module("pytest_cov", home, environment, sandbox)
+        options, notes = _pytest_options(settings, home, has_plugin=has_plugin)
+        words = (*command, *options)
+    elif command[:3] == _UNITTEST:
+        tools = ("unittest",)
+        if _has_module("coverage", home, environment, sandbox):
+            script = _MEASURED_UNITTEST.replace("{options}", " ".join(_unittest_options(settings)))
+            words = ("sh", "-c", script, "unittest", *command[3:])
+    elif command[:2] == ("go", "test"):
+        # Without -v, "ok" does not say whether a test ran.
+        words, tools = ("go", "test", "-v", f"-coverprofile={home / 'coverage.out'}", *command[2:]), ("go",)
+    elif settings.npm_test_script and command == _npm_command(folder):
+        words = _with_jest_options(command, settings, home)
+    return DetectedCommand(words, tools, (*settings.notes, *notes))
+
+
+def _pytest_options(
+    settings: ProjectSettings, home: Path, *, has_plugin: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the options for reports, and notes."""
+    options: tuple[str, ...] = (f"--junitxml={home / 'junit.xml'}",)
+    coverage = settings.pytest_coverage
+    if coverage.is_off:
+        return options, ("pytest's addopts turn coverage off",)
+    if has_plugin:
+        options += () if coverage.is_measured else ("--cov", "--cov-branch")
+        options += (f"--cov-report=xml:{home / 'coverage.xml'}",)
+    return options, ()
+
+
+def _unittest_options(settings: ProjectSettings) -> tuple[str, ...]:
+    """Return the options for coverage.py that the project's own configuration does not set."""
+    run = settings.coverage_run
+    chooses_files = any(run.get(key) for key in ("source", "source_pkgs", "source_dirs", "include"))
+    return (*(() if "branch" in run else ("--branch",)), *(() if chooses_files else ("--source=.",)))
+
+
+def _with_jest_options(command: tuple[str, ...], settings: ProjectSettings, home: Path) -> tuple[str, ...]:
+    """Return the npm command with options that make jest write an LCOV report, if its script is one call of jest."""
+    own = settings.jest_options
+    if own is None:
+        return command
+    names = {option.partition("=")[0] for option in own}
+    options: list[str] = []
+    if not settings.jest_collects_coverage and not names & {"--coverage", "--collectCoverage", "--no-coverage"}:
+        options.append("--coverage")
+    options.append("--coverageReporters=lcovonly")
+    if "--coverageDirectory" not in names:
+        options.append(f"--coverageDirectory={home}")
+    if command[0] == "sh":
+        return (*command[:2], f"{command[2]} -- {shlex.join(options)}")
+    return (*command, "--", *options)
 
 
 def _has_module(module: str, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None) -> bool:
@@ -85,32 +141,7 @@ def _has_module(module: str, home: Path, environment: Mapping[str, str], sandbox
         return False
 
 
-def _uses_pytest(folder: Path) -> bool:
-    return (
-        any((folder / name).is_file() for name in ("pytest.ini", ".pytest.ini", "conftest.py", "tests/conftest.py"))
-        or "[tool.pytest" in _text(folder / "pyproject.toml")
-        or "[tool:pytest]" in _text(folder / "setup.cfg")
-        or "[pytest]" in _text(folder / "tox.ini")
-    )
-
-
-def _npm_test_script(folder: Path) -> str:
-    try:
-        package = json.loads(_text(folder / "package.json") or "{}")
-        script = str(package["scripts"]["test"])
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return "" if _NO_TEST_SCRIPT in script else script
-
-
 def _npm_command(folder: Path) -> tuple[str, ...]:
     if (folder / "package-lock.json").is_file() and not (folder / "node_modules").is_dir():
         return ("sh", "-c", "npm ci && npm test")
     return ("npm", "test")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

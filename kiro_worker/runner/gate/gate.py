@@ -1,40 +1,41 @@
 """The gate: the project's own tests, and how much of the code they ran, decide whether the work may be pushed.
 
-No single signal is trusted. The exit code, the JUnit reports and the test runner's summary are compared; if any of them
-reports a failure, or if they agree that no test ran, the work is not pushed.
+:mod:`kiro_worker.runner.gate.evidence` decides what a run proves.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import camel_case
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
-from kiro_worker.runner.gate.detect import detected_command, with_report_options
+from kiro_worker.runner.gate.detect import DetectedCommand, detected_command, with_report_options
+from kiro_worker.runner.gate.evidence import TIMEOUT_MINUTES, Evidence
 from kiro_worker.runner.gate.report_files import files_altered_since, take_snapshot
 from kiro_worker.runner.gate.reports import COVERAGE, TESTS, Reports
-from kiro_worker.runner.gate.summary import last_failure, nothing_ran, summary_of
+from kiro_worker.runner.gate.summaries.summaries import Summaries
 from kiro_worker.runner.sandbox.printable import printable_document, printable_name
 from kiro_worker.runner.sandbox.processes import scrubbed_environment, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from kiro_worker.config.model import Configuration
     from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
+    from kiro_worker.runner.gate.evidence import Sign
     from kiro_worker.runner.gate.junit import JUnitTotals
     from kiro_worker.runner.sandbox.processes import Finished
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
-TIMEOUT_MINUTES: Final = 30
 GATE_FILE: Final = "gate.json"
 
+_JUNIT_OPTION: Final = "--junitxml="
 _COVERAGE_REMEDY: Final = (
     'have the tests write one of the usual reports, name it in "coverageReport", or set "coverageThreshold": null'
     " in the configuration parameter to turn the check off"
@@ -46,8 +47,8 @@ class GateResult:
     """What the gate measured.
 
     ``exit_code`` is ``None`` if the tests were stopped. ``passed`` is the verdict on the tests, without the coverage.
-    ``changed_by_tests`` are files of the checkout that the tests changed or removed. ``notes`` says, by the kind of
-    report, which reports were ignored and why.
+    ``sign`` is what shows that a test ran, None if nothing does. ``changed_by_tests`` are files of the checkout that
+    the tests changed or removed. ``notes`` says, by the kind of report, what was ignored and why.
     """
 
     command: tuple[str, ...]
@@ -59,6 +60,7 @@ class GateResult:
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     exit_code: int | None = None
     passed: bool = False
+    sign: Sign | None = None
 
     @property
     def coverage_line(self) -> str:
@@ -66,23 +68,13 @@ class GateResult:
         parts = [str(self.coverage or ""), f"changed lines {self.changed_lines}" if self.changed_lines else ""]
         return ", ".join(filter(None, parts))
 
-    @property
-    def verdict(self) -> str:
-        """The verdict on the tests in words: with the exit code if they failed, or if there is no summary."""
-        if self.passed:
-            return self.summary or "passed (exit code only)"
-        cause = "stopped" if self.exit_code is None else f"exit code {self.exit_code}"
-        return f"failed ({cause})" + (f": {self.summary}" if self.summary else "")
-
     def to_dict(self) -> dict[str, Any]:
         """Return the content of ``gate.json``, and of ``gate`` in ``result.json``."""
         coverage = self.coverage
         return {
             "command": list(self.command),
             "summary": self.summary,
-            "exitCode": self.exit_code,
-            "passed": self.passed,
-            "verdict": self.verdict,
+            "sign": self.sign,
             "junit": self.tests and {camel_case(key): value for key, value in asdict(self.tests).items()},
             "coverage": coverage
             and {
@@ -115,28 +107,44 @@ def run_gate(
     ``keep``, even if the run does not pass. Raises :class:`BuildStopped`: TestsFailed if a test fails, if none
     ran or if there is no test command; CoverageBelowThreshold if coverage is too low or cannot be measured.
     """
-    command = find_test_command(configuration, folder)
+    found = find_test_command(configuration, folder)
 
     def log(text: str) -> None:
         sink(redact(text))
 
     home.mkdir(parents=True, exist_ok=True)
     environment = scrubbed_environment(home, parent, CI="true", COVERAGE_FILE=str(home / ".coverage"))
-    if not configuration.test_command:
-        command = with_report_options(command, folder, home, environment, sandbox)
+    is_detected = not configuration.test_command
+    command = with_report_options(found, folder, home, environment, sandbox) if is_detected else DetectedCommand(found)
     before = take_snapshot(folder, home)
-    log(f"$ {' '.join(command)}")
-    finished = _run(command, folder, environment, sink, redact, sandbox)
-    reports = Reports.written_since(before, configuration, folder, home, log)
+    for line in (*command.notes, f"$ {' '.join(command.words)}"):
+        log(line)
+    summaries = Summaries()
+
+    def watch(line: str) -> None:
+        summaries.read(line)
+        sink(line)
+
+    finished = _run(command.words, folder, environment, watch, redact, sandbox)
+    reports = Reports.written_since(before, configuration, folder, home, log).with_notes(COVERAGE, command.notes)
     coverage, changed_lines = reports.coverage, None
     if coverage and configuration.coverage_mode == "changed":
-        changed_lines = changed_lines_coverage(coverage, patch, str(folder))
-    summary = summary_of(finished.lines) or str(reports.tests or "")
+        changed_lines = changed_lines_coverage(coverage, patch, str(folder), configuration.coverage_exclude)
+    evidence = Evidence(finished, summaries, reports.tests, is_detected, command.tools)
     altered = tuple(map(printable_name, files_altered_since(before, folder, except_for=reports.contents)))
-    exit_code = None if finished.timed_out else finished.exit_code
-    result = GateResult(command, summary, reports.tests, coverage, changed_lines, altered, reports.notes, exit_code)
-    failure = tests_failure(result, finished)
-    result = replace(result, passed=failure is None)
+    failure = evidence.failure(_missing_report(command.words, reports), require_report=configuration.require_report)
+    result = GateResult(
+        command.words,
+        evidence.summary,
+        reports.tests,
+        coverage,
+        changed_lines,
+        altered,
+        reports.notes,
+        None if finished.timed_out else finished.exit_code,
+        passed=failure is None,
+        sign=evidence.sign,
+    )
     if keep:
         _keep(result, reports, keep, redact)
     if altered:
@@ -161,31 +169,12 @@ def find_test_command(configuration: Configuration, folder: Path) -> tuple[str, 
     )
 
 
-def tests_failure(result: GateResult, finished: Finished) -> BuildStopped | None:
-    """Return why the tests do not count as passed (TestsFailed); ``None`` if every signal says that they passed."""
-    tests, summary = result.tests, result.summary
-    remedy = "redrive the execution, which lets the agent fix this once, or fix the code or the tests on the branch"
-    names = f": {', '.join(tests.failed_names[:5])}" if tests and tests.failed_names else ""
-    if finished.timed_out:
-        reason = f"the tests did not finish within {TIMEOUT_MINUTES} minutes"
-        remedy = 'make the tests faster, or set "testCommand" in the configuration parameter to run fewer of them'
-    elif not finished.succeeded:
-        cause = names or (f": {summary}" if summary else "")
-        reason = f"the tests ended with exit code {finished.exit_code}{cause}"
-    elif tests and tests.failed:
-        reason = f"the test command ended with exit code 0, but its JUnit report shows {tests.failed} failed{names}"
-    elif failure := last_failure(finished.lines):
-        reason = f"the test command ended with exit code 0, but its output says: {failure}"
-    elif (tests and not tests.executed) or (not tests and nothing_ran(finished.lines)):
-        reason = f"no test ran ({summary}), and a run without tests proves nothing"
-        remedy = 'add tests, or set "testCommand" in the configuration parameter'
-    elif not tests and any(argument.startswith("--junitxml=") for argument in result.command):
-        cause = "; ".join(result.notes.get(TESTS, ())) or "did not write the requested JUnit report"
-        reason = f"the test command ended with exit code 0, but {cause}"
-        remedy = 'check that pytest can write the report, or set "testCommand" in the configuration parameter'
-    else:
-        return None
-    return BuildStopped(Outcome.TESTS_FAILED, reason, remedy, finished.last_lines())
+def _missing_report(command: Sequence[str], reports: Reports) -> str:
+    """Return why a report is missing that the command was asked for; empty if it was asked for none."""
+    asked = [Path(word.removeprefix(_JUNIT_OPTION)) for word in command if word.startswith(_JUNIT_OPTION)]
+    if all(path in reports.contents for path in asked):
+        return ""
+    return "; ".join(reports.notes.get(TESTS, ())) or "did not write the requested JUnit report"
 
 
 def require_coverage(result: GateResult, configuration: Configuration) -> None:

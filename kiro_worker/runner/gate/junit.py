@@ -30,6 +30,8 @@ _SKIPPED: Final = "skipped"
 _PASSED: Final = "passed"
 _RESULTS: Final[Mapping[type, str]] = {Error: _ERROR, Failure: _FAILURE, Skipped: _SKIPPED}
 """In this order, if a case has several."""
+_NOT_RUN: Final = frozenset(("notrun", "disabled", "skipped", "ignored", "suppressed"))
+"""How GoogleTest and CTest mark a test that did not run, in the attributes "status" and "result"."""
 MAX_NAMES: Final = 20
 MAX_NAME_LENGTH: Final = 200
 
@@ -83,6 +85,17 @@ class Suite:
     cases: tuple[Case, ...] = field(default=(), repr=False)
 
     @property
+    def claimed_beyond_cases(self) -> JUnitTotals:
+        """What the suite claims beyond what its cases show."""
+        claimed, shown = self.totals, _totals_of(Counter(self.cases), ())
+        return JUnitTotals(
+            claimed.tests - shown.tests,
+            claimed.failures - shown.failures,
+            claimed.errors - shown.errors,
+            claimed.skipped - shown.skipped,
+        )
+
+    @property
     def identity(self) -> Hashable:
         totals = self.totals
         return (self.cases, totals.tests, totals.failures, totals.errors, totals.skipped)
@@ -96,26 +109,39 @@ def read_suites(content: bytes, name: str = "junit.xml") -> tuple[Suite, ...]:
     root: Any = parse_xml(content, name)
     with unreadable_on_error(name, "a JUnit report"):
         try:
-            return tuple(map(_suite, _children(JUnitXml.fromroot(root), TestSuite)))
+            suites = tuple(map(_suite, _children(JUnitXml.fromroot(root), TestSuite)))
         except JUnitXmlError as error:
             raise Unreadable(f"{name} is not a JUnit report: {error}") from None
+    return suites if root.tag == "testsuite" else (*suites, *_claimed_beyond(suites, root))
 
 
 def total_of(documents: Iterable[tuple[Suite, ...]]) -> JUnitTotals:
     """Return the totals of a run that wrote ``documents``.
 
-    The same suite in another document is the same run of it, reported twice, so it counts once.
+    The same case in another document is the same run of it, reported twice, however each document divides its cases
+    into suites. So each case counts as often as in the document that has it most often.
     """
-    counted: set[Hashable] = set()
-    total = JUnitTotals()
+    cases: Counter[Case] = Counter()
+    beyond = JUnitTotals()
+    names: dict[str, None] = {}
+    seen: set[Hashable] = set()
     for suites in documents:
-        whole = _joined(suites)
-        if whole.cases and whole.identity in counted:
-            continue
-        new = [suite for suite in suites if not suite.cases or suite.identity not in counted]
-        total = sum((suite.totals for suite in new), start=total)
-        counted.update(suite.identity for suite in (whole, *suites))
-    return total
+        # A multiset's union: the larger count of each.
+        cases |= Counter(case for suite in suites for case in suite.cases)
+        for suite in suites:
+            names.update(dict.fromkeys(suite.totals.failed_names))
+            if not suite.cases or suite.identity not in seen:
+                beyond += suite.claimed_beyond_cases
+        seen.update(suite.identity for suite in suites)
+    counted = _totals_of(cases, tuple(names)[:MAX_NAMES])
+    return counted + beyond
+
+
+def _totals_of(cases: Mapping[Case, int], names: tuple[str, ...]) -> JUnitTotals:
+    counts: Counter[str] = Counter()
+    for (*_, result), number in cases.items():
+        counts[result] += number
+    return JUnitTotals(counts.total(), counts[_FAILURE], counts[_ERROR], counts[_SKIPPED], names)
 
 
 def _joined(suites: Iterable[Suite]) -> Suite:
@@ -132,7 +158,7 @@ def _suite(suite: TestSuite) -> Suite:
         max(counted.totals.failures, _claimed(suite, "failures")),
         max(counted.totals.errors, _claimed(suite, "errors")),
         # Not the larger number: a suite could hide tests that ran by claiming more skipped ones than it shows.
-        counted.totals.skipped if counted.totals.tests else _claimed(suite, "skipped"),
+        counted.totals.skipped if counted.totals.tests else _claimed(suite, "skipped") + _claimed(suite, "disabled"),
         counted.totals.failed_names,
     )
     return Suite(totals, counted.cases)
@@ -148,16 +174,31 @@ def _own_cases(cases: Iterable[TestCase]) -> Suite:
     names: list[str] = []
     for case in cases:
         kinds = {type(entry) for entry in case.result}
-        result = next((name for kind, name in _RESULTS.items() if kind in kinds), _PASSED)
+        result = next((name for kind, name in _RESULTS.items() if kind in kinds), _result_of_attributes(case))
         found.append((case.classname or "", case.name or "", result))
         if result in (_ERROR, _FAILURE) and len(names) < MAX_NAMES:
             name = ".".join(filter(None, (case.classname, case.name)))[:MAX_NAME_LENGTH]
             names.append(name or "an unnamed test")
-    counts = Counter(result for *_, result in found)
-    totals = JUnitTotals(len(found), counts[_FAILURE], counts[_ERROR], counts[_SKIPPED], tuple(names))
-    return Suite(totals, tuple(sorted(found)))
+    return Suite(_totals_of(Counter(found), tuple(names)), tuple(sorted(found)))
+
+
+def _result_of_attributes(case: TestCase) -> str:
+    attributes = case._elem.attrib  # noqa: SLF001  # junitparser has no accessor for them
+    marks = {str(attributes.get(name, "")).lower() for name in ("status", "result")}
+    return _SKIPPED if marks & _NOT_RUN else _PASSED
+
+
+def _claimed_beyond(suites: Iterable[Suite], root: Any) -> Iterator[Suite]:
+    """Yield a suite for the failures that the document's root claims beyond those of its suites."""
+    found = sum((suite.totals for suite in suites), JUnitTotals())
+    failures, errors = (_number(root.get(name)) for name in ("failures", "errors"))
+    if failures + errors > found.failed:
+        yield Suite(JUnitTotals(0, failures + errors - found.failed))
 
 
 def _claimed(suite: TestSuite, attribute: str) -> int:
-    text = suite._elem.get(attribute, "")  # noqa: SLF001  # junitparser's own accessors raise if it is not a number
-    return int(text) if text.isdecimal() and len(text) < 10 else 0
+    return _number(suite._elem.get(attribute))  # noqa: SLF001  # junitparser's accessors raise if it is not a number
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() and len(text) < 10 else 0

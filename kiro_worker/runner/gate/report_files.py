@@ -99,8 +99,11 @@ def unreadable_on_error(name: str, kind: str) -> Iterator[None]:
         raise Unreadable(f"{name} is not {kind}: {type(error).__name__}: {str(error)[:_LONGEST_CAUSE]}") from None
 
 
-def read_report(path: Path) -> bytes:
-    """Return the content of a regular file. Raises :class:`Unreadable`, also for a link, a pipe or a device."""
+def read_report(path: Path, limit: int = MAX_REPORT_BYTES) -> bytes:
+    """Return the content of a regular file of at most ``limit`` bytes.
+
+    Raises :class:`Unreadable`, also for a link, a pipe or a device.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
@@ -109,11 +112,12 @@ def read_report(path: Path) -> bytes:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise Unreadable(f"{path.name} is not a regular file")
         try:
-            content = file.read(MAX_REPORT_BYTES + 1)
+            content = file.read(limit + 1)
         except OSError as error:
             raise Unreadable(f"{path.name} cannot be read: {error.strerror}") from None
-    if len(content) > MAX_REPORT_BYTES:
-        raise Unreadable(f"{path.name} is larger than {MAX_REPORT_BYTES >> 20} MB")
+    if len(content) > limit:
+        size = f"{limit >> 20} MB" if limit >> 20 else f"{limit >> 10} KB"
+        raise Unreadable(f"{path.name} is larger than {size}")
     return content
 
 

@@ -7,14 +7,14 @@ as it does without that report.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from kiro_worker.runner.gate import junit
 from kiro_worker.runner.gate.coverage import formats
 from kiro_worker.runner.gate.coverage.model import merged
-from kiro_worker.runner.gate.coverage.product import RecognisedTests
+from kiro_worker.runner.gate.coverage.product import NotProduct
 from kiro_worker.runner.gate.report_files import Unreadable, files_written_since, read_report, regular_file_in
 from kiro_worker.runner.sandbox.printable import printable_name
 
@@ -62,10 +62,16 @@ class Reports:
         found = files_written_since(before, (folder, home), junit.PATTERNS)
         suites = reading.read(TESTS, found, junit.read_suites)
         found = _coverage_reports(configuration.coverage_report, folder, home, before)
-        coverages = reading.read(COVERAGE, found, partial(formats.read_coverage, tests=RecognisedTests(folder)))
+        files = (str(path.relative_to(folder)) for path in before if path.is_relative_to(folder)) if found else ()
+        left_out = NotProduct(folder, configuration.coverage_exclude, files)
+        coverages = reading.read(COVERAGE, found, partial(formats.read_coverage, left_out=left_out))
         coverages = [coverage for coverage in coverages if coverage.format == coverages[0].format]
         notes = {kind: tuple(notes) for kind, notes in reading.notes.items()}
         return cls(junit.total_of(suites) if suites else None, merged(coverages), reading.contents, notes)
+
+    def with_notes(self, kind: str, notes: tuple[str, ...]) -> Reports:
+        """Return the same reports with further notes."""
+        return replace(self, notes={**self.notes, kind: (*notes, *self.notes.get(kind, ()))})
 
     def copy_to(self, target: Path, redact: Callable[[str], str]) -> None:
         """Copy the reports, redacted, to one folder per kind under new names."""

@@ -18,7 +18,8 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
                "exitCode": 0,           null if there was none: the tests did not run or were stopped
                "passed": true},         the verdict of the last gate; null if there was none
      "gate": {"command", "summary",     what the last gate measured; null before the first one
-              "exitCode": 0, "passed": true, "verdict": "Ran 7 tests in 0.002s",
+              "exitCode": 0, "passed": true,
+              "sign": "report",                  what shows that a test ran: report, summary, exitCode or null
               "junit": {"tests": 7, "failures": 0, "errors": 0, "skipped": 0, "failedNames": []},   or null
               "coverage": {"format": "lcov", "lines": {"covered": 9, "total": 10}, "branches": {…},
                            "changedLines": {…} or null, "line": "lines 90 % (9/10)"},               or null

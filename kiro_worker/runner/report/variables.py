@@ -50,7 +50,7 @@ def one_line(text: str) -> str:
 def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping[str, Any]) -> dict[str, str]:
     """Return each value by its :class:`BuildResult` field. Redacts before it cuts, or half a secret could remain."""
     notes: Mapping[str, list[str]] = gate.get("notes") or {}
-    tests = progress.tests or str(gate.get("verdict", ""))
+    tests = progress.tests or str(gate.get("summary", ""))
     coverage = progress.coverage_line or str((gate.get("coverage") or {}).get("line", ""))
     texts = {
         "outcome": progress.outcome.value,

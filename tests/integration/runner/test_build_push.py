@@ -58,9 +58,9 @@ def test_second_gate_gives_the_verdict(worker: Worker) -> None:
     finished = worker.run()
 
     assert finished.outcome == "TestsFailed", finished.log
-    assert finished.exports["TESTS_SUMMARY"] == "failed (exit code 1)"
+    assert finished.exports["TESTS_SUMMARY"] == "exit code 1"
     verdict = finished.result["tests"]
-    assert (verdict["summary"], verdict["exitCode"], verdict["passed"]) == ("", 1, False)
+    assert (verdict["summary"], verdict["exitCode"], verdict["passed"]) == ("exit code 1", 1, False)
 
 
 def test_conflicting_work_stays_on_checkpoint(worker: Worker) -> None:

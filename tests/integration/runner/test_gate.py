@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -69,11 +70,153 @@ def test_run_without_tests_fails(tmp_path: Path) -> None:
     assert "no test ran" in failure(tmp_path, testCommand=["echo", "Ran 0 tests in 0.000s"]).reason
 
 
-def test_unknown_summary_can_pass(tmp_path: Path) -> None:
-    result = run(tmp_path, testCommand=["true"])
+def test_exit_code_alone_is_called_so(tmp_path: Path) -> None:
+    kept = tmp_path.parent / "kept"
+    result = run(tmp_path, testCommand=["true"], keep=kept)
 
-    assert (result.summary, result.exit_code, result.passed) == ("", 0, True)
-    assert result.verdict == "passed (exit code only)"
+    assert (result.summary, result.sign) == ("passed (exit code only)", "exitCode")
+    assert json.loads((kept / "gate.json").read_text())["sign"] == "exitCode"
+
+
+def test_exit_code_alone_can_be_forbidden(tmp_path: Path) -> None:
+    stop = failure(tmp_path, testCommand=["true"], requireReport=True)
+
+    assert stop.outcome is Outcome.TESTS_FAILED
+    assert "nothing shows that a test ran" in stop.reason
+    assert '"requireReport": false' in stop.remedy
+    summary = run(tmp_path, testCommand=["echo", "3 passed in 0.1s"], requireReport=True)
+    assert (summary.summary, summary.sign) == ("3 passed in 0.1s", "summary")
+    report = run(tmp_path, testCommand=writes(tmp_path, {"junit.xml": PASSED}), requireReport=True)
+    assert (report.summary, report.sign) == ("1 test", "report")
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "summary"),
+    [
+        ("3 passed in 0.1s", 1, "3 passed in 0.1s (exit code 1)"),
+        ("", 3, "exit code 3"),
+        ("Ran 0 tests in 0.000s", 0, "Ran 0 tests in 0.000s"),
+    ],
+)
+def test_summary_of_failed_run_does_not_say_passed_alone(tmp_path: Path, output: str, code: int, summary: str) -> None:
+    kept = tmp_path.parent / "kept"
+
+    stop = failure(tmp_path, testCommand=writes(tmp_path, {}, code=code, output=output), keep=kept)
+
+    gate = json.loads((kept / "gate.json").read_text())
+    assert gate["summary"] == summary
+    assert code == 0 or stop.reason.startswith(f"the tests ended with exit code {code}")
+
+
+ENDS_AT_ONCE = {
+    "unittest": {"test_a.py": "import os, unittest\nos._exit(0)\n"},
+    "unittest, in a test": {
+        "test_a.py": "import os, unittest\nclass T(unittest.TestCase):\n    def test(self): os._exit(0)\n"
+    },
+    "pytest": {"conftest.py": "import os\nos._exit(0)\n", "test_a.py": "def test(): assert False\n"},
+    "pytest, forged": {"conftest.py": "import os\nprint('3 passed in 0.1s', flush=True)\nos._exit(0)\n"},
+    "pytest, other report": {
+        "conftest.py": f"import os, pathlib\npathlib.Path('junit.xml').write_text('''{PASSED}'''); os._exit(0)\n"
+    },
+    "unittest, other report": {
+        "test_a.py": f"import pathlib, unittest\npathlib.Path('junit.xml').write_text('''{PASSED}''')\n"
+    },
+    "pytest, in a test": {"pytest.ini": "", "test_a.py": "import os\ndef test(): os._exit(0)\n"},
+    "npm": {"package.json": '{"scripts": {"test": "true"}}'},
+    "npm, prints nothing": {"package.json": '{"scripts": {"test": "node a.js"}}', "a.js": "process.exit(0)"},
+    "node:test": {
+        "package.json": '{"scripts": {"test": "node --test"}}',
+        "a.test.js": "const {test} = require('node:test'); test('a', () => process.exit(0))",
+    },
+}
+
+
+@pytest.mark.parametrize("case", ENDS_AT_ONCE)
+@pytest.mark.parametrize("threshold", [None, 80])
+def test_detected_command_that_runs_no_test_fails(tmp_path: Path, case: str, threshold: float | None) -> None:
+    for name, content in ENDS_AT_ONCE[case].items():
+        (tmp_path / name).write_text(content)
+
+    stop = failure(tmp_path, coverageThreshold=threshold)
+
+    assert stop.outcome is Outcome.TESTS_FAILED
+    assert re.search("nothing shows that a test ran|no test ran|did not write the requested JUnit", stop.reason)
+    assert "testCommand" in stop.remedy or "exit code 1" in stop.reason
+
+
+def test_unittest_without_coverage_module_needs_its_summary(tmp_path: Path) -> None:
+    """Another tool's summary, which a test could print, does not count for a command whose tool is known."""
+    (tmp_path / "test_a.py").write_text("import os, unittest\nprint('3 passed in 0.1s', flush=True)\nos._exit(0)\n")
+    programs = tmp_path.parent / "bin"
+    programs.mkdir()
+    (programs / "python3").write_text(
+        f'#!/bin/sh\n[ "$2" = "import coverage" ] || exec {sys.executable} "$@"\nexit 1\n'
+    )
+    (programs / "python3").chmod(0o755)
+
+    with pytest.raises(BuildStopped, match="no test ran"):
+        run_gate(
+            configuration(),
+            tmp_path,
+            tmp_path.parent / "home",
+            parent={"PATH": f"{programs}:{SYSTEM['PATH']}"},
+            sink=print,
+            redact=str,
+        )
+
+
+def test_detected_node_tests_pass(tmp_path: Path) -> None:
+    (tmp_path / "package.json").write_text('{"scripts": {"test": "node --test --test-reporter=spec"}}')
+    (tmp_path / "a.test.js").write_text("require('node:test').test('a', () => {})")
+
+    assert (run(tmp_path).summary, run(tmp_path).sign) == ("1 passed", "summary")
+
+
+def test_failure_far_from_the_end_of_the_output_is_seen(tmp_path: Path) -> None:
+    """The summary of one of several projects, before more lines than a result keeps."""
+    output = "1 failed, 3 passed in 0.1s\n" + "building\n" * 1000 + "3 passed in 0.1s"
+
+    assert "but its output says: 1 failed" in failure(tmp_path, testCommand=writes(tmp_path, {}, output=output)).reason
+
+
+def test_report_is_shown_beside_an_empty_summary(tmp_path: Path) -> None:
+    """As in a Gradle build with a project that has no tests."""
+    command = writes(tmp_path, {"junit.xml": PASSED}, output="> Task :lib:test NO-SOURCE")
+
+    assert (run(tmp_path, testCommand=command).summary, run(tmp_path, testCommand=command).sign) == ("1 test", "report")
+
+
+def test_coverage_exclude_leaves_files_out(tmp_path: Path) -> None:
+    """Of two files, one is generated. The report's paths begin at the source folder, as JaCoCo's do."""
+    for name in ("src/shop/a.py", "src/gen/b.py"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_text("x = 1\n")
+    report = LCOV.format(hits=1) + "SF:gen/b.py\nDA:1,0\nDA:2,0\nend_of_record\n"
+    command = writes(tmp_path, {"lcov.info": report, "junit.xml": PASSED})
+
+    assert run(tmp_path, testCommand=command).coverage_line == "lines 50% (2/4)"
+    result = run(tmp_path, testCommand=command, coverageThreshold=100, coverageExclude=["src/gen/**"])
+    assert result.coverage_line == "lines 100% (2/2)"
+
+
+def test_comment_and_dependency_do_not_ask_for_coverage(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        '[project]\nname = "shop"\nversion = "1"\ndependencies = ["pytest-cov"]\n'
+        '[tool.pytest.ini_options]\n# addopts = "--cov"\n'
+    )
+    (tmp_path / "shop.py").write_text("def add(a, b):\n    return a + b\n")
+    (tmp_path / "test_shop.py").write_text("import shop\n\n\ndef test_add():\n    assert shop.add(1, 2) == 3\n")
+
+    assert run(tmp_path, coverageThreshold=100).coverage_line.startswith("lines 100% (2/2)")
+
+
+def test_coverage_that_the_project_turns_off_is_named(tmp_path: Path) -> None:
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cov\n")
+    (tmp_path / "test_shop.py").write_text("def test_it():\n    pass\n")
+
+    assert run(tmp_path).summary.startswith("1 passed")
+    stop = failure(tmp_path, coverageThreshold=80)
+    assert "cannot be measured: pytest's addopts turn coverage off" in stop.reason
 
 
 def test_reports_are_read_and_kept(tmp_path: Path) -> None:

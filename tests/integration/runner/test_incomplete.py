@@ -234,7 +234,7 @@ def test_failed_gate_leaves_checks_open(worker: Worker) -> None:
     assert failed.outcome == "TestsFailed", failed.log
     assert boxes(worker.file(TASKS, worker.checkpoint())) == ["x", " ", "x", " "]
     assert failed.result["tasks"]["openNames"] == ["2 Checkpoint - Ensure all tests pass", "4 Final checkpoint"]
-    assert failed.exports["TESTS_SUMMARY"] == "failed (exit code 1)"
+    assert failed.exports["TESTS_SUMMARY"] == "exit code 1"
     assert failed.result["tests"]["exitCode"] == 1
     assert failed.result["tests"]["passed"] is False
     require_nothing_pushed(worker, commit, failed)

@@ -103,13 +103,21 @@ def test_failing_tests_leave_branch_alone(worker: Worker) -> None:
     finished = worker.run()
 
     assert (finished.exit_code, finished.outcome) == (1, "TestsFailed")
-    assert "Ran 3 tests" in finished.exports["OUTCOME_REASON"]
+    assert "exit code 1: 1 failed, 2 passed" in finished.exports["OUTCOME_REASON"]
     assert "not yet" in finished.result["details"]
     assert finished.exports["TASKS_DONE"] == "7"
-    assert finished.exports["TESTS_SUMMARY"].startswith("failed (exit code 1): Ran 3 tests in")
+    assert finished.exports["TESTS_SUMMARY"] == "1 failed, 2 passed (exit code 1)"
     assert finished.result["tests"]["passed"] is False
     assert "+NOTES = 1" in worker.artifact("changes.patch"), "the artifacts of a failed run contain its work"
     assert worker.head() == worker.commit
+
+
+def test_exit_code_alone_is_called_so(worker: Worker) -> None:
+    worker.configure(worker.agent(WORK, mode="all"), testCommand=["true"])
+
+    finished = worker.run()
+
+    assert (finished.outcome, finished.exports["TESTS_SUMMARY"]) == ("Succeeded", "passed (exit code only)")
 
 
 def test_configured_test_command_is_used(worker: Worker) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from kiro_worker.runner.gate.coverage.diff import changed_lines, changed_lines_coverage
 from kiro_worker.runner.gate.coverage.formats import as_cobertura, read_coverage
 from kiro_worker.runner.gate.coverage.model import Ratio, merged
-from kiro_worker.runner.gate.coverage.product import RecognisedTests
+from kiro_worker.runner.gate.coverage.product import Glob, NotProduct
 from kiro_worker.runner.gate.report_files import Unreadable
 from tests.support.mutated_bytes import mutations
 
@@ -99,7 +100,7 @@ def test_any_bytes_are_handled(content: bytes, start: bytes) -> None:
 @given(mutations(COBERTURA, JACOCO, CLOVER, LCOV, GO, ISTANBUL))
 def test_mutated_reports_are_handled(report: bytes) -> None:
     with suppress(Unreadable):
-        coverage = merged([read_coverage(report, "report", RecognisedTests(Path("/srv")))] * 2)
+        coverage = merged([read_coverage(report, "report", NotProduct(Path("/srv")))] * 2)
         assert coverage
         assert all(0 <= ratio.percent <= 100 for ratio in (coverage.lines, coverage.branches))
         changed_lines_coverage(coverage, b"+++ b/shop/a.js\n@@ -0,0 +1 @@\n+x\n")
@@ -158,7 +159,7 @@ def test_report_needs_changed_files() -> None:
     ],
 )
 def test_test_files_are_recognised(path: str) -> None:
-    assert path in RecognisedTests(Path("/src/shop"))
+    assert path in NotProduct(Path("/src/shop"))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +171,7 @@ def test_test_files_are_recognised(path: str) -> None:
     ],
 )
 def test_product_code_is_recognised(path: str) -> None:
-    assert path not in RecognisedTests(Path("/src/shop"))
+    assert path not in NotProduct(Path("/src/shop"))
 
 
 def as_test(report: bytes) -> bytes:
@@ -197,7 +198,7 @@ def test_tests_count_in_no_format(report: bytes) -> None:
     product, both = read_coverage(report, "report"), read_coverage(as_test(report), "report")
     assert both.lines.total > product.lines.total
 
-    coverage = read_coverage(as_test(report), "report", RecognisedTests(Path("/srv")))
+    coverage = read_coverage(as_test(report), "report", NotProduct(Path("/srv")))
 
     assert (coverage.lines, coverage.branches) == (product.lines, product.branches)
 
@@ -218,6 +219,151 @@ def added(*paths: str) -> bytes:
 )
 def test_changed_tests_do_not_count(patch: bytes, expected: tuple[int, int] | None) -> None:
     assert changed_lines_coverage(read_coverage(LCOV, "report"), patch, "/srv") == expected
+
+
+@pytest.mark.parametrize(
+    ("glob", "matching", "others"),
+    [
+        ("src/generated/**", ["src/generated/a.py", "src/generated/b/c.py"], ["src/generated", "generated/a.py"]),
+        ("src/generated", ["src/generated/a.py", "src/generated"], ["src/generated2/a.py", "lib/src/generated/a.py"]),
+        ("**/*.pb.go", ["a.pb.go", "x/y/a.pb.go"], ["a.go", "a.pb.go.txt"]),
+        ("*.py", ["a.py"], ["b/a.py"]),
+        ("**/migrations/*.py", ["migrations/1.py", "shop/migrations/1.py"], ["migrations/old/1.py"]),
+        ("a/**/b/**/c", ["a/b/c", "a/x/b/y/z/c", "a/b/b/c/d"], ["a/c", "b/c"]),
+        ("**", ["a", "a/b"], []),
+        ("a[12]?.py", ["a1x.py"], ["a3x.py", "a1.py"]),
+    ],
+)
+def test_glob(glob: str, matching: list[str], others: list[str]) -> None:
+    assert [path for path in matching + others if Glob(glob).matches(path)] == matching
+
+
+def test_glob_of_many_stars_is_fast(counted_steps: list[int]) -> None:
+    """Each part of a path is compared with each part of the glob once, and not with each way of dividing the path."""
+    Glob("/".join(["**", "a"] * 20)).matches("a/" * 400 + "b")
+
+    assert counted_steps[0] <= 400 * 40
+
+
+@pytest.fixture
+def counted_steps(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Counts the parts of paths that globs look at."""
+    steps = [0]
+    with_skipped = Glob._with_skipped
+
+    def count(self: Glob, states: set[int]) -> set[int]:
+        found = with_skipped(self, states)
+        steps[0] += len(found)
+        return found
+
+    monkeypatch.setattr(Glob, "_with_skipped", count)
+    return steps
+
+
+FILES = ("src/shop/a.py", "src/shop/gen/b.py", "lib/gen/b.py", "tests/cases/c.py", "src/main/java/com/x/gen/D.java")
+
+
+@pytest.mark.parametrize(
+    ("path", "is_left_out"),
+    [
+        ("/srv/src/shop/gen/b.py", True),
+        ("src/shop/gen/b.py", True),
+        ("shop/gen/b.py", True),  # below a source folder
+        ("com/x/gen/D.java", True),  # below a Java package
+        ("example.com/x/src/shop/gen/b.py", True),  # in a Go module
+        ("src\\shop\\gen\\b.py", True),
+        ("cases/c.py", True),  # a test, below a source folder
+        ("gen/b.py", False),  # two files have this end, and only one of them is excluded
+        ("shop/a.py", False),
+        ("elsewhere/gen/b.py", False),
+    ],
+)
+def test_excluded_files_are_recognised(path: str, *, is_left_out: bool) -> None:
+    globs = ("src/shop/gen/**", "src/main/java/com/x/gen")
+
+    assert (path in NotProduct(Path("/srv"), globs, FILES)) == is_left_out
+
+
+@pytest.mark.parametrize("report", [COBERTURA, JACOCO, CLOVER, LCOV, GO, ISTANBUL])
+def test_excluded_files_count_in_no_format(report: bytes) -> None:
+    product = read_coverage(report, "report")
+    other = as_test(report).replace(b"a.test.js", b"b.gen.js").replace(b"a_test.go", b"b.gen.go")
+    other = other.replace(b"test_a.py", b"b.gen.py").replace(b"ShopTest.java", b"Shop.gen.java")
+
+    coverage = read_coverage(other, "report", NotProduct(Path("/srv"), ["**/*.gen.*"]))
+
+    assert (coverage.lines, coverage.branches) == (product.lines, product.branches)
+
+
+def test_changed_files_that_are_excluded_do_not_count() -> None:
+    coverage = read_coverage(LCOV, "report")
+
+    assert changed_lines_coverage(coverage, added("shop/a.js"), "/srv") == (0, 1)
+    assert changed_lines_coverage(coverage, added("shop/a.js"), "/srv", ["shop/**"]) == (0, 0)
+    assert changed_lines_coverage(coverage, added("shop/a.js", "lib/b.js"), "/srv", ["shop/**"]) is None
+
+
+def test_long_test_counts_in_no_ecosystem() -> None:
+    """83 lines of a test that executes nothing, beside 20 lines of product code that never ran."""
+    for product, test in (
+        ("shop/a.py", "shop/test_a.py"),
+        ("src/a.ts", "src/a.test.ts"),
+        ("src/a.js", "src/__tests__/a.js"),
+        ("a.go", "a_test.go"),
+        ("src/main/kotlin/A.kt", "src/test/kotlin/A.kt"),
+        ("src/lib.rs", "tests/shop.rs"),
+        ("lib/a.rb", "spec/a_spec.rb"),
+        ("src/A.php", "tests/ATest.php"),
+        ("Shop/A.cs", "Shop.Tests/A.cs"),
+        ("Sources/A.swift", "Tests/ShopTests/ATests.swift"),
+    ):
+        report = f"SF:{product}\n" + "".join(f"DA:{number},0\n" for number in range(1, 21))
+        report += f"SF:{test}\n" + "".join(f"DA:{number},1\n" for number in range(1, 84))
+
+        assert read_coverage(report.encode(), "lcov.info", NotProduct(Path("/srv"))).lines == (0, 20), test
+
+
+NAMES = (
+    "naïve.py",
+    "a b.py",
+    'q"q.py',
+    "tab\t.py",
+    "back\\slash.py",
+    "\a\b\v\f\r.py",
+    "\x7f.py",
+    "\u200b.py",
+    " .py ",
+    "ü/é ü.py",
+)
+
+
+@pytest.mark.parametrize("quote_path", ["true", "false"])
+def test_names_that_git_quotes(tmp_path: Path, quote_path: str) -> None:
+    names = [name.encode() for name in NAMES] + [b"latin-\xe9.py", b'\\"\xff.py', b"b/b.py"]
+    for name in names:
+        path = tmp_path / os.fsdecode(name)
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x = 1\n")
+    git = ("git", "-c", f"core.quotePath={quote_path}", "-C", str(tmp_path))
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    subprocess.run([*git, "add", "--all"], check=True)
+    patch = subprocess.run([*git, "diff", "--cached"], capture_output=True, check=True).stdout
+
+    assert changed_lines(patch) == {name.decode(errors="replace"): {1} for name in names}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_changed_lines_are_found_by_unusual_names(name: str) -> None:
+    coverage = read_coverage(f"SF:/srv/{name}\nDA:1,1\n".encode(), "lcov.info", NotProduct(Path("/srv")))
+    octal = "".join(f"\\{byte:03o}" for byte in name.encode())
+
+    assert changed_lines_coverage(coverage, f'+++ "b/{octal}"\n@@ -0,0 +1 @@\n+x\n'.encode(), "/srv") == (1, 1)
+
+
+def test_windows_separators_are_understood() -> None:
+    coverage = read_coverage(b"SF:shop\\a.js\nDA:1,1\n", "lcov.info")
+
+    assert changed_lines_coverage(coverage, b"+++ b/shop/a.js\n@@ -0,0 +1 @@\n+x\n") == (1, 1)
 
 
 line = st.text(alphabet="ab+-@ \t", max_size=8)

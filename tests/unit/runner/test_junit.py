@@ -74,6 +74,10 @@ TOGETHER = (
         ((b"<testsuites>" + SPLIT[0] + SPLIT[1] + b"</testsuites>", TOGETHER), 2),
         ((b"<testsuites>" + SPLIT[0] * 2 + b"</testsuites>",), 2),
         ((SPLIT[1], SPLIT[1].replace(b"<failure/>", b"")), 2),
+        ((*SPLIT, TOGETHER), 2),
+        ((TOGETHER, *SPLIT), 2),
+        ((*SPLIT, b"<testsuites><testsuite name='all'>" + SPLIT[0] + SPLIT[1] + b"</testsuite></testsuites>"), 2),
+        ((b"<testsuites>" + SPLIT[0] * 3 + b"</testsuites>", SPLIT[0]), 3),
         ((b'<testsuite tests="3"/>', b'<testsuite tests="3"/>'), 6),
     ],
 )
@@ -84,6 +88,29 @@ def test_suite_in_two_documents_counts_once(documents: tuple[bytes, ...], expect
 def test_larger_failure_count_is_believed() -> None:
     assert totals(b'<testsuite tests="9" failures="2"><testcase name="n"/></testsuite>').failed == 2
     assert totals(b'<testsuite tests="0" failures="0"><testcase name="n"><failure/></testcase></testsuite>').failed
+
+
+def test_larger_failure_count_of_the_document_is_believed() -> None:
+    """As in a report whose last suite was cut off."""
+    suite = b'<testsuite tests="1"><testcase name="n"/></testsuite>'
+
+    assert totals(b'<testsuites failures="1" errors="1">' + suite + b"</testsuites>").failed == 2
+    shown = suite.replace(b"/></", b"><error/></testcase></")
+    assert totals(b'<testsuites failures="1">' + shown + b"</testsuites>").failed == 1
+    assert totals(b'<testsuites failures="x">' + suite + b"</testsuites>") == JUnitTotals(1)
+
+
+@pytest.mark.parametrize(
+    "suite",
+    [
+        # ctest --output-junit, GoogleTest, and a suite without cases
+        b'<testsuite tests="1" disabled="1"><testcase name="c" status="disabled"><system-out/></testcase></testsuite>',
+        b'<testsuite tests="1" disabled="1"><testcase name="c" status="notrun" result="suppressed"/></testsuite>',
+        b'<testsuite tests="2" skipped="1" disabled="1"/>',
+    ],
+)
+def test_disabled_tests_did_not_run(suite: bytes) -> None:
+    assert (totals(suite).tests > 0, totals(suite).executed) == (True, 0)
 
 
 def test_claimed_skips_hide_no_test() -> None:

@@ -34,19 +34,19 @@ _LARGEST_COUNT: Final = 2**64
 """Tools count with 64 bits."""
 
 
-def read_coverage(content: bytes, name: str, tests: Container[str] = ()) -> Coverage:
-    """Return the coverage in one report, whose format is recognised by its content, without the files in ``tests``.
+def read_coverage(content: bytes, name: str, left_out: Container[str] = ()) -> Coverage:
+    """Return the coverage in one report, whose format is recognised by its content, without the files in ``left_out``.
 
     Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable`.
     """
     start = content.lstrip(b"\xef\xbb\xbf \t\r\n")[:4096]
     with unreadable_on_error(name, "a coverage report"):
         if start.startswith(b"<"):
-            return _read_xml(content, name, tests)
+            return _read_xml(content, name, left_out)
         if start.startswith(b"{"):
-            return _read_istanbul(json.loads(content), tests)
+            return _read_istanbul(json.loads(content), left_out)
         read = _read_go if start.startswith(b"mode:") else _read_lcov
-        return read(content.decode(errors="replace"), name, tests)
+        return read(content.decode(errors="replace"), name, left_out)
 
 
 def as_cobertura(coverage: Coverage) -> bytes:
@@ -71,17 +71,17 @@ def _rate(ratio: Ratio) -> str:
     return f"{ratio.covered / ratio.total:.4f}" if ratio.total else "0"
 
 
-def _read_xml(content: bytes, name: str, tests: Container[str]) -> Coverage:
+def _read_xml(content: bytes, name: str, left_out: Container[str]) -> Coverage:
     root = parse_xml(content, name)
     # Clover and Cobertura both have a root <coverage>.
     is_clover = root.tag == "coverage" and root.find("project") is not None
     read = _read_clover if is_clover else _XML_READERS.get(root.tag)
     if read is None:
         raise Unreadable(f"{name} is not a coverage report: its root element is <{root.tag[:50]}>")
-    return read(root, tests)
+    return read(root, left_out)
 
 
-def _read_cobertura(root: Element, tests: Container[str]) -> Coverage:
+def _read_cobertura(root: Element, left_out: Container[str]) -> Coverage:
     hits = LineHits()
     branches: dict[tuple[str, int], Ratio] = {}
     sources = [(source.text or "").strip().rstrip("/") for source in root.iterfind("sources/source")]
@@ -89,7 +89,7 @@ def _read_cobertura(root: Element, tests: Container[str]) -> Coverage:
     for element in root.iter("class"):
         path = element.get("filename", "")
         path = path if path.startswith("/") or not prefix else f"{prefix}/{path}"
-        if path in tests:
+        if path in left_out:
             continue
         # The class repeats the lines of its methods.
         for line in element.iterfind("lines/line"):
@@ -100,13 +100,13 @@ def _read_cobertura(root: Element, tests: Container[str]) -> Coverage:
     return Coverage("cobertura", hits.ratio, total_of(branches.values()), hits.by_line)
 
 
-def _read_jacoco(root: Element, tests: Container[str]) -> Coverage:
+def _read_jacoco(root: Element, left_out: Container[str]) -> Coverage:
     hits = LineHits()
     branches: list[Ratio] = []
     for package in root.iter("package"):
         for source in package.iterfind("sourcefile"):
             path = "/".join(filter(None, (package.get("name"), source.get("name"))))
-            if path in tests:
+            if path in left_out:
                 continue
             for line in source.iterfind("line"):
                 # ci: covered instructions; cb and mb: covered and missed branches.
@@ -116,12 +116,12 @@ def _read_jacoco(root: Element, tests: Container[str]) -> Coverage:
     return Coverage("jacoco", hits.ratio, total_of(branches), hits.by_line)
 
 
-def _read_clover(root: Element, tests: Container[str]) -> Coverage:
+def _read_clover(root: Element, left_out: Container[str]) -> Coverage:
     hits = LineHits()
     branches: list[Ratio] = []
     for file in root.iter("file"):
         path = file.get("path") or file.get("name") or ""
-        if path in tests:
+        if path in left_out:
             continue
         for line in file.iterfind("line"):
             kind = line.get("type")
@@ -140,15 +140,16 @@ _XML_READERS: Final[Mapping[str, Callable[[Element, Container[str]], Coverage]]]
 }
 
 
-def _read_lcov(text: str, name: str, tests: Container[str]) -> Coverage:
+def _read_lcov(text: str, name: str, left_out: Container[str]) -> Coverage:
     hits, path, counts = LineHits(), "", False
     branches: dict[tuple[str, ...], bool] = {}
-    for line in text.splitlines():
-        key, _, value = line.strip().partition(":")
-        fields = value.split(",")
+    # Not splitlines: a file name can have a character that is a line end only for Python.
+    for line in text.split("\n"):
+        key, _, value = line.removesuffix("\r").partition(":")
+        key, fields = key.strip(), value.split(",")
         if key == "SF":
             path = value
-            counts = bool(path) and path not in tests
+            counts = bool(path) and path not in left_out
         elif key == "DA" and counts:
             hits.add(path, _count(fields[0]), _count(fields[1]) > 0)
         elif key == "BRDA" and counts:
@@ -159,13 +160,15 @@ def _read_lcov(text: str, name: str, tests: Container[str]) -> Coverage:
     return Coverage("lcov", hits.ratio, Ratio(sum(branches.values()), len(branches)), hits.by_line)
 
 
-def _read_go(text: str, name: str, tests: Container[str]) -> Coverage:
+def _read_go(text: str, name: str, left_out: Container[str]) -> Coverage:
     blocks: list[tuple[str, range, bool]] = []
-    for line in text.splitlines()[1:]:
-        block = _GO_BLOCK.fullmatch(line.strip())
+    for line in text.split("\n")[1:]:
+        if not line.strip():
+            continue
+        block = _GO_BLOCK.fullmatch(line.rstrip())
         if block is None or int(block[3]) - int(block[2]) > _MAX_BLOCK_LINES:
             raise Unreadable(f"{name} is not a coverage report: {line[:80]!r}")
-        if block[1] not in tests:
+        if block[1] not in left_out:
             blocks.append((block[1], range(int(block[2]), int(block[3]) + 1), _count(block[4]) > 0))
     if sum(len(numbers) for _, numbers, _ in blocks) > _MAX_LINES:
         raise Unreadable(f"{name} has more than {_MAX_LINES} lines")
@@ -177,11 +180,11 @@ def _read_go(text: str, name: str, tests: Container[str]) -> Coverage:
 
 
 # Untyped JSON: every value is checked as it is used.
-def _read_istanbul(document: Any, tests: Container[str]) -> Coverage:
+def _read_istanbul(document: Any, left_out: Container[str]) -> Coverage:
     ratios = _istanbul_ratios(document["total"])
-    if any(path in tests for path in document):
-        # The totals include the tests, so add up the other files.
-        files = [_istanbul_ratios(part) for path, part in document.items() if path != "total" and path not in tests]
+    if any(path in left_out for path in document):
+        # The totals include these files, so add up the other files.
+        files = [_istanbul_ratios(part) for path, part in document.items() if path != "total" and path not in left_out]
         ratios = total_of(lines for lines, _ in files), total_of(branches for _, branches in files)
     return Coverage("istanbul", *ratios)
 

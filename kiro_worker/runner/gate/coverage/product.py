@@ -6,10 +6,12 @@ A test file runs in full when the tests run, so counting it raises the figure al
 from __future__ import annotations
 
 import re
+from fnmatch import translate
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 _JAVASCRIPT: Final = (".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs", ".mts", ".cts", ".vue", ".svelte")
@@ -39,6 +41,8 @@ _FOLDER_NAMES: Final = (
     # Only below src: a package of product code may be called "test".
     (_JVM, r"(?!)"),
 )
+_LONGEST_PATH: Final = 4096
+"""PATH_MAX on Linux: a longer path is no file's."""
 _ANY_FOLDER: Final = re.compile("tests?", re.IGNORECASE)
 _JVM_FOLDER: Final = re.compile(r"(?:^|/)src/(?:test|\w+Test|testFixtures)/")
 
@@ -64,16 +68,92 @@ def is_test_file(path: str) -> bool:
     return any(folder.fullmatch(part) for part in file.parts[:-1])
 
 
-class RecognisedTests:
-    """Contains the paths of test files as reports write them: relative, or absolute below ``folder``, the checkout."""
+class NotProduct:
+    """Contains the paths, as reports write them, of files that do not count towards coverage: tests, and those that
+    ``exclude`` names by globs.
 
-    def __init__(self, folder: Path) -> None:
+    A report writes a path from some folder: the checkout's, a source folder, a Java package or a Go module. ``files``
+    are those of the checkout, relative to it. They say which file a path means; if several have it, all must be left
+    out for the path to be.
+    """
+
+    def __init__(self, folder: Path, exclude: Iterable[str] = (), files: Iterable[str] = ()) -> None:
         self._roots = tuple(f"{root.as_posix().rstrip('/')}/" for root in dict.fromkeys((folder, folder.resolve())))
+        self._exclude = tuple(map(Glob, exclude))
+        self._files = frozenset(files)
+        self._by_end: dict[str, list[str]] = {}
+        for file in self._files:
+            for end in _ends(file):
+                self._by_end.setdefault(end, []).append(file)
+        self._known: dict[str, bool] = {}
 
     def __contains__(self, path: object) -> bool:
-        inside = str(path).replace("\\", "/")
-        for root in self._roots:
-            if inside.startswith(root):
-                return is_test_file(inside.removeprefix(root))
+        text = str(path)
+        if text not in self._known:
+            self._known[text] = self._is_left_out(text)
+        return self._known[text]
+
+    def _is_left_out(self, path: str) -> bool:
+        inside = next((path.removeprefix(root) for root in self._roots if path.startswith(root)), path)
+        for written in dict.fromkeys((inside, inside.replace("\\", "/"))):
+            if meant := self._meant_by(written.removeprefix("./")):
+                return all(map(self._leaves_out, meant))
+        inside = inside.replace("\\", "/").removeprefix("./")
         # The folders above a checkout on another machine mean nothing here.
-        return is_test_file(inside.removeprefix("./") if not inside.startswith("/") else PurePosixPath(inside).name)
+        return self._leaves_out(PurePosixPath(inside).name if inside.startswith("/") else inside)
+
+    def _leaves_out(self, file: str) -> bool:
+        return is_test_file(file) or any(glob.matches(file) for glob in self._exclude)
+
+    def _meant_by(self, path: str) -> list[str]:
+        """Return the files that ``path`` can mean: itself, or those that it is the end of, or the longest end of it."""
+        if len(path) > _LONGEST_PATH:
+            return []
+        if path in self._files:
+            return [path]
+        return self._by_end.get(path) or [end for end in _ends(path) if end in self._files][:1]
+
+
+def _ends(path: str) -> Iterator[str]:
+    """Yield the path, and then without its first folder, without its first two …"""
+    while path:
+        yield path
+        path = path.partition("/")[2]
+
+
+class Glob:
+    """A glob relative to the root of the repository: ``**`` stands for any number of folders, ``*`` for a part of a
+    name. What matches a folder matches everything in it.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._parts = tuple(
+            None if part == "**" else re.compile(translate(part)) for part in pattern.strip("/").split("/")
+        )
+
+    def matches(self, path: str) -> bool:
+        """Return whether the glob matches ``path`` or one of its folders, in time proportional to both lengths."""
+        # The positions in the glob that can come next.
+        states = self._with_skipped({0})
+        for part in path.split("/"):
+            following: set[int] = set()
+            for state in states:
+                expected = self._parts[state]
+                if expected is None:
+                    following.update((state, state + 1) if state == len(self._parts) - 1 else (state,))
+                elif expected.match(part):
+                    following.add(state + 1)
+            states = self._with_skipped(following)
+            if len(self._parts) in states:
+                return True
+        return False
+
+    def _with_skipped(self, states: set[int]) -> set[int]:
+        """Return ``states`` and those after each ``**``, which can stand for nothing; at the end it needs a name."""
+        found = set(states)
+        for state in sorted(states):
+            position = state
+            while position < len(self._parts) - 1 and self._parts[position] is None:
+                position += 1
+                found.add(position)
+        return found
