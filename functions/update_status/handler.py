@@ -8,21 +8,18 @@ from typing import Any
 
 import boto3
 
-from kiro_worker.environment import GitHubEnvironment
+from kiro_worker.environment import UpdateStatusEnvironment
 from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review, reject
 from kiro_worker.github.connect import configured_session
 from kiro_worker.observability import step
+from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StepEvent
 
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
+dynamodb = boto3.client("dynamodb")
 
-MOVES = {
-    "RejectWorkItem": reject,
-    "MarkInProgress": mark_in_progress,
-    "MarkInReview": mark_in_review,
-    "MarkFailed": mark_failed,
-}
+MOVES = {"RejectWorkItem": reject, "MarkInProgress": mark_in_progress, "MarkInReview": mark_in_review}
 
 
 @step
@@ -32,6 +29,11 @@ def handler(event: StepEvent) -> dict[str, Any]:
 
 
 async def update_status(event: StepEvent) -> dict[str, Any]:
-    async with configured_session(ssm, secrets, GitHubEnvironment.parse(os.environ)) as (session, configuration):
-        report = await MOVES[event.state](session, configuration, event)
+    environment = UpdateStatusEnvironment.parse(os.environ)
+    async with configured_session(ssm, secrets, environment) as (session, configuration):
+        if event.state == "MarkFailed":
+            records = RecordsTable(dynamodb, environment.records_table_name)
+            report = await mark_failed(session, configuration, event, records)
+        else:
+            report = await MOVES[event.state](session, configuration, event)
     return report.to_dict()

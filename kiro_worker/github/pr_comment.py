@@ -11,7 +11,7 @@ from kiro_worker.redaction import redact
 
 if TYPE_CHECKING:
     from kiro_worker.config.model import Configuration
-    from kiro_worker.models import BuildResult, Failure, Work
+    from kiro_worker.models import BuildResult, Failure
 
 _PHASE: Final = re.compile(r"([^:;]{1,100}):([0-9]{1,6}(?:\.[0-9]{1,3})?)")
 _MAX_PHASES: Final = 40
@@ -30,23 +30,30 @@ def rejected(reasons: str, execution_arn: str) -> str:
     )
 
 
-def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
-    """The comment for work that was pushed to the branch."""
+def succeeded(branch: str, build: BuildResult, execution_arn: str, repository: str = "") -> str:
+    """The comment for work that was pushed to ``branch``. ``repository`` is its URL, empty if it is not known."""
     return _comment(
-        f"✅ **Implemented**: {code(build.commit[:12])} on {code(work.branch)} is ready for review",
+        f"✅ **Implemented**: {code(build.commit[:12])} on {code(branch)} is ready for review",
         redact(code(build.reason)) if build.reason else "",
-        _facts(build, repository_url(work.pull_request_url)),
+        _facts(build, repository),
         _timeline(build),
         _links(execution_arn, build),
     )
 
 
-def failed(configuration: Configuration, failure: Failure, execution_arn: str, repository: str = "") -> str:
+def failed(
+    configuration: Configuration,
+    failure: Failure,
+    execution_arn: str,
+    repository: str = "",
+    build: BuildResult | None = None,
+) -> str:
     """The comment for a failed run: why it failed and the two ways to continue.
 
-    ``repository`` is the repository's URL, for the link to the checkpoint; empty if it is not known.
+    ``repository`` is the repository's URL, for the link to the checkpoint; empty if it is not known. ``build`` is what
+    ReadBuildResult found out about the build; without it, the failure's own cause may describe the build.
     """
-    build = failure.build
+    build = build or failure.build
     return _comment(
         f"❌ **{failure.name}**" + (f" in {code(failure.state)}" if failure.state else ""),
         block(redact(failure.reason)[:4000]) if failure.reason else "",

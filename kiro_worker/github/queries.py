@@ -127,6 +127,20 @@ query ValidateWorkItem(
 The expressions start with ``refs/heads/`` because a bare name resolves to a tag first.
 """
 
+READ_PUSHED: Final = GraphQLRequest(
+    f"""
+query ReadPushed($owner: String!, $name: String!, $ref: String!, $before: GitObjectID, $hasBefore: Boolean!) {{
+  repository(owner: $owner, name: $name) {{
+    ref(qualifiedName: $ref) {{ target {{ __typename ...Recent }} }}
+    before: object(oid: $before) @include(if: $hasBefore) {{ __typename ...Recent }}
+  }}
+  {_RATE_LIMIT}
+}}
+fragment Recent on Commit {{ history(first: 100) {{ nodes {{ oid }} }} }}
+"""
+)
+"""The last hundred commits of a branch, the newest first, and those of the commit that a run started from."""
+
 READ_LABELS: Final = GraphQLRequest(
     f"""
 query ReadLabels($owner: String!, $name: String!, $number: Int!) {{
