@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -15,11 +15,14 @@ from kiro_worker.observability import step
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StepEvent
 
+if TYPE_CHECKING:
+    from kiro_worker.config.model import Configuration
+    from kiro_worker.github.client import GitHubSession
+    from kiro_worker.state import CardReport
+
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
 dynamodb = boto3.client("dynamodb")
-
-MOVES = {"RejectWorkItem": reject, "MarkInProgress": mark_in_progress, "MarkInReview": mark_in_review}
 
 
 @step
@@ -31,9 +34,18 @@ def handler(event: StepEvent) -> dict[str, Any]:
 async def update_status(event: StepEvent) -> dict[str, Any]:
     environment = UpdateStatusEnvironment.parse(os.environ)
     async with configured_session(ssm, secrets, environment) as (session, configuration):
-        if event.state == "MarkFailed":
-            records = RecordsTable(dynamodb, environment.records_table_name)
-            report = await mark_failed(session, configuration, event, records)
-        else:
-            report = await MOVES[event.state](session, configuration, event)
+        report = await MOVES[event.state](session, configuration, event)
     return report.to_dict()
+
+
+async def fail(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    records = RecordsTable(dynamodb, UpdateStatusEnvironment.parse(os.environ).records_table_name)
+    return await mark_failed(session, configuration, event, records)
+
+
+MOVES = {
+    "RejectWorkItem": reject,
+    "MarkInProgress": mark_in_progress,
+    "MarkInReview": mark_in_review,
+    "MarkFailed": fail,
+}

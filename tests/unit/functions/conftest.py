@@ -29,8 +29,10 @@ VARIABLES = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "CONFIG_PARAMETER_NAME": "/kiro-worker/test/github-project-config",
     "GITHUB_TOKEN_SECRET_ARN": "github-token",
+    "BUILD_PROJECT_NAME": "kiro-worker-test",
     "LOCKS_TABLE_NAME": "kiro-worker-test-locks",
     "LOCK_LEASE_SECONDS": "7200",
+    "RECORDS_TABLE_NAME": "kiro-worker-test-records",
     "POWERTOOLS_METRICS_NAMESPACE": "KiroWorker",
     "POWERTOOLS_SERVICE_NAME": "a_step",
 }
@@ -61,6 +63,12 @@ class Aws:
     def get_secret_value(self, **request: Any) -> dict[str, Any]:
         assert request == {"SecretId": VARIABLES["GITHUB_TOKEN_SECRET_ARN"]}
         return {"SecretString": "ghp_" + "0a1b" * 9}
+
+    def get_item(self, **request: Any) -> dict[str, Any]:
+        tables = {VARIABLES["LOCKS_TABLE_NAME"]: "lockKey", VARIABLES["RECORDS_TABLE_NAME"]: "recordKey"}
+        key = tables[request["TableName"]]
+        found = [item for item in self.items if item.get(key) == request["Key"][key]]
+        return {"Item": found[0]} if found else {}
 
     def describe_execution(self, **request: Any) -> dict[str, Any]:
         return {"status": "RUNNING", **self.executions.get(request["executionArn"], {})}

@@ -77,7 +77,7 @@ def test_failure_comment_is_complete() -> None:
 def test_success_names_pushed_commit() -> None:
     build = failure(RESULT_COMMIT="abc" * 13, PHASES="push:1").build
     assert build
-    text = succeeded(WORK, build, ARN)
+    text = succeeded(WORK.branch, build, ARN, repository_url(URL))
     assert text.startswith("✅ **Implemented**: `abcabcabcabc` on `feature/x`")
     assert "```mermaid" in text
 
@@ -109,7 +109,7 @@ def test_phase_stays_on_its_chart_line(phases: list[tuple[str, float]]) -> None:
 
 
 def test_failed_build_is_not_succeeded() -> None:
-    assert failure(OUTCOME="Succeeded").name == failure(OUTCOME="No **such** outcome").name == "TaskFailed"
+    assert failure(OUTCOME="Succeeded").name == failure(OUTCOME="No **such** outcome").name == "BuildFailed"
     assert failure(OUTCOME="TestsFailed").name == "TestsFailed"
 
 
@@ -178,7 +178,7 @@ def test_github_renders_build_text_as_code(variable: str, before: str, after: st
     require_harmless(comment(**{**values, variable: json.dumps(hostile) if variable == "TAIL" else hostile}))
     build = failure(**{**values, variable: hostile}).build
     assert build
-    require_harmless(succeeded(WORK, build, ARN))
+    require_harmless(succeeded(WORK.branch, build, ARN, repository_url(URL)))
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
