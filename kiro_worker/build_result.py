@@ -107,9 +107,7 @@ def _with_checkpoint(event: StepEvent, edges: BuildEdges, explanation: Explanati
     """The explanation, and where the finished tasks are if this run wrote a checkpoint."""
     work = require(event.document.work, "work")
     if explanation.keeps_work and _has_checkpoint(event, edges, work):
-        return (
-            f"{explanation.text}\nThe tasks that the agent finished are on the checkpoint; a redrive continues there."
-        )
+        return f"{explanation.text}\nThe finished tasks are on the checkpoint, and a redrive continues from there."
     return explanation.text
 
 

@@ -156,7 +156,7 @@ class Builds:
         plan = BuildPlan(
             build_id=build_id,
             workspace=folder,
-            lay_out_source=lambda target: self._sources.lay_out(self._fetch(project["source"]), target),
+            lay_out_source=lambda target: self._sources.lay_out(self._fetch(project["source"], request), target),
             buildspec_name=_BUILDSPEC if _is_inline(project["source"]) else _buildspec_name(project, request),
             environment=lambda spec, source: self._environment.of(facts, spec, variables, source, folder),
             seconds=(minutes or DEFAULT_TIMEOUT_MINUTES) * self._minute,
@@ -176,9 +176,9 @@ class Builds:
 
         return write
 
-    def _fetch(self, source: Mapping[str, Any]) -> bytes:
+    def _fetch(self, source: Mapping[str, Any], request: Mapping[str, Any]) -> bytes:
         if _is_inline(source):
-            return _zipped(_BUILDSPEC, str(source["buildspec"]))
+            return _zipped(_BUILDSPEC, str(request.get("buildspecOverride") or source["buildspec"]))
         if source.get("type") != "S3":
             raise SourceMissing(f"the embedded AWS builds sources of type S3 and NO_SOURCE, not {source.get('type')}")
         bucket, _, key = str(source["location"]).removeprefix("arn:aws:s3:::").partition("/")
