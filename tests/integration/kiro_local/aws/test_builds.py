@@ -311,7 +311,9 @@ def test_stopping_ends_running_builds(deploy_project: Callable[..., str], eventu
 
 
 @pytest.mark.parametrize("name", [name for name, ending in ENDINGS.items() if ending.phase])
-def test_given_ending_names_its_phase(embedded: EmbeddedAws, build: Callable[..., dict[str, Any]], name: str) -> None:
+def test_given_ending_names_its_phase(
+    embedded: EmbeddedAws, build: Callable[..., dict[str, Any]], eventually: Eventually, name: str
+) -> None:
     ending = ENDINGS[name]
     embedded.builds.end_next_as(ending)
     done = build(spec(exports="OUTCOME", build="export OUTCOME=ran"))
@@ -323,7 +325,8 @@ def test_given_ending_names_its_phase(embedded: EmbeddedAws, build: Callable[...
     contexts = described[ending.phase].get("contexts", [])
     assert contexts == ([{"statusCode": ending.code, "message": ending.message}] if ending.code else [])
     assert exported(done) == ({"OUTCOME": "ran"} if name == "upload-failed" else {})
-    assert build(spec(build="true"))["buildStatus"] == "SUCCEEDED", "the ending is given to one build only"
+    another = embedded.client("codebuild").start_build(projectName=done["projectName"])["build"]["id"]
+    assert eventually(lambda: finished(embedded, another))["buildStatus"] == "SUCCEEDED", "only one build is to fail"
 
 
 REPORT = "\nreports:\n  tests:\n    files: ['*.xml']\n    base-directory: made"
