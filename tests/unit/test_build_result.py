@@ -190,10 +190,12 @@ def test_death_is_explained_with_owner() -> None:
     assert "checkpoint" not in failure.reason
 
 
-@pytest.mark.parametrize(("execution", "named"), [(ARN, True), ("arn:other", False)])
-def test_checkpoint_is_named_only_if_known(execution: str, named: bool) -> None:
+@pytest.mark.parametrize(
+    ("commit", "execution", "named"), [(PUSHED, ARN, True), (PUSHED, "arn:other", False), (BASE, ARN, False)]
+)
+def test_checkpoint_is_named_only_if_known(commit: str, execution: str, named: bool) -> None:
     step = Step()
-    note_checkpoint(step.records, "acme/shop", "feature/x", CheckpointRecord(PUSHED, "", BASE, execution))
+    note_checkpoint(step.records, "acme/shop", "feature/x", CheckpointRecord(commit, "", BASE, execution))
     reason = step.read(cause=cause(phases=KILLED))["failure"]["cause"]
     assert ("The finished tasks are on the checkpoint" in reason) is named
 

@@ -10,16 +10,18 @@ from tests.support.definitions import definition
 from tests.support.stacks import Stacks
 
 EVERY_STEP = {"ENVIRONMENT", "LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
-CONFIG, TOKEN, TABLE, LEASE = (
+CONFIG, TOKEN, TABLE, RECORDS, LEASE = (
     "CONFIG_PARAMETER_NAME",
     "GITHUB_TOKEN_SECRET_ARN",
     "LOCKS_TABLE_NAME",
+    "RECORDS_TABLE_NAME",
     "LOCK_LEASE_SECONDS",
 )
 STEPS = {
-    "fetch-work-item": ({CONFIG, TOKEN, TABLE}, 60),
+    "fetch-work-item": ({CONFIG, TOKEN, TABLE, RECORDS}, 60),
     "validate-work-item": ({CONFIG, TOKEN}, 60),
-    "update-status": ({CONFIG, TOKEN}, 60),
+    "read-build-result": ({CONFIG, TOKEN, TABLE, RECORDS, "BUILD_PROJECT_NAME"}, 60),
+    "update-status": ({CONFIG, TOKEN, RECORDS}, 60),
     "acquire-lock": ({CONFIG, TABLE, LEASE}, 30),
     "release-lock": ({TABLE}, 30),
     "fail-run": (set(), 30),
