@@ -311,12 +311,15 @@ def test_stopping_ends_running_builds(deploy_project: Callable[..., str], eventu
 
 
 @pytest.mark.parametrize("name", [name for name, ending in ENDINGS.items() if ending.phase])
-def test_given_ending_names_its_phase(
-    embedded: EmbeddedAws, build: Callable[..., dict[str, Any]], eventually: Eventually, name: str
-) -> None:
-    ending = ENDINGS[name]
+def test_given_ending_names_its_phase(embedded: EmbeddedAws, project: Make, eventually: Eventually, name: str) -> None:
+    builder, ending = project(spec(exports="OUTCOME", build="export OUTCOME=ran")), ENDINGS[name]
+
+    def build() -> dict[str, Any]:
+        started = embedded.client("codebuild").start_build(projectName=builder)["build"]["id"]
+        return dict(eventually(lambda: finished(embedded, started)))
+
     embedded.builds.end_next_as(ending)
-    done = build(spec(exports="OUTCOME", build="export OUTCOME=ran"))
+    done = build()
     assert done["buildStatus"] == ending.status
     described = {phase["phaseType"]: phase for phase in done["phases"]}
     failed = [phase for phase, found in described.items() if found.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"]
@@ -325,8 +328,7 @@ def test_given_ending_names_its_phase(
     contexts = described[ending.phase].get("contexts", [])
     assert contexts == ([{"statusCode": ending.code, "message": ending.message}] if ending.code else [])
     assert exported(done) == ({"OUTCOME": "ran"} if name == "upload-failed" else {})
-    another = embedded.client("codebuild").start_build(projectName=done["projectName"])["build"]["id"]
-    assert eventually(lambda: finished(embedded, another))["buildStatus"] == "SUCCEEDED", "only one build is to fail"
+    assert build()["buildStatus"] == "SUCCEEDED", "only one build is to end that way"
 
 
 REPORT = "\nreports:\n  tests:\n    files: ['*.xml']\n    base-directory: made"
