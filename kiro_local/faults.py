@@ -134,9 +134,33 @@ ENDINGS: Final[Mapping[str, BuildEnding]] = {
         if outcome is not Outcome.SUCCEEDED
     },
     "build-fault": BuildEnding("FAULT"),
-    "build-timed-out": BuildEnding("TIMED_OUT"),
-    "build-stopped": BuildEnding("STOPPED"),
+    "build-timed-out": BuildEnding(
+        "TIMED_OUT", phase="BUILD", code="BUILD_TIMED_OUT", message="Build has timed out", seconds=3600
+    ),
+    "build-stopped": BuildEnding("STOPPED", phase="BUILD"),
+    "queue-timed-out": BuildEnding(
+        "TIMED_OUT", phase="QUEUED", code="BUILD_TIMED_OUT", message="Build has timed out", seconds=1800
+    ),
+    "image-unavailable": BuildEnding(
+        "FAILED",
+        phase="PROVISIONING",
+        code="CLIENT_ERROR",
+        message="BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE: Unable to pull customer's container image",
+    ),
+    "source-denied": BuildEnding(
+        "FAILED", phase="DOWNLOAD_SOURCE", code="CLIENT_ERROR", message="AccessDenied: Access Denied"
+    ),
+    "out-of-memory": BuildEnding(
+        "FAILED",
+        phase="BUILD",
+        code="COMMAND_EXECUTION_ERROR",
+        message="Error while executing command: python3 -m kiro_worker.runner. Reason: signal: killed",
+    ),
+    "upload-failed": BuildEnding(
+        "FAILED", phase="UPLOAD_ARTIFACTS", code="CLIENT_ERROR", message="no test report files were found"
+    ),
 }
+"""How a build can end. All but ``upload-failed`` run nothing."""
 
 
 @cache

@@ -35,7 +35,7 @@ class Environment:
 
 @dataclass(frozen=True)
 class GitHubEnvironment(Environment):
-    """Variables of the steps that call GitHub: all that ``UpdateStatus`` needs."""
+    """Variables of the steps that call GitHub."""
 
     config_parameter_name: str
     github_token_secret_arn: str
@@ -56,8 +56,22 @@ class LocksEnvironment(Environment):
 
 
 @dataclass(frozen=True)
-class FetchWorkItemEnvironment(GitHubEnvironment, LocksEnvironment):
+class UpdateStatusEnvironment(GitHubEnvironment):
+    """Variables of ``UpdateStatus``, which reads what a run was about to push before it reports a failure."""
+
+    records_table_name: str
+
+
+@dataclass(frozen=True)
+class FetchWorkItemEnvironment(UpdateStatusEnvironment, LocksEnvironment):
     """Variables of ``FetchWorkItem``, which selects a card and clears the locks of abandoned runs."""
+
+
+@dataclass(frozen=True)
+class ReadBuildResultEnvironment(UpdateStatusEnvironment, LocksEnvironment):
+    """Variables of ``ReadBuildResult``, which reads a failed build and what the run was about to push."""
+
+    build_project_name: str
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ import json
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final, Self
 
+from kiro_worker.builds.causes import BuildFailure, explain, explain_truncated, explain_without_build
+from kiro_worker.builds.description import BuildDescription
 from kiro_worker.exported_variables import EXPORTED_VARIABLES
 from kiro_worker.outcomes import Outcome
 
@@ -104,28 +106,24 @@ class BuildResult:
 
     @classmethod
     def from_document(cls, build: dict[str, Any]) -> BuildResult:
-        """The result from the state document's ``build``: ``{id, arn, log, variables: [{Name, Value}]}``."""
-        return cls._from_variables(build.get("id", ""), "SUCCEEDED", build.get("log", ""), build.get("variables") or [])
+        """The result from the state document's ``build``: ``{id, arn, log, variables: [{Name, Value}], status?}``.
 
-    @classmethod
-    def from_cause(cls, cause: str) -> BuildResult | None:
-        """The result from a failed build's Cause, which is the build as JSON; ``None`` for any other text."""
-        try:
-            build = json.loads(cause)["Build"]
-            return cls._from_variables(
-                build["Id"],
-                build["BuildStatus"],
-                build.get("Logs", {}).get("DeepLink", ""),
-                build.get("ExportedEnvironmentVariables") or [],
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    @classmethod
-    def _from_variables(cls, build_id: str, status: str, log_url: str, variables: Any) -> BuildResult:
+        RunBuild writes no status, because the build succeeded.
+        """
         # JSONata turns a list with a single element into that element.
+        variables = build.get("variables") or []
         pairs = [variables] if isinstance(variables, dict) else variables
         exported = {pair["Name"]: str(pair.get("Value", "")) for pair in pairs}
+        status = build.get("status", "SUCCEEDED")
+        return cls._from_variables(build.get("id", ""), status, build.get("log", ""), exported)
+
+    @classmethod
+    def from_description(cls, build: BuildDescription) -> BuildResult:
+        """The result from CodeBuild's own description of the build."""
+        return cls._from_variables(build.id, build.status, build.log_url, dict(build.variables))
+
+    @classmethod
+    def _from_variables(cls, build_id: str, status: str, log_url: str, exported: dict[str, str]) -> BuildResult:
         values: dict[str, Any] = {key: exported.get(name, "") for name, key in EXPORTED_VARIABLES.items()}
         # The outcome becomes an error name and a heading, so any other text is rejected.
         values["outcome"] = values["outcome"] if values["outcome"] in set(Outcome) else ""
@@ -133,37 +131,75 @@ class BuildResult:
         values["fence"] = int(values["fence"]) if values["fence"].isdecimal() else 0
         return cls(build_id=build_id, status=status, log_url=log_url, **values)
 
+    @property
+    def has_pushed(self) -> bool:
+        """Whether the build itself reported that the work is on the branch, whatever became of the build after that."""
+        return self.outcome == Outcome.SUCCEEDED and self.commit != ""
+
+    @property
+    def stopping_outcome(self) -> str:
+        """The outcome that explains why the build failed; empty if it reported none, or ``Succeeded``.
+
+        A build that reported ``Succeeded`` and failed was stopped after that, so the outcome explains nothing.
+        """
+        return "" if self.outcome == Outcome.SUCCEEDED else self.outcome
+
 
 @dataclass(frozen=True)
 class Failure(Document):
-    """Why a run failed. The state document carries it to later steps."""
+    """Why a run failed. The state document carries it to later steps.
+
+    ``owner`` is the :class:`~kiro_worker.outcomes.FaultOwner` who has to act, if ReadBuildResult has found it out.
+    """
 
     state: str = ""
     error: str = ""
     cause: str = ""
     redrive_count: int = 0
+    owner: str = ""
 
     @property
     def build(self) -> BuildResult | None:
-        """The failed build, or ``None`` when something else failed."""
-        return BuildResult.from_cause(self.cause)
+        """The failed build in the Cause that Step Functions reported; ``None`` for any other cause."""
+        build = BuildDescription.from_cause(self.cause)
+        return BuildResult.from_description(build) if build else None
 
     @property
     def name(self) -> str:
-        """The name that people see: the build's outcome, else the error's name.
+        """The name that people see: the build's outcome, else a :class:`BuildFailure`, else the error's name.
 
-        If a failed build's outcome is Succeeded, the build was stopped after it reported that, so it does not count.
         The prefix ``States.`` is removed, because Step Functions reserves it and no function may raise such an error.
         """
-        outcome = self.build.outcome if self.build else ""
-        return outcome if outcome not in ("", Outcome.SUCCEEDED) else self.error.removeprefix("States.")
+        name, _ = self._explained
+        return name
 
     @property
     def reason(self) -> str:
-        """The reason in words: the build's reason or status, else the message of the function that failed."""
-        if self.build:
-            return self.build.reason or f"the build ended as {self.build.status}"
-        return cause_message(self.cause)
+        """The reason in words: the build's reason, else what CodeBuild says, else the failed function's message."""
+        _, reason = self._explained
+        return reason
+
+    @property
+    def _explained(self) -> tuple[str, str]:
+        build = BuildDescription.from_cause(self.cause)
+        if build is not None:
+            result = BuildResult.from_description(build)
+            if result.stopping_outcome:
+                return result.stopping_outcome, result.reason
+            explanation = explain(build)
+        elif self.error == "States.TaskFailed":
+            explanation = explain_truncated(self.cause)
+        elif self.state == RUN_BUILD and self.error not in _EXPLAINED:
+            explanation = explain_without_build(self.error, self.cause)
+        else:
+            return self.error.removeprefix("States."), cause_message(self.cause)
+        return explanation.name, explanation.text
+
+
+RUN_BUILD: Final = "RunBuild"
+"""The state that runs the build. Its failures are those of the build."""
+_EXPLAINED: Final = frozenset({*Outcome, *BuildFailure})
+"""The error names that ReadBuildResult writes, whose cause is already in words."""
 
 
 @dataclass(frozen=True)

@@ -51,8 +51,10 @@ class HeldLock(Document):
 class StateDocument:
     """What a run has found out so far. A part is ``None`` until the state that adds it has run.
 
-    A work-item run uses ``request`` to ``report``, and sets ``report_pending`` if its card could not be updated. The
-    clean-up uses ``ended_at``, which is when the execution ended in epoch milliseconds, and then ``held``.
+    A work-item run uses ``request`` to ``report``, and sets ``report_pending`` if its card could not be updated.
+    ``repeat`` says that RunBuild is to repeat a build that CodeBuild failed, or has done so.
+
+    The clean-up uses ``ended_at``, which is when the execution ended in epoch milliseconds, and then ``held``.
     """
 
     request: Any = None
@@ -64,6 +66,7 @@ class StateDocument:
     failure: Failure | None = None
     report: CardReport | None = None
     report_pending: bool = False
+    repeat: bool = False
     held: HeldLock | None = None
     ended_at: float | None = None
 
@@ -86,6 +89,7 @@ class StateDocument:
             failure=_parse_part(parts, "failure", Failure.from_dict),
             report=_parse_part(parts, "report", CardReport.from_dict),
             report_pending=parts.get("reportPending") is True,
+            repeat=parts.get("repeat") is True,
             held=_parse_part(parts, "held", HeldLock.from_dict),
             ended_at=_parse_part(parts, "endedAt", float),
         )

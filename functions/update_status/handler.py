@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from kiro_worker.environment import GitHubEnvironment
+from kiro_worker.environment import UpdateStatusEnvironment
 from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review, reject
 from kiro_worker.github.connect import configured_session
 from kiro_worker.observability import step
+from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StepEvent
+
+if TYPE_CHECKING:
+    from kiro_worker.config.model import Configuration
+    from kiro_worker.github.client import GitHubSession
+    from kiro_worker.state import CardReport
 
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
-
-MOVES = {
-    "RejectWorkItem": reject,
-    "MarkInProgress": mark_in_progress,
-    "MarkInReview": mark_in_review,
-    "MarkFailed": mark_failed,
-}
+dynamodb = boto3.client("dynamodb")
 
 
 @step
@@ -32,6 +32,20 @@ def handler(event: StepEvent) -> dict[str, Any]:
 
 
 async def update_status(event: StepEvent) -> dict[str, Any]:
-    async with configured_session(ssm, secrets, GitHubEnvironment.parse(os.environ)) as (session, configuration):
+    environment = UpdateStatusEnvironment.parse(os.environ)
+    async with configured_session(ssm, secrets, environment) as (session, configuration):
         report = await MOVES[event.state](session, configuration, event)
     return report.to_dict()
+
+
+async def fail(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    records = RecordsTable(dynamodb, UpdateStatusEnvironment.parse(os.environ).records_table_name)
+    return await mark_failed(session, configuration, event, records)
+
+
+MOVES = {
+    "RejectWorkItem": reject,
+    "MarkInProgress": mark_in_progress,
+    "MarkInReview": mark_in_review,
+    "MarkFailed": fail,
+}

@@ -25,11 +25,13 @@ class Grants:
     build: BuildProject
 
     def to_steps(self, steps: Steps) -> None:
-        for step in (steps.fetch_work_item, steps.validate_work_item, steps.update_status):
+        for step in (steps.fetch_work_item, steps.validate_work_item, steps.read_build_result, steps.update_status):
             self._read_configuration(step.role)
             _allow(step.role, ["secretsmanager:GetSecretValue"], self.core.secrets.github_token.secret_arn)
-        # A redriven run may have pushed everything already.
-        self._read_records(steps.validate_work_item.role, "run#*")
+        # Whether a run that was redriven, or that ended otherwise, has pushed its work.
+        for step in (steps.fetch_work_item, steps.validate_work_item, steps.update_status):
+            self._read_records(step.role, "run#*")
+        self._read_build(steps.read_build_result.role)
         # The configuration names the scope of the lock.
         self._read_configuration(steps.acquire_lock.role)
         self._use_locks(steps.acquire_lock.role)
@@ -42,6 +44,18 @@ class Grants:
         self._end_holders(steps.release_lock.role)
         # Checks whether the execution was redriven, because the count in the state's context may be out of date.
         self._describe_executions(steps.fail_run.role)
+
+    def _read_build(self, role: iam.Role) -> None:
+        """Allow finding a failed build, stopping it if it still runs, and noting that it is repeated."""
+        _allow(role, ["dynamodb:GetItem"], self.core.lock_table.table_arn)
+        self._read_records(role, "run#*", "branch#*")
+        self._allow_records(role, ["dynamodb:UpdateItem"], ("card#*",))
+        # The list is for a build whose start was not answered, so that nothing names it.
+        _allow(
+            role,
+            ["codebuild:BatchGetBuilds", "codebuild:ListBuildsForProject", "codebuild:StopBuild"],
+            self.build.project.project_arn,
+        )
 
     def to_build(self) -> None:
         role, secrets = self.build.role, self.core.secrets

@@ -23,6 +23,7 @@ class Steps:
     fetch_work_item: Step
     validate_work_item: Step
     acquire_lock: Step
+    read_build_result: Step
     update_status: Step
     release_lock: Step
     fail_run: Step
@@ -53,9 +54,14 @@ def create_steps(stack: Stack, *, settings: Settings, core: CoreStack, package: 
     variables = Variables(settings, core)
     board = variables.configuration | variables.github_token
     return Steps(
-        fetch_work_item=step("fetch_work_item", github_timeout, board | variables.locks),
+        fetch_work_item=step("fetch_work_item", github_timeout, board | variables.locks | variables.records),
         validate_work_item=step("validate_work_item", github_timeout, board | variables.records),
-        update_status=step("update_status", github_timeout, board),
+        read_build_result=step(
+            "read_build_result",
+            github_timeout,
+            board | variables.locks | variables.records | variables.build_project,
+        ),
+        update_status=step("update_status", github_timeout, board | variables.records),
         acquire_lock=step("acquire_lock", aws_timeout, variables.configuration | variables.locks | variables.lease),
         release_lock=step("release_lock", aws_timeout, variables.locks),
         fail_run=step("fail_run", aws_timeout, {}),

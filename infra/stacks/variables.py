@@ -36,6 +36,10 @@ class Variables:
         return {"LOCK_LEASE_SECONDS": str(self.settings.lock_lease_seconds)}
 
     @property
+    def build_project(self) -> dict[str, str]:
+        return {"BUILD_PROJECT_NAME": self.settings.names.build_project}
+
+    @property
     def build(self) -> dict[str, str]:
         """Everything that the build reads: names of its secrets, never their values."""
         return {

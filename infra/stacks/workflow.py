@@ -83,6 +83,7 @@ class WorkflowStack(Stack):
                 "FetchWorkItemFunctionArn": steps.fetch_work_item.function.function_arn,
                 "ValidateWorkItemFunctionArn": steps.validate_work_item.function.function_arn,
                 "AcquireLockFunctionArn": steps.acquire_lock.function.function_arn,
+                "ReadBuildResultFunctionArn": steps.read_build_result.function.function_arn,
                 "UpdateStatusFunctionArn": steps.update_status.function.function_arn,
                 "ReleaseLockFunctionArn": steps.release_lock.function.function_arn,
                 "FailRunFunctionArn": steps.fail_run.function.function_arn,

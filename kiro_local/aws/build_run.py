@@ -14,6 +14,8 @@ from kiro_local.aws.build_shell import BuildShell
 from kiro_local.aws.buildspec import Buildspec, BuildspecInvalid, Phase, parse
 
 IN_PROGRESS = "IN_PROGRESS"
+_BEFORE_SOURCE = ("SUBMITTED", "QUEUED", "PROVISIONING")
+_PHASES = (*_BEFORE_SOURCE, "DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD", "UPLOAD_ARTIFACTS")
 
 
 class SourceMissing(Exception):
@@ -29,14 +31,34 @@ class PhaseRecord:
     ended: datetime | None = None
     status: str | None = None
     context: dict[str, str] | None = None
+    seconds: int | None = None
+
+    @property
+    def duration(self) -> int:
+        """The phase's seconds, once it has ended."""
+        if self.seconds is not None or self.ended is None:
+            return self.seconds or 0
+        return int((self.ended - self.started).total_seconds())
 
 
 @dataclass(frozen=True)
 class BuildEnding:
-    """The end of a build that runs nothing: its status and the variables it exports."""
+    """A given end of a build: its status and the variables it exports.
+
+    With ``phase``, the build ends there, with ``code`` and ``message`` in the phase's context and ``seconds`` as its
+    duration. The build runs nothing, except that one that ends in UPLOAD_ARTIFACTS runs its commands first.
+    """
 
     status: str
     exported: Mapping[str, str] = field(default_factory=dict)
+    phase: str = ""
+    code: str = ""
+    message: str = ""
+    seconds: int = 0
+
+    @property
+    def runs_commands(self) -> bool:
+        return self.phase == "UPLOAD_ARTIFACTS"
 
 
 @dataclass(frozen=True)
@@ -52,8 +74,10 @@ class BuildPlan:
     environment: Callable[[Buildspec, Path], Mapping[str, str]]
     seconds: float
     on_line: Callable[[str], None]
-    #: The end of a build that runs nothing, for tests of the code that waits for a build.
+    #: A given end of the build, for tests of the code that waits for a build.
     ending: BuildEnding | None = None
+    #: Whether a declared report without a file fails the build.
+    missing_report_fails: bool = True
 
 
 @dataclass
@@ -74,8 +98,10 @@ class BuildRun:
         self._shell: BuildShell | None = None
 
     def start(self) -> None:
-        for name in ("SUBMITTED", "QUEUED", "PROVISIONING"):
+        for name in _BEFORE_SOURCE:
             self._enter(name)
+            if self._ends_in(name):
+                break
             self._leave("SUCCEEDED")
         threading.Thread(target=self._run, name=f"build-{self.plan.build_id}", daemon=True).start()
 
@@ -103,13 +129,33 @@ class BuildRun:
             self._finish(succeeded)
         shutil.rmtree(self.plan.workspace / "src", ignore_errors=True)
 
-    def _build(self) -> bool:
-        self._enter("DOWNLOAD_SOURCE")
-        if ending := self.plan.ending:
-            self.exported.update(ending.exported)
+    def _ends_in(self, name: str) -> bool:
+        return self.plan.ending is not None and self.plan.ending.phase == name
+
+    def _end(self, ending: BuildEnding) -> bool:
+        """End the build as given, without running anything, in the phase that has been entered or in a later one."""
+        self.exported.update(ending.exported)
+        self._verdict = ending.status if ending.status not in ("SUCCEEDED", "FAILED") else None
+        if not ending.phase:
             self._verdict = None if ending.status == "SUCCEEDED" else ending.status
+            return self._leave("SUCCEEDED") and self._verdict is None
+        for name in _PHASES[_PHASES.index(self.phases[-1].name) : _PHASES.index(ending.phase)]:
             self._leave("SUCCEEDED")
-            return self._verdict is None
+            self._enter(_PHASES[_PHASES.index(name) + 1])
+        return self._leave_as(ending)
+
+    def _leave_as(self, ending: BuildEnding) -> bool:
+        left = self._leave(ending.status, ending.code, ending.message)
+        self.phases[-1].seconds = ending.seconds
+        return left
+
+    def _build(self) -> bool:
+        ending = self.plan.ending
+        if self.phases[-1].status is None and ending:
+            return self._end(ending)
+        self._enter("DOWNLOAD_SOURCE")
+        if ending and not ending.runs_commands:
+            return self._end(ending)
         source = self.plan.workspace / "src"
         try:
             self.plan.lay_out_source(source)
@@ -142,7 +188,7 @@ class BuildRun:
                 shell.run("export CODEBUILD_BUILD_SUCCEEDING=0")
             succeeded = run("post_build") and succeeded  # runs after a failed build phase too
         self._enter("UPLOAD_ARTIFACTS")
-        self._leave("SUCCEEDED")
+        succeeded = self._upload(buildspec) and succeeded
         self._enter("FINALIZING")
         for name in buildspec.exported:
             value = shell.value_of(name)
@@ -150,6 +196,15 @@ class BuildRun:
                 self.exported[name] = value
         self._leave("SUCCEEDED")
         return succeeded
+
+    def _upload(self, buildspec: Buildspec) -> bool:
+        if self.plan.ending:
+            return self._leave_as(self.plan.ending)
+        source = self.plan.workspace / "src"
+        missing = [report.name for report in buildspec.reports if not report.exists(source)]
+        if missing and self.plan.missing_report_fails:
+            return self._leave("FAILED", "CLIENT_ERROR", f"no test report files were found: {', '.join(missing)}")
+        return self._leave("SUCCEEDED")
 
     def _run_phase(self, name: str, phase: Phase, shell: BuildShell) -> bool:
         self._enter(name.upper())

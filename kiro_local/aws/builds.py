@@ -21,6 +21,7 @@ from kiro_local.aws.build_run import BuildEnding, BuildPlan, BuildRun, SourceMis
 from kiro_local.aws.build_source import BuildSources
 from kiro_local.aws.logs import LogStream
 from kiro_local.aws.session import ACCOUNT, REGION, Clients
+from kiro_local.aws.undocumented import ASSUMED, Undocumented
 
 TOKEN_SECONDS = 300.0
 _BUILDSPEC = "buildspec.yml"
@@ -58,6 +59,7 @@ class Builds:
         on_line: Callable[[str, str], None] | None = None,
         minute_seconds: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
+        undocumented: Callable[[], Undocumented] = lambda: ASSUMED,
     ) -> None:
         """``aws_variables`` are the credentials, region and endpoint that AWS sets in every build. ``minute_seconds``
         is the length of a minute in timeouts, which tests shorten.
@@ -66,6 +68,7 @@ class Builds:
         self._sources = BuildSources(workspace / "sources")
         self._environment = BuildEnvironment(clients, aws_variables)
         self._minute, self._clock = minute_seconds, clock
+        self._undocumented = undocumented
         self._lock = threading.Lock()
         self._builds: dict[str, Build] = {}
         self._tokens: dict[str, _Token] = {}
@@ -93,7 +96,7 @@ class Builds:
         return build
 
     def end_next_as(self, ending: BuildEnding | None) -> None:
-        """Make the next build run nothing and end this way."""
+        """Make the next build end this way."""
         self._next_ending = ending
 
     def get(self, build_id: str) -> Build | None:
@@ -153,12 +156,13 @@ class Builds:
         plan = BuildPlan(
             build_id=build_id,
             workspace=folder,
-            lay_out_source=lambda target: self._sources.lay_out(self._fetch(project["source"]), target),
+            lay_out_source=lambda target: self._sources.lay_out(self._fetch(project["source"], request), target),
             buildspec_name=_BUILDSPEC if _is_inline(project["source"]) else _buildspec_name(project, request),
             environment=lambda spec, source: self._environment.of(facts, spec, variables, source, folder),
             seconds=(minutes or DEFAULT_TIMEOUT_MINUTES) * self._minute,
             on_line=logs.write,
             ending=self._next_ending,
+            missing_report_fails=self._undocumented().missing_report_fails_build,
         )
         self._next_ending = None
         return Build(facts, project, request, BuildRun(plan), logs, log_file)
@@ -172,9 +176,9 @@ class Builds:
 
         return write
 
-    def _fetch(self, source: Mapping[str, Any]) -> bytes:
+    def _fetch(self, source: Mapping[str, Any], request: Mapping[str, Any]) -> bytes:
         if _is_inline(source):
-            return _zipped(_BUILDSPEC, str(source["buildspec"]))
+            return _zipped(_BUILDSPEC, str(request.get("buildspecOverride") or source["buildspec"]))
         if source.get("type") != "S3":
             raise SourceMissing(f"the embedded AWS builds sources of type S3 and NO_SOURCE, not {source.get('type')}")
         bucket, _, key = str(source["location"]).removeprefix("arn:aws:s3:::").partition("/")

@@ -71,7 +71,7 @@ def describe(build: Build) -> dict[str, Any]:
                     {
                         "phaseStatus": phase.status,
                         "endTime": phase.ended,
-                        "durationInSeconds": int((phase.ended - phase.started).total_seconds()),
+                        "durationInSeconds": phase.duration,
                     }
                     if phase.ended
                     else {}

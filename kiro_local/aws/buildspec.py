@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -28,12 +29,27 @@ class Phase:
 
 
 @dataclass(frozen=True)
+class Report:
+    """A declared report: patterns of files below ``base_directory``. The embedded AWS stores no reports."""
+
+    name: str
+    files: tuple[str, ...]
+    base_directory: str = "."
+
+    def exists(self, source: Path) -> bool:
+        """Whether any file in the build's folder ``source`` belongs to the report."""
+        folder = source / self.base_directory
+        return any(path.is_file() for pattern in self.files for path in folder.glob(pattern))
+
+
+@dataclass(frozen=True)
 class Buildspec:
     phases: Mapping[str, Phase]
     variables: Mapping[str, str]
     parameters: Mapping[str, str]
     secrets: Mapping[str, str]
     exported: tuple[str, ...]
+    reports: tuple[Report, ...] = ()
 
 
 def parse(text: str) -> Buildspec:
@@ -53,17 +69,22 @@ def parse(text: str) -> Buildspec:
     _known("phases.", phases, set(PHASES))
     if not phases:
         raise BuildspecInvalid("phases: at least one is required")
-    for name, report in _mapping("reports", document.get("reports")).items():
-        # Validated and then ignored, because the embedded AWS stores no reports.
-        _known(f"reports.{name}.", _mapping(f"reports.{name}", report), _REPORT)
-        _lines(f"reports.{name}.files", report.get("files"))
+    reports = _mapping("reports", document.get("reports"))
     return Buildspec(
         phases={name: _phase(name, phases.get(name)) for name in PHASES},
         variables=_strings("env.variables", environment.get("variables")),
         parameters=_strings("env.parameter-store", environment.get("parameter-store")),
         secrets=_strings("env.secrets-manager", environment.get("secrets-manager")),
         exported=_lines("env.exported-variables", environment.get("exported-variables")),
+        reports=tuple(_report(name, report) for name, report in reports.items()),
     )
+
+
+def _report(name: str, value: Any) -> Report:
+    report = _mapping(f"reports.{name}", value)
+    _known(f"reports.{name}.", report, _REPORT)
+    files = _lines(f"reports.{name}.files", report.get("files"))
+    return Report(name, files, str(report.get("base-directory", ".")))
 
 
 def _phase(name: str, value: Any) -> Phase:

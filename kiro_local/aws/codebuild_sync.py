@@ -115,6 +115,7 @@ class StartBuild(StateTaskServiceCallback):  # type: ignore[misc]  # moto's inte
             build = {**build, "ExportedEnvironmentVariables": []}
         error = self._undocumented().failed_build_error
         cause = json.dumps({"Build": build}, ensure_ascii=False, separators=(",", ":"))
+        cause = cause[: self._undocumented().failed_build_cause_characters]
         return self._task_failed(env, CustomErrorName(error), error, cause)
 
     def _from_error(self, env: Environment, ex: Exception) -> FailureEvent:

@@ -114,7 +114,12 @@ class EmbeddedAws:
             self.workspace / "lambda", self.environment, self._runtime_path, self._on_function_line
         )
         self.builds = Builds(
-            self.workspace / "builds", self.clients, self.environment, self._on_line, self._minute_seconds
+            self.workspace / "builds",
+            self.clients,
+            self.environment,
+            self._on_line,
+            self._minute_seconds,
+            undocumented=lambda: self.executions.undocumented,
         )
         replacements = Replacements()
         stack.callback(replacements.restore)

@@ -31,6 +31,11 @@ class Undocumented:
     failed_build_exports_variables: bool = True
     #: The error name of an unsuccessful build: one that begins with ``States.``, or a custom one.
     failed_build_error: str = "States.TaskFailed"
+    #: The length of that Cause in characters; Step Functions cuts off the rest, and what remains is not JSON.
+    failed_build_cause_characters: int = 32_768
+    #: A report that the buildspec declares, and for which no file exists, fails the build in UPLOAD_ARTIFACTS, even
+    #: after all commands have succeeded. AWS documents only that such a report is incomplete.
+    missing_report_fails_build: bool = True
 
 
 ASSUMED: Final = Undocumented()

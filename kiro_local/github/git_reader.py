@@ -74,6 +74,10 @@ class GitReader:
             raw = rest[hash_bytes:]
         return tuple(entries)
 
+    def history(self, commit: str) -> tuple[ObjectInfo, ...]:
+        """The commit and its ancestors, the newest first."""
+        return tuple(ObjectInfo(oid, "commit", 0) for oid in self._repository.run("rev-list", commit).decode().split())
+
     def is_binary(self, blob: str) -> bool:
         return b"\0" in self.content(blob)[:_BINARY_PROBE]
 

@@ -221,6 +221,12 @@ def _text(blob: GitObject, context: Context) -> str | None:
     return context.reader(blob.repository).content(blob.oid)[:LONGEST_TEXT].decode(errors="replace")
 
 
+@TABLE.of("Commit.history")
+def _history(commit: GitObject, context: Context, **page: Any) -> dict[str, Any]:
+    found = context.reader(commit.repository).history(commit.oid)
+    return connection([GitObject(commit.repository, info) for info in found], **page)
+
+
 @TABLE.of("Commit.message")
 def _message(commit: GitObject, context: Context) -> str:
     raw = context.reader(commit.repository).content(commit.oid).decode(errors="replace")

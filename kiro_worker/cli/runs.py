@@ -55,6 +55,8 @@ def _detail(entered: StateEntered) -> str:
             return f"{work['branch']} at {work['commit'][:12]}, {work['openTasks']} open tasks"
         case "MarkInReview":
             return f"pushed {BuildResult.from_document(document['build']).commit[:12]}"
+        case "ReadBuildResult":
+            return f"RunBuild: {Failure.from_dict(document['failure']).name}"
         case "MarkFailed" | "FailRun":
             failure = Failure.from_dict(document["failure"])
             return f"{failure.state}: {failure.name}"

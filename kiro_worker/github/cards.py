@@ -13,7 +13,9 @@ from kiro_worker.errors import GitHubForbidden, GitHubRefused, WorkItemMoved
 from kiro_worker.github import pr_comment
 from kiro_worker.github.board import managed_statuses, read_card, set_status
 from kiro_worker.github.comments import put_comment
+from kiro_worker.github.pushed import pushed_before_end, pushed_commit, pushes_of
 from kiro_worker.github.readiness import find_pull_request
+from kiro_worker.models import RUN_BUILD, BuildResult
 from kiro_worker.outcomes import Outcome
 from kiro_worker.state import CardReport, require
 
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from kiro_worker.github.board import Card
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import Failure, Work
-    from kiro_worker.state import HeldLock, StepEvent
+    from kiro_worker.records.runs import RunRecord
+    from kiro_worker.records.table import RecordsTable
+    from kiro_worker.state import HeldLock, StateDocument, StepEvent
 
 
 async def reject(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
@@ -75,27 +79,58 @@ async def mark_in_review(session: GitHubSession, configuration: Configuration, e
     build = require(event.document.build, "build")
     card = await read_card(session, configuration, item.id)
     status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
-    body = pr_comment.succeeded(work, build, event.execution_arn)
+    body = pr_comment.succeeded(work.branch, build, event.execution_arn)
     url = await put_comment(session, work.pull_request_id, body, event.execution_arn)
     return CardReport(status, url, build.commit)
 
 
-async def mark_failed(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+async def mark_failed(
+    session: GitHubSession, configuration: Configuration, event: StepEvent, records: RecordsTable
+) -> CardReport:
     """Move the card to the failed status, and explain in a comment why the run failed and how to continue.
 
     A card is not touched after ``LockLost``, because it belongs to another run, nor in review or another status, where
-    this run, another run or a person put it.
+    this run, another run or a person put it. If nobody has found out yet whether the run's work is pushed, this does,
+    and a card whose work is pushed goes to review.
     """
     document = event.document
     failure = require(document.failure, "failure")
-    if failure.name == Outcome.LOCK_LOST:
+    item_id = require(document.item, "item").id
+    run = pushes_of(records, event.execution_arn, item_id) if _may_have_pushed(document) else None
+    commit = await pushed_commit(session, run, document.work) if run else ""
+    if failure.name == Outcome.LOCK_LOST and not commit:
         return CardReport("", comment_url="")
-    card = await read_card(session, configuration, require(document.item, "item").id)
+    card = await read_card(session, configuration, item_id)
     if _is_elsewhere(card, configuration):
         return CardReport(card.item.status, comment_url="")
+    if run and commit:
+        return await report_pushed(session, configuration, card, run, commit, ended_as=failure.name)
     return await report_failure(
-        session, configuration, card, failure, event.execution_arn, work=document.work, held=document.held
+        session,
+        configuration,
+        card,
+        failure,
+        event.execution_arn,
+        work=document.work,
+        held=document.held,
+        build=document.build,
     )
+
+
+async def report_pushed(
+    session: GitHubSession, configuration: Configuration, card: Card, run: RunRecord, commit: str, *, ended_as: str
+) -> CardReport:
+    """Move the card of an ended run to the review status, because ``commit`` is on its branch, and comment on that.
+
+    The run ended as ``ended_as`` before it could say so itself, so the commit is all that is known.
+    """
+    status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
+    build = BuildResult(commit=commit, reason=pushed_before_end(ended_as))
+    body = pr_comment.succeeded(run.branch, build, run.execution)
+    pull_request_id = await find_pull_request(session, configuration, run.repository, run.branch)
+    subject_id = pull_request_id or _commentable_content(card)
+    url = await put_comment(session, subject_id, body, run.execution) if subject_id else ""
+    return CardReport(status, url, commit)
 
 
 async def report_failure(
@@ -107,10 +142,11 @@ async def report_failure(
     *,
     work: Work | None = None,
     held: HeldLock | None = None,
+    build: BuildResult | None = None,
 ) -> CardReport:
     """Move the card to the failed status, and comment on its pull request, or on the card if there is none.
 
-    The pull request is the one of ``work``, or of the branch that ``held`` names.
+    The pull request is the one of ``work``, or of the branch that ``held`` names. ``build`` is the failed build.
     """
     status = await _move(session, card, configuration.failed_status, managed_statuses(configuration))
     if work:
@@ -119,7 +155,7 @@ async def report_failure(
         branch = (held.repository, held.branch) if held else ("", "")
         pull_request_id = await find_pull_request(session, configuration, *branch)
     subject_id = pull_request_id or _commentable_content(card)
-    body = pr_comment.failed(configuration, failure, execution_arn)
+    body = pr_comment.failed(configuration, failure, execution_arn, build)
     url = await put_comment(session, subject_id, body, execution_arn) if subject_id else ""
     return CardReport(status, comment_url=url)
 
@@ -130,6 +166,12 @@ async def _move(session: GitHubSession, card: Card, target: str | None, allowed:
         return card.item.status
     await set_status(session, card, target)
     return target
+
+
+def _may_have_pushed(document: StateDocument) -> bool:
+    """Whether the run may have pushed without anybody knowing: it was ended from outside, or ReadBuildResult failed."""
+    in_build = document.failure is not None and document.failure.state == RUN_BUILD
+    return document.held is not None or (in_build and document.build is None)
 
 
 def _is_elsewhere(card: Card, configuration: Configuration) -> bool:

@@ -13,7 +13,7 @@ from kiro_worker.spec import completion
 
 if TYPE_CHECKING:
     from kiro_worker.config.model import Configuration
-    from kiro_worker.models import BuildResult, Failure, Work
+    from kiro_worker.models import BuildResult, Failure
 
 _PHASE: Final = re.compile(r"([^:;]{1,100}):([0-9]{1,6}(?:\.[0-9]{1,3})?)")
 _CHECKPOINT: Final = re.compile(r"(refs/[A-Za-z0-9._/+#-]+) ([0-9a-f]{40})")
@@ -33,10 +33,10 @@ def rejected(reasons: str, execution_arn: str) -> str:
     )
 
 
-def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
-    """The comment for work that was pushed to the branch."""
+def succeeded(branch: str, build: BuildResult, execution_arn: str) -> str:
+    """The comment for work that was pushed to ``branch``."""
     return _comment(
-        f"✅ **Implemented**: {code(build.commit[:12])} on {code(work.branch)} is ready for review",
+        f"✅ **Implemented**: {code(build.commit[:12])} on {code(branch)} is ready for review",
         redact(code(build.reason)) if build.reason else "",
         _facts(build),
         _timeline(build),
@@ -44,9 +44,17 @@ def succeeded(work: Work, build: BuildResult, execution_arn: str) -> str:
     )
 
 
-def failed(configuration: Configuration, failure: Failure, execution_arn: str) -> str:
-    """The comment for a failed run: why it failed and the two ways to continue."""
-    build = failure.build
+def failed(
+    configuration: Configuration,
+    failure: Failure,
+    execution_arn: str,
+    build: BuildResult | None = None,
+) -> str:
+    """The comment for a failed run: why it failed and the two ways to continue.
+
+    ``build`` is what ReadBuildResult found out about the build; without it, the failure's own cause may describe it.
+    """
+    build = build or failure.build
     count = _completion(build) if build and failure.name == Outcome.INCOMPLETE else ""
     heading = f": {count}" if count else f" in {code(failure.state)}" if failure.state else ""
     reason = redact(failure.reason).removeprefix(f"{count}: ")[:4000]

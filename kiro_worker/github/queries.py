@@ -139,6 +139,19 @@ resolves to a tag first.
 
 RULES: Final = ("refUpdateRule", "rules")
 """The fields of ``VALIDATE_WORK_ITEM`` that a token may be forbidden to read."""
+READ_PUSHED: Final = GraphQLRequest(
+    f"""
+query ReadPushed($owner: String!, $name: String!, $ref: String!, $before: GitObjectID, $hasBefore: Boolean!) {{
+  repository(owner: $owner, name: $name) {{
+    ref(qualifiedName: $ref) {{ target {{ __typename ...Recent }} }}
+    before: object(oid: $before) @include(if: $hasBefore) {{ __typename ...Recent }}
+  }}
+  {_RATE_LIMIT}
+}}
+fragment Recent on Commit {{ history(first: 100) {{ nodes {{ oid }} }} }}
+"""
+)
+"""The last hundred commits of a branch, the newest first, and those of the commit that a run started from."""
 
 READ_LABELS: Final = GraphQLRequest(
     f"""

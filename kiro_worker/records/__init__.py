@@ -5,6 +5,7 @@ write the table ``kiro-worker-<env>-records``, and each role only the keys that 
 
     run#<execution>                  what the run was about to push: runs.py
     branch#<owner/name>#<branch>     the checkpoint that the worker was about to push: checkpoints.py
+    card#<item>                      which builds of the card were repeated: cards.py
 
 Every write is made before the act that it records, and can be repeated.
 """

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from botocore.exceptions import ClientError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -45,6 +47,26 @@ class RecordsTable:
             ExpressionAttributeNames=names,
             ExpressionAttributeValues=parameters,
         )
+
+    def claim(self, key: str, name: str, value: str) -> bool:
+        """Set the attribute ``name`` to ``value`` unless it has another value; return whether it has ``value`` now.
+
+        The same claim succeeds again, so a step whose answer was lost can be repeated.
+        """
+        try:
+            self._dynamodb.update_item(
+                TableName=self.name,
+                Key={"recordKey": {"S": key}},
+                UpdateExpression="SET #name = :value, #expires = :expires",
+                ConditionExpression="attribute_not_exists(#name) OR #name = :value",
+                ExpressionAttributeNames={"#name": name, "#expires": "expiresAt"},
+                ExpressionAttributeValues={":value": {"S": value}, ":expires": {"N": str(self._expiry())}},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        return True
 
     def _expiry(self) -> int:
         return int(self._clock()) + KEPT_DAYS * 24 * 3600

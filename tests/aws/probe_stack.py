@@ -33,6 +33,20 @@ BUILDSPEC: Final = textwrap.dedent(
     """
 )
 
+# Declares a report for which no file exists.
+REPORTING_BUILDSPEC: Final = textwrap.dedent(
+    """
+    version: 0.2
+    phases:
+      build:
+        commands: ["true"]
+    reports:
+      missing:
+        files: ["absent.xml"]
+        file-format: JUNITXML
+    """
+)
+
 
 @dataclass(frozen=True)
 class ProbeContext:
@@ -96,6 +110,11 @@ def stop_builds(context: ProbeContext) -> None:
 def _template(name: str) -> dict[str, Any]:
     project = {"Fn::Sub": f"arn:${{AWS::Partition}}:codebuild:${{AWS::Region}}:${{AWS::AccountId}}:project/{name}"}
     logs = {"Fn::Sub": f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:/{name}:*"}
+    # CodeBuild names a report's group after the project and the report.
+    groups = {
+        "Fn::Sub": f"arn:${{AWS::Partition}}:codebuild:${{AWS::Region}}:${{AWS::AccountId}}:report-group/{name}-*"
+    }
+    reports = [f"codebuild:{action}" for action in ("CreateReportGroup", "CreateReport", "UpdateReport")]
     # AWS's own rule, shared by all state machines of the account that wait for builds. The workflow's role has the same
     # permissions on it.
     rule = {
@@ -111,7 +130,7 @@ def _template(name: str) -> dict[str, Any]:
                 "Type": "AWS::Logs::LogGroup",
                 "Properties": {"LogGroupName": f"/{name}", "RetentionInDays": 1},
             },
-            "BuildRole": _role("codebuild", (["logs:CreateLogStream", "logs:PutLogEvents"], logs)),
+            "BuildRole": _role("codebuild", (["logs:CreateLogStream", "logs:PutLogEvents"], logs), (reports, groups)),
             "StatesRole": _role("states", (builds, project), (rules, rule)),
             "Project": {
                 "Type": "AWS::CodeBuild::Project",

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from tests.aws.probe_stack import ProbeContext, machine
+from tests.aws.probe_stack import REPORTING_BUILDSPEC, ProbeContext, machine
 
 Answers = Mapping[str, Any]
 
@@ -99,6 +99,19 @@ def failed_build(context: ProbeContext) -> Answers:
         "exported variables in the cause": sorted(v["Name"] for v in build.get("ExportedEnvironmentVariables", [])),
         "bytes of the cause": len(described.get("cause", "")),
     }
+
+
+def missing_report(context: ProbeContext) -> Answers:
+    """How a build ends whose commands succeed and whose declared report has no file."""
+    override = {"Type": "Task", **_build(context.project, "0")}
+    override["Arguments"] = {**override["Arguments"], "BuildspecOverride": REPORTING_BUILDSPEC}
+    with machine(context, "report", {"Build": override}) as arn:
+        execution = _start(context, arn)
+        _ended(context, execution)
+        [build_id] = _builds(context, execution)
+    build = context.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]
+    failed = [phase["phaseType"] for phase in build["phases"] if phase.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"]
+    return {"build status": build["buildStatus"], "phases that did not succeed": failed}
 
 
 def abort_and_redrive(context: ProbeContext) -> Answers:

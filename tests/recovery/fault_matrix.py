@@ -37,7 +37,8 @@ IMPOSSIBLE: Final[Mapping[str, str]] = {
 # The fault that must happen first, so that the run reaches the state.
 _FIRST: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        ("BuildFaulted", "MarkFailed", "ReleaseLockAfterFailure", "FailRun", "ResumePoint"), "RunBuild:TestsFailed"
+        ("ReadBuildResult", "BuildSucceeded", "MarkFailed", "ReleaseLockAfterFailure", "FailRun", "ResumePoint"),
+        "RunBuild:TestsFailed",
     ),
     "WorkInProgressElsewhere": "AcquireLock:LockHeld",
     f"{CLEAN_UP}NothingToDo": "FetchWorkItem:aborted",

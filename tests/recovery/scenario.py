@@ -33,6 +33,8 @@ pathlib.Path("sums.py").write_text("def add(a, b):\\n    return a + b\\n")
 """
 DONE = "def add(a, b):\n    return a + b\n"
 _FIRST_ENDS = {"RunBuild:TestsFailed": "TestsFailed"}
+_NOT_FAILURES = ("build-fault", "upload-failed")
+"""The endings of a build that do not end the run: one is repeated, and the work of the other is pushed."""
 REDRIVABLE = ("FAILED", "ABORTED", "TIMED_OUT")
 
 
@@ -247,7 +249,7 @@ def check_invariants(scenario: Scenario, continuation: str) -> None:
     reported = not (
         continuation == NOTHING and (scenario.cell.event == LOST or scenario.cell.state.startswith(CLEAN_UP))
     )
-    if scenario.cell.kind in ENDINGS and continuation == NOTHING and scenario.cell.kind != "build-fault":
+    if scenario.cell.kind in ENDINGS and continuation == NOTHING and scenario.cell.kind not in _NOT_FAILURES:
         scenario.require(scenario.run.status == "FAILED", "a build that failed was not the end of the run")
         # For five minutes the idempotency token would give a retry the same build, and after that a new one.
         tried = scenario.run.transitions == len(scenario.run.states) and names(scenario.run).count("RunBuild") == 1
@@ -268,6 +270,8 @@ def check_invariants(scenario: Scenario, continuation: str) -> None:
             (scenario.run.status, scenario.run.error) == expected,
             f"the retry did not absorb the fault: {observe(scenario)}",
         )
+    if scenario.cell.kind == "upload-failed" and continuation == NOTHING:
+        scenario.require(scenario.run.status == "SUCCEEDED", "a run whose work is pushed failed")
     if status == "In Review":
         scenario.require(scenario.pushed, "the card is in review, and the work is not on the branch")
     comments = [[comment.body for comment in pull_request.comments] for pull_request in world.repository.pull_requests]

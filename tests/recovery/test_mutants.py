@@ -22,7 +22,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 _TREE = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "cdk.json")
 _WHEELS = ("wheels", "gate")
-_PLAYED = tuple(f"tests/recovery/test_{name}.py" for name in ("matrix", "abandoned_runs", "slots_recovery"))
+_FILES = ("matrix", "abandoned_runs", "build_failures", "slots_recovery")
+_PLAYED = tuple(f"tests/recovery/test_{name}.py" for name in _FILES)
 
 
 @dataclass(frozen=True)
@@ -128,6 +129,41 @@ MUTANTS = {
         "self._is_running(owner)",
         "test_clean_up_stops_orphaned_build",
         "the lock was freed under a working build",
+    ),
+    "CodeBuild's status decides": Mutant(
+        "kiro_worker/build_result.py",
+        "if build and result.has_pushed:",
+        "if build and result.has_pushed and build.status == 'SUCCEEDED':",
+        "test_upload_failure_after_push_is_success",
+        "('FAILED', 'BuildFailed')",
+    ),
+    "the record alone decides": Mutant(
+        "kiro_worker/github/pushed.py",
+        'found = _history((repository.get("ref") or {}).get("target")) & run.commits',
+        "found = run.commits",
+        "test_push_without_record_or_ref_is_failure and True-False",
+        "'BuildFailed', 'Blocked')",
+    ),
+    "a fault is repeated each time": Mutant(
+        "kiro_worker/records/table.py",
+        'ConditionExpression="attribute_not_exists(#name) OR #name = :value"',
+        'ConditionExpression="attribute_not_exists(recordKey) OR attribute_exists(recordKey)"',
+        "test_codebuild_fault_is_repeated_once_per_commit",
+        "BuildFaulted",
+    ),
+    "the clean-up ignores the record": Mutant(
+        "kiro_worker/github/cards.py",
+        "return document.held is not None or (in_build and document.build is None)",
+        "return in_build and document.build is None",
+        "test_pushed_work_of_ended_run_goes_to_review and clean-up and aborted",
+        "'In Review'",
+    ),
+    "the next tick ignores the record": Mutant(
+        "kiro_worker/recovery.py",
+        "run = pushes_of(records, execution, subject.work_item_id)",
+        "run = None",
+        "test_pushed_work_of_ended_run_goes_to_review and next-tick and aborted",
+        "'In Review'",
     ),
     "a slot is not released": Mutant(
         "functions/release_lock/handler.py",

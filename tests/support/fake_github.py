@@ -138,7 +138,10 @@ class FakeComment:
 
 @dataclass
 class Board:
-    """What GitHub holds. ``comments`` has a key per issue and pull request that exists."""
+    """What GitHub holds. ``comments`` has a key per issue and pull request that exists.
+
+    ``history`` are the commits of the branch, the newest first, and ``before`` those that a run started from.
+    """
 
     cards: list[FakeCard] = field(default_factory=list)
     owner: str = "acme"
@@ -146,6 +149,8 @@ class Board:
     statuses: tuple[str, ...] = STATUSES
     repository: Answer | None = None
     comments: dict[str, list[FakeComment]] = field(default_factory=dict)
+    history: list[str] = field(default_factory=list)
+    before: list[str] = field(default_factory=list)
 
     def card(self, card_id: str) -> FakeCard:
         return next(card for card in self.cards if card.id == card_id)
@@ -190,6 +195,7 @@ class FakeGitHub(AIOHTTPTransport):
             "ReadCard": self._read_card,
             "SetStatus": self._set_status,
             "ValidateWorkItem": lambda _: {"repository": copy.deepcopy(self.board.repository)},
+            "ReadPushed": self._read_pushed,
             "FindComments": self._find_comments,
             "AddComment": self._add_comment,
             "UpdateComment": self._update_comment,
@@ -232,6 +238,15 @@ class FakeGitHub(AIOHTTPTransport):
     def _set_status(self, variables: Answer) -> Answer:
         self.board.card(variables["itemId"]).status = variables["optionId"].removeprefix("option-")
         return {"updateProjectV2ItemFieldValue": {"projectV2Item": {"id": variables["itemId"]}}}
+
+    def _read_pushed(self, variables: Answer) -> Answer:
+        def recent(commits: list[str]) -> Answer | None:
+            return (
+                {"__typename": "Commit", "history": {"nodes": [{"oid": oid} for oid in commits]}} if commits else None
+            )
+
+        repository: Answer = {"ref": {"target": recent(self.board.history)} if self.board.history else None}
+        return {"repository": repository | ({"before": recent(self.board.before)} if variables["hasBefore"] else {})}
 
     def _find_comments(self, variables: Answer) -> Answer:
         comments = self.board.comments.get(variables["subjectId"])

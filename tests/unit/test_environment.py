@@ -14,11 +14,14 @@ from kiro_worker.environment import (
     FetchWorkItemEnvironment,
     GitHubEnvironment,
     LocksEnvironment,
+    ReadBuildResultEnvironment,
     RunnerEnvironment,
+    UpdateStatusEnvironment,
 )
 from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing
 
 ALL = {
+    "BUILD_PROJECT_NAME": "project",
     "CONFIG_PARAMETER_NAME": "parameter",
     "GITHUB_TOKEN_SECRET_ARN": "token",
     "GIT_CREDENTIALS_SECRET_ARN": "git",
@@ -31,7 +34,21 @@ ALL = {
 REQUIRED: list[tuple[type[Environment], set[str]]] = [
     (GitHubEnvironment, {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_ARN"}),
     (LocksEnvironment, {"LOCKS_TABLE_NAME"}),
-    (FetchWorkItemEnvironment, {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_ARN", "LOCKS_TABLE_NAME"}),
+    (UpdateStatusEnvironment, {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_ARN", "RECORDS_TABLE_NAME"}),
+    (
+        FetchWorkItemEnvironment,
+        {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_ARN", "LOCKS_TABLE_NAME", "RECORDS_TABLE_NAME"},
+    ),
+    (
+        ReadBuildResultEnvironment,
+        {
+            "BUILD_PROJECT_NAME",
+            "CONFIG_PARAMETER_NAME",
+            "GITHUB_TOKEN_SECRET_ARN",
+            "LOCKS_TABLE_NAME",
+            "RECORDS_TABLE_NAME",
+        },
+    ),
     (AcquireLockEnvironment, {"CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS"}),
     (
         RunnerEnvironment,

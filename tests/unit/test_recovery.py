@@ -8,8 +8,11 @@ import pytest
 
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
+from kiro_worker.records.runs import RunRecord, note_push
+from kiro_worker.records.table import RecordsTable
 from kiro_worker.recovery import report_abandoned_run
 from tests.support.fake_github import Board, FakeCard, FakeGitHub, configuration, draft, issue, ready_repository
+from tests.support.memory_dynamodb import MemoryDynamoDB
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 DENIED = {"type": "FORBIDDEN", "message": "no"}
@@ -20,11 +23,15 @@ def github(status: str | None = "In Progress", *, archived: bool = False, is_dra
     return FakeGitHub(Board([card], repository=ready_repository(), comments={"I_1": [], "PR_1": []}))
 
 
-def recover(fake: FakeGitHub, subject: Subject | None = None, error: str = "ABORTED") -> None:
+def recover(
+    fake: FakeGitHub, subject: Subject | None = None, error: str = "ABORTED", records: MemoryDynamoDB | None = None
+) -> None:
+    table = RecordsTable(records or MemoryDynamoDB(), "records")  # type: ignore[arg-type]  # answers the same requests
+
     async def act() -> None:
         holder = Holder("lock", owner=ARN, subject=subject or Subject("CARD", "acme/shop", "feature/x"))
         async with fake.open_session() as session:
-            await report_abandoned_run(session, configuration(), holder, ARN, Failure(error=error))
+            await report_abandoned_run(session, configuration(), table, holder, ARN, Failure(error=error))
 
     asyncio.run(act())
 
@@ -84,3 +91,36 @@ def test_forbidden_write_does_not_end_run(operation: str) -> None:
     fake.errors[operation] = DENIED
     recover(fake)
     assert operation in fake.sent()
+
+
+def pushed_run(commit: str) -> MemoryDynamoDB:
+    dynamodb = MemoryDynamoDB()
+    records = RecordsTable(dynamodb, "records")  # type: ignore[arg-type]  # answers the same requests
+    note_push(records, RunRecord(ARN, "acme/shop", "feature/x", "CARD"), commit)
+    return dynamodb
+
+
+@pytest.mark.parametrize("error", ["ABORTED", "TIMED_OUT", "LockLost"])
+def test_pushed_work_goes_to_review(error: str) -> None:
+    fake = github()
+    fake.board.history = ["c" * 40, "b" * 40]
+    recover(fake, error=error, records=pushed_run("b" * 40))
+    assert fake.board.card("CARD").status == "In Review"
+    [comment] = fake.board.comments["PR_1"]
+    assert "✅ **Implemented**: `bbbbbbbbbbbb`" in comment.body
+    assert f"the run ended as {error}" in comment.body
+
+
+def test_unpushed_commit_is_no_success() -> None:
+    fake = github()
+    fake.board.history = ["c" * 40]
+    recover(fake, records=pushed_run("b" * 40))
+    assert fake.board.card("CARD").status == "Failed"
+
+
+def test_record_of_another_card_is_no_success() -> None:
+    fake = github()
+    fake.board.history = ["b" * 40]
+    fake.board.cards.append(FakeCard("OTHER", "In Progress", content=issue()))
+    recover(fake, Subject("OTHER", "acme/shop", "feature/x"), records=pushed_run("b" * 40))
+    assert fake.board.card("OTHER").status == "Failed"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -14,14 +15,19 @@ from kiro_worker.runner.report.variables import exported_variables, shell_export
 from kiro_worker.runner.sandbox.printable import printable_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from mypy_boto3_s3 import S3Client
 
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.report.artifacts import ArtifactLocation
     from kiro_worker.runner.request import BuildRequest
+
+
+EMPTY_REPORTS: Final = Path(__file__).parent / "empty"
+"""One valid file per report of buildspec.yml, which also copies them before it runs anything else."""
+DECLARED: Final[Mapping[str, str]] = {"tests": "*.xml", "coverage": "cobertura.xml"}
+"""The files of each report in buildspec.yml."""
 
 
 def write_report(
@@ -52,10 +58,22 @@ def write_report(
     except (BotoCoreError, ClientError, OSError) as error:
         problem = f"the artifacts could not be uploaded to {location.url}: {error}"
         progress.artifacts = ""
-    # CodeBuild reads the reports from here: see buildspec.yml.
-    shutil.rmtree(folder / REPORTS, ignore_errors=True)
-    if (logs / REPORTS).is_dir():
-        shutil.copytree(logs / REPORTS, folder / REPORTS)
+    _lay_out_reports(logs / REPORTS, folder / REPORTS)
     (folder / "result.json").write_text(result(), encoding="utf-8")
     (folder / "result.env").write_text(shell_exports(exported_variables(progress, redact, gate)), encoding="utf-8")
     return problem
+
+
+def _lay_out_reports(made: Path, target: Path) -> None:
+    """Copy the gate's reports to where CodeBuild reads them, and an empty one for each report that it did not make.
+
+    A report that buildspec.yml declares, and for which no file exists, can fail the build after the push.
+    """
+    shutil.rmtree(target, ignore_errors=True)
+    if made.is_dir():
+        shutil.copytree(made, target)
+    for empty in EMPTY_REPORTS.glob("*/*.xml"):
+        folder = target / empty.parent.name
+        folder.mkdir(parents=True, exist_ok=True)
+        if not any(folder.glob(DECLARED[empty.parent.name])):
+            shutil.copyfile(empty, folder / empty.name)

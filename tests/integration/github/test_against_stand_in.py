@@ -17,11 +17,15 @@ from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailab
 from kiro_worker.github.board import fetch_next_card, read_card, set_status
 from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.comments import put_comment
+from kiro_worker.github.pushed import pushed_commit
 from kiro_worker.github.readiness import validate_branch
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
+from kiro_worker.records.runs import RunRecord
+from kiro_worker.records.table import RecordsTable
 from kiro_worker.recovery import report_abandoned_run
 from tests.integration.github.conftest import TOKEN
+from tests.support.memory_dynamodb import MemoryDynamoDB
 
 RUN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-{}:{}"
 SPEC = dict.fromkeys(("requirements.md", "design.md"), "text") | {"tasks.md": "- [ ] 1. Do it"}
@@ -225,8 +229,13 @@ def abandoned(
     holder = Holder("work-item-processor-lock", subject=Subject(left.id, "acme/shop", "feature/x"))
     failure = Failure("", error, "")
     settings = configuration(targetStatusColumn="Ready", **changes)
-    ask(lambda session: report_abandoned_run(session, settings, holder, RUN.format("test", "one"), failure))
+    execution = RUN.format("test", "one")
+    ask(lambda session: report_abandoned_run(session, settings, records(), holder, execution, failure))
     return left
+
+
+def records() -> RecordsTable:
+    return RecordsTable(MemoryDynamoDB(), "records")  # type: ignore[arg-type]  # answers the same requests
 
 
 @pytest.mark.parametrize("error", ["LockLost", "ABORTED"])
@@ -242,3 +251,27 @@ def test_forbidden_comment_does_not_end_run(
 ) -> None:
     github.faults.add(FaultKind.FORBIDDEN, "AddComment", times=None)
     assert abandoned(github, repository, ask).value("Status") == "Blocked"
+
+
+def test_pushed_commit_is_head_or_ancestor(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    """A commit that exists in the repository but not on the branch was not pushed to it."""
+    github.board.add_pull_request(repository, "feature/x")
+    first = ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
+    pushed = repository.git.commit("feature/x", {"a.py": "a"}, "Implement 1 Do it")
+    aside = repository.git.commit("aside", {"b.py": "b"}, "Implement 1 Do it", base="feature/x")
+
+    def found(*commits: str, branch: str = "feature/x", work: Any = first) -> str:
+        run = RunRecord("one", "acme/shop", branch, "", frozenset(commits))
+        return str(ask(lambda session: pushed_commit(session, run, work)))
+
+    assert found(pushed) == pushed
+    assert found(pushed, work=None) == pushed
+    repository.git.commit("feature/x", {"c.py": "c"}, "A person continues")
+    assert found(pushed, aside) == pushed
+    assert found(aside) == found("f" * 40) == found(pushed, branch="deleted") == ""
+    again = ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
+    assert found(pushed, work=again) == "", "an earlier attempt pushed it"
+    ask_elsewhere = RunRecord("one", "acme/unknown", "feature/x", "", frozenset({pushed}))
+    assert ask(lambda session: pushed_commit(session, ask_elsewhere)) == ""

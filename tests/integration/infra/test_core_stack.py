@@ -61,6 +61,7 @@ def test_log_groups_have_names_and_retention(stacks: Stacks) -> None:
         "/aws/lambda/kiro-worker-test-acquire-lock",
         "/aws/lambda/kiro-worker-test-fail-run",
         "/aws/lambda/kiro-worker-test-fetch-work-item",
+        "/aws/lambda/kiro-worker-test-read-build-result",
         "/aws/lambda/kiro-worker-test-release-lock",
         "/aws/lambda/kiro-worker-test-update-status",
         "/aws/lambda/kiro-worker-test-validate-work-item",

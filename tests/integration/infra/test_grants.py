@@ -37,10 +37,14 @@ LOG_DELIVERY = {
 STEPS = {
     "fetch-work-item": {
         CONFIG, TOKEN, ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE,
-        BUILDS, STOP,
+        BUILDS, STOP, ("dynamodb:GetItem", RECORDS),
     },
     "validate-work-item": {CONFIG, TOKEN, ("dynamodb:GetItem", RECORDS)},
-    "update-status": {CONFIG, TOKEN},
+    "read-build-result": {
+        CONFIG, TOKEN, ("dynamodb:GetItem", LOCKS), ("dynamodb:GetItem", RECORDS), ("dynamodb:UpdateItem", RECORDS),
+        BUILDS, STOP, ("codebuild:ListBuildsForProject", PROJECT),
+    },
+    "update-status": {CONFIG, TOKEN, ("dynamodb:GetItem", RECORDS)},
     "acquire-lock": {
         CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS, STOP,
     },
@@ -101,9 +105,18 @@ def test_build_uses_only_its_records(stacks: Stacks) -> None:
     assert stacks.record_keys(role) == {"run#*", "branch#*"}
 
 
-def test_validation_reads_only_runs(stacks: Stacks) -> None:
-    function = stacks.of("AWS::Lambda::Function")["kiro-worker-test-validate-work-item"]
-    assert stacks.record_keys(function["Role"]) == {"run#*"}
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("fetch-work-item", {"run#*"}),
+        ("validate-work-item", {"run#*"}),
+        ("update-status", {"run#*"}),
+        ("read-build-result", {"run#*", "branch#*", "card#*"}),
+    ],
+)
+def test_step_uses_only_its_records(stacks: Stacks, name: str, keys: set[str]) -> None:
+    role = stacks.of("AWS::Lambda::Function")[f"kiro-worker-test-{name}"]["Role"]
+    assert stacks.record_keys(role) == keys
 
 
 def test_build_reads_only_configured_steering(synthesise: Synthesise, tmp_path: Path) -> None:

@@ -18,9 +18,10 @@ CONFIG, TOKEN, TABLE, RECORDS, LEASE = (
     "LOCK_LEASE_SECONDS",
 )
 STEPS = {
-    "fetch-work-item": ({CONFIG, TOKEN, TABLE}, 60),
+    "fetch-work-item": ({CONFIG, TOKEN, TABLE, RECORDS}, 60),
     "validate-work-item": ({CONFIG, TOKEN, RECORDS}, 60),
-    "update-status": ({CONFIG, TOKEN}, 60),
+    "read-build-result": ({CONFIG, TOKEN, TABLE, RECORDS, "BUILD_PROJECT_NAME"}, 60),
+    "update-status": ({CONFIG, TOKEN, RECORDS}, 60),
     "acquire-lock": ({CONFIG, TABLE, LEASE}, 30),
     "release-lock": ({TABLE}, 30),
     "fail-run": (set(), 30),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from kiro_worker.records.cards import claim_repeat
 from kiro_worker.records.checkpoints import CheckpointRecord, note_checkpoint, read_checkpoint
 from kiro_worker.records.runs import RunRecord, note_push, read_run
 from kiro_worker.records.table import RecordsTable
@@ -40,3 +41,10 @@ def test_checkpoint_is_replaced(records: RecordsTable) -> None:
     second = CheckpointRecord("2" * 40, "1" * 40, "0" * 40, RUN.execution)
     note_checkpoint(records, "acme/shop", "x", second)
     assert read_checkpoint(records, "acme/shop", "x") == second
+
+
+def test_build_is_claimed_once_per_commit(records: RecordsTable) -> None:
+    assert claim_repeat(records, "PVTI_1", "1" * 40, "b:1")
+    assert claim_repeat(records, "PVTI_1", "1" * 40, "b:1")
+    assert not claim_repeat(records, "PVTI_1", "1" * 40, "b:2")
+    assert claim_repeat(records, "PVTI_1", "2" * 40, "b:2")

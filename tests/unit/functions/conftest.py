@@ -29,6 +29,7 @@ VARIABLES = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "CONFIG_PARAMETER_NAME": "/kiro-worker/test/github-project-config",
     "GITHUB_TOKEN_SECRET_ARN": "github-token",
+    "BUILD_PROJECT_NAME": "kiro-worker-test",
     "LOCKS_TABLE_NAME": "kiro-worker-test-locks",
     "LOCK_LEASE_SECONDS": "7200",
     "RECORDS_TABLE_NAME": "kiro-worker-test-records",
@@ -49,14 +50,13 @@ class LambdaContext:
 class Aws:
     """What AWS answers, and the writes to the locks table.
 
-    ``executions`` are those that Step Functions describes, ``records`` the items of the records table by key.
+    ``executions`` are those that Step Functions describes, ``items`` those of both tables.
     """
 
     configuration: dict[str, Any] = field(default_factory=lambda: dict(CONFIGURATION))
     items: list[dict[str, Any]] = field(default_factory=list)
     executions: dict[str, dict[str, Any]] = field(default_factory=dict)
     updates: list[dict[str, Any]] = field(default_factory=list)
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
     held: bool = False
 
     def get_parameter(self, **request: Any) -> dict[str, Any]:
@@ -67,14 +67,15 @@ class Aws:
         assert request == {"SecretId": VARIABLES["GITHUB_TOKEN_SECRET_ARN"]}
         return {"SecretString": "ghp_" + "0a1b" * 9}
 
+    def get_item(self, **request: Any) -> dict[str, Any]:
+        tables = {VARIABLES["LOCKS_TABLE_NAME"]: "lockKey", VARIABLES["RECORDS_TABLE_NAME"]: "recordKey"}
+        key = tables[request["TableName"]]
+        assert request["ConsistentRead"] is True
+        found = [item for item in self.items if item.get(key) == request["Key"][key]]
+        return {"Item": found[0]} if found else {}
+
     def describe_execution(self, **request: Any) -> dict[str, Any]:
         return {"status": "RUNNING", **self.executions.get(request["executionArn"], {})}
-
-    def get_item(self, **request: Any) -> dict[str, Any]:
-        assert request["TableName"] == VARIABLES["RECORDS_TABLE_NAME"]
-        assert request["ConsistentRead"] is True
-        item = self.records.get(request["Key"]["recordKey"]["S"])
-        return {"Item": item} if item else {}
 
     def get_paginator(self, operation: str) -> Aws:
         assert operation == "scan"

@@ -49,7 +49,7 @@ def test_own_push_needs_no_open_task(call: Call, aws: Aws, github: FakeGitHub, e
     github.board.repository = ready_repository(ref={"name": "feature/x", "target": target})
     github.board.repository["tasks"]["text"] = "- [x] 1. Do it"
     pushed = {"repository": {"S": "acme/shop"}, "branch": {"S": "feature/x"}, "commits": {"SS": ["a" * 40]}}
-    aws.records[f"run#{execution}"] = pushed
+    aws.items.append({"recordKey": {"S": f"run#{execution}"}, **pushed})
     if accepted:
         assert call("validate_work_item", "ValidateWorkItem", document())["openTasks"] == 0
     else:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from kiro_worker.config.model import Configuration
 from kiro_worker.errors import GitHubForbidden, WorkItemMoved
+from kiro_worker.github import cards
 from kiro_worker.github.board import managed_statuses
-from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review, reject
+from kiro_worker.github.cards import mark_in_progress, mark_in_review, reject
 from kiro_worker.github.client import GitHubSession
 from kiro_worker.models import BuildResult, Failure, Work, WorkItem
+from kiro_worker.records.runs import RunRecord, note_push
+from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import CardReport, HeldLock, StateDocument, StepEvent
 from tests.support.fake_github import (
     Answer,
@@ -27,6 +31,7 @@ from tests.support.fake_github import (
     pull_request_content,
     ready_repository,
 )
+from tests.support.memory_dynamodb import MemoryDynamoDB
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 Move = Callable[[GitHubSession, Configuration, StepEvent], Awaitable[CardReport]]
@@ -66,6 +71,25 @@ def run(move: Move, fake: FakeGitHub, step_event: StepEvent | None = None, **cha
             return await move(session, configuration(**changes), step_event or event())
 
     return asyncio.run(act())
+
+
+async def mark_failed(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    return await cards.mark_failed(session, configuration, event, records())
+
+
+def records(*pushed: str) -> RecordsTable:
+    """The records, with what the run was about to push."""
+    table = RecordsTable(MemoryDynamoDB(), "records")  # type: ignore[arg-type]  # answers the same requests
+    for commit in pushed:
+        note_push(table, RunRecord(ARN, "acme/shop", "feature/x", "CARD"), commit)
+    return table
+
+
+def mark_failed_after_push(fake: FakeGitHub, **parts: Any) -> CardReport:
+    async def move(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+        return await cards.mark_failed(session, configuration, event, records("b" * 40))
+
+    return run(move, fake, event(**parts))
 
 
 def comments(fake: FakeGitHub) -> dict[str, list[str]]:
@@ -256,3 +280,48 @@ def test_lost_lock_touches_nothing() -> None:
 
 def test_moving_report_has_no_comment_keys() -> None:
     assert run(mark_in_progress, github()).to_dict() == {"status": "In Progress"}
+
+
+HELD = HeldLock("lock", "CARD", "acme/shop", "feature/x")
+BUILD_DIED = Failure("RunBuild", "States.Timeout")
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"held": HELD, "work": None, "failure": Failure("", "ABORTED"), "build": None},
+        {"held": HELD, "work": None, "failure": Failure("", "LockLost"), "build": None},
+        {"failure": BUILD_DIED, "build": None},
+    ],
+    ids=["clean-up", "clean-up of a lost lock", "unread build"],
+)
+def test_pushed_work_goes_to_review(parts: Any) -> None:
+    fake = github("In Progress")
+    fake.board.history = ["c" * 40, "b" * 40, "a" * 40]
+    fake.board.before = ["a" * 40]
+    assert mark_failed_after_push(fake, **parts).commit == "b" * 40
+    assert fake.board.card("CARD").status == "In Review"
+    assert "✅ **Implemented**: `bbbbbbbbbbbb` on `feature/x`" in comments(fake)["PR_1"][0]
+
+
+def test_recorded_commit_that_never_arrived_is_no_success() -> None:
+    fake = github("In Progress")
+    fake.board.history = ["c" * 40, "a" * 40]
+    assert mark_failed_after_push(fake, failure=BUILD_DIED, build=None).status == "Failed"
+
+
+def test_push_of_earlier_attempt_does_not_finish_this_one() -> None:
+    """The branch holds what an earlier attempt of the run pushed, and somebody has added tasks since."""
+    fake = github("In Progress")
+    fake.board.history = fake.board.before = ["a" * 40, "b" * 40]
+    assert mark_failed_after_push(fake, failure=BUILD_DIED, build=None).status == "Failed"
+    finished = replace(WORK, open_tasks=0)
+    assert mark_failed_after_push(fake, failure=BUILD_DIED, build=None, work=finished).status == "In Review"
+
+
+def test_read_build_is_believed() -> None:
+    """ReadBuildResult has found that the work is not pushed, so nothing asks again."""
+    fake = github("In Progress")
+    fake.board.history = ["b" * 40]
+    assert mark_failed_after_push(fake, failure=Failure("RunBuild", "TestsFailed")).status == "Failed"
+    assert "ReadPushed" not in fake.sent()

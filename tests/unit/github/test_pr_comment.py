@@ -105,13 +105,13 @@ def test_long_list_of_open_tasks_ends_with_their_number() -> None:
 def test_success_tells_earlier_tasks_apart() -> None:
     build = failure(RESULT_COMMIT="abc" * 13, TASKS_DONE="5", TASKS_DONE_BEFORE="0", TASKS_OPEN="0").build
     assert build
-    assert "| Tasks | `5 done by this run, 0 open` |" in succeeded(WORK, build, ARN)
+    assert "| Tasks | `5 done by this run, 0 open` |" in succeeded(WORK.branch, build, ARN)
 
 
 def test_success_names_pushed_commit() -> None:
     build = failure(RESULT_COMMIT="abc" * 13, PHASES="push:1").build
     assert build
-    text = succeeded(WORK, build, ARN)
+    text = succeeded(WORK.branch, build, ARN)
     assert text.startswith("✅ **Implemented**: `abcabcabcabc` on `feature/x`")
     assert "```mermaid" in text
 
@@ -143,7 +143,7 @@ def test_phase_stays_on_its_chart_line(phases: list[tuple[str, float]]) -> None:
 
 
 def test_failed_build_is_not_succeeded() -> None:
-    assert failure(OUTCOME="Succeeded").name == failure(OUTCOME="No **such** outcome").name == "TaskFailed"
+    assert failure(OUTCOME="Succeeded").name == failure(OUTCOME="No **such** outcome").name == "BuildFailed"
     assert failure(OUTCOME="TestsFailed").name == "TestsFailed"
 
 
@@ -220,7 +220,7 @@ def test_github_renders_build_text_as_code(variable: str, before: str, after: st
     require_harmless(comment(**{**values, variable: json.dumps(hostile) if variable == "TAIL" else hostile}))
     build = failure(**{**values, variable: hostile}).build
     assert build
-    require_harmless(succeeded(WORK, build, ARN))
+    require_harmless(succeeded(WORK.branch, build, ARN))
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from kiro_worker.records.cards import claim_repeat
 from kiro_worker.records.checkpoints import CheckpointRecord, note_checkpoint, read_checkpoint
 from kiro_worker.records.runs import RunRecord, note_push, read_run
 from kiro_worker.records.table import RecordsTable
@@ -77,3 +78,14 @@ def test_checkpoint_belongs_to_one_branch(records: RecordsTable, repository: str
 def test_values_of_wrong_type_count_as_absent(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
     dynamodb.items["branch#acme/shop#feature/x"] = {"checkpoint": {"N": "1"}}
     assert read_checkpoint(records, "acme/shop", "feature/x") == CheckpointRecord("", "", "", "")
+
+
+def test_claim_is_kept_and_can_be_repeated(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
+    assert claim_repeat(records, "PVTI_1", FIRST, "b:1")
+    dynamodb.resend_next_update = True
+    assert claim_repeat(records, "PVTI_1", FIRST, "b:1")
+    assert not claim_repeat(records, "PVTI_1", FIRST, "b:2")
+    assert claim_repeat(records, "PVTI_1", SECOND, "b:2")
+    assert not claim_repeat(records, "PVTI_1", FIRST, "b:3")
+    assert claim_repeat(records, "PVTI_2", FIRST, "b:3")
+    assert dynamodb.items["card#PVTI_1"]["expiresAt"] == {"N": str(1_790_000_000 + 90 * 86_400)}

@@ -30,7 +30,8 @@ STATES = {
         "WorkInProgressElsewhere": ("Succeed", []),
         "MarkInProgress": ("Task", ["RunBuild"]),
         "RunBuild": ("Task", ["MarkInReview"]),
-        "BuildFaulted": ("Choice", ["RunBuild", "MarkFailed"]),
+        "ReadBuildResult": ("Task", ["BuildSucceeded"]),
+        "BuildSucceeded": ("Choice", ["MarkInReview", "RunBuild", "MarkFailed"]),
         "MarkInReview": ("Task", ["ReleaseLock"]),
         "ReleaseLock": ("Task", ["Done"]),
         "Done": ("Succeed", []),
@@ -81,6 +82,7 @@ RETRIERS = {
         "AcquireLock": OWN_RECORDS,
         "MarkInProgress": GITHUB,
         "RunBuild": [CODEBUILD],
+        "ReadBuildResult": GITHUB,
         "MarkInReview": GITHUB,
         "ReleaseLock": OWN_RECORDS,
         "MarkFailed": GITHUB,
@@ -117,10 +119,8 @@ CATCHERS: dict[str, dict[str, list[tuple[str, Any, str]]]] = {
             ("WorkItemMoved", NOTE_FAILURE, "ReleaseLock"),
             (ALL, NOTE_FAILURE, "MarkFailed"),
         ],
-        "RunBuild": [
-            ("States.TaskFailed", NOTE_FAILURE, "BuildFaulted"),
-            (ALL, NOTE_FAILURE, "MarkFailed"),
-        ],
+        "RunBuild": [(ALL, NOTE_FAILURE, "ReadBuildResult")],
+        "ReadBuildResult": [(ALL, KEEP_INPUT, "MarkFailed")],
         "MarkInReview": [(ALL, NOTE_FAILURE_AND_REPORT, "ReleaseLockAfterFailure")],
         "ReleaseLock": [(ALL, NOTE_FAILURE, "ReleaseLockAfterFailure")],
         "MarkFailed": [(ALL, NOTE_REPORT, "ReleaseLockAfterFailure")],
@@ -144,6 +144,7 @@ FUNCTIONS = {
         "RejectWorkItem": "UpdateStatus",
         "AcquireLock": "AcquireLock",
         "MarkInProgress": "UpdateStatus",
+        "ReadBuildResult": "ReadBuildResult",
         "MarkInReview": "UpdateStatus",
         "ReleaseLock": "ReleaseLock",
         "MarkFailed": "UpdateStatus",
@@ -339,8 +340,8 @@ def test_every_path_under_lock_releases_it() -> None:
 
 def test_every_failure_under_lock_is_caught() -> None:
     """An uncaught failure ends the execution at that state, while it holds the lock."""
-    under_the_lock = {"AcquireLock", "MarkInProgress", "RunBuild", "MarkInReview", "ReleaseLock", "MarkFailed"}
-    for state in [*under_the_lock, "ReleaseLockAfterFailure"]:
+    under_the_lock = ["AcquireLock", "MarkInProgress", "RunBuild", "ReadBuildResult", "MarkInReview", "ReleaseLock"]
+    for state in [*under_the_lock, "MarkFailed", "ReleaseLockAfterFailure"]:
         assert any(rule["ErrorEquals"] == ["States.ALL"] for rule in states("work_item")[state]["Catch"]), state
 
 

@@ -37,6 +37,7 @@ FETCHED = {"request": REQUEST, "skipped": ["PVTI_0"], "item": ITEM}
 VALIDATED = FETCHED | {"work": WORK}
 LEASED = VALIDATED | {"lease": LEASE}
 BUILT = LEASED | {"build": BUILD}
+REPEATED = BUILT | {"repeat": True}
 
 
 def bindings(document: Any, state: str = "RunBuild", redrives: int = 0, **more: Any) -> dict[str, Any]:
@@ -150,8 +151,8 @@ def test_result_is_added_to_document(state: str, document: Any, key: str) -> Non
         ("AcquireLock", VALIDATED, "States.Timeout", "ReleaseLockAfterFailure"),
         ("MarkInProgress", LEASED, "WorkItemMoved", "ReleaseLock"),
         ("MarkInProgress", LEASED, "GitHubUnavailable", "MarkFailed"),
-        ("RunBuild", LEASED, "States.TaskFailed", "BuildFaulted"),
-        ("RunBuild", LEASED, "States.Timeout", "MarkFailed"),
+        ("RunBuild", LEASED, "States.TaskFailed", "ReadBuildResult"),
+        ("RunBuild", LEASED, "States.Timeout", "ReadBuildResult"),
         ("ReleaseLock", BUILT, "Lambda.Unknown", "ReleaseLockAfterFailure"),
     ],
 )
@@ -175,7 +176,9 @@ def test_failed_update_marks_report_pending() -> None:
 
 
 def test_first_failure_is_kept() -> None:
-    assert caught("MarkFailed", LEASED | {"failure": FAILURE}, "GitHubUnavailable")[1]["failure"] == FAILURE
+    failed = LEASED | {"failure": FAILURE}
+    assert caught("ReadBuildResult", failed, "GitHubUnavailable") == ("MarkFailed", failed)
+    assert caught("MarkFailed", failed, "GitHubUnavailable")[1]["failure"] == FAILURE
     assert caught("ReleaseLockAfterFailure", LEASED | {"failure": FAILURE}, "States.Timeout")[1]["failure"] == FAILURE
 
 
@@ -216,7 +219,7 @@ def test_idempotency_token_is_per_attempt() -> None:
     assert token() == token()
     assert token() == hashlib.sha256(f"{ARN}/0/{LEASE['fence']}/false".encode()).hexdigest()
     assert "RetryCount" not in DEFINITIONS["work_item"]["RunBuild"]["Arguments"]["IdempotencyToken"]
-    others = [token(redrives=1), token(LEASED | {"lease": LEASE | {"fence": 1}}), token(BUILT)]
+    others = [token(redrives=1), token(LEASED | {"lease": LEASE | {"fence": 1}}), token(REPEATED)]
     assert len({token(), *others}) == 4
 
 
@@ -240,16 +243,25 @@ def test_build_result_is_kept() -> None:
     assert output("RunBuild", LEASED, bare)["build"] == {"id": "b:1", "arn": "arn:b", "log": "", "variables": []}
 
 
-def test_only_first_codebuild_fault_is_repeated() -> None:
-    fault = LEASED | {"failure": FAILURE | {"cause": '{"Build": {"BuildStatus" : "FAULT"}}'}}
-    failed = LEASED | {"failure": FAILURE | {"cause": '{"Build":{"BuildStatus":"FAILED","Note":"FAULT"}}'}}
-    assert choose("BuildFaulted", fault) == "RunBuild"
-    assert choose("BuildFaulted", failed) == "MarkFailed"
-    rule = DEFINITIONS["work_item"]["BuildFaulted"]["Choices"][0]
-    assert (
-        choose("BuildFaulted", evaluated(rule["Output"], bindings(fault)) | {"failure": fault["failure"]})
-        == "MarkFailed"
-    )
+@pytest.mark.parametrize(
+    ("found", "following"),
+    [
+        ({"build": BUILD, "repeat": False}, "MarkInReview"),
+        ({"build": BUILD, "repeat": True}, "RunBuild"),
+        ({"build": BUILD, "repeat": False, "failure": FAILURE | {"error": "TestsFailed"}}, "MarkFailed"),
+    ],
+    ids=["pushed", "fault", "failed"],
+)
+@pytest.mark.parametrize("before", [LEASED, REPEATED], ids=["first", "repeated"])
+def test_build_result_decides(before: Any, found: Any, following: str) -> None:
+    document = output("ReadBuildResult", before | {"failure": FAILURE}, {"Payload": found})
+    assert document == before | found
+    assert choose("BuildSucceeded", document) == following
+
+
+def test_unread_build_is_no_success() -> None:
+    assert choose("BuildSucceeded", LEASED) == "MarkFailed"
+    assert choose("BuildSucceeded", LEASED | {"failure": FAILURE}) == "MarkFailed"
 
 
 @pytest.mark.parametrize(

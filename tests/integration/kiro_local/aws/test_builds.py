@@ -12,6 +12,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from kiro_local.aws.server import EmbeddedAws
+from kiro_local.faults import ENDINGS
 
 Make = Callable[..., str]
 Eventually = Callable[..., Any]
@@ -307,3 +308,35 @@ def test_stopping_ends_running_builds(deploy_project: Callable[..., str], eventu
         )
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+@pytest.mark.parametrize("name", [name for name, ending in ENDINGS.items() if ending.phase])
+def test_given_ending_names_its_phase(embedded: EmbeddedAws, project: Make, eventually: Eventually, name: str) -> None:
+    builder, ending = project(spec(exports="OUTCOME", build="export OUTCOME=ran")), ENDINGS[name]
+
+    def build() -> dict[str, Any]:
+        started = embedded.client("codebuild").start_build(projectName=builder)["build"]["id"]
+        return dict(eventually(lambda: finished(embedded, started)))
+
+    embedded.builds.end_next_as(ending)
+    done = build()
+    assert done["buildStatus"] == ending.status
+    described = {phase["phaseType"]: phase for phase in done["phases"]}
+    failed = [phase for phase, found in described.items() if found.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"]
+    assert failed == [ending.phase]
+    assert described[ending.phase]["durationInSeconds"] == ending.seconds
+    contexts = described[ending.phase].get("contexts", [])
+    assert contexts == ([{"statusCode": ending.code, "message": ending.message}] if ending.code else [])
+    assert exported(done) == ({"OUTCOME": "ran"} if name == "upload-failed" else {})
+    assert build()["buildStatus"] == "SUCCEEDED", "only one build is to end that way"
+
+
+REPORT = "\nreports:\n  tests:\n    files: ['*.xml']\n    base-directory: made"
+
+
+@pytest.mark.parametrize(("command", "status"), [("true", "FAILED"), ("mkdir made; touch made/a.xml", "SUCCEEDED")])
+def test_declared_report_needs_file(build: Callable[..., dict[str, Any]], command: str, status: str) -> None:
+    done = build(spec(exports="OUTCOME", build=command, post_build="export OUTCOME=Succeeded") + REPORT)
+    assert done["buildStatus"] == phases(done)["UPLOAD_ARTIFACTS"] == status
+    assert phases(done)["POST_BUILD"] == "SUCCEEDED"
+    assert exported(done) == {"OUTCOME": "Succeeded"}

@@ -25,6 +25,7 @@ OPPOSITE = Undocumented(
     machine_timeout_stops_build=False,
     failed_build_exports_variables=False,
     failed_build_error="CodeBuild.BuildFailed",
+    missing_report_fails_build=False,
 )
 
 
@@ -73,6 +74,14 @@ def test_failed_build_cause(context: ProbeContext, request: pytest.FixtureReques
     assert answers["keys of the cause"] == ["Build"]
     assert answers["build status in the cause"] == "FAILED"
     assert answers["exported variables in the cause"] == (["FROM_BUILD", "FROM_POST_BUILD"] if assumed else [])
+
+
+def test_missing_report(context: ProbeContext, request: pytest.FixtureRequest) -> None:
+    assumed = "assumed" in request.node.name
+    assert probes.missing_report(context) == {
+        "build status": "FAILED" if assumed else "SUCCEEDED",
+        "phases that did not succeed": ["UPLOAD_ARTIFACTS"] if assumed else [],
+    }
 
 
 def test_abort_during_build(context: ProbeContext, request: pytest.FixtureRequest) -> None:

@@ -1,0 +1,56 @@
+"""Whether a run's work is on its branch: our record says which commits it may be, the server's ref says if one arrived.
+
+Neither a commit message nor anything else that a person can write decides this.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kiro_worker.github.queries import READ_PUSHED
+from kiro_worker.records.runs import read_run
+
+if TYPE_CHECKING:
+    from kiro_worker.github.client import GitHubSession
+    from kiro_worker.models import Work
+    from kiro_worker.records.runs import RunRecord
+    from kiro_worker.records.table import RecordsTable
+
+
+def pushes_of(records: RecordsTable, execution: str, work_item_id: str = "") -> RunRecord | None:
+    """The record of what ``execution`` was about to push for the card; ``None`` if it pushed nothing."""
+    run = read_run(records, execution)
+    if run is None or not run.commits or not run.repository or not run.branch:
+        return None
+    return None if work_item_id and run.work_item_id not in ("", work_item_id) else run
+
+
+async def pushed_commit(session: GitHubSession, run: RunRecord, work: Work | None = None) -> str:
+    """The commit of ``run`` that is the head of its branch or one of the head's last hundred ancestors; else empty.
+
+    ``work`` is what the current attempt builds. A commit that this attempt started from was pushed by an earlier one,
+    so it counts only if it left no task open.
+    """
+    owner, _, name = run.repository.partition("/")
+    variables = {
+        "owner": owner,
+        "name": name,
+        "ref": f"refs/heads/{run.branch}",
+        "before": work.commit if work else None,
+        "hasBefore": work is not None,
+    }
+    repository = (await session.query(READ_PUSHED, variables)).get("repository") or {}
+    found = _history((repository.get("ref") or {}).get("target")) & run.commits
+    if work is not None and work.open_tasks:
+        found -= _history(repository.get("before"))
+    return min(found, default="")
+
+
+def pushed_before_end(ended_as: str) -> str:
+    """What the comment says about work that is known to be pushed only from our record and the server's ref."""
+    return f"The work is on the branch, although the run ended as {ended_as} before it could report its results."
+
+
+def _history(commit: Any) -> frozenset[str]:
+    nodes = ((commit or {}).get("history") or {}).get("nodes") or []
+    return frozenset(str(node["oid"]) for node in nodes if node)
