@@ -127,11 +127,11 @@ def test_invalid_documents_are_rejected(document: bytes) -> None:
 
 
 def test_deep_documents_are_rejected_quickly() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(Unreadable):
         totals(b"<testsuite>" * 100_000 + b"</testsuite>" * 100_000)
     assert totals(b'<testsuite tests="' + b"9" * 5000 + b'" failures="-1"/>') == JUnitTotals()
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @given(st.binary() | st.text().map(str.encode))

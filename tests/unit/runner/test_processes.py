@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -76,9 +77,21 @@ def test_child_ignoring_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.Mo
     assert finished.exit_code == -signal.SIGKILL
     pids = [int(path.name) for path in tmp_path.iterdir()]
     assert len(pids) == 2
-    for pid in pids:
-        with pytest.raises(ProcessLookupError):
-            os.kill(pid, 0)
+    deadline = time.monotonic() + 30
+    while any(map(exists, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def exists(pid: int) -> bool:
+    """Whether the process still exists. A process that has ended does until its parent, which may be this one, waits."""
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_endlessly_printing_child_is_stopped(tmp_path: Path) -> None:
