@@ -46,7 +46,7 @@ def test_own_push_needs_no_open_task() -> None:
 
 
 def ref(**changes: Any) -> dict[str, Any]:
-    return READY["ref"] | changes
+    return {**READY["ref"], **changes}
 
 
 def protection(**changes: Any) -> dict[str, Any]:
