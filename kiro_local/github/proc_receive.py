@@ -1,4 +1,4 @@
-"""git's ``proc-receive`` hook, as a program of its own: refuses pushes with a reason of its own, as github.com does.
+"""git's ``proc-receive`` hook as a separate program: refuses pushes with the reason that github.com gives.
 
 git's other hooks can only decline, with git's own reason. ``push-refusals.json`` in the repository maps references to
 ``{"reason", "lines", "times"}``; a refusal without ``times`` lasts.

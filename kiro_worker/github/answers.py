@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from kiro_worker.github.branch_rules import BranchAccess
 from kiro_worker.models import WorkItem
 
 if TYPE_CHECKING:
@@ -161,55 +162,16 @@ class ClosedPullRequest:
 
 
 @dataclass(frozen=True)
-class UpdateRule:
-    """The branch protection rule that applies to a branch. ``viewer_can_push`` is about the token's account."""
-
-    pattern: str
-    viewer_can_push: bool
-    requires_signatures: bool
-
-    @classmethod
-    def parse(cls, node: Mapping[str, Any]) -> Self:
-        return cls(node["pattern"], node["viewerCanPush"], node["requiresSignatures"])
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A rule of a ruleset. ``bypass_actors`` counts who is exempt; ``None`` if the token may not see that."""
-
-    type: str
-    name: str
-    bypass_actors: int | None
-
-    @classmethod
-    def parse(cls, node: Mapping[str, Any]) -> Self:
-        ruleset = node.get("repositoryRuleset") or {}
-        return cls(node["type"], ruleset.get("name", ""), (ruleset.get("bypassActors") or {}).get("totalCount"))
-
-    @classmethod
-    def parse_all(cls, ref: Mapping[str, Any]) -> tuple[Self, ...]:
-        """Every rule that the token may see."""
-        return tuple(cls.parse(node) for node in (ref.get("rules") or {}).get("nodes") or () if node)
-
-
-@dataclass(frozen=True)
 class RepositoryState:
     """A repository as the readiness check of one branch sees it.
 
     ``head`` is ``None`` if the branch does not exist, and ``spec_files`` if the spec folder does not exist. ``tasks``
     is the text of ``tasks.md``, or empty. ``pull_requests`` are the open ones from branches of that name, including
-    those in forks; ``closed_pull_requests`` holds at most the last one. ``locked`` is GitHub's reason, or empty.
-    ``viewer_permission`` is empty, ``update_rule`` ``None`` and ``rules`` empty if there is none or the token may not
-    see it.
+    those in forks; ``closed_pull_requests`` holds at most the last one.
     """
 
     name: str
-    archived: bool
-    locked: str
-    disabled: bool
-    viewer_permission: str
-    update_rule: UpdateRule | None
-    rules: tuple[Rule, ...]
+    access: BranchAccess
     default_branch: str
     head: BranchHead | None
     spec_files: tuple[SpecFile, ...] | None
@@ -221,17 +183,11 @@ class RepositoryState:
     def parse(cls, repository: Mapping[str, Any]) -> Self:
         tree = repository["specFolder"]
         is_folder = tree is not None and tree["__typename"] == "Tree"
-        ref = repository["ref"] or {}
         return cls(
             name=repository["nameWithOwner"],
-            archived=repository["isArchived"],
-            locked=(repository.get("lockReason") or "no reason given") if repository.get("isLocked") else "",
-            disabled=bool(repository.get("isDisabled")),
-            viewer_permission=repository.get("viewerPermission") or "",
-            update_rule=UpdateRule.parse(ref["refUpdateRule"]) if ref.get("refUpdateRule") else None,
-            rules=Rule.parse_all(ref),
+            access=BranchAccess.parse(repository),
             default_branch=(repository["defaultBranchRef"] or {}).get("name", ""),
-            head=BranchHead.parse(ref) if ref else None,
+            head=BranchHead.parse(repository["ref"]) if repository["ref"] is not None else None,
             spec_files=tuple(map(SpecFile.parse, tree["entries"])) if is_folder else None,
             tasks=(repository["tasks"] or {}).get("text") or "",
             pull_requests=tuple(map(PullRequest.parse, repository["pullRequests"]["nodes"])),

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kiro_worker.github.answers import RepositoryState, UpdateRule
+    from kiro_worker.github.answers import RepositoryState
+    from kiro_worker.github.branch_rules import UpdateRule
 
 _READERS: Final = ("READ", "TRIAGE")
 _NEVER_SATISFIED: Final = {
@@ -31,16 +32,16 @@ _NO_DIRECT_PUSH: Final = {
 
 def push_problems(repository: RepositoryState, branch: str) -> Iterator[str]:
     """Every reason why the worker can certainly not push to ``branch``, each with its fix."""
-    name = repository.name
-    if repository.archived:
+    name, access = repository.name, repository.access
+    if access.archived:
         yield f"the repository {name} is archived: unarchive it in its settings"
-    elif repository.locked:
-        yield f"the repository {name} is locked ({repository.locked}): wait until GitHub unlocks it, or ask its owner"
-    if repository.disabled:
+    elif access.locked:
+        yield f"the repository {name} is locked ({access.locked}): wait until GitHub unlocks it, or ask its owner"
+    if access.disabled:
         yield f"the repository {name} is disabled: ask its owner to check the messages and the billing of the account"
-    if rule := repository.update_rule:
+    if rule := access.update_rule:
         yield from _protection_problems(rule, repository, branch)
-    for ruleset in repository.rules:
+    for ruleset in access.rules:
         problem = _NEVER_SATISFIED.get(ruleset.type)
         if ruleset.bypass_actors == 0:
             problem = problem or _NO_DIRECT_PUSH.get(ruleset.type)
@@ -56,7 +57,7 @@ def _protection_problems(rule: UpdateRule, repository: RepositoryState, branch: 
     fix = "in the settings of the repository (Branches)"
     if rule.requires_signatures:
         yield f"{named} {_NEVER_SATISFIED['REQUIRED_SIGNATURES']}: exempt {branch} from it, {fix}"
-    if not rule.viewer_can_push and repository.viewer_permission not in _READERS:
+    if not rule.viewer_can_push and repository.access.viewer_permission not in _READERS:
         yield (
             f"{named} does not let the account of the GitHub token push to {branch}: allow it, and the account of the"
             f" git credentials if that is another one, or exempt {branch} from the rule, {fix}"

@@ -50,7 +50,8 @@ def require_same_tree(git: Git, request: BuildRequest) -> None:
     """
     index = git.directory / "layout-index"
     try:
-        shutil.copy(git.directory / "index", index)
+        # With its time, by which git recognises files that are too new to be trusted.
+        shutil.copy2(git.directory / "index", index)
         with_index = {"GIT_INDEX_FILE": str(index)}
         if unproven := _converted(git, list_tree(git, request.commit)):
             lines = b"".join(entry.index_line + b"\0" for entry in unproven)
