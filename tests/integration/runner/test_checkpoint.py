@@ -409,7 +409,7 @@ def test_checkpoint_needs_lock(worker: Any) -> None:
     finished = worker.run()
 
     assert finished.outcome == "LockLost"
-    assert worker.checkpoint() == ""
+    assert worker.checkpoint() == worker.commit, "no work, and nothing is pushed without the lock, not even its removal"
 
 
 def test_killed_build_loses_no_finished_task(worker: Any) -> None:
