@@ -203,7 +203,8 @@ def test_pushed_work_of_ended_run_goes_to_review(world: World, fault: str, deliv
 
 def test_codebuild_fault_is_repeated_once_per_commit(world: World) -> None:
     card = world.card()
-    end_build(world, "build-fault:always")
+    end_build(world, "build-fault")
+    end_build(world, "build-fault")
     builds = len(world.builds())
     failed = world.tick()
     assert (failed.status, failed.error) == ("FAILED", "BuildFaulted")
@@ -211,6 +212,7 @@ def test_codebuild_fault_is_repeated_once_per_commit(world: World) -> None:
     assert len(world.builds()) == builds + 2
     assert "TaskFailed" not in world.comments()[0]
 
+    end_build(world, "build-fault")
     again = world.redrive(failed)
     assert (again.status, again.error) == ("FAILED", "BuildFaulted")
     assert len(world.builds()) == builds + 3, "a fault was repeated twice at the same commit"

@@ -145,9 +145,9 @@ MUTANTS = {
         "'BuildFailed', 'Blocked')",
     ),
     "a fault is repeated each time": Mutant(
-        "kiro_worker/records/table.py",
-        'ConditionExpression="attribute_not_exists(#name) OR #name = :value"',
-        'ConditionExpression="attribute_not_exists(recordKey) OR attribute_exists(recordKey)"',
+        "kiro_worker/records/cards.py",
+        'f"repeated#{commit}", build_id)',
+        'f"repeated#{commit}#{build_id}", build_id)',
         "test_codebuild_fault_is_repeated_once_per_commit",
         "BuildFaulted",
     ),
