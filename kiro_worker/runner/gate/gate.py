@@ -119,13 +119,7 @@ def run_gate(
     before = take_snapshot(folder, home)
     for line in (*command.notes, f"$ {' '.join(command.words)}"):
         log(line)
-    summaries = Summaries()
-
-    def watch(line: str) -> None:
-        summaries.read(line)
-        sink(line)
-
-    finished = _run(command.words, folder, environment, watch, redact, sandbox)
+    finished, summaries = _run(command.words, folder, environment, sink, redact, sandbox)
     reports = Reports.written_since(before, configuration, folder, home, log).with_notes(COVERAGE, command.notes)
     coverage, changed_lines = reports.coverage, None
     if coverage and configuration.coverage_mode == "changed":
@@ -216,14 +210,21 @@ def _run(
     sink: Callable[[str], None],
     redact: Callable[[str], str],
     sandbox: Sandbox | None,
-) -> Finished:
+) -> tuple[Finished, Summaries]:
+    """Return how the command ended, and what its whole output says, of which the result keeps only the end."""
+    summaries = Summaries()
+
+    def watch(line: str) -> None:
+        summaries.read(line)
+        sink(line)
+
     try:
-        return stream(
+        finished = stream(
             command,
             cwd=folder,
             environment=environment,
             timeout_seconds=TIMEOUT_MINUTES * 60.0,
-            sink=sink,
+            sink=watch,
             redact=redact,
             sandbox=sandbox,
         )
@@ -233,6 +234,7 @@ def _run(
             f"{command[0]} cannot be started: {error.strerror}",
             "install it in the build image, or correct testCommand in the configuration parameter",
         ) from None
+    return finished, summaries
 
 
 def _keep(result: GateResult, reports: Reports, target: Path, redact: Callable[[str], str]) -> None:
