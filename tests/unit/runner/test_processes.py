@@ -84,7 +84,7 @@ def test_child_ignoring_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def exists(pid: int) -> bool:
-    """Whether the process still exists. A process that has ended does until its parent, which may be this one, waits."""
+    """Whether the process exists. One that has ended does until its parent, which may be this one, waits for it."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)
     try:
