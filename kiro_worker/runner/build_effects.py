@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.lock.item import Subject
@@ -12,31 +12,37 @@ from kiro_worker.lock.slots import acquire_with_slot, keep_slot
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.loop import AgentLoop
-from kiro_worker.runner.agent.workspace import TurnContext, clean
+from kiro_worker.runner.agent.workspace import TurnContext
 from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.gate.workspace import GateWorkspace
 from kiro_worker.runner.preparation import fetch_submodules, note_work
 from kiro_worker.runner.repository.checkout import fetch_contents
 from kiro_worker.runner.repository.commit import rebased, with_execution_trailer
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
-from kiro_worker.runner.sandbox.sandbox import lend_objects, sandbox
+from kiro_worker.runner.sandbox.folders import Folders
+from kiro_worker.runner.sandbox.sandbox import another_user, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from kiro_worker.runner.edges import BuildEdges
     from kiro_worker.runner.effects import Prepared
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
     from kiro_worker.runner.request import BuildRequest
-    from kiro_worker.runner.sandbox.sandbox import Sandbox
+
+_FIXABLE: Final = (Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD, Outcome.SETUP_FAILED)
+"""The outcomes of the gate that the agent can fix."""
 
 
 class BuildEffects(Effects):
     """The effects of one build. ``progress`` records what it has done, and the checkpoint keeps the agent's work."""
 
-    _sandbox: Sandbox
+    _gate: GateWorkspace
     _agent_log: Callable[[str], None]
     _loop: AgentLoop
 
@@ -74,13 +80,26 @@ class BuildEffects(Effects):
 
     @contextmanager
     def sandboxed(self) -> Iterator[None]:
-        """Open the agent's log, and reserve the user that the agent and the tests run as."""
-        edges = self._edges
+        """Open the agent's log, and reserve the users that the agent and the tests run as."""
+        edges, command = self._edges, self._edges.configuration.setup
+        setup = None
+        if command:
+            setup = Setup(command, edges.environment, self._open_setup_log, edges.redaction)
         with (
             edges.log.sink("agent", edges.logs / "agent.log") as self._agent_log,
-            sandbox(edges.environment, edges.workspace, edges.log.say) as self._sandbox,
+            sandbox(edges.environment, edges.workspace, edges.log.say) as agent,
+            another_user(agent) as gate,
         ):
+            folders = Folders(edges.workspace)
+            self._gate = GateWorkspace(self._request, folders, agent, gate, setup, edges.log.say)
             yield
+
+    def _open_setup_log(self) -> AbstractContextManager[Callable[[str], None]]:
+        return self._edges.log.sink("setup", self._edges.logs / "setup.log")
+
+    def set_up(self, prepared: Prepared) -> None:
+        """Run the setup command, and give the agent what it installed."""
+        self._gate.prepare(prepared.checkout, prepared.submodules)
 
     def keep(self, checkpoint: Checkpoint, commit: str) -> None:
         """Push ``commit`` to the checkpoint, under the lock like every push."""
@@ -97,8 +116,8 @@ class BuildEffects(Effects):
         edges.redaction.know(*agent.variables.values())
         progress.agent_unit = agent.adapter.unit
         context = TurnContext(
-            home=edges.workspace / "agent-home",
-            sandbox=self._sandbox,
+            home=self._gate.folders.home,
+            sandbox=self._gate.agents_sandbox,
             environment=edges.environment,
             sink=self._agent_log,
             say=edges.log.say,
@@ -107,6 +126,7 @@ class BuildEffects(Effects):
             guard=prepared.guard,
             steering=prepared.steering,
             submodules=prepared.submodules,
+            temporary=self._gate.folders.temporary,
         )
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
         self._loop.work(configuration)
@@ -124,14 +144,14 @@ class BuildEffects(Effects):
         Without that turn, a redrive could only fail again.
         """
         try:
-            self._run_gate(prepared)
+            self._run_gate(prepared, self._loop.commit)
         except BuildStopped as stop:
-            is_fixable = stop.outcome in (Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD)
+            is_fixable = stop.outcome in _FIXABLE
             if not is_fixable or not self._loop.only_fixing_is_left:
                 raise
             self._edges.log.say(f"{stop.outcome}: {stop.reason}")
             self._loop.fix(stop)
-            self._run_gate(prepared)
+            self._run_gate(prepared, self._loop.commit)
 
     def push(self, prepared: Prepared) -> str:
         """Push the work to the branch. If another push came first: rebase onto it, run the gate, and push once more."""
@@ -144,7 +164,7 @@ class BuildEffects(Effects):
             prepared, commit = self._rebase(prepared, commit, moved)
             note_work(self._request, prepared.checkout, commit, self._progress)
             self.keep(prepared.checkpoint, commit)
-            self._run_gate(prepared)
+            self._run_gate(prepared, commit)
             self.hold_lock()
             publish(prepared.checkout, commit, prepared.checkpoint)
         return commit
@@ -163,34 +183,30 @@ class BuildEffects(Effects):
         self._progress.checkpoint_branch = checkpoint.branch if checkpoint.commit else ""
         self._progress.checkpoint_commit = checkpoint.commit
 
-    def _run_gate(self, prepared: Prepared) -> None:
-        """Run the gate on the files as they were committed, and record its result."""
-        edges, progress, folder = self._edges, self._progress, prepared.checkout.folder
-        home = edges.workspace / "tests-home"
-        # A resumed build may reach the gate without a turn of the agent, and the tests may run git, too.
-        lend_objects(prepared.checkout.git.directory)
-        prepared.submodules.materialize(prepared.checkout)
-        with edges.log.sink("tests", edges.logs / "tests.log") as sink:
-            self._sandbox.grant(folder, home)
-            try:
-                result = run_gate(
-                    edges.configuration,
-                    folder,
-                    home,
-                    parent=edges.environment,
-                    sink=sink,
-                    redact=edges.redaction,
-                    patch=progress.patch,
-                    keep=edges.logs / "reports",
-                    sandbox=self._sandbox,
-                )
-            finally:
-                self._sandbox.reclaim(folder, home)
+    def _run_gate(self, prepared: Prepared, commit: str) -> None:
+        """Run the gate on ``commit``, in new folders, and record its result."""
+        edges, progress = self._edges, self._progress
+        with (
+            self._gate.opened(prepared.checkout, prepared.submodules, commit) as folders,
+            edges.log.sink("tests", edges.logs / "tests.log") as sink,
+        ):
+            result = run_gate(
+                edges.configuration,
+                folders.checkout,
+                folders.home,
+                parent=edges.environment,
+                sink=sink,
+                redact=edges.redaction,
+                patch=progress.patch,
+                keep=edges.logs / "reports",
+                sandbox=self._gate.gate,
+                temporary=folders.temporary,
+            )
         progress.tests, progress.test_command = result.summary, result.command
         progress.coverage_line = result.coverage_line
 
     def _rebase(self, prepared: Prepared, commit: str, moved: BranchMoved) -> tuple[Prepared, str]:
-        """Return the work rebased onto the branch's new head, checked out for the gate.
+        """Return the work rebased onto the branch's new head.
 
         Raises :class:`BuildStopped` if it does not apply cleanly.
         """
@@ -219,6 +235,5 @@ class BuildEffects(Effects):
         if self._edges.configuration.submodules:
             with self.phase("submodules"):
                 submodules = fetch_submodules(self._request, self._edges, new_checkout, guard)
-        clean(new_checkout, tip)
         tip = with_execution_trailer(new_checkout, self._request, tip, log)
         return replace(prepared, checkout=new_checkout, submodules=submodules), tip

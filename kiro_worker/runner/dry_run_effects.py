@@ -84,6 +84,11 @@ class DryRunEffects(Effects):
         """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()
 
+    def set_up(self, prepared: Prepared) -> None:  # noqa: ARG002  # the build needs it
+        """Note the setup command."""
+        command = self._edges.configuration.setup or ()
+        self._plan.note("setup", shlex.join(command), list(command))
+
     def keep(self, checkpoint: Checkpoint, commit: str) -> None:
         """Leave the checkpoint as it is."""
 

@@ -53,6 +53,10 @@ class Effects(Protocol):
         """Provide what the agent and the tests run with: their user, their limits and the agent's log."""
         ...
 
+    def set_up(self, prepared: Prepared) -> None:
+        """Run the configured setup command before the agent starts."""
+        ...
+
     def keep(self, checkpoint: Checkpoint, commit: str) -> None:
         """Push ``commit`` to the checkpoint, unless it is there already."""
         ...

@@ -1,7 +1,7 @@
 """The pipeline of a build and of a dry run.
 
     hold the lock → check out the pinned commit → guard → submodules and central steering files →
-    agent, task by task → gate → hold the lock → push → report
+    set up → agent, task by task → gate → hold the lock → push → report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
@@ -71,6 +71,9 @@ class Pipeline:
         self._load_submodules(prepared)
         self._load_steering(prepared)
         with effects.sandboxed():
+            if self._edges.configuration.setup:
+                with effects.phase("set up"):
+                    effects.set_up(prepared)
             with effects.phase("agent"):
                 effects.hold_lock()
                 effects.implement(prepared, self._resume(prepared))

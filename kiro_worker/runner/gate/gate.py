@@ -18,9 +18,10 @@ from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
 from kiro_worker.runner.gate.detect import detected_command, with_report_options
 from kiro_worker.runner.gate.report_files import files_altered_since, take_snapshot
 from kiro_worker.runner.gate.reports import COVERAGE, TESTS, Reports
+from kiro_worker.runner.gate.setup import gate_environment
 from kiro_worker.runner.gate.summary import last_failure, nothing_ran, summary_of
 from kiro_worker.runner.sandbox.printable import printable_document, printable_name
-from kiro_worker.runner.sandbox.processes import scrubbed_environment, stream
+from kiro_worker.runner.sandbox.processes import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -94,12 +95,14 @@ def run_gate(
     patch: bytes = b"",
     keep: Path | None = None,
     sandbox: Sandbox | None = None,
+    temporary: Path | None = None,
 ) -> GateResult:
     """Run the project's tests in ``folder``, and return the result if they pass.
 
     ``patch`` is the change that ``coverageMode`` ``changed`` measures. The reports and ``gate.json`` are copied to
     ``keep``, even if the run does not pass. Raises :class:`BuildStopped`: TestsFailed if a test fails, if none
     ran or if there is no test command; CoverageBelowThreshold if coverage is too low or cannot be measured.
+    ``temporary`` is the folder for temporary files.
     """
     command = find_test_command(configuration, folder)
 
@@ -107,7 +110,7 @@ def run_gate(
         sink(redact(text))
 
     home.mkdir(parents=True, exist_ok=True)
-    environment = scrubbed_environment(home, parent, CI="true", COVERAGE_FILE=str(home / ".coverage"))
+    environment = gate_environment(home, parent, temporary)
     if not configuration.test_command:
         command = with_report_options(command, folder, home, environment, sandbox)
     before = take_snapshot(folder, home)

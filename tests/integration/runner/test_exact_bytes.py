@@ -64,9 +64,7 @@ def differing(checkout: Checkout, tree: str) -> list[str]:
 
 
 @pytest.mark.parametrize("kind", ATTRIBUTES)
-def test_checkout_has_bytes_of_commit(
-    github: StandInGitHub, repository: Repository, tmp_path: Path, kind: str
-) -> None:
+def test_checkout_has_bytes_of_commit(github: StandInGitHub, repository: Repository, tmp_path: Path, kind: str) -> None:
     files = {**CONTENTS, ".gitattributes": ATTRIBUTES[kind].encode() + b"\n"}
 
     checkout = checkout_of(github, repository, tmp_path, files)
