@@ -61,7 +61,8 @@ def test_setup_cannot_replace_what_the_commit_has(folders: Folders, tmp_path: Pa
 
 
 def test_files_of_the_commit_win(folders: Folders) -> None:
-    write(folders.checkout, "made/file", "other/file", "plain")
+    write(folders.checkout, "made/file", "made/added", "other/file", "plain")
+    write(folders.home, ".gitconfig")
     snapshot = Snapshot.take(folders, "c" * 40, [])
     write(folders.checkout, "made/file", "plain/is/a/folder")
     (folders.checkout / "made/file").write_text("of the commit")
@@ -71,15 +72,9 @@ def test_files_of_the_commit_win(folders: Folders) -> None:
 
     assert (folders.checkout / "made/file").read_text() == "of the commit"
     assert (folders.checkout / "other").is_symlink()
-    assert tree(folders.checkout) == [
-        "made",
-        "made/file",
-        "other",
-        "plain",
-        "plain/is",
-        "plain/is/a",
-        "plain/is/a/folder",
-    ]
+    assert tree(folders.checkout / "made") == ["added", "file"]
+    assert tree(folders.checkout / "plain") == ["is", "is/a", "is/a/folder"]
+    assert tree(folders.home) == [".gitconfig"], "the gate gets the whole home"
 
 
 def test_new_files_beside_setups_are_committed(folders: Folders) -> None:
@@ -176,7 +171,7 @@ def test_folders_come_back_after_an_error(folders: Folders) -> None:
 
     def fail() -> None:
         with folders.set_aside():
-            assert not folders.checkout.exists()
+            assert not any(folder.exists() for folder in (folders.checkout, *folders.private))
             write(folders.checkout, "other/deep")
             (folders.checkout / "other").chmod(0)
             raise RuntimeError
