@@ -44,6 +44,7 @@ class Outcome(StrEnum):
     AGENT_FAILED = "AgentFailed"
     AGENT_TIMED_OUT = "AgentTimedOut"
     NO_CHANGES = "NoChanges"
+    SETUP_FAILED = "SetupFailed"
     TESTS_FAILED = "TestsFailed"
     COVERAGE_BELOW_THRESHOLD = "CoverageBelowThreshold"
     PUSH_REJECTED = "PushRejected"
@@ -107,6 +108,13 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         FaultOwner.CARD,
         CardEffect.FAILED,
         "Make the open tasks more specific, or tick those that are done.",
+    ),
+    Outcome.SETUP_FAILED: OutcomeFacts(
+        "The `setup` command failed, timed out or could not be started: on the branch, or after the agent changed what"
+        " it installs.",
+        FaultOwner.REPOSITORY,
+        CardEffect.FAILED,
+        "Read `setup.log`. Correct `setup`, or the files that it reads on the branch, then redrive the execution.",
     ),
     Outcome.TESTS_FAILED: OutcomeFacts(
         "The project's tests failed, timed out or could not be started, or nothing shows that a test ran.",

@@ -36,6 +36,7 @@ def schema() -> dict[str, Any]:
     agent["properties"] = _described(agent["properties"], AgentConfiguration)
     # The models convert these short forms before they validate, so pydantic's schema does not know them.
     _accept_also(properties["agent"], {"$ref": properties["agent"].pop("$ref")}, agent["properties"]["name"])
+    _accept_also(properties["setup"], _TEXT)
     _accept_also(properties["testCommand"], _TEXT)
     _accept_also(agent["properties"]["command"], _TEXT)
     return {

@@ -21,6 +21,10 @@ def _split_command(value: object) -> object:
     return tuple(shlex.split(value)) if isinstance(value, str) else value
 
 
+def _shell_script(value: object) -> object:
+    return ("sh", "-eu", "-c", value) if isinstance(value, str) and value.strip() else value
+
+
 def _http_url(value: str) -> str:
     if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
         raise ValueError("must be an http(s) URL without user name or password")
@@ -60,6 +64,11 @@ def _steering_source(value: str) -> str:
 
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Command = Annotated[tuple[Name, ...], BeforeValidator(_split_command), Field(min_length=1)]
+Script = Annotated[
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=10_000)], ...],
+    BeforeValidator(_shell_script),
+    Field(min_length=1),
+]
 Url = Annotated[str, AfterValidator(_http_url)]
 RepositoryPath = Annotated[Name, AfterValidator(_repository_path)]
 RepositoryGlob = Annotated[Name, AfterValidator(_repository_glob)]
@@ -134,6 +143,10 @@ class Configuration(_Model):
     """what one lock covers: the whole environment, one repository, or one branch"""
     max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
     """how many builds may run at once if `lockScope` is `repository` or `branch`; `null` means no limit"""
+    setup: Script | None = None
+    """the command that installs what the tests need, before the agent starts: a string, which `sh -eu -c` runs, or a
+    list of words, which runs without a shell; `null` means that nothing is installed (see “Setup” in
+    configuration.md)"""
     test_command: Command | None = None
     """the command that runs the tests, without a shell, as a list of words or as a string that is split into words;
     `null` means the usual command of the ecosystem"""

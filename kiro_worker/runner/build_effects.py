@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -19,36 +18,45 @@ from kiro_worker.records.runs import RunRecord, note_push
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.install import install_kiro_cli
 from kiro_worker.runner.agent.loop import AgentLoop
-from kiro_worker.runner.agent.workspace import TurnContext, clean
+from kiro_worker.runner.agent.workspace import TurnContext
 from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.gate.workspace import GateWorkspace
 from kiro_worker.runner.preparation import fetch_submodules, note_work
+from kiro_worker.runner.rebase import rebase_onto_push
 from kiro_worker.runner.report.artifacts import REPORTS
-from kiro_worker.runner.repository.checkout import fetch_contents
-from kiro_worker.runner.repository.commit import rebased, with_execution_trailer
+from kiro_worker.runner.repository.commit import with_execution_trailer
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
 from kiro_worker.runner.repository.push_check import check_push
-from kiro_worker.runner.sandbox.sandbox import lend_objects, sandbox
+from kiro_worker.runner.repository.submodules import Submodules
+from kiro_worker.runner.sandbox.folders import Folders
+from kiro_worker.runner.sandbox.sandbox import another_user, sandbox
 from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from kiro_worker.runner.agent.adapters import PreparedAgent
     from kiro_worker.runner.edges import BuildEdges
     from kiro_worker.runner.effects import Prepared
     from kiro_worker.runner.progress import BuildProgress
+    from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
     from kiro_worker.runner.request import BuildRequest
-    from kiro_worker.runner.sandbox.sandbox import Sandbox
+    from kiro_worker.runner.trust.guard import Guard
+
+_FIXABLE: Final = (Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD, Outcome.SETUP_FAILED)
+"""The outcomes of the gate that the agent can fix."""
 
 
 class BuildEffects(Effects):
     """The effects of one build. ``progress`` records what it has done, and the checkpoint keeps the agent's work."""
 
-    _sandbox: Sandbox
+    _gate: GateWorkspace
     _agent_log: Callable[[str], None]
     _loop: AgentLoop
     _commit: str
@@ -59,6 +67,7 @@ class BuildEffects(Effects):
         self._edges = edges
         self._progress = progress
         self._lease = request.lease
+        self._agent_environment = edges.environment
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -95,11 +104,11 @@ class BuildEffects(Effects):
 
     def install_agent(self) -> None:
         """Install the Kiro CLI if it is missing. A key that cannot be used ends the build before the download."""
-        edges, folder = self._edges, self._edges.workspace / "agent-bin"
+        environment, folder = self._edges.environment, self._edges.workspace / "agent-bin"
         _ = self._agent
-        edges.log.say(install_kiro_cli(edges.environment, folder))
-        path = f"{edges.environment.get('PATH', os.defpath)}{os.pathsep}{folder}"
-        self._edges = replace(edges, environment={**edges.environment, "PATH": path})
+        self._edges.log.say(install_kiro_cli(environment, folder))
+        path = f"{environment.get('PATH', os.defpath)}{os.pathsep}{folder}"
+        self._agent_environment = {**environment, "PATH": path}
 
     @cached_property
     def _agent(self) -> PreparedAgent:
@@ -110,13 +119,26 @@ class BuildEffects(Effects):
 
     @contextmanager
     def sandboxed(self) -> Iterator[None]:
-        """Open the agent's log, and reserve the user that the agent and the tests run as."""
-        edges = self._edges
+        """Open the agent's log, and reserve the users that the agent and the tests run as."""
+        edges, command = self._edges, self._edges.configuration.setup
+        setup = None
+        if command:
+            setup = Setup(command, edges.environment, self._open_setup_log, edges.redaction)
         with (
             edges.log.sink("agent", edges.logs / "agent.log") as self._agent_log,
-            sandbox(edges.environment, edges.workspace, edges.log.say) as self._sandbox,
+            sandbox(edges.environment, edges.workspace, edges.log.say) as agent,
+            another_user(agent) as gate,
         ):
+            folders = Folders(edges.workspace)
+            self._gate = GateWorkspace(self._request, folders, agent, gate, setup, edges.log.say)
             yield
+
+    def _open_setup_log(self) -> AbstractContextManager[Callable[[str], None]]:
+        return self._edges.log.sink("setup", self._edges.logs / "setup.log")
+
+    def set_up(self, prepared: Prepared) -> None:
+        """Run the setup command, and give the agent what it installed."""
+        self._gate.prepare(prepared.checkout, prepared.submodules)
 
     def keep(self, checkpoint: Checkpoint, commit: str) -> None:
         """Push ``commit`` to the checkpoint, under the lock like every push."""
@@ -134,9 +156,9 @@ class BuildEffects(Effects):
         agent = self._agent
         progress.agent_unit = agent.adapter.unit
         context = TurnContext(
-            home=edges.workspace / "agent-home",
-            sandbox=self._sandbox,
-            environment=edges.environment,
+            home=self._gate.folders.home,
+            sandbox=self._gate.agents_sandbox,
+            environment=self._agent_environment,
             sink=self._agent_log,
             say=edges.log.say,
             redaction=edges.redaction,
@@ -144,6 +166,7 @@ class BuildEffects(Effects):
             guard=prepared.guard,
             steering=prepared.steering,
             submodules=prepared.submodules,
+            temporary=self._gate.folders.temporary,
         )
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
         self._loop.work(configuration)
@@ -151,7 +174,7 @@ class BuildEffects(Effects):
             # Ticked boxes alone are not work that a later build could resume.
             self._remove(prepared.checkpoint)
             raise self._loop.nothing_changed()
-        self._commit = self._loop.complete()
+        self._complete(prepared.checkout)
         edges.log.say(
             f"{len(progress.files_changed)} files changed, {progress.tasks_done} tasks done, {progress.tasks_open} open"
         )
@@ -162,34 +185,39 @@ class BuildEffects(Effects):
         Without that turn, a redrive could only fail again.
         """
         try:
-            self._run_gate(prepared)
+            self._run_gate(prepared, self._commit)
         except BuildStopped as stop:
-            is_fixable = stop.outcome in (Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD)
+            is_fixable = stop.outcome in _FIXABLE
             if not is_fixable or not self._loop.only_fixing_is_left:
                 raise
             self._edges.log.say(f"{stop.outcome}: {stop.reason}")
             self._loop.fix(stop)
-            self._commit = self._loop.complete()
-            self._run_gate(prepared)
+            self._run_gate(prepared, self._complete(prepared.checkout))
         self._note_checks(prepared, self._loop.commit, self._commit)
 
     def push(self, prepared: Prepared) -> str:
         """Push the work to the branch. If another push came first: rebase onto it, run the gate, and push once more."""
-        log = self._edges.log.say
-        commit = with_execution_trailer(prepared.checkout, self._request, self._commit, log)
         try:
-            self._publish(prepared, commit)
+            self._publish(prepared, self._commit)
         except BranchMoved as moved:
-            log(f"{self._request.branch} is now at {moved.head[:12]}: the work is rebased onto it, once")
-            prepared, work = self._rebase(prepared, self._loop.commit, moved)
+            self._edges.log.say(
+                f"{self._request.branch} is now at {moved.head[:12]}: the work is rebased onto it, once"
+            )
+            load_submodules = partial(self._load_submodules, prepared.guard)
+            prepared, work = rebase_onto_push(prepared, self._loop.commit, moved, load_submodules, self._edges.log.say)
             note_work(self._request, prepared.checkout, work, self._progress)
             self.keep(prepared.checkpoint, work)
-            commit = self._loop.complete(prepared.checkout, work, "the other push opened them")
-            self._run_gate(prepared)
-            self._note_checks(prepared, work, commit)
+            self._run_gate(prepared, self._complete(prepared.checkout, work, "the other push opened them"))
+            self._note_checks(prepared, work, self._commit)
             self.hold_lock()
-            self._publish(prepared, commit)
-        return commit
+            self._publish(prepared, self._commit)
+        return self._commit
+
+    def _complete(self, checkout: Checkout, work: str = "", why_open: str = "") -> str:
+        """Return the commit for the gate and the push, which names this execution for people."""
+        commit = self._loop.complete(checkout, work, why_open)
+        self._commit = with_execution_trailer(checkout, self._request, commit, self._edges.log.say)
+        return self._commit
 
     def _publish(self, prepared: Prepared, commit: str) -> None:
         """Record the commit, and push it. Without the record, a redrive could not know that the push is its own."""
@@ -236,66 +264,33 @@ class BuildEffects(Effects):
         progress.checkpoint_commit = checkpoint.commit if has_work else ""
         progress.checkpoint_ignored, progress.checkpoint_problem = checkpoint.ignored, ""
 
-    def _run_gate(self, prepared: Prepared) -> None:
-        """Run the gate on the files as they were committed, and record its result."""
-        edges, progress, folder = self._edges, self._progress, prepared.checkout.folder
-        home = edges.workspace / "tests-home"
+    def _run_gate(self, prepared: Prepared, commit: str) -> None:
+        """Run the gate on ``commit``, in new folders, and record its result."""
+        edges, progress = self._edges, self._progress
         # What an earlier gate measured is no verdict on this commit.
         progress.tests, progress.test_command, progress.coverage_line = "", (), ""
         shutil.rmtree(edges.logs / REPORTS, ignore_errors=True)
-        # A resumed build may reach the gate without a turn of the agent, and the tests may run git, too.
-        lend_objects(prepared.checkout.git.directory)
-        prepared.submodules.materialize(prepared.checkout)
-        with edges.log.sink("tests", edges.logs / "tests.log") as sink:
-            self._sandbox.grant(folder, home)
-            try:
-                result = run_gate(
-                    edges.configuration,
-                    folder,
-                    home,
-                    parent=edges.environment,
-                    sink=sink,
-                    redact=edges.redaction,
-                    patch=progress.patch,
-                    keep=edges.logs / REPORTS,
-                    sandbox=self._sandbox,
-                )
-            finally:
-                self._sandbox.reclaim(folder, home)
+        with (
+            self._gate.opened(prepared.checkout, prepared.submodules, commit) as folders,
+            edges.log.sink("tests", edges.logs / "tests.log") as sink,
+        ):
+            result = run_gate(
+                edges.configuration,
+                folders.checkout,
+                folders.home,
+                parent=edges.environment,
+                sink=sink,
+                redact=edges.redaction,
+                patch=progress.patch,
+                keep=edges.logs / REPORTS,
+                sandbox=self._gate.gate,
+                temporary=folders.temporary,
+            )
         progress.tests, progress.test_command = result.summary, result.command
         progress.coverage_line = result.coverage_line
 
-    def _rebase(self, prepared: Prepared, commit: str, moved: BranchMoved) -> tuple[Prepared, str]:
-        """Return the work rebased onto the branch's new head, checked out for the gate.
-
-        Raises :class:`BuildStopped` if it does not apply cleanly.
-        """
-        checkout, log = prepared.checkout, self._edges.log.say
-        git, reference = checkout.git, f"refs/remotes/origin/{checkout.branch}"
-        try:
-            fetch = ("fetch", "--quiet", "--no-tags", "--no-filter", "origin")
-            git.network(*fetch, f"+refs/heads/{checkout.branch}:{reference}")
-            head = git.text("rev-parse", "--verify", reference)
-            # A push that restores an old file brings no blob that the server believes is here: see fetch_objects.
-            fetch_contents(checkout, f"{head}^{{tree}}")
-        except GitFailed:
-            raise moved from None
-        is_ahead = git.succeeds("merge-base", "--is-ancestor", checkout.commit, head)
-        tip = rebased(checkout, checkout.commit, commit, head, log) if is_ahead else ""
-        if not tip or tip == head:
-            reason = f"{moved.reason}, and the work does not apply cleanly to that push"
-            raise BuildStopped(moved.outcome, reason, moved.remedy, moved.details)
-        # Forget the default branch's commit, so that it is fetched again: the agent may have worked for hours.
-        new_checkout = replace(checkout, commit=head, head=head, default="")
-        guard = prepared.guard
-        guard.require_trusted(new_checkout)
-        # A file that was not guarded before can be guarded now: the other push may have added a link that leads to it.
-        guard.require_unchanged(new_checkout, head, tip)
-        submodules = prepared.submodules
-        if self._edges.configuration.submodules:
-            with self.phase("submodules"):
-                submodules = fetch_submodules(self._request, self._edges, new_checkout, guard)
-        prepared.checkpoint.rebase(new_checkout)
-        clean(new_checkout, tip)
-        tip = with_execution_trailer(new_checkout, self._request, tip, log)
-        return replace(prepared, checkout=new_checkout, submodules=submodules), tip
+    def _load_submodules(self, guard: Guard, checkout: Checkout) -> Submodules:
+        if not self._edges.configuration.submodules:
+            return Submodules({})
+        with self.phase("submodules"):
+            return fetch_submodules(self._request, self._edges, checkout, guard)

@@ -96,6 +96,11 @@ class DryRunEffects(Effects):
         """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()
 
+    def set_up(self, prepared: Prepared) -> None:  # noqa: ARG002  # the build needs it
+        """Note the setup command."""
+        command = self._edges.configuration.setup or ()
+        self._plan.note("setup", shlex.join(command), list(command))
+
     def implement(self, prepared: Prepared, start: Start) -> None:
         """Note the agent's command line and the tasks of each of its turns."""
         checkout, checkpoint = prepared.checkout, prepared.checkpoint

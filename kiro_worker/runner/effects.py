@@ -57,6 +57,10 @@ class Effects(Protocol):
         """Install the agent if the build image does not have it. Raise :class:`BuildStopped` if that fails."""
         ...
 
+    def set_up(self, prepared: Prepared) -> None:
+        """Run the configured setup command before the agent starts."""
+        ...
+
     def sandboxed(self) -> AbstractContextManager[None]:
         """Provide what the agent and the tests run with: their user, their limits and the agent's log."""
         ...

@@ -1,7 +1,7 @@
 """The pipeline of a build and of a dry run.
 
     hold the lock → check out the pinned commit → guard → push check → submodules and central steering files →
-    install the agent → agent, task by task → gate → hold the lock → record → push → report
+    install the agent → set up → agent, task by task → gate → hold the lock → record → push → report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
@@ -89,6 +89,9 @@ class Pipeline:
             if self._edges.configuration.agent.name == KIRO.name:
                 with effects.phase("install the agent"):
                     effects.install_agent()
+            if self._edges.configuration.setup:
+                with effects.phase("set up"):
+                    effects.set_up(prepared)
             with effects.phase("agent"):
                 effects.hold_lock()
                 effects.implement(prepared, start)

@@ -84,6 +84,15 @@ def agent_breaks_tests(world: World) -> None:
     world.agent(ADD.replace("a + b", "a - b - 1"))
 
 
+def break_setup(world: World) -> None:
+    agent_works(world)
+    world.configure(setup="echo no such package; exit 3")
+
+
+def repair_setup(world: World) -> None:
+    world.configure(setup="true")
+
+
 def require_coverage(world: World) -> None:
     agent_works(world)
     world.configure(coverageThreshold=80)
@@ -198,6 +207,13 @@ ENDINGS = {
     ),
     "NoChanges": Ending(
         Outcome.NO_CHANGES, "changed nothing", agent_changes_nothing, agent_works, artifacts=("agent.log",)
+    ),
+    "SetupFailed": Ending(
+        Outcome.SETUP_FAILED,
+        "setup ended with exit code 3",
+        break_setup,
+        repair_setup,
+        artifacts=("agent.log", "setup.log"),
     ),
     "TestsFailed": Ending(
         Outcome.TESTS_FAILED,

@@ -18,15 +18,17 @@ from kiro_worker.github.labels import Labelling
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
-from kiro_worker.runner.agent.workspace import AgentWorkspace, TurnContext, clean
+from kiro_worker.runner.agent.workspace import AgentWorkspace, TurnContext
 from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.workspace import GateWorkspace
 from kiro_worker.runner.report.log import Redaction
 from kiro_worker.runner.repository.checkout import Checkout, check_out
 from kiro_worker.runner.repository.commit import Change, CommitMessage, changes_between, commit_turn
 from kiro_worker.runner.repository.submodules import Submodules
 from kiro_worker.runner.request import BuildRequest
 from kiro_worker.runner.sandbox.agent_user import running
-from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, lend_objects, sandbox
+from kiro_worker.runner.sandbox.folders import Folders
+from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, another_user, sandbox
 from kiro_worker.runner.trust.guard import Guard
 from kiro_worker.runner.trust.steering import Steering
 
@@ -66,11 +68,12 @@ class Scene:
     box: Sandbox
     repository: Repository
     log: list[str]
+    gate: GateWorkspace
     lines: list[str] = field(default_factory=list)
 
     @property
     def home(self) -> Path:
-        return self.workspace / f"{self.role}-home"
+        return self.gate.folders.home
 
     @property
     def reports(self) -> Path:
@@ -100,11 +103,8 @@ class Scene:
         return Ending(finished.succeeded, finished.timed_out, finished.exit_code)
 
     def _as_tests(self, argv: tuple[str, ...], _seconds: float, box: Sandbox, sink: Callable[[str], None]) -> Ending:
-        """Run the gate, as the pipeline does: ``lend_objects``, ``grant``, ``run_gate``, ``reclaim``."""
+        """Run the gate in the scene's folders, which are those of the tests."""
         command_line = f"$ {' '.join(argv)}"
-        lend_objects(self.checkout.git.directory)
-        Submodules({}).materialize(self.checkout)
-        box.grant(self.checkout.folder, self.home)
         try:
             run_gate(
                 configuration(testCommand=list(argv), coverageThreshold=None),
@@ -116,13 +116,12 @@ class Scene:
                 redact=Redaction(),
                 keep=self.reports,
                 sandbox=box,
+                temporary=self.gate.folders.temporary,
             )
         except BuildStopped as stop:
             if stop.outcome is not Outcome.TESTS_FAILED:
                 raise
             return Ending(succeeded=False)
-        finally:
-            box.reclaim(self.checkout.folder, self.home)
         return Ending(succeeded=True)
 
     def commit(self) -> Change | None:
@@ -134,10 +133,6 @@ class Scene:
         message = CommitMessage("Implement", "", ())
         commit = commit_turn(checkout, checkout.commit, tree, tree, message, log)
         return changes_between(checkout, commit)
-
-    def clean_up(self) -> None:
-        """Restore the checkout, as the runner does after tests."""
-        clean(self.checkout, self.checkout.commit)
 
     def committed_file(self, path: str, commit: str) -> bytes:
         return self.checkout.git.run("cat-file", "blob", f"{commit}:{path}")
@@ -158,6 +153,7 @@ class Scene:
             guard=Guard(self.request, configuration(), lambda _label: Labelling(), self.log.append),
             steering=Steering(),
             submodules=Submodules({}),
+            temporary=self.gate.folders.temporary,
         )
         return AgentWorkspace(self.request, self.checkout, context)
 
@@ -170,7 +166,7 @@ def configuration(**more: object) -> Configuration:
 
 @contextlib.contextmanager
 def hostile_scene(github: StandInGitHub, role: Role) -> Iterator[Scene]:
-    """Prepare a build until just before the program starts: the checkout, then the sandbox."""
+    """Prepare a build until just before the program starts: the checkout, the sandbox, and the folders of the tests."""
     repository = github.board.add_repository("acme/shop")
     files: Mapping[str, str] = {
         TASKS: "- [ ] 1. Work\n",
@@ -192,5 +188,9 @@ def hostile_scene(github: StandInGitHub, role: Role) -> Iterator[Scene]:
         (workspace / "logs").mkdir()
         (workspace / "logs" / "runner.log").write_text(f"{LOG_TEXT}\n")
         checkout = check_out(request, workspace, github.git_url, GitCredentials("git", PASSWORD), parent)
-        with sandbox({**parent, "AGENT_USER": "own"}, workspace, log.append) as box:
-            yield Scene(role, workspace, scripts, checkout, request, box, repository, log)
+        with sandbox({**parent, "AGENT_USER": "own"}, workspace, log.append) as agent, another_user(agent) as tests:
+            gate = GateWorkspace(request, Folders(workspace), agent, tests, None, log.append)
+            box = agent if role is Role.AGENT else tests
+            scene = Scene(role, workspace, scripts, checkout, request, box, repository, log, gate)
+            with gate.opened(checkout, Submodules({}), commit) if role is Role.TESTS else contextlib.nullcontext():
+                yield scene

@@ -44,8 +44,12 @@ _TESTS: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     ("kiro_worker/github/*", ("tests/unit/github", "tests/unit/functions"), ("tests/integration/github",)),
     ("kiro_worker/cli/*", ("tests/unit/cli",), ("tests/integration/test_wheel.py", "tests/e2e/test_replay_command.py")),
     ("kiro_worker/executions/*", ("tests/unit/cli",), ("tests/e2e/test_replay_command.py",)),
-    ("kiro_worker/runner/gate/*", ("tests/unit/runner",), _runner("gate", "report_groups", "pipeline")),
-    ("kiro_worker/runner/sandbox/*", ("tests/unit/runner",), _runner("agent_process", "hostile_agent")),
+    (
+        "kiro_worker/runner/gate/*",
+        ("tests/unit/runner",),
+        _runner("gate", "report_groups", "pipeline", "setup", "gate_folder"),
+    ),
+    ("kiro_worker/runner/sandbox/*", ("tests/unit/runner",), _runner("agent_process", "hostile_agent", "gate_folder")),
     ("kiro_worker/runner/trust/*", ("tests/unit/runner",), _runner("guard", "steering", "submodules", "build_secrets")),
     (
         "kiro_worker/runner/repository/*",

@@ -44,18 +44,21 @@ def run_agent(
     sink: Callable[[str], None],
     redact: Callable[[str], str],
     sandbox: Sandbox,
+    temporary: Path | None = None,
 ) -> AgentRun:
-    """Run one turn in ``folder`` and wait until it ends.
+    """Run one turn in ``folder`` and wait until it ends. ``temporary`` is the agent's folder for temporary files.
 
     Raises :class:`BuildStopped` (AgentFailed) when the program cannot be started.
     """
     adapter = agent.adapter
-    sandbox.grant(folder, home)
+    private = [home, *([temporary] if temporary else [])]
+    additions = {"TMPDIR": str(temporary)} if temporary else {}
+    sandbox.grant(folder, *private)
     try:
         finished = stream(
             adapter.argv,
             cwd=folder,
-            environment=scrubbed_environment(home, parent, **agent.variables),
+            environment=scrubbed_environment(home, parent, **additions, **agent.variables),
             timeout_seconds=agent.timeout_seconds,
             sink=sink,
             redact=redact,
@@ -67,7 +70,7 @@ def run_agent(
             Outcome.AGENT_FAILED, f"{adapter.argv[0]} cannot be started: {error.strerror}", adapter.how_to_install
         ) from None
     finally:
-        sandbox.reclaim(folder, home)
+        sandbox.reclaim(folder, *private)
     usage = adapter.read_usage(finished.lines)
     seconds = usage.seconds or round(finished.seconds, 1)
     return AgentRun(finished, usage.cost, seconds, _problem(agent, finished, usage))

@@ -42,6 +42,7 @@ class TurnContext:
     guard: Guard
     steering: Steering
     submodules: Submodules
+    temporary: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class AgentWorkspace:
             sink=context.sink,
             redact=context.redaction,
             sandbox=context.sandbox,
+            temporary=context.temporary,
         )
 
     def collect(self) -> str:

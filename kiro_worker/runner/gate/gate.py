@@ -19,9 +19,10 @@ from kiro_worker.runner.gate.detect import DetectedCommand, detected_command, wi
 from kiro_worker.runner.gate.evidence import TIMEOUT_MINUTES, Evidence
 from kiro_worker.runner.gate.report_files import files_altered_since, take_snapshot
 from kiro_worker.runner.gate.reports import COVERAGE, TESTS, Reports
+from kiro_worker.runner.gate.setup import gate_environment
 from kiro_worker.runner.gate.summaries.summaries import Summaries
 from kiro_worker.runner.sandbox.printable import printable_document, printable_name
-from kiro_worker.runner.sandbox.processes import scrubbed_environment, stream
+from kiro_worker.runner.sandbox.processes import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -100,12 +101,14 @@ def run_gate(
     patch: bytes = b"",
     keep: Path | None = None,
     sandbox: Sandbox | None = None,
+    temporary: Path | None = None,
 ) -> GateResult:
     """Run the project's tests in ``folder``, and return the result if they pass.
 
     ``patch`` is the change that ``coverageMode`` ``changed`` measures. The reports and ``gate.json`` are copied to
     ``keep``, even if the run does not pass. Raises :class:`BuildStopped`: TestsFailed if a test fails, if none
     ran or if there is no test command; CoverageBelowThreshold if coverage is too low or cannot be measured.
+    ``temporary`` is the folder for temporary files.
     """
     found = find_test_command(configuration, folder)
 
@@ -113,7 +116,7 @@ def run_gate(
         sink(redact(text))
 
     home.mkdir(parents=True, exist_ok=True)
-    environment = scrubbed_environment(home, parent, CI="true", COVERAGE_FILE=str(home / ".coverage"))
+    environment = gate_environment(home, parent, temporary)
     is_detected = not configuration.test_command
     command = with_report_options(found, folder, home, environment, sandbox) if is_detected else DetectedCommand(found)
     before = take_snapshot(folder, home)

@@ -1,4 +1,4 @@
-"""The agent's own ``.git``, where ``git status``, ``diff``, ``log`` and ``commit`` work.
+"""A ``.git`` for the agent or the tests, where ``git status``, ``diff``, ``log`` and ``commit`` work.
 
 It is written file by file, so that no git command of the worker ever reads it.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 import shutil
 from typing import TYPE_CHECKING
 
-from kiro_worker.runner.repository.git import AUTHOR_EMAIL, AUTHOR_NAME, NEVER_COMMITTED
+from kiro_worker.runner.repository.attributes import keep_bytes
+from kiro_worker.runner.repository.git import AUTHOR_EMAIL, AUTHOR_NAME
 
 if TYPE_CHECKING:
     from kiro_worker.runner.repository.git import Git
@@ -28,7 +29,11 @@ def create_agent_repository(git: Git, request: BuildRequest, excluded: tuple[str
     reference.write_text(f"{request.commit}\n")
     (repository / "HEAD").write_text(f"ref: refs/heads/{request.branch}\n")
     (repository / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
-    (repository / "info" / "exclude").write_text(NEVER_COMMITTED + "".join(f"/{path}\n" for path in excluded))
+    never_committed = (git.directory / "info" / "exclude").read_text("utf-8", "surrogateescape")
+    (repository / "info" / "exclude").write_text(
+        never_committed + "".join(f"/{path}\n" for path in excluded), "utf-8", "surrogateescape"
+    )
+    keep_bytes(repository)
     (repository / "config").write_text(
         "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
         f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
@@ -36,6 +41,6 @@ def create_agent_repository(git: Git, request: BuildRequest, excluded: tuple[str
         # So that `git status` compares pointers with files. Objects that only the server has stay pointers.
         + ('[filter "lfs"]\n\tprocess = git-lfs filter-process --skip\n\trequired = false\n' if git.lfs else "")
     )
-    shutil.copy(git.directory / "index", repository / "index")
+    shutil.copy(git.index, repository / "index")
     if (git.directory / "shallow").is_file():
         shutil.copy(git.directory / "shallow", repository / "shallow")

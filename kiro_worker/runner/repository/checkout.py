@@ -21,6 +21,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.records.checkpoints import checkpoint_ref
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
+from kiro_worker.runner.repository.attributes import keep_bytes
 from kiro_worker.runner.repository.entries import SYMLINK, list_tree
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, Git, GitFailed
@@ -229,6 +230,7 @@ def _create_trusted_repository(git: Git) -> None:
         (git.directory / folder).mkdir(parents=True)
     (git.directory / "HEAD").write_text("ref: refs/heads/none\n")
     (git.directory / "info" / "exclude").write_text(NEVER_COMMITTED)
+    keep_bytes(git.directory)
     url = git.url.replace("\\", "\\\\").replace('"', '\\"')
     (git.directory / "config").write_text(
         f'[core]\n\trepositoryformatversion = 0\n\tbare = true\n[remote "origin"]\n\turl = "{url}"\n'

@@ -8,10 +8,12 @@ Threats, and what prevents them:
 - names that look like options: only full 40-digit object IDs and ``refs/…`` are ever passed
 - filters named in ``.gitattributes``: they take effect only if the configuration defines them, and the worker's
   defines none, except LFS where that is enabled, and then only for commands on the work tree
+- other attributes that change a file's bytes, such as encodings and line ends: ``attributes.py`` turns them off
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 from typing import TYPE_CHECKING, Final
@@ -124,6 +126,7 @@ class Git:
         self.work_tree = work_tree
         self.url = url
         self.lfs = lfs
+        self.index = directory / "index"
         self._credentials = credentials
         self._parent = parent
         self._retries = retries or Retries()
@@ -132,6 +135,12 @@ class Git:
         self._no_hooks.mkdir(parents=True, exist_ok=True)
         home.chmod(0o700)
         (home / "gitconfig").write_text("")
+
+    def with_index(self, index: Path) -> Git:
+        """Return a copy that uses ``index`` in place of the repository's own."""
+        other = copy.copy(self)
+        other.index = index
+        return other
 
     def run(
         self,
@@ -259,6 +268,7 @@ class Git:
             # A file, not /dev/null: a child that runs `git config --global` as root would replace the device.
             "GIT_CONFIG_GLOBAL": str(self._home / "gitconfig"),
             "GIT_OPTIONAL_LOCKS": "0",
+            "GIT_INDEX_FILE": str(self.index),
             "GIT_AUTHOR_NAME": AUTHOR_NAME,
             "GIT_AUTHOR_EMAIL": AUTHOR_EMAIL,
             "GIT_COMMITTER_NAME": AUTHOR_NAME,

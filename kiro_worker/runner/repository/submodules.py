@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.attributes import keep_bytes
 from kiro_worker.runner.repository.checkout import symlinks_leaving_tree
 from kiro_worker.runner.repository.entries import GITLINK, decode_path, find_entry, list_tree
 from kiro_worker.runner.repository.failures import stop_because
@@ -165,6 +166,7 @@ def repository_of(path: str, url: str, source: Source) -> str:
 def _fetch(git: Git, path: str, *commits: str) -> None:
     git.run("init", "--bare", "--quiet", "--template=", str(git.directory))
     git.run("config", "remote.origin.url", git.url)
+    keep_bytes(git.directory)
     try:
         git.network("fetch", "--quiet", "--no-tags", "--depth=1", "origin", *commits)
     except GitFailed as failure:

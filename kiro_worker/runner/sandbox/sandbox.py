@@ -1,7 +1,7 @@
-"""The user that the agent and the tests run as, which can work in the checkout and do nothing else.
+"""The users that the agent and the tests run as, which can work in their folders and do nothing else.
 
-When the runner is root, as in CodeBuild, this user is an ID without an account, reserved for the build, so all of
-its processes can be counted, limited and ended without touching those of another build. When the runner is not root,
+When the runner is root, as in CodeBuild, each is an ID without an account, reserved for the build, so all of its
+processes can be counted, limited and ended without touching those of another build. When the runner is not root,
 everything else still holds, but the user is the runner's own.
 
 The child itself changes the user and sets the limits: :mod:`kiro_worker.runner.sandbox.entry` explains why.
@@ -14,7 +14,7 @@ import ctypes
 import os
 import stat
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -59,11 +59,16 @@ class Limits:
 
 @dataclass(frozen=True)
 class Sandbox:
-    """Starts programs as the user ``uid`` and manages its files. ``None`` means the runner's own user."""
+    """Starts programs as the user ``uid`` and manages its files. ``None`` means the runner's own user.
+
+    ``uncommitted`` are paths in the user's checkout, beside those that are never committed anyway, that no commit will
+    contain: symbolic links there may lead out of the checkout.
+    """
 
     uid: int | None = None
     limits: Limits = field(default_factory=Limits)
     say: Callable[[str], None] = field(default=lambda _text: None, repr=False)
+    uncommitted: frozenset[str] = frozenset()
 
     def command(self, argv: Sequence[str], report: int) -> list[str]:
         """Return the command that starts ``argv`` in the sandbox.
@@ -76,24 +81,26 @@ class Sandbox:
         words = (f"{name}={value}" for name, value in settings.items())
         return [sys.executable, "-I", "-S", sandbox_entry.__file__, *words, "--", *argv]
 
-    def grant(self, folder: Path, home: Path) -> None:
-        """Give the user ``folder`` to work in and ``home`` as its private home.
+    def grant(self, folder: Path, *private: Path) -> None:
+        """Give the user ``folder`` to work in, and ``private`` folders, such as its home, that no other user may enter.
 
         Missing folders are created, and what the runner has put into them since the last time becomes the user's.
         """
         folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        home.chmod(0o700)
+        for closed in private:
+            closed.mkdir(mode=0o700, parents=True, exist_ok=True)
+            closed.chmod(0o700)
         if self.uid is not None:
-            chown_tree(folder, self.uid, self.say)
-            chown_tree(home, self.uid, self.say)
+            for granted in (folder, *private):
+                chown_tree(granted, self.uid, self.say)
 
-    def reclaim(self, folder: Path, home: Path) -> None:
+    def reclaim(self, folder: Path, *private: Path) -> None:
         """End the user's processes and make its files safe to read. The runner calls this before it reads them."""
         self.end()
         owner = os.geteuid() if self.uid is None else self.uid
-        make_harmless(folder, owner, self.say)
-        make_harmless(home, owner, self.say)
+        make_harmless(folder, owner, self.say, self.uncommitted)
+        for closed in private:
+            make_harmless(closed, owner, self.say)
 
     def end(self) -> None:
         """End every process of the user, if the user is not the runner's own."""
@@ -114,7 +121,7 @@ class Sandbox:
 
 @contextlib.contextmanager
 def sandbox(environment: Mapping[str, str], workspace: Path, say: Callable[[str], None]) -> Iterator[Sandbox]:
-    """Yield the sandbox of a build that works in ``workspace``, and log when its user is the runner's own.
+    """Yield the agent's sandbox of a build that works in ``workspace``, and log when its user is the runner's own.
 
     Raises :class:`ConfigurationInvalid` for an unknown value of ``AGENT_USER``.
     """
@@ -144,6 +151,21 @@ def sandbox(environment: Mapping[str, str], workspace: Path, say: Callable[[str]
             yield box
         finally:
             box.end()
+
+
+@contextlib.contextmanager
+def another_user(box: Sandbox) -> Iterator[Sandbox]:
+    """Yield a sandbox like ``box`` of another user, or ``box`` itself if its user is the runner's own."""
+    if box.uid is None:
+        yield box
+        return
+    with ReservedUid() as uid:
+        other = replace(box, uid=uid)
+        other.end()
+        try:
+            yield other
+        finally:
+            other.end()
 
 
 def hide_from_own_user() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
 NOT_COMMITTED: Final = ("__pycache__", ".pytest_cache", ".venv", "node_modules")
 """Folders that git ignores. They commonly contain symbolic links to programs on the machine."""
@@ -70,6 +70,17 @@ def _make_folder(name: str, parent: int) -> None:
         os.mkdir(name, 0o755, dir_fd=parent)
 
 
+def remove_tree(folder: Path) -> None:
+    """Remove ``folder`` with its content, also where its owner, the runner's own user, closed parts of it."""
+    for parent, names, _ in os.walk(folder):
+        for name in names:
+            path = Path(parent, name)
+            mode = path.lstat().st_mode
+            if stat.S_ISDIR(mode) and mode & 0o700 != 0o700:
+                path.chmod(0o700)
+    shutil.rmtree(folder)
+
+
 def leads_out(folder: Path, link: Path) -> bool:
     """Return whether a symbolic link in ``folder`` leads out of it or into its ``.git``, even through other links."""
     root = os.path.realpath(folder)
@@ -78,18 +89,21 @@ def leads_out(folder: Path, link: Path) -> bool:
     return not inside or ".git" in (part.lower() for part in Path(target[len(root) :]).parts)
 
 
-def make_harmless(folder: Path, owner: int, say: Callable[[str], None]) -> None:
+def make_harmless(
+    folder: Path, owner: int, say: Callable[[str], None], uncommitted: Collection[str] = frozenset()
+) -> None:
     """Make ``folder`` safe to read.
 
     Removes, and logs, pipes, sockets, devices, symbolic links that lead out of the folder, and hard links to files that
-    are not ``owner``'s. Clears set-uid bits, and opens what the owner had closed.
+    are not ``owner``'s. Clears set-uid bits, and opens what the owner had closed. Symbolic links at or below the paths
+    ``uncommitted`` may lead anywhere, as in folders that git ignores.
     """
     if folder.is_symlink():
         say(f"{folder.name} had become a symbolic link: removed")
         folder.unlink()
     if not folder.is_dir():
         return
-    for path, info, committed in _walk(folder):
+    for path, info, committed in _walk(folder, uncommitted):
         danger = _danger(folder, path, info, owner, committed=committed)
         if danger:
             say(f"{path.relative_to(folder)} {danger}: removed")
@@ -107,20 +121,20 @@ def _danger(folder: Path, path: Path, info: os.stat_result, owner: int, *, commi
     return "" if stat.S_ISDIR(mode) else "is a pipe, a socket or a device"
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, os.stat_result, bool]]:
+def _walk(folder: Path, uncommitted: Collection[str] = frozenset()) -> Iterator[tuple[Path, os.stat_result, bool]]:
     """Yield everything below ``folder``, and whether git can commit it.
 
     No link is followed. A folder comes before its content, and is opened to its owner first.
     """
-    waiting = [(folder, True)]
+    waiting, ignored = [(folder, True)], {str(folder / path) for path in uncommitted}
     while waiting:
-        parent, committed = waiting.pop()
+        parent, in_commits = waiting.pop()
         mode = stat.S_IMODE(parent.lstat().st_mode)
         if mode & 0o7700 != 0o700:
             parent.chmod(mode & 0o777 | 0o700)
         with os.scandir(parent) as entries:
             for entry in entries:
-                path = Path(entry.path)
+                path, committed = Path(entry.path), in_commits and entry.path not in ignored
                 yield path, entry.stat(follow_symlinks=False), committed
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append((path, committed and entry.name not in NOT_COMMITTED))

@@ -10,6 +10,7 @@ import pytest
 
 from kiro_local.github.git_repository import read_directory
 from kiro_local.github.stand_in import StandInGitHub
+from tests.support.builder import Builder, as_root
 from tests.support.lock_table import create_lock_table, create_table
 from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, DEMO, PARAMETER, PASSWORD, RECORDS, TOKEN, Worker
 
@@ -62,3 +63,8 @@ def config(worker: Worker) -> Path:
     file = worker.folder / "project.json"
     file.write_text(worker.client("ssm").get_parameter(Name=PARAMETER)["Parameter"]["Value"])
     return file
+
+
+@pytest.fixture(params=["runner's own user", pytest.param("separate users", marks=as_root)])
+def builder(request: pytest.FixtureRequest, worker: Worker) -> Builder:
+    return Builder(worker, request.param == "separate users")

@@ -43,13 +43,15 @@ pytestmark = [
     pytest.mark.skipif(not PYTHON, reason=f"a program of another user needs a python3 in {SYSTEM_PATH}"),
 ]
 as_root = pytest.mark.skipif(not IS_ROOT, reason="only root can give the agent a separate user")
-# The tests' own changes are never committed: the runner commits before the gate and restores the checkout after it.
+# The tests' own changes are never committed: the runner commits before the gate, and removes the gate's folders.
 commits = pytest.mark.parametrize("role", AS_AGENT)
+# Only the agent's folders are used again: the tests get new ones, and theirs are removed.
+used_again = pytest.mark.parametrize("role", AS_AGENT)
 # A turn's limit comes from the configuration, the gate's is 30 minutes; both are enforced by the same function.
 times_out = pytest.mark.parametrize("role", AS_AGENT)
 # Agent and tests print through the same function, and redacting this much takes seconds.
 prints_much = pytest.mark.parametrize("role", AS_AGENT)
-# Only the gate reads reports and restores the checkout.
+# Only the gate reads reports.
 gate_only = pytest.mark.parametrize("role", AS_TESTS)
 
 
@@ -97,6 +99,7 @@ def test_user_is_separate_or_logged(scene: Scene) -> None:
         ]
 
 
+@used_again
 def test_home_is_private(scene: Scene) -> None:
     scene.attack("import os; os.chmod(os.environ['HOME'], 0o777)")
     scene.attack("import os; print(oct(os.stat(os.environ['HOME']).st_mode & 0o777))")
@@ -123,7 +126,7 @@ def test_runner_cannot_be_read_in_proc(scene: Scene, role: Role) -> None:
     assert len([line for line in scene.lines if line.startswith("refused")]) == 10, scene.lines
     assert not [line for line in scene.lines if line.startswith("GOT")]
     additions = ["KIRO_API_KEY"] if role is Role.AGENT else ["CI", "COVERAGE_FILE"]
-    assert scene.lines[-1] == str(sorted([*additions, "HOME", "LANG", "PATH", "TERM"]))
+    assert scene.lines[-1] == str(sorted([*additions, "HOME", "LANG", "PATH", "TERM", "TMPDIR"]))
 
 
 FIND_SECRETS = """
@@ -202,19 +205,6 @@ def test_runner_ignores_hooks_and_git_settings(scene: Scene) -> None:
     assert not evidence.exists()
 
 
-@gate_only
-def test_clean_up_runs_no_planted_git_commands(scene: Scene) -> None:
-    evidence = scene.home / "executed"
-    assert scene.attack(PLANT_GIT_COMMANDS, str(evidence)).succeeded, scene.lines
-    evidence.unlink(missing_ok=True)
-
-    scene.clean_up()
-
-    assert not evidence.exists()
-    assert (scene.checkout.folder / "shop.py").read_text() == "PRICE = 1\n"
-    assert not (scene.checkout.folder / ".gitattributes").exists()
-
-
 MOVE_REFERENCES = """
 import subprocess, pathlib
 git = lambda *words: subprocess.run(['git', *words], check=True)
@@ -251,10 +241,12 @@ def test_work_is_committed_on_pinned_commit(scene: Scene) -> None:
 @as_root
 def test_only_checkout_and_home_are_writable(scene: Scene, role: Role) -> None:
     trusted, workspace = scene.workspace / "trusted.git", scene.workspace
-    other_home = "tests-home" if role is Role.AGENT else "agent-home"
+    # While the tests run, the agent's folders are aside. While the agent runs, setup's result may be kept.
+    aside = next(workspace.glob("aside-*"), workspace / "setup-x")
     targets = [
         *(trusted / name for name in ("config", "HEAD", "objects/x", "refs/heads/x", "hooks/x")),
-        *(workspace / name for name in ("x", "logs/x", "logs/runner.log", f"{other_home}/x", "git-home/gitconfig")),
+        *(workspace / name for name in ("x", "logs/x", "logs/runner.log", "git-home/gitconfig")),
+        *(aside / name for name in ("x", "checkout/x", "checkout/shop.py", "home/x")),
         ROOT / "kiro_worker" / "runner" / "x.py",
         ROOT / "kiro_worker" / "__init__.py",
         *map(Path, ("/etc/passwd", "/root/x", "/usr/local/bin/git", "/etc/gitconfig", "/proc/sys/kernel/core_pattern")),
@@ -421,6 +413,7 @@ for name in ("/etc/shadow", "/etc/passwd"):
 """
 
 
+@used_again
 def test_special_files_are_removed_and_logged(scene: Scene) -> None:
     assert scene.attack(LAY_SNARES).succeeded, scene.lines
 
@@ -466,6 +459,7 @@ def test_reports_are_not_read_through_links(scene: Scene) -> None:
 
 
 @as_root
+@used_again
 def test_hard_link_reveals_no_root_file(scene: Scene) -> None:
     # Where the kernel does not protect hard links, the program could have made this one.
     secret = scene.workspace / "logs" / "runner.log"
@@ -605,8 +599,9 @@ def test_whole_build_survives_every_attack(worker: Any, name: str) -> None:
         assert running(int(user)) == set()
     else:
         assert int(user) == os.geteuid()
-    assert "pyproject.toml is a pipe, a socket or a device: removed" in finished.log
-    assert "tasks.md is a symbolic link that leads out of the folder: removed" in finished.log
+    removed = [line for line in finished.log.splitlines() if line.endswith(": removed")]
+    assert any("pyproject.toml is a pipe, a socket or a device" in line for line in removed) is as_agent
+    assert any("tasks.md is a symbolic link that leads out of the folder" in line for line in removed) is as_agent
     assert finished.outcome == finished.exports["OUTCOME"] == build.outcome, finished.log
     assert finished.exit_code == (0 if build.outcome == "Succeeded" else 1)
     assert build.reason in finished.exports["OUTCOME_REASON"]

@@ -1,0 +1,122 @@
+"""Where setup and the tests run: in new folders that hold a commit, at the same paths as the agent's folders.
+
+Nothing that the agent left on disk reaches the tests. Its processes have ended, its folders are moved to where no other
+user can enter, and its files elsewhere are removed. The tests have their own user where the runner is root. They get
+the files of the commit, byte for byte, submodules, and what setup created before the agent started. The paths are the
+same for all of them, because editable installs, workspaces and virtual environments remember paths.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from kiro_worker.runner.gate.snapshot import Snapshot
+from kiro_worker.runner.repository.agent_repository import create_agent_repository
+from kiro_worker.runner.repository.entries import decode_path, list_tree
+from kiro_worker.runner.sandbox.sandbox import lend_objects
+from kiro_worker.runner.sandbox.stray_files import StrayFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from kiro_worker.runner.gate.setup import Setup
+    from kiro_worker.runner.repository.checkout import Checkout
+    from kiro_worker.runner.repository.submodules import Submodules
+    from kiro_worker.runner.request import BuildRequest
+    from kiro_worker.runner.sandbox.folders import Folders
+    from kiro_worker.runner.sandbox.sandbox import Sandbox
+
+
+@dataclass
+class GateWorkspace:
+    """The gate's view of ``folders``. ``setup`` is ``None`` if no command is configured.
+
+    ``agent`` and ``gate`` are the sandboxes of the two users. ``snapshot`` is the result of the last setup.
+    """
+
+    request: BuildRequest
+    folders: Folders
+    agent: Sandbox
+    gate: Sandbox
+    setup: Setup | None
+    say: Callable[[str], None]
+    snapshot: Snapshot | None = field(default=None, init=False)
+    _stray_files: StrayFiles | None = field(default=None, init=False)
+
+    def __post_init__(self) -> None:
+        if self.agent.uid is not None:
+            self._stray_files = StrayFiles(self.folders.workspace, self.say)
+
+    def prepare(self, checkout: Checkout, submodules: Submodules) -> None:
+        """Run setup on the pinned commit, and give its result to the agent, which has not started yet.
+
+        Raises :class:`BuildStopped` (SetupFailed).
+        """
+        self.snapshot = self._set_up(checkout, submodules, checkout.commit)
+        if self.snapshot is None:
+            return
+        self.snapshot.lend(self.folders, self.agent.uid)
+        for repository in (checkout.git.directory, checkout.folder / ".git"):
+            with (repository / "info" / "exclude").open("a", encoding="utf-8", errors="surrogateescape") as exclude:
+                exclude.write(self.snapshot.ignore_patterns)
+
+    @contextmanager
+    def opened(self, checkout: Checkout, submodules: Submodules, commit: str) -> Iterator[Folders]:
+        """Yield folders that hold ``commit`` and the result of setup; afterwards the agent's are back in place.
+
+        Setup runs again if the commit changes what it installs. Raises :class:`BuildStopped` (SetupFailed).
+        """
+        if self.setup and self.snapshot:
+            names = checkout.git.run("diff-tree", "-r", "-z", "--name-only", self.snapshot.commit, commit)
+            changed = self.setup.depends_on(filter(None, decode_path(names).split("\0")))
+            if changed:
+                self.say(f"setup runs again, because the work changes {', '.join(map(ascii, changed[:10]))}")
+                self.snapshot = self._set_up(checkout, submodules, commit)
+        with self._laid_out(checkout, submodules, commit, self.snapshot) as folders:
+            yield folders
+
+    @property
+    def agents_sandbox(self) -> Sandbox:
+        """The agent's sandbox, which knows the files that setup created: their links may lead anywhere."""
+        created = self.snapshot.created if self.snapshot else ()
+        return replace(self.agent, uncommitted=frozenset(created))
+
+    def _set_up(self, checkout: Checkout, submodules: Submodules, commit: str) -> Snapshot | None:
+        if self.setup is None:
+            return None
+        with self._laid_out(checkout, submodules, commit, None) as folders:
+            self.setup.run(folders, self.gate)
+            committed = [entry.path for entry in list_tree(checkout.git, commit)]
+            return Snapshot.take(folders, commit, committed)
+
+    @contextmanager
+    def _laid_out(
+        self, checkout: Checkout, submodules: Submodules, commit: str, snapshot: Snapshot | None
+    ) -> Iterator[Folders]:
+        folders = self.folders
+        self._remove_traces(self.agent)
+        with folders.set_aside():
+            folders.checkout.mkdir(mode=0o755)
+            index = folders.workspace / "gate.index"
+            index.unlink(missing_ok=True)
+            git = checkout.git.with_index(index)
+            # May fetch contents that the partial clone left on the server.
+            git.network("read-tree", "--reset", "-u", commit, in_work_tree=True)
+            create_agent_repository(git, replace(self.request, commit=commit))
+            submodules.materialize(checkout)
+            if snapshot:
+                snapshot.restore(folders, self.gate.uid)
+            lend_objects(git.directory)
+            self.gate.grant(folders.checkout, *folders.private)
+            try:
+                yield folders
+            finally:
+                self._remove_traces(self.gate)
+
+    def _remove_traces(self, user: Sandbox) -> None:
+        """End the processes of a user, and remove its files outside the workspace. The runner's own user is spared."""
+        user.end()
+        if user.uid is not None and self._stray_files:
+            self._stray_files.remove(user.uid)
