@@ -28,8 +28,8 @@ from bench.figure import Clock, Figure, seconds
 from kiro_local.aws import dynamodb
 from kiro_local.aws.replacements import Replacements
 from kiro_local.github.stand_in import StandInGitHub
-from tests.support.lock_table import create_lock_table
-from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, PASSWORD, TOKEN, Worker
+from tests.support.lock_table import create_lock_table, create_table
+from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, PASSWORD, RECORDS, TOKEN, Worker
 
 if TYPE_CHECKING:
     from kiro_local.github.model import Repository
@@ -179,6 +179,7 @@ def _prepare(folder: Path, endpoint: str, github: StandInGitHub) -> Worker:
         worker.secrets[name] = secrets.create_secret(Name=f"kiro-worker-test-{name}", SecretString=value)["ARN"]
     worker.client("s3").create_bucket(Bucket=BUCKET)
     create_lock_table(worker.client("dynamodb"))
+    create_table(worker.client("dynamodb"), RECORDS, "recordKey")
     worker.configure({"command": ["sh", "-c", _AGENT]}, testCommand=["sh", "-c", _TESTS], coverageThreshold=None)
     worker.start_execution()
     worker.hold_lock()

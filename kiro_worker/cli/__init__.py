@@ -12,9 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from kiro_worker.cli.aws_errors import explain
-from kiro_worker.errors import KiroWorkerError, with_remedy
-
-LOCAL_EXTRA = "pip install 'kiro-codebuild-worker[local]'"
+from kiro_worker.cli.extra import ExtraMissing
+from kiro_worker.errors import KiroWorkerError
 
 
 def main() -> None:
@@ -25,17 +24,21 @@ def main() -> None:
 
         app()
     except (KiroWorkerError, OSError) as error:
-        _show(type(error).__name__, str(error))
+        _show(error)
         sys.exit(1)
     except (BotoCoreError, ClientError) as error:
-        _show(*explain(error))
+        _show_text(*explain(error))
         sys.exit(1)
     except ModuleNotFoundError as error:
-        _show("ExtraMissing", with_remedy(f"the Python package {error.name} is not installed", LOCAL_EXTRA))
+        _show(ExtraMissing(error.name or str(error)))
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
-def _show(name: str, message: str) -> None:
+def _show(error: KiroWorkerError | OSError) -> None:
+    _show_text(type(error).__name__, str(error))
+
+
+def _show_text(name: str, message: str) -> None:
     Console(stderr=True, soft_wrap=True).print(f"[red]{escape(name)}[/red]: {escape(message)}", highlight=False)

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kiro_worker.cli import LOCAL_EXTRA, replay
-from kiro_worker.errors import KiroWorkerError
-from kiro_worker.outcomes import FaultOwner
+from kiro_worker.cli import replay
+from kiro_worker.cli.extra import LOCAL_EXTRA, ExtraMissing
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -21,12 +20,6 @@ COMMANDS: Final = "kiro_worker.commands"
 Each entry point is a function that takes the application and adds one command with the entry point's name. It imports
 what the command needs, and raises ImportError if a package is missing.
 """
-
-
-class ExtraMissing(KiroWorkerError):
-    """The command needs packages that a default installation leaves out."""
-
-    owner = FaultOwner.INSTALLATION
 
 
 app = typer.Typer(
@@ -70,10 +63,7 @@ def _add_placeholder(name: str, missing: str) -> None:
         context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     )
     def placeholder(_context: typer.Context) -> None:
-        raise ExtraMissing(
-            f"kiro-worker {name} needs the Python package {missing}, which is not installed",
-            LOCAL_EXTRA,
-        )
+        raise ExtraMissing(missing, f"kiro-worker {name}")
 
 
 app.command("replay")(replay.replay)
