@@ -97,6 +97,9 @@ class Progress:
         except FailureEventException as failure:
             env.set_error(failure.get_execution_failed_event_details())
         except Exception as failure:  # noqa: BLE001 - any failure inside a state is the execution's States.Runtime
+            # After an abort the interpreter skips evaluations, so a Choice with several rules finds no result of one.
+            if not env.is_running():
+                return
             env.set_error({"error": "States.Runtime", "cause": f"{type(failure).__name__}({failure})"})
 
     def prepare(self, program: Program, env: Environment) -> None:
