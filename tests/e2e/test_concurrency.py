@@ -26,11 +26,11 @@ PATIENCE = 300
 # A minimal agent: it writes a file and ticks the box. It first waits until `meet` agents run at the same time, for at
 # most a minute.
 AGENT = """
-markers={markers}
+started={started}
 cat > /dev/null
-touch "$markers/$$"
+echo $$ >> "$started"
 tries=0
-until [ "$(ls "$markers" | wc -l)" -ge {meet} ]; do
+until [ "$(wc -l < "$started")" -ge {meet} ]; do
     tries=$((tries + 1)); [ $tries -gt 600 ] && exit 9
     sleep 0.1
 done
@@ -47,11 +47,12 @@ class CardQueue:
         self.world = world
         self.branches = [f"feature/{number}" for number in range(cards)]
         self.cards: list[Item] = [world.card(branch) for branch in self.branches]
-        self.markers = world.folder / "markers"
-        self.markers.mkdir(mode=0o777)
-        self.markers.chmod(0o777)
+        # A file of the test, to which every agent can append. The worker removes files that belong to the agents.
+        started = world.folder / "started"
+        started.touch()
+        started.chmod(0o666)
         script = world.folder / "agent.sh"
-        script.write_text(AGENT.format(markers=self.markers, meet=meet))
+        script.write_text(AGENT.format(started=started, meet=meet))
         world.configure(agent={"command": ["sh", str(script)]}, testCommand="true", **configuration)
         self._earlier_builds = set(world.builds())
 

@@ -46,6 +46,16 @@ for _tasks in _pathlib.Path(".kiro/specs").glob("*/tasks.md"):
 """
 
 
+def writable_file(path: Path) -> Path:
+    """Create an empty file that an agent, which runs as another user, can write to.
+
+    A file that the agent creates itself would belong to its user, and the worker removes those before the gate.
+    """
+    path.touch()
+    path.chmod(0o666)
+    return path
+
+
 @dataclass
 class Finished:
     """What one run of the runner printed, wrote and exported."""

@@ -75,6 +75,8 @@ class GateResult:
         return {
             "command": list(self.command),
             "summary": self.summary,
+            "exitCode": self.exit_code,
+            "passed": self.passed,
             "sign": self.sign,
             "junit": self.tests and {camel_case(key): value for key, value in asdict(self.tests).items()},
             "coverage": coverage

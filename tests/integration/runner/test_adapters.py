@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.runner.agent.adapters import ADAPTERS
+from tests.support.worker import writable_file
 
 AGENT_KEY = "the-agents-own-key-42"
 OUTPUT = {
@@ -44,12 +45,14 @@ def install(folder: Path, program: str, output: str) -> str:
     path = folder / "bin" / program
     path.parent.mkdir()
     (folder / "output").write_text(f"{output}\n")
+    for name in ("arguments", "prompt", "environment"):
+        writable_file(folder / name)
     path.write_text(
         f'#!/bin/sh\necho "$@" > {folder}/arguments\ncat > {folder}/prompt\nenv > {folder}/environment\n'
-        f"echo 'NOTES = 1' > shop/notes.py\ncat {folder}/output\n"
+        "echo 'NOTES = 1' > shop/notes.py\nsed -i 's/\\[ \\]/[x]/' .kiro/specs/*/tasks.md\n"
+        f"cat {folder}/output\n"
     )
     path.chmod(0o755)
-    folder.chmod(0o777)
     return f"{path.parent}{os.pathsep}"
 
 

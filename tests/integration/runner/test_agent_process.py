@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.worker import AGENT_KEY, WORK, Worker
+from tests.support.worker import AGENT_KEY, WORK, Worker, writable_file
 
 
 def test_agent_failure_shows_its_last_lines(worker: Worker) -> None:
@@ -47,18 +47,16 @@ LEAVE_A_DAEMON = """
 import os, subprocess, sys, time
 # One daemon in the group, one in its own session; both keep the output open.
 code = "import os,sys,time,signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " \\
-       "open(sys.argv[1] + '/' + str(os.getpid()), 'w').close(); time.sleep(300)"
+       "open(sys.argv[1], 'a').write(str(os.getpid()) + chr(10)); time.sleep(300)"
 for own_session in (False, True):
     subprocess.Popen([sys.executable, "-c", code, sys.argv[1]], start_new_session=own_session)
-while len(os.listdir(sys.argv[1])) < 2:
+while len(open(sys.argv[1]).readlines()) < 2:
     time.sleep(0.01)
 """
 
 
 def test_agents_daemons_end_with_its_turn(worker: Worker, tmp_path: Path) -> None:
-    daemons = tmp_path / "daemons"
-    daemons.mkdir()
-    daemons.chmod(0o777)
+    daemons = writable_file(tmp_path / "daemons")
     worker.configure(worker.agent(LEAVE_A_DAEMON + WORK, str(daemons), mode="all"))
     started = time.monotonic()
 
@@ -66,10 +64,11 @@ def test_agents_daemons_end_with_its_turn(worker: Worker, tmp_path: Path) -> Non
 
     assert finished.outcome == "Succeeded", finished.log
     assert time.monotonic() - started < 60, "the worker does not wait for a daemon that keeps the output open"
-    assert len(list(daemons.iterdir())) == 2
-    for daemon in daemons.iterdir():
+    processes = daemons.read_text().splitlines()
+    assert len(processes) == 2
+    for process in processes:
         with pytest.raises(ProcessLookupError):
-            os.kill(int(daemon.name), 0)
+            os.kill(int(process), 0)
 
 
 KIRO = """#!/bin/sh
@@ -85,7 +84,8 @@ printf '\\033[32m ▸ Credits: 0.42 • Time: 1m 5s\\033[0m\\n' >&2
 def test_kiro_cli_gets_only_its_key(worker: Worker, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     seen.mkdir()
-    seen.chmod(0o777)
+    for name in ("arguments", "prompt", "environment"):
+        writable_file(seen / name)
     kiro = tmp_path / "bin" / "kiro-cli"
     kiro.parent.mkdir()
     kiro.write_text(KIRO.format(seen=seen))
