@@ -142,7 +142,7 @@ MUTANTS = {
         'found = _history((repository.get("ref") or {}).get("target")) & run.commits',
         "found = run.commits",
         "test_push_without_record_or_ref_is_failure and True-False",
-        "'BuildFailed', 'Blocked')",
+        '("FAILED", "BuildFailed", "Blocked")',
     ),
     "a fault is repeated each time": Mutant(
         "kiro_worker/records/cards.py",
