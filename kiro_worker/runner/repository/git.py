@@ -136,6 +136,12 @@ class Git:
         home.chmod(0o700)
         (home / "gitconfig").write_text("")
 
+    def with_directory(self, directory: Path) -> Git:
+        """Return a copy that works on another repository, with the index of this one."""
+        other = copy.copy(self)
+        other.directory = directory
+        return other
+
     def with_index(self, index: Path) -> Git:
         """Return a copy that uses ``index`` in place of the repository's own."""
         other = copy.copy(self)

@@ -268,4 +268,6 @@ def _quote(telling: str, lines: list[str]) -> str:
     shown = dict.fromkeys((telling, *remote, *status[:1]))
     cleaned = (printable_name(_OID.sub(r"\1", _MARK.sub("", line)).strip(" \t\0")) for line in shown)
     quote = "; ".join(line for line in cleaned if line)
-    return quote if len(quote) <= LONGEST_QUOTE else f"{quote[: LONGEST_QUOTE - 1]}…"
+    # A long line ends with what is wrong with the name in its middle.
+    end = LONGEST_QUOTE // 3
+    return quote if len(quote) <= LONGEST_QUOTE else f"{quote[: LONGEST_QUOTE - end - 1]}…{quote[-end:]}"

@@ -7,6 +7,8 @@ exist. Without this proof, the first commit after the agent's turn would fail or
 
 from __future__ import annotations
 
+import ctypes
+import re
 import shutil
 from typing import TYPE_CHECKING, Final
 
@@ -18,18 +20,15 @@ from kiro_worker.runner.repository.git_answers import Cause
 from kiro_worker.runner.sandbox.printable import printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from kiro_worker.runner.repository.entries import TreeEntry
     from kiro_worker.runner.repository.git import Git
     from kiro_worker.runner.request import BuildRequest
 
-_CONVERTING: Final = ("text", "crlf", "eol", "ident", "working-tree-encoding")
+_ENCODING: Final = "working-tree-encoding"
+_NO_ENCODING: Final = ("unspecified", "unset", "set", "")
 _SHOWN: Final = 10
 _FIX: Final = (
     "correct these entries on the branch and push it (names such as .git, .. or those that are too long, entries that"
-    " exist twice, and attributes in .gitattributes that change contents: git add --renormalize .), then move the card"
-    " back"
+    " exist twice, and encodings in .gitattributes that do not exist), then move the card back"
 )
 
 
@@ -46,16 +45,15 @@ def cannot_lay_out(request: BuildRequest, failure: GitFailed) -> BuildStopped:
 def require_same_tree(git: Git, request: BuildRequest) -> None:
     """Raise :class:`BuildStopped` (CheckoutFailed) if committing the files as they were laid out changes the tree.
 
-    A copy of the fresh index serves, so that git reads again only those files whose contents an attribute may change.
+    A copy of the fresh index serves, so that git reads hardly any file again. Attributes change no contents, because
+    :mod:`kiro_worker.runner.repository.attributes` turns them off.
     """
+    _require_known_encodings(git, request)
     index = git.directory / "layout-index"
     try:
         # With its time, by which git recognises files that are too new to be trusted.
         shutil.copy2(git.directory / "index", index)
         with_index = {"GIT_INDEX_FILE": str(index)}
-        if unproven := _converted(git, list_tree(git, request.commit)):
-            lines = b"".join(entry.index_line + b"\0" for entry in unproven)
-            git.run("update-index", "-z", "--index-info", stdin=lines, in_work_tree=True, environment=with_index)
         git.run("add", "--all", in_work_tree=True, environment=with_index)
         tree = git.run("write-tree", environment=with_index).decode().strip()
         if tree == git.text("rev-parse", f"{request.commit}^{{tree}}"):
@@ -71,34 +69,39 @@ def require_same_tree(git: Git, request: BuildRequest) -> None:
         raise _rejected(request, "would change by being committed again", ", ".join(names[:_SHOWN]) + more)
 
 
-def _converted(git: Git, entries: list[TreeEntry]) -> list[TreeEntry]:
-    """Return the files whose contents an attribute may change between the commit and the work tree.
+def _require_known_encodings(git: Git, request: BuildRequest) -> None:
+    """Raise :class:`BuildStopped` (CheckoutFailed) if the branch names an encoding that does not exist.
 
-    Without ``.gitattributes`` there are none, because the worker's own configuration converts nothing.
+    The worker converts nothing, but nobody else could commit such files.
     """
-    if not any(entry.path.rpartition("/")[2] == ".gitattributes" for entry in entries):
-        return []
-    files = {entry.path: entry for entry in entries if entry.is_regular_file}
+    files = [entry.path for entry in list_tree(git, request.commit) if entry.is_regular_file]
+    if not any(path.rpartition("/")[2] == ".gitattributes" for path in files):
+        return
+    # A repository without the worker's own info/attributes, which hide those of the branch.
+    plain = git.with_directory(git.directory / "attributes.git")
+    for folder in ("objects", "refs"):
+        (plain.directory / folder).mkdir(parents=True, exist_ok=True)
+    (plain.directory / "HEAD").write_text("ref: refs/heads/none\n")
+    objects = {"GIT_OBJECT_DIRECTORY": str(git.directory / "objects")}
     names = b"".join(encode_path(path) + b"\0" for path in files)
-    answer = git.run("check-attr", "-z", "--cached", "--stdin", *_CONVERTING, stdin=names, in_work_tree=True)
-    values: dict[str, dict[str, str]] = {}
+    answer = plain.run("check-attr", "-z", "--cached", "--stdin", _ENCODING, stdin=names, environment=objects)
     fields = iter(decode_path(answer).split("\0")[:-1])
-    for path, attribute, value in zip(fields, fields, fields, strict=True):
-        values.setdefault(path, {})[attribute] = value
-    return [files[path] for path, attributes in values.items() if _converts(attributes)]
+    wanted = {value: path for path, _, value in zip(fields, fields, fields, strict=True)}
+    for encoding, path in wanted.items():
+        if encoding not in _NO_ENCODING and not _is_known(encoding):
+            named = f"{_ENCODING}={printable_name(encoding)} of {printable_name(path)} does not exist"
+            raise _rejected(request, "cannot be committed again", named)
 
 
-def _converts(attributes: Mapping[str, str]) -> bool:
-    """Return whether these attributes may change contents. With ``text=auto``, git itself avoids a change.
-
-    https://git-scm.com/docs/gitattributes#_text
-    """
-    off = ("unspecified", "unset")
-    if attributes["working-tree-encoding"] not in off or attributes["ident"] == "set":
+def _is_known(encoding: str) -> bool:
+    """Return whether iconv, which git uses, knows the encoding. Git itself knows a few with a byte order mark."""
+    name = re.sub(r"^(UTF-?(?:16|32)(?:LE|BE)?)-BOM$", r"\1", encoding, flags=re.IGNORECASE)
+    try:
+        iconv_open = ctypes.CDLL(None).iconv_open
+    except (AttributeError, OSError, TypeError):
         return True
-    if attributes["text"] == "unspecified":
-        return attributes["eol"] not in off or attributes["crlf"] in ("set", "input")
-    return attributes["text"] not in ("auto", "unset")
+    iconv_open.restype = ctypes.c_void_p
+    return bool(iconv_open(b"UTF-8", encode_path(name)) != ctypes.c_void_p(-1).value)
 
 
 def _rejected(request: BuildRequest, problem: str, named: str, details: str = "") -> BuildStopped:
