@@ -263,21 +263,23 @@ def test_killed_build_loses_no_finished_task(
 ) -> None:
     world = scene.world
 
-    failed = kill(scene)
+    run = kill(scene)
 
-    assert failed.status == "FAILED", "a killed build must not succeed"
-    assert world.status(scene.card) == "Blocked"
+    moved, checkpoint, finished = world.head() != scene.head, world.checkpoint(), scene.finished_tasks()
+    given = scene.given_tasks()
     assert world.local.lock() is None
     [comment] = world.comments()
     assert comment.startswith("<!-- kiro-worker")
-    assert "❌" in comment
-    moved, checkpoint, finished = world.head() != scene.head, world.checkpoint(), scene.finished_tasks()
-    given = scene.given_tasks()
-
-    redriven = world.redrive(failed)
+    if moved:
+        assert run.outcome == "Succeeded", "pushed work is a success, whatever happened to the build afterwards"
+    else:
+        assert run.status == "FAILED", "a killed build that pushed nothing must not succeed"
+        assert world.status(scene.card) == "Blocked"
+        assert "❌" in comment
+        run = world.redrive(run)
 
     given_again = scene.given_tasks()[len(given) :]
-    assert redriven.outcome == "Succeeded", redriven.cause
+    assert run.outcome == "Succeeded", run.cause
     assert world.status(scene.card) == "In Review"
     assert not set(given_again) & set(finished), "the agent was given a finished task again"
     assert sorted(finished + given_again) == ["1", "2"]
@@ -293,8 +295,8 @@ def test_killed_build_loses_no_finished_task(
         (phase, point),
         "moved" if moved else "unchanged",
         _joined(finished) if checkpoint and finished else "none",
-        _joined(given_again) if given_again else "none",
-        redriven.outcome,
+        "not redriven" if moved else _joined(given_again) or "none",
+        run.outcome,
     )
 
 
