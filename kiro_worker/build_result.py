@@ -1,10 +1,10 @@
-"""What a build really did, after Step Functions has reported that it failed.
+"""Reads how a build really ended, after Step Functions has reported that it failed.
 
 CodeBuild's status is about the build and not about the work. These decide, in this order:
 
 1. what the build itself reported: exported variables, from the Cause or from BatchGetBuilds;
-2. our record of what the run was about to push, together with the branch on the server;
-3. what CodeBuild says about its phases, which explains a failure that the build could not report.
+2. the worker's record of what the run was about to push, together with the branch on the server;
+3. what CodeBuild reports about the phases, which explains a failure that the build could not report.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BuildEdges:
-    """What this step asks. ``open_session`` is called only if the run was about to push."""
+    """The services that this step asks. ``open_session`` is called only if the run was about to push."""
 
     builds: BuildReader
     locks: LockStore

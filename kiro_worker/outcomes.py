@@ -75,8 +75,8 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Nothing to fix: review the pull request.",
     ),
     Outcome.INCOMPLETE: OutcomeFacts(
-        "The agent stopped before every required task was done. Nothing was pushed to the branch, and the tests did not"
-        " run.",
+        "Required tasks were open when the agent stopped, or another push opened some. Nothing was pushed to the"
+        " branch.",
         FaultOwner.CARD,
         CardEffect.FAILED,
         "Redrive the execution or move the card back, which continues with the open tasks. Make tasks that the agent"

@@ -53,7 +53,7 @@ async def report_abandoned_run(
 ) -> None:
     """Move the card of an ended run from in progress to the failed status, and comment why the run failed.
 
-    If our record and the server's ref show that its work is pushed, the card goes to the review status instead.
+    If its record and the server's ref show that its work is pushed, the card goes to the review status instead.
     A card in any other status has already been reported or was moved by a person, and is not touched. A card that
     cannot be moved or commented on must not fail the current run, which works on another card.
     """

@@ -1,7 +1,7 @@
-"""Why a build failed that could not say so itself: one table of what CodeBuild reports, each with fix and owner.
+"""Why a build failed that reported no outcome: one table of what CodeBuild reports, each row with its fix and owner.
 
-CodeBuild's own texts are observed and not documented as a closed list, so each row looks for a few words, and the last
-rows quote what they do not know: AWS CodeBuild User Guide, "Troubleshooting CodeBuild" and "Build phase transitions".
+AWS documents no closed list of CodeBuild's texts, so each row looks for a few words, and the last rows quote a text
+that no other row knows: AWS CodeBuild User Guide, "Troubleshooting CodeBuild" and "Build phase transitions".
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class BuildFailure(StrEnum):
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a build failed: what people need to know, how to fix it, and who has to.
+    """Why a build failed: what people need to know, how to fix it, and who has to act.
 
     ``keeps_work`` says that the agent may have finished tasks, which are then on the checkpoint.
     """

@@ -1,10 +1,10 @@
-"""Whether the worker can certainly not push to a branch, as far as GitHub's API shows it, before anything is spent.
+"""Whether the worker certainly cannot push to a branch, as far as GitHub's API shows it, before anything is spent.
 
 The API answers for the account of the GitHub token. The git credentials may belong to another account, whose rights and
 exemptions the API does not show. So a branch is refused only for what holds for both: the repository's state, rules
 that no commit of the worker satisfies, and a protected branch onto which an account that may write to the repository
-may not push. Everything else is unknown, and the build's own push before the agent finds it out. What the token may not
-read is null, and counts as unknown, too.
+may not push. Everything else is unknown until the build's push check. What the token may not read is null, and counts
+as unknown, too.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NO_DIRECT_PUSH: Final = {
 
 
 def push_problems(repository: RepositoryState, branch: str) -> Iterator[str]:
-    """Every reason why the worker can certainly not push to ``branch``, each with its fix."""
+    """Every reason why the worker certainly cannot push to ``branch``, each with its fix."""
     name, access = repository.name, repository.access
     if access.archived:
         yield f"the repository {name} is archived: unarchive it in its settings"

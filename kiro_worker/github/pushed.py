@@ -1,4 +1,4 @@
-"""Whether a run's work is on its branch: our record says which commits it may be, the server's ref says if one arrived.
+"""Whether a run's work is on its branch: its record names the possible commits, the server's ref shows if one arrived.
 
 Neither a commit message nor anything else that a person can write decides this.
 """
@@ -47,7 +47,7 @@ async def pushed_commit(session: GitHubSession, run: RunRecord, work: Work | Non
 
 
 def pushed_before_end(ended_as: str) -> str:
-    """What the comment says about work that is known to be pushed only from our record and the server's ref."""
+    """What the comment says about work whose push is known only from the run's record and the server's ref."""
     return f"The work is on the branch, although the run ended as {ended_as} before it could report its results."
 
 

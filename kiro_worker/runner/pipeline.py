@@ -1,7 +1,8 @@
 """The pipeline of a build and of a dry run.
 
     hold the lock → check out the pinned commit → guard → push check → submodules and central steering files →
-    install the agent → set up → agent, task by task → gate → hold the lock → record → push → report
+    install the agent → set up → agent, task by task → completeness check → gate → hold the lock → record → push →
+    report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.

@@ -1,4 +1,5 @@
-"""The build program is killed with SIGKILL at one or more exact points of each phase, and the execution is redriven.
+"""The build program is killed with SIGKILL at one or more exact points of each phase. The execution is redriven
+unless the work is pushed by then.
 
 No finished task is lost or given to the agent twice. The table in docs/explanation/build.md has the results.
 """

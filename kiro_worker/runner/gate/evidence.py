@@ -81,7 +81,7 @@ class Evidence:
         """Return why the run did not pass (TestsFailed); None if no signal reports a failure, and one shows a test.
 
         ``missing_report`` says why there is no report although the command was asked for one. ``require_report``
-        rejects a run that only its exit code speaks for.
+        rejects a run whose only sign is its exit code.
         """
         reason, remedy = self._failure()
         if not reason and missing_report:

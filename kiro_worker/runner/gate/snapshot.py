@@ -70,7 +70,7 @@ class Snapshot:
 
     @property
     def ignore_patterns(self) -> str:
-        """``created`` as lines of git's ``info/exclude``: setup's files are no work of the agent."""
+        """``created`` as lines of git's ``info/exclude``: setup's files are not the agent's work."""
         return "".join(f"/{_pattern(path)}\n" for path in self.created)
 
 
@@ -145,7 +145,7 @@ def _open(folder: Path) -> None:
 
 
 def _pattern(path: str) -> str:
-    """Return ``path`` as a pattern that matches only it; a line end, which no pattern can contain, matches any sign."""
+    """Return ``path`` as a pattern that matches only it. No pattern can contain a line end, so ``?`` stands for it."""
     escaped = re.sub(r"([\\*?\[])", r"\\\1", path)
     escaped = re.sub(r"[\r\n]", "?", escaped)
     return f"{escaped[:-1]}\\ " if escaped.endswith(" ") else escaped

@@ -7,6 +7,7 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "reason": "",                      why, in one sentence; empty for Succeeded
      "remedy": "",                      how to fix it
      "details": "",                     the last lines of the child process that failed
+     "faultOwner": null,                who has to act: card, repository, installation or service; null for no one
      "job": {"repository", "branch", "commit", "specPath", "pullRequest", "workItemId", "owner"},   or null
      "build": {"id", "attempt"},
      "fence": 1790000000000,            of the lock that the build held last; 0 before it held one
@@ -34,7 +35,8 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "seconds": 74.2, "phases": [{"name": "check out", "start": 0.3, "seconds": 1.2}, …],
      "artifacts": "s3://…/runs/<run>/<attempt>/"}
 
-Version 2 lists the phases with their starts, and adds "gate" and "checkpoint". Version 3 adds to "tasks" and "tests".
+Version 2 lists the phases with their starts, and adds "gate" and "checkpoint". Version 3 adds "faultOwner" and keys of
+"tasks", "tests", "gate" and "checkpoint", where "ref" replaces "branch".
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Checkout:
 
     ``head`` is the branch's head when it was fetched, with the option ``fetch_mode``, which later fetches also use.
     ``default`` is the head of the default branch at that time. ``checkpoint`` is what the server's ref for the branch's
-    checkpoint held, whoever pushed it: empty if there is none, and None if it was not fetched.
+    checkpoint held, no matter who pushed it: empty if there is none, and None if it was not fetched.
     """
 
     folder: Path

@@ -170,7 +170,7 @@ class Git:
     def network(self, *arguments: str, stdin: bytes = b"", in_work_tree: bool = False) -> str:
         """Return the output, on both streams, of a command that may talk to the remote. Raises :class:`GitFailed`.
 
-        What fails for a passing reason is repeated, unless repeating it could do something twice.
+        A failure that may be temporary is retried, unless a retry could do something twice.
         """
         started, attempt = self._retries.clock(), 1
         while True:

@@ -52,7 +52,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class CauseFacts:
-    """What a cause means, who has to act (``None``: whoever the outcome names), and how to fix it.
+    """What a cause means, who has to act (``None``: the outcome's owner), and how to fix it.
 
     ``{credentials}`` stands for the git credentials and the secret that holds them, ``{store}`` for the command that
     stores new ones. Without a ``fix``, the caller knows a better one.
@@ -115,8 +115,8 @@ CAUSES: Final[Mapping[Cause, CauseFacts]] = {
         FaultOwner.INSTALLATION,
         "check HTTPS_PROXY and the rules of the proxy, then redrive the execution",
     ),
-    Cause.REFERENCE_MISSING: CauseFacts("the server has no such reference or commit", None),
-    Cause.MOVED: CauseFacts("another push changed the reference meanwhile", None),
+    Cause.REFERENCE_MISSING: CauseFacts("the server has no such ref or commit", None),
+    Cause.MOVED: CauseFacts("another push changed the ref meanwhile", None),
     Cause.SHALLOW: CauseFacts(
         "the server lacks the commits on which the work is based: the branch's history was rewritten",
         FaultOwner.CARD,

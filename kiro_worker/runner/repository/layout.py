@@ -1,8 +1,9 @@
-"""Whether git can lay out the pinned commit's files and commit them again unchanged, which is proven before the agent.
+"""Proves, before the agent starts, that git can lay out the pinned commit's files and commit them again unchanged.
 
 Trees on a server can hold what git refuses to write (``.git``, ``..``, names that are too long) or cannot represent in
-an index (the same name twice, a file and a folder of one name), and ``.gitattributes`` can name encodings that do not
-exist. Without this proof, the first commit after the agent's turn would fail or differ, and the agent would be blamed.
+an index (the same name twice, a file and a folder with the same name), and ``.gitattributes`` can name encodings that
+do not exist. Without this proof, the first commit after the agent's turn would fail or differ, and the agent would be
+blamed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Which push to the branch was made by an earlier attempt of this execution: the answer to it was lost, or the attempt
-ended before it could report it.
+"""Finds the push that an earlier attempt of this execution made to the branch, if the answer was lost or the attempt
+ended before it could report the push.
 
-The execution recorded every commit before it pushed it. Nothing that a commit says about itself counts.
+The execution recorded every commit before it pushed it. The text of a commit does not count.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Whether the server accepts the worker's pushes, found out before the agent costs anything.
+"""Checks that the server accepts the worker's pushes, before the agent costs anything.
 
 Only a push that changes something proves that: ``git push --dry-run`` stops before the server's rules, and a push of
 what is there already needs no permission. So the checkpoint's ref gets a new commit:
@@ -49,7 +49,7 @@ def check_push(checkout: Checkout, checkpoint: Checkpoint, start: Start) -> Star
             start = Start(copy, copy if start.finished == found else start.finished)
     else:
         if found == head:
-            # An earlier build ended before it removed it.
+            # An earlier build ended before it could remove this ref.
             checkpoint.drop()
         checkpoint.save(head)
     if checkpoint.failure:
@@ -86,7 +86,7 @@ def _blocking_refs(git: Git, ref: str) -> list[str]:
     Like their branches, such refs cannot exist at the same time.
     """
     parts = ref.split("/")
-    # refs/kiro-worker/checkpoints/ is nobody's checkpoint.
+    # The folder refs/kiro-worker/checkpoints itself is no checkpoint.
     folders = ["/".join(parts[:count]) for count in range(4, len(parts))]
     try:
         found = git.remote_refs(*folders, f"{ref}/*")

@@ -1,4 +1,4 @@
-"""Repeats what failed for a passing reason, after growing pauses."""
+"""Retries what may have failed only temporarily, after growing pauses."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 PAUSES: Final = (1.0, 3.0, 9.0)
 """Seconds before the second, third and fourth attempt, before jitter."""
 LONGEST_SECONDS: Final = 300.0
-"""Nothing is repeated later than this after the first attempt began: a slow failure is not made slower."""
+"""No retry starts later than this after the first attempt began: a slow failure is not made slower."""
 
 
 @dataclass(frozen=True)
 class Retries:
-    """When to try again. ``jitter`` returns a number in [0, 1), which makes each pause half to one and a half as long.
+    """When to try again. ``jitter`` returns a number in [0, 1), which makes each pause 0.5 to 1.5 times as long.
 
     Without jitter, all builds that an outage interrupts would return at the same moments.
     """
@@ -28,7 +28,7 @@ class Retries:
     clock: Callable[[], float] = time.monotonic
 
     def wait(self, attempt: int, started: float) -> bool:
-        """Wait before the attempt after ``attempt``, and return True; False if there shall be no other attempt."""
+        """Wait before the attempt after ``attempt``, and return True; False if no other attempt is allowed."""
         if attempt > len(PAUSES) or self.clock() - started > LONGEST_SECONDS:
             return False
         self.sleep(PAUSES[attempt - 1] * (0.5 + self.jitter()))

@@ -1,6 +1,6 @@
-"""What a user of the build left outside its folders: files where everybody may write, and shared memory.
+"""Removes what a user of the build left outside its folders: files where everybody may write, and shared memory.
 
-Nothing of it may reach the next user. A file counts as left if the user owns it, so this needs a user of its own.
+None of it may reach the next user. A file counts as left if the user owns it, so each user needs its own ID.
 """
 
 from __future__ import annotations

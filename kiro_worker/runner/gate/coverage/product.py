@@ -42,7 +42,7 @@ _FOLDER_NAMES: Final = (
     (_JVM, r"(?!)"),
 )
 _LONGEST_PATH: Final = 4096
-"""PATH_MAX on Linux: a longer path is no file's."""
+"""PATH_MAX on Linux: a longer path names no file."""
 _ANY_FOLDER: Final = re.compile("tests?", re.IGNORECASE)
 _JVM_FOLDER: Final = re.compile(r"(?:^|/)src/(?:test|\w+Test|testFixtures)/")
 
