@@ -97,7 +97,7 @@ async def _pushed_commit(event: StepEvent, edges: BuildEdges) -> str:
 
 def _is_to_be_repeated(event: StepEvent, edges: BuildEdges, build: BuildDescription, result: BuildResult) -> bool:
     """Whether CodeBuild itself failed, for the first time at this commit. A build with an outcome did its work."""
-    if result.outcome or explain(build).name != BuildFailure.FAULTED:
+    if event.document.repeat or result.outcome or explain(build).name != BuildFailure.FAULTED:
         return False
     item, work = require(event.document.item, "item"), require(event.document.work, "work")
     return claim_repeat(edges.records, item.id, work.commit, build.id)
@@ -107,7 +107,7 @@ def _with_checkpoint(event: StepEvent, edges: BuildEdges, explanation: Explanati
     """The explanation, and where the finished tasks are if this run wrote a checkpoint."""
     work = require(event.document.work, "work")
     if explanation.keeps_work and _has_checkpoint(event, edges, work):
-        return f"{explanation.text}\nThe finished tasks are on the checkpoint, and a redrive continues from there."
+        return f"{explanation.text}\nA redrive continues from the finished tasks that are on the checkpoint."
     return explanation.text
 
 

@@ -169,9 +169,12 @@ async def _move(session: GitHubSession, card: Card, target: str | None, allowed:
 
 
 def _may_have_pushed(document: StateDocument) -> bool:
-    """Whether the run may have pushed without anybody knowing: it was ended from outside, or ReadBuildResult failed."""
+    """Whether the run may have pushed without anybody knowing: it was ended from outside, or ReadBuildResult failed.
+
+    After a repeat, ``build`` may still describe the first build.
+    """
     in_build = document.failure is not None and document.failure.state == RUN_BUILD
-    return document.held is not None or (in_build and document.build is None)
+    return document.held is not None or (in_build and (document.build is None or document.repeat))
 
 
 def _is_elsewhere(card: Card, configuration: Configuration) -> bool:

@@ -29,7 +29,7 @@ from kiro_worker.runner.report.artifacts import REPORTS
 from kiro_worker.runner.repository.commit import with_execution_trailer
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.publish import BranchMoved, publish
+from kiro_worker.runner.repository.publish import BranchMoved, publish, require_complete
 from kiro_worker.runner.repository.push_check import check_push
 from kiro_worker.runner.repository.submodules import Submodules
 from kiro_worker.runner.sandbox.folders import Folders
@@ -171,8 +171,9 @@ class BuildEffects(Effects):
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
         self._loop.work(configuration)
         if self._loop.changed_nothing:
-            # Ticked boxes alone are not work that a later build could resume.
-            self._remove(prepared.checkpoint)
+            # Ticked boxes alone are not work that a later build could resume. Work that did not apply this time is.
+            if prepared.checkpoint.commit == self._loop.commit:
+                self._remove(prepared.checkpoint)
             raise self._loop.nothing_changed()
         self._complete(prepared.checkout)
         edges.log.say(
@@ -221,10 +222,11 @@ class BuildEffects(Effects):
 
     def _publish(self, prepared: Prepared, commit: str) -> None:
         """Record the commit, and push it. Without the record, a redrive could not know that the push is its own."""
-        request = self._request
+        request, tasks_path = self._request, f"{self._request.spec_path}/{TASKS_FILE}"
+        require_complete(prepared.checkout, commit, tasks_path)
         run = RunRecord(request.owner, request.repository, request.branch, request.work_item_id)
         note_push(self._edges.records, run, commit)
-        publish(prepared.checkout, commit, prepared.checkpoint, f"{request.spec_path}/{TASKS_FILE}")
+        publish(prepared.checkout, commit, prepared.checkpoint, tasks_path)
 
     def _note_checks(self, prepared: Prepared, work: str, commit: str) -> None:
         """Record that the checks are done, which ``commit`` ticks on top of ``work``, because the gate has passed."""
@@ -236,8 +238,9 @@ class BuildEffects(Effects):
         if not checkpoint.commit:
             try:
                 checkpoint.find()
-            except GitFailed as failure:
+            except (GitFailed, BotoCoreError, ClientError) as failure:
                 self._edges.log.say(f"could not check whether a checkpoint remains: {failure}")
+                return
         self._remove(checkpoint)
 
     def remove_empty_checkpoint(self, checkpoint: Checkpoint) -> None:

@@ -143,7 +143,10 @@ def _build_and_report(environment: Mapping[str, str], workspace: Path, log: Log,
         outcome = Outcome.LOCK_LOST if has_no_card else Outcome.WORKER_FAILED
         progress.stopped(BuildStopped(outcome, error.reason, "redrive the execution once another build has ended"))
     except Exception as error:  # noqa: BLE001  # the one place where every error becomes an outcome
-        progress.stopped(stop_for(error))
+        if progress.outcome is Outcome.SUCCEEDED and progress.commit:
+            log.say(f"the work is pushed, although this failed afterwards: {error}")
+        else:
+            progress.stopped(stop_for(error))
         if not isinstance(error, (BuildStopped, KiroWorkerError, GitFailed)):
             log.say(traceback.format_exc())
     progress.seconds = time.monotonic() - started

@@ -197,7 +197,7 @@ def test_checkpoint_is_named_only_if_known(commit: str, execution: str, named: b
     step = Step()
     note_checkpoint(step.records, "acme/shop", "feature/x", CheckpointRecord(commit, "", BASE, execution))
     reason = step.read(cause=cause(phases=KILLED))["failure"]["cause"]
-    assert ("The finished tasks are on the checkpoint" in reason) is named
+    assert ("the finished tasks that are on the checkpoint" in reason) is named
 
 
 def test_fault_is_repeated_once_per_commit() -> None:

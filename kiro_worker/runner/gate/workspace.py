@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.entries import decode_path, list_tree
+from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.repository.publish import upload_lfs_objects
 from kiro_worker.runner.sandbox.sandbox import lend_objects
 from kiro_worker.runner.sandbox.stray_files import StrayFiles
 
@@ -103,7 +105,13 @@ class GateWorkspace:
             index.unlink(missing_ok=True)
             git = checkout.git.with_index(index)
             # May fetch contents that the partial clone left on the server.
-            git.network("read-tree", "--reset", "-u", commit, in_work_tree=True)
+            try:
+                git.network("read-tree", "--reset", "-u", commit, in_work_tree=True)
+            except GitFailed:
+                if git.lfs:
+                    # The work may add pointers without objects, which this names.
+                    upload_lfs_objects(checkout, commit)
+                raise
             create_agent_repository(git, replace(self.request, commit=commit))
             submodules.materialize(checkout)
             if snapshot:

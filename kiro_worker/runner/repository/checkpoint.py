@@ -15,10 +15,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from kiro_worker.records.checkpoints import CheckpointRecord, checkpoint_ref, note_checkpoint, read_checkpoint
 from kiro_worker.runner.repository.checkout import descends, fetch_contents
 from kiro_worker.runner.repository.commit import rebased
 from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.repository.git_answers import TRANSIENT
 from kiro_worker.runner.repository.lfs import upload
 
 if TYPE_CHECKING:
@@ -82,7 +85,7 @@ class Checkpoint:
         """Return where to resume, and log it.
 
         That is the checkpoint if it descends from the branch's head, or its commits rebased onto that head if they
-        apply cleanly, or else the head itself.
+        apply cleanly, or else the head itself. Raises :class:`GitFailed` if the server cannot say what it has.
         """
         head = self._checkout.commit
         from_scratch = Start(head, head)
@@ -100,6 +103,9 @@ class Checkpoint:
             # This range is the work of a few turns, and all of it will be read.
             fetch_contents(self._checkout, f"{base}..{self.commit}")
         except GitFailed as failure:
+            if failure.answer.cause in TRANSIENT:
+                # The work is there. Starting over would pay for it again.
+                raise
             self._log(f"the checkpoint {self.ref} cannot be used, so the work starts over: {failure}")
             return from_scratch
         if base == head:
@@ -189,7 +195,10 @@ class Checkpoint:
         before = self.find(), self._server
         if self._records is not None:
             record = CheckpointRecord(commit, self.commit, base, self._request.owner)
-            note_checkpoint(self._records, self._request.repository, self._request.branch, record)
+            try:
+                note_checkpoint(self._records, self._request.repository, self._request.branch, record)
+            except (BotoCoreError, ClientError) as error:
+                raise GitFailed("push", f"the checkpoint could not be recorded: {error}") from None
         self._written |= {commit, self.commit}
         try:
             upload(git, commit)

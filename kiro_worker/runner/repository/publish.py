@@ -39,7 +39,7 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint, tasks_path:
 
     Raises :class:`BuildStopped` (Incomplete) if the list of tasks at ``tasks_path`` in ``commit`` has an open one.
     """
-    _require_no_open_task(checkout, commit, tasks_path)
+    require_complete(checkout, commit, tasks_path)
     reference = f"refs/heads/{checkout.branch}"
     if not checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit):
         raise BuildStopped(
@@ -47,7 +47,7 @@ def publish(checkout: Checkout, commit: str, checkpoint: Checkpoint, tasks_path:
             f"{commit[:12]} does not descend from {checkout.commit[:12]}",
             "redrive the execution",
         )
-    _upload_lfs_objects(checkout, commit)
+    upload_lfs_objects(checkout, commit)
     push = ("push", "--quiet", "--no-verify", f"--force-with-lease={reference}:{checkout.commit}")
     if checkpoint.commit and _push_with_removal(checkout, push, f"{commit}:{reference}", checkpoint):
         return
@@ -99,7 +99,8 @@ def _has_arrived(checkout: Checkout, commit: str, head: str) -> bool:
         return False
 
 
-def _require_no_open_task(checkout: Checkout, commit: str, tasks_path: str) -> None:
+def require_complete(checkout: Checkout, commit: str, tasks_path: str) -> None:
+    """Raise :class:`BuildStopped` (Incomplete) if the list of tasks at ``tasks_path`` in ``commit`` has an open one."""
     task_list = read_task_list(file_in(checkout, commit, tasks_path) or "", tasks_path)
     if task_list.open:
         raise BuildStopped(
@@ -109,7 +110,8 @@ def _require_no_open_task(checkout: Checkout, commit: str, tasks_path: str) -> N
         )
 
 
-def _upload_lfs_objects(checkout: Checkout, commit: str) -> None:
+def upload_lfs_objects(checkout: Checkout, commit: str) -> None:
+    """Upload the LFS objects of ``commit`` that the server lacks. Raises :class:`BuildStopped` (PushRejected)."""
     try:
         upload(checkout.git, commit)
     except GitFailed as failure:

@@ -38,12 +38,14 @@ _REMEDY: Final = (
 def check_push(checkout: Checkout, checkpoint: Checkpoint, start: Start) -> Start:
     """Push to the checkpoint's ref, and return where the agent starts, which is ``start`` or a copy of it.
 
-    Raises :class:`BuildStopped` (PushRejected, or WorkerFailed if the server gave no usable answer).
+    Raises :class:`BuildStopped` (PushRejected, or WorkerFailed if the server gave no usable answer), and
+    :class:`GitFailed` if a checkpoint with work is not here, because it must not be replaced by less work.
     """
     head, found = checkout.commit, checkpoint.commit
     if start.commit not in (head, found):
         checkpoint.save(start.commit)
-    elif checkpoint.has_work and (copy := _with_later_date(checkout.git, found)):
+    elif checkpoint.has_work:
+        copy = _with_later_date(checkout.git, found)
         checkpoint.save(copy, head if start.commit == found else checkpoint.recorded_base)
         if start.commit == found:
             start = Start(copy, copy if start.finished == found else start.finished)
@@ -58,15 +60,12 @@ def check_push(checkout: Checkout, checkpoint: Checkpoint, start: Start) -> Star
 
 
 def _with_later_date(git: Git, commit: str) -> str:
-    """Return a copy of ``commit`` that differs only in when it was committed; empty if ``commit`` is not here."""
+    """Return a copy of ``commit`` that differs only in when it was committed. Raises :class:`GitFailed`."""
 
     def later(match: re.Match[bytes]) -> bytes:
         return b"%b%d" % (match[1], max(int(time.time()), int(match[2]) + 1))
 
-    try:
-        headers, end, message = git.run("cat-file", "commit", commit).partition(b"\n\n")
-    except GitFailed:
-        return ""
+    headers, end, message = git.run("cat-file", "commit", commit).partition(b"\n\n")
     copy = _COMMITTER.sub(later, headers, count=1) + end + message
     return git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=copy).decode().strip()
 

@@ -123,7 +123,7 @@ def test_unchanged_lfs_files_look_unchanged(worker: Any) -> None:
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
-    assert worker.file("status.txt") == "?? status.txt\n"
+    assert worker.file("status.txt") == " M .kiro/specs/feature-discounts/tasks.md\n?? status.txt\n"
     assert worker.file("picture.bin") == pointer
     assert "lfs-upload" not in operations(worker)
 
