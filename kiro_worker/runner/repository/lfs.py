@@ -140,9 +140,11 @@ def upload(git: Git, commit: str) -> None:
             git.network("lfs", "fetch", "origin", *git.text("rev-list", *new).split())
             fetch_error = ""
         except GitFailed as failure:
-            fetch_error = f"{failure.error}\n"
+            fetch_error = f"\n{failure.error}"
         if missing := _missing(git, pointers):
-            raise GitFailed("lfs", f"{fetch_error}the server has no objects for the pointers {', '.join(missing[:10])}")
+            raise GitFailed(
+                "lfs", f"fatal: the server has no objects for the pointers {', '.join(missing[:10])}{fetch_error}"
+            )
     oids = [pointer.oid for pointer in pointers]
     for first in range(0, len(oids), _OIDS_PER_PUSH):
         git.network("lfs", "push", "--object-id", "origin", *oids[first : first + _OIDS_PER_PUSH])

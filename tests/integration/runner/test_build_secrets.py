@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from kiro_worker.runner.sandbox.agent_user import FIRST_UID, LAST_UID
-from tests.support.worker import AGENT_KEY, BUCKET, PASSWORD, WORK, Worker
+from tests.support.worker import AGENT_KEY, BUCKET, PASSWORD, WORK, Worker, writable_file
 
 TOKEN_START = "ghp_0123"
+WORK_IN_SHELL = "cat > /dev/null; echo 1 > shop/notes.txt; sed -i 's/\\[ \\]/[x]/' .kiro/specs/*/tasks.md"
 
 LOOK_AROUND = """
 import glob, json, os, sys
@@ -29,7 +30,7 @@ print("\\033[31mred\\033[0m")
 
 
 def test_agent_sees_no_secret(worker: Worker, tmp_path: Path) -> None:
-    seen_file = tmp_path / "seen.json"
+    seen_file = writable_file(tmp_path / "seen.json")
     worker.configure(worker.agent(LOOK_AROUND + WORK, str(seen_file)))
 
     finished = worker.run()
@@ -37,7 +38,7 @@ def test_agent_sees_no_secret(worker: Worker, tmp_path: Path) -> None:
     seen = json.loads(seen_file.read_text())
     assert finished.outcome == "Succeeded", finished.log
     # Python itself sets LC_CTYPE in the child.
-    assert set(seen["environment"]) - {"LC_CTYPE"} == {"PATH", "HOME", "LANG", "TERM"}
+    assert set(seen["environment"]) - {"LC_CTYPE"} == {"PATH", "HOME", "TMPDIR", "LANG", "TERM"}
     assert seen["environment"]["HOME"] != str(worker.folder)
     assert seen["home"] == []
     everything = json.dumps(seen)
@@ -102,9 +103,10 @@ def test_key_in_file_trips_guard(worker: Worker, tmp_path: Path) -> None:
 def test_tests_run_without_privileges(worker: Worker, tmp_path: Path) -> None:
     seen = tmp_path / "seen"
     seen.mkdir()
-    seen.chmod(0o777)
+    for name in ("uid", "capabilities"):
+        writable_file(seen / name)
     look = f"id -u > {seen}/uid; grep ^Cap /proc/self/status > {seen}/capabilities; echo Ran 1 test in 0s"
-    agent = {"command": ["sh", "-c", "cat > /dev/null; echo 1 > shop/notes.txt"], "mode": "all"}
+    agent = {"command": ["sh", "-c", WORK_IN_SHELL], "mode": "all"}
     worker.configure(agent, testCommand=["sh", "-c", look])
 
     # A PATH without interpreters below /root, which another user cannot reach.
