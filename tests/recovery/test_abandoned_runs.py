@@ -166,20 +166,21 @@ def push_everything(world: World, *, recorded: str) -> None:
     [("pushed", ("SUCCEEDED", "Succeeded")), ("e" * 40, ("FAILED", "NoChanges")), ("", ("FAILED", "WorkItemRefused"))],
     ids=["own push", "another commit is recorded", "nothing is recorded"],
 )
-def test_redrive_recognises_only_recorded_push(
+def test_only_recorded_push_is_recognised(
     new_world: Callable[[], World], recorded: str, ending: tuple[str, str]
 ) -> None:
-    """A build that pushed and was killed before it could report that, and a commit that only says so."""
+    """A build that pushed and died before it could report that, and a commit that only says so and needs a redrive."""
     world = new_world()
     count_turns(world)
     card = world.card(BRANCH)
     world.entered["RunBuild"] = partial(push_everything, world, recorded=recorded)
-    failed = finish(world, world.local.tick())
-    assert failed.status == "FAILED"
+    run = finish(world, world.local.tick())
     head = world.head(BRANCH)
-    world.local.redrive(failed.arn)
-    redriven = finish(world, failed.arn)
-    assert (redriven.status, redriven.outcome) == ending, redriven.cause
+    if recorded != "pushed":
+        assert run.status == "FAILED"
+        world.local.redrive(run.arn)
+        run = finish(world, run.arn)
+    assert (run.status, run.outcome) == ending, run.cause
     assert world.head(BRANCH) == head
     assert world.status(card) == ("In Review" if ending[0] == "SUCCEEDED" else "Blocked")
     assert turns_of(world) == "", "an agent was paid for work that was already done"

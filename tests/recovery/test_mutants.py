@@ -77,14 +77,14 @@ MUTANTS = {
         "kiro_worker/runner/repository/own_push.py",
         'commit = next(iter(above.intersection(recorded)), "")',
         'commit = next(iter(above), "")',
-        "test_redrive_recognises_only_recorded_push and another",
+        "test_only_recorded_push_is_recognised and another",
         "('SUCCEEDED', 'Succeeded')",
     ),
     "validation without the record": Mutant(
         "kiro_worker/github/readiness.py",
         "not ((run := read_run()) and run.is_about(repository.name, branch))",
         "f'{read_run}' == ''",
-        "test_redrive_recognises_only_recorded_push and nothing",
+        "test_only_recorded_push_is_recognised and nothing",
         "('FAILED', 'NoChanges')",
     ),
     "any checkpoint counts as the worker's own": Mutant(
