@@ -82,8 +82,8 @@ MUTANTS = {
     ),
     "validation without the record": Mutant(
         "kiro_worker/github/readiness.py",
-        "not ((run := read_run()) and run.is_about(repository.name, branch))",
-        "f'{read_run}' == ''",
+        "return run is not None and run.is_about(repository.name, branch)",
+        "return True",
         "test_only_recorded_push_is_recognised and nothing",
         "('FAILED', 'NoChanges')",
     ),
@@ -153,7 +153,7 @@ MUTANTS = {
     ),
     "the clean-up ignores the record": Mutant(
         "kiro_worker/github/cards.py",
-        "return document.held is not None or (in_build and document.build is None)",
+        "return document.held is not None or (in_build and (document.build is None or document.repeat))",
         "return in_build and document.build is None",
         "test_pushed_work_of_ended_run_goes_to_review and clean-up and aborted",
         "'In Review'",
