@@ -96,7 +96,7 @@ def test_other_process_controls_executions(up: Callable[..., Up], open_folder: P
     agent.write_text(
         "import pathlib, sys, time\nsys.stdin.read()\n"
         f"while not pathlib.Path({str(proceed)!r}).exists(): time.sleep(0.05)\n"
-        "pathlib.Path('NOTES.md').write_text('done')\n"
+        "open('NOTES.md', 'a').write('done')\n"
     )
     running = up("--every", "0", "--agent-command", f"{sys.executable} {agent}")
     client = running.client("stepfunctions")
