@@ -22,7 +22,6 @@ ATTRIBUTES = {
     "eol alone": "* eol=crlf",
     "line ends by the old name": "* crlf=input",
     "encoding": "* working-tree-encoding=UTF-16LE",
-    "unknown encoding": "* working-tree-encoding=no-such-encoding",
     "ident": "* ident",
     "filter": "* filter=evil",
     "macro": "[attr]evil text eol=crlf ident working-tree-encoding=UTF-16\n* evil",
