@@ -103,7 +103,7 @@ class GateWorkspace:
             folders.checkout.mkdir(mode=0o755)
             index = folders.workspace / "gate.index"
             index.unlink(missing_ok=True)
-            git = checkout.git.with_index(index)
+            git = checkout.git.with_paths(index=index)
             # May fetch contents that the partial clone left on the server.
             try:
                 git.network("read-tree", "--reset", "-u", commit, in_work_tree=True)

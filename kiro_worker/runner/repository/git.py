@@ -136,16 +136,10 @@ class Git:
         home.chmod(0o700)
         (home / "gitconfig").write_text("")
 
-    def with_directory(self, directory: Path) -> Git:
-        """Return a copy that works on another repository, with the index of this one."""
+    def with_paths(self, *, directory: Path | None = None, index: Path | None = None) -> Git:
+        """Return a copy that works on another repository, or uses another index."""
         other = copy.copy(self)
-        other.directory = directory
-        return other
-
-    def with_index(self, index: Path) -> Git:
-        """Return a copy that uses ``index`` in place of the repository's own."""
-        other = copy.copy(self)
-        other.index = index
+        other.directory, other.index = directory or self.directory, index or self.index
         return other
 
     def run(

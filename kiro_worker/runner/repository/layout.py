@@ -79,7 +79,7 @@ def _require_known_encodings(git: Git, request: BuildRequest) -> None:
     if not any(path.rpartition("/")[2] == ".gitattributes" for path in files):
         return
     # A repository without the worker's own info/attributes, which hide those of the branch.
-    plain = git.with_directory(git.directory / "attributes.git")
+    plain = git.with_paths(directory=git.directory / "attributes.git")
     for folder in ("objects", "refs"):
         (plain.directory / folder).mkdir(parents=True, exist_ok=True)
     (plain.directory / "HEAD").write_text("ref: refs/heads/none\n")
