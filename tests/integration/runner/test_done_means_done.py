@@ -154,8 +154,9 @@ def require_pushed_work(worker: Worker, plan: Plan, finished: Finished, branch: 
 
 def require_kept_work(worker: Worker, plan: Plan, finished: Finished, done: set[int], branch: str) -> None:
     """The checkpoint has the box of every finished task ticked, and no other."""
-    checkpoint = worker.repository.git.head_of(f"kiro-worker/checkpoint/{branch}") or branch
-    lines = worker.file(f".kiro/specs/{branch.replace('/', '-')}/tasks.md", checkpoint).split("\n")
+    checkpoint = worker.repository.git.refs().get(f"refs/kiro-worker/checkpoints/{branch}")
+    kept = checkpoint.oid if checkpoint else branch
+    lines = worker.file(f".kiro/specs/{branch.replace('/', '-')}/tasks.md", kept).split("\n")
     ticked = {line for line in plan.required if "[x]" in lines[line - 1]}
     assert ticked == done - plan.checks
     open_lines = set(plan.required) - ticked
@@ -192,7 +193,7 @@ def test_success_means_every_required_task(worker: Worker) -> None:
 
 @pytest.mark.exhaustive
 def test_success_means_every_required_task_often(worker: Worker) -> None:
-    run_examples(worker, 60, derandomize=False)
+    run_examples(worker, 20, derandomize=False)
 
 
 def test_plan_is_written_as_intended() -> None:
