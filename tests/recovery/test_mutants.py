@@ -130,13 +130,6 @@ MUTANTS = {
         "test_clean_up_stops_orphaned_build",
         "the lock was freed under a working build",
     ),
-    "CodeBuild's status decides": Mutant(
-        "kiro_worker/build_result.py",
-        "if build and result.has_pushed:",
-        "if build and result.has_pushed and build.status == 'SUCCEEDED':",
-        "test_upload_failure_after_push_is_success",
-        "('FAILED', 'BuildFailed')",
-    ),
     "the record alone decides": Mutant(
         "kiro_worker/github/pushed.py",
         'found = _history((repository.get("ref") or {}).get("target")) & run.commits',
