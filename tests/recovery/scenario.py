@@ -17,6 +17,7 @@ from kiro_local.faults import CLEAN_UP, ENDINGS, parse_fault
 from kiro_local.github.model import Item
 from kiro_worker.executions.history import Run
 from kiro_worker.records.checkpoints import checkpoint_ref
+from kiro_worker.records.runs import RunRecord, note_push, read_run
 from tests.recovery.fault_matrix import LATE, LOST, NOTHING, REDRIVE, REPLAY, TICK, TWICE, Cell
 from tests.recovery.observer import Observer
 from tests.support.world import World, names
@@ -91,7 +92,7 @@ def play(world: World, observer: Observer, cell: Cell) -> Scenario:
         world.bare_card("feature/missing")
     card = world.card(BRANCH, status="Todo" if cell.state == "NothingToDo" else "For Implementation")
     if cell.state not in ("RunBuild", "NothingToDo") and not cell.first:
-        world.entered["RunBuild"] = partial(_succeed_without_building, world)
+        world.entered["RunBuild"] = partial(_succeed_without_building, world, card)
     delayed: list[Callable[[], None]] = []
     faults.deliver = partial(_deliver, cell.event, delayed)
     if cell.first:
@@ -114,11 +115,17 @@ def play(world: World, observer: Observer, cell: Cell) -> Scenario:
     return scenario
 
 
-def _succeed_without_building(world: World) -> None:
-    """End the build at once with its work on the branch, for cells that are not about the build."""
+def _succeed_without_building(world: World, card: Item) -> None:
+    """End the build at once with its work on the branch and in the run's record, for cells that are not about the
+    build.
+    """
     tasks = f".kiro/specs/{BRANCH.replace('/', '-')}/tasks.md"
     files = {"sums.py": DONE, tasks: world.file(tasks, BRANCH).replace("[ ]", "[x]")}
     commit = world.repository.git.commit(BRANCH, files, "Implement 1 Write the function")
+    lock = world.local.lock()
+    assert lock is not None
+    run = RunRecord(lock["owner"]["S"], world.repository.name_with_owner, BRANCH, card.id)
+    note_push(world.records(), run, commit)
     exported = {"OUTCOME": "Succeeded", "RESULT_COMMIT": commit, "TASKS_DONE": "1", "TASKS_OPEN": "0"}
     world.local.aws.builds.end_next_as(BuildEnding("SUCCEEDED", exported))
 
@@ -274,6 +281,8 @@ def check_invariants(scenario: Scenario, continuation: str) -> None:
         scenario.require(scenario.run.status == "SUCCEEDED", "a run whose work is pushed failed")
     if status == "In Review":
         scenario.require(scenario.pushed, "the card is in review, and the work is not on the branch")
+    elif scenario.pushed and continuation != NOTHING:
+        scenario.require(False, f"the work is on the branch, and the card is in {status}")
     comments = [[comment.body for comment in pull_request.comments] for pull_request in world.repository.pull_requests]
     scenario.require(all(len(bodies) <= 1 for bodies in comments), f"more than one comment: {comments}")
     if status == "In Review" and reported and comments[0]:
@@ -320,6 +329,7 @@ def fingerprint(scenario: Scenario, continuation: str) -> str:
     observed["reportPending"] = (
         [key for key in lock_items(scenario.world)[0] if key == "reportPending"] if lock_items(scenario.world) else []
     )
+    observed["recorded"] = read_run(scenario.world.records(), scenario.run.arn) is not None
     if scenario.delayed:
         observed["late"] = scenario.cell.event or scenario.cell.state
     if continuation == REDRIVE:
