@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
@@ -14,6 +16,41 @@ T = TypeVar("T")
 # Without Hypothesis's limit of 200 ms per example, which a busy machine exceeds.
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--sample", type=int, metavar="PERCENT", help="run only this share of the exhaustive tests")
+    parser.addoption("--seed", help="selects the sample; by default the checked-out commit does")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    percent = config.getoption("--sample")
+    return f"sample: {percent} % of the exhaustive tests, --seed {seed_of(config)}" if percent else None
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With ``--sample``, deselect the other exhaustive tests."""
+    percent = config.getoption("--sample")
+    if not percent:
+        return
+    seed = seed_of(config)
+    left_out = {
+        item for item in items if item.get_closest_marker("exhaustive") and not in_sample(item.nodeid, seed, percent)
+    }
+    config.hook.pytest_deselected(items=list(left_out))
+    items[:] = [item for item in items if item not in left_out]
+
+
+def in_sample(test: str, seed: str, percent: int) -> bool:
+    """Whether the sample contains ``test``. Each test is selected by itself, so that all processes select the same."""
+    return int.from_bytes(hashlib.sha256(f"{seed} {test}".encode()).digest()[:4], "big") % 100 < percent
+
+
+def seed_of(config: pytest.Config) -> str:
+    if seed := config.getoption("--seed"):
+        return str(seed)
+    command = ["git", "rev-parse", "HEAD"]
+    return subprocess.run(command, cwd=config.rootpath, capture_output=True, text=True, check=False).stdout.strip()
 
 
 @pytest.fixture(scope="session")
