@@ -155,6 +155,7 @@ class BuildEffects(Effects):
         edges, progress, configuration = self._edges, self._progress, self._edges.configuration.agent
         agent = self._agent
         progress.agent_unit = agent.adapter.unit
+        self._gate.secure()
         context = TurnContext(
             home=self._gate.folders.home,
             sandbox=self._gate.agents_sandbox,

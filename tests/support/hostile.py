@@ -189,7 +189,7 @@ def hostile_scene(github: StandInGitHub, role: Role) -> Iterator[Scene]:
         (workspace / "logs" / "runner.log").write_text(f"{LOG_TEXT}\n")
         checkout = check_out(request, workspace, github.git_url, GitCredentials("git", PASSWORD), parent)
         with sandbox({**parent, "AGENT_USER": "own"}, workspace, log.append) as agent, another_user(agent) as tests:
-            gate = GateWorkspace(request, Folders(workspace), agent, tests, None, log.append)
+            gate = GateWorkspace(request, Folders(workspace), agent, tests, None, log.append, Path(folder))
             box = agent if role is Role.AGENT else tests
             scene = Scene(role, workspace, scripts, checkout, request, box, repository, log, gate)
             with gate.opened(checkout, Submodules({}), commit) if role is Role.TESTS else contextlib.nullcontext():

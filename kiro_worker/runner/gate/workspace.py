@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kiro_worker.runner.gate.snapshot import Snapshot
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 class GateWorkspace:
     """The gate's view of ``folders``. ``setup`` is ``None`` if no command is configured.
 
-    ``agent`` and ``gate`` are the sandboxes of the two users. ``snapshot`` is the result of the last setup.
+    ``agent`` and ``gate`` are the sandboxes of the two users. ``machine`` is the folder below which places that every
+    user may write to are searched for. ``snapshot`` is the result of the last setup.
     """
 
     request: BuildRequest
@@ -44,18 +46,29 @@ class GateWorkspace:
     gate: Sandbox
     setup: Setup | None
     say: Callable[[str], None]
+    machine: Path = Path("/")
     snapshot: Snapshot | None = field(default=None, init=False)
     _stray_files: StrayFiles | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
         if self.agent.uid is not None:
-            self._stray_files = StrayFiles(self.folders.workspace, self.say)
+            workspace, closes = self.folders.workspace, self.agent.closes_machine
+            self._stray_files = StrayFiles(workspace, self.say, closes=closes, top=self.machine)
+
+    def secure(self) -> None:
+        """Keep the users of the build apart on this machine. This comes before the first program of one starts.
+
+        Raises :class:`BuildStopped` (WorkerFailed).
+        """
+        if self._stray_files:
+            self._stray_files.prepare(*(user.uid for user in (self.agent, self.gate) if user.uid is not None))
 
     def prepare(self, checkout: Checkout, submodules: Submodules) -> None:
         """Run setup on the pinned commit, and give its result to the agent, which has not started yet.
 
         Raises :class:`BuildStopped` (SetupFailed).
         """
+        self.secure()
         self.snapshot = self._set_up(checkout, submodules, checkout.commit)
         if self.snapshot is None:
             return

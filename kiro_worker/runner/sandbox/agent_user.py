@@ -9,18 +9,24 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import ConfigurationInvalid
+from kiro_worker.runner.sandbox.orphans import KILL_SECONDS, not_ended
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FIRST_UID: Final = 60_706
-LAST_UID: Final = 61_183
-"""No distribution assigns the IDs in this range: https://systemd.io/UIDS-GIDS"""
+LAST_UID: Final = 61_182
+_KILLER_UID: Final = 61_183
+"""No distribution assigns the IDs from the first to the last of these: https://systemd.io/UIDS-GIDS"""
 
-_KILL_TIMEOUT_SECONDS: Final = 10.0
+# The real and the saved user are the killer's own: with them, it could itself be killed by a process that it has to
+# end. The effective user is enough to kill, and a process that is not root has no other rights.
 _KILL_ALL: Final = (
-    "import os, signal, sys; uid = int(sys.argv[1]); os.setgroups([]); os.setresgid(uid, uid, uid);"
-    " os.setresuid(uid, uid, uid); os.kill(-1, signal.SIGKILL)"
+    "import os, signal, sys; uid, own = map(int, sys.argv[1:]); os.setgroups([]); os.setresgid(uid, uid, uid);"
+    " os.setresuid(own, uid, own)\ntry: os.kill(-1, signal.SIGKILL)\nexcept ProcessLookupError: pass"
 )
 
 
@@ -47,45 +53,61 @@ class ReservedUid:
 
 
 def running(uid: int) -> set[int]:
-    """Return the processes of ``uid`` that have not ended."""
-    found = set()
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            status = _status(entry.path)
-            if status.get("Uid", "").split()[:1] == [str(uid)] and not status["State"].startswith("Z"):
-                found.add(int(entry.name))
-    return found
+    """Return the processes of ``uid`` that have not ended.
+
+    Raises :class:`OSError` when the system does not show a process that exists.
+    """
+    return set(_running(uid))
 
 
-def end_processes(uid: int) -> None:
-    """Kill every process of ``uid``. A single signal reaches all of them at once, so none can escape by forking."""
-    deadline = time.monotonic() + _KILL_TIMEOUT_SECONDS
-    while (remaining := running(uid)) and time.monotonic() < deadline:
-        subprocess.run([sys.executable, "-I", "-S", "-c", _KILL_ALL, str(uid)], check=False, env={})
-        for process in remaining:
-            # Processes whose parent has ended became our children: see kiro_worker.runner.sandbox.orphans.
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(process, os.WNOHANG)
+def end_processes(uid: int, timeout_seconds: float = KILL_SECONDS) -> None:
+    """Kill every process of ``uid``, and return when none is left.
+
+    A single signal reaches all of them at once, so none can escape by forking. Raises :class:`BuildStopped`
+    (WorkerFailed) when one still exists after ``timeout_seconds``.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    kill_all = [sys.executable, "-I", "-S", "-c", _KILL_ALL, str(uid), str(_KILLER_UID)]
+    # Kill first and look later: a process that forks and ends all the time may be missing from every list.
+    while subprocess.run(kill_all, check=False, env={}).returncode != 0 or next(_running(uid), None):
+        if time.monotonic() > deadline:
+            raise not_ended(running(uid), timeout_seconds)
+        _reap(uid)
+    _reap(uid)
+
+
+def _reap(uid: int) -> None:
+    """Take note of the end of processes that became our children: see :mod:`kiro_worker.runner.sandbox.orphans`."""
+    for process, _ in _statuses(uid):
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(process, os.WNOHANG)
 
 
 def thread_count(uid: int) -> int:
     """Return how many threads ``uid`` runs; 0 where the system has no ``/proc``."""
     if not Path("/proc/self/status").exists():
         return 0
-    uid_line = b"\nUid:\t%d\t" % uid
-    count = 0
-    for entry in os.scandir("/proc"):
-        if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
+    return sum(int(status["Threads"]) for _, status in _statuses(uid))
+
+
+def _running(uid: int) -> Iterator[int]:
+    for process, status in _statuses(uid):
+        # A process whose first thread has ended is a zombie, although its other threads continue.
+        if not status["State"].startswith("Z") or int(status["Threads"]) > 1:
+            yield process
+
+
+def _statuses(uid: int) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the processes whose real user is ``uid``, with the fields of ``/proc/<process>/status``."""
+    user = b"\nUid:\t%d\t" % uid
+    with os.scandir("/proc") as entries:
+        for entry in entries:
+            if not entry.name.isdecimal():
+                continue
+            try:
                 status = Path(entry.path, "status").read_bytes()
-                if uid_line in status:
-                    count += int(status.partition(b"\nThreads:")[2].split(maxsplit=1)[0])
-    return count
-
-
-def _status(process: str) -> dict[str, str]:
-    try:
-        lines = Path(process, "status").read_text(errors="replace").splitlines()
-    except OSError:
-        return {}
-    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            except (FileNotFoundError, ProcessLookupError):
+                continue
+            if user in status:
+                lines = (line.partition(":") for line in status.decode(errors="replace").split("\n"))
+                yield int(entry.name), {name: value.strip() for name, _, value in lines}

@@ -12,9 +12,21 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.sandbox.printable import printable_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+KILL_SECONDS: Final = 60.0
+"""How long killed processes have to end. Even thousands that compete for the processor end in a fraction of that."""
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
+_REAP_SECONDS: Final = 0.005
+_MAX_NAMED: Final = 10
 
 
 def adopt() -> bool:
@@ -27,22 +39,52 @@ def adopt() -> bool:
     return bool(ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
 
 
-def kill(before: set[int], seconds: float) -> None:
-    """Kill every child that is not in ``before``, with its descendants.
+def kill(before: set[int], timeout_seconds: float = KILL_SECONDS) -> None:
+    """Kill every child that is not in ``before``, with its descendants, and return when none is left.
 
     All of them are stopped first: otherwise a process that keeps forking has new children while the others are being
-    killed.
+    killed. Raises :class:`BuildStopped` (WorkerFailed) when one still exists after ``timeout_seconds``.
     """
-    deadline = time.monotonic() + seconds
-    while (orphans := children() - before) and time.monotonic() < deadline:
+    deadline = time.monotonic() + timeout_seconds
+    # A process that forks and ends all the time may be missing from a list, but not from the kernel's own answer.
+    while (orphans := children() - before) or (not before and _has_children()):
+        if time.monotonic() > deadline:
+            raise not_ended(orphans, timeout_seconds)
         stopped: set[int] = set()
         while (running := _descendants(orphans) - stopped) and time.monotonic() < deadline:
             _signal_all(running, signal.SIGSTOP)
             stopped |= running
         _signal_all(stopped, signal.SIGKILL)
-        for pid in orphans:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        _reap(orphans)
+
+
+def not_ended(processes: Collection[int], seconds: float) -> BuildStopped:
+    """Return the stop for ``processes`` that were killed and still exist after ``seconds``."""
+    named = ", ".join(f"{process} ({_name(process)})" for process in sorted(processes)[:_MAX_NAMED])
+    more = f" and {len(processes) - _MAX_NAMED} more" if len(processes) > _MAX_NAMED else ""
+    return BuildStopped(
+        Outcome.WORKER_FAILED,
+        f"processes that the agent, setup or the tests left running could not be ended within {seconds:g} seconds:"
+        f" {named}{more}. Nothing else was run beside them",
+        "redrive the execution, whose build gets another machine; on your own machine, end them or restart it",
+    )
+
+
+def _name(process: int) -> str:
+    try:
+        return printable_name(Path(f"/proc/{process}/comm").read_text(errors="surrogateescape").strip())
+    except OSError:
+        return "ended since"
+
+
+def _reap(processes: Collection[int]) -> None:
+    """Take note of the end of killed children. The kernel may need a moment for it."""
+    waiting = False
+    for process in processes:
+        with contextlib.suppress(ChildProcessError):
+            waiting |= os.waitpid(process, os.WNOHANG) == (0, 0)
+    if waiting:
+        time.sleep(_REAP_SECONDS)
 
 
 def _signal_all(pids: set[int], number: signal.Signals) -> None:
@@ -85,7 +127,7 @@ def _parents() -> dict[int, int]:
     parents = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
                 # "pid (name) state ppid …", where the name itself can contain a parenthesis.
                 after_name = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2].split()
                 parents[int(entry.name)] = int(after_name[1])

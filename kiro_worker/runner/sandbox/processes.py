@@ -160,21 +160,31 @@ def _child(
         )
 
     child = _start_in(sandbox, argv, start) if sandbox else start(argv, pass_fds)
-    try:
-        yield child
-    finally:
-        _signal_group(child.pid, signal.SIGKILL)
-        # Wait before the sandbox reaps the user's processes, or it would reap this child, too, and lose its exit code.
-        child.wait()
-        if sandbox:
-            sandbox.end()
-        for pipe in (child.stdin, child.stdout, child.stderr):
-            if pipe:
-                # Closing flushes input that the child, which has ended, did not read.
-                with contextlib.suppress(BrokenPipeError):
-                    pipe.close()
+    with contextlib.ExitStack() as at_end:
         if adopted:
-            orphans.kill(before, GRACE_SECONDS)
+            at_end.callback(orphans.kill, before)
+        at_end.callback(_close_pipes, child)
+        if sandbox:
+            at_end.callback(sandbox.end)
+        # Wait before the sandbox reaps the user's processes, or it would reap this child, too, and lose its exit code.
+        at_end.callback(_wait_for_killed, child)
+        at_end.callback(_signal_group, child.pid, signal.SIGKILL)
+        yield child
+
+
+def _wait_for_killed(child: subprocess.Popen[bytes]) -> None:
+    try:
+        child.wait(timeout=orphans.KILL_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise orphans.not_ended([child.pid], orphans.KILL_SECONDS) from None
+
+
+def _close_pipes(child: subprocess.Popen[bytes]) -> None:
+    for pipe in (child.stdin, child.stdout, child.stderr):
+        if pipe:
+            # Closing flushes input that the child, which has ended, did not read.
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
 
 
 def _start_in(

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.errors import ConfigurationInvalid
+from kiro_worker.errors import BuildStopped, ConfigurationInvalid
 from kiro_worker.runner.sandbox import entry as sandbox_entry
 from kiro_worker.runner.sandbox.agent_user import ReservedUid, end_processes, thread_count
 from kiro_worker.runner.sandbox.toolchains import grant_traversal, unreachable_toolchains
@@ -62,13 +62,15 @@ class Sandbox:
     """Starts programs as the user ``uid`` and manages its files. ``None`` means the runner's own user.
 
     ``uncommitted`` are paths in the user's checkout, beside those that are never committed anyway, that no commit will
-    contain: symbolic links there may lead out of the checkout.
+    contain: symbolic links there may lead out of the checkout. ``closes_machine`` says whether files of the machine may
+    be closed to the user, because the machine is discarded after the build.
     """
 
     uid: int | None = None
     limits: Limits = field(default_factory=Limits)
     say: Callable[[str], None] = field(default=lambda _text: None, repr=False)
     uncommitted: frozenset[str] = frozenset()
+    closes_machine: bool = False
 
     def command(self, argv: Sequence[str], report: int) -> list[str]:
         """Return the command that starts ``argv`` in the sandbox.
@@ -103,7 +105,10 @@ class Sandbox:
             make_harmless(closed, owner, self.say)
 
     def end(self) -> None:
-        """End every process of the user, if the user is not the runner's own."""
+        """End every process of the user, if the user is not the runner's own.
+
+        Raises :class:`BuildStopped` (WorkerFailed) when one cannot be ended.
+        """
         if self.uid is not None:
             end_processes(self.uid)
 
@@ -144,13 +149,8 @@ def sandbox(environment: Mapping[str, str], workspace: Path, say: Callable[[str]
         return
     grant_traversal(unreachable, say)
     _close_worker_folders(workspace, environment)
-    with ReservedUid() as uid:
-        box = Sandbox(uid, Limits(), say)
-        box.end()
-        try:
-            yield box
-        finally:
-            box.end()
+    with ReservedUid() as uid, _ended(Sandbox(uid, Limits(), say, closes_machine=choice == "own")) as box:
+        yield box
 
 
 @contextlib.contextmanager
@@ -159,13 +159,22 @@ def another_user(box: Sandbox) -> Iterator[Sandbox]:
     if box.uid is None:
         yield box
         return
-    with ReservedUid() as uid:
-        other = replace(box, uid=uid)
-        other.end()
+    with ReservedUid() as uid, _ended(replace(box, uid=uid)) as other:
+        yield other
+
+
+@contextlib.contextmanager
+def _ended(box: Sandbox) -> Iterator[Sandbox]:
+    """Yield ``box``, and let no process of its user exist before and after."""
+    box.end()
+    try:
+        yield box
+    finally:
+        # No other user of the build comes after this one. Before the next build uses the ID, it tries this again.
         try:
-            yield other
-        finally:
-            other.end()
+            box.end()
+        except BuildStopped as stop:
+            box.say(str(stop))
 
 
 def hide_from_own_user() -> None:

@@ -1,6 +1,6 @@
-"""Removes what a user of the build left outside its folders: files where everybody may write, and shared memory.
+"""Keeps what a user of the build leaves outside its folders from the next user: files, and shared memory.
 
-None of it may reach the next user. A file counts as left if the user owns it, so each user needs its own ID.
+A file counts as left if the user owns it, so each user needs its own ID.
 """
 
 from __future__ import annotations
@@ -10,118 +10,114 @@ import ctypes
 import os
 import shutil
 import stat
+from concurrent.futures import Future
+from functools import cached_property
 from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.runner.sandbox.printable import printable_name
+from kiro_worker.runner.sandbox.open_places import (
+    VANISHED,
+    OpenPlaces,
+    close_open_places,
+    find_open_places,
+    listed,
+    machine_problem,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_NOT_SEARCHED: Final = frozenset(
-    (
-        *("cifs", "fuse.sshfs", "nfs", "nfs4", "smb3", "9p", "ceph", "lustre"),
-        *("proc", "sysfs", "cgroup", "cgroup2", "devpts", "debugfs", "tracefs", "securityfs", "bpf"),
-    )
-)
-"""File systems over the network, whose size is unknown, and those of the kernel."""
-_OPEN_TO_ALL: Final = stat.S_IWOTH | stat.S_IXOTH
-_MAX_NAMED: Final = 10
 _IPC_RMID: Final = 0
 _SHARED: Final = (("shm", "shmid"), ("sem", "semid"), ("msg", "msqid"))
 """The files in ``/proc/sysvipc`` and their column with the identifier: https://man7.org/linux/man-pages/man5/proc_sysvipc.5.html"""
 
 
 class StrayFiles:
-    """Finds the folders outside ``workspace`` in which any user can create files, and cleans them.
+    """Finds the places outside ``workspace``, below ``top``, where every user may write, and keeps them clean.
 
-    The search begins at once, in the background, because it visits every folder of the machine.
+    With ``closes``, no user of the build can change what is there, and the machine stays like that; without it, only
+    what a user adds is removed. The search begins at once, in the background, because it visits every file of the
+    machine. Methods raise :class:`BuildStopped` (WorkerFailed) when something cannot be searched, closed or removed.
     """
 
-    def __init__(self, workspace: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self, workspace: Path, say: Callable[[str], None], *, closes: bool = False, top: Path = Path("/")
+    ) -> None:
         self._workspace = workspace
         self._say = say
-        self._folders: list[str] = []
-        self._search = Thread(target=self._find, daemon=True)
-        self._search.start()
+        self._closes = closes
+        self._top = top
+        self._search: Future[OpenPlaces] = Future()
+        Thread(target=self._find, daemon=True).start()
+
+    def prepare(self, *uids: int) -> None:
+        """Close the places, and remove what earlier builds left there under the IDs that this build uses.
+
+        This comes before the first program of a user starts.
+        """
+        for uid in uids:
+            self.remove(uid)
 
     def remove(self, uid: int) -> None:
         """Remove what the user ``uid`` left, and log it. Its processes must have ended."""
-        self._search.join()
         removed = [path for folder in self._folders for path in _owned_by(uid, folder) if _remove(path)]
         if removed:
-            names = ", ".join(printable_name(str(path)) for path in removed[:_MAX_NAMED])
-            more = f" and {len(removed) - _MAX_NAMED} more" if len(removed) > _MAX_NAMED else ""
-            self._say(f"removed what was left outside the build's folders: {names}{more}")
+            self._say(f"removed what was left outside the build's folders: {listed(removed)}")
         _remove_shared_memory(uid)
 
+    @cached_property
+    def _folders(self) -> list[str]:
+        places = self._search.result()
+        if self._closes and (closed := close_open_places(places)):
+            self._say(f"the build's users can no longer change files of the image: {listed(closed)}")
+        return places.folders
+
     def _find(self) -> None:
-        self._folders += _folders_open_to_all(self._workspace)
+        try:
+            self._search.set_result(find_open_places(self._top, self._workspace, with_files=self._closes))
+        except BaseException as error:  # noqa: BLE001  # whoever waits for the result gets it
+            self._search.set_exception(error)
 
 
-def _folders_open_to_all(workspace: Path) -> Iterator[str]:
-    """Yield every folder, outside ``workspace``, in which any user can create files.
-
-    A folder that other users cannot pass through is skipped with everything in it. What is in a shared folder, such as
-    ``/tmp``, belongs to other users; only folders in it that are open to all are of interest.
-    """
-    skipped = {str(workspace), *_mounts_not_searched()}
-    waiting = [("/", False)]
-    while waiting:
-        folder, is_shared = waiting.pop()
-        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+def _owned_by(uid: int, folder: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as entries:
             for entry in entries:
-                with contextlib.suppress(OSError):
-                    if entry.path in skipped or not entry.is_dir(follow_symlinks=False):
-                        continue
-                    mode = entry.stat(follow_symlinks=False).st_mode
-                    is_open = mode & _OPEN_TO_ALL == _OPEN_TO_ALL
-                    if is_open:
+                with contextlib.suppress(*VANISHED):
+                    if entry.stat(follow_symlinks=False).st_uid == uid:
                         yield entry.path
-                    if mode & stat.S_IXOTH and (is_open or not is_shared):
-                        waiting.append((entry.path, is_shared or bool(mode & stat.S_ISVTX)))
+    except VANISHED:
+        return
+    except OSError as error:
+        raise machine_problem(folder, "cannot be searched for what a user of the build left", error) from None
 
 
-def _mounts_not_searched() -> Iterator[str]:
-    """Yield mount points: https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html"""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
-            mount, _, kind = line.partition(" - ")
-            if kind.split(" ")[0] in _NOT_SEARCHED:
-                yield mount.split(" ")[4]
-
-
-def _owned_by(uid: int, folder: str) -> list[Path]:
-    found = []
-    with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in entries:
-            with contextlib.suppress(OSError):
-                if entry.stat(follow_symlinks=False).st_uid == uid:
-                    found.append(Path(entry.path))
-    return found
-
-
-def _remove(path: Path) -> bool:
+def _remove(path: str) -> bool:
     """Remove a file, or a folder with its content, without following links. Returns whether it existed."""
     try:
-        if stat.S_ISDIR(path.lstat().st_mode):
+        if stat.S_ISDIR(os.lstat(path).st_mode):
             shutil.rmtree(path)
         else:
-            path.unlink()
+            Path(path).unlink()
     except FileNotFoundError:
         return False
+    except (OSError, RecursionError) as error:
+        raise machine_problem(path, "was left by a user of the build and cannot be removed", error) from None
     return True
 
 
 def _remove_shared_memory(uid: int) -> None:
     """Remove the user's System V shared memory, semaphores and message queues, which outlive their processes."""
     for kind, identifier in _SHARED:
-        with contextlib.suppress(OSError):
+        try:
             names, *rows = Path("/proc/sysvipc", kind).read_text().splitlines()
-            for row in rows:
-                columns = dict(zip(names.split(), row.split(), strict=False))
-                if columns.get("uid") == str(uid):
-                    control = getattr(ctypes.CDLL(None), f"{kind}ctl")
-                    number = int(columns[identifier])
-                    control(number, 0, _IPC_RMID) if kind == "sem" else control(number, _IPC_RMID, 0)
+        except FileNotFoundError:
+            # This kernel has none.
+            continue
+        for row in rows:
+            columns = dict(zip(names.split(), row.split(), strict=False))
+            if columns.get("uid") == str(uid):
+                control = getattr(ctypes.CDLL(None), f"{kind}ctl")
+                number = int(columns[identifier])
+                control(number, 0, _IPC_RMID) if kind == "sem" else control(number, _IPC_RMID, 0)

@@ -204,17 +204,17 @@ def test_failed_tests_get_one_fixing_turn(worker: Any) -> None:
 def test_resumed_tests_can_read_the_history(worker: Any) -> None:
     """Only root is affected: its trusted repository is closed to the user of the tests until it is opened to them."""
     read_history = ["sh", "-c", "git log -1 && echo 'Ran 1 test in 0.001s'"]
-    log = agent(worker)
-    finishing_agent = worker.agent(READ_TASK + WRITE_FILE, str(log))
+    finishing_agent = worker.agent("print('turn', flush=True)\n" + READ_TASK + WRITE_FILE, os.devnull)
     worker.configure(finishing_agent, testCommand=["false"])
-    assert worker.run(AGENT_USER="own").outcome == "TestsFailed"
-    log.write_text("")
+    first = worker.run(AGENT_USER="own")
+    assert first.outcome == "TestsFailed"
+    assert "[agent] turn" in first.log
 
     worker.configure(finishing_agent, testCommand=read_history)
     finished = worker.run(AGENT_USER="own")
 
     assert finished.outcome == "Succeeded", finished.log
-    assert requested(log) == [], "every task is done, so the agent gets no turn"
+    assert "[agent] turn" not in finished.log, "every task is done, so the agent gets no turn"
 
 
 def test_claims_without_changes_do_not_count(worker: Any) -> None:

@@ -6,6 +6,7 @@ Each runs with the worker's own user, as on a laptop, and as root with separate 
 from __future__ import annotations
 
 import os
+import socket
 
 from tests.support.builder import Builder, as_root, needs_linux, printed
 from tests.support.hostile import PYTHON
@@ -149,6 +150,68 @@ def test_files_elsewhere_are_removed(worker: Worker) -> None:
     assert printed(finished, "[tests] ")[1:7] == ["shared memory False", *(f"{path} False" for path in paths)]
     assert "removed what was left outside the build's folders" in finished.log
     assert not any(map(os.path.exists, paths))
+
+
+@as_root
+def test_open_files_of_image_are_unchanged(worker: Worker) -> None:
+    """A configuration file with mode 666, and a program in a folder where every user can replace it."""
+    image = worker.folder / "image"
+    (image / "bin").mkdir(parents=True)
+    config, tool = image / "tool.conf", image / "bin" / "tool"
+    for path, mode in ((config, 0o666), (tool, 0o755), (image / "bin", 0o777)):
+        if not path.exists():
+            path.write_text("safe")
+        path.chmod(mode)
+    show = ["sh", "-c", f"cat {config} {tool}; ls {image}/bin; echo; echo Ran 1 test in 0s"]
+
+    finished = Builder(worker, has_own_users=True).build(
+        "pathlib.Path('shop/notes.py').write_text('NOTES = 1\\n')\n"
+        f"for attack in 'echo evil > {config}', 'rm -f {tool} && touch {tool}', 'mv {tool} {image}/bin/python3':\n"
+        "    print('attack', subprocess.call(['sh', '-c', attack]) == 0, flush=True)\n",
+        testCommand=show,
+    )
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert printed(finished, "[agent] attack ") == ["False"] * 3
+    assert printed(finished, "[tests] ")[1:3] == ["safesafetool", ""]
+    assert "the build's users can no longer change files of the image: " in finished.log
+
+
+LISTEN = """
+import socket
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
+    ear.bind(("127.0.0.1", {port}))
+    ear.settimeout(2)
+    try: print("heard", ear.recv(9).decode(), flush=True)
+    except TimeoutError: print("heard nothing", flush=True)
+"""
+CALL_AND_FORK = """
+pathlib.Path("shop/notes.py").write_text("NOTES = 1")
+if not os.fork():
+    import socket
+    os.setsid()
+    for descriptor in (0, 1, 2): os.close(descriptor)
+    mouth = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    while True:
+        mouth.sendto(b"a call", ("127.0.0.1", {port}))
+        if os.fork(): os._exit(0)
+"""
+
+
+def test_forking_process_does_not_reach_gate(builder: Builder) -> None:
+    """Its copies come and go so fast that a list of processes may show none of them."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    listen = LISTEN.format(port=port)
+    look = builder.worker.folder / "look.py"
+    look.write_text(listen + "print('Ran 1 test in 0s')")
+
+    finished = builder.build(CALL_AND_FORK.format(port=port) + listen, testCommand=[PYTHON, str(look)])
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert printed(finished, "[agent] heard ") == ["a call"]
+    assert printed(finished, "[tests] heard ") == ["nothing"]
 
 
 WHERE = """

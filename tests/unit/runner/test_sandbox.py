@@ -6,18 +6,20 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from kiro_worker.errors import ConfigurationInvalid
-from kiro_worker.runner.sandbox.agent_user import FIRST_UID, LAST_UID, ReservedUid, running
+from kiro_worker.runner.sandbox.agent_user import FIRST_UID, LAST_UID, ReservedUid, end_processes, running
 from kiro_worker.runner.sandbox.processes import stream
 from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, sandbox
+from tests.support.hostile import PYTHON, SYSTEM_PATH
+from tests.support.worker import ROOT
 
-SYSTEM_PATH = "/usr/bin:/bin"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give the agent a separate user")
 on_linux = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="isolation needs Linux")
 
@@ -149,3 +151,93 @@ def test_granted_home_is_private(workspace: Path, separate_user: bool) -> None:
             info = home.stat()
             assert (info.st_uid, info.st_mode & 0o777) == (os.geteuid() if uid is None else uid, 0o700)
         assert (workspace / "checkout").stat().st_uid == info.st_uid
+
+
+@as_root
+@on_linux
+def test_process_without_first_thread_is_ended(workspace: Path) -> None:
+    """The kernel shows it as a zombie."""
+    leave = (
+        "import ctypes, sys, threading, time; threading.Thread(target=time.sleep, args=(60,)).start();"
+        " print('ready', flush=True); ctypes.CDLL(None).pthread_exit(None)"
+    )
+    with (
+        ReservedUid() as uid,
+        subprocess.Popen([PYTHON, "-c", leave], user=uid, group=uid, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdout
+        process.stdout.readline()
+        status = Path(f"/proc/{process.pid}/status")
+        wait_until(lambda: "State:\tZ" in status.read_text())
+
+        end_processes(uid)
+
+        assert not status.exists()
+
+
+@as_root
+@on_linux
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import os\nwhile True:\n  if os.fork(): os._exit(0)",
+        "import os\nfor _ in range(200): os.fork() or os.setsid()\nwhile True: os.fork()",
+        "import os\nwhile True:\n  try: os.kill(-1, 9)\n  except OSError: pass",
+    ],
+    ids=["moves on", "multiplies", "kills"],
+)
+def test_processes_cannot_escape_their_end(code: str) -> None:
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_NPROC, (100, 100))\n{code}"
+    with ReservedUid() as uid, subprocess.Popen([PYTHON, "-c", limited], user=uid, group=uid):
+        wait_until(lambda: bool(running(uid)))
+
+        end_processes(uid)
+
+        assert running(uid) == set()
+
+
+UNKILLABLE = """
+import os
+from pathlib import Path
+from kiro_worker.errors import BuildStopped
+from kiro_worker.runner.sandbox.agent_user import end_processes
+
+if child := os.fork():
+    os.setresuid(60_999, 60_999, 60_999)
+    os.waitpid(child, 0)
+else:
+    while "60999" not in Path("/proc/1/status").read_text():
+        pass
+    try:
+        end_processes(60_999, timeout_seconds=0.5)
+    except BuildStopped as stop:
+        print(stop, flush=True)
+"""
+
+
+@as_root
+@on_linux
+def test_process_that_cannot_be_ended_is_an_error() -> None:
+    """In a PID namespace, no process can kill the first one."""
+    done = subprocess.run(
+        ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", UNKILLABLE],
+        capture_output=True,
+        text=True,
+        env={"PATH": SYSTEM_PATH, "PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
+    if "unshare failed" in done.stderr:
+        pytest.skip("root may not create namespaces in this container")
+
+    assert done.stdout.startswith(
+        "WorkerFailed: processes that the agent, setup or the tests left running could not be ended within 0.5"
+        " seconds: 1 (python"
+    ), done.stderr
+    assert "How to fix: redrive the execution" in done.stdout
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -1,0 +1,151 @@
+"""The folders and files of the machine that every user may write to, and how they are closed.
+
+A user of the build is in no group and owns nothing outside its folders, so it can write to nothing else. The exceptions
+are access control lists that name its ID, and file systems over the network, which are not searched.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import FaultOwner, Outcome
+from kiro_worker.runner.sandbox.printable import printable_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+_NOT_SEARCHED: Final = frozenset(
+    (
+        *("cifs", "fuse.sshfs", "nfs", "nfs4", "smb3", "9p", "ceph", "lustre"),
+        *("proc", "sysfs", "cgroup", "cgroup2", "devpts", "debugfs", "tracefs", "securityfs", "bpf"),
+    )
+)
+"""File systems over the network, whose size is unknown, and those of the kernel."""
+_OPEN_FOLDER: Final = stat.S_IWOTH | stat.S_IXOTH
+VANISHED: Final = (FileNotFoundError, NotADirectoryError)
+"""What another process removed, or replaced by a file, in the meantime."""
+
+
+@dataclass
+class OpenPlaces:
+    """``folders`` in which every user can create files, and ``files`` that every user can change."""
+
+    folders: list[str] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+
+
+def find_open_places(top: Path, workspace: Path, *, with_files: bool) -> OpenPlaces:
+    """Return the open places below ``top`` and outside ``workspace`` that other users can reach.
+
+    Without files, which are many, the search takes half the time.
+
+    Raises :class:`BuildStopped` (WorkerFailed) when a folder cannot be read.
+    """
+    found = OpenPlaces()
+    skipped = {str(workspace), *_mounts_not_searched()}
+    waiting = [str(top)]
+    # This loop visits every file of the machine, so each call in it counts.
+    while waiting:
+        folder = waiting.pop()
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    if entry.is_file(follow_symlinks=False):
+                        if with_files and _mode(entry) & stat.S_IWOTH:
+                            found.files.append(entry.path)
+                    elif entry.is_dir(follow_symlinks=False) and entry.path not in skipped:
+                        mode = _mode(entry)
+                        if mode & _OPEN_FOLDER == _OPEN_FOLDER:
+                            found.folders.append(entry.path)
+                        # Other users cannot pass through a folder without this bit.
+                        if mode & stat.S_IXOTH:
+                            waiting.append(entry.path)
+        except VANISHED:
+            continue
+        except OSError as error:
+            raise machine_problem(folder, "cannot be searched for what users of the build may leave", error) from None
+    return found
+
+
+def close_open_places(places: OpenPlaces) -> list[str]:
+    """Let no other user change the files, or replace other users' files in the folders, and return what was changed.
+
+    Raises :class:`BuildStopped` (WorkerFailed) when that is not possible.
+    """
+    changed = [path for path in places.files if _set_mode(path, stat.S_IFREG, without=stat.S_IWOTH)]
+    return changed + [path for path in places.folders if _set_mode(path, stat.S_IFDIR, with_=stat.S_ISVTX)]
+
+
+def machine_problem(path: str, problem: str, error: Exception) -> BuildStopped:
+    """Return the stop for a file or folder of the machine that keeps the users of the build from being separated."""
+    cause = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+    return BuildStopped(
+        Outcome.WORKER_FAILED,
+        f"{printable_name(path)} {problem}: {cause}",
+        "make root able to do that, or remove or unmount it in the build's image",
+        owner=FaultOwner.INSTALLATION,
+    )
+
+
+def listed(paths: Collection[str], most: int = 10) -> str:
+    """Return the first of ``paths`` for a log line."""
+    names = ", ".join(printable_name(path) for path in list(paths)[:most])
+    return f"{names} and {len(paths) - most} more" if len(paths) > most else names
+
+
+def _mode(entry: os.DirEntry[str]) -> int:
+    """Return the mode of an entry, 0 if it has vanished."""
+    try:
+        return entry.stat(follow_symlinks=False).st_mode
+    except VANISHED:
+        return 0
+
+
+def _set_mode(path: str, kind: int, *, with_: int = 0, without: int = 0) -> bool:
+    """Change the mode of a file or folder, and return whether that was necessary.
+
+    The path is opened first, because its owner may have replaced it by a link.
+    """
+    try:
+        descriptor = os.open(path, os.O_PATH | os.O_NOFOLLOW)
+    except VANISHED:
+        return False
+    try:
+        before = os.fstat(descriptor).st_mode
+        mode = stat.S_IMODE(before) & ~without | with_
+        if stat.S_IFMT(before) != kind or mode == stat.S_IMODE(before):
+            return False
+        Path(f"/proc/self/fd/{descriptor}").chmod(mode)
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) != mode:
+            raise OSError(errno.ENOTSUP, "its file system has no modes")
+    except OSError as error:
+        if error.errno != errno.EROFS:
+            raise machine_problem(path, "is open to every user and cannot be closed", error) from None
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _mounts_not_searched() -> Iterator[str]:
+    """Yield mount points: https://man7.org/linux/man-pages/man5/proc_pid_mountinfo.5.html"""
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        mount, _, file_system = line.partition(" - ")
+        kind, _, options = file_system.partition(" ")
+        # Only the user who mounted it can reach a FUSE file system without this option, not even root.
+        is_private = kind.startswith("fuse") and "allow_other" not in options
+        if kind in _NOT_SEARCHED or is_private:
+            yield _unescaped(mount.split(" ")[4])
+
+
+def _unescaped(path: str) -> str:
+    """Return a path in which the kernel wrote spaces, tabs, line ends and backslashes as octal numbers."""
+    for character in " \t\n\\":
+        path = path.replace(f"\\{ord(character):03o}", character)
+    return path
