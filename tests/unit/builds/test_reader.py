@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from kiro_worker.builds.reader import BuildReader, RunBuildFailure
+from kiro_worker.builds.reader import UNANSWERED, BuildReader, RunBuildFailure
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 PROJECT = "kiro-worker-test"
@@ -65,10 +65,10 @@ def codebuild() -> CodeBuild:
     return CodeBuild()
 
 
-def read(codebuild: CodeBuild, error: str, cause: str = "", known: str = "") -> tuple[str, str]:
+def read(codebuild: CodeBuild, error: str, cause: str = "", known: str = "", repeated: str = "") -> tuple[str, str]:
     clock = Clock()
     reader = BuildReader(codebuild, PROJECT, clock.sleep, clock)  # type: ignore[arg-type]  # answers the same requests
-    build = reader.ended_build(RunBuildFailure(error, cause, ARN, 5, known))
+    build = reader.ended_build(RunBuildFailure(error, cause, ARN, 5, known, repeated))
     return (build.id, build.status) if build else ("", "")
 
 
@@ -116,6 +116,23 @@ def test_newest_build_of_attempt_is_found(codebuild: CodeBuild) -> None:
     codebuild.add("x:2", execution="another")
     assert read(codebuild, "States.Timeout") == (FIRST, "FAILED")
     assert read(CodeBuild(), "States.Timeout") == ("", "")
+
+
+@pytest.mark.parametrize("error", sorted(UNANSWERED))
+@pytest.mark.parametrize("known", [FIRST, ""], ids=["lock names it", "lock names none"])
+def test_repeated_build_is_not_the_repetition(codebuild: CodeBuild, error: str, known: str) -> None:
+    codebuild.add("x:1")
+    codebuild.add(FIRST, "FAULT")
+    assert read(codebuild, error, known=known, repeated=FIRST) == ("", "")
+    codebuild.add(SECOND)
+    assert read(codebuild, error, known=known, repeated=FIRST) == (SECOND, "FAILED")
+
+
+def test_lock_names_repetition(codebuild: CodeBuild) -> None:
+    codebuild.add(FIRST, "FAULT")
+    codebuild.add(SECOND)
+    assert read(codebuild, "States.Timeout", known=SECOND, repeated=FIRST) == (SECOND, "FAILED")
+    assert "list" not in codebuild.calls
 
 
 @pytest.mark.parametrize("error", ["CodeBuild.AccountLimitExceededException", "States.Permissions"])
