@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from kiro_worker.availability import unavailable
 from kiro_worker.builds.description import BuildDescription
 
 if TYPE_CHECKING:
@@ -85,10 +86,15 @@ class BuildReader:
         return build
 
     def _completed(self, described: BuildDescription) -> BuildDescription:
-        """The same build with what the Cause lacks; AWS does not document that it holds the exported variables."""
+        """The same build with what the Cause lacks; AWS does not document that it holds the exported variables.
+
+        The Cause is enough if CodeBuild refuses to describe the build, but not if it may do so later.
+        """
         try:
             return self._read(described.id) or described
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError) as error:
+            if unavailable(error):
+                raise
             return described
 
     def _find(self, failure: RunBuildFailure) -> BuildDescription | None:

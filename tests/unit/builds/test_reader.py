@@ -23,7 +23,7 @@ class CodeBuild:
     builds: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     polls: float = 1
-    denied: bool = False
+    refusal: str = ""
 
     def add(self, build_id: str, status: str = "FAILED", execution: str = ARN, fence: int = 5, **fields: Any) -> None:
         inputs = [{"name": "EXECUTION_ARN", "value": execution}, {"name": "LOCK_FENCE", "value": str(fence)}]
@@ -32,8 +32,8 @@ class CodeBuild:
 
     def batch_get_builds(self, ids: list[str]) -> dict[str, Any]:
         self.calls.append(f"get {len(ids)}")
-        if self.denied:
-            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchGetBuilds")
+        if self.refusal:
+            raise ClientError({"Error": {"Code": self.refusal}}, "BatchGetBuilds")
         if "stop" in self.calls:
             self.polls -= 1
             if self.polls <= 0:
@@ -88,8 +88,14 @@ def test_cause_without_variables_is_completed(codebuild: CodeBuild) -> None:
 
 
 def test_cause_is_enough_if_codebuild_refuses(codebuild: CodeBuild) -> None:
-    codebuild.denied = True
+    codebuild.refusal = "AccessDeniedException"
     assert read(codebuild, "States.TaskFailed", cause()) == (FIRST, "FAILED")
+
+
+def test_cause_is_not_enough_if_codebuild_may_answer_later(codebuild: CodeBuild) -> None:
+    codebuild.refusal = "ThrottlingException"
+    with pytest.raises(ClientError):
+        read(codebuild, "States.TaskFailed", cause())
 
 
 @pytest.mark.parametrize(
