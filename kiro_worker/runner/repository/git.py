@@ -203,7 +203,7 @@ class Git:
                 )
             _output_of(arguments, answer)
         except GitFailed as failure:
-            # Redacted before anything shortens it: a part of a secret would not be recognised.
+            # Redacted before anything shortens it: a part of a secret would not be recognized.
             known = (credentials.password,) if credentials else ()
             secret = credentials.secret if credentials else ""
             raise GitFailed(failure.command, redact(failure.error, known), secret) from None

@@ -2,7 +2,7 @@
 
 git reports errors as text for people. What it prints locally is stable (``The requested URL returned error: 403``, with
 ``LANG=C.UTF-8``), so HTTP status codes are preferred. The server's own texts (``remote: …`` and the reason behind
-``[remote rejected]``) are recognised in the forms that users of github.com report: see docs/reference/unproven.md.
+``[remote rejected]``) are recognized in the forms that users of github.com report: see docs/reference/unproven.md.
 """
 
 from __future__ import annotations
