@@ -1,4 +1,4 @@
-"""``python -m infra.app``: synthesise the stacks into CDK_OUTDIR (``cdk.out`` by default).
+"""``python -m infra.app``: synthesize the stacks into CDK_OUTDIR (``cdk.out`` by default).
 
 Context keys: ``environment`` (test, staging or production), ``packagingPlatform`` (lambda or host),
 ``lockLeaseSeconds``, ``kiroCliUrl``, ``kiroCliSha256``, ``steeringPrefix``. The ``cdk`` command passes them with

@@ -1,4 +1,4 @@
-"""The cloud assembly to deploy. The CDK app synthesises it in its own process, and only when the sources have changed.
+"""The cloud assembly to deploy. The CDK app synthesizes it in its own process, and only when the sources have changed.
 
 It differs from the assembly for AWS only in the wheels: `packagingPlatform=host` packs those for the running
 interpreter.
@@ -43,15 +43,15 @@ def require_checkout(root: Path) -> None:
         )
 
 
-def synthesise(root: Path = ROOT, environment: str = "test") -> Path:
+def synthesize(root: Path = ROOT, environment: str = "test") -> Path:
     """Return the folder of the cloud assembly, and create it first if its sources have changed."""
     require_checkout(root)
     target = root / "build" / "assembly" / _digest(root, environment)
     if not (target / "manifest.json").is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-            _synthesise_into(Path(scratch) / "assembly", root, environment)
-            # If two processes synthesise at once, either result will do.
+            _synthesize_into(Path(scratch) / "assembly", root, environment)
+            # If two processes synthesize at once, either result will do.
             if not target.exists():
                 (Path(scratch) / "assembly").rename(target)
         _delete_old(target.parent)
@@ -59,7 +59,7 @@ def synthesise(root: Path = ROOT, environment: str = "test") -> Path:
     return target
 
 
-def _synthesise_into(out: Path, root: Path, environment: str) -> None:
+def _synthesize_into(out: Path, root: Path, environment: str) -> None:
     context = {"environment": environment, "packagingPlatform": "host"}
     finished = subprocess.run(
         [sys.executable, "-m", "infra.app"],

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from kiro_local.assembly import ROOT, synthesise
+from kiro_local.assembly import ROOT, synthesize
 from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.aws.undocumented import ASSUMED, Undocumented
@@ -88,7 +88,7 @@ class LocalEnvironment:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            assembly = synthesise(self._root, ENVIRONMENT)
+            assembly = synthesize(self._root, ENVIRONMENT)
             stack.enter_context(self.aws)
             outputs = deploy(self.aws.client, assembly)
             self.state_machine_arn = outputs[NAMES.workflow_stack]["StateMachineArn"]

@@ -79,11 +79,15 @@ async def read_build_result(event: StepEvent, edges: BuildEdges) -> dict[str, An
 
 
 def _sought_build(event: StepEvent, edges: BuildEdges, failure: Failure) -> RunBuildFailure:
-    """The failure, with the build that the lock names if this run holds it."""
+    """The failure, with the build that the lock names if this run holds it.
+
+    The document has a build only if this attempt repeats it.
+    """
     lease = require(event.document.lease, "lease")
     holder = edges.locks.read(lease.lock_key)
     known = holder.subject.build_id if holder.owner == event.execution_arn else ""
-    return RunBuildFailure(failure.error, failure.cause, event.execution_arn, lease.fence, known)
+    repeated = event.document.build.build_id if event.document.build else ""
+    return RunBuildFailure(failure.error, failure.cause, event.execution_arn, lease.fence, known, repeated)
 
 
 async def _pushed_commit(event: StepEvent, edges: BuildEdges) -> str:

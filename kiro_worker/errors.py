@@ -5,6 +5,7 @@
     KiroWorkerError
     ├── ConfigurationError   ConfigurationMissing ConfigurationInvalid ProjectNotFound StatusNotFound
     ├── SecretError          SecretMissing SecretEmpty SecretPlaceholder SecretMalformed
+    ├── AwsUnavailable
     ├── GitHubError          GitHubUnavailable GitHubRateLimited GitHubRefused GitHubForbidden
     │                        GitHubTokenInvalid GitHubScopesInsufficient
     ├── WorkItemError        InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused
@@ -94,6 +95,10 @@ class SecretPlaceholder(SecretError):
 
 class SecretMalformed(SecretError):
     """The secret does not have its documented form."""
+
+
+class AwsUnavailable(KiroWorkerError):
+    """An AWS service throttled a request or gave no usable answer, in all of boto3's own attempts."""
 
 
 class GitHubError(KiroWorkerError):

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
 from aws_lambda_powertools.metrics import MetricUnit
+from botocore.exceptions import BotoCoreError, ClientError
 
+from kiro_worker.availability import unavailable
 from kiro_worker.errors import KiroWorkerError
 from kiro_worker.redaction import redact
 from kiro_worker.state import StepEvent
@@ -33,7 +35,8 @@ def step(
     """Return a Lambda handler that runs a step.
 
     The handler parses the event, logs the start and end with execution, item and step, and counts errors. It raises
-    each error under its own class, because the state machine catches errors by class name.
+    each error under its own class, because the state machine catches errors by class name; boto3's errors that a retry
+    may fix become :class:`~kiro_worker.errors.AwsUnavailable`.
     """
     logger = Logger(logger_formatter=_RedactingFormatter(), utc=True)
     metrics = Metrics()
@@ -48,7 +51,10 @@ def step(
             logger.append_keys(item=item.id if item else None)
             logger.info("step started", redriveCount=step_event.redrive_count)
             result = run(step_event)
-        except KiroWorkerError as error:
+        except (KiroWorkerError, BotoCoreError, ClientError) as raised:
+            error = raised if isinstance(raised, KiroWorkerError) else unavailable(raised)
+            if error is None:
+                raise
             # Not a default dimension: one function may serve several states, and defaults outlive an invocation.
             metrics.add_dimension(name="step", value=event["state"])
             metrics.add_metric(name=type(error).__name__, unit=MetricUnit.Count, value=1)

@@ -34,10 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def differences(old: Document, new: Document) -> Iterator[str]:
     """Return one line per value that differs, with its path."""
-    return _compare(normalised(old), normalised(new), "")
+    return _compare(normalized(old), normalized(new), "")
 
 
-def normalised(document: Document) -> Document:
+def normalized(document: Document) -> Document:
     """Return the definition without comments, with one retrier and one catcher per error."""
     states = {name: _state(state) for name, state in document.get("States", {}).items()}
     return {**_uncommented(document), "States": states}

@@ -1,17 +1,18 @@
 """The table of keys in docs/reference/configuration.md, generated from the models of :mod:`kiro_worker.config`.
 
-Keys, types and defaults are those of the models; a key's description is the docstring below its field. This generator
-is in tools and not in infra, because infra imports nothing but :mod:`kiro_worker.names`.
+Keys and defaults are those of the models, types and descriptions those of the JSON Schema, which knows the short forms
+that the models accept as well. This generator is in tools and not in infra, because infra imports nothing but
+:mod:`kiro_worker.names`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.config.model import AgentConfiguration, Configuration
-from tools.field_descriptions import described
+from tools.configuration_schema import schema
 from tools.generator import Section, command_line, markdown_table, write_or_check
 
 if TYPE_CHECKING:
@@ -34,26 +35,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def table() -> str:
     """Return a Markdown table of every key. The keys of ``agent`` follow it."""
-    return markdown_table(("key", "type", "default", "description"), _rows(Configuration))
+    document = schema()
+    agent = document["$defs"][AgentConfiguration.__name__]["properties"]
+    rows = _rows(Configuration, document["properties"], agent)
+    return markdown_table(("key", "type", "default", "description"), rows)
 
 
-def _rows(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, ...]]:
-    schema = model.model_json_schema()
-    texts = described(model)
-    for name, field in model.model_fields.items():
-        key = field.alias or name
-        shape = schema["properties"][key]
-        default = "required" if field.is_required() else _default(shape, nested="$ref" in shape)
-        yield f"`{prefix}{key}`", _type(shape), default, texts[name]
-        if "$ref" in shape:
-            yield from _rows(AgentConfiguration, f"{key}.")
+def _rows(
+    model: type[BaseModel], shapes: Mapping[str, Any], agent: Mapping[str, Any], prefix: str = ""
+) -> Iterator[tuple[str, ...]]:
+    for field_name, field in model.model_fields.items():
+        key = field.alias or field_name
+        shape = shapes[key]
+        nested = any("$ref" in one for one in shape.get("anyOf", ()))
+        default = "required" if field.is_required() else _default(shape, nested=nested)
+        yield f"`{prefix}{key}`", _type(shape), default, shape["description"]
+        if nested:
+            yield from _rows(AgentConfiguration, agent, agent, f"{key}.")
 
 
 def _type(shape: dict[str, Any]) -> str:
     if "anyOf" in shape:
-        return " or ".join(_type(one) for one in shape["anyOf"])
+        *others, last = (_type(one) for one in shape["anyOf"])
+        return f"{', '.join(others)} or {last}"
     if "$ref" in shape:
-        return "string or object"
+        return "object"
     if "enum" in shape:
         return ", ".join(f"`{json.dumps(value)}`" for value in shape["enum"])
     if shape["type"] == "array":

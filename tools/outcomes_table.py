@@ -19,7 +19,7 @@ BUILD: Final = Section("docs/explanation/build.md", "outcomes")
 ACTORS: Final = {
     FaultOwner.CARD: "the author of the card",
     FaultOwner.REPOSITORY: "the team that owns the repository",
-    FaultOwner.INSTALLATION: "the operator of the installation",
+    FaultOwner.INSTALLATION: "the operators of the installation",
     FaultOwner.SERVICE: "no one; another attempt may succeed",
     None: "no one",
 }

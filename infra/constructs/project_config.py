@@ -9,7 +9,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-# CloudFormation writes a parameter only when its template changes, so a deployment keeps what an operator has set.
+# CloudFormation writes a parameter only when its template changes, so a deployment keeps what operators have set.
 PLACEHOLDER = {
     "organization": "your-org",
     "repository": "your-repo",

@@ -8,7 +8,7 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-# Not a secret: the worker recognises this word and names the command that sets the real value.
+# Not a secret: the worker recognizes this word and names the command that sets the real value.
 PLACEHOLDER = "placeholder"
 
 

@@ -149,7 +149,7 @@ def _codebuild() -> Any:
 
 
 def pascal(value: Any) -> Any:
-    """``value`` as the optimised integration returns it: keys in PascalCase, times in epoch milliseconds."""
+    """``value`` as the optimized integration returns it: keys in PascalCase, times in epoch milliseconds."""
     if isinstance(value, Mapping):
         return {key[:1].upper() + key[1:]: pascal(item) for key, item in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

@@ -1,6 +1,6 @@
 """Deploys a CDK cloud assembly as `cdk deploy` does: assets to the bootstrap bucket, then the stacks in order.
 
-It deploys the synthesised template itself, unchanged. The layout of the assembly is CDK's: ``manifest.json`` lists the
+It deploys the synthesized template itself, unchanged. The layout of the assembly is CDK's: ``manifest.json`` lists the
 stacks with their templates and dependencies, ``*.assets.json`` the files and their destinations.
 """
 

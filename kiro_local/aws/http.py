@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
@@ -13,8 +16,21 @@ from werkzeug.serving import BaseWSGIServer, make_server
 LOOPBACK = "127.0.0.1"
 
 #: Called with each request before it is handled, in the request's own thread: the operation if the service names it in
-#: a header, such as ``DynamoDB_20120810.GetItem``, otherwise method and path.
+#: a header, such as ``DynamoDB_20120810.GetItem``, otherwise method and path. It may raise :class:`Refusal`.
 RequestListener = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Refusal(Exception):
+    """Raised by a listener: the service does nothing, and answers with this error in the JSON protocol."""
+
+    code: str
+    status: int = HTTPStatus.BAD_REQUEST
+    message: str = "an injected fault"
+
+    @property
+    def body(self) -> bytes:
+        return json.dumps({"__type": self.code, "message": self.message}).encode()
 
 
 class _QuietHandler(MotoRequestHandler):  # type: ignore[misc]  # moto's classes are not typed
@@ -69,7 +85,12 @@ def _announcing_requests(application: Any, listener: RequestListener | None) -> 
 
     def announced(environment: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         target = environment.get("HTTP_X_AMZ_TARGET")
-        listener(target or f"{environment['REQUEST_METHOD']} {environment['PATH_INFO']}")
+        try:
+            listener(target or f"{environment['REQUEST_METHOD']} {environment['PATH_INFO']}")
+        except Refusal as refusal:
+            status = f"{refusal.status} {HTTPStatus(refusal.status).phrase}"
+            start_response(status, [("Content-Type", "application/x-amz-json-1.1")])
+            return [refusal.body]
         answer: Iterable[bytes] = application(environment, start_response)
         return answer
 

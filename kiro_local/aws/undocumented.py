@@ -1,4 +1,4 @@
-"""Switches for behaviour that AWS does not document.
+"""Switches for behavior that AWS does not document.
 
 Each switch is a question that only a real account can answer. Tests of code that depends on one run with both values.
 ``tests/aws`` determines the answers on a real account; ``docs/reference/unproven.md`` lists the consequences.

@@ -104,7 +104,7 @@ class Exchange:
 def start_exchange(
     board: Board, request: GitRequest, headers: Mapping[str, str], user: str, body: Iterator[bytes]
 ) -> Exchange:
-    """Start ``git http-backend`` for an authorised request and read the headers of its answer."""
+    """Start ``git http-backend`` for an authorized request and read the headers of its answer."""
     process = subprocess.Popen(
         ["git", "http-backend"],
         stdin=subprocess.PIPE,

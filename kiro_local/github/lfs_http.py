@@ -92,7 +92,7 @@ def store_object(repository: Repository, oid: str, pieces: Iterable[bytes]) -> b
 def batch_answer(repository: Repository, raw: bytes, url: str, authorization: str) -> tuple[int, dict[str, Any]]:
     """Status and document of the answer to a batch request.
 
-    ``url`` is the repository's ``…/info/lfs``. As on GitHub, each action carries the header that authorises it.
+    ``url`` is the repository's ``…/info/lfs``. As on GitHub, each action carries the header that authorizes it.
     """
     try:
         batch = json.loads(raw)

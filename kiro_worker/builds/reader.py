@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from kiro_worker.availability import unavailable
 from kiro_worker.builds.description import BuildDescription
 
 if TYPE_CHECKING:
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 _BUILD_ID: Final = re.compile(
     r'"(?:Id|Arn)"\s*:\s*"(?:arn:[\w-]+:codebuild:[\w-]*:\d*:build/)?([\w-]{2,255}:[\w-]{1,64})"'
 )
+UNANSWERED: Final = frozenset({"States.Timeout", "CodeBuild.SdkClientException", "CodeBuild.AWSCodeBuildException"})
+"""The errors of RunBuild after which a build may have started."""
 # CodeBuild answered, and started nothing: an earlier attempt's build must not be taken for this one's.
-_UNANSWERED: Final = frozenset({"States.Timeout", "CodeBuild.SdkClientException", "CodeBuild.AWSCodeBuildException"})
 _REFUSED: Final = re.compile(r"CodeBuild\.\w+Exception|States\.(?!TaskFailed$)\w+")
 _STOP_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 1.0
@@ -32,7 +35,8 @@ _SEARCHED_BUILDS: Final = 25
 class RunBuildFailure:
     """The failure of the state RunBuild, and what identifies the build of this attempt.
 
-    ``known_build`` is the build that the lock names; empty if none had reached it.
+    ``known_build`` is the build that the lock names; empty if none had reached it. ``repeated_build`` is the build that
+    this attempt repeats, which has the same execution and fence; empty for a first attempt.
     """
 
     error: str
@@ -40,11 +44,12 @@ class RunBuildFailure:
     execution: str
     fence: int
     known_build: str = ""
+    repeated_build: str = ""
 
     @property
     def gave_up(self) -> bool:
         """Whether RunBuild does not know what became of a build: it timed out, or the answer to its start was lost."""
-        return self.error in _UNANSWERED
+        return self.error in UNANSWERED
 
 
 @dataclass(frozen=True)
@@ -81,10 +86,15 @@ class BuildReader:
         return build
 
     def _completed(self, described: BuildDescription) -> BuildDescription:
-        """The same build with what the Cause lacks; AWS does not document that it holds the exported variables."""
+        """The same build with what the Cause lacks; AWS does not document that it holds the exported variables.
+
+        The Cause is enough if CodeBuild refuses to describe the build, but not if it may do so later.
+        """
         try:
             return self._read(described.id) or described
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError) as error:
+            if unavailable(error):
+                raise
             return described
 
     def _find(self, failure: RunBuildFailure) -> BuildDescription | None:
@@ -92,14 +102,17 @@ class BuildReader:
             return self._read(found[1])
         if not failure.gave_up and _REFUSED.fullmatch(failure.error):
             return None
-        if failure.known_build and (build := self._read(failure.known_build)):
+        # The lock names the repeated build until the repetition reaches it.
+        known = failure.known_build if failure.known_build != failure.repeated_build else ""
+        if known and (build := self._read(known)):
             return build
         return self._search(failure)
 
     def _search(self, failure: RunBuildFailure) -> BuildDescription | None:
         """The newest build that this attempt of the run started: the answer to its start was lost."""
         listed = self.codebuild.list_builds_for_project(projectName=self.project, sortOrder="DESCENDING")
-        if not (ids := listed["ids"][:_SEARCHED_BUILDS]):
+        ids = list(takewhile(lambda build_id: build_id != failure.repeated_build, listed["ids"][:_SEARCHED_BUILDS]))
+        if not ids:
             return None
         found = {
             build.id: build

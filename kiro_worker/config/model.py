@@ -151,7 +151,7 @@ class Configuration(_Model):
     """the command that runs the tests, without a shell, as a list of words or as a string that is split into words;
     `null` means the usual command of the ecosystem"""
     require_report: bool = False
-    """whether a `testCommand` must show that a test ran, in a JUnit report or in a summary that the gate recognises;
+    """whether a `testCommand` must show that a test ran, in a JUnit report or in a summary that the gate recognizes;
     `false` accepts its exit code alone, and the comment then says `passed (exit code only)`. A detected command must
     always show it"""
     coverage_report: Name | None = None
@@ -161,9 +161,9 @@ class Configuration(_Model):
     """the percentage of lines that must be covered. Coverage that cannot be measured is an error, **even with the
     default threshold**: set `null` for a project that writes no coverage report"""
     coverage_mode: Literal["all", "changed"] = "all"
-    """which lines count towards coverage: every line (`all`), or only the lines that the change adds (`changed`)"""
+    """which lines count toward coverage: every line (`all`), or only the lines that the change adds (`changed`)"""
     coverage_exclude: tuple[RepositoryGlob, ...] = ()
-    """the files that do not count towards coverage, besides tests, as globs relative to the root of the repository,
+    """the files that do not count toward coverage, besides tests, as globs relative to the root of the repository,
     for example `src/generated/**` or `**/*.pb.go`; `*` stays within a folder, `**` does not, and a folder stands for
     everything in it"""
     guarded_paths: tuple[RepositoryPath, ...] = (

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _PLACEHOLDER_ORGANIZATION: Final = "your-org"
-"""The organization in the parameter as deployed; the operator replaces it before the first run."""
+"""The organization in the parameter as deployed; operators replace it before the first run."""
 _EXAMPLE: Final = (
     '{"organization":"your-org","repository":"your-repo","projectNumber":1,"targetStatusColumn":"For Implementation"}'
 )

@@ -20,14 +20,14 @@ _MAY_PUSH: Final = frozenset({"WRITE", "MAINTAIN", "ADMIN"})
 
 
 @dataclass(frozen=True)
-class Labelling:
+class Labeling:
     """Who added the label. If the label does not count, ``added_by`` is empty and ``problem`` says why."""
 
     added_by: str = ""
     problem: str = ""
 
 
-async def read_labelling(session: GitHubSession, repository: str, pull_request: int, label: str) -> Labelling:
+async def read_labeling(session: GitHubSession, repository: str, pull_request: int, label: str) -> Labeling:
     """Who added ``label`` to the pull request, if that person may push to the repository.
 
     Takes two requests of one point each, the second only if a person added the label. Raises
@@ -36,28 +36,28 @@ async def read_labelling(session: GitHubSession, repository: str, pull_request: 
     owner, _, name = repository.partition("/")
     coordinates = {"owner": owner, "name": name}
     answer = await session.query(READ_LABELS, {**coordinates, "number": pull_request})
-    found = last_labelling(LabelHistory.parse(answer), label)
+    found = last_labeling(LabelHistory.parse(answer), label)
     if not found.added_by:
         return found
     answer = await session.query(READ_PERMISSION, {**coordinates, "login": found.added_by})
     if parse_permissions(answer).get(found.added_by.lower()) not in _MAY_PUSH:
-        return Labelling(problem=f"{found.added_by}, who added it last, may not push to {repository}")
+        return Labeling(problem=f"{found.added_by}, who added it last, may not push to {repository}")
     return found
 
 
-def last_labelling(history: LabelHistory, label: str) -> Labelling:
+def last_labeling(history: LabelHistory, label: str) -> Labeling:
     """Who added ``label`` last, if that was a person other than the worker's own account."""
     current = {label_id for label_id, name in history.names.items() if name == label}
     if not current:
-        return Labelling(problem="the pull request does not have it")
+        return Labeling(problem="the pull request does not have it")
     events = [event for event in history.events if event.label_id in current]
     if not events:
-        return Labelling(problem="GitHub does not say who added it")
+        return Labeling(problem="GitHub does not say who added it")
     actor = events[-1].actor
     if actor is None:
-        return Labelling(problem="the account that added it last no longer exists")
+        return Labeling(problem="the account that added it last no longer exists")
     if actor.type != "User":
-        return Labelling(problem=f"{actor.login}, which added it last, is not a person")
+        return Labeling(problem=f"{actor.login}, which added it last, is not a person")
     if actor.login.lower() == history.viewer.lower():
-        return Labelling(problem=f"{actor.login}, the worker's own account, added it last")
-    return Labelling(actor.login)
+        return Labeling(problem=f"{actor.login}, the worker's own account, added it last")
+    return Labeling(actor.login)

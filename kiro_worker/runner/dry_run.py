@@ -27,7 +27,7 @@ from kiro_worker.records.table import RecordsTable
 from kiro_worker.runner.clients import Clients
 from kiro_worker.runner.dry_run_effects import AwsNotAvailable, DryRunEffects
 from kiro_worker.runner.edges import Edges
-from kiro_worker.runner.github import read_labelling_of, request_for_branch
+from kiro_worker.runner.github import read_labeling_of, request_for_branch
 from kiro_worker.runner.pipeline import Pipeline
 from kiro_worker.runner.plan import Plan
 from kiro_worker.runner.progress import BuildProgress
@@ -101,7 +101,7 @@ def _run_pipeline(
     edges = Edges(
         configuration=configuration,
         load_git_credentials=source.load_git_credentials,
-        read_labelling=lambda request, label: read_labelling_of(configuration, token, request, label),
+        read_labeling=lambda request, label: read_labeling_of(configuration, token, request, label),
         s3=source.s3,
         environment=parent,
         workspace=workspace,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
     from kiro_worker.config.model import Configuration
-    from kiro_worker.github.labels import Labelling
+    from kiro_worker.github.labels import Labeling
     from kiro_worker.lock.table import LockTable
     from kiro_worker.models import GitCredentials
     from kiro_worker.records.table import RecordsTable
@@ -31,7 +31,7 @@ class Edges:
 
     configuration: Configuration
     load_git_credentials: Callable[[], GitCredentials]
-    read_labelling: Callable[[BuildRequest, str], Labelling]
+    read_labeling: Callable[[BuildRequest, str], Labeling]
     s3: Callable[[], S3Client]
     environment: Mapping[str, str]
     workspace: Path

@@ -9,7 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
 from kiro_worker.github.client import github_session
-from kiro_worker.github.labels import read_labelling
+from kiro_worker.github.labels import read_labeling
 from kiro_worker.runner.request import request_from_branch
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
-    from kiro_worker.github.labels import Labelling
+    from kiro_worker.github.labels import Labeling
     from kiro_worker.runner.request import BuildRequest
 
 _Answer = TypeVar("_Answer")
@@ -35,10 +35,10 @@ def request_for_branch(
     )
 
 
-def read_labelling_of(configuration: Configuration, token: str, request: BuildRequest, label: str) -> Labelling:
+def read_labeling_of(configuration: Configuration, token: str, request: BuildRequest, label: str) -> Labeling:
     """Return who set ``label`` on the request's pull request. Raises :class:`GitHubError`."""
     return _ask(
-        configuration, token, lambda session: read_labelling(session, request.repository, request.pull_request, label)
+        configuration, token, lambda session: read_labeling(session, request.repository, request.pull_request, label)
     )
 
 

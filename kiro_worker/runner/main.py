@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import FrameType
 
-    from kiro_worker.github.labels import Labelling
+    from kiro_worker.github.labels import Labeling
     from kiro_worker.runner.request import BuildRequest
 
 _EXAMPLES: Final = """examples:
@@ -188,7 +188,7 @@ def _edges(
         load_git_credentials=lambda: load_git_credentials(
             clients("secretsmanager"), variables.git_credentials_secret_arn
         ),
-        read_labelling=lambda request, label: _read_labelling(edges, variables, clients, request, label),
+        read_labeling=lambda request, label: _read_labeling(edges, variables, clients, request, label),
         s3=lambda: clients("s3"),
         environment=environment,
         workspace=workspace,
@@ -220,12 +220,12 @@ def _request(edges: BuildEdges, variables: RunnerEnvironment, clients: Clients) 
     return request_for_branch(edges.configuration, token, branch, owner, repository)
 
 
-def _read_labelling(
+def _read_labeling(
     edges: BuildEdges, variables: RunnerEnvironment, clients: Clients, request: BuildRequest, label: str
-) -> Labelling:
-    from kiro_worker.runner.github import read_labelling_of
+) -> Labeling:
+    from kiro_worker.runner.github import read_labeling_of
 
-    return read_labelling_of(edges.configuration, _github_token(edges, variables, clients), request, label)
+    return read_labeling_of(edges.configuration, _github_token(edges, variables, clients), request, label)
 
 
 def _github_token(edges: BuildEdges, variables: RunnerEnvironment, clients: Clients) -> str:

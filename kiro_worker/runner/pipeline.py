@@ -48,7 +48,7 @@ class Pipeline:
         self._guard = Guard(
             request,
             edges.configuration,
-            lambda label: edges.read_labelling(request, label),
+            lambda label: edges.read_labeling(request, label),
             partial(effects.note, "guard"),
         )
 

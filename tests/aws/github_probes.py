@@ -1,4 +1,4 @@
-"""Probes of behaviour that GitHub does not document: see docs/reference/unproven.md."""
+"""Probes of behavior that GitHub does not document: see docs/reference/unproven.md."""
 
 from __future__ import annotations
 

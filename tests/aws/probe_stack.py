@@ -124,7 +124,7 @@ def _template(name: str) -> dict[str, Any]:
     builds = ["codebuild:StartBuild", "codebuild:StopBuild", "codebuild:BatchGetBuilds", "codebuild:BatchGetReports"]
     rules = ["events:PutTargets", "events:PutRule", "events:DescribeRule"]
     return {
-        "Description": "Kiro CodeBuild Worker: probes of undocumented behaviour. Delete this stack if it still exists.",
+        "Description": "Kiro CodeBuild Worker: probes of undocumented behavior. Delete this stack if it still exists.",
         "Resources": {
             "Logs": {
                 "Type": "AWS::Logs::LogGroup",

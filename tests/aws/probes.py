@@ -1,4 +1,4 @@
-"""Probes of behaviour that AWS does not document.
+"""Probes of behavior that AWS does not document.
 
 Each probe examines one question of docs/reference/unproven.md with a temporary state machine, and returns the answers
 by name without judging them. ``kiro_local/aws/undocumented.py`` has a switch for each question: set it to the answer

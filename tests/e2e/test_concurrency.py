@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kiro_local.assembly import synthesise
+from kiro_local.assembly import synthesize
 from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.github.model import Item
@@ -144,7 +144,7 @@ def test_environments_build_independently(world: World) -> None:
     """Each environment has its own lock, so both build at once. Each agent waits for the other."""
     queue = CardQueue(world, 1, meet=2)
     client, board = world.local.client, world.github.board
-    deploy(client, synthesise(environment="staging"))
+    deploy(client, synthesize(environment="staging"))
     staging = board.add_project(f"{world.organization}-staging", number=1)
     world.spec("feature/staging")
     board.add_pull_request(world.repository, "feature/staging")

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from kiro_local.aws.http import Refusal
+from kiro_local.faults import parse_fault
 from kiro_local.github.faults import FaultKind
 from kiro_local.github.git_repository import Submodule, Symlink
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.executions.history import Run
+from tests.e2e.conftest import RequestHook
 from tests.support.world import TOKEN, World, names
 
 pytestmark = pytest.mark.e2e
@@ -70,6 +74,70 @@ def check_failed_untouched(world: World, run: Run, error: str) -> None:
     assert TOKEN not in run.cause
     assert world.local.lock() is None
     assert world.comments() == []
+
+
+# State, operation, answer, and a fault of the build that leads to the state.
+REFUSALS = [
+    ("FetchWorkItem", "DynamoDB_20120810.Scan", Refusal("ProvisionedThroughputExceededException"), ""),
+    ("ValidateWorkItem", "secretsmanager.GetSecretValue", Refusal("InternalServiceError", 500), ""),
+    ("AcquireLock", "AmazonSSM.GetParameter", Refusal("ThrottlingException"), ""),
+    ("ReleaseLock", "DynamoDB_20120810.UpdateItem", Refusal("RequestLimitExceeded"), ""),
+    ("ReadBuildResult", "CodeBuild_20161006.BatchGetBuilds", Refusal("ThrottlingException"), "upload-failed"),
+    (
+        "ReadBuildResult",
+        "CodeBuild_20161006.ListBuildsForProject",
+        Refusal("ServiceUnavailable", 503),
+        "build-service-error:always",
+    ),
+]
+# More than boto3 itself tries, and fewer than it tries in two invocations.
+REFUSED_TIMES = 4
+
+
+@pytest.mark.parametrize(
+    ("state", "operation", "refusal", "fault"), REFUSALS, ids=[f"{row[0]}-{row[1]}" for row in REFUSALS]
+)
+def test_temporary_refusal_by_aws_is_retried(
+    world: World,
+    request_hook: RequestHook,
+    monkeypatch: pytest.MonkeyPatch,
+    state: str,
+    operation: str,
+    refusal: Refusal,
+    fault: str,
+) -> None:
+    card, left = world.card(), REFUSED_TIMES
+
+    def refuse(requested: str) -> None:
+        nonlocal left
+        if requested == operation and left:
+            left -= 1
+            raise refusal
+
+    if fault:
+        world.local.aws.faults.add(parse_fault(f"RunBuild:{fault}"))
+        executions = world.local.aws.executions
+        # Without the exported variables, so that the Cause is not enough.
+        short = replace(executions.undocumented, failed_build_cause_characters=300)
+        monkeypatch.setattr(executions, "undocumented", short)
+    world.entered[state] = lambda: setattr(request_hook, "hook", refuse)
+    run = world.tick()
+    world.local.aws.faults.clear()
+    assert left == 0
+    assert [error for name, error in task_failures(world, run) if name == state] == ["AwsUnavailable"]
+    expected = ("Blocked", "BuildNotStarted") if "List" in operation else ("In Review", "")
+    assert (world.status(card), run.error) == expected, run.cause
+
+
+def task_failures(world: World, run: Run) -> list[tuple[str, str]]:
+    """The state and the error of each failure of a Task, also of those that were retried."""
+    events = world.local.client("stepfunctions").get_execution_history(executionArn=run.arn, maxResults=1000)["events"]
+    found, state = [], ""
+    for event in events:
+        state = event.get("stateEnteredEventDetails", {}).get("name", state)
+        if event["type"] == "TaskFailed":
+            found.append((state, event["taskFailedEventDetails"]["error"]))
+    return found
 
 
 CONFIGURATION: list[tuple[str, Callable[[dict[str, Any]], Any], str, str]] = [

@@ -246,7 +246,14 @@ POINTS: list[tuple[str, str, Callable[[Scene], Run]]] = [
 TABLE = Table(
     "explanation/build.md",
     "killed",
-    ("phase", "killed", "branch", "tasks on the checkpoint", "tasks of the redriven run", "outcome"),
+    (
+        "phase",
+        "killed",
+        "branch",
+        "tasks on the checkpoint",
+        "tasks that the agent is given after the redrive",
+        "outcome",
+    ),
     tuple((phase, point) for phase, point, _ in POINTS),
 )
 

@@ -166,7 +166,7 @@ def push_everything(world: World, *, recorded: str) -> None:
     [("pushed", ("SUCCEEDED", "Succeeded")), ("e" * 40, ("FAILED", "NoChanges")), ("", ("FAILED", "WorkItemRefused"))],
     ids=["own push", "another commit is recorded", "nothing is recorded"],
 )
-def test_only_recorded_push_is_recognised(
+def test_only_recorded_push_is_recognized(
     new_world: Callable[[], World], recorded: str, ending: tuple[str, str]
 ) -> None:
     """A build that pushed and died before it could report that, and a commit that only says so and needs a redrive."""

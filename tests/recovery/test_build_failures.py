@@ -229,6 +229,15 @@ def test_first_codebuild_fault_is_absorbed(world: World) -> None:
     assert len(world.builds()) == builds + 2
 
 
+def test_unanswered_repetition_is_not_a_fault(world: World) -> None:
+    world.card()
+    end_build(world, "build-fault")
+    end_build(world, "build-service-error:always")
+    failed = world.tick()
+    assert (failed.status, failed.error) == ("FAILED", "BuildNotStarted")
+    assert "did not answer" in world.comments()[0]
+
+
 def test_failed_reader_still_names_failure(world: World) -> None:
     card = world.card()
     end_build(world, "image-unavailable")

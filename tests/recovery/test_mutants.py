@@ -77,14 +77,14 @@ MUTANTS = {
         "kiro_worker/runner/repository/own_push.py",
         'commit = next(iter(above.intersection(recorded)), "")',
         'commit = next(iter(above), "")',
-        "test_only_recorded_push_is_recognised and another",
+        "test_only_recorded_push_is_recognized and another",
         "('SUCCEEDED', 'Succeeded')",
     ),
     "validation without the record": Mutant(
         "kiro_worker/github/readiness.py",
         "return run is not None and run.is_about(repository.name, branch)",
         "return True",
-        "test_only_recorded_push_is_recognised and nothing",
+        "test_only_recorded_push_is_recognized and nothing",
         "('FAILED', 'NoChanges')",
     ),
     "any checkpoint counts as the worker's own": Mutant(

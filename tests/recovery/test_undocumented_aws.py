@@ -1,4 +1,4 @@
-"""A redrive of every state, with each behaviour that AWS's documentation leaves open."""
+"""A redrive of every state, with each behavior that AWS's documentation leaves open."""
 
 from __future__ import annotations
 

@@ -1,15 +1,20 @@
 """GitHub in memory, at the HTTP edge: a gql transport that answers the worker's operations without a server.
 
 The worker's own session runs on top of it, so a test in milliseconds covers the queries, the parsing and the rules. It
-knows one board, one repository answer and the comments; ``kiro_local.github`` is the complete stand-in.
+knows one board, one repository answer and the comments; ``kiro_local.github`` is the complete stand-in. :func:`served`
+puts it behind a URL, for code that opens its own session.
 """
 
 from __future__ import annotations
 
+import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import json
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from gql import Client, GraphQLRequest
@@ -276,3 +281,32 @@ class FakeGitHub(AIOHTTPTransport):
         ]
         updated.body = variables["body"]
         return {"updateIssueComment": {"issueComment": {"id": updated.id, "url": updated.url}}}
+
+
+@contextmanager
+def served(github: FakeGitHub) -> Iterator[str]:
+    """Yield the URL of a server on the loopback that answers GraphQL requests as ``github`` does."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            request = GraphQLRequest(document["query"], variable_values=document.get("variables"))
+            result = asyncio.run(github.execute(request))
+            body = json.dumps({"data": result.data, **({"errors": result.errors} if result.errors else {})}).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            """Log nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/graphql"
+        server.shutdown()
+        thread.join()

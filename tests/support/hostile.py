@@ -14,7 +14,7 @@ from kiro_local.github.model import Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.config.model import Configuration
 from kiro_worker.errors import BuildStopped
-from kiro_worker.github.labels import Labelling
+from kiro_worker.github.labels import Labeling
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
@@ -150,7 +150,7 @@ class Scene:
             say=self.log.append,
             redaction=Redaction(),
             keep=lambda _commit: None,
-            guard=Guard(self.request, configuration(), lambda _label: Labelling(), self.log.append),
+            guard=Guard(self.request, configuration(), lambda _label: Labeling(), self.log.append),
             steering=Steering(),
             submodules=Submodules({}),
             temporary=self.gate.folders.temporary,

@@ -36,7 +36,7 @@ def prefixed(prefixes: list[str], rest: st.SearchStrategy[str], revealing: int =
     return st.builds(lambda prefix, tail: Printed(prefix + tail, tail, revealing), st.sampled_from(prefixes), rest)
 
 
-def labelled(labels: list[str], value: st.SearchStrategy[str]) -> st.SearchStrategy[Printed]:
+def labeled(labels: list[str], value: st.SearchStrategy[str]) -> st.SearchStrategy[Printed]:
     return st.builds(
         lambda label, between, found: Printed(f"{label}{between}{found}", found),
         st.sampled_from(labels),
@@ -55,11 +55,11 @@ GITHUB_APP_JWT = st.builds(
     *(of(ALPHANUMERIC + "_-", 30, 200) for _ in range(3)),
 )
 AWS_KEY_ID = prefixed(["AKIA", "ASIA"], of(string.ascii_uppercase + "234567", 16))
-AWS_SECRET_KEY = labelled(
+AWS_SECRET_KEY = labeled(
     ["aws_secret_access_key", "AWS_SECRET_ACCESS_KEY", "SecretAccessKey", "secretAccessKey", "AWS Secret Access Key"],
     of(ALPHANUMERIC + "/+", 40),
 )
-AWS_SESSION_TOKEN = labelled(
+AWS_SESSION_TOKEN = labeled(
     ["aws_session_token", "AWS_SESSION_TOKEN", "SessionToken", "X-Amz-Security-Token", "aws_security_token"],
     of(ALPHANUMERIC + "/+", 100, 1200),
 )

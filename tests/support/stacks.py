@@ -1,4 +1,4 @@
-"""The synthesised templates, in a form that tests can read."""
+"""The synthesized templates, in a form that tests can read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 Template = dict[str, Any]
 Resource = dict[str, Any]
-Synthesise = Callable[..., "subprocess.CompletedProcess[str]"]
+Synthesize = Callable[..., "subprocess.CompletedProcess[str]"]
 
 _NAME_PROPERTIES = ("FunctionName", "StateMachineName", "TableName", "BucketName", "LogGroupName", "QueueName", "Name")
 

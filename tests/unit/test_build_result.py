@@ -46,14 +46,24 @@ KILLED = [
 ]
 
 
-class NoBuilds:
-    """CodeBuild that knows no build."""
+@dataclass
+class CodeBuild:
+    """CodeBuild with the builds that this attempt of the run started: statuses by ID, the oldest first."""
 
-    def batch_get_builds(self, **_: Any) -> dict[str, Any]:
-        return {"builds": []}
+    statuses: dict[str, str] = field(default_factory=dict)
+
+    def batch_get_builds(self, ids: list[str]) -> dict[str, Any]:
+        inputs = [{"name": "EXECUTION_ARN", "value": ARN}, {"name": "LOCK_FENCE", "value": "5"}]
+        return {
+            "builds": [
+                {"id": each, "buildStatus": self.statuses[each], "environment": {"environmentVariables": inputs}}
+                for each in ids
+                if each in self.statuses
+            ]
+        }
 
     def list_builds_for_project(self, **_: Any) -> dict[str, Any]:
-        return {"ids": []}
+        return {"ids": list(self.statuses)[::-1]}
 
 
 @dataclass
@@ -62,6 +72,7 @@ class Step:
 
     github: FakeGitHub = field(default_factory=FakeGitHub)
     dynamodb: MemoryDynamoDB = field(default_factory=MemoryDynamoDB)
+    codebuild: CodeBuild = field(default_factory=CodeBuild)
     work: dict[str, Any] = field(default_factory=lambda: dict(WORK))
 
     @property
@@ -71,8 +82,9 @@ class Step:
     def recorded(self, commit: str = PUSHED) -> None:
         note_push(self.records, RunRecord(ARN, "acme/shop", "feature/x", "CARD"), commit)
 
-    def read(self, error: str = "States.TaskFailed", cause: str = "") -> dict[str, Any]:
+    def read(self, error: str = "States.TaskFailed", cause: str = "", **parts: Any) -> dict[str, Any]:
         document = {
+            **parts,
             "item": {"id": "CARD"},
             "work": self.work,
             "lease": {"lockKey": "lock", "owner": ARN, "fence": 5, "expiresAt": 9},
@@ -80,7 +92,7 @@ class Step:
         }
         event = StepEvent(ARN, 0, {}, "ReadBuildResult", StateDocument.parse(document))
         locks = LockStore(MemoryDynamoDB(), "locks")  # type: ignore[arg-type]  # answers the same requests
-        builds = BuildReader(NoBuilds(), "kiro-worker-test")  # type: ignore[arg-type]  # answers the same requests
+        builds = BuildReader(self.codebuild, "kiro-worker-test")  # type: ignore[arg-type]  # answers the same requests
         return asyncio.run(read_build_result(event, BuildEdges(builds, locks, self.records, self._open)))
 
     @asynccontextmanager
@@ -209,6 +221,18 @@ def test_fault_is_repeated_once_per_commit() -> None:
     assert (second["repeat"], second["failure"]["error"]) == (False, "BuildFaulted")
     step.work["commit"] = LATER
     assert step.read(cause=cause("FAULT", build_id="b:3"))["repeat"] is True
+
+
+def test_lost_start_of_repetition_is_not_a_fault() -> None:
+    """The first build has the same execution and fence as its repetition."""
+    step = Step(codebuild=CodeBuild({"b:1": "FAULT"}))
+    first = step.read(cause=cause("FAULT"))
+    assert first["repeat"] is True
+    lost = step.read("CodeBuild.SdkClientException", "reset", **first)
+    assert (lost["failure"]["error"], lost["build"]["id"]) == ("BuildNotStarted", "")
+    step.codebuild.statuses["b:2"] = "FAULT"
+    started = step.read("CodeBuild.SdkClientException", "reset", **first)
+    assert (started["failure"]["error"], started["build"]["id"]) == ("BuildFaulted", "b:2")
 
 
 @pytest.mark.parametrize("outcome", ["TestsFailed", "AgentFailed"])

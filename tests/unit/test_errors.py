@@ -44,7 +44,7 @@ OWNERS = {
         "GitHubScopesInsufficient",
         "GitHubForbidden",
     },
-    FaultOwner.SERVICE: {"GitHubUnavailable", "GitHubRateLimited"},
+    FaultOwner.SERVICE: {"AwsUnavailable", "GitHubUnavailable", "GitHubRateLimited"},
     FaultOwner.REPOSITORY: {"GitHubRefused"},
     FaultOwner.CARD: {
         "InvalidExecutionInput",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.observability import step
@@ -60,6 +61,18 @@ def test_error_is_counted_and_redacted(capsys: pytest.CaptureFixture[str]) -> No
     assert "ghp_0123" not in str(caught.value) + output
     metric = next(line for text in output.splitlines() if "_aws" in (line := json.loads(text)))
     assert (metric["WorkItemInvalid"], metric["step"]) == ([1.0], "ValidateWorkItem")
+
+
+@pytest.mark.parametrize(("code", "name"), [("ThrottlingException", "AwsUnavailable"), ("AccessDenied", "ClientError")])
+def test_temporary_error_of_aws_has_own_name(capsys: pytest.CaptureFixture[str], code: str, name: str) -> None:
+    def ask(_event: StepEvent) -> dict[str, Any]:
+        raise ClientError({"Error": {"Code": code, "Message": "ghp_0123456789abcdefghij"}}, "GetItem")
+
+    with pytest.raises(Exception, match=code) as caught:
+        call(ask)
+    assert type(caught.value).__name__ == name
+    if name == "AwsUnavailable":
+        assert "ghp_0123" not in str(caught.value) + capsys.readouterr().out
 
 
 def test_warm_function_counts_under_its_current_state(capsys: pytest.CaptureFixture[str]) -> None:

@@ -120,7 +120,7 @@ class Evidence:
             return reason, 'add tests, or set "testCommand" in the configuration parameter'
         reason = (
             "the test command ended with exit code 0, but nothing shows that a test ran:"
-            " it wrote no JUnit report and printed no summary that is recognised"
+            " it wrote no JUnit report and printed no summary that is recognized"
         )
         if sign == "exitCode":
             return f"{reason}, and requireReport is true", f'{_FIX_SIGN}, or set "requireReport": false'

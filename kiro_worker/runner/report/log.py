@@ -6,6 +6,7 @@ Everything is redacted before it is written.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, TextIO
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LARGEST_FILE: Final = 10 * 1024 * 1024
-"""How many characters of a child's output are logged and kept as an artifact. The rest is dropped."""
+"""How many characters of a child's output are logged and kept as an artifact, per run. The rest is dropped."""
 
 
 class Redaction:
@@ -46,6 +47,7 @@ class Log:
     def __init__(self, redaction: Redaction, out: TextIO = sys.stdout) -> None:
         self._redaction = redaction
         self._out = out
+        self._runs: Counter[Path] = Counter()
 
     def say(self, text: str) -> None:
         """Redact and log ``text``, line by line, with escapes for what cannot be printed."""
@@ -54,9 +56,15 @@ class Log:
 
     @contextmanager
     def sink(self, name: str, file: Path) -> Iterator[Callable[[str], None]]:
-        """Yield a function that logs one line, which must already be redacted, and writes it to ``file``."""
+        """Yield a function that logs one line, which must already be redacted, and appends it to ``file``.
+
+        A process that runs several times in a build has one file, in which a line separates the runs.
+        """
         written = 0
-        with file.open("w", encoding="utf-8") as kept:
+        self._runs[file] += 1
+        with file.open("a", encoding="utf-8") as kept:
+            if self._runs[file] > 1:
+                kept.write(f"\n── {name}, run {self._runs[file]}\n")
 
             def line(text: str) -> None:
                 nonlocal written

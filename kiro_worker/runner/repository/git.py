@@ -16,11 +16,12 @@ from __future__ import annotations
 import copy
 import os
 import subprocess
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.redaction import redact
 from kiro_worker.runner.repository.credential_offer import offered
-from kiro_worker.runner.repository.git_answers import TRANSIENT, GitAnswer, read_answer
+from kiro_worker.runner.repository.git_answers import TRANSIENT, Cause, GitAnswer, read_answer
 from kiro_worker.runner.repository.retries import Retries
 from kiro_worker.runner.sandbox.processes import Answer, capture
 
@@ -87,20 +88,20 @@ class GitFailed(Exception):
     """A git command failed.
 
     ``error`` is its error output. Only that of a network command is redacted; its ``attempts`` and the ``secret`` with
-    its credentials are known as well.
+    its credentials are known as well. A command that ``is_local`` talked to no server.
     """
+
+    is_local = False
 
     def __init__(self, command: str, error: str, secret: str = "", attempts: int = 1) -> None:
         super().__init__(f"git {command}: {error}")
-        self.command = command
-        self.error = error
-        self.secret = secret
-        self.attempts = attempts
+        self.command, self.error, self.secret, self.attempts = command, error, secret, attempts
 
     @property
     def answer(self) -> GitAnswer:
         """Why the command failed."""
-        return read_answer(self.error)
+        answer = read_answer(self.error)
+        return replace(answer, cause=Cause.OTHER) if self.is_local else answer
 
 
 class Git:
@@ -124,8 +125,7 @@ class Git:
     ) -> None:
         self.directory = directory
         self.work_tree = work_tree
-        self.url = url
-        self.lfs = lfs
+        self.url, self.lfs = url, lfs
         self.index = directory / "index"
         self._credentials = credentials
         self._parent = parent
@@ -151,7 +151,11 @@ class Git:
     ) -> bytes:
         """Return the output of a local command. Raises :class:`GitFailed`."""
         local_only = {"GIT_ALLOW_PROTOCOL": "", **(environment or {})}
-        return _output_of(arguments, self._execute(arguments, local_only, stdin, in_work_tree=in_work_tree))
+        try:
+            return _output_of(arguments, self._execute(arguments, local_only, stdin, in_work_tree=in_work_tree))
+        except GitFailed as failure:
+            failure.is_local = True
+            raise
 
     def text(self, *arguments: str, in_work_tree: bool = False) -> str:
         """Return the output of :meth:`run` as text, stripped."""
@@ -199,7 +203,7 @@ class Git:
                 )
             _output_of(arguments, answer)
         except GitFailed as failure:
-            # Redacted before anything shortens it: a part of a secret would not be recognised.
+            # Redacted before anything shortens it: a part of a secret would not be recognized.
             known = (credentials.password,) if credentials else ()
             secret = credentials.secret if credentials else ""
             raise GitFailed(failure.command, redact(failure.error, known), secret) from None

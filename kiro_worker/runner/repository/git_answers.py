@@ -2,7 +2,7 @@
 
 git reports errors as text for people. What it prints locally is stable (``The requested URL returned error: 403``, with
 ``LANG=C.UTF-8``), so HTTP status codes are preferred. The server's own texts (``remote: …`` and the reason behind
-``[remote rejected]``) are recognised in the forms that users of github.com report: see docs/reference/unproven.md.
+``[remote rejected]``) are recognized in the forms that users of github.com report: see docs/reference/unproven.md.
 """
 
 from __future__ import annotations
@@ -184,10 +184,29 @@ FINAL: Final = TRANSIENT | {
 }
 """It makes no difference how the repository is read."""
 
-# Only lines that begin so are read: everything else may be file names and other text of the repository.
+# Lines that begin so can be quoted.
 _LINE: Final = re.compile(
     r"(?:fatal|error|remote|fetch-pack|send-pack|batch response|LFS|Fatal error|(?:Client|Server) error): "
     r"| *! \[|\[\d{3}\]|no answer within "
+)
+# Lines of the server and of the connection. Only these are read: all others can name files of the repository.
+_SPOKEN: Final = re.compile(
+    r"(?:remote|fetch-pack|send-pack|batch response|LFS|Fatal error|(?:Client|Server) error): "
+    r"| *! \[|\[\d{3}\]|no answer within |error: \d+ bytes of body "
+    r"|(?:fatal|error): (?:unable to access 'https?://|Authentication failed for |could not read (?:User|Pass)"
+    r"|repository 'https?://|couldn't find remote ref |unable to delete '.*': remote ref |remote error: "
+    r"|[Tt]he remote end hung up unexpectedly$|early EOF$|RPC failed; (?:HTTP|curl|result=)"
+    r"|protocol error: |bad (?:pack header|line length)|expected flush|(?:git )?(?:fetch|upload)[-_]pack: "
+    r"|remote unpack failed: |unable to update url base from redirection|fsck error in )"
+)
+# The end of a line that begins with the name of a file.
+_FILTER_FAILED: Final = re.compile(r": (?:clean|smudge) filter '?\w+'? failed$")
+# Names in such lines, which are left out before the lines are read, and what takes their place.
+_NAMES: Final = (
+    (re.compile(r"(?<=unable to access )'.*'(?=: )"), "''"),
+    (re.compile(r"^( *! \[[\w ]+\]) +\S+(?: -> \S+)? (\(.*\))$"), r"\1 \2"),
+    (re.compile(r"(?<=\bFile ).*(?= is [\d.]+ [KMG]?B\b)|(?<=\bpath: ).*"), ""),
+    (re.compile(r"refs/\S+|https?://\S+|(?<!\w)[`'\"][^`'\"]*[`'\"]"), "''"),
 )
 _NOISE: Final = re.compile(
     r"remote: *(?:error: )?(?:$|(?:Resolving deltas|Counting|Compressing|Enumerating|Total|Trace|Visit|Review all)\b)"
@@ -215,7 +234,7 @@ _PATTERNS: Final = tuple(
         (Cause.PROTECTED_BRANCH, r"GH006|protected branch hook declined"),
         (Cause.RULES, r"GH013|repository rule violations"),
         (Cause.UNAVAILABLE, r"^remote: .*(?:Internal Server Error|fatal error in commit_refs)|\[remote failure\]"),
-        (Cause.UNAVAILABLE, r"\[remote rejected\].*(?:\(failure\)|\.lock': File exists)"),
+        (Cause.UNAVAILABLE, r"\[remote rejected\].*(?:\(failure\)|Unable to create .*File exists)"),
         (Cause.MALFORMED_OBJECTS, r"fsck error|^remote: error: object [0-9a-f]+: |repository corruption on the rem"),
         (Cause.HOOK, r"\[remote rejected\].*hook declined"),
         (Cause.SHALLOW, r"shallow update not allowed"),
@@ -254,11 +273,18 @@ def read_answer(output: str) -> GitAnswer:
     """Return what the error output of a failed git command says. ``output`` has been redacted."""
     lines = [line.rstrip() for line in re.split(r"[\r\n]+", output[-_LONGEST_OUTPUT:]) if line.strip()]
     known = [line for line in lines if _LINE.match(line)]
+    spoken = {line: _without_names(line) for line in known if _SPOKEN.match(line) and not _FILTER_FAILED.search(line)}
     for cause, pattern in _PATTERNS:
-        if found := next((line for line in known if pattern.search(line)), None):
+        if found := next((line for line, text in spoken.items() if pattern.search(text)), None):
             return GitAnswer(cause, _quote(found, known))
     rejected = [line for line in known if "rejected]" in line] or known or lines[-1:]
     return GitAnswer(Cause.OTHER, _quote(rejected[0], known) if rejected else "")
+
+
+def _without_names(line: str) -> str:
+    for name, shown in _NAMES:
+        line = name.sub(shown, line)
+    return line
 
 
 def _quote(telling: str, lines: list[str]) -> str:

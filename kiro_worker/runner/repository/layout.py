@@ -52,7 +52,7 @@ def require_same_tree(git: Git, request: BuildRequest) -> None:
     _require_known_encodings(git, request)
     index = git.directory / "layout-index"
     try:
-        # With its time, by which git recognises files that are too new to be trusted.
+        # With its time, by which git recognizes files that are too new to be trusted.
         shutil.copy2(git.directory / "index", index)
         with_index = {"GIT_INDEX_FILE": str(index)}
         git.run("add", "--all", in_work_tree=True, environment=with_index)

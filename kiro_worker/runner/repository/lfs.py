@@ -67,7 +67,7 @@ def lfs_files_missing(request: BuildRequest, failure: GitFailed) -> BuildStopped
 def new_pointers(git: Git, *commits: str) -> tuple[Pointer, ...]:
     """Return the pointers that the commits selected by ``commits`` (arguments of ``git log``) add or change.
 
-    Pointers are recognised by their contents, as servers recognise them, and not by ``.gitattributes``.
+    Pointers are recognized by their contents, as servers recognize them, and not by ``.gitattributes``.
     """
     log = git.run("log", "-m", "-z", "--raw", "--no-abbrev", "--no-renames", "--format=", *commits)
     paths: dict[str, str] = {}

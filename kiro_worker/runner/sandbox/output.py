@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 LONGEST_LINE: Final = 16 * 1024
 _HELD_BACK: Final = 4 * 1024
 """How many characters of an overlong line are held back until more of it arrives. This is longer than any encoded
-secret, so a secret at the end of a read is complete, and recognised, before its beginning is passed on."""
+secret, so a secret at the end of a read is complete, and recognized, before its beginning is passed on."""
 _STEP: Final = 256
 
 _TERMINAL_CODES: Final = re.compile(
     r"\x1b\][^\x07\x1b\n]*(?:\x07|\x1b\\)?"  # OSC: titles, links
     r"|\x1b[PX^_][^\x1b\n]*(?:\x1b\\)?"  # DCS, SOS, PM, APC
-    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+    r"|\x1b\[[0-?]*[ -/]*[@-~]"  # CSI: colors, cursor
     r"|\x1b[ -/]*[0-~]"  # two-character sequences
     r"|\x9b[0-?]*[ -/]*[@-~]"
 )

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kiro_worker.config.model import Configuration
-    from kiro_worker.github.labels import Labelling
+    from kiro_worker.github.labels import Labeling
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.git import Git
     from kiro_worker.runner.request import BuildRequest
@@ -41,7 +41,7 @@ class Guard:
 
     request: BuildRequest
     configuration: Configuration
-    read_label: Callable[[str], Labelling]
+    read_label: Callable[[str], Labeling]
     say: Callable[[str], None]
 
     def require_trusted(self, checkout: Checkout, commit: str = "") -> tuple[str, ...]:
@@ -108,11 +108,11 @@ class Guard:
             return
         label, problem = self.configuration.guard_label, ""
         if label is not None:
-            labelling = self.read_label(label)
-            if labelling.added_by:
-                self.say(f'{labelling.added_by} set the label "{label}", which allows changes to {_listed(different)}')
+            labeling = self.read_label(label)
+            if labeling.added_by:
+                self.say(f'{labeling.added_by} set the label "{label}", which allows changes to {_listed(different)}')
                 return
-            problem = f'; the label "{label}" does not allow this: {labelling.problem}'
+            problem = f'; the label "{label}" does not allow this: {labeling.problem}'
         alternative = (
             f'have a person with write access set the label "{label}" on the pull request, and redrive the execution'
             if label is not None

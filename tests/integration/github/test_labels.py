@@ -15,11 +15,11 @@ from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.errors import GitHubForbidden, GitHubUnavailable
 from kiro_worker.github.answers import LabelHistory, parse_permissions
 from kiro_worker.github.client import github_session
-from kiro_worker.github.labels import Labelling, last_labelling, read_labelling
+from kiro_worker.github.labels import Labeling, last_labeling, read_labeling
 from tests.integration.github.conftest import TOKEN
 
 LABEL = "steering-reviewed"
-Read = Callable[[], Labelling]
+Read = Callable[[], Labeling]
 
 
 @pytest.fixture
@@ -37,9 +37,9 @@ def repository(pull_request: PullRequest) -> Repository:
 
 @pytest.fixture
 def read(github: StandInGitHub, pull_request: PullRequest) -> Read:
-    async def ask() -> Labelling:
+    async def ask() -> Labeling:
         async with github_session(github.graphql_url, TOKEN) as session:
-            return await read_labelling(session, "acme/shop", pull_request.number, LABEL)
+            return await read_labeling(session, "acme/shop", pull_request.number, LABEL)
 
     return lambda: asyncio.run(ask())
 
@@ -56,7 +56,7 @@ def test_label_needs_givers_permission(
     github.board.add_label(pull_request, LABEL, by="alice")
 
     problem = "" if counts else "alice, who added it last, may not push to acme/shop"
-    assert read() == Labelling("alice" if counts else "", problem)
+    assert read() == Labeling("alice" if counts else "", problem)
     assert github.requests.points == 2
 
 
@@ -86,7 +86,7 @@ def test_removed_label_does_not_count(
     github.board.add_label(pull_request, LABEL, by="alice")
     github.board.remove_label(pull_request, LABEL, by="tracy")
 
-    assert read() == Labelling(problem="the pull request does not have it")
+    assert read() == Labeling(problem="the pull request does not have it")
     assert len(github.requests.graphql()) == 1, "no permission needs to be read"
 
 
@@ -158,7 +158,7 @@ ANSWER: dict[str, Any] = {
 
 
 def test_null_in_answer_is_no_label() -> None:
-    assert last_labelling(LabelHistory.parse(ANSWER), LABEL).added_by == "alice"
+    assert last_labeling(LabelHistory.parse(ANSWER), LABEL).added_by == "alice"
     for path in (
         ("repository",),
         ("repository", "pullRequest"),
@@ -171,7 +171,7 @@ def test_null_in_answer_is_no_label() -> None:
         for parent in parents:
             parent_object = parent_object[parent]
         parent_object[last] = None
-        assert last_labelling(LabelHistory.parse(answer), LABEL).added_by == ""
+        assert last_labeling(LabelHistory.parse(answer), LABEL).added_by == ""
     assert parse_permissions({"repository": {"collaborators": None}}).get("alice", "") == ""
     other = {"edges": [None, {"permission": "ADMIN", "node": {"login": "alice2"}}]}
     assert parse_permissions({"repository": {"collaborators": other}}).get("alice", "") == ""

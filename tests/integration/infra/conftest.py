@@ -1,4 +1,4 @@
-"""The real app, synthesised once per session, so that tests read what a deployment would contain."""
+"""The real app, synthesized once per session, so that tests read what a deployment would contain."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 
 from infra.packaging import HOST, ROOT, Package, package
 from kiro_worker.names import CORE_STACK, WORKFLOW_STACK
-from tests.support.stacks import Stacks, Synthesise, Template
+from tests.support.stacks import Stacks, Synthesize, Template
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def host_package() -> Package:
 
 
 @pytest.fixture(scope="session")
-def synthesise() -> Synthesise:
+def synthesize() -> Synthesize:
     """Runs the app with a context, as `make synth` and the embedded environment do."""
 
     def run(outdir: Path, **context: object) -> subprocess.CompletedProcess[str]:
@@ -41,14 +41,14 @@ def synthesise() -> Synthesise:
 
 
 @pytest.fixture(scope="session")
-def assembly(tmp_path_factory: pytest.TempPathFactory, synthesise: Synthesise) -> Path:
+def assembly(tmp_path_factory: pytest.TempPathFactory, synthesize: Synthesize) -> Path:
     """The cloud assembly of the environment `test`, shared by the worker processes of a test run."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     outdir = shared / "cdk.out"
     with _exclusive(shared / "cdk.lock"):
         if not (outdir / "manifest.json").exists():
-            done = synthesise(outdir, environment="test", packagingPlatform="host")
+            done = synthesize(outdir, environment="test", packagingPlatform="host")
             assert done.returncode == 0, done.stderr
     return outdir
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stacks import Synthesise
+from tests.support.stacks import Synthesize
 
 
 @pytest.mark.parametrize(
@@ -20,8 +20,8 @@ from tests.support.stacks import Synthesise
         ),
     ],
 )
-def test_synth_error_is_one_line(tmp_path: Path, synthesise: Synthesise, context: dict[str, str], message: str) -> None:
-    done = synthesise(tmp_path, **context)
+def test_synth_error_is_one_line(tmp_path: Path, synthesize: Synthesize, context: dict[str, str], message: str) -> None:
+    done = synthesize(tmp_path, **context)
     assert done.returncode == 1
     assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.stacks import Stacks, Synthesise
+from tests.support.stacks import Stacks, Synthesize
 
 
 @pytest.mark.parametrize(("name", "key"), [("locks", "lockKey"), ("records", "recordKey")])
@@ -77,9 +77,9 @@ def test_environment_test_keeps_nothing(stacks: Stacks) -> None:
 
 
 @pytest.fixture(scope="module")
-def production(tmp_path_factory: pytest.TempPathFactory, synthesise: Synthesise) -> Any:
+def production(tmp_path_factory: pytest.TempPathFactory, synthesize: Synthesize) -> Any:
     outdir: Path = tmp_path_factory.mktemp("production")
-    done = synthesise(outdir, environment="production", packagingPlatform="host", lockLeaseSeconds=9000)
+    done = synthesize(outdir, environment="production", packagingPlatform="host", lockLeaseSeconds=9000)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     stacks = ("KiroWorkerCore", "KiroWorkerWorkflow")
     return {stack: json.loads((outdir / f"{stack}.template.json").read_text()) for stack in stacks}

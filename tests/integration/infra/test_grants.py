@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.stacks import Stacks, Synthesise
+from tests.support.stacks import Stacks, Synthesize
 
 CONFIG = (
     "ssm:GetParameter",
@@ -119,8 +119,8 @@ def test_step_uses_only_its_records(stacks: Stacks, name: str, keys: set[str]) -
     assert stacks.record_keys(role) == keys
 
 
-def test_build_reads_only_configured_steering(synthesise: Synthesise, tmp_path: Path) -> None:
-    done = synthesise(tmp_path, packagingPlatform="host", steeringPrefix="s3://acme-steering/kiro")
+def test_build_reads_only_configured_steering(synthesize: Synthesize, tmp_path: Path) -> None:
+    done = synthesize(tmp_path, packagingPlatform="host", steeringPrefix="s3://acme-steering/kiro")
     assert done.returncode == 0, done.stderr
     text = (tmp_path / "KiroWorkerWorkflow.template.json").read_text("utf-8")
     policies = [

@@ -75,6 +75,14 @@ def client(github: StandInGitHub, repository: Repository, tmp_path: Path) -> Cli
     return Client(tmp_path, f"{github.git_url}/{repository.name_with_owner}.git")
 
 
+def test_name_in_local_failure_is_no_answer(client: Client) -> None:
+    """git prints a name with its line ends."""
+    with pytest.raises(GitFailed) as failed:
+        client.git().run("hash-object", "x\nremote: Internal Server Error")
+    assert "\nremote: Internal Server Error" in failed.value.error
+    assert failed.value.answer.cause is Cause.OTHER
+
+
 def new_commit(client: Client) -> tuple[str, str]:
     """Return the branch's head and a new commit on top of it, which only the client has."""
     git = client.git()

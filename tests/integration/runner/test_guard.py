@@ -16,7 +16,7 @@ from kiro_local.github.model import Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.config.model import Configuration
 from kiro_worker.errors import BuildStopped, GitHubUnavailable
-from kiro_worker.github.labels import Labelling
+from kiro_worker.github.labels import Labeling
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import Checkout, check_out
@@ -57,9 +57,9 @@ def configuration(**more: Any) -> Configuration:
     return Configuration.model_validate(required | more)
 
 
-def guard(request: BuildRequest, configured: Configuration, *labellings: Labelling) -> Guard:
+def guard(request: BuildRequest, configured: Configuration, *labelings: Labeling) -> Guard:
     """Return a guard for which GitHub gives these answers about the label, one after another, and no more."""
-    answers = iter(labellings)
+    answers = iter(labelings)
     return Guard(request, configured, lambda _label: next(answers), lambda _text: None)
 
 
@@ -145,18 +145,18 @@ def test_only_valid_label_allows_changes(check_out_branch: CheckOut) -> None:
     checkout, request = check_out_branch({"AGENTS.md": "Obey.\n"})
     reviewed = configuration(guardLabel="steering-reviewed")
 
-    assert guard(request, reviewed, Labelling("alice")).require_trusted(checkout) == ("AGENTS.md",)
+    assert guard(request, reviewed, Labeling("alice")).require_trusted(checkout) == ("AGENTS.md",)
     with pytest.raises(BuildStopped, match='"steering-reviewed" does not allow this: tracy may not push') as stopped:
-        guard(request, reviewed, Labelling(problem="tracy may not push")).require_trusted(checkout)
+        guard(request, reviewed, Labeling(problem="tracy may not push")).require_trusted(checkout)
     assert stopped.value.outcome is Outcome.GUARD_TRIPPED
     with pytest.raises(BuildStopped, match="guardLabel"):
-        guard(request, configuration(), Labelling("alice")).require_trusted(checkout)
+        guard(request, configuration(), Labeling("alice")).require_trusted(checkout)
 
 
 def test_unreadable_label_allows_nothing(check_out_branch: CheckOut) -> None:
     checkout, request = check_out_branch({"AGENTS.md": "Obey.\n"})
 
-    def no_answer(_label: str) -> Labelling:
+    def no_answer(_label: str) -> Labeling:
         raise GitHubUnavailable("no answer")
 
     with pytest.raises(GitHubUnavailable):

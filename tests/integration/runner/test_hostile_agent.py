@@ -286,7 +286,7 @@ def test_rights_cannot_be_gained(scene: Scene) -> None:
 
 
 @as_root
-def test_other_processes_cannot_be_signalled(scene: Scene) -> None:
+def test_other_processes_cannot_be_signaled(scene: Scene) -> None:
     """The runner, and a process of another user, go on."""
     with subprocess.Popen(["sleep", "60"], user=LAST_UID) as other:
         scene.attack(

@@ -161,7 +161,7 @@ def test_leftovers_do_not_finish_another_task(worker: Worker) -> None:
 def test_optional_tasks_and_groups_are_not_required(worker: Worker) -> None:
     agent = ActingAgent(worker)
     commit = agent.plan(
-        "- [ ] 1. Parse\n  - [x] 1.1 Head\n- [ ] 2. Print\n  - [ ] 2.1 Page\n  - [ ]* 2.2 Colour\n- [ ]* 3. Post\n"
+        "- [ ] 1. Parse\n  - [x] 1.1 Head\n- [ ] 2. Print\n  - [ ] 2.1 Page\n  - [ ]* 2.2 Color\n- [ ]* 3. Post\n"
     )
 
     finished = agent.build(commit, {4: "work and rewrite"})

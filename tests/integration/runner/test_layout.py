@@ -209,7 +209,7 @@ def test_modes_of_early_git_pass(github: StandInGitHub, repository: Repository, 
     assert (checked_out(github, repository, tmp_path).folder / "old.py").read_text() == "x\n"
 
 
-def test_neutralised_attributes_pass(github: StandInGitHub, repository: Repository, tmp_path: Path) -> None:
+def test_neutralized_attributes_pass(github: StandInGitHub, repository: Repository, tmp_path: Path) -> None:
     """With attributes that info/attributes switches off, contents are what the commit holds."""
     files: dict[str, Content] = {".gitattributes": "* text eol=crlf ident working-tree-encoding=UTF-16\n"}
     checkout = checked_out(github, repository, tmp_path)

@@ -137,6 +137,7 @@ def test_changed_manifest_runs_setup_again(builder: Builder) -> None:
 
     assert finished.outcome == "Succeeded", finished.log
     assert "setup runs again, because the work changes 'requirements.txt'" in finished.log
+    assert "── setup, run 2" in builder.worker.artifact("setup.log")
     assert printed(finished, "[agent] ")[0] == "agent has a==1"
     assert printed(finished, "[tests] ")[1:3] == ["a==2", "installed"]
     assert [line for line in printed(finished, "[setup] ") if line.startswith("a==")] == ["a==1", "a==2"]

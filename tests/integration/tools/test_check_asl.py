@@ -24,7 +24,7 @@ def test_deployed_definitions_are_sound(capsys: pytest.CaptureFixture[str]) -> N
     assert len(files) == 2
 
 
-def test_misspelt_field_is_found() -> None:
+def test_misspelled_field_is_found() -> None:
     (problem,) = problems(First={"Type": "Pass", "End": True, "Coment": "x"})
     assert problem.startswith("States/First/Coment: Additional properties are not allowed")
 

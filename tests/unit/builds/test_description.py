@@ -66,13 +66,22 @@ def test_truncated_cause_describes_nothing(length: int) -> None:
     assert BuildDescription.from_cause(json.dumps({"Build": AS_CAUSE})[:length]) is None
 
 
+def keys(value: Any) -> set[str]:
+    """Every key in ``value``, at any depth."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return (set(value) if isinstance(value, dict) else set()).union(*map(keys, inner))
+
+
+KEYS = st.sampled_from(sorted(keys(AS_CAUSE)))
+# Few and shallow values, because a build is read part by part.
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.sampled_from(sorted(AS_CAUSE)), inner),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=8,
 )
 
 
-@given(st.dictionaries(st.sampled_from(sorted(AS_CAUSE)), JSON))
+@given(st.dictionaries(st.sampled_from(sorted(AS_CAUSE)), JSON, max_size=4))
 def test_strange_build_is_read_and_explained(build: Any) -> None:
     described = BuildDescription.from_cause(json.dumps({"Build": {**build, "Id": "b:1"}}))
     assert described is not None

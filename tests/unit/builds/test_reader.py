@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from kiro_worker.builds.reader import BuildReader, RunBuildFailure
+from kiro_worker.builds.reader import UNANSWERED, BuildReader, RunBuildFailure
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 PROJECT = "kiro-worker-test"
@@ -23,7 +23,7 @@ class CodeBuild:
     builds: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     polls: float = 1
-    denied: bool = False
+    refusal: str = ""
 
     def add(self, build_id: str, status: str = "FAILED", execution: str = ARN, fence: int = 5, **fields: Any) -> None:
         inputs = [{"name": "EXECUTION_ARN", "value": execution}, {"name": "LOCK_FENCE", "value": str(fence)}]
@@ -32,8 +32,8 @@ class CodeBuild:
 
     def batch_get_builds(self, ids: list[str]) -> dict[str, Any]:
         self.calls.append(f"get {len(ids)}")
-        if self.denied:
-            raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "BatchGetBuilds")
+        if self.refusal:
+            raise ClientError({"Error": {"Code": self.refusal}}, "BatchGetBuilds")
         if "stop" in self.calls:
             self.polls -= 1
             if self.polls <= 0:
@@ -65,10 +65,10 @@ def codebuild() -> CodeBuild:
     return CodeBuild()
 
 
-def read(codebuild: CodeBuild, error: str, cause: str = "", known: str = "") -> tuple[str, str]:
+def read(codebuild: CodeBuild, error: str, cause: str = "", known: str = "", repeated: str = "") -> tuple[str, str]:
     clock = Clock()
     reader = BuildReader(codebuild, PROJECT, clock.sleep, clock)  # type: ignore[arg-type]  # answers the same requests
-    build = reader.ended_build(RunBuildFailure(error, cause, ARN, 5, known))
+    build = reader.ended_build(RunBuildFailure(error, cause, ARN, 5, known, repeated))
     return (build.id, build.status) if build else ("", "")
 
 
@@ -88,8 +88,14 @@ def test_cause_without_variables_is_completed(codebuild: CodeBuild) -> None:
 
 
 def test_cause_is_enough_if_codebuild_refuses(codebuild: CodeBuild) -> None:
-    codebuild.denied = True
+    codebuild.refusal = "AccessDeniedException"
     assert read(codebuild, "States.TaskFailed", cause()) == (FIRST, "FAILED")
+
+
+def test_cause_is_not_enough_if_codebuild_may_answer_later(codebuild: CodeBuild) -> None:
+    codebuild.refusal = "ThrottlingException"
+    with pytest.raises(ClientError):
+        read(codebuild, "States.TaskFailed", cause())
 
 
 @pytest.mark.parametrize(
@@ -116,6 +122,23 @@ def test_newest_build_of_attempt_is_found(codebuild: CodeBuild) -> None:
     codebuild.add("x:2", execution="another")
     assert read(codebuild, "States.Timeout") == (FIRST, "FAILED")
     assert read(CodeBuild(), "States.Timeout") == ("", "")
+
+
+@pytest.mark.parametrize("error", sorted(UNANSWERED))
+@pytest.mark.parametrize("known", [FIRST, ""], ids=["lock names it", "lock names none"])
+def test_repeated_build_is_not_the_repetition(codebuild: CodeBuild, error: str, known: str) -> None:
+    codebuild.add("x:1")
+    codebuild.add(FIRST, "FAULT")
+    assert read(codebuild, error, known=known, repeated=FIRST) == ("", "")
+    codebuild.add(SECOND)
+    assert read(codebuild, error, known=known, repeated=FIRST) == (SECOND, "FAILED")
+
+
+def test_lock_names_repetition(codebuild: CodeBuild) -> None:
+    codebuild.add(FIRST, "FAULT")
+    codebuild.add(SECOND)
+    assert read(codebuild, "States.Timeout", known=SECOND, repeated=FIRST) == (SECOND, "FAILED")
+    assert "list" not in codebuild.calls
 
 
 @pytest.mark.parametrize("error", ["CodeBuild.AccountLimitExceededException", "States.Permissions"])

@@ -1,4 +1,7 @@
-"""The handlers of the steps with stubs at their edges: AWS's clients, and GitHub's transport."""
+"""The handlers of the steps with AWS's clients as stubs, and GitHub in memory behind a real URL.
+
+A module ``test_<step>`` tests ``functions/<step>``: the fixtures ``handler`` and ``call`` are about that step.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ import pytest
 from aws_lambda_powertools import Metrics
 from botocore.exceptions import ClientError
 
-from tests.support.fake_github import FakeGitHub
+from tests.support.fake_github import FakeGitHub, served
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 CONFIGURATION = {
@@ -25,6 +28,18 @@ CONFIGURATION = {
     "targetStatusColumn": "Ready",
     "failedStatus": "Failed",
 }
+WORK = {
+    "repository": "acme/shop",
+    "branch": "feature/x",
+    "commit": "a" * 40,
+    "specPath": ".kiro/specs/feature-x",
+    "pullRequest": 7,
+    "pullRequestId": "PR_1",
+    "pullRequestUrl": "https://github.example/acme/shop/pull/7",
+    "baseBranch": "main",
+    "openTasks": 1,
+}
+"""The ``work`` of the state document for the card of :func:`tests.support.fake_github.ready_repository`."""
 VARIABLES = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "CONFIG_PARAMETER_NAME": "/kiro-worker/test/github-project-config",
@@ -95,7 +110,6 @@ class Aws:
         return {}
 
 
-Load = Callable[[str], ModuleType]
 Call = Callable[..., dict[str, Any]]
 
 
@@ -117,33 +131,27 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Aws:
 
 
 @pytest.fixture
-def github(monkeypatch: pytest.MonkeyPatch) -> FakeGitHub:
-    fake = FakeGitHub()
-    monkeypatch.setattr("kiro_worker.github.client.AIOHTTPTransport", lambda **_: fake)
-    return fake
+def github(aws: Aws) -> Iterator[FakeGitHub]:
+    """The GitHub that the configuration names."""
+    github = FakeGitHub()
+    with served(github) as url:
+        aws.configuration["githubApiUrl"] = url
+        yield github
 
 
 @pytest.fixture
-def load(aws: Aws) -> Iterator[Load]:
-    """The handler module of a step. It is imported anew for each test, because it makes its clients at import."""
-    imported = []
-
-    def import_handler(step: str) -> ModuleType:
-        imported.append(f"functions.{step}.handler")
-        return importlib.import_module(imported[-1])
-
-    yield import_handler
-    for name in imported:
-        sys.modules.pop(name, None)
+def handler(aws: Aws, request: pytest.FixtureRequest) -> Iterator[ModuleType]:
+    """The step's module. It is imported anew for each test, because it makes its clients at import."""
+    name = f"functions.{request.module.__name__.rpartition('.test_')[2]}.handler"
+    yield importlib.import_module(name)
+    sys.modules.pop(name)
 
 
 @pytest.fixture
-def call(load: Load) -> Call:
-    """Invoke a step as Lambda does."""
+def call(handler: ModuleType) -> Call:
+    """Invoke the step as Lambda does."""
 
-    def invoke(
-        step: str, state: str, document: Any, *, execution_input: Any = None, redrive_count: int = 0
-    ) -> dict[str, Any]:
+    def invoke(state: str, document: Any, *, execution_input: Any = None, redrive_count: int = 0) -> dict[str, Any]:
         event = {
             "executionArn": ARN,
             "redriveCount": redrive_count,
@@ -151,7 +159,7 @@ def call(load: Load) -> Call:
             "state": state,
             "document": document,
         }
-        result: dict[str, Any] = load(step).handler(event, LambdaContext())
+        result: dict[str, Any] = handler.handler(event, LambdaContext())
         json.dumps(result)
         return result
 

@@ -3,22 +3,11 @@ from __future__ import annotations
 import pytest
 
 from kiro_worker.errors import ConfigurationMissing, LockHeld
-from tests.unit.functions.conftest import ARN, Aws, Call
+from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
 DOCUMENT = {
     "item": {"id": "CARD"},
-    "work": {
-        "repository": "acme/shop",
-        "branch": "feature/x",
-        "commit": "a" * 40,
-        "specPath": ".kiro/specs/feature-x",
-        "pullRequest": 7,
-        "pullRequestId": "PR_1",
-        "pullRequestUrl": "https://github.example/acme/shop/pull/7",
-        "baseBranch": "main",
-        "openTasks": 1,
-        "addedLater": "ignored",
-    },
+    "work": WORK | {"addedLater": "ignored"},
 }
 HOLDER = {
     "lockKey": {"S": "work-item-processor-lock"},
@@ -29,7 +18,7 @@ HOLDER = {
 
 
 def test_lease_is_returned(call: Call, aws: Aws) -> None:
-    lease = call("acquire_lock", "AcquireLock", DOCUMENT)
+    lease = call("AcquireLock", DOCUMENT)
     [update] = aws.updates
     values = update["ExpressionAttributeValues"]
     assert set(lease) == {"lockKey", "owner", "fence", "expiresAt", "slot"}
@@ -41,23 +30,23 @@ def test_lease_is_returned(call: Call, aws: Aws) -> None:
 
 def test_lock_scope_comes_from_configuration(call: Call, aws: Aws) -> None:
     aws.configuration |= {"lockScope": "branch", "maxConcurrentBuilds": None}
-    lease = call("acquire_lock", "AcquireLock", DOCUMENT)
+    lease = call("AcquireLock", DOCUMENT)
     assert lease["lockKey"] == "work-item-processor-lock#acme/shop#feature/x"
 
 
 def test_running_holder_keeps_lock(call: Call, aws: Aws) -> None:
     aws.held, aws.items = True, [HOLDER]
     with pytest.raises(LockHeld, match="one-other"):
-        call("acquire_lock", "AcquireLock", DOCUMENT)
+        call("AcquireLock", DOCUMENT)
 
 
 @pytest.mark.parametrize("missing", ["item", "work"])
 def test_missing_part_is_named(call: Call, missing: str) -> None:
     with pytest.raises(LookupError, match=f"has no {missing}"):
-        call("acquire_lock", "AcquireLock", {key: part for key, part in DOCUMENT.items() if key != missing})
+        call("AcquireLock", {key: part for key, part in DOCUMENT.items() if key != missing})
 
 
 def test_missing_variable_is_named(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCK_LEASE_SECONDS")
     with pytest.raises(ConfigurationMissing, match="missing or empty: LOCK_LEASE_SECONDS"):
-        call("acquire_lock", "AcquireLock", DOCUMENT)
+        call("AcquireLock", DOCUMENT)

@@ -17,7 +17,7 @@ def failure(**changes: Any) -> dict[str, Any]:
 
 def test_original_error_keeps_name_and_message(call: Call) -> None:
     with pytest.raises(KiroWorkerError, match="the board has no status 'Done'") as caught:
-        call("fail_run", "FailRun", failure())
+        call("FailRun", failure())
     assert type(caught.value).__name__ == "StatusNotFound"
 
 
@@ -31,15 +31,15 @@ def test_only_new_redrive_resumes(
     aws.executions[ARN] = {"redriveCount": described}
     document = failure(redriveCount=recorded)
     if resumes:
-        assert call("fail_run", "FailRun", document, redrive_count=context) == {"resumed": True}
+        assert call("FailRun", document, redrive_count=context) == {"resumed": True}
     else:
         with pytest.raises(KiroWorkerError):
-            call("fail_run", "FailRun", document, redrive_count=context)
+            call("FailRun", document, redrive_count=context)
 
 
 def test_reserved_error_prefix_is_dropped(call: Call) -> None:
     with pytest.raises(KiroWorkerError) as caught:
-        call("fail_run", "FailRun", failure(error="States.Timeout"))
+        call("FailRun", failure(error="States.Timeout"))
     assert type(caught.value).__name__ == "Timeout"
 
 
@@ -47,5 +47,5 @@ def test_build_fails_with_its_outcome(call: Call) -> None:
     variables = [{"Name": "OUTCOME", "Value": "TestsFailed"}, {"Name": "OUTCOME_REASON", "Value": "exit code 1"}]
     build = {"Id": "b:1", "BuildStatus": "FAILED", "ExportedEnvironmentVariables": variables}
     with pytest.raises(KiroWorkerError, match="exit code 1") as caught:
-        call("fail_run", "FailRun", failure(error="States.TaskFailed", cause=json.dumps({"Build": build})))
+        call("FailRun", failure(error="States.TaskFailed", cause=json.dumps({"Build": build})))
     assert type(caught.value).__name__ == "TestsFailed"

@@ -13,7 +13,7 @@ DEAD = f"{ARN}-dead"
 
 def test_next_card_is_returned(call: Call, github: FakeGitHub) -> None:
     github.board.cards = [FakeCard("CARD", content=issue())]
-    assert call("fetch_work_item", "FetchWorkItem", {}) == {
+    assert call("FetchWorkItem", {}) == {
         "item": {
             "id": "CARD",
             "title": "An issue",
@@ -30,24 +30,24 @@ def test_next_card_is_returned(call: Call, github: FakeGitHub) -> None:
 
 
 def test_empty_queue_is_a_null_item(call: Call, github: FakeGitHub) -> None:
-    assert call("fetch_work_item", "FetchWorkItem", {}) == {"item": None}
+    assert call("FetchWorkItem", {}) == {"item": None}
 
 
 def test_input_pins_card(call: Call, github: FakeGitHub) -> None:
     github.board.cards = [FakeCard("CARD"), FakeCard("PINNED", "Blocked")]
     request = {"trigger": "manual", "itemId": "PINNED"}
-    assert call("fetch_work_item", "FetchWorkItem", request, execution_input=request)["item"]["id"] == "PINNED"
+    assert call("FetchWorkItem", request, execution_input=request)["item"]["id"] == "PINNED"
 
 
 def test_redriven_run_keeps_its_card(call: Call, github: FakeGitHub) -> None:
     github.board.cards = [FakeCard("CARD"), FakeCard("RESUMED", "Failed")]
     document = {"request": {}, "skipped": [], "item": {"id": "RESUMED"}, "failure": {"state": "RunBuild"}}
-    assert call("fetch_work_item", "FetchWorkItem", document)["item"]["id"] == "RESUMED"
+    assert call("FetchWorkItem", document)["item"]["id"] == "RESUMED"
 
 
 def test_skipped_card_is_passed_over(call: Call, github: FakeGitHub) -> None:
     github.board.cards = [FakeCard("ONE"), FakeCard("TWO")]
-    assert call("fetch_work_item", "FetchWorkItem", {"skipped": ["ONE"]})["item"]["id"] == "TWO"
+    assert call("FetchWorkItem", {"skipped": ["ONE"]})["item"]["id"] == "TWO"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_skipped_card_is_passed_over(call: Call, github: FakeGitHub) -> None:
 )
 def test_wrong_shape_is_invalid_input(call: Call, github: FakeGitHub, document: Any) -> None:
     with pytest.raises(InvalidExecutionInput, match=r"start it with \{\}"):
-        call("fetch_work_item", "FetchWorkItem", document, execution_input=document)
+        call("FetchWorkItem", document, execution_input=document)
     assert github.requests == []
 
 
@@ -65,7 +65,7 @@ def test_wrong_shape_is_invalid_input(call: Call, github: FakeGitHub, document: 
 def test_input_outside_contract_is_invalid(call: Call, github: FakeGitHub, document: Any) -> None:
     execution_input = document if document is not None else "null"
     with pytest.raises(InvalidExecutionInput):
-        call("fetch_work_item", "FetchWorkItem", document, execution_input=execution_input)
+        call("FetchWorkItem", document, execution_input=execution_input)
     assert github.requests == []
 
 
@@ -83,7 +83,7 @@ def test_abandoned_run_is_reported_first(call: Call, github: FakeGitHub, aws: Aw
         }
     ]
     aws.executions[DEAD] = {"status": "ABORTED", "cause": "stopped by hand"}
-    assert call("fetch_work_item", "FetchWorkItem", {})["item"]["id"] == "NEXT"
+    assert call("FetchWorkItem", {})["item"]["id"] == "NEXT"
     assert github.board.card("LEFT").status == "Failed"
     [comment] = github.board.comments["PR_1"]
     assert "**ABORTED**" in comment.body
@@ -95,4 +95,4 @@ def test_missing_variables_are_named(call: Call, github: FakeGitHub, monkeypatch
     monkeypatch.delenv("LOCKS_TABLE_NAME")
     monkeypatch.setenv("GITHUB_TOKEN_SECRET_ARN", "")
     with pytest.raises(ConfigurationMissing, match="missing or empty: LOCKS_TABLE_NAME, GITHUB_TOKEN_SECRET_ARN"):
-        call("fetch_work_item", "FetchWorkItem", {})
+        call("FetchWorkItem", {})

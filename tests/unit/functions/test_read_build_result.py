@@ -6,19 +6,7 @@ from typing import Any
 import pytest
 
 from tests.support.fake_github import FakeGitHub
-from tests.unit.functions.conftest import ARN, Aws, Call
-
-WORK = {
-    "repository": "acme/shop",
-    "branch": "feature/x",
-    "commit": "a" * 40,
-    "specPath": ".kiro/specs/feature-x",
-    "pullRequest": 7,
-    "pullRequestId": "PR_1",
-    "pullRequestUrl": "https://github.example/acme/shop/pull/7",
-    "baseBranch": "main",
-    "openTasks": 1,
-}
+from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
 
 def document(**exported: str) -> dict[str, Any]:
@@ -34,7 +22,7 @@ def document(**exported: str) -> dict[str, Any]:
 
 @pytest.mark.usefixtures("aws")
 def test_outcome_becomes_failure(call: Call) -> None:
-    found = call("read_build_result", "ReadBuildResult", document(OUTCOME="TestsFailed", OUTCOME_REASON="exit code 1"))
+    found = call("ReadBuildResult", document(OUTCOME="TestsFailed", OUTCOME_REASON="exit code 1"))
     assert (found["repeat"], found["failure"]["error"], found["failure"]["cause"]) == (
         False,
         "TestsFailed",
@@ -53,6 +41,6 @@ def test_record_and_branch_become_success(call: Call, aws: Aws, github: FakeGitH
         }
     ]
     github.board.history = ["b" * 40]
-    found = call("read_build_result", "ReadBuildResult", document(OUTCOME="WorkerFailed"))
+    found = call("ReadBuildResult", document(OUTCOME="WorkerFailed"))
     assert "failure" not in found
     assert {"Name": "RESULT_COMMIT", "Value": "b" * 40} in found["build"]["variables"]

@@ -22,7 +22,7 @@ LEASE = {"lockKey": LOCK, "owner": ARN, "fence": 5, "expiresAt": 9, "slot": ""}
 
 def test_lease_is_released(call: Call, aws: Aws) -> None:
     aws.executions[ARN] = {"redriveCount": 2}
-    assert call("release_lock", "ReleaseLock", {"lease": LEASE}) == {
+    assert call("ReleaseLock", {"lease": LEASE}) == {
         "released": True,
         "held": {"lockKey": LOCK},
         "redriveCount": 2,
@@ -33,19 +33,19 @@ def test_lease_is_released(call: Call, aws: Aws) -> None:
 
 def test_fence_of_build_is_tried_first(call: Call, aws: Aws) -> None:
     build = {"id": "b:1", "arn": "arn:b", "log": "", "variables": {"Name": "RESULT_FENCE", "Value": "8"}}
-    call("release_lock", "ReleaseLock", {"lease": LEASE, "build": build})
+    call("ReleaseLock", {"lease": LEASE, "build": build})
     assert aws.updates[0]["ExpressionAttributeValues"][":fence"] == {"N": "8"}
 
 
 @pytest.mark.parametrize(("document", "pending"), [({}, False), ({"reportPending": True}, True)])
 def test_pending_report_is_remembered(call: Call, aws: Aws, document: dict[str, Any], pending: bool) -> None:
-    call("release_lock", "ReleaseLockAfterFailure", {"lease": LEASE, **document})
+    call("ReleaseLockAfterFailure", {"lease": LEASE, **document})
     assert aws.updates[0]["UpdateExpression"].startswith("SET reportPending") is pending
 
 
 def test_clean_up_frees_and_names_lock(call: Call, aws: Aws) -> None:
     aws.items, aws.executions[ARN] = [HELD], {"status": "ABORTED"}
-    assert call("release_lock", "ReleaseLock", {"endedAt": 1763900000123}) == {
+    assert call("ReleaseLock", {"endedAt": 1763900000123}) == {
         "released": True,
         "held": {"lockKey": LOCK, "workItemId": "CARD", "repository": "acme/shop", "branch": "feature/x"},
         "redriveCount": 0,
@@ -57,7 +57,7 @@ def test_clean_up_frees_and_names_lock(call: Call, aws: Aws) -> None:
 )
 def test_clean_up_spares_live_lock(call: Call, aws: Aws, ended_at: int, status: str) -> None:
     aws.items, aws.executions[ARN] = [HELD], {"status": status}
-    assert call("release_lock", "ReleaseLock", {"endedAt": ended_at})["released"] is False
+    assert call("ReleaseLock", {"endedAt": ended_at})["released"] is False
     assert aws.updates == []
 
 
@@ -65,15 +65,15 @@ def test_clean_up_spares_live_lock(call: Call, aws: Aws, ended_at: int, status: 
 def test_clean_up_without_time_frees_nothing(call: Call, aws: Aws, ended_at: Any) -> None:
     aws.items, aws.executions[ARN] = [HELD], {"status": "ABORTED"}
     with pytest.raises(InvalidExecutionInput, match="endedAt"):
-        call("release_lock", "ReleaseLock", {"endedAt": ended_at})
+        call("ReleaseLock", {"endedAt": ended_at})
     assert aws.updates == []
 
 
 def test_lost_answer_frees_held_locks(call: Call, aws: Aws) -> None:
     aws.items = [HELD, HELD | {"lockKey": {"S": "other"}, "owner": {"S": f"{ARN}-other"}}]
-    assert call("release_lock", "ReleaseLockAfterFailure", {"item": {"id": "CARD"}})["held"]["workItemId"] == "CARD"
+    assert call("ReleaseLockAfterFailure", {"item": {"id": "CARD"}})["held"]["workItemId"] == "CARD"
     assert {update["Key"]["lockKey"]["S"] for update in aws.updates} == {LOCK}
 
 
 def test_nothing_held_is_nothing_released(call: Call, aws: Aws) -> None:
-    assert call("release_lock", "ReleaseLock", {}) == {"released": False, "held": None, "redriveCount": 0}
+    assert call("ReleaseLock", {}) == {"released": False, "held": None, "redriveCount": 0}

@@ -2,29 +2,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from tests.support.fake_github import FakeCard, FakeGitHub, issue, ready_repository
-from tests.unit.functions.conftest import Call, Load
+from tests.unit.functions.conftest import WORK, Call
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = {
     "request": {},
     "skipped": [],
     "item": {"id": "CARD", "status": "Ready", "repository": "acme/shop", "branch": "feature/x"},
-    "work": {
-        "repository": "acme/shop",
-        "branch": "feature/x",
-        "commit": "a" * 40,
-        "specPath": ".kiro/specs/feature-x",
-        "pullRequest": 7,
-        "pullRequestId": "PR_1",
-        "pullRequestUrl": "https://github.example/acme/shop/pull/7",
-        "baseBranch": "main",
-        "openTasks": 1,
-    },
+    "work": WORK,
     "build": {"id": "b:1", "arn": "arn:b", "log": "", "variables": [{"Name": "RESULT_COMMIT", "Value": "b" * 40}]},
     "failure": {"state": "RunBuild", "error": "States.Timeout", "cause": "", "redriveCount": 0},
 }
@@ -44,7 +35,7 @@ def test_state_name_selects_move(call: Call, github: FakeGitHub, state: str, res
     github.board.cards = [FakeCard("CARD", content=issue())]
     github.board.repository = ready_repository()
     github.board.comments = {"I_1": [], "PR_1": []}
-    assert call("update_status", state, DOCUMENT) == result
+    assert call(state, DOCUMENT) == result
     assert github.board.card("CARD").status == result["status"]
 
 
@@ -57,13 +48,13 @@ def test_clean_up_reports_on_held_branch(call: Call, github: FakeGitHub) -> None
         "held": {"lockKey": "lock", "workItemId": "CARD", "repository": "acme/shop", "branch": "feature/x"},
         "failure": {"state": "", "error": "ABORTED", "cause": "", "redriveCount": 0},
     }
-    assert call("update_status", "MarkFailed", document) == {"status": "Failed", "commentUrl": URL}
+    assert call("MarkFailed", document) == {"status": "Failed", "commentUrl": URL}
     assert "**ABORTED**" in github.board.comments["PR_1"][0].body
 
 
-def test_every_calling_state_has_move(load: Load) -> None:
+def test_every_calling_state_has_move(handler: ModuleType) -> None:
     calling = set()
     for name in ("work_item", "clean_up"):
         states = json.loads((ROOT / "statemachine" / f"{name}.asl.json").read_text("utf-8"))["States"]
         calling |= {state for state, body in states.items() if "${UpdateStatusFunctionArn}" in json.dumps(body)}
-    assert set(load("update_status").MOVES) == calling
+    assert set(handler.MOVES) == calling

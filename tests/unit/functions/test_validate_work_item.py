@@ -6,7 +6,7 @@ import pytest
 
 from kiro_worker.errors import WorkItemInvalid, WorkItemRefused
 from tests.support.fake_github import FakeGitHub, ready_repository
-from tests.unit.functions.conftest import ARN, Aws, Call
+from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -16,30 +16,20 @@ def document(**changes: Any) -> dict[str, Any]:
 
 def test_ready_card_becomes_work(call: Call, github: FakeGitHub) -> None:
     github.board.repository = ready_repository()
-    assert call("validate_work_item", "ValidateWorkItem", document()) == {
-        "repository": "acme/shop",
-        "branch": "feature/x",
-        "commit": "a" * 40,
-        "specPath": ".kiro/specs/feature-x",
-        "pullRequest": 7,
-        "pullRequestId": "PR_1",
-        "pullRequestUrl": "https://github.example/acme/shop/pull/7",
-        "baseBranch": "main",
-        "openTasks": 1,
-    }
+    assert call("ValidateWorkItem", document()) == WORK
     assert github.sent() == ["ValidateWorkItem"]
 
 
 def test_unready_card_of_queue_is_invalid(call: Call, github: FakeGitHub) -> None:
     github.board.repository = ready_repository(ref=None)
     with pytest.raises(WorkItemInvalid, match="feature/x does not exist"):
-        call("validate_work_item", "ValidateWorkItem", document())
+        call("ValidateWorkItem", document())
 
 
 def test_unready_pinned_card_is_refused(call: Call, github: FakeGitHub) -> None:
     github.board.repository = ready_repository(ref=None)
     with pytest.raises(WorkItemRefused, match="feature/x does not exist"):
-        call("validate_work_item", "ValidateWorkItem", document(), execution_input={"itemId": "CARD"})
+        call("ValidateWorkItem", document(), execution_input={"itemId": "CARD"})
 
 
 @pytest.mark.parametrize(("execution", "accepted"), [(ARN, True), (f"{ARN}-other", False)])
@@ -51,7 +41,7 @@ def test_own_push_needs_no_open_task(call: Call, aws: Aws, github: FakeGitHub, e
     pushed = {"repository": {"S": "acme/shop"}, "branch": {"S": "feature/x"}, "commits": {"SS": ["a" * 40]}}
     aws.items.append({"recordKey": {"S": f"run#{execution}"}, **pushed})
     if accepted:
-        assert call("validate_work_item", "ValidateWorkItem", document())["openTasks"] == 0
+        assert call("ValidateWorkItem", document())["openTasks"] == 0
     else:
         with pytest.raises(WorkItemInvalid, match="no open task"):
-            call("validate_work_item", "ValidateWorkItem", document())
+            call("ValidateWorkItem", document())

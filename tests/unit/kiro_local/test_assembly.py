@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from kiro_local.assembly import ROOT, CheckoutRequired, require_checkout, synthesise
+from kiro_local.assembly import ROOT, CheckoutRequired, require_checkout, synthesize
 
 
 def test_synthesis_needs_a_checkout(tmp_path: Path) -> None:
     with pytest.raises(CheckoutRequired) as error:
-        synthesise(tmp_path)
+        synthesize(tmp_path)
     assert error.value.reason == (
         f"kiro-worker demo and kiro-worker local deploy the sources of a checkout, and {tmp_path} is not one"
     )

@@ -158,7 +158,7 @@ def test_report_needs_changed_files() -> None:
         *("/src/shop/tests/a.py", "./tests/a.py", "tests\\a.py", "/elsewhere/test_a.py"),
     ],
 )
-def test_test_files_are_recognised(path: str) -> None:
+def test_test_files_are_recognized(path: str) -> None:
     assert path in NotProduct(Path("/src/shop"))
 
 
@@ -170,7 +170,7 @@ def test_test_files_are_recognised(path: str) -> None:
         *("cart/testing.go", "tests/cart.go", "lib/spec.md", "/tests/elsewhere/shop.py", "/src/tests.py/shop.py", ""),
     ],
 )
-def test_product_code_is_recognised(path: str) -> None:
+def test_product_code_is_recognized(path: str) -> None:
     assert path not in NotProduct(Path("/src/shop"))
 
 
@@ -278,7 +278,7 @@ FILES = ("src/shop/a.py", "src/shop/gen/b.py", "lib/gen/b.py", "tests/cases/c.py
         ("elsewhere/gen/b.py", False),
     ],
 )
-def test_excluded_files_are_recognised(path: str, *, is_left_out: bool) -> None:
+def test_excluded_files_are_recognized(path: str, *, is_left_out: bool) -> None:
     globs = ("src/shop/gen/**", "src/main/java/com/x/gen")
 
     assert (path in NotProduct(Path("/srv"), globs, FILES)) == is_left_out

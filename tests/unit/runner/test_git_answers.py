@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,60 @@ def test_text_is_told_apart(cause: Cause, output: str) -> None:
 def test_other_lines_are_not_read(output: str) -> None:
     """Paths and contents of the repository must not look like an answer of the server."""
     assert read_answer(output).cause is Cause.OTHER
+
+
+# What git and git-lfs print about files, with their names between quotes or without.
+LOCAL = (
+    "error: invalid path '{}'",
+    "error: unable to create file {}: File name too long",
+    "error: unable to create symlink {}: Permission denied",
+    "fatal: cannot create directory at '{}': No space left on device",
+    "fatal: unable to write file {}",
+    'error: open("{}"): Permission denied',
+    "error: unable to index file '{}'",
+    "fatal: adding files failed\nerror: short read while indexing {}",
+    "fatal: failed to encode '{}' from UTF-16 to UTF-8",
+    "fatal: pathspec '{}' did not match any files",
+    "fatal: unable to access '{}': Permission denied",
+    "error: external filter 'git-lfs filter-process' failed\nfatal: {}: smudge filter lfs failed",
+    "fatal: {}: clean filter 'lfs' failed",
+    "Error downloading object: {} (0c4): Smudge error",
+    "error: The following untracked working tree files would be overwritten by checkout:\n\t{}\nPlease move them.",
+    "warning: unable to access '{}': Not a directory",
+    "error: Entry '{}' not uptodate. Cannot merge.",
+    "CONFLICT (content): Merge conflict in {}",
+)
+TELLING = [line for _, text in TEXTS for line in text.splitlines() if line] + ["rate limit", "GH001", "hook declined"]
+NAMES = st.builds(
+    "".join, st.lists(st.one_of(st.sampled_from(TELLING), st.text("a'\"` ./:()[]", max_size=3)), max_size=4)
+)
+
+
+@given(st.sampled_from(LOCAL), NAMES)
+def test_name_of_file_is_no_answer(message: str, name: str) -> None:
+    # No path has an empty part.
+    assert read_answer(message.replace("{}", name.replace("//", "/"))).cause is Cause.OTHER
+
+
+# What servers say about files and refs.
+REMOTE = (
+    ("remote: error: File {} is 589.28 MB; this exceeds GitHub's file size limit of 100.00 MB", Cause.LARGE_FILES),
+    ("remote: error: GH013: Repository rule violations found for refs/heads/{}.", Cause.RULES),
+    (" ! [remote rejected] {} -> {} (pre-receive hook declined)", Cause.HOOK),
+    (" ! [rejected]        {} -> {} (fetch first)", Cause.MOVED),
+    (" ! [remote rejected] {} -> {} (cannot lock ref 'refs/heads/{}': is at 1 but expected 2)", Cause.MOVED),
+    ("remote: - GITHUB PUSH PROTECTION\nremote:     path: {}:1", Cause.SECRETS),
+    ("fatal: couldn't find remote ref refs/heads/{}", Cause.REFERENCE_MISSING),
+    ("fatal: unable to access 'https://github.com/acme/{}.git/': The requested URL returned error: 404", None),
+)
+
+
+@given(st.sampled_from(REMOTE), NAMES)
+def test_name_in_answer_does_not_change_it(answer: tuple[str, Cause | None], name: str) -> None:
+    text, cause = answer
+    # Only a file's name can contain a space, a colon or a bracket.
+    name = name if "File" in text or "path:" in text else re.sub(r"[\s:\[]|\.\.", "-", name)
+    assert read_answer(text.replace("{}", name)).cause is (cause or Cause.REPOSITORY_MISSING)
 
 
 def test_telling_line_comes_first() -> None:

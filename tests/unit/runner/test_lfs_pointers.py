@@ -20,7 +20,7 @@ POINTERS = [
 
 
 @pytest.mark.parametrize("text", POINTERS)
-def test_every_form_of_pointer_is_recognised(tmp_path: Path, text: str) -> None:
+def test_every_form_of_pointer_is_recognized(tmp_path: Path, text: str) -> None:
     git = bare_repository(tmp_path)
     pointer = write_blob(git, text.format(oid=OID, other="1" * 64).encode())
     files = {

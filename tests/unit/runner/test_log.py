@@ -46,3 +46,23 @@ def test_endless_output_keeps_its_start(tmp_path: Path) -> None:
     assert LARGEST_FILE * 0.9 < (tmp_path / "agent.log").stat().st_size <= LARGEST_FILE
     assert len(out.getvalue()) < LARGEST_FILE * 1.1
     assert out.getvalue().count("the rest is dropped") == 1
+
+
+def test_second_run_keeps_output_of_first(tmp_path: Path) -> None:
+    log, file = Log(Redaction(), io.StringIO()), tmp_path / "setup.log"
+    for run in ("one", "two"):
+        with log.sink("setup", file) as sink:
+            sink(run)
+
+    assert file.read_text() == "one\n\n── setup, run 2\ntwo\n"
+
+
+def test_long_first_run_leaves_room_for_second(tmp_path: Path) -> None:
+    log, file = Log(Redaction(), io.StringIO()), tmp_path / "tests.log"
+    with log.sink("tests", file) as sink:
+        for _ in range(2):
+            sink("x" * LARGEST_FILE)
+    with log.sink("tests", file) as sink:
+        sink("the failure")
+
+    assert file.read_text().endswith("the failure\n")

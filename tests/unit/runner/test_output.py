@@ -75,12 +75,12 @@ def read_in_pieces(text: str, cuts: list[int], secrets: tuple[str, ...] = ()) ->
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@given(data=st.data(), before=st.sampled_from([0, 3, 16_370, 20_460]), colour=st.sampled_from(["", "\x1b[1m"]))
-def test_no_secret_shape_survives_cut(shape: str, data: st.DataObject, before: int, colour: str) -> None:
+@given(data=st.data(), before=st.sampled_from([0, 3, 16_370, 20_460]), color=st.sampled_from(["", "\x1b[1m"]))
+def test_no_secret_shape_survives_cut(shape: str, data: st.DataObject, before: int, color: str) -> None:
     shown = data.draw(SHAPES[shape])
     before += data.draw(st.integers(0, 40))
     at = data.draw(st.integers(0, len(shown.text)))
-    text = "x" * before + " " + shown.text[:at] + colour + shown.text[at:] + " " + "y" * data.draw(st.integers(0, 5000))
+    text = "x" * before + " " + shown.text[:at] + color + shown.text[at:] + " " + "y" * data.draw(st.integers(0, 5000))
     cuts = data.draw(st.lists(st.integers(before, before + len(shown.text) + 10), min_size=1, max_size=4))
 
     lines = read_in_pieces(text, cuts)

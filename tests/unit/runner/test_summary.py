@@ -244,12 +244,12 @@ def test_summaries_of_one_tool_count_for_that_tool() -> None:
     assert (summaries.executed_by(["go"]), summaries.executed_by(["cargo"]), summaries.executed_by([])) == (1, 0, 4)
 
 
-def test_colours_and_overwritten_text_are_ignored() -> None:
+def test_colors_and_overwritten_text_are_ignored() -> None:
     """As vitest prints with FORCE_COLOR, behind a progress line."""
-    coloured = b"running\r\x1b[2m      Tests \x1b[22m \x1b[1m\x1b[32m3 passed\x1b[39m\x1b[22m\x1b[90m (3)\x1b[39m\r\n"
+    colored = b"running\r\x1b[2m      Tests \x1b[22m \x1b[1m\x1b[32m3 passed\x1b[39m\x1b[22m\x1b[90m (3)\x1b[39m\r\n"
     lines = Lines(str)
 
-    assert Summaries.of([*lines.feed(coloured), *lines.close()]).counts.passed == 3
+    assert Summaries.of([*lines.feed(colored), *lines.close()]).counts.passed == 3
 
 
 class CountedText(str):

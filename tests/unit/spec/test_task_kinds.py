@@ -117,7 +117,7 @@ def test_star_marks_task_optional(line: str) -> None:
     assert (task.title, task.optional) == ("A", True)
 
 
-def test_emphasised_title_is_required() -> None:
+def test_emphasized_title_is_required() -> None:
     assert pending("- [ ] *must* work\n- [ ] **1.** bold\n") == ["*must* work", "**1.** bold"]
 
 

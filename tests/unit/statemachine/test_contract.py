@@ -50,12 +50,13 @@ STATES = {
 }
 
 # ----------------------------------------------------------------------------------------- stored: retriers
-LAMBDA = (
+AWS = (
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.TooManyRequestsException",
+    "AwsUnavailable",
 )
 UNAVAILABLE = ("GitHubUnavailable",)
 RATE_LIMITED = ("GitHubRateLimited",)
@@ -67,13 +68,13 @@ CODEBUILD = (
 )
 # Attempts after the first, and the longest total wait between them in seconds (the jitter only shortens it).
 RETRY_LIMITS = {
-    LAMBDA: (5, 31),
+    AWS: (5, 31),
     UNAVAILABLE: (4, 75),
     RATE_LIMITED: (4, 900),
     CODEBUILD: (6, 765),
 }
-OWN_RECORDS = [LAMBDA]
-GITHUB = [LAMBDA, UNAVAILABLE, RATE_LIMITED]
+OWN_RECORDS = [AWS]
+GITHUB = [AWS, UNAVAILABLE, RATE_LIMITED]
 RETRIERS = {
     "work_item": {
         "FetchWorkItem": GITHUB,
@@ -284,12 +285,12 @@ def test_every_placeholder_names_function(machine: str) -> None:
 
 
 @pytest.mark.parametrize("machine", MACHINES)
-def test_steps_retry_lambda_errors_first(machine: str) -> None:
+def test_steps_retry_errors_of_aws_first(machine: str) -> None:
     for name, state in tasks(machine).items():
         assert state["TimeoutSeconds"] > 0, name
         assert all(rule["JitterStrategy"] == "FULL" and rule["MaxDelaySeconds"] for rule in state["Retry"]), name
     for name, state in steps(machine).items():
-        assert tuple(state["Retry"][0]["ErrorEquals"]) == LAMBDA, name
+        assert tuple(state["Retry"][0]["ErrorEquals"]) == AWS, name
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -35,7 +35,7 @@ _LARGEST_COUNT: Final = 2**64
 
 
 def read_coverage(content: bytes, name: str, left_out: Container[str] = ()) -> Coverage:
-    """Return the coverage in one report, whose format is recognised by its content, without the files in ``left_out``.
+    """Return the coverage in one report, whose format is recognized by its content, without the files in ``left_out``.
 
     Raises :class:`~kiro_worker.runner.gate.report_files.Unreadable`.
     """

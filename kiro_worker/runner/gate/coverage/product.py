@@ -69,7 +69,7 @@ def is_test_file(path: str) -> bool:
 
 
 class NotProduct:
-    """Contains the paths, as reports write them, of files that do not count towards coverage: tests, and those that
+    """Contains the paths, as reports write them, of files that do not count toward coverage: tests, and those that
     ``exclude`` names by globs.
 
     A report writes a path from some folder: the checkout's, a source folder, a Java package or a Go module. ``files``

@@ -1,1 +1,1 @@
-"""What test runners print about a run: which tools are recognised, and what their summaries say."""
+"""What test runners print about a run: which tools are recognized, and what their summaries say."""

@@ -10,7 +10,7 @@ LONGEST_TEXT = 200
 class Reader:
     """Reads one tool's output, line by line, in constant memory.
 
-    ``found`` says that a summary was recognised, ``counts`` what the summaries add up to, ``failure`` is the last line
+    ``found`` says that a summary was recognized, ``counts`` what the summaries add up to, ``failure`` is the last line
     that reports a failure.
     """
 

@@ -1,4 +1,4 @@
-"""Everything that the output of a test run says about the tests, from all tools that are recognised in it."""
+"""Everything that the output of a test run says about the tests, from all tools that are recognized in it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class Summaries:
 
     @property
     def found(self) -> bool:
-        """Whether a tool's summary was recognised."""
+        """Whether a tool's summary was recognized."""
         return any(True for _ in self._found())
 
     @property

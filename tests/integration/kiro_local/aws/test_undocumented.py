@@ -1,4 +1,4 @@
-"""Tests each switch for undocumented behaviour with both values."""
+"""Tests each switch for undocumented behavior with both values."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def test_existing_repository_is_copied(base: Path) -> None:
         ({"repositories": [{"name": "shop"}]}, "name"),
         ({"repositories": [{"name": "../x/y"}]}, "name"),
         ({"repository": []}, "repository"),
-        ({"projects": [{"owner": "acme", "colour": "red"}]}, "colour"),
+        ({"projects": [{"owner": "acme", "color": "red"}]}, "color"),
     ],
 )
 def test_invalid_document_is_rejected(base: Path, document: dict[str, Any], words: str) -> None:
