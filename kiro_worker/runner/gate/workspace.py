@@ -11,7 +11,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
@@ -31,13 +31,15 @@ if TYPE_CHECKING:
     from kiro_worker.runner.sandbox.folders import Folders
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
+_MAX_NAMED: Final = 10
+
 
 @dataclass
 class GateWorkspace:
     """The gate's view of ``folders``. ``setup`` is ``None`` if no command is configured.
 
     ``agent`` and ``gate`` are the sandboxes of the two users. ``machine`` is the folder below which places that every
-    user may write to are searched for. ``snapshot`` is the result of the last setup.
+    user may write to are searched for. ``snapshot`` is the result of setup that the agent gets.
     """
 
     request: BuildRequest
@@ -48,6 +50,7 @@ class GateWorkspace:
     say: Callable[[str], None]
     machine: Path = Path("/")
     snapshot: Snapshot | None = field(default=None, init=False)
+    _for_tests: Snapshot | None = field(default=None, init=False)
     _stray_files: StrayFiles | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -69,7 +72,7 @@ class GateWorkspace:
         Raises :class:`BuildStopped` (SetupFailed).
         """
         self.secure()
-        self.snapshot = self._set_up(checkout, submodules, checkout.commit)
+        self.snapshot = self._for_tests = self._set_up(checkout, submodules, checkout.commit)
         if self.snapshot is None:
             return
         self.snapshot.lend(self.folders, self.agent.uid)
@@ -81,15 +84,14 @@ class GateWorkspace:
     def opened(self, checkout: Checkout, submodules: Submodules, commit: str) -> Iterator[Folders]:
         """Yield folders that hold ``commit`` and the result of setup; afterwards the agent's are back in place.
 
-        Setup runs again if the commit changes what it installs. Raises :class:`BuildStopped` (SetupFailed).
+        Setup may copy or compile any file, as ``pip install .`` does, so it runs again if anything but the spec has
+        changed since its last run. Raises :class:`BuildStopped` (SetupFailed).
         """
-        if self.setup and self.snapshot:
-            names = checkout.git.run("diff-tree", "-r", "-z", "--name-only", self.snapshot.commit, commit)
-            changed = self.setup.depends_on(filter(None, decode_path(names).split("\0")))
-            if changed:
-                self.say(f"setup runs again, because the work changes {', '.join(map(ascii, changed[:10]))}")
-                self.snapshot = self._set_up(checkout, submodules, commit)
-        with self._laid_out(checkout, submodules, commit, self.snapshot) as folders:
+        if self._for_tests and (changed := self._changed_sources(checkout, self._for_tests.commit, commit)):
+            more = f" and {len(changed) - _MAX_NAMED} more" if len(changed) > _MAX_NAMED else ""
+            self.say(f"setup runs again, because the work changes {', '.join(map(ascii, changed[:_MAX_NAMED]))}{more}")
+            self._for_tests = self._set_up(checkout, submodules, commit)
+        with self._laid_out(checkout, submodules, commit, self._for_tests) as folders:
             yield folders
 
     @property
@@ -97,6 +99,12 @@ class GateWorkspace:
         """The agent's sandbox, which knows the files that setup created: their links may lead anywhere."""
         created = self.snapshot.created if self.snapshot else ()
         return replace(self.agent, uncommitted=frozenset(created))
+
+    def _changed_sources(self, checkout: Checkout, before: str, after: str) -> list[str]:
+        """Return the files outside the spec's folder that differ between two commits."""
+        names = checkout.git.run("diff-tree", "-r", "-z", "--no-renames", "--name-only", before, after)
+        spec = f"{self.request.spec_path}/"
+        return [name for name in decode_path(names).split("\0") if name and not name.startswith(spec)]
 
     def _set_up(self, checkout: Checkout, submodules: Submodules, commit: str) -> Snapshot | None:
         if self.setup is None:

@@ -124,23 +124,54 @@ def test_npm_workspaces(builder: Builder) -> None:
     assert printed(finished, "[tests] ")[1] == "new", "the link leads to the files of the commit"
 
 
-def test_changed_manifest_runs_setup_again(builder: Builder) -> None:
-    setup = "mkdir -p vendor; cp requirements.txt vendor/installed; cat requirements.txt; ls shop vendor"
-    builder.worker.commit = builder.worker.repository.git.commit(BRANCH, {"requirements.txt": "a==1\n"}, "Add a")
+BUILD = "mkdir -p dist/shop; cp shop/*.py dist/shop/; cat dist/*/prices.py >> dist/built-once"
+"""A setup that copies the sources, as `pip install .`, `npm run build` and code generators do."""
+TEST_BUILD = [
+    "sh",
+    "-c",
+    f"cat dist/built-once; cd dist && {PYTHON} -c 'from shop.prices import PRICE; assert PRICE == 1' && {RAN}",
+]
+
+
+def test_gate_tests_no_old_copy_of_code(builder: Builder) -> None:
+    builder.worker.commit = builder.worker.repository.git.commit(BRANCH, {"shop/prices.py": "PRICE = 1\n"}, "Add it")
 
     finished = builder.build(
-        WORK + "print('agent has', pathlib.Path('vendor/installed').read_text())\n"
-        "pathlib.Path('requirements.txt').write_text('a==2\\n'); pathlib.Path('vendor/planted').touch()\n",
-        setup=setup,
-        testCommand=["sh", "-c", f"cat vendor/installed; ls vendor; {RAN}"],
+        "pathlib.Path('shop/prices.py').write_text('PRICE = 2\\n')\n", setup=BUILD, testCommand=TEST_BUILD
+    )
+
+    assert finished.outcome == "TestsFailed", finished.log
+    assert "setup runs again, because the work changes 'shop/prices.py'" in finished.log
+
+
+def test_gate_tests_new_copy_of_code(builder: Builder) -> None:
+    """The setup for the gate begins without anything that the first one left, or that the agent changed in it."""
+    builder.worker.commit = builder.worker.repository.git.commit(BRANCH, {"shop/prices.py": "PRICE = 2\n"}, "Add it")
+
+    finished = builder.build(
+        "print('agent has', pathlib.Path('dist/built-once').read_text())\n"
+        "pathlib.Path('shop/prices.py').write_text('PRICE = 1\\n'); pathlib.Path('dist/shop/prices.py').write_text('x')\n",
+        setup=BUILD,
+        testCommand=TEST_BUILD,
     )
 
     assert finished.outcome == "Succeeded", finished.log
-    assert "setup runs again, because the work changes 'requirements.txt'" in finished.log
     assert "── setup, run 2" in builder.worker.artifact("setup.log")
-    assert printed(finished, "[agent] ")[0] == "agent has a==1"
-    assert printed(finished, "[tests] ")[1:3] == ["a==2", "installed"]
-    assert [line for line in printed(finished, "[setup] ") if line.startswith("a==")] == ["a==1", "a==2"]
+    assert printed(finished, "[agent] ")[0] == "agent has PRICE = 2"
+    assert printed(finished, "[tests] ")[1] == "PRICE = 1"
+    assert [line for line in printed(finished, "[tests] ") if line.startswith("PRICE")] == ["PRICE = 1"]
+
+
+def test_setup_runs_once_if_only_spec_changes(builder: Builder) -> None:
+    """The only open task is a check, so the worker does no more than to tick it."""
+    checks = {".kiro/specs/feature-discounts/tasks.md": "- [ ] 1. Ensure all tests pass\n"}
+    builder.worker.commit = builder.worker.repository.git.commit(BRANCH, checks, "Ask for a check")
+
+    finished = builder.build("", setup="echo setting up", testCommand=["sh", "-c", RAN])
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert printed(finished, "[setup] ").count("setting up") == 1
+    assert "setup runs again" not in finished.log
 
 
 def test_failed_setup_stops_before_agent(builder: Builder) -> None:

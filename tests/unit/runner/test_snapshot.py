@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
-from kiro_worker.runner.gate.setup import Setup
 from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.tree_copy import TreeCopy
@@ -142,28 +140,6 @@ def test_copy_keeps_what_programs_rely_on(tmp_path: Path) -> None:
     assert (target / "first/link").readlink() == Path("/nowhere")
     assert (target / "first/tool").stat().st_mode & 0o7777 == 0o755
     assert not (target / "first/pipe").exists()
-
-
-@pytest.mark.parametrize(
-    "path",
-    [
-        *("package.json", "web/package-lock.json", "requirements-dev.txt", "requirements/base.txt", "pyproject.toml"),
-        *(
-            "uv.lock",
-            "go.mod",
-            "crates/a/Cargo.toml",
-            "Gemfile.lock",
-            "composer.json",
-            "pom.xml",
-            "app/build.gradle.kts",
-        ),
-        *("src/Shop.csproj", "gradle/libs.versions.toml", "scripts/install.sh"),
-    ],
-)
-def test_change_that_setup_depends_on(path: str) -> None:
-    setup = Setup(("sh", "-eu", "-c", "sh scripts/install.sh"), {}, lambda: nullcontext(print), str)
-
-    assert setup.depends_on(["shop/notes.py", path]) == (path,)
 
 
 def test_folders_come_back_after_an_error(folders: Folders) -> None:
