@@ -11,7 +11,7 @@ from kiro_worker.errors import KiroWorkerError
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.commit import patch_between, tree_of_files
-from kiro_worker.runner.sandbox.sandbox import lend_objects
+from kiro_worker.runner.repository.lent_objects import open_lent_objects
 from kiro_worker.runner.trust.secret_scan import require_no_secret
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class AgentWorkspace:
     def run_turn(self, agent: PreparedAgent, prompt: str, commit: str) -> AgentRun:
         """Put submodules and steering files in place, afresh for every turn, and run ``agent``."""
         context, checkout = self.context, self.checkout
-        lend_objects(checkout.git.directory)
+        open_lent_objects(checkout.git)
         context.submodules.materialize(checkout)
         if context.steering.files:
             self.replace_repository(commit)

@@ -17,8 +17,8 @@ from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.entries import decode_path, list_tree
 from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.repository.lent_objects import open_lent_objects
 from kiro_worker.runner.repository.publish import upload_lfs_objects
-from kiro_worker.runner.sandbox.sandbox import lend_objects
 from kiro_worker.runner.sandbox.stray_files import StrayFiles
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ class GateWorkspace:
             submodules.materialize(checkout)
             if snapshot:
                 snapshot.restore(folders, self.gate.uid)
-            lend_objects(git.directory)
+            open_lent_objects(git)
             self.gate.grant(folders.checkout, *folders.private)
             try:
                 yield folders

@@ -1,6 +1,7 @@
 """A ``.git`` for the agent or the tests, where ``git status``, ``diff``, ``log`` and ``commit`` work.
 
-It is written file by file, so that no git command of the worker ever reads it.
+It is written file by file, so that no git command of the worker ever reads it. :mod:`lent_objects
+<kiro_worker.runner.repository.lent_objects>` explains which objects it has.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kiro_worker.runner.repository.attributes import keep_bytes
 from kiro_worker.runner.repository.git import AUTHOR_EMAIL, AUTHOR_NAME
+from kiro_worker.runner.repository.lent_objects import borrow_objects
 
 if TYPE_CHECKING:
     from kiro_worker.runner.repository.git import Git
@@ -28,7 +30,7 @@ def create_agent_repository(git: Git, request: BuildRequest, excluded: tuple[str
     reference.parent.mkdir(parents=True, exist_ok=True)
     reference.write_text(f"{request.commit}\n")
     (repository / "HEAD").write_text(f"ref: refs/heads/{request.branch}\n")
-    (repository / "objects" / "info" / "alternates").write_text(f"{git.directory / 'objects'}\n")
+    borrow_objects(git, repository, request.commit)
     never_committed = (git.directory / "info" / "exclude").read_text("utf-8", "surrogateescape")
     (repository / "info" / "exclude").write_text(
         never_committed + "".join(f"/{path}\n" for path in excluded), "utf-8", "surrogateescape"
@@ -42,5 +44,3 @@ def create_agent_repository(git: Git, request: BuildRequest, excluded: tuple[str
         + ('[filter "lfs"]\n\tprocess = git-lfs filter-process --skip\n\trequired = false\n' if git.lfs else "")
     )
     shutil.copy(git.index, repository / "index")
-    if (git.directory / "shallow").is_file():
-        shutil.copy(git.directory / "shallow", repository / "shallow")

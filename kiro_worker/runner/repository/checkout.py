@@ -3,7 +3,8 @@
 ::
 
     <workspace>/trusted.git   bare; the worker fetches into it and pushes from it, with its own configuration
-    <workspace>/checkout/     the files, and a separate .git for the agent that borrows the trusted objects
+    <workspace>/lent.git      the objects of the pinned commit, which other users may read
+    <workspace>/checkout/     the files, and a separate .git for the agent that borrows the lent objects
 
 Nothing that the agent does to its ``.git`` (configuration, hooks, remotes, credential helpers, filters, fsmonitor)
 affects the worker, because the worker never runs git on it. :mod:`kiro_worker.runner.repository.commit` turns the files
@@ -27,6 +28,7 @@ from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, Git, GitFailed
 from kiro_worker.runner.repository.git_answers import FINAL, Cause
 from kiro_worker.runner.repository.layout import cannot_lay_out, is_local, require_same_tree
+from kiro_worker.runner.repository.lent_objects import lend_objects
 from kiro_worker.runner.repository.lfs import lfs_files_missing, require_git_lfs
 from kiro_worker.runner.sandbox.untrusted_files import leads_out
 
@@ -96,6 +98,7 @@ def check_out(
     fetch_mode, fetched = _fetch(git, request)
     _require_symlinks_inside(git, request)
     require_same_tree(git, request)
+    lend_objects(git, request.commit)
     create_agent_repository(git, request)
     checkpoint = None if fetch_mode == SHALLOW else fetched.get(checkpoint_ref(request.branch), "")
     head, default = fetched[_tracking(request.branch)], fetched.get(_DEFAULT, "")

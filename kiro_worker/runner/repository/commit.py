@@ -1,15 +1,12 @@
 """Turn what the agent left in its folder into a commit in the trusted repository.
 
-The agent's ``.git`` is never opened as a repository. Only one name in it is read (the commit that HEAD points to), and
-its object files are borrowed as data, which ``index-pack --strict`` checks. If anything is wrong there, the files
-themselves are still committed on top of the pinned commit, so that a broken repository loses the agent's commit
-messages and nothing else.
+If anything is wrong in the agent's ``.git``, the files themselves are still committed on top of the pinned commit, so
+that a broken repository loses the agent's commit messages and nothing else.
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.adopt import adopt_head
 from kiro_worker.runner.repository.entries import REGULAR_FILE, decode_path, find_entry
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.lfs import touched_pointers
@@ -29,9 +27,7 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.request import BuildRequest
 
-_OID: Final = re.compile(r"[0-9a-f]{40}")
 _PLAIN_PATCH: Final = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
-_BRANCH_HEAD: Final = re.compile(r"ref: (refs/heads/[A-Za-z0-9._/+#-]+)")
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def commit_turn(
     LFS file.
     """
     git = checkout.git
-    head = _adopt_head(checkout, base, log) if adopt_commits else base
+    head = adopt_head(checkout, base, log) if adopt_commits else base
     if head != base and _touches(checkout, base, head, excluded):
         log("the agent's own commits are not kept, only its files: the commits contain central steering files")
         head = base
@@ -203,30 +199,6 @@ def _nested_repositories(folder: Path) -> list[Path]:
     return nested
 
 
-def _adopt_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> str:
-    """Copy the agent's commits to the trusted repository, and return the last one if it descends from ``base``.
-
-    Otherwise returns ``base``.
-    """
-    head = _head_of(checkout.folder / ".git")
-    if head in ("", base):
-        return base
-    git = checkout.git
-    borrowed = {"GIT_ALTERNATE_OBJECT_DIRECTORIES": str(checkout.folder / ".git" / "objects"), "GIT_NO_LAZY_FETCH": "1"}
-    try:
-        pack = git.run(
-            *("pack-objects", "--revs", "--stdout", "--quiet"),
-            stdin=f"{head}\n^{base}\n".encode(),
-            environment=borrowed,
-        )
-        git.run("index-pack", "--stdin", "--strict", stdin=pack)
-        git.run("merge-base", "--is-ancestor", base, head)
-    except GitFailed as failure:
-        log(f"the agent's own commits are not kept, only its files: {failure}")
-        return base
-    return head
-
-
 def _touches(checkout: Checkout, base: str, head: str, paths: tuple[str, ...]) -> bool:
     """Return whether any commit in ``base..head``, merges included, changes one of ``paths``."""
     if not paths:
@@ -234,30 +206,6 @@ def _touches(checkout: Checkout, base: str, head: str, paths: tuple[str, ...]) -
     specs = (f":(top,literal){path}" for path in paths)
     options = ("-m", "--full-history", "--max-count=1", "--format=%H")
     return bool(checkout.git.text("log", *options, f"{base}..{head}", "--", *specs))
-
-
-def _head_of(repository: Path) -> str:
-    """Return the commit that HEAD names, read as text; empty if the files are not what git writes."""
-    head = _read_small_file(repository / "HEAD")
-    if match := _BRANCH_HEAD.fullmatch(head):
-        reference = match[1]
-        head = _read_small_file(repository / reference) if ".." not in reference else ""
-        if not head:
-            lines = _read_small_file(repository / "packed-refs").splitlines()
-            head = next((line[:40] for line in lines if line[40:] == f" {reference}"), "")
-    return head if _OID.fullmatch(head) else ""
-
-
-def _read_small_file(path: Path) -> str:
-    """Return the text of a regular file, at most 1 MB of it; empty if there is none."""
-    try:
-        # Never follow a symbolic link, and never open a pipe, on which a reader blocks forever.
-        if path.is_symlink() or not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            return file.read(1 << 20).decode(errors="replace").strip()
-    except OSError:
-        return ""
 
 
 def _rewrite_commit(

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
-import stat
 import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -181,20 +180,6 @@ def hide_from_own_user() -> None:
     """Keep other processes of the runner's user from reading its memory and environment in ``/proc``."""
     if sys.platform.startswith("linux"):
         ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
-def lend_objects(repository: Path) -> None:
-    """Let other users read the objects of ``repository``, and nothing else in it."""
-    for path in repository.iterdir():
-        path.chmod(0o700 if path.is_dir() else 0o600)
-    repository.chmod(0o711)
-    objects = repository / "objects"
-    for folder, _, files in os.walk(objects):
-        Path(folder).chmod(0o755)
-        for name in files:
-            path = Path(folder, name)
-            if not stat.S_IMODE(path.stat().st_mode) & 0o004:
-                path.chmod(0o444)
 
 
 def _close_worker_folders(workspace: Path, environment: Mapping[str, str]) -> None:

@@ -146,11 +146,13 @@ def test_gate_tests_no_old_copy_of_code(builder: Builder) -> None:
 
 def test_gate_tests_new_copy_of_code(builder: Builder) -> None:
     """The setup for the gate begins without anything that the first one left, or that the agent changed in it."""
-    builder.worker.commit = builder.worker.repository.git.commit(BRANCH, {"shop/prices.py": "PRICE = 2\n"}, "Add it")
+    files = {"shop/prices.py": "PRICE = 2\n", ".gitignore": "dist/\n"}
+    builder.worker.commit = builder.worker.repository.git.commit(BRANCH, files, "Add it")
 
     finished = builder.build(
         "print('agent has', pathlib.Path('dist/built-once').read_text())\n"
-        "pathlib.Path('shop/prices.py').write_text('PRICE = 1\\n'); pathlib.Path('dist/shop/prices.py').write_text('x')\n",
+        "pathlib.Path('shop/prices.py').write_text('PRICE = 1\\n')\n"
+        "pathlib.Path('dist/shop/prices.py').write_text('x')\n",
         setup=BUILD,
         testCommand=TEST_BUILD,
     )
