@@ -168,6 +168,7 @@ class BuildEffects(Effects):
             steering=prepared.steering,
             submodules=prepared.submodules,
             temporary=self._gate.folders.temporary,
+            is_setups=self._gate.is_setups,
         )
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
         self._loop.work(configuration)

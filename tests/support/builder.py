@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -29,10 +30,11 @@ for tasks in pathlib.Path(".kiro/specs").glob("*/tasks.md"):
 
 @dataclass
 class Builder:
-    """Builds with the users of a laptop, or with those of CodeBuild."""
+    """Builds with the users of a laptop, or with those of CodeBuild. The image sets ``variables``."""
 
     worker: Worker
     has_own_users: bool
+    variables: Mapping[str, str] = field(default_factory=dict)
 
     def build(self, code: str, **configuration: object) -> Finished:
         """Run a build whose agent does every task with the Python program ``code``."""
@@ -44,8 +46,9 @@ class Builder:
     def again(self) -> Finished:
         """Run another build of the same execution."""
         if not self.has_own_users:
-            return self.worker.run()
-        return self.worker.run(PATH=SYSTEM_PATH, PYTHONPATH=f"{ROOT}{os.pathsep}{PACKAGES}", AGENT_USER="own")
+            return self.worker.run(**self.variables)
+        path = f"{ROOT}{os.pathsep}{PACKAGES}"
+        return self.worker.run(PATH=SYSTEM_PATH, PYTHONPATH=path, AGENT_USER="own", **self.variables)
 
 
 def printed(finished: Finished, prefix: str) -> list[str]:

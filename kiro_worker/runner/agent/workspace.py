@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TurnContext:
-    """What every turn of a build shares. ``keep`` is called with each new commit and pushes it to the checkpoint."""
+    """What every turn of a build shares. ``keep`` is called with each new commit and pushes it to the checkpoint.
+
+    ``is_setups`` is whether a file of the checkout is as setup created it. It is ``None`` if there was no setup.
+    """
 
     home: Path
     sandbox: Sandbox
@@ -43,6 +46,7 @@ class TurnContext:
     steering: Steering
     submodules: Submodules
     temporary: Path | None = None
+    is_setups: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +83,7 @@ class AgentWorkspace:
         if checkout.folder.is_dir():
             context.steering.remove(checkout)
             context.submodules.materialize(checkout)
-        return tree_of_files(checkout, context.say)
+        return tree_of_files(checkout, context.say, context.is_setups)
 
     def revert_refused_changes(self, commit: str, tree: str) -> tuple[str, KiroWorkerError | None]:
         """Return ``tree`` and ``None`` when the guard accepts it.

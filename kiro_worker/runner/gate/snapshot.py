@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import stat
@@ -68,9 +69,23 @@ class Snapshot:
             if source.is_dir() and source.resolve() == (self.folder / folders.home.name).resolve() / name:
                 copy.copy(source, folders.home / name)
 
+    def has_unchanged(self, folders: Folders, path: str) -> bool:
+        """Return whether setup created the file or link at ``path`` in the checkout, and it is still the same."""
+        original, current = self.folder / folders.checkout.name / path, folders.checkout / path
+        try:
+            before, now = original.lstat(), current.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        if stat.S_IFMT(before.st_mode) != stat.S_IFMT(now.st_mode):
+            return False
+        if stat.S_ISLNK(now.st_mode):
+            return original.readlink() == current.readlink()
+        # Copies keep the modification time, so most files need not be read.
+        return not (before.st_mode ^ now.st_mode) & stat.S_IXUSR and filecmp.cmp(original, current)
+
     @property
     def ignore_patterns(self) -> str:
-        """``created`` as lines of git's ``info/exclude``: setup's files are not the agent's work."""
+        """``created`` as lines of git's ``info/exclude``: setup's unchanged files are not the agent's work."""
         return "".join(f"/{_pattern(path)}\n" for path in self.created)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -99,6 +100,11 @@ class GateWorkspace:
         """The agent's sandbox, which knows the files that setup created: their links may lead anywhere."""
         created = self.snapshot.created if self.snapshot else ()
         return replace(self.agent, uncommitted=frozenset(created))
+
+    @property
+    def is_setups(self) -> Callable[[str], bool] | None:
+        """Whether a file of the agent's checkout is as setup created it; ``None`` if there was no setup."""
+        return partial(self.snapshot.has_unchanged, self.folders) if self.snapshot else None
 
     def _changed_sources(self, checkout: Checkout, before: str, after: str) -> list[str]:
         """Return the files outside the spec's folder that differ between two commits."""

@@ -16,8 +16,8 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.adopt import adopt_head
-from kiro_worker.runner.repository.entries import REGULAR_FILE, decode_path, find_entry
-from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.repository.entries import REGULAR_FILE, decode_path, encode_path, find_entry
+from kiro_worker.runner.repository.git import NEVER_COMMITTED, GitFailed
 from kiro_worker.runner.repository.lfs import touched_pointers
 from kiro_worker.runner.sandbox.printable import printable, printable_name
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.request import BuildRequest
 
+_MAX_NAMED: Final = 10
 _PLAIN_PATCH: Final = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
 
 
@@ -164,10 +165,13 @@ def patch_between(checkout: Checkout, tree: str) -> bytes:
     return checkout.git.run("diff-tree", "-p", *_PLAIN_PATCH, checkout.commit, tree)
 
 
-def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
+def tree_of_files(
+    checkout: Checkout, log: Callable[[str], None], is_setups: Callable[[str], bool] | None = None
+) -> str:
     """Return the tree of the files in the checkout, as the agent left them.
 
-    Raises :class:`BuildStopped` (AgentFailed) if they cannot be committed.
+    Files for which ``is_setups`` is true are as setup created them, and are left out. Raises :class:`BuildStopped`
+    (AgentFailed) if the files cannot be committed.
     """
     remedy = "read agent.log in the artifacts to see what the agent did, then redrive the execution"
     if not checkout.folder.is_dir():
@@ -181,11 +185,39 @@ def tree_of_files(checkout: Checkout, log: Callable[[str], None]) -> str:
             nested.unlink()
     try:
         checkout.git.run("add", "--all", in_work_tree=True)
+        if is_setups:
+            _add_changed_files_of_setup(checkout, log, is_setups)
         return checkout.git.text("write-tree")
     except GitFailed as failure:
         # Not a fault of the branch: the checkout proved that its own files can be committed.
         reason = f"git cannot commit the files that the agent left: {failure.answer.quote}"
         raise BuildStopped(Outcome.AGENT_FAILED, reason, remedy, failure.error) from None
+
+
+def _add_changed_files_of_setup(
+    checkout: Checkout, log: Callable[[str], None], is_setups: Callable[[str], bool]
+) -> None:
+    """Add the files that the agent changed or created among those of setup, which ``info/exclude`` names.
+
+    The branch's ``.gitignore`` still applies. Links are left out, because those of setup may lead anywhere.
+    """
+    git = checkout.git
+    excluded = [f"--exclude={pattern}" for pattern in NEVER_COMMITTED.split()]
+    names = git.run(*("ls-files", "--others", "-z", "--exclude-per-directory=.gitignore", *excluded), in_work_tree=True)
+    changed = [path for path in decode_path(names).split("\0") if path and not is_setups(path)]
+    files = [path for path in changed if not (checkout.folder / path).is_symlink()]
+    for link in sorted({*changed} - {*files}):
+        log(f"not committed, because setup created it: the symbolic link {printable_name(link)}")
+    if files:
+        log(f"committed, because the agent changed what setup created: {_shortened(files)}")
+        paths = b"".join(encode_path(path) + b"\0" for path in files)
+        options = ("--force", "--pathspec-from-file=-", "--pathspec-file-nul")
+        git.run("--literal-pathspecs", "add", *options, stdin=paths, in_work_tree=True)
+
+
+def _shortened(paths: list[str]) -> str:
+    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
+    return ", ".join(map(printable_name, paths[:_MAX_NAMED])) + more
 
 
 def _nested_repositories(folder: Path) -> list[Path]:

@@ -101,7 +101,8 @@ class Sandbox:
         owner = os.geteuid() if self.uid is None else self.uid
         make_harmless(folder, owner, self.say, self.uncommitted)
         for closed in private:
-            make_harmless(closed, owner, self.say)
+            # Nothing in them is committed, or read through a link, and package managers link to the machine's programs.
+            make_harmless(closed, owner, self.say, (".",))
 
     def end(self) -> None:
         """End every process of the user, if the user is not the runner's own.

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 TOOLCHAINS: Final = (
-    *("CARGO_HOME", "DOTNET_ROOT", "GOPATH", "GOROOT", "JAVA_HOME", "MAVEN_HOME", "NVM_DIR", "N_PREFIX"),
+    *("DOTNET_ROOT", "GOROOT", "JAVA_HOME", "MAVEN_HOME", "NVM_DIR", "N_PREFIX"),
     *("PHPENV_ROOT", "PYENV_ROOT", "RBENV_ROOT", "RUSTUP_HOME"),
 )
-"""Variables that name folders of runtimes. They hold no secrets, and the shims on PATH do not work without them."""
+"""Variables that name folders of runtimes. They hold no secrets, and the shims on PATH do not work without them.
+
+``CARGO_HOME`` and ``GOPATH`` are not among them. They name folders for packages, which images often open to all users.
+What setup downloads must be in its home folder, where the agent cannot change it and no clean-up removes it.
+"""
 
 _INTERPRETERS: Final = ("python3", "python", "node", "java", "go", "cargo")
 

@@ -126,7 +126,8 @@ def _walk(folder: Path, uncommitted: Collection[str] = frozenset()) -> Iterator[
 
     No link is followed. A folder comes before its content, and is opened to its owner first.
     """
-    waiting, ignored = [(folder, True)], {str(folder / path) for path in uncommitted}
+    ignored = {str(folder / path) for path in uncommitted}
+    waiting = [(folder, str(folder) not in ignored)]
     while waiting:
         parent, in_commits = waiting.pop()
         mode = stat.S_IMODE(parent.lstat().st_mode)

@@ -14,7 +14,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.runner.gate import setup as gate_setup
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Sandbox
-from tests.support.builder import Builder, needs_linux, printed
+from tests.support.builder import Builder, as_root, needs_linux, printed
 from tests.support.hostile import PYTHON
 from tests.support.worker import BRANCH, Worker
 
@@ -81,7 +81,8 @@ def test_gate_gets_what_setup_installed_not_what_agent_changed(builder: Builder)
     assert f"set up by {tests[6].removeprefix('user ')}" in printed(finished, "[setup] ")
     assert "set up by" in builder.worker.artifact("setup.log")
     names = builder.worker.repository.git.run("diff", "--name-only", builder.worker.commit, BRANCH).decode().split()
-    assert names == [".kiro/specs/feature-discounts/tasks.md", "shop/notes.py"], "what setup made is not committed"
+    work = [".kiro/specs/feature-discounts/tasks.md", "env/more", "shop/notes.py"]
+    assert names == work, "what setup made is not committed"
     assert "env/leads-out is a symbolic link" not in finished.log
 
 
@@ -238,6 +239,76 @@ def test_leftovers_of_setup_do_not_reach_agent_or_gate(builder: Builder) -> None
         lines = [line for line in printed(finished, reader) if not line.startswith("$ ")]
         assert not [line for line in lines if "pipe" in line or "__pycache__" in line], lines
     assert builder.worker.repository.git.run("ls-tree", BRANCH, "--", "late.txt") == b""
+
+
+def test_changed_file_of_setup_is_committed(builder: Builder) -> None:
+    """Where the agent changes what setup created, its work counts, unless the branch's own .gitignore names it."""
+    files = {".gitignore": "ignored/\n"}
+    builder.worker.commit = builder.worker.repository.git.commit(BRANCH, files, "Ignore a folder")
+    create = "mkdir -p made ignored; for name in made/a made/b made/c ignored/a plain; do echo old > $name; done; "
+    look = f"cat made/a made/b made/c made/new plain; ls ignored; git status --porcelain; {RAN}"
+
+    finished = builder.build(
+        WORK + "for name in 'made/a', 'made/new', 'ignored/a', 'plain': pathlib.Path(name).write_text('new\\n')\n"
+        "pathlib.Path('made/c').chmod(0o755); pathlib.Path('made/link').unlink()\n"
+        "pathlib.Path('made/link').symlink_to('/etc/passwd')\n",
+        setup=create + "ln -s a made/link",
+        testCommand=["sh", "-c", look],
+    )
+
+    assert finished.outcome == "Succeeded", finished.log
+    git = builder.worker.repository.git
+    names = git.run("diff", "--name-only", builder.worker.commit, BRANCH).decode().split()
+    assert names[1:] == ["made/a", "made/c", "made/new", "plain", "shop/notes.py"]
+    assert printed(finished, "[tests] ")[1:7] == ["new", "old", "old", "new", "new", "a"]
+    assert "committed, because the agent changed what setup created: made/a, made/c, made/new, plain" in finished.log
+    assert "not committed, because setup created it: the symbolic link made/link" in finished.log
+
+
+TURNS = """
+import os, pathlib, sys
+sys.stdin.read()
+for folder in (pathlib.Path(os.environ["HOME"], ".local", "bin"), pathlib.Path("tool")):
+    print("links", sorted(path.name for path in folder.iterdir()), flush=True)
+with open("shop/notes.py", "a") as notes:
+    notes.write("NOTES = 1\\n")
+"""
+
+
+def test_links_of_setup_survive_every_turn(builder: Builder) -> None:
+    agent = builder.worker.agent(TURNS)
+    agent["command"] = [PYTHON, *agent["command"][1:]]
+    setup = (
+        'mkdir -p "$HOME/.local/bin" tool; for bin in "$HOME/.local/bin" tool; do ln -s /usr/bin/env "$bin/run"; done'
+    )
+    builder.worker.configure(agent, setup=setup, testCommand=["sh", "-c", RAN])
+
+    finished = builder.again()
+
+    assert finished.outcome == "Succeeded", finished.log
+    seen = printed(finished, "[agent] ")
+    assert len(seen) > 2
+    assert set(seen) == {"links ['run']"}
+
+
+@as_root
+def test_caches_reach_gate_unchanged(worker: Worker) -> None:
+    """Images name folders for packages that every user may write to, whose contents cannot be trusted."""
+    shared = worker.folder / "shared"
+    shared.mkdir()
+    shared.chmod(0o777)
+    go, cargo = '"${GOPATH:-$HOME/go}"', '"${CARGO_HOME:-$HOME/.cargo}"'
+    builder = Builder(worker, has_own_users=True, variables={"GOPATH": str(shared), "CARGO_HOME": str(shared)})
+
+    finished = builder.build(
+        WORK + f"subprocess.run(['sh', '-c', 'for p in {go} {cargo}; do cat $p/x; echo agent > $p/x; done'])\n",
+        setup=f"for p in {go} {cargo}; do mkdir -p $p; echo setup > $p/x; done",
+        testCommand=["sh", "-c", f"cat {go}/x {cargo}/x && {RAN}"],
+    )
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert printed(finished, "[agent] ")[:2] == ["setup", "setup"]
+    assert printed(finished, "[tests] ")[1:3] == ["setup", "setup"]
 
 
 def test_slow_setup_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -92,6 +92,42 @@ def test_new_files_beside_setups_are_committed(folders: Folders) -> None:
     assert sorted(listed.stdout.decode().split("\0")[:-1]) == ["odd n*/file", "src/shop.py"]
 
 
+@pytest.mark.parametrize(
+    ("change", "is_unchanged"),
+    [
+        ("true", True),
+        ("echo same > new; cat file > new; mv new file", True),
+        ("printf FILE > file", False),
+        ("chmod +x file", False),
+        ("rm file; ln -s x file", False),
+        ("rm file; mkdir file", False),
+        ("rm file", False),
+    ],
+)
+def test_change_to_setups_file_is_noticed(folders: Folders, change: str, is_unchanged: bool) -> None:
+    write(folders.checkout, "file")
+    snapshot = Snapshot.take(folders, "c" * 40, [])
+    snapshot.lend(folders, None)
+
+    subprocess.run(["sh", "-eu", "-c", change], cwd=folders.checkout, check=True)
+
+    assert snapshot.has_unchanged(folders, "file") is is_unchanged
+
+
+def test_link_and_new_file_beside_setups(folders: Folders) -> None:
+    write(folders.checkout, "folder/file")
+    for name in ("kept", "moved"):
+        (folders.checkout / name).symlink_to("/nowhere")
+    snapshot = Snapshot.take(folders, "c" * 40, [])
+    snapshot.lend(folders, None)
+    write(folders.checkout, "folder/new", "folder/file2/x")
+    (folders.checkout / "moved").unlink()
+    (folders.checkout / "moved").symlink_to("/elsewhere")
+
+    paths = ("kept", "moved", "folder/file", "folder/new", "folder/file/x")
+    assert [path for path in paths if snapshot.has_unchanged(folders, path)] == ["kept", "folder/file"]
+
+
 def test_agent_gets_no_settings_from_setups_home(folders: Folders, tmp_path: Path) -> None:
     write(folders.home, ".kiro/steering/x.md", ".claude/settings.json", ".cache/pip/x", ".local/lib/y", ".gitconfig")
     write(tmp_path, "outside/secret")
