@@ -54,7 +54,10 @@ _TESTS: Final[tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...]] = (
     (
         "kiro_worker/runner/repository/*",
         ("tests/unit/runner",),
-        _runner("checkout", "checkpoint", "submodules", "lfs", "build_push", "agent_repository", "agent_changes"),
+        _runner(
+            *("checkout", "checkpoint", "submodules", "lfs", "build_push", "agent_repository", "agent_changes"),
+            "lent_objects",
+        ),
     ),
     (
         "kiro_worker/runner/agent/*",

@@ -41,7 +41,7 @@ def test_gate_gets_what_setup_installed_not_what_agent_changed(builder: Builder)
         'echo "VALUE = 1" > "$site/library.py"\n'
         'ln "$site/library.py" "$HOME/cache"; ln -s /etc/hostname "$site/link"\n'
         'touch -d 2020-01-01Z "$site/library.py"\n'
-        "mkdir env; ln -s /usr/bin/env env/leads-out; echo rewritten > README.md\n"
+        "mkdir -p env; ln -s /usr/bin/env env/leads-out; echo rewritten > README.md\n"
         'echo left > "$TMPDIR/left"; echo "set up by $(id -u)"\n'
     )
     check = (
