@@ -68,8 +68,9 @@ def _receive(git: Git, agents_objects: Path, folder: Path, commits: str) -> str:
     pack = folder / "pack" / f"pack-{name.decode().strip()}.pack"
     if pack.stat().st_size > MAX_PACK_BYTES:
         return f"they are larger than {MAX_PACK_BYTES >> 20} MB"
-    # This index has the hashes that the agent's files claim. The next one has those of the contents.
-    pack.with_suffix(".idx").unlink()
+    # These indexes have the hashes that the agent's files claim. The next ones have those of the contents.
+    for index in (folder / "pack").glob("*.[!p]*"):
+        index.unlink()
     git.run("index-pack", "--strict", str(pack), environment=received)
     git.run("merge-base", "--is-ancestor", base, head, environment=received)
     count = int(git.run("rev-list", "--count", f"--max-count={MAX_COMMITS + 1}", commits, environment=received))

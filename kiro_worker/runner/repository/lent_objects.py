@@ -23,6 +23,8 @@ def lend_objects(git: Git, commit: str) -> None:
         folder.mkdir()
         folder.chmod(0o755)
     _copy_objects(git, f"{commit}\n", lent / "objects")
+    for file in (lent / "objects" / "pack").iterdir():
+        file.chmod(0o444)
     (lent / "HEAD").write_text(f"{commit}\n")
     (lent / "shallow").write_text(_shallow(git.directory))
 

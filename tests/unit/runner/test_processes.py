@@ -163,6 +163,7 @@ def test_environment_is_an_allow_list(tmp_path: Path) -> None:
         "CODEBUILD_BUILD_ID": "x",
         "GIT_DIR": "x",
         "PYTHONPATH": "x",
+        "GOPATH": "/go",
         "LD_PRELOAD": "x",
         "HOME": "/root",
     }
