@@ -265,6 +265,22 @@ def test_changed_file_of_setup_is_committed(builder: Builder) -> None:
     assert "not committed, because setup created it: the symbolic link made/link" in finished.log
 
 
+def test_changed_file_of_setup_is_resumed(builder: Builder) -> None:
+    """In the second build, setup creates its own file again, before the agent continues from the checkpoint."""
+    code = (
+        "text = pathlib.Path('plain').read_text(); print('has', text)\n"
+        "pathlib.Path('plain').write_text('second\\n' if text == 'first\\n' else 'first\\n')\n" + WORK
+    )
+    first = builder.build(code, setup="echo old > plain", testCommand=["sh", "-c", f"grep second plain && {RAN}"])
+    assert first.outcome == "TestsFailed", first.log
+
+    second = builder.again()
+
+    assert second.outcome == "Succeeded", second.log
+    assert "has first" in printed(second, "[agent] ")
+    assert builder.worker.file("plain") == "second\n"
+
+
 TURNS = """
 import os, pathlib, sys
 sys.stdin.read()
