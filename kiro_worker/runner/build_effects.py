@@ -121,9 +121,7 @@ class BuildEffects(Effects):
     def sandboxed(self) -> Iterator[None]:
         """Open the agent's log, and reserve the users that the agent and the tests run as."""
         edges, command = self._edges, self._edges.configuration.setup
-        setup = None
-        if command:
-            setup = Setup(command, edges.environment, self._open_setup_log, edges.redaction)
+        setup = Setup(command, edges.environment, self._open_setup_log, edges.redaction) if command else None
         with (
             edges.log.sink("agent", edges.logs / "agent.log") as self._agent_log,
             sandbox(edges.environment, edges.workspace, edges.log.say) as agent,
