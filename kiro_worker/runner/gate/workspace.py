@@ -16,6 +16,7 @@ from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.entries import decode_path, list_tree
 from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.repository.layout import require_sound_layout
 from kiro_worker.runner.repository.publish import upload_lfs_objects
 from kiro_worker.runner.sandbox.sandbox import lend_objects
 from kiro_worker.runner.sandbox.stray_files import StrayFiles
@@ -68,7 +69,8 @@ class GateWorkspace:
     def opened(self, checkout: Checkout, submodules: Submodules, commit: str) -> Iterator[Folders]:
         """Yield folders that hold ``commit`` and the result of setup; afterwards the agent's are back in place.
 
-        Setup runs again if the commit changes what it installs. Raises :class:`BuildStopped` (SetupFailed).
+        Setup runs again if the commit changes what it installs. Raises :class:`BuildStopped` (SetupFailed, or
+        CheckoutFailed if the commit's files cannot be laid out or a link leaves them).
         """
         if self.setup and self.snapshot:
             names = checkout.git.run("diff-tree", "-r", "-z", "--name-only", self.snapshot.commit, commit)
@@ -112,7 +114,11 @@ class GateWorkspace:
                     # The work may add pointers without objects, which this names.
                     upload_lfs_objects(checkout, commit)
                 raise
-            create_agent_repository(git, replace(self.request, commit=commit))
+            request = replace(self.request, commit=commit)
+            if commit != checkout.commit:
+                # The checkout has proved the pinned commit's layout.
+                require_sound_layout(git, request)
+            create_agent_repository(git, request)
             submodules.materialize(checkout)
             if snapshot:
                 snapshot.restore(folders, self.gate.uid)
