@@ -117,10 +117,7 @@ def _with_checkpoint(event: StepEvent, edges: BuildEdges, explanation: Explanati
 
 def _has_checkpoint(event: StepEvent, edges: BuildEdges, work: Work) -> bool:
     checkpoint = read_checkpoint(edges.records, work.repository, work.branch)
-    if checkpoint is None or checkpoint.execution != event.execution_arn:
-        return False
-    # A checkpoint at its own base holds no work.
-    return checkpoint.commit != checkpoint.base
+    return checkpoint is not None and checkpoint.execution == event.execution_arn and not checkpoint.work.is_empty
 
 
 def _document(build: BuildDescription | None, variables: dict[str, str] | None = None) -> dict[str, Any]:

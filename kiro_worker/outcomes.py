@@ -152,8 +152,8 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         " request. Replace any secret that the change contains.",
     ),
     Outcome.CHECKOUT_FAILED: OutcomeFacts(
-        "The pinned commit, its submodules or its LFS files could not be checked out, git cannot commit its files"
-        " again unchanged, or symbolic links leave the repository.",
+        "The pinned commit, its submodules or its LFS files could not be checked out; or, in that commit or in the one"
+        " to be pushed, git cannot commit the files again unchanged, or symbolic links leave the repository.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Follow the fix in the reason: push what is missing, or give the git credentials access to it.",

@@ -28,20 +28,22 @@ def pushes_of(records: RecordsTable, execution: str, work_item_id: str = "") -> 
 async def pushed_commit(session: GitHubSession, run: RunRecord, work: Work | None = None) -> str:
     """The commit of ``run`` that is the head of its branch or one of the head's last hundred ancestors; else empty.
 
-    ``work`` is what the current attempt builds. A commit that this attempt started from was pushed by an earlier one,
-    so it counts only if it left no task open.
+    ``work`` is what the current attempt builds, if that is known. A commit that this attempt started from was pushed by
+    an earlier one, so it counts only if it left no task open. Without ``work``, the record says whether the attempt
+    started the agent, which it does only for open tasks.
     """
+    before = work.commit if work else run.started_from
     owner, _, name = run.repository.partition("/")
     variables = {
         "owner": owner,
         "name": name,
         "ref": f"refs/heads/{run.branch}",
-        "before": work.commit if work else None,
-        "hasBefore": work is not None,
+        "before": before or None,
+        "hasBefore": bool(before),
     }
     repository = (await session.query(READ_PUSHED, variables)).get("repository") or {}
     found = _history((repository.get("ref") or {}).get("target")) & run.commits
-    if work is not None and work.open_tasks:
+    if work is None or work.open_tasks:
         found -= _history(repository.get("before"))
     return min(found, default="")
 

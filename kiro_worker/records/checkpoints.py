@@ -1,17 +1,20 @@
 """The record ``branch#<owner/name>#<branch>``: the checkpoint of a branch.
 
 A build resumes only from a commit that this record names, because anybody who may push to the repository can also push
-to the checkpoint's ref.
+to the checkpoint's ref. What the commits say about themselves does not count either, because the agent writes some of
+them: the record says which of the work is finished.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.records.table import text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from kiro_worker.records.table import RecordsTable
 
 
@@ -20,23 +23,50 @@ CHECKPOINT_REFS: Final = "refs/kiro-worker/checkpoints/"
 
 
 @dataclass(frozen=True)
-class CheckpointRecord:
-    """The checkpoint of a branch.
+class KeptWork:
+    """The worker's commits from ``base``, the branch's commit that the work began at, to ``commit``.
 
-    ``commit`` was about to be pushed, and ``previous`` is what the ref was known to hold before: empty if nothing.
-    Either of them can be on the server now. ``previous`` is never a commit that the worker did not write. ``base`` is
-    the commit of the branch that the work began at. A checkpoint at ``base`` holds no work: it was pushed to find out
-    whether the server accepts pushes.
+    At ``base`` itself there is no work: that commit is pushed to find out whether the server accepts pushes.
+    ``finished`` is the last commit without a half-done task, empty if that is not known. ``unfinished`` are the
+    identities of the tasks that the commits above it leave half done.
     """
 
     commit: str
-    previous: str
     base: str
-    execution: str
+    finished: str = ""
+    unfinished: frozenset[str] = frozenset()
 
-    def names(self, commit: str) -> bool:
-        """Whether the worker wrote ``commit``, the one that the server has."""
-        return bool(commit) and commit in (self.commit, self.previous)
+    @classmethod
+    def none_at(cls, head: str) -> KeptWork:
+        """No work on top of ``head``."""
+        return cls(head, head, head)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no work."""
+        return self.commit == self.base
+
+
+@dataclass(frozen=True)
+class CheckpointRecord:
+    """The checkpoint of a branch.
+
+    ``work`` was about to be pushed, and ``previous`` is what the ref was known to hold before: ``None`` if nothing.
+    Either of them can be on the server now. ``previous`` is never a commit that the worker did not write.
+    ``done_before`` are the identities of the tasks that were done before ``execution``, the one that wrote the record;
+    ``None`` if that is not known.
+    """
+
+    work: KeptWork
+    previous: KeptWork | None
+    execution: str
+    done_before: frozenset[str] | None = None
+
+    def work_at(self, commit: str) -> KeptWork | None:
+        """The worker's work up to ``commit``, the one that the server has; ``None`` if the worker did not write it."""
+        if not commit:
+            return None
+        return next((work for work in (self.work, self.previous) if work and work.commit == commit), None)
 
 
 def checkpoint_ref(branch: str) -> str:
@@ -46,15 +76,21 @@ def checkpoint_ref(branch: str) -> str:
 
 def note_checkpoint(records: RecordsTable, repository: str, branch: str, record: CheckpointRecord) -> None:
     """Record that the checkpoint is about to be pushed. Call it before the push, and again before every repetition."""
-    records.update(
-        _key(repository, branch),
-        {
-            "checkpoint": record.commit,
-            "previous": record.previous,
-            "base": record.base,
-            "execution": record.execution,
-        },
-    )
+    work, previous = record.work, record.previous or KeptWork("", "")
+    values = {
+        "checkpoint": work.commit,
+        "base": work.base,
+        "finished": work.finished,
+        "unfinished": _joined(work.unfinished),
+        "previous": previous.commit,
+        "previousBase": previous.base,
+        "previousFinished": previous.finished,
+        "previousUnfinished": _joined(previous.unfinished),
+        "execution": record.execution,
+    }
+    if record.done_before is not None:
+        values["doneBefore"] = _joined(record.done_before)
+    records.update(_key(repository, branch), values)
 
 
 def read_checkpoint(records: RecordsTable, repository: str, branch: str) -> CheckpointRecord | None:
@@ -62,9 +98,25 @@ def read_checkpoint(records: RecordsTable, repository: str, branch: str) -> Chec
     item = records.read(_key(repository, branch))
     if not item:
         return None
-    return CheckpointRecord(
-        text(item, "checkpoint"), text(item, "previous"), text(item, "base"), text(item, "execution")
+    work = KeptWork(text(item, "checkpoint"), text(item, "base"), text(item, "finished"), _set(item, "unfinished"))
+    previous = KeptWork(
+        text(item, "previous"),
+        # Records of earlier versions hold one base, which is nearly always that of both commits.
+        text(item, "previousBase" if "previousBase" in item else "base"),
+        text(item, "previousFinished"),
+        _set(item, "previousUnfinished"),
     )
+    done_before = _set(item, "doneBefore") if "doneBefore" in item else None
+    return CheckpointRecord(work, previous if previous.commit else None, text(item, "execution"), done_before)
+
+
+def _joined(identities: Iterable[str]) -> str:
+    # A string, because DynamoDB has no empty sets.
+    return " ".join(sorted(identities))
+
+
+def _set(item: Mapping[str, Any], name: str) -> frozenset[str]:
+    return frozenset(text(item, name).split())
 
 
 def _key(repository: str, branch: str) -> str:

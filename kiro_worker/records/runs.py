@@ -1,4 +1,4 @@
-"""The record ``run#<execution>``: which commits a run was about to push, and where."""
+"""The record ``run#<execution>``: where a run started, which commits it was about to push, and where."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ class RunRecord:
     """What the run ``execution`` was about to push to ``branch`` of ``repository``.
 
     ``commits`` holds every commit that was about to be pushed, in no order. At most one of them arrived, because each
-    push is conditional on the commit that the branch was at.
+    push is conditional on the commit that the branch was at. ``started_from`` is the branch's commit at which the last
+    attempt gave the agent open tasks: what an earlier attempt pushed below it did not finish the work.
     """
 
     execution: str
@@ -24,10 +25,16 @@ class RunRecord:
     branch: str
     work_item_id: str = ""
     commits: frozenset[str] = frozenset()
+    started_from: str = ""
 
     def is_about(self, repository: str, branch: str) -> bool:
         """Whether the run was about to push to this branch. GitHub ignores case in the names of repositories."""
         return self.repository.lower() == repository.lower() and self.branch == branch and bool(self.commits)
+
+
+def note_start(records: RecordsTable, run: RunRecord, commit: str) -> None:
+    """Record that ``run`` is about to start the agent at ``commit``. It can be repeated."""
+    records.update(_key(run.execution), {"startedFrom": commit})
 
 
 def note_push(records: RecordsTable, run: RunRecord, commit: str) -> None:
@@ -40,13 +47,18 @@ def note_push(records: RecordsTable, run: RunRecord, commit: str) -> None:
 
 
 def read_run(records: RecordsTable, execution: str) -> RunRecord | None:
-    """The record of the run; ``None`` if it was never about to push anything."""
+    """The record of the run; ``None`` if it was never about to start an agent or push anything."""
     item = records.read(_key(execution))
     if not item:
         return None
     commits = item.get("commits", {}).get("SS", [])
     return RunRecord(
-        execution, text(item, "repository"), text(item, "branch"), text(item, "workItemId"), frozenset(commits)
+        execution,
+        text(item, "repository"),
+        text(item, "branch"),
+        text(item, "workItemId"),
+        frozenset(commits),
+        text(item, "startedFrom"),
     )
 
 

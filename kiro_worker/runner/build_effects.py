@@ -14,7 +14,8 @@ from kiro_worker.errors import BuildStopped, KiroWorkerError
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.slots import acquire_with_slot, keep_slot
 from kiro_worker.outcomes import Outcome
-from kiro_worker.records.runs import RunRecord, note_push
+from kiro_worker.records.checkpoints import KeptWork
+from kiro_worker.records.runs import RunRecord, note_push, note_start
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.install import install_kiro_cli
 from kiro_worker.runner.agent.loop import AgentLoop
@@ -23,17 +24,18 @@ from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.gate import run_gate
 from kiro_worker.runner.gate.setup import Setup
 from kiro_worker.runner.gate.workspace import GateWorkspace
-from kiro_worker.runner.preparation import fetch_submodules, note_work
+from kiro_worker.runner.preparation import fetch_submodules, note_done_before, note_kept, note_rebased_work, note_work
 from kiro_worker.runner.rebase import rebase_onto_push
 from kiro_worker.runner.report.artifacts import REPORTS
 from kiro_worker.runner.repository.commit import with_execution_trailer
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.publish import BranchMoved, publish, require_complete
+from kiro_worker.runner.repository.publish import BranchMoved, publish
 from kiro_worker.runner.repository.push_check import check_push
 from kiro_worker.runner.repository.submodules import Submodules
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import another_user, sandbox
+from kiro_worker.runner.trust.secret_scan import require_no_secret_in_work
 from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
@@ -45,11 +47,13 @@ if TYPE_CHECKING:
     from kiro_worker.runner.effects import Prepared
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
+    from kiro_worker.runner.repository.checkpoint import Checkpoint
     from kiro_worker.runner.request import BuildRequest
     from kiro_worker.runner.trust.guard import Guard
 
-_FIXABLE: Final = (Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD, Outcome.SETUP_FAILED)
+_FIXABLE: Final = frozenset(
+    {Outcome.TESTS_FAILED, Outcome.COVERAGE_BELOW_THRESHOLD, Outcome.SETUP_FAILED, Outcome.CHECKOUT_FAILED}
+)
 """The outcomes of the gate that the agent can fix."""
 
 
@@ -67,6 +71,7 @@ class BuildEffects(Effects):
         self._edges = edges
         self._progress = progress
         self._lease = request.lease
+        self._run = RunRecord(request.owner, request.repository, request.branch, request.work_item_id)
         self._agent_environment = edges.environment
 
     @contextmanager
@@ -95,12 +100,14 @@ class BuildEffects(Effects):
             self._lease = keep_slot(locks, configuration, self._lease, subject)
         self._progress.fence, self._progress.slot = self._lease.fence, self._lease.slot
 
-    def check_push(self, prepared: Prepared, start: Start) -> Start:
+    def check_push(self, prepared: Prepared, start: KeptWork) -> KeptWork:
         """Push to the checkpoint's ref, and return where the agent starts. Raises :class:`BuildStopped`."""
+        note_start(self._edges.records, self._run, prepared.checkout.commit)
+        note_done_before(self._request, prepared.checkout, prepared.checkpoint, start, self._progress)
         try:
             return check_push(prepared.checkout, prepared.checkpoint, start)
         finally:
-            self._note_checkpoint(prepared.checkpoint)
+            note_kept(prepared.checkpoint, self._progress)
 
     def install_agent(self) -> None:
         """Install the Kiro CLI if it is missing. A key that cannot be used ends the build before the download."""
@@ -138,17 +145,17 @@ class BuildEffects(Effects):
         """Run the setup command, and give the agent what it installed."""
         self._gate.prepare(prepared.checkout, prepared.submodules)
 
-    def keep(self, checkpoint: Checkpoint, commit: str) -> None:
-        """Push ``commit`` to the checkpoint, under the lock like every push."""
-        if commit != checkpoint.commit:
+    def keep(self, checkpoint: Checkpoint, work: KeptWork) -> None:
+        """Push ``work`` to the checkpoint, under the lock like every push."""
+        if work.commit != checkpoint.commit:
             self.hold_lock()
-            checkpoint.save(commit)
-        self._note_checkpoint(checkpoint)
+            checkpoint.save(work)
+        note_kept(checkpoint, self._progress)
         if failure := checkpoint.failure:
             stop = stop_because(failure, Outcome.PUSH_REJECTED, "the checkpoint could not be pushed", "")
             self._progress.checkpoint_problem = stop.reason
 
-    def implement(self, prepared: Prepared, start: Start) -> None:
+    def implement(self, prepared: Prepared, start: KeptWork) -> None:
         """Let the agent implement the open tasks, beginning at ``start``, and keep every task that it finishes."""
         edges, progress, configuration = self._edges, self._progress, self._edges.configuration.agent
         agent = self._agent
@@ -161,7 +168,7 @@ class BuildEffects(Effects):
             sink=self._agent_log,
             say=edges.log.say,
             redaction=edges.redaction,
-            keep=lambda commit: self.keep(prepared.checkpoint, commit),
+            keep=lambda work: self.keep(prepared.checkpoint, work),
             guard=prepared.guard,
             steering=prepared.steering,
             submodules=prepared.submodules,
@@ -188,8 +195,7 @@ class BuildEffects(Effects):
         try:
             self._run_gate(prepared, self._commit)
         except BuildStopped as stop:
-            is_fixable = stop.outcome in _FIXABLE
-            if not is_fixable or not self._loop.only_fixing_is_left:
+            if stop.outcome not in _FIXABLE or not self._loop.only_fixing_is_left:
                 raise
             self._edges.log.say(f"{stop.outcome}: {stop.reason}")
             self._loop.fix(stop)
@@ -206,8 +212,9 @@ class BuildEffects(Effects):
             )
             load_submodules = partial(self._load_submodules, prepared.guard)
             prepared, work = rebase_onto_push(prepared, self._loop.commit, moved, load_submodules, self._edges.log.say)
-            note_work(self._request, prepared.checkout, work, self._progress)
-            self.keep(prepared.checkpoint, work)
+            note_rebased_work(self._request, prepared.checkout, work, self._progress)
+            require_no_secret_in_work(prepared.checkout, work, self._edges.redaction.is_in)
+            self.keep(prepared.checkpoint, KeptWork(work, prepared.checkout.commit, work))
             self._run_gate(prepared, self._complete(prepared.checkout, work, "the other push opened them"))
             self._note_checks(prepared, work, self._commit)
             self.hold_lock()
@@ -222,11 +229,10 @@ class BuildEffects(Effects):
 
     def _publish(self, prepared: Prepared, commit: str) -> None:
         """Record the commit, and push it. Without the record, a redrive could not know that the push is its own."""
-        request, tasks_path = self._request, f"{self._request.spec_path}/{TASKS_FILE}"
-        require_complete(prepared.checkout, commit, tasks_path)
-        run = RunRecord(request.owner, request.repository, request.branch, request.work_item_id)
-        note_push(self._edges.records, run, commit)
-        publish(prepared.checkout, commit, prepared.checkpoint, tasks_path)
+        # A rebase, or an earlier build, may have made the commits.
+        require_no_secret_in_work(prepared.checkout, commit, self._edges.redaction.is_in)
+        note_push(self._edges.records, self._run, commit)
+        publish(prepared.checkout, commit, prepared.checkpoint, f"{self._request.spec_path}/{TASKS_FILE}")
 
     def _note_checks(self, prepared: Prepared, work: str, commit: str) -> None:
         """Record that the checks are done, which ``commit`` ticks on top of ``work``, because the gate has passed."""
@@ -259,13 +265,7 @@ class BuildEffects(Effects):
 
     def _remove(self, checkpoint: Checkpoint) -> None:
         checkpoint.drop()
-        self._note_checkpoint(checkpoint)
-
-    def _note_checkpoint(self, checkpoint: Checkpoint) -> None:
-        progress, has_work = self._progress, checkpoint.has_work
-        progress.checkpoint_ref = checkpoint.ref if has_work else ""
-        progress.checkpoint_commit = checkpoint.commit if has_work else ""
-        progress.checkpoint_ignored, progress.checkpoint_problem = checkpoint.ignored, ""
+        note_kept(checkpoint, self._progress)
 
     def _run_gate(self, prepared: Prepared, commit: str) -> None:
         """Run the gate on ``commit``, in new folders, and record its result."""

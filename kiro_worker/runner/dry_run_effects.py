@@ -26,10 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kiro_worker.lock.table import LockTable
+    from kiro_worker.records.checkpoints import KeptWork
     from kiro_worker.runner.edges import Edges
     from kiro_worker.runner.effects import Prepared
     from kiro_worker.runner.plan import Plan
-    from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
+    from kiro_worker.runner.repository.checkpoint import Checkpoint
     from kiro_worker.runner.request import BuildRequest
 
 _REQUIRED_PHASE: Final = "check out"
@@ -80,7 +81,7 @@ class DryRunEffects(Effects):
         self._note_holder(self._locks)
         self._note_slots(self._locks)
 
-    def check_push(self, prepared: Prepared, start: Start) -> Start:
+    def check_push(self, prepared: Prepared, start: KeptWork) -> KeptWork:
         """Note what a build would push, and which records decided where the agent starts."""
         records = self._edges.records
         read = f"read from the table {records.name}" if records else "not read without AWS, so no checkpoint is used"
@@ -101,7 +102,7 @@ class DryRunEffects(Effects):
         command = self._edges.configuration.setup or ()
         self._plan.note("setup", shlex.join(command), list(command))
 
-    def implement(self, prepared: Prepared, start: Start) -> None:
+    def implement(self, prepared: Prepared, start: KeptWork) -> None:
         """Note the agent's command line and the tasks of each of its turns."""
         checkout, checkpoint = prepared.checkout, prepared.checkpoint
         self._start = start.commit

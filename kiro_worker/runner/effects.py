@@ -15,8 +15,9 @@ from kiro_worker.runner.trust.steering import Steering
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from kiro_worker.records.checkpoints import KeptWork
     from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
+    from kiro_worker.runner.repository.checkpoint import Checkpoint
     from kiro_worker.runner.trust.guard import Guard
 
 
@@ -49,7 +50,7 @@ class Effects(Protocol):
         """Make sure that this run holds the lock. Raise :class:`LockError` if it does not."""
         ...
 
-    def check_push(self, prepared: Prepared, start: Start) -> Start:
+    def check_push(self, prepared: Prepared, start: KeptWork) -> KeptWork:
         """Find out whether the server accepts pushes, and return where the agent starts: see ``push_check``."""
         ...
 
@@ -65,7 +66,7 @@ class Effects(Protocol):
         """Provide what the agent and the tests run with: their user, their limits and the agent's log."""
         ...
 
-    def implement(self, prepared: Prepared, start: Start) -> None:
+    def implement(self, prepared: Prepared, start: KeptWork) -> None:
         """Let the agent implement the open tasks, beginning at ``start``."""
         ...
 

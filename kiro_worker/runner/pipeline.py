@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
+from kiro_worker.records.checkpoints import KeptWork
 from kiro_worker.runner.agent.adapters import KIRO
 from kiro_worker.runner.effects import Prepared
 from kiro_worker.runner.preparation import (
@@ -26,7 +27,7 @@ from kiro_worker.runner.preparation import (
     read_central_steering,
 )
 from kiro_worker.runner.repository.checkout import require_unmoved_branch
-from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
+from kiro_worker.runner.repository.checkpoint import Checkpoint
 from kiro_worker.runner.trust.guard import Guard
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class Pipeline:
             raise
 
     def _implement(self, prepared: Prepared) -> None:
-        effects, start = self._effects, Start(prepared.checkout.commit, prepared.checkout.commit)
+        effects, start = self._effects, KeptWork.none_at(prepared.checkout.commit)
         with effects.phase("push check"):
             effects.hold_lock()
             start = effects.check_push(prepared, self._resume(prepared))
@@ -104,7 +105,7 @@ class Pipeline:
         self._succeed(prepared, commit)
 
     def _accept_earlier_attempt(self, prepared: Prepared, commit: str) -> None:
-        note_earlier_push(self._request, prepared.checkout, commit, self._progress)
+        note_earlier_push(self._request, prepared.checkout, prepared.checkpoint, commit, self._progress)
         self._succeed(prepared, commit)
         self._progress.reason = "an earlier attempt of this execution has already pushed; nothing was run again"
 
@@ -136,7 +137,7 @@ class Pipeline:
                 {"source": source, "version": steering.version, "files": list(steering.files)},
             )
 
-    def _resume(self, prepared: Prepared) -> Start:
+    def _resume(self, prepared: Prepared) -> KeptWork:
         """Return where the agent starts: at an earlier build's checkpoint if there is one and the guard trusts it."""
         checkout, checkpoint = prepared.checkout, prepared.checkpoint
         start = checkpoint.resume()
@@ -147,7 +148,7 @@ class Pipeline:
             self._guard.require_trusted(checkout, start.commit)
         except BuildStopped as stop:
             self._effects.note("checkpoint", f"the checkpoint is not used, and the work starts over: {stop.reason}")
-            return Start(checkout.commit, checkout.commit)
+            return KeptWork.none_at(checkout.commit)
         note_work(self._request, checkout, start.commit, self._progress)
         return start
 

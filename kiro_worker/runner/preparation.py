@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kiro_worker.records.runs import read_run
-from kiro_worker.runner.agent.task_list import load_task_list, note_tasks, tasks_done_before
+from kiro_worker.runner.agent.task_list import load_task_list, note_tasks, tasks_done_in
 from kiro_worker.runner.repository.checkout import check_out, fetch_default_branch
 from kiro_worker.runner.repository.commit import changes_between
 from kiro_worker.runner.repository.own_push import pushed_before_pinned, pushed_since_pinned
@@ -13,9 +13,11 @@ from kiro_worker.runner.repository.submodules import Source, load_submodules
 from kiro_worker.runner.trust.steering import git_reader, load_steering, s3_reader
 
 if TYPE_CHECKING:
+    from kiro_worker.records.checkpoints import KeptWork
     from kiro_worker.runner.edges import Edges
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
+    from kiro_worker.runner.repository.checkpoint import Checkpoint
     from kiro_worker.runner.repository.submodules import Submodules
     from kiro_worker.runner.request import BuildRequest
     from kiro_worker.runner.trust.guard import Guard
@@ -51,9 +53,33 @@ def find_earlier_push(request: BuildRequest, edges: Edges, checkout: Checkout) -
     return pushed_before_pinned(checkout, run.commits) if is_done else ""
 
 
-def note_earlier_push(request: BuildRequest, checkout: Checkout, commit: str, progress: BuildProgress) -> None:
-    """Record what an earlier attempt pushed with ``commit``. Nothing is new if the pinned commit descends from it."""
+def note_done_before(
+    request: BuildRequest, checkout: Checkout, checkpoint: Checkpoint, start: KeptWork, progress: BuildProgress
+) -> None:
+    """Record which tasks were done before this run, whose work continues from ``start``.
+
+    They are done in ``start`` on the first attempt. A later one knows them from the checkpoint that the first one
+    recorded; what a person ticked on the branch since is not the run's own, either.
+    """
+    earlier = checkpoint.recorded_done_before if checkpoint.commit else None
+    done = tasks_done_in(checkout, request.spec_path, start.commit if earlier is None else checkout.commit)
+    checkpoint.done_before = progress.done_before = done | (earlier or frozenset())
+    if not start.is_empty:
+        note_tasks(load_task_list(checkout, request.spec_path, start.commit), progress)
+
+
+def note_earlier_push(
+    request: BuildRequest, checkout: Checkout, checkpoint: Checkpoint, commit: str, progress: BuildProgress
+) -> None:
+    """Record what an earlier attempt pushed with ``commit``. Nothing is new if the pinned commit descends from it.
+
+    Which tasks were done before is known from the attempt's checkpoint, or else, if the pinned commit has none of its
+    work, from that.
+    """
     is_newer = checkout.git.succeeds("merge-base", "--is-ancestor", checkout.commit, commit)
+    progress.done_before = checkpoint.recorded_done_before
+    if progress.done_before is None and is_newer and commit != checkout.commit:
+        progress.done_before = tasks_done_in(checkout, request.spec_path, checkout.commit)
     note_work(request, checkout, commit if is_newer else checkout.commit, progress)
 
 
@@ -78,9 +104,23 @@ def read_central_steering(source: str, edges: Edges) -> Steering:
     return load_steering(source, git_reader(source, edges.workspace, git_url, credentials, edges.environment))
 
 
+def note_rebased_work(request: BuildRequest, checkout: Checkout, commit: str, progress: BuildProgress) -> None:
+    """Record what ``commit`` changes since the other push, onto which it is rebased. What that ticked is not new."""
+    ticked = tasks_done_in(checkout, request.spec_path, checkout.commit)
+    progress.done_before = ticked | (progress.done_before or frozenset())
+    note_work(request, checkout, commit, progress)
+
+
 def note_work(request: BuildRequest, checkout: Checkout, commit: str, progress: BuildProgress) -> None:
     """Record what ``commit`` changes since the pinned commit, and how many tasks it leaves open."""
     change = changes_between(checkout, commit)
     progress.files_changed, progress.patch = change.files, change.patch
-    progress.done_before = tasks_done_before(request, checkout, commit)
     note_tasks(load_task_list(checkout, request.spec_path, commit), progress)
+
+
+def note_kept(checkpoint: Checkpoint, progress: BuildProgress) -> None:
+    """Record where the work is kept, and that nothing is wrong with it."""
+    has_work = checkpoint.has_work
+    progress.checkpoint_ref = checkpoint.ref if has_work else ""
+    progress.checkpoint_commit = checkpoint.commit if has_work else ""
+    progress.checkpoint_ignored, progress.checkpoint_problem = checkpoint.ignored, ""

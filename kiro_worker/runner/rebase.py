@@ -42,7 +42,7 @@ def rebase_onto_push(
     except GitFailed:
         raise moved from None
     is_ahead = git.succeeds("merge-base", "--is-ancestor", checkout.commit, head)
-    tip = rebased(checkout, checkout.commit, commit, head, say) if is_ahead else ""
+    tip = rebased(checkout, checkout.commit, commit, head, say).get(commit, "") if is_ahead else ""
     if not tip or tip == head:
         reason = f"{moved.reason}, and the work does not apply cleanly to that push"
         raise BuildStopped(moved.outcome, reason, moved.remedy, moved.details)
@@ -52,5 +52,4 @@ def rebase_onto_push(
     # A file that was not guarded before can be guarded now: the other push may have added a link that leads to it.
     prepared.guard.require_unchanged(new_checkout, head, tip)
     submodules = load_submodules(new_checkout)
-    prepared.checkpoint.rebase(new_checkout)
     return replace(prepared, checkout=new_checkout, submodules=submodules), tip

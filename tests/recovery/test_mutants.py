@@ -89,8 +89,8 @@ MUTANTS = {
     ),
     "any checkpoint counts as the worker's own": Mutant(
         "kiro_worker/runner/repository/checkpoint.py",
-        "bool(commit) and self._record is not None and self._record.names(commit)",
-        "bool(commit)",
+        "return self._written.get(commit) or (self._record.work_at(commit) if self._record else None)",
+        "return KeptWork(commit, self._checkout.commit, commit)",
         "test_foreign_checkpoint_is_not_built_on",
         "evil.py",
     ),

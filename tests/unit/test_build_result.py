@@ -17,7 +17,7 @@ from kiro_worker.config.model import Configuration
 from kiro_worker.github.client import GitHubSession
 from kiro_worker.lock.store import LockStore
 from kiro_worker.models import Failure
-from kiro_worker.records.checkpoints import CheckpointRecord, note_checkpoint
+from kiro_worker.records.checkpoints import CheckpointRecord, KeptWork, note_checkpoint
 from kiro_worker.records.runs import RunRecord, note_push
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StateDocument, StepEvent
@@ -207,7 +207,7 @@ def test_death_is_explained_with_owner() -> None:
 )
 def test_checkpoint_is_named_only_if_known(commit: str, execution: str, named: bool) -> None:
     step = Step()
-    note_checkpoint(step.records, "acme/shop", "feature/x", CheckpointRecord(commit, "", BASE, execution))
+    note_checkpoint(step.records, "acme/shop", "feature/x", CheckpointRecord(KeptWork(commit, BASE), None, execution))
     reason = step.read(cause=cause(phases=KILLED))["failure"]["cause"]
     assert ("the finished tasks that are on the checkpoint" in reason) is named
 

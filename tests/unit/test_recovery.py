@@ -8,13 +8,14 @@ import pytest
 
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
-from kiro_worker.records.runs import RunRecord, note_push
+from kiro_worker.records.runs import RunRecord, note_push, note_start
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.recovery import report_abandoned_run
 from tests.support.fake_github import Board, FakeCard, FakeGitHub, configuration, draft, issue, ready_repository
 from tests.support.memory_dynamodb import MemoryDynamoDB
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
+RUN = RunRecord(ARN, "acme/shop", "feature/x", "CARD")
 DENIED = {"type": "FORBIDDEN", "message": "no"}
 
 
@@ -96,7 +97,7 @@ def test_forbidden_write_does_not_end_run(operation: str) -> None:
 def pushed_run(commit: str) -> MemoryDynamoDB:
     dynamodb = MemoryDynamoDB()
     records = RecordsTable(dynamodb, "records")  # type: ignore[arg-type]  # answers the same requests
-    note_push(records, RunRecord(ARN, "acme/shop", "feature/x", "CARD"), commit)
+    note_push(records, RUN, commit)
     return dynamodb
 
 
@@ -109,6 +110,23 @@ def test_pushed_work_goes_to_review(error: str) -> None:
     [comment] = fake.board.comments["PR_1"]
     assert "✅ **Implemented**: `bbbbbbbbbbbb`" in comment.body
     assert f"the run ended as {error}" in comment.body
+
+
+def test_push_of_earlier_attempt_does_not_finish_later_one() -> None:
+    """The first attempt pushed, a person added tasks, and the redriven run was aborted while its agent worked."""
+    fake = github()
+    fake.board.history = fake.board.before = ["c" * 40, "b" * 40]
+    records = pushed_run("b" * 40)
+    table = RecordsTable(records, "records")  # type: ignore[arg-type]  # answers the same requests
+    note_start(table, RUN, "c" * 40)
+    recover(fake, records=records)
+    assert fake.board.card("CARD").status == "Failed"
+
+    fake = github()
+    fake.board.history, fake.board.before = ["d" * 40, "c" * 40, "b" * 40], ["c" * 40, "b" * 40]
+    note_push(table, RUN, "d" * 40)
+    recover(fake, records=records)
+    assert fake.board.card("CARD").status == "In Review", "the second attempt has pushed"
 
 
 def test_unpushed_commit_is_no_success() -> None:

@@ -1,4 +1,4 @@
-"""The message of the commit that keeps a turn's work, and what such messages say about a checkpoint."""
+"""The message of the commit that keeps a turn's work."""
 
 from __future__ import annotations
 
@@ -10,21 +10,10 @@ from kiro_worker.runner.repository.commit import CommitMessage, execution_traile
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.runner.repository.checkpoint import Start
     from kiro_worker.runner.request import BuildRequest
     from kiro_worker.spec import Task
 
 _LONGEST_TITLE: Final = 72
-
-
-def unfinished_tasks(checkout: Checkout, start: Start) -> frozenset[str]:
-    """Return the identities of the tasks whose unfinished work ``start`` contains; ``all`` for a turn of all tasks."""
-    if start.commit == start.finished:
-        return frozenset()
-    log_format = f"--format=%(trailers:key={PARTIAL_TRAILER},valueonly)"
-    values = checkout.git.text("log", log_format, f"{start.finished}..{start.commit}").splitlines()
-    return frozenset(value.rpartition("[")[2].rstrip("]") for value in values if value.strip())
 
 
 def turn_message(request: BuildRequest, tasks: Sequence[Task], *, finished: bool) -> CommitMessage:

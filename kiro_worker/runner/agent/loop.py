@@ -10,17 +10,18 @@ that only asks for a check needs no change, because the gate carries it out: see
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.agent.commit_message import turn_message, unfinished_tasks
+from kiro_worker.records.checkpoints import KeptWork
+from kiro_worker.runner.agent.commit_message import turn_message
 from kiro_worker.runner.agent.completion import complete_commit, with_checks
 from kiro_worker.runner.agent.limits import note_usage, require_within_limits
 from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
 from kiro_worker.runner.agent.task_list import (
     done_by_turn,
-    identities_of_done,
     load_task_list,
     marked_by_agent,
     note_tasks,
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from kiro_worker.runner.agent.workspace import TurnContext
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.runner.repository.checkpoint import Start
-    from kiro_worker.runner.repository.commit import CommitMessage
     from kiro_worker.runner.request import BuildRequest
     from kiro_worker.spec import Task
 
@@ -52,7 +51,7 @@ MAX_IDLE_TURNS: Final = 2
 
 
 class AgentLoop:
-    """The turns of ``agent``, beginning at ``start``. ``commit`` is the last commit that was kept."""
+    """The turns of ``agent``, beginning at ``start``."""
 
     def __init__(
         self,
@@ -61,9 +60,9 @@ class AgentLoop:
         agent: PreparedAgent,
         context: TurnContext,
         progress: BuildProgress,
-        start: Start,
+        start: KeptWork,
     ) -> None:
-        self.commit = start.commit
+        self._kept = start
         self._request = request
         self._checkout = checkout
         self._agent = agent
@@ -79,16 +78,16 @@ class AgentLoop:
             self._workspace.replace_repository(start.commit)
         require_visible_spec(checkout, request.spec_path)
         self._tasks = load_task_list(checkout, request.spec_path, start.commit)
-        # The tree after the last finished task: a turn's changes are what differs from it.
-        self._finished_tree = checkout.git.text("rev-parse", f"{start.finished}^{{tree}}")
-        self._unfinished = unfinished_tasks(checkout, start)
         if (fresh := self._tasks.reset()) != self._tasks:
             self._tasks = fresh
-            self._finished_tree = self._write_tasks()
+            self._write_tasks()
         self._had_work = not all(map(is_check_only, self._tasks.pending_leaves))
-        if progress.done_before is None:
-            progress.done_before = identities_of_done(self._tasks)
         note_tasks(self._tasks, progress)
+
+    @property
+    def commit(self) -> str:
+        """The last commit that was kept."""
+        return self._kept.commit
 
     def work(self, configuration: AgentConfiguration) -> None:
         """Give the agent each open task once, until none is open or two turns in a row change nothing.
@@ -166,19 +165,20 @@ class AgentLoop:
         work is kept by then.
         """
         checkout = self._checkout
-        is_resumed = any(task.identity in self._unfinished or "all" in self._unfinished for task in tasks)
-        leftovers = self._changed_files(self._finished_tree, self.commit) if is_resumed else []
+        kept = self._kept
+        is_resumed = any(task.identity in kept.unfinished for task in tasks)
+        leftovers = self._changed_files(kept.finished, kept.commit) if is_resumed else []
         written_before = write_times(checkout, leftovers)
         run = self._workspace.run_turn(self._agent, text, self.commit)
         self._last_run = run
         note_usage(run, self._progress)
         collected = self._workspace.collect()
         tree, refusal = self._workspace.revert_refused_changes(self.commit, collected)
-        differs = bool(self._changed_files(self._finished_tree, tree))
+        # What an earlier turn left unfinished is a change of this turn, too.
+        differs = bool(self._changed_files(kept.finished, tree))
         if problem := refusal or run.problem:
             if differs:
-                message = turn_message(self._request, tasks, finished=False)
-                self._keep(tree, self._write_tasks(), message, adopt_commits=refusal is None)
+                self._keep(tree, self._write_tasks(), tasks, finished=False, adopt_commits=refusal is None)
             if refusal:
                 # No commit has the refused changes; the patch in the artifacts shows them.
                 self._progress.patch = patch_between(checkout, collected)
@@ -196,14 +196,12 @@ class AgentLoop:
                 self._write_tasks()
                 return False
         self._tasks = self._tasks.ticked(done).with_parents_completed()
-        kept = self._write_tasks() if agents_list != self._tasks.text else tree
+        kept_tree = self._write_tasks() if agents_list != self._tasks.text else tree
         finished = bool(done) or not work
-        if finished:
-            self._finished_tree, self._unfinished = kept, frozenset()
-        else:
+        if not finished:
             self._context.say(f"{self._agent.adapter.name} left {tasks_label(tasks)} unfinished")
         note_tasks(self._tasks, self._progress)
-        self._keep(tree, kept, turn_message(self._request, tasks if work else (), finished=finished))
+        self._keep(tree, kept_tree, tasks if work else (), finished=finished)
         return True
 
     def _changed_files(self, before: str, after: str) -> list[str]:
@@ -211,11 +209,13 @@ class AgentLoop:
         names = self._checkout.git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
         return [name for name in map(decode_path, names.split(b"\0")) if name not in ("", self._tasks_path)]
 
-    def _keep(self, agent_tree: str, tree: str, message: CommitMessage, *, adopt_commits: bool = True) -> None:
+    def _keep(
+        self, agent_tree: str, tree: str, tasks: Sequence[Task], *, finished: bool, adopt_commits: bool = True
+    ) -> None:
         """Commit ``tree``, push the commit to the checkpoint, and let the agent continue from there.
 
         ``agent_tree`` is the tree as the agent left it; ``adopt_commits`` keeps the agent's own commits below the new
-        one.
+        one. ``tasks`` are those that the turn worked on, none if it carried out checks or fixed what the gate rejected.
         """
         checkout, context = self._checkout, self._context
         commit = commit_turn(
@@ -223,7 +223,7 @@ class AgentLoop:
             self.commit,
             agent_tree,
             tree,
-            message,
+            turn_message(self._request, tasks, finished=finished),
             context.say,
             adopt_commits=adopt_commits,
             excluded=tuple(context.steering.files),
@@ -232,8 +232,12 @@ class AgentLoop:
         require_no_secret(change.history, context.redaction.is_in)
         require_no_secret_in_lfs(checkout, f"{self.commit}..{commit}", context.redaction.is_in)
         self._progress.files_changed, self._progress.patch = change.files, change.patch
-        self.commit = commit
-        context.keep(commit)
+        if finished:
+            self._kept = KeptWork(commit, checkout.commit, commit)
+        else:
+            half_done = self._kept.unfinished.union(task.identity for task in tasks)
+            self._kept = replace(self._kept, commit=commit, unfinished=half_done)
+        context.keep(self._kept)
         self._workspace.replace_repository(commit)
 
     def _write_tasks(self) -> str:

@@ -6,7 +6,6 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import WorkItemInvalid
-from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.runner.repository.commit import file_in
 from kiro_worker.spec import DESIGN_FILE, REQUIREMENTS_FILES, STATES, TASKS_FILE, read_task_list, text_problems
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
 
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.runner.request import BuildRequest
     from kiro_worker.spec import Task, TaskList, TaskState
 
 
@@ -48,27 +46,9 @@ def note_tasks(task_list: TaskList, progress: BuildProgress) -> None:
         progress.tasks_done_before = sum(task.identity in progress.done_before for task in done)
 
 
-def identities_of_done(task_list: TaskList) -> frozenset[str]:
-    """Return the identities of the required tasks that are done."""
-    return frozenset(task.identity for task in task_list.done)
-
-
-def tasks_done_before(request: BuildRequest, checkout: Checkout, commit: str) -> frozenset[str] | None:
-    """Return the identities of the tasks that were done before this run, among those that are done in ``commit``.
-
-    The run begins after the last commit of another execution on a checkpoint, or else at the pinned commit. ``None`` if
-    ``commit`` is the pinned commit, because an earlier attempt of this run may have pushed it.
-    """
-    if commit == checkout.commit:
-        return None
-    log_format = f"--format=%H %(trailers:key={EXECUTION_TRAILER},valueonly,separator=%x2C)"
-    base = checkout.commit
-    for line in checkout.git.text("log", log_format, f"{checkout.commit}..{commit}").splitlines():
-        earlier, _, executions = line.partition(" ")
-        if executions and request.owner not in executions.split(","):
-            base = earlier
-            break
-    return identities_of_done(load_task_list(checkout, request.spec_path, base))
+def tasks_done_in(checkout: Checkout, spec_path: str, commit: str) -> frozenset[str]:
+    """Return the identities of the required tasks that are done in ``commit``."""
+    return frozenset(task.identity for task in load_task_list(checkout, spec_path, commit).done)
 
 
 def tasks_label(tasks: Sequence[Task]) -> str:

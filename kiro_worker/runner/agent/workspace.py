@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
+    from kiro_worker.records.checkpoints import KeptWork
     from kiro_worker.runner.agent.adapters import PreparedAgent
     from kiro_worker.runner.report.log import Redaction
     from kiro_worker.runner.repository.checkout import Checkout
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TurnContext:
-    """What every turn of a build shares. ``keep`` is called with each new commit and pushes it to the checkpoint.
+    """What every turn of a build shares. ``keep`` is called with all work so far, and pushes it.
 
     ``is_setups`` is whether a file of the checkout is as setup created it. It is ``None`` if there was no setup.
     """
@@ -41,7 +42,7 @@ class TurnContext:
     sink: Callable[[str], None]
     say: Callable[[str], None]
     redaction: Redaction
-    keep: Callable[[str], None]
+    keep: Callable[[KeptWork], None]
     guard: Guard
     steering: Steering
     submodules: Submodules

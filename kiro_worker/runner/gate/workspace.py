@@ -18,6 +18,7 @@ from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.entries import decode_path, list_tree
 from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.repository.layout import require_sound_layout
 from kiro_worker.runner.repository.lent_objects import open_lent_objects
 from kiro_worker.runner.repository.publish import upload_lfs_objects
 from kiro_worker.runner.sandbox.stray_files import StrayFiles
@@ -86,7 +87,8 @@ class GateWorkspace:
         """Yield folders that hold ``commit`` and the result of setup; afterwards the agent's are back in place.
 
         Setup may copy or compile any file, as ``pip install .`` does, so it runs again if anything but the spec has
-        changed since its last run. Raises :class:`BuildStopped` (SetupFailed).
+        changed since its last run. Raises :class:`BuildStopped` (SetupFailed, or CheckoutFailed if the commit's files
+        cannot be laid out or a link leaves them).
         """
         if self._for_tests and (changed := self._changed_sources(checkout, self._for_tests.commit, commit)):
             more = f" and {len(changed) - _MAX_NAMED} more" if len(changed) > _MAX_NAMED else ""
@@ -139,7 +141,11 @@ class GateWorkspace:
                     # The work may add pointers without objects, which this names.
                     upload_lfs_objects(checkout, commit)
                 raise
-            create_agent_repository(git, replace(self.request, commit=commit))
+            request = replace(self.request, commit=commit)
+            if commit != checkout.commit:
+                # The checkout has proved the pinned commit's layout.
+                require_sound_layout(git, request)
+            create_agent_repository(git, request)
             submodules.materialize(checkout)
             if snapshot:
                 snapshot.restore(folders, self.gate.uid)

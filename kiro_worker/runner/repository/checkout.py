@@ -23,14 +23,12 @@ from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.records.checkpoints import checkpoint_ref
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.attributes import keep_bytes
-from kiro_worker.runner.repository.entries import SYMLINK, list_tree
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, Git, GitFailed
 from kiro_worker.runner.repository.git_answers import FINAL, Cause
-from kiro_worker.runner.repository.layout import cannot_lay_out, is_local, require_same_tree
+from kiro_worker.runner.repository.layout import cannot_lay_out, is_local, require_sound_layout
 from kiro_worker.runner.repository.lent_objects import lend_objects
 from kiro_worker.runner.repository.lfs import lfs_files_missing, require_git_lfs
-from kiro_worker.runner.sandbox.untrusted_files import leads_out
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -96,8 +94,7 @@ def check_out(
         lfs=lfs,
     )
     fetch_mode, fetched = _fetch(git, request)
-    _require_symlinks_inside(git, request)
-    require_same_tree(git, request)
+    require_sound_layout(git, request)
     lend_objects(git, request.commit)
     create_agent_repository(git, request)
     checkpoint = None if fetch_mode == SHALLOW else fetched.get(checkpoint_ref(request.branch), "")
@@ -148,12 +145,6 @@ def fetch_contents(checkout: Checkout, commits: str) -> None:
     objects = git.text("rev-list", "--objects", "--missing=print", commits).splitlines()
     if missing := [line[1:] for line in objects if line.startswith("?")]:
         git.fetch_objects(missing, *_options(checkout.fetch_mode))
-
-
-def symlinks_leaving_tree(git: Git, commit: str) -> tuple[str, ...]:
-    """Return the symbolic links of the checked-out ``commit`` that lead out of the work tree or into ``.git``."""
-    links = (entry.path for entry in list_tree(git, commit, SYMLINK))
-    return tuple(link for link in links if leads_out(git.work_tree, git.work_tree / link))
 
 
 def require_unmoved_branch(checkout: Checkout) -> None:
@@ -251,15 +242,6 @@ def _require_on_branch(git: Git, request: BuildRequest, head: str) -> None:
             Outcome.CHECKOUT_FAILED,
             f"the validated commit {request.commit} is no longer on {request.branch}: the branch was rewritten",
             "redrive the execution, or move the card back, to validate and build the branch's new head",
-        )
-
-
-def _require_symlinks_inside(git: Git, request: BuildRequest) -> None:
-    if links := symlinks_leaving_tree(git, request.commit):
-        raise BuildStopped(
-            Outcome.CHECKOUT_FAILED,
-            f"symbolic links of {request.branch} leave the repository: {', '.join(map(ascii, links[:10]))}",
-            "replace them with links to files in the repository, or with the files themselves",
         )
 
 

@@ -5,19 +5,25 @@ The ref ``refs/kiro-worker/checkpoints/<branch>`` can hold untested work, and is
 request's branch moves only after the gate. Everyone who may push can write to it, so the worker records each checkpoint
 before it pushes it, and resumes only from one that it recorded. Any other commit there is ignored and replaced.
 
-Trailers classify the commits: ``Kiro-Worker-Task`` names a task that the commit finished, ``Kiro-Worker-Partial`` marks
-the leftovers of a turn that failed.
+The record also says which of the commits finish a task. Their trailers are for people: ``Kiro-Worker-Task`` names a
+task that the commit finished, ``Kiro-Worker-Partial`` marks the leftovers of a turn that failed.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from kiro_worker.records.checkpoints import CheckpointRecord, checkpoint_ref, note_checkpoint, read_checkpoint
+from kiro_worker.records.checkpoints import (
+    CheckpointRecord,
+    KeptWork,
+    checkpoint_ref,
+    note_checkpoint,
+    read_checkpoint,
+)
 from kiro_worker.runner.repository.checkout import descends, fetch_contents
 from kiro_worker.runner.repository.commit import rebased
 from kiro_worker.runner.repository.git import GitFailed
@@ -36,23 +42,13 @@ PARTIAL_TRAILER: Final = "Kiro-Worker-Partial"
 _FETCHED: Final = "refs/kiro-worker/found"
 
 
-@dataclass(frozen=True)
-class Start:
-    """Where the agent begins: at ``commit``.
-
-    ``finished`` is the last commit without a half-done task, against which a turn's work is measured.
-    """
-
-    commit: str
-    finished: str
-
-
 class Checkpoint:
     """The checkpoint of ``checkout``'s branch. Without ``records``, no commit on the server counts as the worker's.
 
     ``commit`` is the worker's own commit that the server has: empty if there is none, or before :meth:`find`.
     ``has_work`` is whether it holds work that the branch lacks. ``ignored`` is the last commit on the server that the
-    worker did not write, and ``failure`` is why the last push failed, ``None`` if it did not.
+    worker did not write, and ``failure`` is why the last push failed, ``None`` if it did not. ``done_before`` are the
+    identities of the tasks that were done before this run, to be recorded with each push.
     """
 
     def __init__(
@@ -63,13 +59,13 @@ class Checkpoint:
         self.has_work = False
         self.ignored = ""
         self.failure: GitFailed | None = None
+        self.done_before: frozenset[str] = frozenset()
         self._request = request
         self._checkout = checkout
         self._records = records
         self._log = log
-        self._base = checkout.commit
         self._server: str | None = None
-        self._written: set[str] = set()
+        self._written: dict[str, KeptWork] = {}
 
     def find(self) -> str:
         """Return :attr:`commit`. Looks the ref up if neither the checkout nor a push has determined where it is.
@@ -81,65 +77,55 @@ class Checkpoint:
             self._see(self._look_up() if fetched is None else fetched)
         return self.commit
 
-    def resume(self) -> Start:
-        """Return where to resume, and log it.
+    def resume(self) -> KeptWork:
+        """Return the work to continue with, on top of the branch's head, and log it.
 
-        That is the checkpoint if it descends from the branch's head, or its commits rebased onto that head if they
-        apply cleanly, or else the head itself. Raises :class:`GitFailed` if the server cannot say what it has.
+        That is the part of the checkpoint that the head lacks, rebased onto it if need be. It is empty if there is no
+        such part, or it does not apply cleanly. Raises :class:`GitFailed` if the server cannot say what it has.
         """
         head = self._checkout.commit
-        from_scratch = Start(head, head)
+        nothing = KeptWork.none_at(head)
         git = self._checkout.git
         try:
-            if not self.find() or self.commit in (head, self.recorded_base):
-                return from_scratch
+            self.find()
+            work = self.work
+            if work is None or work.is_empty or work.commit == head:
+                return nothing
             self.has_work = True
-            if self._checkout.checkpoint != self.commit:
+            if self._checkout.checkpoint != work.commit:
                 git.network("fetch", "--quiet", "--no-tags", "--no-filter", "origin", f"+{self.ref}:{_FETCHED}")
-            base = head if descends(git, self.commit, head) else self._base_of_work()
-            if base == self.commit:
+            base = self._base_of(work)
+            if base == work.commit:
                 self.has_work = False
-                return from_scratch
+                return nothing
+            if not base:
+                self._log(f"the checkpoint {work.commit[:12]} has no recorded base, so the work starts over")
+                return nothing
             # This range is the work of a few turns, and all of it will be read.
-            fetch_contents(self._checkout, f"{base}..{self.commit}")
+            fetch_contents(self._checkout, f"{base}..{work.commit}")
+            rebase_from = "" if base == head else base
+            return self._resumed(work, rebase_from) or nothing
         except GitFailed as failure:
             if failure.answer.cause in TRANSIENT:
                 # The work is there. Starting over would pay for it again.
                 raise
             self._log(f"the checkpoint {self.ref} cannot be used, so the work starts over: {failure}")
-            return from_scratch
-        if base == head:
-            self._log(f"resuming from the checkpoint {self.commit[:12]} of an earlier build")
-            return self._start_at(self.commit)
-        if tip := rebased(self._checkout, base, self.commit, head, self._log):
-            self._log(f"the branch has moved: the checkpoint {self.commit[:12]} is rebased onto it as {tip[:12]}")
-            return self._start_at(tip)
-        self._log(
-            f"the branch has moved, and the checkpoint {self.commit[:12]} does not apply cleanly to it, so the work"
-            " starts over"
-        )
-        return from_scratch
+            return nothing
 
-    def rebase(self, checkout: Checkout) -> None:
-        """From now on, save work that is based on the commit of ``checkout``, to which the branch has moved."""
-        self._checkout, self._base = checkout, checkout.commit
+    def save(self, work: KeptWork) -> bool:
+        """Push ``work`` to the checkpoint, and return whether the server has it now.
 
-    def save(self, commit: str, base: str = "") -> bool:
-        """Push ``commit`` to the checkpoint, and return whether the server has it now.
-
-        ``base`` is the branch's commit below the work, the checked-out one if it is not given. The push replaces only
-        the commit that the worker knows of. A failure is logged and does not stop the agent.
+        The push replaces only the commit that the worker knows of. A failure is logged and does not stop the agent.
         """
-        base = base or self._base
         try:
             # If another push to the ref comes first, its commit is replaced in the second attempt.
-            self.failure = self._push(commit, base) and self._push(commit, base)
+            self.failure = self._push(work) and self._push(work)
         except GitFailed as failure:
             self.failure = failure
         if self.failure:
             self._log(f"the checkpoint {self.ref} could not be pushed: {self.failure}")
             return False
-        self.has_work = commit != base
+        self.has_work = not work.is_empty
         return True
 
     def removal(self) -> tuple[str, str]:
@@ -163,6 +149,7 @@ class Checkpoint:
                 self.removed()
             else:
                 self._log(f"the checkpoint {self.ref} could not be removed: {failure}")
+                self._disown()
 
     @property
     def is_up_to_date(self) -> bool:
@@ -182,36 +169,60 @@ class Checkpoint:
         return read_checkpoint(self._records, self._request.repository, self._request.branch)
 
     @property
-    def recorded_base(self) -> str:
-        """The branch's commit below the work of an earlier build; empty if nothing is recorded."""
-        return self._record.base if self._record else ""
+    def work(self) -> KeptWork | None:
+        """The work up to :attr:`commit`, as recorded before it was pushed; ``None`` if there is no such commit."""
+        return self._work_at(self.commit)
 
-    def _push(self, commit: str, base: str) -> GitFailed | None:
-        """Record and push ``commit``. Return why the server still has another one, ``None`` if it has ``commit``.
+    @property
+    def recorded_done_before(self) -> frozenset[str] | None:
+        """The identities of the tasks that were done before this run, if an earlier build of the run recorded them."""
+        record = self._record
+        return record.done_before if record and record.execution == self._request.owner else None
+
+    def _work_at(self, commit: str) -> KeptWork | None:
+        if not commit:
+            return None
+        return self._written.get(commit) or (self._record.work_at(commit) if self._record else None)
+
+    def _push(self, work: KeptWork) -> GitFailed | None:
+        """Record and push ``work``. Return why the server still has another commit, ``None`` if it has this one.
 
         Raises :class:`GitFailed` if another attempt cannot succeed.
         """
         git = self._checkout.git
         before = self.find(), self._server
         if self._records is not None:
-            record = CheckpointRecord(commit, self.commit, base, self._request.owner)
+            record = CheckpointRecord(work, self.work, self._request.owner, self.done_before)
             try:
                 note_checkpoint(self._records, self._request.repository, self._request.branch, record)
             except (BotoCoreError, ClientError) as error:
                 raise GitFailed("push", f"the checkpoint could not be recorded: {error}") from None
-        self._written |= {commit, self.commit}
+        self._written[work.commit] = work
         try:
-            upload(git, commit)
-            git.network("push", "--quiet", "--no-verify", self._lease, "origin", f"{commit}:{self.ref}")
+            upload(git, work.commit)
+            git.network("push", "--quiet", "--no-verify", self._lease, "origin", f"{work.commit}:{self.ref}")
         except GitFailed as failure:
             self._server = None
-            if self._find_after(failure) == commit:
+            if self._find_after(failure) == work.commit:
                 return None
             if (self.commit, self._server) == before:
                 raise
             return failure
-        self._server = self.commit = commit
+        self._server = self.commit = work.commit
         return None
+
+    def _disown(self) -> None:
+        """Record that the checkpoint, which stays on the server, holds no work that a later build could resume.
+
+        Otherwise commits of it that a person removes from the branch would come back.
+        """
+        if self._records is None:
+            return
+        record = CheckpointRecord(KeptWork.none_at(self.commit), None, self._request.owner, self.done_before)
+        try:
+            note_checkpoint(self._records, self._request.repository, self._request.branch, record)
+        except (BotoCoreError, ClientError) as error:
+            self._log(f"the checkpoint {self.ref} is still recorded as resumable: {error}")
 
     def _find_after(self, failure: GitFailed) -> str:
         try:
@@ -225,7 +236,7 @@ class Checkpoint:
     def _see(self, commit: str) -> None:
         """Note that the server's ref is at ``commit``, and whether the worker wrote that."""
         self._server = commit
-        is_own = commit in self._written or (bool(commit) and self._record is not None and self._record.names(commit))
+        is_own = self._work_at(commit) is not None
         self.commit = commit if is_own else ""
         if not commit or is_own:
             return
@@ -241,24 +252,39 @@ class Checkpoint:
         except GitFailed:
             return False
 
-    def _base_of_work(self) -> str:
-        """Return the branch's commit on which the work of the checkpoint is based; the checkpoint itself if the branch
-        contains all of it.
+    def _base_of(self, work: KeptWork) -> str:
+        """Return the last commit of ``work``, or its base, below which nothing is to be added to the branch's head.
 
-        The record knows it. Where the branch was rewritten, their last common commit would be an older one, and commits
-        that were removed from the branch would count as the agent's work.
+        That is ``work.commit`` if the head contains all of it. Empty if the work does not begin at its recorded base.
+
+        If the head lacks the base, the branch was rewritten: only what is above the base is the agent's, and what is
+        below it may be what was removed. Otherwise the head may contain the first part of the work. Adding that again
+        could undo what a person changed in it.
         """
         git, head = self._checkout.git, self._checkout.commit
-        if descends(git, head, self.commit):
-            return self.commit
-        if self.recorded_base and descends(git, self.commit, self.recorded_base):
-            return self.recorded_base
-        return git.text("merge-base", head, self.commit)
+        if not work.base or not descends(git, work.commit, work.base):
+            return ""
+        if work.base == head or not descends(git, head, work.base):
+            return work.base
+        return git.text("merge-base", head, work.commit)
 
-    def _start_at(self, tip: str) -> Start:
-        """Return a start at ``tip``. The commits above its last finished task are leftovers of a turn that failed."""
-        head = self._checkout.commit
-        task_ids = f"%(trailers:key={TASK_TRAILER},valueonly,separator=%x2C)"
-        lines = self._checkout.git.text("log", f"--format=%H {task_ids}", f"{head}..{tip}").splitlines()
-        finished = next((line[:40] for line in lines if line[41:].strip()), head)
-        return Start(tip, finished)
+    def _resumed(self, work: KeptWork, rebase_from: str) -> KeptWork | None:
+        """Return ``work`` on top of the head, of which it is a descendant, or else its part above ``rebase_from``,
+        rebased onto the head. ``None`` if that does not apply cleanly.
+        """
+        head, git = self._checkout.commit, self._checkout.git
+        # Where it is not known what is half done, nothing counts as half done, and no task as done because of it.
+        finished = work.finished or work.commit
+        if not rebase_from:
+            self._log(f"resuming from the checkpoint {work.commit[:12]} of an earlier build")
+            return replace(work, base=head, finished=head if descends(git, head, finished) else finished)
+        moved = rebased(self._checkout, rebase_from, work.commit, head, self._log)
+        if not moved:
+            self._log(
+                f"the branch has moved, and the checkpoint {work.commit[:12]} does not apply cleanly to it, so the work"
+                " starts over"
+            )
+            return None
+        tip = moved[work.commit]
+        self._log(f"the branch has moved: the checkpoint {work.commit[:12]} is rebased onto it as {tip[:12]}")
+        return KeptWork(tip, head, moved.get(finished, head), work.unfinished)

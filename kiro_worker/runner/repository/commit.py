@@ -102,18 +102,19 @@ def with_execution_trailer(checkout: Checkout, request: BuildRequest, commit: st
     return _rewrite_commit(checkout, commit, parents, tree, (trailer,), log) or commit
 
 
-def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[str], None]) -> str:
-    """Return the new tip of the commits ``base..tip`` rebased onto ``onto``; empty if they do not apply cleanly.
+def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[str], None]) -> dict[str, str]:
+    """Rebase the commits ``base..tip`` onto ``onto``. Return what becomes of each of them, and of ``base``.
 
+    A commit that changes nothing there becomes the one before it. Empty if they do not apply cleanly.
     Authors and messages are kept. This needs no work tree. git 2.39 has no ``merge-tree --merge-base``, so each commit
     is merged with a synthetic one that has the original commit's parent as its parent and the new parent's tree.
     """
-    git = checkout.git
+    git, moved = checkout.git, {base: onto}
     for line in git.text("rev-list", "--reverse", "--topo-order", "--parents", f"{base}..{tip}").splitlines():
         commit, *parents = line.split()
         if len(parents) != 1:
             log(f"{commit[:12]} is a merge commit, which cannot be rebased")
-            return ""
+            return {}
         onto_tree = git.text("rev-parse", f"{onto}^{{tree}}")
         side = _commit(checkout, onto_tree, parents, "side\n")
         try:
@@ -121,12 +122,13 @@ def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[s
             tree = git.network("merge-tree", "--write-tree", side, commit).splitlines()[0]
         except GitFailed:
             log(f"{commit[:12]} does not apply cleanly to {onto[:12]}")
-            return ""
+            return {}
         if tree != onto_tree:
             onto = _rewrite_commit(checkout, commit, [onto], tree, (), log)
             if not onto:
-                return ""
-    return onto
+                return {}
+        moved[commit] = onto
+    return moved
 
 
 def with_file(checkout: Checkout, path: str, content: bytes) -> str:

@@ -1,9 +1,10 @@
-"""Proves, before the agent starts, that git can lay out the pinned commit's files and commit them again unchanged.
+"""Proves that git can lay out a commit's files and commit them again unchanged, and that no link leads out of them.
 
 Trees on a server can hold what git refuses to write (``.git``, ``..``, names that are too long) or cannot represent in
 an index (the same name twice, a file and a folder with the same name), and ``.gitattributes`` can name encodings that
 do not exist. Without this proof, the first commit after the agent's turn would fail or differ, and the agent would be
-blamed.
+blamed. The gate proves it again for the commit that is to be pushed, because a rebase can combine harmless files into
+harmful ones: a link, and a link on its path.
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import FaultOwner, Outcome
-from kiro_worker.runner.repository.entries import decode_path, encode_path, list_tree
+from kiro_worker.runner.repository.entries import SYMLINK, TreeEntry, decode_path, encode_path, list_tree
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.git_answers import Cause
 from kiro_worker.runner.sandbox.printable import printable_name
+from kiro_worker.runner.sandbox.untrusted_files import leads_out
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kiro_worker.runner.repository.git import Git
     from kiro_worker.runner.request import BuildRequest
 
@@ -43,17 +47,39 @@ def cannot_lay_out(request: BuildRequest, failure: GitFailed) -> BuildStopped:
     return _rejected(request, "cannot be checked out", failure.answer.quote, failure.error)
 
 
-def require_same_tree(git: Git, request: BuildRequest) -> None:
+def require_sound_layout(git: Git, request: BuildRequest) -> None:
+    """Raise :class:`BuildStopped` (CheckoutFailed) if the commit of ``request`` must not be laid out or pushed.
+
+    Its files have just been written to the work tree of ``git``, and nothing else is there.
+    """
+    entries = list_tree(git, request.commit)
+    if links := symlinks_leaving_tree(git, entries):
+        shown = ", ".join(map(ascii, links[:_SHOWN]))
+        raise BuildStopped(
+            Outcome.CHECKOUT_FAILED,
+            f"symbolic links of {request.branch} at {request.commit[:12]} leave the repository: {shown}",
+            "replace them with links to files in the repository, or with the files themselves",
+        )
+    _require_known_encodings(git, request, entries)
+    _require_same_tree(git, request)
+
+
+def symlinks_leaving_tree(git: Git, entries: Iterable[TreeEntry]) -> tuple[str, ...]:
+    """Return the symbolic links among ``entries``, all laid out, that lead out of the work tree or into ``.git``."""
+    links = (entry.path for entry in entries if entry.mode == SYMLINK)
+    return tuple(link for link in links if leads_out(git.work_tree, git.work_tree / link))
+
+
+def _require_same_tree(git: Git, request: BuildRequest) -> None:
     """Raise :class:`BuildStopped` (CheckoutFailed) if committing the files as they were laid out changes the tree.
 
     A copy of the fresh index serves, so that git reads hardly any file again. Attributes change no contents, because
     :mod:`kiro_worker.runner.repository.attributes` turns them off.
     """
-    _require_known_encodings(git, request)
     index = git.directory / "layout-index"
     try:
         # With its time, by which git recognizes files that are too new to be trusted.
-        shutil.copy2(git.directory / "index", index)
+        shutil.copy2(git.index, index)
         with_index = {"GIT_INDEX_FILE": str(index)}
         git.run("add", "--all", in_work_tree=True, environment=with_index)
         tree = git.run("write-tree", environment=with_index).decode().strip()
@@ -70,12 +96,12 @@ def require_same_tree(git: Git, request: BuildRequest) -> None:
         raise _rejected(request, "would change by being committed again", ", ".join(names[:_SHOWN]) + more)
 
 
-def _require_known_encodings(git: Git, request: BuildRequest) -> None:
+def _require_known_encodings(git: Git, request: BuildRequest, entries: Iterable[TreeEntry]) -> None:
     """Raise :class:`BuildStopped` (CheckoutFailed) if the branch names an encoding that does not exist.
 
     The worker converts nothing, but nobody else could commit such files.
     """
-    files = [entry.path for entry in list_tree(git, request.commit) if entry.is_regular_file]
+    files = [entry.path for entry in entries if entry.is_regular_file]
     if not any(path.rpartition("/")[2] == ".gitattributes" for path in files):
         return
     # A repository without the worker's own info/attributes, which hide those of the branch.

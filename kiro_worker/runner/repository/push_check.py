@@ -13,10 +13,10 @@ from __future__ import annotations
 import re
 import shlex
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.repository.checkpoint import Start
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.git_answers import FINAL
@@ -24,6 +24,7 @@ from kiro_worker.runner.sandbox.printable import printable_name
 
 if TYPE_CHECKING:
     from kiro_worker.errors import BuildStopped
+    from kiro_worker.records.checkpoints import KeptWork
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint
     from kiro_worker.runner.repository.git import Git
@@ -35,39 +36,40 @@ _REMEDY: Final = (
 )
 
 
-def check_push(checkout: Checkout, checkpoint: Checkpoint, start: Start) -> Start:
+def check_push(checkout: Checkout, checkpoint: Checkpoint, start: KeptWork) -> KeptWork:
     """Push to the checkpoint's ref, and return where the agent starts, which is ``start`` or a copy of it.
 
     Raises :class:`BuildStopped` (PushRejected, or WorkerFailed if the server gave no usable answer), and
     :class:`GitFailed` if a checkpoint with work is not here, because it must not be replaced by less work.
     """
-    head, found = checkout.commit, checkpoint.commit
-    if start.commit not in (head, found):
-        checkpoint.save(start.commit)
-    elif checkpoint.has_work:
-        copy = _with_later_date(checkout.git, found)
-        checkpoint.save(copy, head if start.commit == found else checkpoint.recorded_base)
-        if start.commit == found:
-            start = Start(copy, copy if start.finished == found else start.finished)
+    kept = checkpoint.work
+    if not start.is_empty and (kept is None or start.commit != kept.commit):
+        checkpoint.save(start)
+    elif kept and checkpoint.has_work:
+        is_resumed = start.commit == kept.commit
+        copy = _with_later_date(checkout.git, start if is_resumed else kept)
+        checkpoint.save(copy)
+        start = copy if is_resumed else start
     else:
-        if found == head:
+        if kept and kept.commit == start.commit:
             # An earlier build ended before it could remove this ref.
             checkpoint.drop()
-        checkpoint.save(head)
+        checkpoint.save(start)
     if checkpoint.failure:
         raise _rejected(checkout, checkpoint, checkpoint.failure)
     return start
 
 
-def _with_later_date(git: Git, commit: str) -> str:
-    """Return a copy of ``commit`` that differs only in when it was committed. Raises :class:`GitFailed`."""
+def _with_later_date(git: Git, work: KeptWork) -> KeptWork:
+    """Return ``work`` with a copy of its commit that differs only in its date. Raises :class:`GitFailed`."""
 
     def later(match: re.Match[bytes]) -> bytes:
         return b"%b%d" % (match[1], max(int(time.time()), int(match[2]) + 1))
 
-    headers, end, message = git.run("cat-file", "commit", commit).partition(b"\n\n")
-    copy = _COMMITTER.sub(later, headers, count=1) + end + message
-    return git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=copy).decode().strip()
+    headers, end, message = git.run("cat-file", "commit", work.commit).partition(b"\n\n")
+    text = _COMMITTER.sub(later, headers, count=1) + end + message
+    copy = git.run("hash-object", "-t", "commit", "-w", "--stdin", stdin=text).decode().strip()
+    return replace(work, commit=copy, finished=copy if work.finished == work.commit else work.finished)
 
 
 def _rejected(checkout: Checkout, checkpoint: Checkpoint, failure: GitFailed) -> BuildStopped:

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.attributes import keep_bytes
-from kiro_worker.runner.repository.checkout import symlinks_leaving_tree
-from kiro_worker.runner.repository.entries import GITLINK, decode_path, find_entry, list_tree
+from kiro_worker.runner.repository.entries import GITLINK, SYMLINK, decode_path, find_entry, list_tree
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import Git, GitFailed
+from kiro_worker.runner.repository.layout import symlinks_leaving_tree
 from kiro_worker.runner.sandbox.untrusted_files import empty_folder
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ def _populate(git: Git, path: str, commit: str) -> None:
         git.run("read-tree", "--reset", "-u", commit, in_work_tree=True)
     except GitFailed as failure:
         raise _rejected(f"the files of the submodule {path!a} cannot be checked out", failure.error) from None
-    if links := symlinks_leaving_tree(git, commit):
+    if links := symlinks_leaving_tree(git, list_tree(git, commit, SYMLINK)):
         raise _rejected(f"symbolic links of the submodule {path!a} leave it: {', '.join(map(ascii, links[:10]))}")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.repository.commit import changes_between
 from kiro_worker.runner.repository.lfs import new_pointers, path_with_secret
 
 if TYPE_CHECKING:
@@ -28,6 +29,12 @@ def require_no_secret_in_lfs(checkout: Checkout, commits: str, contains_secret: 
     git = checkout.git
     if git.lfs and path_with_secret(git, new_pointers(git, commits), contains_secret):
         raise _secret_found()
+
+
+def require_no_secret_in_work(checkout: Checkout, commit: str, contains_secret: Callable[[bytes], bool]) -> None:
+    """Raise :class:`BuildStopped` (GuardTripped) when anything that ``commit`` adds to the branch has a secret."""
+    require_no_secret(changes_between(checkout, commit).history, contains_secret)
+    require_no_secret_in_lfs(checkout, f"{checkout.commit}..{commit}", contains_secret)
 
 
 def _secret_found() -> BuildStopped:

@@ -262,8 +262,8 @@ def test_pushed_commit_is_head_or_ancestor(
     pushed = repository.git.commit("feature/x", {"a.py": "a"}, "Implement 1 Do it")
     aside = repository.git.commit("aside", {"b.py": "b"}, "Implement 1 Do it", base="feature/x")
 
-    def found(*commits: str, branch: str = "feature/x", work: Any = first) -> str:
-        run = RunRecord("one", "acme/shop", branch, "", frozenset(commits))
+    def found(*commits: str, branch: str = "feature/x", work: Any = first, started_from: str = "") -> str:
+        run = RunRecord("one", "acme/shop", branch, "", frozenset(commits), started_from)
         return str(ask(lambda session: pushed_commit(session, run, work)))
 
     assert found(pushed) == pushed
@@ -273,5 +273,7 @@ def test_pushed_commit_is_head_or_ancestor(
     assert found(aside) == found("f" * 40) == found(pushed, branch="deleted") == ""
     again = ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
     assert found(pushed, work=again) == "", "an earlier attempt pushed it"
+    assert found(pushed, work=None, started_from=again.commit) == ""
+    assert found(pushed, work=None, started_from=first.commit) == pushed
     ask_elsewhere = RunRecord("one", "acme/unknown", "feature/x", "", frozenset({pushed}))
     assert ask(lambda session: pushed_commit(session, ask_elsewhere)) == ""

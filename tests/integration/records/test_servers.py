@@ -8,7 +8,7 @@ import boto3
 import pytest
 
 from kiro_worker.records.cards import claim_repeat
-from kiro_worker.records.checkpoints import CheckpointRecord, note_checkpoint, read_checkpoint
+from kiro_worker.records.checkpoints import CheckpointRecord, KeptWork, note_checkpoint, read_checkpoint
 from kiro_worker.records.runs import RunRecord, note_push, read_run
 from kiro_worker.records.table import RecordsTable
 from tests.support.lock_table import create_table
@@ -37,8 +37,8 @@ def test_run_collects_commits(records: RecordsTable) -> None:
 
 def test_checkpoint_is_replaced(records: RecordsTable) -> None:
     assert read_checkpoint(records, "acme/shop", "x") is None
-    note_checkpoint(records, "acme/shop", "x", CheckpointRecord("1" * 40, "", "0" * 40, RUN.execution))
-    second = CheckpointRecord("2" * 40, "1" * 40, "0" * 40, RUN.execution)
+    note_checkpoint(records, "acme/shop", "x", CheckpointRecord(KeptWork("1" * 40, "0" * 40), None, RUN.execution))
+    second = CheckpointRecord(KeptWork("2" * 40, "0" * 40), KeptWork("1" * 40, "0" * 40), RUN.execution)
     note_checkpoint(records, "acme/shop", "x", second)
     assert read_checkpoint(records, "acme/shop", "x") == second
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from kiro_local.github.git_repository import Content, Symlink
 from kiro_local.github.push_rules import PushRule
-from tests.support.worker import BRANCH, WORK, Worker
+from tests.support.worker import BRANCH, PASSWORD, WORK, Worker
 
 
 def test_push_with_lost_answer_succeeds(worker: Worker) -> None:
@@ -27,11 +28,12 @@ def test_push_with_lost_answer_succeeds(worker: Worker) -> None:
     assert worker.head() == finished.exports["RESULT_COMMIT"]
 
 
-def move_the_branch(worker: Worker, files: dict[str, str]) -> None:
+def move_the_branch(worker: Worker, files: dict[str, Content]) -> None:
     """Let a person push while the agent works, just before the worker's first push arrives."""
+    before = worker.head()
 
     def push_first(operation: str) -> None:
-        if operation == "git-receive-pack" and worker.head() == worker.commit:
+        if operation == "git-receive-pack" and worker.head() == before:
             worker.repository.git.commit(BRANCH, files, "by a person")
 
     worker.github.on_request = push_first
@@ -73,6 +75,44 @@ def test_conflicting_work_stays_on_checkpoint(worker: Worker) -> None:
     assert "does not apply cleanly" in finished.exports["OUTCOME_REASON"]
     assert worker.repository.git.run("log", "-1", "--format=%s", BRANCH).decode().strip() == "by a person"
     assert worker.file("shop/notes.py", worker.checkpoint()) == "NOTES = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("link", "pushed"),
+    [
+        ("deep/link", {"deep/sub": Symlink("..")}),
+        ("escape", {"escape": Symlink("../../etc/passwd")}),
+    ],
+    ids=["by both pushes", "by the other push"],
+)
+def test_rebase_onto_link_that_leaves_is_not_pushed(worker: Worker, link: str, pushed: dict[str, Content]) -> None:
+    """The agent's own link leads to a file of the repository until another push adds a link on its path."""
+    make_link = "import os\nos.path.isdir('deep') or (os.mkdir('deep'), os.symlink('sub/../../x', 'deep/link'))\n"
+    worker.configure(worker.agent(make_link + WORK, mode="all"))
+    move_the_branch(worker, pushed)
+
+    finished = worker.run()
+
+    assert (finished.exit_code, finished.outcome) == (1, "CheckoutFailed"), finished.log
+    assert f"leave the repository: '{link}'" in finished.exports["OUTCOME_REASON"]
+    assert worker.repository.git.run("log", "-1", "--format=%s", BRANCH).decode().strip() == "by a person"
+    assert worker.file("shop/notes.py", worker.checkpoint()).startswith("NOTES = 1\n")
+
+
+def test_secret_in_rebased_patch_is_not_pushed(worker: Worker) -> None:
+    """A patch also shows the lines around a change, and the other push wrote the secret into one of them."""
+    lines = [f"{number}\n" for number in range(1, 9)]
+    worker.repository.git.commit(BRANCH, {"list.txt": "".join(lines)}, "A list")
+    append = "open('list.txt', 'a').write('more\\n')\n"
+    worker.configure(worker.agent(append, mode="all"))
+    move_the_branch(worker, {"list.txt": "".join([*lines[:5], f"{PASSWORD}\n", *lines[6:]])})
+
+    finished = worker.run(COMMIT_SHA=worker.head())
+
+    assert (finished.exit_code, finished.outcome) == (1, "GuardTripped"), finished.log
+    assert "contains a secret of this installation" in finished.exports["OUTCOME_REASON"]
+    assert worker.repository.git.run("log", "-1", "--format=%s", BRANCH).decode().strip() == "by a person"
+    assert PASSWORD not in worker.file("list.txt", worker.checkpoint())
 
 
 def test_refused_push_shows_servers_reason(worker: Worker) -> None:

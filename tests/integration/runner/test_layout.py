@@ -14,7 +14,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.repository.checkout import Checkout, check_out
-from kiro_worker.runner.repository.layout import require_same_tree
+from kiro_worker.runner.repository.layout import require_sound_layout
 from kiro_worker.runner.request import BuildRequest
 from tests.support.worker import PASSWORD, Worker
 
@@ -221,7 +221,7 @@ def test_neutralized_attributes_pass(github: StandInGitHub, repository: Reposito
 
     lease = Lease("work-item-processor-lock", "arn:aws:states:x:1:execution:w:run-1", 1, expires_at=0)
     request = BuildRequest("acme/shop", BRANCH, commit, ".kiro/specs/x", 1, lease)
-    require_same_tree(git, request)
+    require_sound_layout(git, request)
 
 
 def test_agent_is_not_started_on_unusable_tree(worker: Worker) -> None:

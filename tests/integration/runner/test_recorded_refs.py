@@ -15,10 +15,16 @@ from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
-from kiro_worker.records.checkpoints import CheckpointRecord, checkpoint_ref, note_checkpoint, read_checkpoint
+from kiro_worker.records.checkpoints import (
+    CheckpointRecord,
+    KeptWork,
+    checkpoint_ref,
+    note_checkpoint,
+    read_checkpoint,
+)
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.runner.repository.checkout import HISTORY_DEPTH, Checkout, check_out
-from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
+from kiro_worker.runner.repository.checkpoint import Checkpoint
 from kiro_worker.runner.repository.commit import with_file
 from kiro_worker.runner.repository.own_push import pushed_before_pinned, pushed_since_pinned
 from kiro_worker.runner.repository.push_check import check_push
@@ -38,9 +44,13 @@ class Build:
     checkpoint: Checkpoint
     log: list[str]
 
-    def begin(self) -> Start:
+    def begin(self) -> KeptWork:
         """Look for a checkpoint, and check that pushes are accepted."""
         return check_push(self.checkout, self.checkpoint, self.checkpoint.resume())
+
+    def kept(self, commit: str) -> KeptWork:
+        """The work up to ``commit``, all of it finished."""
+        return KeptWork(commit, self.checkout.commit, commit)
 
     def work(self, name: str, parent: str = "") -> str:
         """Return a commit that finishes a task, as the agent's turn makes it."""
@@ -97,7 +107,7 @@ class Server:
         commit = build.begin().commit
         for name in names:
             commit = build.work(name, commit)
-            assert build.checkpoint.save(commit)
+            assert build.checkpoint.save(build.kept(commit))
             commits.append(commit)
         return tuple(commits)
 
@@ -113,10 +123,10 @@ def server(github: StandInGitHub, tmp_path: Path) -> Server:
 def test_first_push_holds_no_work(server: Server) -> None:
     build = server.build()
 
-    assert build.begin() == Start(build.checkout.commit, build.checkout.commit)
+    assert build.begin() == KeptWork.none_at(build.checkout.commit)
     assert server.at() == build.checkout.commit
     assert not build.checkpoint.has_work
-    assert server.record() == CheckpointRecord(server.at(), "", server.at(), EXECUTION)
+    assert server.record() == CheckpointRecord(KeptWork.none_at(server.at()), None, EXECUTION, frozenset())
 
     build.checkpoint.drop()
     assert server.at() == ""
@@ -140,13 +150,13 @@ def test_own_checkpoint_is_resumed_and_replaced_by_copy(server: Server) -> None:
 
     start = build.begin()
 
-    assert start == Start(server.at(), server.at())
+    assert start == build.kept(server.at())
     assert start.commit != last, "the push changed the ref, or it would prove nothing"
     git = build.checkout.git
     assert git.text("rev-parse", f"{start.commit}^{{tree}}", f"{start.commit}^") == git.text(
         "rev-parse", f"{last}^{{tree}}", f"{last}^"
     )
-    assert server.record() == CheckpointRecord(start.commit, last, build.checkout.commit, EXECUTION)
+    assert server.record() == CheckpointRecord(start, build.kept(last), EXECUTION, frozenset())
 
 
 @pytest.mark.parametrize("had_own", [False, True], ids=["never had one", "overwritten"])
@@ -161,7 +171,7 @@ def test_foreign_checkpoint_is_ignored_and_replaced(server: Server, had_own: boo
     assert start.commit == build.checkout.commit == server.at()
     assert build.checkpoint.ignored == tempting
     assert any(tempting in line and "was not recorded by this worker" in line for line in build.log)
-    assert server.record().previous == "", "the record must never name it"
+    assert server.record().previous is None, "the record must never name it"
     server.put(tempting)
     assert server.build().begin().commit == build.checkout.commit
 
@@ -184,14 +194,36 @@ def test_deleted_checkpoint_starts_over(server: Server) -> None:
     assert build.checkpoint.ignored == ""
 
 
+def test_checkpoint_that_cannot_be_removed_holds_no_work(server: Server) -> None:
+    """The branch has its work. If a person removes that from the branch, it must not come back."""
+    build = server.build()
+    build.begin()
+    assert build.checkpoint.save(build.kept(build.work("a.py")))
+    server.github.faults.add("forbidden", "git-receive-pack", times=None)
+    build.checkpoint.drop()
+    server.github.faults.clear()
+    assert server.at()
+
+    later = server.build()
+
+    assert later.begin() == KeptWork.none_at(later.checkout.commit)
+    assert (later.checkpoint.ignored, later.checkpoint.has_work) == ("", False)
+    assert server.at() == later.checkout.commit
+
+
 def test_previous_checkpoint_is_resumed(server: Server) -> None:
     """The build recorded the second task and died before its push."""
     (first,) = server.interrupted("a.py")
     base = server.repository.git.head_of(BRANCH) or ""
-    note_checkpoint(server.records, REPOSITORY, BRANCH, CheckpointRecord("d" * 40, first, base, EXECUTION))
+    note_checkpoint(
+        server.records,
+        REPOSITORY,
+        BRANCH,
+        CheckpointRecord(KeptWork("d" * 40, base), KeptWork(first, base, first), EXECUTION),
+    )
     build = server.build()
 
-    assert build.checkpoint.resume() == Start(first, first)
+    assert build.checkpoint.resume() == build.kept(first)
 
 
 def test_older_own_checkpoint_is_not_resumed(server: Server) -> None:
@@ -220,31 +252,34 @@ def test_checkpoint_overwritten_during_build_is_replaced(server: Server) -> None
     build.begin()
     server.put(tempting := server.tempting())
 
-    assert build.checkpoint.save(work := build.work("a.py"))
+    assert build.checkpoint.save(work := build.kept(build.work("a.py")))
 
-    assert (server.at(), build.checkpoint.ignored) == (work, tempting)
-    assert server.record() == CheckpointRecord(work, "", build.checkout.commit, EXECUTION)
+    assert (server.at(), build.checkpoint.ignored) == (work.commit, tempting)
+    assert server.record() == CheckpointRecord(work, None, EXECUTION, frozenset())
 
 
-def test_removed_commits_of_branch_do_not_come_back(server: Server) -> None:
+@pytest.mark.parametrize("replaced", [True, False], ids=["replaced", "only removed"])
+def test_removed_commits_of_branch_do_not_come_back(server: Server, replaced: bool) -> None:
     """A person removed the branch's last commit after the checkpoint was pushed."""
     git = server.repository.git
     before = git.head_of(BRANCH) or ""
     git.commit(BRANCH, {"secret.py": "x\n"}, "Too much")
     server.interrupted("a.py")
     server.put(before, f"refs/heads/{BRANCH}")
-    git.commit(BRANCH, {"NEWS.md": "x\n"}, "By a person")
+    if replaced:
+        git.commit(BRANCH, {"NEWS.md": "x\n"}, "By a person")
     build = server.build()
 
     start = build.begin()
 
     names = build.checkout.git.text("ls-tree", "--name-only", start.commit).split()
-    assert {"a.py", "NEWS.md"} < set(names)
+    assert ("a.py" in names, "NEWS.md" in names) == (True, replaced)
     assert "secret.py" not in names
     assert server.at() == start.commit != build.checkout.commit
 
 
 def test_unusable_checkpoint_is_not_lost_before_new_work(server: Server) -> None:
+    base = server.repository.git.head_of(BRANCH) or ""
     (kept,) = server.interrupted("a.py")
     server.repository.git.commit(BRANCH, {"a.py": "theirs\n"}, "By a person")
     build = server.build()
@@ -252,7 +287,7 @@ def test_unusable_checkpoint_is_not_lost_before_new_work(server: Server) -> None
     assert build.begin().commit == build.checkout.commit
     assert build.checkpoint.has_work
     assert server.repository.git.run("show", f"{CHECKPOINT}:a.py") == b"x\n"
-    assert server.record().previous == kept
+    assert server.record().previous == KeptWork(kept, base, kept)
 
 
 def test_contained_checkpoint_is_no_work(server: Server) -> None:
@@ -272,15 +307,15 @@ def test_lost_answer_is_found_by_next_save(server: Server) -> None:
     first = build.work("a.py")
     server.github.on_request = _unreachable_after(server, first)
     build.checkout.git._retries = replace(build.checkout.git._retries, sleep=lambda _: None)
-    assert not build.checkpoint.save(first)
+    assert not build.checkpoint.save(build.kept(first))
     assert server.at() == first
     server.github.on_request = lambda _: None
-    assert server.record().names(first), "it must stay the worker's own"
+    assert server.record().work_at(first), "it must stay the worker's own"
 
-    assert build.checkpoint.save(second := build.work("b.py", first))
+    assert build.checkpoint.save(build.kept(second := build.work("b.py", first)))
 
     assert server.at() == second
-    assert server.record() == CheckpointRecord(second, first, build.checkout.commit, EXECUTION)
+    assert server.record() == CheckpointRecord(build.kept(second), build.kept(first), EXECUTION, frozenset())
     assert build.checkpoint.ignored == ""
 
 

@@ -8,10 +8,10 @@ from typing import Any, cast
 import pytest
 
 from kiro_worker.models import Lease
-from kiro_worker.records.checkpoints import CheckpointRecord, note_checkpoint
+from kiro_worker.records.checkpoints import CheckpointRecord, KeptWork, note_checkpoint
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.runner.repository.checkout import Checkout
-from kiro_worker.runner.repository.checkpoint import Checkpoint, Start
+from kiro_worker.runner.repository.checkpoint import Checkpoint
 from kiro_worker.runner.repository.git import Git
 from kiro_worker.runner.request import BuildRequest
 from tests.support.memory_dynamodb import MemoryDynamoDB
@@ -43,7 +43,7 @@ def checkpoint_of(folder: Path, program: ScriptedGit, fetched: str | None) -> Ch
         parent=program.environment,
     )
     records = RecordsTable(cast("Any", MemoryDynamoDB()), "records")
-    note_checkpoint(records, "acme/shop", "feature/x", CheckpointRecord(KEPT, "", HEAD, "arn:aws:x"))
+    note_checkpoint(records, "acme/shop", "feature/x", CheckpointRecord(KeptWork(KEPT, HEAD, HEAD), None, "arn:aws:x"))
     return Checkpoint(
         REQUEST, Checkout(git.work_tree, git, "feature/x", HEAD, HEAD, checkpoint=fetched), records, print
     )
@@ -52,15 +52,15 @@ def checkpoint_of(folder: Path, program: ScriptedGit, fetched: str | None) -> Ch
 @pytest.mark.parametrize(
     ("fetched", "on_server", "start", "requests"),
     [
-        (KEPT, KEPT, Start(KEPT, HEAD), []),
-        ("", "", Start(HEAD, HEAD), []),
-        (None, KEPT, Start(KEPT, HEAD), [LOOK, FETCH]),
-        (None, "", Start(HEAD, HEAD), [LOOK]),
+        (KEPT, KEPT, KeptWork(KEPT, HEAD, HEAD), []),
+        ("", "", KeptWork.none_at(HEAD), []),
+        (None, KEPT, KeptWork(KEPT, HEAD, HEAD), [LOOK, FETCH]),
+        (None, "", KeptWork.none_at(HEAD), [LOOK]),
     ],
     ids=["fetched", "fetched, and there is none", "not fetched", "not fetched, and there is none"],
 )
 def test_checkpoint_not_fetched_is_looked_up(
-    tmp_path: Path, fetched: str | None, on_server: str, start: Start, requests: list[str]
+    tmp_path: Path, fetched: str | None, on_server: str, start: KeptWork, requests: list[str]
 ) -> None:
     git = scripted_git(tmp_path, on_server)
     checkpoint = checkpoint_of(tmp_path, git, fetched)
@@ -81,4 +81,4 @@ def test_lookup_happens_once(tmp_path: Path) -> None:
 def test_lookup_that_fails_starts_over(tmp_path: Path) -> None:
     git = ScriptedGit.install(tmp_path / "bin", {"ls-remote *": "exit 128"})
 
-    assert checkpoint_of(tmp_path, git, None).resume() == Start(HEAD, HEAD)
+    assert checkpoint_of(tmp_path, git, None).resume() == KeptWork.none_at(HEAD)
