@@ -29,6 +29,7 @@ from gql.transport.exceptions import (
 )
 
 from kiro_worker.errors import (
+    GitHubAnswerInvalid,
     GitHubError,
     GitHubForbidden,
     GitHubRateLimited,
@@ -50,6 +51,10 @@ _QUERY_ATTEMPTS: Final = 3
 _LONGEST_WAIT: Final = 8.0
 """How many seconds a query may wait inside a function of 60 s. The state machine handles longer waits, at no cost."""
 _SECONDARY_LIMIT_WAIT: Final = 60.0
+_OUTAGES: Final = frozenset(
+    {"INTERNAL", "INTERNAL_ERROR", "INTERNAL_SERVER_ERROR", "SERVICE_UNAVAILABLE", "LOADING", "TIMEOUT"}
+)
+"""Kinds of errors that GitHub reports when a part of it does not work. A retry may succeed."""
 _WAIT_FOR_GITHUB: Final = "try again when https://www.githubstatus.com reports no incident"
 
 
@@ -86,8 +91,8 @@ class GitHubSession:
     ) -> Mapping[str, Any]:
         """The data of a query, retried if necessary. Raises a :class:`GitHubError`.
 
-        ``NOT_FOUND`` is not an error: GitHub returns null for the missing object. Neither is an error below one of the
-        ``optional`` fields, which GitHub returns as null if the token may not read them.
+        ``NOT_FOUND`` is not an error: GitHub returns null for the missing object. Neither is an error below one of
+        the ``optional`` fields, which GitHub returns as null if the token may not read them, except for an outage.
         """
         attempt = 1
         while True:
@@ -120,7 +125,11 @@ class GitHubSession:
         try:
             result = await self._session.execute(request, get_execution_result=True)
         except TransportQueryError as error:
-            return Response(error.data or {}, tuple(error.errors or ()), self._headers())
+            listed = error.errors if isinstance(error.errors, list) else []
+            errors = tuple(found for found in listed if isinstance(found, dict))
+            return Response(error.data or {}, errors or ({},), self._headers())
+        except AssertionError:  # gql's, about an answer that has neither
+            raise GitHubAnswerInvalid("GitHub's answer has neither data nor errors", _WAIT_FOR_GITHUB) from None
         except TransportServerError as error:
             raise _error_for_status(error.code, self._headers()) from None
         except TransportProtocolError:
@@ -196,8 +205,8 @@ def _error_for_status(code: int | None, headers: Mapping[str, str]) -> GitHubErr
 
 def _raise_for_errors(response: Response, tolerated: tuple[str, ...], optional: tuple[str, ...]) -> None:
     for error in response.errors:
-        kind, message = str(error.get("type", "")), str(error.get("message", ""))
-        if kind in tolerated or _is_optional(error, response, optional):
+        kind, message = str(error.get("type") or ""), str(error.get("message") or "no message")
+        if kind in tolerated:
             continue
         if (
             kind in ("RATE_LIMIT", "RATE_LIMITED")
@@ -205,31 +214,37 @@ def _raise_for_errors(response: Response, tolerated: tuple[str, ...], optional: 
             or "rate limit" in message.lower()
         ):
             raise _rate_limit_error(response.headers)
-        if kind == "INSUFFICIENT_SCOPES":
-            present = response.headers.get("x-oauth-scopes", "")
-            raise GitHubScopesInsufficient(
-                f"the GitHub token lacks a scope; it has: {present or 'none'}",
-                "give the token the scopes repo and project at https://github.com/settings/tokens",
-            )
-        if kind in ("FORBIDDEN", "UNAUTHORIZED") or "not accessible by" in message.lower():
-            raise GitHubForbidden(
-                f"GitHub denies access: {message}",
-                "give the token access to this organization, project and repository",
-            )
-        if "argument 'query'" in message or error.get("extensions", {}).get("code") == "argumentNotAccepted":
-            raise UnknownArgument(message)
-        if kind:
-            raise GitHubRefused(
-                f"GitHub refuses the request ({kind}): {message}",
-                "check the object that the message names, then redrive the execution",
-            )
-        raise GitHubUnavailable(f"GitHub reports an error: {message}", _WAIT_FOR_GITHUB)
+        if kind in _OUTAGES:
+            raise GitHubUnavailable(f"GitHub reports an error ({kind}): {message}", _WAIT_FOR_GITHUB)
+        if _is_below(optional, error.get("path")) and response.data:
+            continue
+        raise _error_of_kind(kind, message, response)
 
 
-def _is_optional(error: Mapping[str, Any], response: Response, optional: tuple[str, ...]) -> bool:
-    """Whether an error only left out one of the ``optional`` fields; the rest of the answer is there."""
-    path = error.get("path")
-    return bool(response.data) and isinstance(path, list) and not set(optional).isdisjoint(map(str, path))
+def _error_of_kind(kind: str, message: str, response: Response) -> Exception:
+    if kind == "INSUFFICIENT_SCOPES":
+        present = response.headers.get("x-oauth-scopes", "")
+        return GitHubScopesInsufficient(
+            f"the GitHub token lacks a scope; it has: {present or 'none'}",
+            "give the token the scopes repo and project at https://github.com/settings/tokens",
+        )
+    if kind in ("FORBIDDEN", "UNAUTHORIZED") or "not accessible by" in message.lower():
+        return GitHubForbidden(
+            f"GitHub denies access: {message}", "give the token access to this organization, project and repository"
+        )
+    if "argument 'query'" in message:
+        return UnknownArgument(message)
+    if kind:
+        return GitHubRefused(
+            f"GitHub refuses the request ({kind}): {message}",
+            "check the object that the message names, then redrive the execution",
+        )
+    return GitHubUnavailable(f"GitHub reports an error: {message}", _WAIT_FOR_GITHUB)
+
+
+def _is_below(fields: tuple[str, ...], path: object) -> bool:
+    """Whether an error's path leads into one of the fields, so that the rest of the answer is there."""
+    return isinstance(path, list) and not set(fields).isdisjoint(map(str, path))
 
 
 def _rate_limit_error(headers: Mapping[str, str]) -> GitHubRateLimited:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.github.answers import CommentPage
+from kiro_worker.github.answers.comments import CommentPage, added_url
 from kiro_worker.github.queries import ADD_COMMENT, FIND_COMMENTS, UPDATE_COMMENT
 
 if TYPE_CHECKING:
@@ -39,4 +39,4 @@ async def put_comment(session: GitHubSession, subject_id: str, body: str, execut
         if before is None:
             break
     added = await session.mutate(ADD_COMMENT, {"subjectId": subject_id, "body": text})
-    return str(added["addComment"]["commentEdge"]["node"]["url"])
+    return added_url(added)

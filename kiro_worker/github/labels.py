@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.github.answers import LabelHistory, parse_permissions
+from kiro_worker.github.answers.labels import LabelHistory, parse_permissions
 from kiro_worker.github.queries import READ_LABELS, READ_PERMISSION
 
 if TYPE_CHECKING:

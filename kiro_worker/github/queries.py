@@ -3,7 +3,7 @@
 The tests validate each operation against GitHub's public schema and against the stand-in's subset of it. GitHub prices
 a query by the number of requests that its connections need, divided by 100, rounded, at least 1
 (https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api). ``FETCH_WORK_ITEM``
-reads 20 cards with one linked branch each: 21 requests, 1 point, for a board of any size.
+reads a page of 20 cards with their linked branches: 21 requests, 1 point, for a board of any size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ fragment Card on ProjectV2Item {
       id number title url
       issueState: state
       repository { nameWithOwner }
-      linkedBranches(first: 1) { nodes { ref { name } } }
+      linkedBranches(first: 10) { nodes { ref { name repository { nameWithOwner } } } }
     }
     ... on PullRequest {
       id number title url
@@ -76,11 +76,16 @@ fragment Items on ProjectV2 {{
     )
 
 
-FETCH_WORK_ITEM: Final = _board("FetchWorkItem", ", $query: String!", "first: 20, query: $query")
-"""The first cards in the target status, in the board's order, filtered by the server."""
+FETCH_WORK_ITEM: Final = _board(
+    "FetchWorkItem", ", $query: String!, $after: String", "first: 20, after: $after, query: $query"
+)
+"""A page of the cards in the target status, in the board's order, filtered by the server."""
 
 FETCH_PAGE: Final = _board("FetchPage", ", $after: String", "first: 100, after: $after")
 """A page of the whole board, for servers whose ``items`` lacks ``query`` (GitHub Enterprise Server before 3.20)."""
+
+CARDS: Final = ("items",)
+"""The field of both operations below which GitHub reports each card that a token may not read."""
 
 READ_CARD: Final = GraphQLRequest(
     f"""
@@ -95,6 +100,9 @@ query ReadCard($itemId: ID!, $statusField: String!, $branchField: String!) {{
 {_STATUS_FIELD}{_CARD}"""
 )
 """One card by its ID, with its board and the options of the status field."""
+
+CONTENT: Final = ("content",)
+"""The field of ``READ_CARD`` that is null if the token may not read the card's issue or pull request."""
 
 VALIDATE_WORK_ITEM: Final = GraphQLRequest(
     f"""
@@ -139,6 +147,7 @@ resolves to a tag first.
 
 RULES: Final = ("refUpdateRule", "rules")
 """The fields of ``VALIDATE_WORK_ITEM`` that a token may be forbidden to read."""
+
 READ_PUSHED: Final = GraphQLRequest(
     f"""
 query ReadPushed($owner: String!, $name: String!, $ref: String!, $before: GitObjectID, $hasBefore: Boolean!) {{

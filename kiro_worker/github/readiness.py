@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kiro_worker.errors import WorkItemInvalid
-from kiro_worker.github.answers import RepositoryState
+from kiro_worker.github.answers.repository import RepositoryAnswer, RepositoryState
 from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.queries import RULES, VALIDATE_WORK_ITEM
-from kiro_worker.models import Work
+from kiro_worker.models import REDACTED, Work
 from kiro_worker.spec import (
     DESIGN_FILE,
     LARGEST_FILE,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kiro_worker.config.model import Configuration
-    from kiro_worker.github.answers import PullRequest, SpecFile
+    from kiro_worker.github.answers.repository import PullRequest, SpecFile
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
     from kiro_worker.records.runs import RunRecord
@@ -55,7 +55,7 @@ async def validate_item(
     the push arrived is for the build to find out, because the branch's history is needed for that: somebody may have
     pushed on top of it. A build that finds no push of its own ends before the agent starts.
     """
-    if item.content_type == "Redacted":
+    if item.content_type == REDACTED:
         raise WorkItemInvalid(
             "the card's issue or pull request is not visible to the token",
             f"give the token access to its repository, or move the card out of {configuration.target_status_column!r}",
@@ -68,7 +68,28 @@ async def validate_item(
         raise WorkItemInvalid(
             f"the card's title contains an invisible character ({hidden})", "remove it from the title"
         )
+    if reasons := list(_card_problems(item, configuration)):
+        raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))
     return await validate_branch(session, configuration, item.repository, item.branch, read_run)
+
+
+def _card_problems(item: WorkItem, configuration: Configuration) -> Iterator[str]:
+    """The reasons that the card itself shows."""
+    if item.content_type == "Issue" and item.state == "CLOSED":
+        yield f"the issue #{item.number} is closed: reopen it if it still has to be built"
+    if not item.linked_branches:
+        return
+    foreign = [linked for linked in item.linked_branches if linked.partition(":")[0].lower() != item.repository.lower()]
+    if len(foreign) == len(item.linked_branches):
+        yield (
+            f"the issue is in {item.repository}, but its linked branch is in another repository"
+            f" ({', '.join(foreign)}): link a branch of {item.repository}, or use an issue of that repository"
+        )
+    else:
+        yield (
+            f"several branches are linked to the issue ({', '.join(item.linked_branches)}): name one of"
+            f' {item.repository} in the card\'s field "{configuration.branch_field}", or unlink the others'
+        )
 
 
 async def validate_branch(
@@ -119,8 +140,7 @@ async def _read_repository(
         "specFolder": f"refs/heads/{branch}:{folder}",
         "tasks": f"refs/heads/{branch}:{folder}/{TASKS_FILE}",
     }
-    answer = (await session.query(VALIDATE_WORK_ITEM, variables, RULES)).get("repository")
-    return RepositoryState.parse(answer) if answer is not None else None
+    return RepositoryAnswer.parse(await session.query(VALIDATE_WORK_ITEM, variables, RULES)).repository
 
 
 def problems(
@@ -145,10 +165,11 @@ def problems(
 
 def _raise_if_any(reasons: Iterator[str], configuration: Configuration) -> None:
     if found := list(reasons):
-        raise WorkItemInvalid(
-            "\n".join(found),
-            f"follow the instruction on each line, then move the card back to {configuration.target_status_column!r}",
-        )
+        raise WorkItemInvalid("\n".join(found), _after_fixing(configuration))
+
+
+def _after_fixing(configuration: Configuration) -> str:
+    return f"follow the instruction on each line, then move the card back to {configuration.target_status_column!r}"
 
 
 def _problems_known_offline(configuration: Configuration, repository: str, branch: str) -> Iterator[str]:

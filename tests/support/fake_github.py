@@ -64,6 +64,7 @@ def issue(content_id: str = "I_1", **changes: Any) -> Answer:
         "number": 1,
         "title": "An issue",
         "url": "https://github.example/acme/shop/issues/1",
+        "issueState": "OPEN",
         "repository": {"nameWithOwner": "acme/shop"},
         "linkedBranches": {"nodes": []},
     } | changes
@@ -165,6 +166,7 @@ class FakeGitHub(AIOHTTPTransport):
         self.requests: list[Request] = []
         self.errors: dict[str, Answer] = {}
         self.outages: dict[str, Exception] = {}
+        self._odd_errors: Any = None
         self.page_size = 20
         self.answer_with_headers()
 
@@ -172,6 +174,10 @@ class FakeGitHub(AIOHTTPTransport):
         """The HTTP headers of every answer from now on; underscores stand for hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.response_headers = CIMultiDictProxy(CIMultiDict(named))
+
+    def answer_with_errors(self, errors: object) -> None:
+        """Answer every request with these ``errors``, whatever their shape."""
+        self._odd_errors = errors
 
     async def connect(self) -> None:
         """Nothing to connect."""
@@ -187,6 +193,8 @@ class FakeGitHub(AIOHTTPTransport):
         self.requests.append(Request(name, variables))
         if name in self.outages:
             raise self.outages[name]
+        if self._odd_errors is not None:
+            return ExecutionResult(data=None, errors=self._odd_errors)
         if name in self.errors:
             return ExecutionResult(data=None, errors=[self.errors[name]])  # type: ignore[list-item]  # as gql has it
         answers: dict[str, Callable[[Answer], Answer]] = {

@@ -200,3 +200,19 @@ def test_missing_object_is_null_for_query_only() -> None:
     assert ask(graphql(**error)) == []
     with pytest.raises(GitHubRefused, match="NOT_FOUND"):
         ask(graphql(**error), mutation=True)
+
+
+@pytest.mark.parametrize("kind", ["INTERNAL", "SERVICE_UNAVAILABLE"])
+def test_typed_outage_is_tried_again(kind: str) -> None:
+    fake = graphql(type=kind, message="Something went wrong", path=["organization", "projectV2", "items"])
+    with pytest.raises(GitHubUnavailable, match=kind):
+        ask(fake)
+    assert fake.sent() == ["ReadCard"] * 3
+
+
+@pytest.mark.parametrize("errors", [7, "text", {}, [None], ["text"], [{"message": None}], [{"type": 7}]], ids=repr)
+def test_odd_errors_are_named(errors: object) -> None:
+    fake = FakeGitHub(Board([FakeCard("ONE")]))
+    fake.answer_with_errors(errors)
+    with pytest.raises(GitHubError):
+        ask(fake)
