@@ -78,6 +78,15 @@ def _update_comment(_: Any, context: Context, input: dict[str, Any]) -> dict[str
     return {"clientMutationId": input.get("clientMutationId"), "issueComment": comment}
 
 
+@TABLE.of("Mutation.deleteIssueComment")
+def _delete_comment(_: Any, context: Context, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002  # GitHub's name
+    comment = node_of_kind(context, input["id"], Comment)
+    if not context.visible(comment.subject.repository):
+        raise not_found(f"Could not resolve to a node with the global id of '{input['id']}'")
+    comment.subject.comments.remove(comment)
+    return {"clientMutationId": input.get("clientMutationId")}
+
+
 def _check_comment(repository: Repository, body: str) -> None:
     if repository.is_archived:
         raise github_error("FORBIDDEN", "Repository was archived so is read-only.")

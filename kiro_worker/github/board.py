@@ -69,11 +69,13 @@ async def fetch_next_card(session: GitHubSession, configuration: Configuration, 
         return await _first_waiting(session, configuration, skipped, FETCH_PAGE, {})
 
 
-async def read_card(session: GitHubSession, configuration: Configuration, item_id: str) -> Card:
+async def read_card(
+    session: GitHubSession, configuration: Configuration, item_id: str, needed: str | None = None
+) -> Card:
     """One card by its ID.
 
     Raises :class:`WorkItemNotFound` if it does not exist or is not on the configured board, and
-    :class:`StatusNotFound` if that board lacks a configured status.
+    :class:`StatusNotFound` if that board lacks the status ``needed``, or any configured one if that is ``None``.
     """
     variables = {
         "itemId": item_id,
@@ -92,7 +94,7 @@ async def read_card(session: GitHubSession, configuration: Configuration, item_i
             f" but the configured board is {configuration.organization}/{configuration.project_number}",
             _CARD_ID_HINT,
         )
-    return Card(card.item, card.archived, _checked_status_field(project, configuration))
+    return Card(card.item, card.archived, _checked_status_field(project, configuration, needed))
 
 
 async def set_status(session: GitHubSession, card: Card, status: str) -> None:
@@ -166,8 +168,8 @@ def _filter(configuration: Configuration) -> dict[str, str]:
     return {"query": f'{slug}:"{configuration.target_status_column}"'}
 
 
-def _checked_status_field(project: Project, configuration: Configuration) -> StatusField:
-    """Return the board's status field. Raises :class:`StatusNotFound` if it lacks a configured status.
+def _checked_status_field(project: Project, configuration: Configuration, needed: str | None = None) -> StatusField:
+    """Return the board's status field. Raises :class:`StatusNotFound` if it lacks ``needed`` or a configured status.
 
     Without this check, a filter on a status that does not exist would silently match nothing.
     """
@@ -177,7 +179,7 @@ def _checked_status_field(project: Project, configuration: Configuration) -> Sta
             f'the board "{project.title}" has no single-select field "{configuration.status_field}"',
             "set statusField in the configuration parameter to the field that defines the board's columns",
         )
-    missing = [status for status in configuration.statuses if status not in field.options]
+    missing = [status for status in ((needed,) if needed else configuration.statuses) if status not in field.options]
     if missing:
         raise StatusNotFound(
             f'the board "{project.title}" has no status {", ".join(map(repr, missing))};'

@@ -240,3 +240,30 @@ mutation UpdateComment($commentId: ID!, $body: String!) {
 }
 """
 )
+
+DELETE_COMMENT: Final = GraphQLRequest(
+    """
+mutation DeleteComment($commentId: ID!) {
+  deleteIssueComment(input: {id: $commentId}) { clientMutationId }
+}
+"""
+)
+
+READ_PULL_REQUEST: Final = GraphQLRequest(
+    f"""
+query ReadPullRequest($id: ID!, $head: String!) {{
+  node(id: $id) {{
+    __typename
+    ... on PullRequest {{
+      number state isDraft mergeable baseRefName
+      baseRef {{ compare(headRef: $head) {{ behindBy }} }}
+    }}
+  }}
+  {_RATE_LIMIT}
+}}
+"""
+)
+"""A pull request as a reviewer finds it. ``mergeable`` is ``UNKNOWN`` for some seconds after each push."""
+
+COMPARISON: Final = ("baseRef",)
+"""The field of ``READ_PULL_REQUEST`` that is null if the two branches cannot be compared."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 ReadRun: TypeAlias = "Callable[[], RunRecord | None]"
 
+_NO_OPEN_TASK: Final = "has no open task"
 _SYMLINK: Final = 0o120000
 _SUBMODULE: Final = 0o160000
 
@@ -163,6 +164,12 @@ def problems(
     yield from _pull_request_problems(repository, configuration, branch)
 
 
+def only_lacks_open_task(reasons: str) -> bool:
+    """Whether the text of a :class:`WorkItemInvalid` has no other reason than that no task is open."""
+    first, _, rest = reasons.partition("\n")
+    return f" {_NO_OPEN_TASK}: " in first and rest.startswith("How to fix: ")
+
+
 def _raise_if_any(reasons: Iterator[str], configuration: Configuration) -> None:
     if found := list(reasons):
         raise WorkItemInvalid("\n".join(found), _after_fixing(configuration))
@@ -243,7 +250,7 @@ def _tasks_problems(repository: RepositoryState, branch: str, path: str, read_ru
         yield from error.reason.splitlines()
         return
     if not task_list.open and not _has_pushed(repository, branch, read_run):
-        yield f"{path} has no open task: untick a box, or add a line such as '- [ ] 1. …'"
+        yield f"{path} {_NO_OPEN_TASK}: untick a box, or add a line such as '- [ ] 1. …'"
 
 
 def _allowed_pull_requests(repository: RepositoryState, configuration: Configuration) -> list[PullRequest]:

@@ -45,7 +45,7 @@ class FakeCard:
     status: str | None = "Ready"
     branch: str | None = "feature/x"
     archived: bool = False
-    content: Answer | None = None
+    content: Answer | None = field(default_factory=lambda: issue())
 
     def answer(self) -> Answer:
         return {
@@ -118,6 +118,19 @@ def ready_repository(branch: str = "feature/x", **changes: Any) -> Answer:
     } | changes
 
 
+def reviewed_pull_request(**changes: Any) -> Answer:
+    """The answer about the pull request after the build."""
+    return {
+        "__typename": "PullRequest",
+        "number": 7,
+        "state": "OPEN",
+        "isDraft": False,
+        "mergeable": "MERGEABLE",
+        "baseRefName": "main",
+        "baseRef": {"compare": {"behindBy": 0}},
+    } | changes
+
+
 @dataclass(frozen=True)
 class Request:
     """An operation that the worker sent."""
@@ -150,6 +163,7 @@ class Board:
     statuses: tuple[str, ...] = STATUSES
     repository: Answer | None = None
     comments: dict[str, list[FakeComment]] = field(default_factory=dict)
+    reviewed: Answer | None = field(default_factory=reviewed_pull_request)
     history: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
 
@@ -207,6 +221,8 @@ class FakeGitHub(AIOHTTPTransport):
             "FindComments": self._find_comments,
             "AddComment": self._add_comment,
             "UpdateComment": self._update_comment,
+            "DeleteComment": self._delete_comment,
+            "ReadPullRequest": lambda _: {"node": copy.deepcopy(self.board.reviewed)},
         }
         return ExecutionResult(data=answers[name](variables))
 
@@ -274,6 +290,11 @@ class FakeGitHub(AIOHTTPTransport):
         added = FakeComment(f"{variables['subjectId']}-{len(comments) + 1}", variables["body"])
         comments.append(added)
         return {"addComment": {"commentEdge": {"node": {"id": added.id, "url": added.url}}}}
+
+    def _delete_comment(self, variables: Answer) -> Answer:
+        for comments in self.board.comments.values():
+            comments[:] = [comment for comment in comments if comment.id != variables["commentId"]]
+        return {"deleteIssueComment": {"clientMutationId": None}}
 
     def _update_comment(self, variables: Answer) -> Answer:
         [updated] = [
