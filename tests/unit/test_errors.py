@@ -44,7 +44,7 @@ OWNERS = {
         "GitHubScopesInsufficient",
         "GitHubForbidden",
     },
-    FaultOwner.SERVICE: {"GitHubUnavailable", "GitHubRateLimited"},
+    FaultOwner.SERVICE: {"GitHubUnavailable", "GitHubRateLimited", "GitHubAnswerInvalid"},
     FaultOwner.REPOSITORY: {"GitHubRefused"},
     FaultOwner.CARD: {
         "InvalidExecutionInput",
