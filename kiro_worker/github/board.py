@@ -146,7 +146,9 @@ async def _fetch_page(
             f"the {configuration.owner_type} {configuration.organization} has no project {configuration.project_number}"
             " that the token can see",
             f"the number is in the project's address, github.com/{kind}/{configuration.organization}/projects/NUMBER;"
-            " set projectNumber in the configuration parameter, or give the token the scope project",
+            f" set projectNumber in the configuration parameter, set ownerType if {configuration.organization} is"
+            f" {'a person' if configuration.owner_type == 'organization' else 'an organization'}, or give the token the"
+            " scope project and access to the project",
         )
     _checked_status_field(page.project, configuration)
     return page

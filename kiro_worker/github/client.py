@@ -16,6 +16,7 @@ import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from aiohttp import ClientTimeout
 from gql import Client, GraphQLRequest
@@ -56,6 +57,10 @@ _OUTAGES: Final = frozenset(
 )
 """Kinds of errors that GitHub reports when a part of it does not work. A retry may succeed."""
 _WAIT_FOR_GITHUB: Final = "try again when https://www.githubstatus.com reports no incident"
+_WRONG_URL: Final = (
+    "check that githubApiUrl in the configuration parameter is the address of GitHub's GraphQL API, and that no proxy"
+    f" answers in its place; otherwise {_WAIT_FOR_GITHUB}"
+)
 
 
 @dataclass(frozen=True)
@@ -133,11 +138,11 @@ class GitHubSession:
         except TransportServerError as error:
             raise _error_for_status(error.code, self._headers()) from None
         except TransportProtocolError:
-            raise GitHubUnavailable("GitHub's answer is not GraphQL", _WAIT_FOR_GITHUB) from None
+            raise GitHubUnavailable(f"{self._transport.url} does not answer in GraphQL", _WRONG_URL) from None
         except (TransportConnectionFailed, TransportError, TimeoutError, OSError) as error:
             if isinstance(error.__cause__, _SecondaryLimit):
                 raise _rate_limit_error(error.__cause__.headers) from None
-            raise GitHubUnavailable(f"no answer from GitHub: {type(error).__name__}", _WAIT_FOR_GITHUB) from None
+            raise _unreachable(str(self._transport.url), error) from None
         return Response(result.data or {}, (), self._headers())
 
     def _headers(self) -> Mapping[str, str]:
@@ -161,6 +166,25 @@ async def github_session(url: str, token: str) -> AsyncIterator[GitHubSession]:
     client = Client(transport=transport, execute_timeout=REQUEST_SECONDS + 1)
     async with client as session:
         yield GitHubSession(session, transport)
+
+
+def _unreachable(url: str, error: BaseException) -> GitHubUnavailable:
+    """The error for a request that got no answer, with the cause that the operating system or the library names."""
+    host = urlsplit(url).hostname or url
+    cause: BaseException | None = error
+    while isinstance(cause, TransportError) and cause.__cause__:
+        cause = cause.__cause__
+    if isinstance(cause, TimeoutError):
+        reason = f"no answer within {REQUEST_SECONDS:g} s"
+    elif isinstance(cause, OSError) and cause.strerror:
+        reason = cause.strerror
+    else:
+        reason = str(cause) or type(cause).__name__
+    return GitHubUnavailable(
+        f"{host} cannot be reached: {reason}",
+        f"check githubApiUrl in the configuration parameter, which is {url}, and that DNS, the proxy and the routes of"
+        f" the network lead to that host; otherwise {_WAIT_FOR_GITHUB}",
+    )
 
 
 class _SecondaryLimit(Exception):
@@ -200,7 +224,7 @@ def _error_for_status(code: int | None, headers: Mapping[str, str]) -> GitHubErr
             "GitHub answers 403: the token may not use this API",
             "check the token's access to the organization, and authorize the token for single sign-on",
         )
-    return GitHubUnavailable(f"GitHub answers {code}", _WAIT_FOR_GITHUB)
+    return GitHubUnavailable(f"GitHub answers {code}", _WRONG_URL if code in (404, 405) else _WAIT_FOR_GITHUB)
 
 
 def _raise_for_errors(response: Response, tolerated: tuple[str, ...], optional: tuple[str, ...]) -> None:
