@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import ProjectNotFound, StatusNotFound, WorkItemNotFound
 from kiro_worker.github.answers.board import BoardPage, CardAnswer
-from kiro_worker.github.client import UnknownArgument
 from kiro_worker.github.queries import CARDS, CONTENT, FETCH_PAGE, FETCH_WORK_ITEM, READ_CARD, SET_STATUS
+from kiro_worker.github.request_errors import UnknownArgument
 from kiro_worker.models import REDACTED
 
 if TYPE_CHECKING:
