@@ -168,7 +168,9 @@ class Configuration(_Model):
     )
     """the folder that holds the specs, relative to the root of the repository"""
     allowed_author_associations: tuple[Name, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
-    """the author associations whose pull requests may be built"""
+    """the author associations whose pull requests may be built. GitHub shows members whose membership is private as
+    `CONTRIBUTOR` or `NONE`: if `COLLABORATOR` or `MEMBER` is on the list, an author who may push to the repository counts
+    as one"""
     lock_scope: LockScope = "environment"
     """what one lock covers: the whole environment, one repository, or one branch"""
     max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None

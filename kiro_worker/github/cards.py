@@ -7,6 +7,7 @@ move that a person made in the meantime.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from kiro_worker.config.model import Configuration
+    from kiro_worker.errors import KiroWorkerError
     from kiro_worker.github.board import Card
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.github.comments import OwnComments
@@ -105,20 +107,20 @@ async def mark_in_progress(session: GitHubSession, configuration: Configuration,
 async def mark_in_review(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
     """Comment on the pull request, and move the card to the review status.
 
-    The comment comes first, because it does not depend on the board. A card that a person moved or archived stays where
-    it is.
+    A card that a person moved or archived stays where it is. If the board cannot be read, that error is raised after
+    the comment, which does not depend on it.
     """
     item, work = require(event.document.item, "item"), require(event.document.work, "work")
     build = require(event.document.build, "build")
+    found = await _find_card(session, configuration, item.id, configuration.review_status)
     notes = await review_notes(session, work)
     body = pr_comment.succeeded(work.branch, build, event.execution_arn, notes)
-    url = await put_comment(session, work.pull_request_id, body, event.execution_arn, implemented=build.commit)
-    try:
-        card = await read_card(session, configuration, item.id, configuration.review_status)
-    except WorkItemNotFound:
-        return CardReport("", url, build.commit, notes=(*notes, "The card no longer exists."))
-    status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
-    return CardReport(status, url, build.commit, notes=notes)
+    report = _Report(work.pull_request_id, body, event.execution_arn, configuration.review_status, build.commit)
+    status, url = await _give(session, configuration, found.card, report)
+    found.require_board()
+    if found.card is None:
+        notes = (*notes, "The card no longer exists.")
+    return CardReport(status, url, build.commit, notes)
 
 
 async def mark_failed(
@@ -139,30 +141,23 @@ async def mark_failed(
     if failure.name == Outcome.LOCK_LOST and not commit:
         return CardReport("", comment_url="")
     needed = configuration.review_status if commit else configuration.failed_status
-    card, unreadable = None, None
-    try:
-        card = await read_card(session, configuration, item_id, needed)
-    except WorkItemNotFound:
-        pass  # The pull request is still there.
-    except (ConfigurationError, GitHubForbidden, GitHubScopesInsufficient) as error:
-        unreadable = error
-    if card and _is_elsewhere(card, configuration):
-        return CardReport(card.item.status, comment_url="")
+    found = await _find_card(session, configuration, item_id, needed)
+    if found.card and _is_elsewhere(found.card, configuration):
+        return CardReport(found.card.item.status, comment_url="")
     if run and commit:
-        report = await report_pushed(session, configuration, card, run, commit, ended_as=failure.name)
+        report = await report_pushed(session, configuration, found.card, run, commit, ended_as=failure.name)
     else:
         report = await report_failure(
             session,
             configuration,
-            card,
+            found.card,
             failure,
             event.execution_arn,
             work=document.work,
             held=document.held,
             build=document.build,
         )
-    if unreadable:
-        raise unreadable
+    found.require_board()
     return report
 
 
@@ -183,8 +178,8 @@ async def report_pushed(
     body = pr_comment.succeeded(run.branch, build, run.execution)
     pull_request_id = await find_pull_request(session, configuration, run.repository, run.branch)
     subject_id = pull_request_id or _commentable_content(card)
-    url = await put_comment(session, subject_id, body, run.execution, implemented=commit) if subject_id else ""
-    return CardReport(await _move_managed(session, configuration, card, configuration.review_status), url, commit)
+    report = _Report(subject_id, body, run.execution, configuration.review_status, commit)
+    return CardReport(*await _give(session, configuration, card, report), commit)
 
 
 async def report_failure(
@@ -209,16 +204,63 @@ async def report_failure(
         pull_request_id = await find_pull_request(session, configuration, *branch)
     subject_id = pull_request_id or _commentable_content(card)
     body = pr_comment.failed(configuration, failure, execution_arn, build)
-    url = await put_comment(session, subject_id, body, execution_arn) if subject_id else ""
-    status = await _move_managed(session, configuration, card, configuration.failed_status)
-    return CardReport(status, comment_url=url)
+    report = _Report(subject_id, body, execution_arn, configuration.failed_status)
+    return CardReport(*await _give(session, configuration, card, report))
 
 
-async def _move_managed(
-    session: GitHubSession, configuration: Configuration, card: Card | None, target: str | None
-) -> str:
-    """Move the card, if it still exists, out of a status that the worker manages; return its status afterwards."""
-    return await _move(session, card, target, managed_statuses(configuration)) if card else ""
+@dataclass(frozen=True)
+class _FoundCard:
+    """A card; ``None`` if it no longer exists, or if the board cannot be read, which ``unreadable`` explains."""
+
+    card: Card | None
+    unreadable: KiroWorkerError | None = None
+
+    def require_board(self) -> None:
+        if self.unreadable:
+            raise self.unreadable
+
+
+async def _find_card(
+    session: GitHubSession, configuration: Configuration, item_id: str, needed: str | None
+) -> _FoundCard:
+    try:
+        return _FoundCard(await read_card(session, configuration, item_id, needed))
+    except WorkItemNotFound:
+        return _FoundCard(None)
+    except (ConfigurationError, GitHubForbidden, GitHubScopesInsufficient) as error:
+        return _FoundCard(None, error)
+
+
+@dataclass(frozen=True)
+class _Report:
+    """A comment on the subject, which may be empty, and the status that goes with it."""
+
+    subject_id: str
+    body: str
+    execution: str
+    status: str | None
+    implemented: str = ""
+
+
+async def _give(
+    session: GitHubSession, configuration: Configuration, card: Card | None, report: _Report
+) -> tuple[str, str]:
+    """Comment, and move the card if there is one. Return its status and the comment's URL.
+
+    Neither depends on the other: if GitHub refuses the comment, that error is raised after the move.
+    """
+    url, refused = "", None
+    try:
+        if report.subject_id:
+            url = await put_comment(
+                session, report.subject_id, report.body, report.execution, implemented=report.implemented
+            )
+    except (GitHubForbidden, GitHubRefused) as error:
+        refused = error
+    status = await _move(session, card, report.status, managed_statuses(configuration)) if card else ""
+    if refused:
+        raise refused
+    return status, url
 
 
 async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:

@@ -129,7 +129,9 @@ query ValidateWorkItem(
     }}
     tasks: object(expression: $tasks) {{ __typename ... on Blob {{ byteSize isBinary isTruncated text }} }}
     pullRequests(headRefName: $branch, states: [OPEN], first: 20) {{
-      nodes {{ id number url isCrossRepository authorAssociation headRefOid baseRefName }}
+      nodes {{
+        id number url isCrossRepository authorAssociation author {{ __typename login }} headRefOid baseRefName
+      }}
     }}
     closedPullRequests: pullRequests(headRefName: $branch, states: [CLOSED, MERGED], last: 1) {{
       nodes {{ number state isCrossRepository }}

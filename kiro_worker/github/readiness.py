@@ -11,6 +11,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import RepositoryAnswer, RepositoryState
 from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.pull_requests import (
+    allowed_pull_requests,
+    closed_pull_request_problems,
+    pull_request_problems,
+    with_real_permission,
+)
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.queries import RULES, VALIDATE_WORK_ITEM
 from kiro_worker.models import REDACTED, Work
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kiro_worker.config.model import Configuration
-    from kiro_worker.github.answers.repository import PullRequest, SpecFile
+    from kiro_worker.github.answers.repository import SpecFile
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
     from kiro_worker.records.runs import RunRecord
@@ -104,8 +110,9 @@ async def validate_branch(
             f"the repository {repository} is not visible to the token",
             "give the token access to it, with the scope repo",
         )
+    found = await with_real_permission(session, configuration, found)
     _raise_if_any(problems(found, configuration, branch, read_run), configuration)
-    pull_request = _allowed_pull_requests(found, configuration)[0]
+    pull_request = allowed_pull_requests(found, configuration)[0]
     return Work(
         repository=found.name,
         branch=branch,
@@ -154,14 +161,14 @@ def problems(
         yield from refusals
     if head is None:
         yield f"the branch {branch} does not exist: git checkout -b {branch} && git push origin {branch}"
-        yield from _closed_pull_request_problems(repository, branch)
+        yield from closed_pull_request_problems(repository, branch)
         return
     if not head.commit:
         yield f"refs/heads/{branch} does not point to a commit: push a commit to the branch"
     if branch == repository.default_branch:
         yield f"{branch} is the default branch: create a separate branch for this work"
     yield from _spec_problems(repository, configuration, branch, read_run)
-    yield from _pull_request_problems(repository, configuration, branch)
+    yield from pull_request_problems(repository, configuration, branch)
 
 
 def only_lacks_open_task(reasons: str) -> bool:
@@ -251,43 +258,3 @@ def _tasks_problems(repository: RepositoryState, branch: str, path: str, read_ru
         return
     if not task_list.open and not _has_pushed(repository, branch, read_run):
         yield f"{path} {_NO_OPEN_TASK}: untick a box, or add a line such as '- [ ] 1. …'"
-
-
-def _allowed_pull_requests(repository: RepositoryState, configuration: Configuration) -> list[PullRequest]:
-    # `pullRequests(headRefName:)` also finds branches of that name in forks, whose authors may not push here.
-    return [
-        pull_request
-        for pull_request in repository.pull_requests
-        if not pull_request.from_fork and pull_request.author_association in configuration.allowed_author_associations
-    ]
-
-
-def _pull_request_problems(repository: RepositoryState, configuration: Configuration, branch: str) -> Iterator[str]:
-    found = repository.pull_requests
-    own = [pull_request for pull_request in found if not pull_request.from_fork]
-    if not found:
-        yield f"there is no open pull request from {branch}: gh pr create --head {branch}"
-        yield from _closed_pull_request_problems(repository, branch)
-    elif not own:
-        yield (
-            f"the only pull request from {branch} (#{found[0].number}) comes from a fork, and forks are never built:"
-            " open a pull request from a branch of this repository"
-        )
-    elif not _allowed_pull_requests(repository, configuration):
-        yield (
-            f"the author association of pull request #{own[0].number} is {own[0].author_association},"
-            f" but only {', '.join(configuration.allowed_author_associations)} are allowed:"
-            " ask a member to open the pull request"
-        )
-
-
-def _closed_pull_request_problems(repository: RepositoryState, branch: str) -> Iterator[str]:
-    """How the last pull request ended, which may explain why the branch or an open pull request is missing."""
-    for pull_request in repository.closed_pull_requests:
-        if pull_request.from_fork:
-            continue
-        last = f"the last pull request from {branch}, #{pull_request.number},"
-        if pull_request.merged:
-            yield f"{last} is merged: there is nothing left to build"
-        else:
-            yield f"{last} is closed: gh pr reopen {pull_request.number}"

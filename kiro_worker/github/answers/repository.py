@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from kiro_worker.github.answers.base import Answer, Nodes
+from kiro_worker.github.answers.labels import Actor
 from kiro_worker.github.answers.rules import BranchAccess, Rule, UpdateRule
 
 
@@ -61,7 +62,13 @@ class PullRequest(Answer):
     url: str
     from_fork: bool = Field(alias="isCrossRepository")
     author_association: str
+    account: Actor | None = Field(default=None, alias="author")
     base_branch: str = Field(alias="baseRefName")
+
+    @property
+    def author(self) -> str:
+        """The login of the person who opened it; empty for an app and for an account that no longer exists."""
+        return self.account.login if self.account and self.account.type == "User" else ""
 
 
 class ClosedPullRequest(Answer):
