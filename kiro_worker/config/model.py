@@ -88,6 +88,11 @@ Script = Annotated[
 ]
 Url = Annotated[str, AfterValidator(_http_url)]
 RepositoryPath = Annotated[Name, AfterValidator(_repository_path)]
+SpecRoot = Annotated[
+    str,
+    StringConstraints(max_length=200, pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"),
+    AfterValidator(_repository_path),
+]
 RepositoryGlob = Annotated[Name, AfterValidator(_repository_glob)]
 SteeringSource = Annotated[str, AfterValidator(_steering_source)]
 RepositoryName = Annotated[str, AfterValidator(_repository_name)]
@@ -143,7 +148,7 @@ class Configuration(_Model):
     """the account that owns the board and `repository`"""
     repository: Name
     """the name of the repository, without its owner"""
-    project_number: Annotated[int, Field(ge=1, le=2**31 - 1, strict=True)]
+    project_number: Annotated[int, Field(ge=1, le=999_999, strict=True)]
     """the board's number, as in its URL"""
     target_status_column: Name
     """the status whose cards the worker builds, for example `For Implementation`"""
@@ -163,14 +168,12 @@ class Configuration(_Model):
     """the status of a card whose run failed; `null` leaves the card where it is"""
     blocked_status: Name | None = "Blocked"
     """the status of a card that is not ready to be built; `null` leaves the card where it is"""
-    spec_root: Annotated[RepositoryPath, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = (
-        ".kiro/specs"
-    )
+    spec_root: SpecRoot = ".kiro/specs"
     """the folder that holds the specs, relative to the root of the repository"""
     allowed_author_associations: tuple[Name, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
     """the author associations whose pull requests may be built. GitHub shows members whose membership is private as
-    `CONTRIBUTOR` or `NONE`: if `COLLABORATOR` or `MEMBER` is on the list, an author who may push to the repository counts
-    as one"""
+    `CONTRIBUTOR` or `NONE`: if `COLLABORATOR` or `MEMBER` is on the list, an author who may push to the repository
+    counts as one"""
     lock_scope: LockScope = "environment"
     """what one lock covers: the whole environment, one repository, or one branch"""
     max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None

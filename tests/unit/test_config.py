@@ -95,7 +95,7 @@ def test_placeholder_counts_as_missing() -> None:
         (MINIMAL | {"agent": "command"}, '"agent": the agent "command" needs "command", the program to run'),
         (MINIMAL | {"agent": {"maxCredits": float("inf")}}, "is not JSON"),
         (json.dumps(MINIMAL)[:-1] + ', "agent": {"maxCredits": 1e999}}', '"agent.maxCredits"'),
-        (MINIMAL | {"projectNumber": 2**31}, '"projectNumber"'),
+        (MINIMAL | {"projectNumber": 10**6}, '"projectNumber"'),
         (json.dumps(MINIMAL)[:-1] + f', "projectNumber": {"9" * 5000}}}', "number out of range"),
         ("[" * 100_000, "is not JSON"),
         ('{"agent":' * 5000 + "1" + "}" * 5000, "is not JSON"),
