@@ -6,8 +6,8 @@
     ├── ConfigurationError   ConfigurationMissing ConfigurationInvalid ProjectNotFound StatusNotFound
     ├── SecretError          SecretMissing SecretEmpty SecretPlaceholder SecretMalformed
     ├── AwsUnavailable
-    ├── GitHubError          GitHubUnavailable GitHubRateLimited GitHubRefused GitHubForbidden
-    │                        GitHubTokenInvalid GitHubScopesInsufficient
+    ├── GitHubError          GitHubUnavailable GitHubRateLimited GitHubAnswerInvalid GitHubRefused
+    │                        GitHubForbidden GitHubTokenInvalid GitHubScopesInsufficient
     ├── WorkItemError        InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused
     │                        WorkItemMoved
     ├── LockError            LockHeld ScopedLockHeld LockLost
@@ -116,6 +116,12 @@ class GitHubRateLimited(GitHubError):
 
     owner = FaultOwner.SERVICE
     retry_after: float = 60.0
+
+
+class GitHubAnswerInvalid(GitHubError):
+    """GitHub's answer does not follow its schema."""
+
+    owner = FaultOwner.SERVICE
 
 
 class GitHubRefused(GitHubError):

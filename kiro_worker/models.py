@@ -15,6 +15,10 @@ EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
 """The commit trailer that names the execution which made the commit. It is for people, because anybody can write it."""
 
 
+REDACTED: Final = "Redacted"
+"""The ``content_type`` of a card whose issue or pull request the token may not see."""
+
+
 class Document:
     """A frozen dataclass with a JSON form in camelCase. Reading ignores unknown keys."""
 
@@ -29,9 +33,11 @@ class Document:
 
 @dataclass(frozen=True)
 class WorkItem(Document):
-    """A card of the board. ``repository`` is ``owner/name``.
+    """A card of the board. ``repository`` is ``owner/name``, and ``state`` is the one of its issue or pull request.
 
-    For a draft, and for a card whose issue the token may not see, ``repository`` is empty and ``number`` is 0.
+    For a draft, and for a card whose issue the token may not see, ``repository`` and ``state`` are empty and ``number``
+    is 0. ``linked_branches`` are the branches that are linked to the issue, as ``owner/name:branch``, if they leave
+    open which one the card is about.
     """
 
     id: str
@@ -43,6 +49,8 @@ class WorkItem(Document):
     number: int = 0
     status: str = ""
     branch: str = ""
+    state: str = ""
+    linked_branches: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.logging.formatter import LambdaPowertoolsFormatter
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools.metrics import MetricUnit, single_metric
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kiro_worker.availability import unavailable
@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 class _RedactingFormatter(LambdaPowertoolsFormatter):
     def serialize(self, log: Any) -> str:
         return redact(super().serialize(log))
+
+
+def count(name: str, value: int, event: StepEvent) -> None:
+    """Report ``value`` as the metric ``name`` of the calling state."""
+    with single_metric(name=name, unit=MetricUnit.Count, value=value) as metric:
+        metric.add_dimension(name="step", value=event.state)
 
 
 def step(

@@ -26,15 +26,17 @@ _Part = TypeVar("_Part")
 class CardReport(Document):
     """What a step did to its card: the status afterwards, the comment's URL and the pushed commit.
 
-    The URL and commit are ``None`` for a step that never writes them; the JSON then leaves them out.
+    ``status`` is empty if the card no longer exists. ``notes`` are what reviewers have to know. The others are ``None``
+    for a step that never writes them. The JSON leaves out what is ``None`` or no notes.
     """
 
     status: str
     comment_url: str | None = None
     commit: str | None = None
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        return {key: value for key, value in super().to_dict().items() if value is not None}
+        return {key: value for key, value in super().to_dict().items() if value not in (None, ())}
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from kiro_worker.environment import FetchWorkItemEnvironment
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, select_work_item
 from kiro_worker.lock.connect import connected_locks
-from kiro_worker.observability import step
+from kiro_worker.observability import count, step
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.recovery import report_and_clear_abandoned_runs
 from kiro_worker.state import StepEvent
@@ -39,5 +39,7 @@ async def fetch_work_item(event: StepEvent, request: ExecutionInput) -> dict[str
     records = RecordsTable(dynamodb, environment.records_table_name)
     async with configured_session(ssm, secrets, environment) as (session, configuration):
         await report_and_clear_abandoned_runs(session, configuration, locks, records, stepfunctions)
-        item = await select_work_item(session, configuration, request, event.document)
-    return {"item": item.to_dict() if item else None}
+        found = await select_work_item(session, configuration, request, event.document)
+    if found.hidden:
+        count("HiddenCards", found.hidden, event)
+    return {"item": found.item.to_dict() if found.item else None}

@@ -7,7 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Final
 
-from kiro_local.github.git_repository import ObjectInfo
+from kiro_local.github.git_repository import GitFailed, ObjectInfo
 
 if TYPE_CHECKING:
     from kiro_local.github.git_repository import GitRepository
@@ -77,6 +77,20 @@ class GitReader:
     def history(self, commit: str) -> tuple[ObjectInfo, ...]:
         """The commit and its ancestors, the newest first."""
         return tuple(ObjectInfo(oid, "commit", 0) for oid in self._repository.run("rev-list", commit).decode().split())
+
+    def only_in(self, commit: str, other: str) -> int:
+        """How many commits ``commit`` has that ``other`` lacks."""
+        return int(self._repository.run("rev-list", "--count", f"{other}..{commit}"))
+
+    def conflicts(self, commit: str, other: str) -> bool:
+        """Whether merging the two commits leaves conflicts."""
+        try:
+            self._repository.run("merge-tree", "--write-tree", commit, other)
+        except GitFailed as failure:
+            if failure.code != 1:
+                raise
+            return True
+        return False
 
     def is_binary(self, blob: str) -> bool:
         return b"\0" in self.content(blob)[:_BINARY_PROBE]

@@ -40,7 +40,11 @@ _SETTINGS: Final = {
 
 
 class GitFailed(Exception):
-    """A git command failed. The message contains git's own error output."""
+    """A git command failed with the exit code ``code``. The message contains git's own error output."""
+
+    def __init__(self, message: str, code: int) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True)
@@ -125,7 +129,8 @@ class GitRepository:
             ["git", f"--git-dir={self.path}", *arguments], input=stdin, capture_output=True, env=dict(self.environment)
         )
         if result.returncode:
-            raise GitFailed(f"git {arguments[0]}: {result.stderr.decode(errors='replace').strip()}")
+            message = f"git {arguments[0]}: {result.stderr.decode(errors='replace').strip()}"
+            raise GitFailed(message, result.returncode)
         return result.stdout
 
     def copy_from(self, source: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, ClassVar, Final, TypeVar
+from typing import TYPE_CHECKING, ClassVar, Final, Literal, TypeVar
 
 if TYPE_CHECKING:
     from kiro_local.github.git_repository import GitRepository
@@ -94,7 +94,8 @@ class Project:
 class Item:
     """A card. ``values`` maps a field ID to an option ID or a text.
 
-    ``content`` can be null for any type.
+    ``content`` can be null for any type. ``hides`` is what no token may see: the ``content``, which GitHub reports as
+    an error below the card, or the whole ``node``, which is then null.
     """
 
     typename: ClassVar[str] = "ProjectV2Item"
@@ -104,6 +105,7 @@ class Item:
     content: Content | None
     values: dict[str, str] = field(default_factory=dict)
     is_archived: bool = False
+    hides: Literal["", "content", "node"] = ""
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
 
@@ -155,6 +157,7 @@ class Issue:
     body: str = ""
     state: str = "OPEN"
     author_association: str = "MEMBER"
+    #: Names of branches, with ``owner/name:`` in front for another repository.
     linked_branches: list[str] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     created_at: datetime = field(default_factory=now)

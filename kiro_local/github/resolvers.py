@@ -133,8 +133,9 @@ def connection(
     window = [(position, node) for position, node in matching if start < position < end]
     page = window[:first] if first is not None else window[max(len(window) - (last or 0), 0) :]
     nodes = [node for _, node in page]
+    shown = [None if getattr(node, "hides", "") == "node" else node for node in nodes]
     return {
-        "nodes": nodes,
+        "nodes": shown,
         "edges": [{"cursor": cursor(node), "node": node} for node in nodes],
         "totalCount": len(matching),
         "pageInfo": {

@@ -35,8 +35,15 @@ def _comments(subject: Issue | PullRequest, _: Context, **page: Any) -> dict[str
 
 
 @TABLE.of("Issue.linkedBranches")
-def _linked_branches(issue: Issue, _: Context, **page: Any) -> dict[str, Any]:
-    return connection([LinkedBranch(issue.repository, branch) for branch in issue.linked_branches], **page)
+def _linked_branches(issue: Issue, context: Context, **page: Any) -> dict[str, Any]:
+    return connection([_linked_branch(issue, named, context) for named in issue.linked_branches], **page)
+
+
+def _linked_branch(issue: Issue, named: str, context: Context) -> LinkedBranch:
+    """The branch ``named``, of the issue's repository or, as ``owner/name:branch``, of another one."""
+    repository, colon, branch = named.rpartition(":")
+    found = context.board.repository(repository) if colon else None
+    return LinkedBranch(found or issue.repository, branch)
 
 
 @TABLE.of("LinkedBranch.ref")
@@ -69,6 +76,15 @@ def _update_comment(_: Any, context: Context, input: dict[str, Any]) -> dict[str
     comment.body = input["body"]
     comment.updated_at = now()
     return {"clientMutationId": input.get("clientMutationId"), "issueComment": comment}
+
+
+@TABLE.of("Mutation.deleteIssueComment")
+def _delete_comment(_: Any, context: Context, input: dict[str, Any]) -> dict[str, Any]:  # noqa: A002  # GitHub's name
+    comment = node_of_kind(context, input["id"], Comment)
+    if not context.visible(comment.subject.repository):
+        raise not_found(f"Could not resolve to a node with the global id of '{input['id']}'")
+    comment.subject.comments.remove(comment)
+    return {"clientMutationId": input.get("clientMutationId")}
 
 
 def _check_comment(repository: Repository, body: str) -> None:

@@ -155,6 +155,29 @@ def find_ref(repository: Repository, context: Context, name: str) -> Ref | None:
     return None
 
 
+@TABLE.of("Ref.compare")
+def _compare(ref: Ref, context: Context, headRef: str) -> dict[str, Any] | None:  # noqa: N803  # GitHub's name
+    head = find_ref(ref.repository, context, headRef)
+    if head is None:
+        return None
+    reader, base = context.reader(ref.repository), ref.info.oid
+    return {
+        "id": f"CMP_{base}:{head.info.oid}",
+        "aheadBy": reader.only_in(head.info.oid, base),
+        "behindBy": reader.only_in(base, head.info.oid),
+    }
+
+
+@TABLE.of("PullRequest.mergeable")
+def _mergeable(pull_request: PullRequest, context: Context) -> str:
+    repository = pull_request.repository
+    base = find_ref(repository, context, f"refs/heads/{pull_request.base_ref_name}")
+    head = find_ref(pull_request.head_repository or repository, context, f"refs/heads/{pull_request.head_ref_name}")
+    if base is None or head is None or pull_request.closed or pull_request.is_cross_repository:
+        return "UNKNOWN"
+    return "CONFLICTING" if context.reader(repository).conflicts(base.info.oid, head.info.oid) else "MERGEABLE"
+
+
 @TABLE.of("Ref.target")
 def _target(ref: Ref, _: Context) -> GitObject:
     return GitObject(ref.repository, ref.info)

@@ -164,8 +164,10 @@ def _field_value(item: Item, _: Context, name: str) -> FieldValue | None:
 
 @TABLE.of("ProjectV2Item.content")
 def _content(item: Item, context: Context) -> Any:
-    """The content; null, without an error, if the viewer may not see it."""
+    """The content; null if the viewer may not see it, with an error only where single sign-on or an app decides."""
     content = item.content
+    if item.hides == "content":
+        raise github_error("FORBIDDEN", "Resource protected by organization SAML enforcement.")
     if isinstance(content, Issue | PullRequest) and not context.visible(content.repository):
         return None
     return content

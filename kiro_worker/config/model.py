@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Annotated, Literal
+from itertools import combinations
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 from pydantic.alias_generators import to_camel
 
 LockScope = Literal["environment", "repository", "branch"]
@@ -25,8 +26,20 @@ def _shell_script(value: object) -> object:
     return ("sh", "-eu", "-c", value) if isinstance(value, str) and value.strip() else value
 
 
+def _without_control_characters(value: str) -> str:
+    if any(ord(character) < 32 or ord(character) == 127 for character in value):
+        raise ValueError("must not contain control characters")
+    return value
+
+
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not contain a NUL character")
+    return value
+
+
 def _http_url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s/@]+(/\S*)?", value):
+    if not re.fullmatch(r"https?://[^\s\x00-\x1f/@]+(/[^\s\x00-\x1f]*)?", value):
         raise ValueError("must be an http(s) URL without user name or password")
     return value.rstrip("/")
 
@@ -62,15 +75,24 @@ def _steering_source(value: str) -> str:
     return value.rstrip("/")
 
 
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
+Name = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
+    AfterValidator(_without_control_characters),
+]
 Command = Annotated[tuple[Name, ...], BeforeValidator(_split_command), Field(min_length=1)]
 Script = Annotated[
-    tuple[Annotated[str, StringConstraints(min_length=1, max_length=10_000)], ...],
+    tuple[Annotated[str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(_without_nul)], ...],
     BeforeValidator(_shell_script),
     Field(min_length=1),
 ]
 Url = Annotated[str, AfterValidator(_http_url)]
 RepositoryPath = Annotated[Name, AfterValidator(_repository_path)]
+SpecRoot = Annotated[
+    str,
+    StringConstraints(max_length=200, pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"),
+    AfterValidator(_repository_path),
+]
 RepositoryGlob = Annotated[Name, AfterValidator(_repository_glob)]
 SteeringSource = Annotated[str, AfterValidator(_steering_source)]
 RepositoryName = Annotated[str, AfterValidator(_repository_name)]
@@ -78,7 +100,12 @@ RepositoryName = Annotated[str, AfterValidator(_repository_name)]
 
 class _Model(BaseModel):
     model_config = ConfigDict(
-        alias_generator=to_camel, extra="forbid", frozen=True, strict=False, populate_by_name=False
+        alias_generator=to_camel,
+        extra="forbid",
+        frozen=True,
+        strict=False,
+        populate_by_name=False,
+        allow_inf_nan=False,
     )
 
 
@@ -98,6 +125,12 @@ class AgentConfiguration(_Model):
     max_minutes: Annotated[float, Field(gt=0, le=480)] | None = None
     """how many minutes all turns of one build may take in total; no turn starts once the limit is reached"""
 
+    @model_validator(mode="after")
+    def _has_command(self) -> Self:
+        if self.name == "command" and self.command is None:
+            raise ValueError('the agent "command" needs "command", the program to run')
+        return self
+
 
 def _expand_agent(value: object) -> object:
     """Return the full form of ``agent``: of a bare adapter name, or of an object that has only a ``command``."""
@@ -115,7 +148,7 @@ class Configuration(_Model):
     """the account that owns the board and `repository`"""
     repository: Name
     """the name of the repository, without its owner"""
-    project_number: Annotated[int, Field(ge=1, strict=True)]
+    project_number: Annotated[int, Field(ge=1, le=999_999, strict=True)]
     """the board's number, as in its URL"""
     target_status_column: Name
     """the status whose cards the worker builds, for example `For Implementation`"""
@@ -135,10 +168,12 @@ class Configuration(_Model):
     """the status of a card whose run failed; `null` leaves the card where it is"""
     blocked_status: Name | None = "Blocked"
     """the status of a card that is not ready to be built; `null` leaves the card where it is"""
-    spec_root: Annotated[Name, StringConstraints(pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$")] = ".kiro/specs"
+    spec_root: SpecRoot = ".kiro/specs"
     """the folder that holds the specs, relative to the root of the repository"""
     allowed_author_associations: tuple[Name, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
-    """the author associations whose pull requests may be built"""
+    """the author associations whose pull requests may be built. GitHub shows members whose membership is private as
+    `CONTRIBUTOR` or `NONE`: if `COLLABORATOR` or `MEMBER` is on the list, an author who may push to the repository
+    counts as one"""
     lock_scope: LockScope = "environment"
     """what one lock covers: the whole environment, one repository, or one branch"""
     max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
@@ -191,6 +226,28 @@ class Configuration(_Model):
     """GitHub's GraphQL endpoint; change it for GitHub Enterprise Server"""
     git_url: Url = "https://github.com"
     """the base URL of git over HTTPS; change it for GitHub Enterprise Server"""
+
+    @model_validator(mode="after")
+    def _tells_statuses_apart(self) -> Self:
+        """A card would be built or reported again and again if it entered one of these statuses with another meaning.
+
+        Rejected cards may stay in the target status, and failed and rejected cards may share theirs.
+        """
+        apart = {
+            "targetStatusColumn": self.target_status_column,
+            "inProgressStatus": self.in_progress_status,
+            "reviewStatus": self.review_status,
+        }
+        others = {
+            "failedStatus": (self.failed_status, tuple(apart)),
+            "blockedStatus": (self.blocked_status, ("inProgressStatus", "reviewStatus")),
+        }
+        pairs = [*combinations(apart, 2), *((key, name) for name, (_, keys) in others.items() for key in keys)]
+        values = apart | {name: status for name, (status, _) in others.items()}
+        for first, second in pairs:
+            if values[first] == values[second]:
+                raise ValueError(f'"{first}" and "{second}" are both {values[first]!r}: they must differ')
+        return self
 
     @property
     def allowed_repositories(self) -> tuple[str, ...]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import json
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
 from pydantic.alias_generators import to_camel
+from pydantic_core import from_json
 
 from kiro_worker.config.model import AgentConfiguration, Configuration
 from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing
@@ -57,8 +57,9 @@ def parse_configuration(text: str, parameter_name: str) -> Configuration:
     """
     remedy = _put_parameter(parameter_name)
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
+        # Unlike the standard library's parser, this one has an error for deep nesting and for numbers of any length.
+        document = from_json(text, allow_inf_nan=False)
+    except ValueError as error:
         raise ConfigurationInvalid(f"{parameter_name} is not JSON: {error}", remedy) from None
     if not isinstance(document, dict):
         found = _JSON_TYPES.get(type(document), "null")
@@ -83,7 +84,8 @@ def _describe_problem(detail: ErrorDetails) -> str:
         return f'unknown key "{path}"{_suggest(key, _known_keys(detail["loc"]))}'
     if detail["type"] == "missing":
         return f'"{path}" is missing'
-    return f'"{path}": {detail["msg"]}'
+    message = detail["msg"].removeprefix("Value error, ")
+    return f'"{path}": {message}' if path else message
 
 
 def _known_keys(location: tuple[str | int, ...]) -> Iterable[str]:

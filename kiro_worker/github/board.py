@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import ProjectNotFound, StatusNotFound, WorkItemNotFound
-from kiro_worker.github.answers import BoardPage, CardNode, Project, StatusField
-from kiro_worker.github.client import UnknownArgument
-from kiro_worker.github.queries import FETCH_PAGE, FETCH_WORK_ITEM, READ_CARD, SET_STATUS
+from kiro_worker.github.answers.board import BoardPage, CardAnswer
+from kiro_worker.github.queries import CARDS, CONTENT, FETCH_PAGE, FETCH_WORK_ITEM, READ_CARD, SET_STATUS
+from kiro_worker.github.request_errors import UnknownArgument
+from kiro_worker.models import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from gql import GraphQLRequest
 
     from kiro_worker.config.model import Configuration
+    from kiro_worker.github.answers.board import Project, StatusField
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
 
@@ -44,39 +46,46 @@ def managed_statuses(configuration: Configuration) -> tuple[str, ...]:
     return tuple(dict.fromkeys(status for status in named if status is not None))
 
 
-async def fetch_next_card(
-    session: GitHubSession, configuration: Configuration, skipped: Collection[str]
-) -> WorkItem | None:
-    """The first card in the target status that is not in ``skipped``, in the board's order. One request, one point.
+@dataclass(frozen=True)
+class NextCard:
+    """The first card that is waiting, ``None`` if there is none, and how many cards before it the token may not see."""
 
-    The status is checked again here, because the server's filter is a search language and may match other cards.
+    item: WorkItem | None
+    hidden: int = 0
+
+
+async def fetch_next_card(session: GitHubSession, configuration: Configuration, skipped: Collection[str]) -> NextCard:
+    """The first card in the target status that the token may see and that is not in ``skipped``, in the board's order.
+
+    A page of 20 cards is one request and one point. The status is checked again here, because the server's filter is a
+    search language and may match other cards.
     """
     if '"' in configuration.target_status_column:
         # The filter language of a view cannot escape a quotation mark inside a value.
-        return await _fetch_next_card_by_paging(session, configuration, skipped)
-    variables = _board_variables(configuration) | _filter(configuration)
+        return await _first_waiting(session, configuration, skipped, FETCH_PAGE, {})
     try:
-        page = await _fetch_page(session, configuration, FETCH_WORK_ITEM, variables)
+        return await _first_waiting(session, configuration, skipped, FETCH_WORK_ITEM, _filter(configuration))
     except UnknownArgument:
-        return await _fetch_next_card_by_paging(session, configuration, skipped)
-    return _first_waiting(page, configuration, skipped)
+        return await _first_waiting(session, configuration, skipped, FETCH_PAGE, {})
 
 
-async def read_card(session: GitHubSession, configuration: Configuration, item_id: str) -> Card:
+async def read_card(
+    session: GitHubSession, configuration: Configuration, item_id: str, needed: str | None = None
+) -> Card:
     """One card by its ID.
 
     Raises :class:`WorkItemNotFound` if it does not exist or is not on the configured board, and
-    :class:`StatusNotFound` if that board lacks a configured status.
+    :class:`StatusNotFound` if that board lacks the status ``needed``, or any configured one if that is ``None``.
     """
     variables = {
         "itemId": item_id,
         "statusField": configuration.status_field,
         "branchField": configuration.branch_field,
     }
-    node = (await session.query(READ_CARD, variables)).get("node")
-    if not node or node["__typename"] != "ProjectV2Item":
+    answer = CardAnswer.parse(await session.query(READ_CARD, variables, CONTENT))
+    card, project = answer.card, answer.project
+    if card is None or project is None:
         raise WorkItemNotFound(f"there is no card {item_id[:100]!r} that the token can see", _CARD_ID_HINT)
-    card, project = CardNode.parse(node), Project.parse(node["project"])
     # Account names on GitHub are case-insensitive.
     is_configured = project.owner.lower() == configuration.organization.lower()
     if not is_configured or project.number != configuration.project_number:
@@ -85,7 +94,7 @@ async def read_card(session: GitHubSession, configuration: Configuration, item_i
             f" but the configured board is {configuration.organization}/{configuration.project_number}",
             _CARD_ID_HINT,
         )
-    return Card(card.item, card.archived, _checked_status_field(project, configuration))
+    return Card(card.item, card.archived, _checked_status_field(project, configuration, needed))
 
 
 async def set_status(session: GitHubSession, card: Card, status: str) -> None:
@@ -101,32 +110,45 @@ async def set_status(session: GitHubSession, card: Card, status: str) -> None:
     )
 
 
-async def _fetch_next_card_by_paging(
-    session: GitHubSession, configuration: Configuration, skipped: Collection[str]
-) -> WorkItem | None:
-    """The same as :func:`fetch_next_card`, without the server's filter: read the board in pages of 100 cards."""
-    after = None
+async def _first_waiting(
+    session: GitHubSession,
+    configuration: Configuration,
+    skipped: Collection[str],
+    operation: GraphQLRequest,
+    variables: Mapping[str, Any],
+) -> NextCard:
+    """Read the pages of ``operation`` until one has a card that is waiting."""
+    after, hidden = None, 0
     while True:
-        page = await _fetch_page(session, configuration, FETCH_PAGE, _board_variables(configuration) | {"after": after})
-        if card := _first_waiting(page, configuration, skipped):
-            return card
+        page = await _fetch_page(session, configuration, operation, {**variables, "after": after})
+        hidden += page.hidden
+        for card in page.cards:
+            item = card.item
+            if item.status != configuration.target_status_column or card.archived or card.id in skipped:
+                continue
+            if item.content_type != REDACTED:
+                return NextCard(item, hidden)
+            hidden += 1
         after = page.next_cursor
         if after is None:
-            return None
+            return NextCard(None, hidden)
 
 
 async def _fetch_page(
-    session: GitHubSession, configuration: Configuration, operation: GraphQLRequest, variables: Mapping[str, Any]
+    session: GitHubSession, configuration: Configuration, operation: GraphQLRequest, variables: dict[str, Any]
 ) -> BoardPage:
     """Return a page of the configured board. Raises an error if the board or a configured status is missing."""
-    page = BoardPage.parse(await session.query(operation, variables), configuration.owner_type)
+    answer = await session.query(operation, _board_variables(configuration) | variables, CARDS)
+    page = BoardPage.parse(answer, configuration.owner_type)
     if page is None:
         kind = "orgs" if configuration.owner_type == "organization" else "users"
         raise ProjectNotFound(
             f"the {configuration.owner_type} {configuration.organization} has no project {configuration.project_number}"
             " that the token can see",
             f"the number is in the project's address, github.com/{kind}/{configuration.organization}/projects/NUMBER;"
-            " set projectNumber in the configuration parameter, or give the token the scope project",
+            f" set projectNumber in the configuration parameter, set ownerType if {configuration.organization} is"
+            f" {'a person' if configuration.owner_type == 'organization' else 'an organization'}, or give the token the"
+            " scope project and access to the project",
         )
     _checked_status_field(page.project, configuration)
     return page
@@ -148,8 +170,8 @@ def _filter(configuration: Configuration) -> dict[str, str]:
     return {"query": f'{slug}:"{configuration.target_status_column}"'}
 
 
-def _checked_status_field(project: Project, configuration: Configuration) -> StatusField:
-    """Return the board's status field. Raises :class:`StatusNotFound` if it lacks a configured status.
+def _checked_status_field(project: Project, configuration: Configuration, needed: str | None = None) -> StatusField:
+    """Return the board's status field. Raises :class:`StatusNotFound` if it lacks ``needed`` or a configured status.
 
     Without this check, a filter on a status that does not exist would silently match nothing.
     """
@@ -159,7 +181,7 @@ def _checked_status_field(project: Project, configuration: Configuration) -> Sta
             f'the board "{project.title}" has no single-select field "{configuration.status_field}"',
             "set statusField in the configuration parameter to the field that defines the board's columns",
         )
-    missing = [status for status in configuration.statuses if status not in field.options]
+    missing = [status for status in ((needed,) if needed else configuration.statuses) if status not in field.options]
     if missing:
         raise StatusNotFound(
             f'the board "{project.title}" has no status {", ".join(map(repr, missing))};'
@@ -169,10 +191,3 @@ def _checked_status_field(project: Project, configuration: Configuration) -> Sta
             " the last two may be null)",
         )
     return field
-
-
-def _first_waiting(page: BoardPage, configuration: Configuration, skipped: Collection[str]) -> WorkItem | None:
-    for card in page.cards:
-        if card.item.status == configuration.target_status_column and not card.archived and card.item.id not in skipped:
-            return card.item
-    return None

@@ -11,6 +11,7 @@ from typing import Final
 _BRANCH: Final = re.compile(r"(?!HEAD\Z)[A-Za-z0-9][A-Za-z0-9._/+#-]*")
 _FORBIDDEN_IN_BRANCH: Final = re.compile(r"\.\.|//|/\.|\.(?:/|$)|\.lock(?:/|$)|/$|/-")
 _LONGEST_BRANCH: Final = 200
+_OWN: Final = "kiro-worker/"
 
 
 def branch_problem(branch: str) -> str | None:
@@ -21,6 +22,8 @@ def branch_problem(branch: str) -> str | None:
         plain = unicodedata.normalize("NFKC", branch)
         look_alike = " that look like other characters" if plain != branch else ""
         return f"the branch name {branch!a} has characters outside ASCII{look_alike}: rename the branch"
+    if branch.startswith(_OWN):
+        return f"the branches {_OWN}… belong to the worker: rename {branch!a}"
     if len(branch) > _LONGEST_BRANCH:
         return f"the branch name is longer than {_LONGEST_BRANCH} characters: rename the branch"
     if not _BRANCH.fullmatch(branch) or _FORBIDDEN_IN_BRANCH.search(branch):

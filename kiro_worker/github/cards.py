@@ -7,14 +7,23 @@ move that a person made in the meantime.
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kiro_worker.errors import GitHubForbidden, GitHubRefused, WorkItemMoved
+from kiro_worker.errors import (
+    ConfigurationError,
+    GitHubForbidden,
+    GitHubRefused,
+    GitHubScopesInsufficient,
+    WorkItemMoved,
+    WorkItemNotFound,
+)
 from kiro_worker.github import pr_comment
 from kiro_worker.github.board import managed_statuses, read_card, set_status
-from kiro_worker.github.comments import put_comment
+from kiro_worker.github.comments import add_to_success, find_comments, put_comment, write_comment
 from kiro_worker.github.pushed import pushed_before_end, pushed_commit, pushes_of
-from kiro_worker.github.readiness import find_pull_request
+from kiro_worker.github.readiness import find_pull_request, only_lacks_open_task
+from kiro_worker.github.review import review_notes
 from kiro_worker.models import RUN_BUILD, BuildResult
 from kiro_worker.outcomes import Outcome
 from kiro_worker.state import CardReport, require
@@ -23,8 +32,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from kiro_worker.config.model import Configuration
+    from kiro_worker.errors import KiroWorkerError
     from kiro_worker.github.board import Card
     from kiro_worker.github.client import GitHubSession
+    from kiro_worker.github.comments import OwnComments
     from kiro_worker.models import Failure, Work
     from kiro_worker.records.runs import RunRecord
     from kiro_worker.records.table import RecordsTable
@@ -35,21 +46,44 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
     """Move the card to the blocked status, and explain in comments on it and its pull request what is missing.
 
     The move comes first: an archived or inaccessible repository accepts no comment, and a card that stays in the target
-    status would be first in the queue on every tick. A card that a person moved elsewhere is left alone.
+    status would be first in the queue on every tick. A card that a person moved elsewhere is left alone. If all that is
+    missing is an open task, because the worker has implemented them, the card goes to the review status.
     """
     item, failure = require(event.document.item, "item"), require(event.document.failure, "failure")
-    card = await read_card(session, configuration, item.id)
+    card = await read_card(session, configuration, item.id, configuration.blocked_status)
     if _is_elsewhere(card, configuration):
         return CardReport(card.item.status, comment_url="")
+    pull_request_id = await find_pull_request(session, configuration, item.repository, item.branch)
+    if only_lacks_open_task(failure.reason) and pull_request_id:
+        comments = await find_comments(session, pull_request_id, event.execution_arn)
+        if commit := comments.implemented:
+            return await _return_to_review(session, configuration, card, comments, commit)
     status = await _move(session, card, configuration.blocked_status, managed_statuses(configuration))
     body = pr_comment.rejected(failure.reason, event.execution_arn)
-    pull_request_id = await find_pull_request(session, configuration, item.repository, item.branch)
     url = ""
     # If the card's content is the pull request itself, one comment is enough.
     for subject_id in filter(None, dict.fromkeys([_commentable_content(card), pull_request_id])):
         with suppress(GitHubForbidden, GitHubRefused):
-            url = await put_comment(session, subject_id, body, event.execution_arn) or url
+            url = await _put_rejection(session, subject_id, body, event.execution_arn) or url
     return CardReport(status, comment_url=url)
+
+
+async def _return_to_review(
+    session: GitHubSession, configuration: Configuration, card: Card, comments: OwnComments, commit: str
+) -> CardReport:
+    status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
+    url = ""
+    with suppress(GitHubForbidden, GitHubRefused):
+        url = await add_to_success(session, comments, pr_comment.already_implemented(commit, configuration))
+    return CardReport(status, url, commit)
+
+
+async def _put_rejection(session: GitHubSession, subject_id: str, body: str, execution_arn: str) -> str:
+    """Write a rejection. It never replaces the report of an implementation, which may be another card's."""
+    comments = await find_comments(session, subject_id, execution_arn)
+    if comments.implemented:
+        return await add_to_success(session, comments, body)
+    return await write_comment(session, comments, body, execution_arn)
 
 
 async def mark_in_progress(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
@@ -59,7 +93,7 @@ async def mark_in_progress(session: GitHubSession, configuration: Configuration,
     redriven after an abort finds its card in the failed status, where the clean-up put it, and continues.
     """
     selected = require(event.document.item, "item")
-    card = await read_card(session, configuration, selected.id)
+    card = await read_card(session, configuration, selected.id, configuration.in_progress_status)
     movable = {selected.status, configuration.failed_status if event.redrive_count else selected.status}
     if card.archived or card.item.status not in movable | {configuration.in_progress_status}:
         now = "archived" if card.archived else f"in {card.item.status!r}"
@@ -71,27 +105,33 @@ async def mark_in_progress(session: GitHubSession, configuration: Configuration,
 
 
 async def mark_in_review(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
-    """Move the card to the review status and comment on the pull request.
+    """Comment on the pull request, and move the card to the review status.
 
-    A card that a person moved elsewhere stays there, but the comment is still written.
+    A card that a person moved or archived stays where it is. If the board cannot be read, that error is raised after
+    the comment, which does not depend on it.
     """
     item, work = require(event.document.item, "item"), require(event.document.work, "work")
     build = require(event.document.build, "build")
-    card = await read_card(session, configuration, item.id)
-    status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
-    body = pr_comment.succeeded(work.branch, build, event.execution_arn)
-    url = await put_comment(session, work.pull_request_id, body, event.execution_arn)
-    return CardReport(status, url, build.commit)
+    found = await _find_card(session, configuration, item.id, configuration.review_status)
+    notes = await review_notes(session, work)
+    body = pr_comment.succeeded(work.branch, build, event.execution_arn, notes)
+    report = _Report(work.pull_request_id, body, event.execution_arn, configuration.review_status, build.commit)
+    status, url = await _give(session, configuration, found.card, report)
+    found.require_board()
+    if found.card is None:
+        notes = (*notes, "The card no longer exists.")
+    return CardReport(status, url, build.commit, notes)
 
 
 async def mark_failed(
     session: GitHubSession, configuration: Configuration, event: StepEvent, records: RecordsTable
 ) -> CardReport:
-    """Move the card to the failed status, and explain in a comment why the run failed and how to continue.
+    """Explain in a comment why the run failed and how to continue, and move the card to the failed status.
 
     A card is not touched after ``LockLost``, because it belongs to another run, nor in review or another status, where
     this run, another run or a person put it. If nobody has found out yet whether the run's work is pushed, this does,
-    and a card whose work is pushed goes to review.
+    and a card whose work is pushed goes to review. If the board cannot be read, the pull request still gets its comment
+    before that error is raised.
     """
     document = event.document
     failure = require(document.failure, "failure")
@@ -100,43 +140,52 @@ async def mark_failed(
     commit = await pushed_commit(session, run, document.work) if run else ""
     if failure.name == Outcome.LOCK_LOST and not commit:
         return CardReport("", comment_url="")
-    card = await read_card(session, configuration, item_id)
-    if _is_elsewhere(card, configuration):
-        return CardReport(card.item.status, comment_url="")
+    needed = configuration.review_status if commit else configuration.failed_status
+    found = await _find_card(session, configuration, item_id, needed)
+    if found.card and _is_elsewhere(found.card, configuration):
+        return CardReport(found.card.item.status, comment_url="")
     if run and commit:
-        return await report_pushed(session, configuration, card, run, commit, ended_as=failure.name)
-    return await report_failure(
-        session,
-        configuration,
-        card,
-        failure,
-        event.execution_arn,
-        work=document.work,
-        held=document.held,
-        build=document.build,
-    )
+        report = await report_pushed(session, configuration, found.card, run, commit, ended_as=failure.name)
+    else:
+        report = await report_failure(
+            session,
+            configuration,
+            found.card,
+            failure,
+            event.execution_arn,
+            work=document.work,
+            held=document.held,
+            build=document.build,
+        )
+    found.require_board()
+    return report
 
 
 async def report_pushed(
-    session: GitHubSession, configuration: Configuration, card: Card, run: RunRecord, commit: str, *, ended_as: str
+    session: GitHubSession,
+    configuration: Configuration,
+    card: Card | None,
+    run: RunRecord,
+    commit: str,
+    *,
+    ended_as: str,
 ) -> CardReport:
-    """Move the card of an ended run to the review status, because ``commit`` is on its branch, and comment on that.
+    """Comment that ``commit`` of an ended run is on its branch, and move the card to the review status.
 
     The run ended as ``ended_as`` before it could say so itself, so the commit is all that is known.
     """
-    status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
     build = BuildResult(commit=commit, reason=pushed_before_end(ended_as))
     body = pr_comment.succeeded(run.branch, build, run.execution)
     pull_request_id = await find_pull_request(session, configuration, run.repository, run.branch)
     subject_id = pull_request_id or _commentable_content(card)
-    url = await put_comment(session, subject_id, body, run.execution) if subject_id else ""
-    return CardReport(status, url, commit)
+    report = _Report(subject_id, body, run.execution, configuration.review_status, commit)
+    return CardReport(*await _give(session, configuration, card, report), commit)
 
 
 async def report_failure(
     session: GitHubSession,
     configuration: Configuration,
-    card: Card,
+    card: Card | None,
     failure: Failure,
     execution_arn: str,
     *,
@@ -144,11 +193,10 @@ async def report_failure(
     held: HeldLock | None = None,
     build: BuildResult | None = None,
 ) -> CardReport:
-    """Move the card to the failed status, and comment on its pull request, or on the card if there is none.
+    """Comment on the card's pull request, or on the card if there is none, and move it to the failed status.
 
     The pull request is the one of ``work``, or of the branch that ``held`` names. ``build`` is the failed build.
     """
-    status = await _move(session, card, configuration.failed_status, managed_statuses(configuration))
     if work:
         pull_request_id = work.pull_request_id
     else:
@@ -156,8 +204,63 @@ async def report_failure(
         pull_request_id = await find_pull_request(session, configuration, *branch)
     subject_id = pull_request_id or _commentable_content(card)
     body = pr_comment.failed(configuration, failure, execution_arn, build)
-    url = await put_comment(session, subject_id, body, execution_arn) if subject_id else ""
-    return CardReport(status, comment_url=url)
+    report = _Report(subject_id, body, execution_arn, configuration.failed_status)
+    return CardReport(*await _give(session, configuration, card, report))
+
+
+@dataclass(frozen=True)
+class _FoundCard:
+    """A card; ``None`` if it no longer exists, or if the board cannot be read, which ``unreadable`` explains."""
+
+    card: Card | None
+    unreadable: KiroWorkerError | None = None
+
+    def require_board(self) -> None:
+        if self.unreadable:
+            raise self.unreadable
+
+
+async def _find_card(
+    session: GitHubSession, configuration: Configuration, item_id: str, needed: str | None
+) -> _FoundCard:
+    try:
+        return _FoundCard(await read_card(session, configuration, item_id, needed))
+    except WorkItemNotFound:
+        return _FoundCard(None)
+    except (ConfigurationError, GitHubForbidden, GitHubScopesInsufficient) as error:
+        return _FoundCard(None, error)
+
+
+@dataclass(frozen=True)
+class _Report:
+    """A comment on the subject, which may be empty, and the status that goes with it."""
+
+    subject_id: str
+    body: str
+    execution: str
+    status: str | None
+    implemented: str = ""
+
+
+async def _give(
+    session: GitHubSession, configuration: Configuration, card: Card | None, report: _Report
+) -> tuple[str, str]:
+    """Comment, and move the card if there is one. Return its status and the comment's URL.
+
+    Neither depends on the other: if GitHub refuses the comment, that error is raised after the move.
+    """
+    url, refused = "", None
+    try:
+        if report.subject_id:
+            url = await put_comment(
+                session, report.subject_id, report.body, report.execution, implemented=report.implemented
+            )
+    except (GitHubForbidden, GitHubRefused) as error:
+        refused = error
+    status = await _move(session, card, report.status, managed_statuses(configuration)) if card else ""
+    if refused:
+        raise refused
+    return status, url
 
 
 async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:
@@ -181,6 +284,6 @@ def _is_elsewhere(card: Card, configuration: Configuration) -> bool:
     return card.archived or card.item.status not in managed_statuses(configuration)
 
 
-def _commentable_content(card: Card) -> str:
+def _commentable_content(card: Card | None) -> str:
     """The ID of the card's issue or pull request; empty for a draft, which has no comments."""
-    return card.item.content_id if card.item.content_type in ("Issue", "PullRequest") else ""
+    return card.item.content_id if card and card.item.content_type in ("Issue", "PullRequest") else ""

@@ -10,11 +10,8 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 from __future__ import annotations
 
 import asyncio
-import math
 import random
-import time
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import ClientTimeout
@@ -29,13 +26,19 @@ from gql.transport.exceptions import (
 )
 
 from kiro_worker.errors import (
+    GitHubAnswerInvalid,
     GitHubError,
-    GitHubForbidden,
     GitHubRateLimited,
-    GitHubRefused,
-    GitHubScopesInsufficient,
-    GitHubTokenInvalid,
     GitHubUnavailable,
+)
+from kiro_worker.github.request_errors import (
+    WAIT_FOR_GITHUB,
+    WRONG_URL,
+    Response,
+    error_for_status,
+    raise_for_errors,
+    rate_limit_error,
+    unreachable,
 )
 
 if TYPE_CHECKING:
@@ -49,21 +52,6 @@ REQUEST_SECONDS: Final = 12.0
 _QUERY_ATTEMPTS: Final = 3
 _LONGEST_WAIT: Final = 8.0
 """How many seconds a query may wait inside a function of 60 s. The state machine handles longer waits, at no cost."""
-_SECONDARY_LIMIT_WAIT: Final = 60.0
-_WAIT_FOR_GITHUB: Final = "try again when https://www.githubstatus.com reports no incident"
-
-
-@dataclass(frozen=True)
-class Response:
-    """What GitHub returned. ``data`` may be partial when there are ``errors``; header names are in lower case."""
-
-    data: Mapping[str, Any]
-    errors: tuple[Mapping[str, Any], ...]
-    headers: Mapping[str, str]
-
-
-class UnknownArgument(Exception):
-    """The server's schema lacks an argument that the worker sent. Never raised outside this package."""
 
 
 class GitHubSession:
@@ -86,8 +74,8 @@ class GitHubSession:
     ) -> Mapping[str, Any]:
         """The data of a query, retried if necessary. Raises a :class:`GitHubError`.
 
-        ``NOT_FOUND`` is not an error: GitHub returns null for the missing object. Neither is an error below one of the
-        ``optional`` fields, which GitHub returns as null if the token may not read them.
+        ``NOT_FOUND`` is not an error: GitHub returns null for the missing object. Neither is an error below one of
+        the ``optional`` fields, which GitHub returns as null if the token may not read them, except for an outage.
         """
         attempt = 1
         while True:
@@ -112,7 +100,7 @@ class GitHubSession:
         optional: tuple[str, ...] = (),
     ) -> Mapping[str, Any]:
         response = await self._send(operation, variables)
-        _raise_for_errors(response, tolerated, optional)
+        raise_for_errors(response, tolerated, optional)
         return response.data
 
     async def _send(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Response:
@@ -120,15 +108,19 @@ class GitHubSession:
         try:
             result = await self._session.execute(request, get_execution_result=True)
         except TransportQueryError as error:
-            return Response(error.data or {}, tuple(error.errors or ()), self._headers())
+            listed = error.errors if isinstance(error.errors, list) else []
+            errors = tuple(found for found in listed if isinstance(found, dict))
+            return Response(error.data or {}, errors or ({},), self._headers())
+        except AssertionError:  # gql's, about an answer that has neither
+            raise GitHubAnswerInvalid("GitHub's answer has neither data nor errors", WAIT_FOR_GITHUB) from None
         except TransportServerError as error:
-            raise _error_for_status(error.code, self._headers()) from None
+            raise error_for_status(error.code, self._headers()) from None
         except TransportProtocolError:
-            raise GitHubUnavailable("GitHub's answer is not GraphQL", _WAIT_FOR_GITHUB) from None
+            raise GitHubUnavailable(f"{self._transport.url} does not answer in GraphQL", WRONG_URL) from None
         except (TransportConnectionFailed, TransportError, TimeoutError, OSError) as error:
             if isinstance(error.__cause__, _SecondaryLimit):
-                raise _rate_limit_error(error.__cause__.headers) from None
-            raise GitHubUnavailable(f"no answer from GitHub: {type(error).__name__}", _WAIT_FOR_GITHUB) from None
+                raise rate_limit_error(error.__cause__.headers) from None
+            raise unreachable(str(self._transport.url), REQUEST_SECONDS, error) from None
         return Response(result.data or {}, (), self._headers())
 
     def _headers(self) -> Mapping[str, str]:
@@ -174,92 +166,6 @@ async def _raise_for_secondary_limit(response: ClientResponse) -> None:
 
 def _seconds_before_retry(error: GitHubError, attempt: int, jitter: float) -> float:
     return error.retry_after if isinstance(error, GitHubRateLimited) else jitter * float(2**attempt)
-
-
-def _error_for_status(code: int | None, headers: Mapping[str, str]) -> GitHubError:
-    if code == 401:
-        return GitHubTokenInvalid(
-            "GitHub answers 401: the token is wrong, expired or revoked",
-            "create a token with the scopes repo and project, then store it: "
-            "aws secretsmanager put-secret-value --secret-id kiro-worker-<environment>-github-token"
-            " --secret-string 'ghp_…'",
-        )
-    if code in (403, 429) and ("retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"):
-        return _rate_limit_error(headers)
-    if code == 403:
-        return GitHubForbidden(
-            "GitHub answers 403: the token may not use this API",
-            "check the token's access to the organization, and authorize the token for single sign-on",
-        )
-    return GitHubUnavailable(f"GitHub answers {code}", _WAIT_FOR_GITHUB)
-
-
-def _raise_for_errors(response: Response, tolerated: tuple[str, ...], optional: tuple[str, ...]) -> None:
-    for error in response.errors:
-        kind, message = str(error.get("type", "")), str(error.get("message", ""))
-        if kind in tolerated or _is_optional(error, response, optional):
-            continue
-        if (
-            kind in ("RATE_LIMIT", "RATE_LIMITED")
-            or response.headers.get("x-ratelimit-remaining") == "0"
-            or "rate limit" in message.lower()
-        ):
-            raise _rate_limit_error(response.headers)
-        if kind == "INSUFFICIENT_SCOPES":
-            present = response.headers.get("x-oauth-scopes", "")
-            raise GitHubScopesInsufficient(
-                f"the GitHub token lacks a scope; it has: {present or 'none'}",
-                "give the token the scopes repo and project at https://github.com/settings/tokens",
-            )
-        if kind in ("FORBIDDEN", "UNAUTHORIZED") or "not accessible by" in message.lower():
-            raise GitHubForbidden(
-                f"GitHub denies access: {message}",
-                "give the token access to this organization, project and repository",
-            )
-        if "argument 'query'" in message or error.get("extensions", {}).get("code") == "argumentNotAccepted":
-            raise UnknownArgument(message)
-        if kind:
-            raise GitHubRefused(
-                f"GitHub refuses the request ({kind}): {message}",
-                "check the object that the message names, then redrive the execution",
-            )
-        raise GitHubUnavailable(f"GitHub reports an error: {message}", _WAIT_FOR_GITHUB)
-
-
-def _is_optional(error: Mapping[str, Any], response: Response, optional: tuple[str, ...]) -> bool:
-    """Whether an error only left out one of the ``optional`` fields; the rest of the answer is there."""
-    path = error.get("path")
-    return bool(response.data) and isinstance(path, list) and not set(optional).isdisjoint(map(str, path))
-
-
-def _rate_limit_error(headers: Mapping[str, str]) -> GitHubRateLimited:
-    seconds = _seconds_until_limit_ends(headers)
-    error = GitHubRateLimited(
-        f"GitHub's rate limit is exhausted: wait {seconds:.0f} s",
-        "nothing to fix: the next scheduled run continues",
-    )
-    error.retry_after = seconds
-    return error
-
-
-def _seconds_until_limit_ends(headers: Mapping[str, str]) -> float:
-    """The seconds to wait: what ``retry-after`` says, else until the primary limit resets, else a minute."""
-    retry_after = _finite_number(headers, "retry-after")
-    if retry_after is not None:
-        return retry_after
-    reset = _finite_number(headers, "x-ratelimit-reset")
-    if reset is not None and headers.get("x-ratelimit-remaining") == "0":
-        return max(reset - time.time(), 0)
-    return _SECONDARY_LIMIT_WAIT
-
-
-def _finite_number(headers: Mapping[str, str], name: str) -> float | None:
-    """The header's number; ``None`` if the header is absent or not a finite number."""
-    try:
-        number = float(headers.get(name, ""))
-    except ValueError:
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _with_lower_case_names(headers: Mapping[str, str]) -> Mapping[str, str]:

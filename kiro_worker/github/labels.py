@@ -8,15 +8,14 @@ another one.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from kiro_worker.github.answers import LabelHistory, parse_permissions
-from kiro_worker.github.queries import READ_LABELS, READ_PERMISSION
+from kiro_worker.github.answers.labels import LabelHistory
+from kiro_worker.github.permissions import may_push
+from kiro_worker.github.queries import READ_LABELS
 
 if TYPE_CHECKING:
     from kiro_worker.github.client import GitHubSession
-
-_MAY_PUSH: Final = frozenset({"WRITE", "MAINTAIN", "ADMIN"})
 
 
 @dataclass(frozen=True)
@@ -34,13 +33,11 @@ async def read_labeling(session: GitHubSession, repository: str, pull_request: i
     :class:`~kiro_worker.errors.GitHubError` if GitHub gives no answer, so that the label then does not count.
     """
     owner, _, name = repository.partition("/")
-    coordinates = {"owner": owner, "name": name}
-    answer = await session.query(READ_LABELS, {**coordinates, "number": pull_request})
+    answer = await session.query(READ_LABELS, {"owner": owner, "name": name, "number": pull_request})
     found = last_labeling(LabelHistory.parse(answer), label)
     if not found.added_by:
         return found
-    answer = await session.query(READ_PERMISSION, {**coordinates, "login": found.added_by})
-    if parse_permissions(answer).get(found.added_by.lower()) not in _MAY_PUSH:
+    if not await may_push(session, repository, found.added_by):
         return Labeling(problem=f"{found.added_by}, who added it last, may not push to {repository}")
     return found
 

@@ -12,6 +12,8 @@ from kiro_worker.redaction import redact
 from kiro_worker.spec import completion
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from kiro_worker.config.model import Configuration
     from kiro_worker.models import BuildResult, Failure
 
@@ -33,10 +35,19 @@ def rejected(reasons: str, execution_arn: str) -> str:
     )
 
 
-def succeeded(branch: str, build: BuildResult, execution_arn: str) -> str:
-    """The comment for work that was pushed to ``branch``."""
+def already_implemented(commit: str, configuration: Configuration) -> str:
+    """What is added to the report of an implementation when its card comes back without an open task."""
+    return (
+        f"**Already implemented** in {code(commit[:12])}: nothing was built. To have more done, add an open task to"
+        f" tasks.md, and move the card back to {code(configuration.target_status_column)}."
+    )
+
+
+def succeeded(branch: str, build: BuildResult, execution_arn: str, notes: Sequence[str] = ()) -> str:
+    """The comment for work that was pushed to ``branch``. ``notes`` are what its reviewers have to know first."""
     return _comment(
         f"✅ **Implemented**: {code(build.commit[:12])} on {code(branch)} is ready for review",
+        "\n".join(f"- ⚠️ {note}" for note in notes),
         redact(code(build.reason)) if build.reason else "",
         _facts(build),
         _timeline(build),

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from kiro_worker.github.answers import RepositoryState
-    from kiro_worker.github.branch_rules import UpdateRule
+    from kiro_worker.github.answers.repository import RepositoryState
+    from kiro_worker.github.answers.rules import UpdateRule
 
 _READERS: Final = ("READ", "TRIAGE")
 _NEVER_SATISFIED: Final = {

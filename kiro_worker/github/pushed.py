@@ -5,8 +5,9 @@ Neither a commit message nor anything else that a person can write decides this.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from kiro_worker.github.answers.repository import PushedAnswer
 from kiro_worker.github.queries import READ_PUSHED
 from kiro_worker.records.runs import read_run
 
@@ -41,18 +42,13 @@ async def pushed_commit(session: GitHubSession, run: RunRecord, work: Work | Non
         "before": before or None,
         "hasBefore": bool(before),
     }
-    repository = (await session.query(READ_PUSHED, variables)).get("repository") or {}
-    found = _history((repository.get("ref") or {}).get("target")) & run.commits
+    answer = PushedAnswer.parse(await session.query(READ_PUSHED, variables))
+    found = answer.on_branch & run.commits
     if work is None or work.open_tasks:
-        found -= _history(repository.get("before"))
+        found -= answer.before
     return min(found, default="")
 
 
 def pushed_before_end(ended_as: str) -> str:
     """What the comment says about work whose push is known only from the run's record and the server's ref."""
     return f"The work is on the branch, although the run ended as {ended_as} before it could report its results."
-
-
-def _history(commit: Any) -> frozenset[str]:
-    nodes = ((commit or {}).get("history") or {}).get("nodes") or []
-    return frozenset(str(node["oid"]) for node in nodes if node)

@@ -3,7 +3,7 @@
 The tests validate each operation against GitHub's public schema and against the stand-in's subset of it. GitHub prices
 a query by the number of requests that its connections need, divided by 100, rounded, at least 1
 (https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api). ``FETCH_WORK_ITEM``
-reads 20 cards with one linked branch each: 21 requests, 1 point, for a board of any size.
+reads a page of 20 cards with their linked branches: 21 requests, 1 point, for a board of any size.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ fragment Card on ProjectV2Item {
       id number title url
       issueState: state
       repository { nameWithOwner }
-      linkedBranches(first: 1) { nodes { ref { name } } }
+      linkedBranches(first: 10) { nodes { ref { name repository { nameWithOwner } } } }
     }
     ... on PullRequest {
       id number title url
@@ -76,11 +76,16 @@ fragment Items on ProjectV2 {{
     )
 
 
-FETCH_WORK_ITEM: Final = _board("FetchWorkItem", ", $query: String!", "first: 20, query: $query")
-"""The first cards in the target status, in the board's order, filtered by the server."""
+FETCH_WORK_ITEM: Final = _board(
+    "FetchWorkItem", ", $query: String!, $after: String", "first: 20, after: $after, query: $query"
+)
+"""A page of the cards in the target status, in the board's order, filtered by the server."""
 
 FETCH_PAGE: Final = _board("FetchPage", ", $after: String", "first: 100, after: $after")
 """A page of the whole board, for servers whose ``items`` lacks ``query`` (GitHub Enterprise Server before 3.20)."""
+
+CARDS: Final = ("items",)
+"""The field of both operations below which GitHub reports each card that a token may not read."""
 
 READ_CARD: Final = GraphQLRequest(
     f"""
@@ -95,6 +100,9 @@ query ReadCard($itemId: ID!, $statusField: String!, $branchField: String!) {{
 {_STATUS_FIELD}{_CARD}"""
 )
 """One card by its ID, with its board and the options of the status field."""
+
+CONTENT: Final = ("content",)
+"""The field of ``READ_CARD`` that is null if the token may not read the card's issue or pull request."""
 
 VALIDATE_WORK_ITEM: Final = GraphQLRequest(
     f"""
@@ -121,7 +129,9 @@ query ValidateWorkItem(
     }}
     tasks: object(expression: $tasks) {{ __typename ... on Blob {{ byteSize isBinary isTruncated text }} }}
     pullRequests(headRefName: $branch, states: [OPEN], first: 20) {{
-      nodes {{ id number url isCrossRepository authorAssociation headRefOid baseRefName }}
+      nodes {{
+        id number url isCrossRepository authorAssociation author {{ __typename login }} headRefOid baseRefName
+      }}
     }}
     closedPullRequests: pullRequests(headRefName: $branch, states: [CLOSED, MERGED], last: 1) {{
       nodes {{ number state isCrossRepository }}
@@ -139,6 +149,7 @@ resolves to a tag first.
 
 RULES: Final = ("refUpdateRule", "rules")
 """The fields of ``VALIDATE_WORK_ITEM`` that a token may be forbidden to read."""
+
 READ_PUSHED: Final = GraphQLRequest(
     f"""
 query ReadPushed($owner: String!, $name: String!, $ref: String!, $before: GitObjectID, $hasBefore: Boolean!) {{
@@ -231,3 +242,30 @@ mutation UpdateComment($commentId: ID!, $body: String!) {
 }
 """
 )
+
+DELETE_COMMENT: Final = GraphQLRequest(
+    """
+mutation DeleteComment($commentId: ID!) {
+  deleteIssueComment(input: {id: $commentId}) { clientMutationId }
+}
+"""
+)
+
+READ_PULL_REQUEST: Final = GraphQLRequest(
+    f"""
+query ReadPullRequest($id: ID!, $head: String!) {{
+  node(id: $id) {{
+    __typename
+    ... on PullRequest {{
+      number state isDraft mergeable baseRefName
+      baseRef {{ compare(headRef: $head) {{ behindBy }} }}
+    }}
+  }}
+  {_RATE_LIMIT}
+}}
+"""
+)
+"""A pull request as a reviewer finds it. ``mergeable`` is ``UNKNOWN`` for some seconds after each push."""
+
+COMPARISON: Final = ("baseRef",)
+"""The field of ``READ_PULL_REQUEST`` that is null if the two branches cannot be compared."""

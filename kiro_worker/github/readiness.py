@@ -9,11 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from kiro_worker.errors import WorkItemInvalid
-from kiro_worker.github.answers import RepositoryState
+from kiro_worker.github.answers.repository import RepositoryAnswer, RepositoryState
 from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.pull_requests import (
+    allowed_pull_requests,
+    closed_pull_request_problems,
+    pull_request_problems,
+    with_real_permission,
+)
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.queries import RULES, VALIDATE_WORK_ITEM
-from kiro_worker.models import Work
+from kiro_worker.models import REDACTED, Work
 from kiro_worker.spec import (
     DESIGN_FILE,
     LARGEST_FILE,
@@ -29,13 +35,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kiro_worker.config.model import Configuration
-    from kiro_worker.github.answers import PullRequest, SpecFile
+    from kiro_worker.github.answers.repository import SpecFile
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
     from kiro_worker.records.runs import RunRecord
 
 ReadRun: TypeAlias = "Callable[[], RunRecord | None]"
 
+_NO_OPEN_TASK: Final = "has no open task"
 _SYMLINK: Final = 0o120000
 _SUBMODULE: Final = 0o160000
 
@@ -55,7 +62,7 @@ async def validate_item(
     the push arrived is for the build to find out, because the branch's history is needed for that: somebody may have
     pushed on top of it. A build that finds no push of its own ends before the agent starts.
     """
-    if item.content_type == "Redacted":
+    if item.content_type == REDACTED:
         raise WorkItemInvalid(
             "the card's issue or pull request is not visible to the token",
             f"give the token access to its repository, or move the card out of {configuration.target_status_column!r}",
@@ -68,7 +75,28 @@ async def validate_item(
         raise WorkItemInvalid(
             f"the card's title contains an invisible character ({hidden})", "remove it from the title"
         )
+    if reasons := list(_card_problems(item, configuration)):
+        raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))
     return await validate_branch(session, configuration, item.repository, item.branch, read_run)
+
+
+def _card_problems(item: WorkItem, configuration: Configuration) -> Iterator[str]:
+    """The reasons that the card itself shows."""
+    if item.content_type == "Issue" and item.state == "CLOSED":
+        yield f"the issue #{item.number} is closed: reopen it if it still has to be built"
+    if not item.linked_branches:
+        return
+    foreign = [linked for linked in item.linked_branches if linked.partition(":")[0].lower() != item.repository.lower()]
+    if len(foreign) == len(item.linked_branches):
+        yield (
+            f"the issue is in {item.repository}, but its linked branch is in another repository"
+            f" ({', '.join(foreign)}): link a branch of {item.repository}, or use an issue of that repository"
+        )
+    else:
+        yield (
+            f"several branches are linked to the issue ({', '.join(item.linked_branches)}): name one of"
+            f' {item.repository} in the card\'s field "{configuration.branch_field}", or unlink the others'
+        )
 
 
 async def validate_branch(
@@ -82,8 +110,9 @@ async def validate_branch(
             f"the repository {repository} is not visible to the token",
             "give the token access to it, with the scope repo",
         )
+    found = await with_real_permission(session, configuration, found)
     _raise_if_any(problems(found, configuration, branch, read_run), configuration)
-    pull_request = _allowed_pull_requests(found, configuration)[0]
+    pull_request = allowed_pull_requests(found, configuration)[0]
     return Work(
         repository=found.name,
         branch=branch,
@@ -119,8 +148,7 @@ async def _read_repository(
         "specFolder": f"refs/heads/{branch}:{folder}",
         "tasks": f"refs/heads/{branch}:{folder}/{TASKS_FILE}",
     }
-    answer = (await session.query(VALIDATE_WORK_ITEM, variables, RULES)).get("repository")
-    return RepositoryState.parse(answer) if answer is not None else None
+    return RepositoryAnswer.parse(await session.query(VALIDATE_WORK_ITEM, variables, RULES)).repository
 
 
 def problems(
@@ -133,22 +161,29 @@ def problems(
         yield from refusals
     if head is None:
         yield f"the branch {branch} does not exist: git checkout -b {branch} && git push origin {branch}"
-        yield from _closed_pull_request_problems(repository, branch)
+        yield from closed_pull_request_problems(repository, branch)
         return
     if not head.commit:
         yield f"refs/heads/{branch} does not point to a commit: push a commit to the branch"
     if branch == repository.default_branch:
         yield f"{branch} is the default branch: create a separate branch for this work"
     yield from _spec_problems(repository, configuration, branch, read_run)
-    yield from _pull_request_problems(repository, configuration, branch)
+    yield from pull_request_problems(repository, configuration, branch)
+
+
+def only_lacks_open_task(reasons: str) -> bool:
+    """Whether the text of a :class:`WorkItemInvalid` has no other reason than that no task is open."""
+    first, _, rest = reasons.partition("\n")
+    return f" {_NO_OPEN_TASK}: " in first and rest.startswith("How to fix: ")
 
 
 def _raise_if_any(reasons: Iterator[str], configuration: Configuration) -> None:
     if found := list(reasons):
-        raise WorkItemInvalid(
-            "\n".join(found),
-            f"follow the instruction on each line, then move the card back to {configuration.target_status_column!r}",
-        )
+        raise WorkItemInvalid("\n".join(found), _after_fixing(configuration))
+
+
+def _after_fixing(configuration: Configuration) -> str:
+    return f"follow the instruction on each line, then move the card back to {configuration.target_status_column!r}"
 
 
 def _problems_known_offline(configuration: Configuration, repository: str, branch: str) -> Iterator[str]:
@@ -222,44 +257,4 @@ def _tasks_problems(repository: RepositoryState, branch: str, path: str, read_ru
         yield from error.reason.splitlines()
         return
     if not task_list.open and not _has_pushed(repository, branch, read_run):
-        yield f"{path} has no open task: untick a box, or add a line such as '- [ ] 1. …'"
-
-
-def _allowed_pull_requests(repository: RepositoryState, configuration: Configuration) -> list[PullRequest]:
-    # `pullRequests(headRefName:)` also finds branches of that name in forks, whose authors may not push here.
-    return [
-        pull_request
-        for pull_request in repository.pull_requests
-        if not pull_request.from_fork and pull_request.author_association in configuration.allowed_author_associations
-    ]
-
-
-def _pull_request_problems(repository: RepositoryState, configuration: Configuration, branch: str) -> Iterator[str]:
-    found = repository.pull_requests
-    own = [pull_request for pull_request in found if not pull_request.from_fork]
-    if not found:
-        yield f"there is no open pull request from {branch}: gh pr create --head {branch}"
-        yield from _closed_pull_request_problems(repository, branch)
-    elif not own:
-        yield (
-            f"the only pull request from {branch} (#{found[0].number}) comes from a fork, and forks are never built:"
-            " open a pull request from a branch of this repository"
-        )
-    elif not _allowed_pull_requests(repository, configuration):
-        yield (
-            f"the author association of pull request #{own[0].number} is {own[0].author_association},"
-            f" but only {', '.join(configuration.allowed_author_associations)} are allowed:"
-            " ask a member to open the pull request"
-        )
-
-
-def _closed_pull_request_problems(repository: RepositoryState, branch: str) -> Iterator[str]:
-    """How the last pull request ended, which may explain why the branch or an open pull request is missing."""
-    for pull_request in repository.closed_pull_requests:
-        if pull_request.from_fork:
-            continue
-        last = f"the last pull request from {branch}, #{pull_request.number},"
-        if pull_request.merged:
-            yield f"{last} is merged: there is nothing left to build"
-        else:
-            yield f"{last} is closed: gh pr reopen {pull_request.number}"
+        yield f"{path} {_NO_OPEN_TASK}: untick a box, or add a line such as '- [ ] 1. …'"

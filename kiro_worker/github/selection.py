@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from kiro_worker.errors import InvalidExecutionInput, WorkItemInvalid, WorkItemMoved, WorkItemRefused
-from kiro_worker.github.board import fetch_next_card, managed_statuses, read_card
+from kiro_worker.github.board import NextCard, fetch_next_card, managed_statuses, read_card
 from kiro_worker.github.readiness import validate_item
 from kiro_worker.state import HOW_TO_START
 
@@ -49,15 +49,15 @@ class ExecutionInput(BaseModel):
 
 async def select_work_item(
     session: GitHubSession, configuration: Configuration, request: ExecutionInput, document: StateDocument
-) -> WorkItem | None:
-    """The card to work on; ``None`` if no card is waiting.
+) -> NextCard:
+    """The card to work on, if one is waiting.
 
     ``document.item`` is set if a redriven run starts over, and ``document.skipped`` if this run found cards that were
     not ready or locked. Raises :class:`WorkItemMoved` if the status of a pinned card does not allow work on it.
     """
     pinned = document.item.id if document.item else request.item_id
     if pinned in document.skipped or len(document.skipped) >= MAX_SKIPPED:
-        return None
+        return NextCard(None)
     if pinned is None:
         return await fetch_next_card(session, configuration, document.skipped)
     card = await read_card(session, configuration, pinned)
@@ -68,7 +68,7 @@ async def select_work_item(
             f" but it can be worked on only in {', '.join(map(repr, workable))}",
             f"move the card to {configuration.target_status_column!r}; the schedule then starts a run for it",
         )
-    return card.item
+    return NextCard(card.item)
 
 
 async def validate_selected(

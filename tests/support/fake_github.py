@@ -50,7 +50,7 @@ class FakeCard:
     status: str | None = "Ready"
     branch: str | None = "feature/x"
     archived: bool = False
-    content: Answer | None = None
+    content: Answer | None = field(default_factory=lambda: issue())
 
     def answer(self) -> Answer:
         return {
@@ -69,6 +69,7 @@ def issue(content_id: str = "I_1", **changes: Any) -> Answer:
         "number": 1,
         "title": "An issue",
         "url": "https://github.example/acme/shop/issues/1",
+        "issueState": "OPEN",
         "repository": {"nameWithOwner": "acme/shop"},
         "linkedBranches": {"nodes": []},
     } | changes
@@ -122,6 +123,19 @@ def ready_repository(branch: str = "feature/x", **changes: Any) -> Answer:
     } | changes
 
 
+def reviewed_pull_request(**changes: Any) -> Answer:
+    """The answer about the pull request after the build."""
+    return {
+        "__typename": "PullRequest",
+        "number": 7,
+        "state": "OPEN",
+        "isDraft": False,
+        "mergeable": "MERGEABLE",
+        "baseRefName": "main",
+        "baseRef": {"compare": {"behindBy": 0}},
+    } | changes
+
+
 @dataclass(frozen=True)
 class Request:
     """An operation that the worker sent."""
@@ -154,6 +168,7 @@ class Board:
     statuses: tuple[str, ...] = STATUSES
     repository: Answer | None = None
     comments: dict[str, list[FakeComment]] = field(default_factory=dict)
+    reviewed: Answer | None = field(default_factory=reviewed_pull_request)
     history: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
 
@@ -170,6 +185,7 @@ class FakeGitHub(AIOHTTPTransport):
         self.requests: list[Request] = []
         self.errors: dict[str, Answer] = {}
         self.outages: dict[str, Exception] = {}
+        self._odd_errors: Any = None
         self.page_size = 20
         self.answer_with_headers()
 
@@ -177,6 +193,10 @@ class FakeGitHub(AIOHTTPTransport):
         """The HTTP headers of every answer from now on; underscores stand for hyphens."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.response_headers = CIMultiDictProxy(CIMultiDict(named))
+
+    def answer_with_errors(self, errors: object) -> None:
+        """Answer every request with these ``errors``, whatever their shape."""
+        self._odd_errors = errors
 
     async def connect(self) -> None:
         """Nothing to connect."""
@@ -192,6 +212,8 @@ class FakeGitHub(AIOHTTPTransport):
         self.requests.append(Request(name, variables))
         if name in self.outages:
             raise self.outages[name]
+        if self._odd_errors is not None:
+            return ExecutionResult(data=None, errors=self._odd_errors)
         if name in self.errors:
             return ExecutionResult(data=None, errors=[self.errors[name]])  # type: ignore[list-item]  # as gql has it
         answers: dict[str, Callable[[Answer], Answer]] = {
@@ -204,6 +226,8 @@ class FakeGitHub(AIOHTTPTransport):
             "FindComments": self._find_comments,
             "AddComment": self._add_comment,
             "UpdateComment": self._update_comment,
+            "DeleteComment": self._delete_comment,
+            "ReadPullRequest": lambda _: {"node": copy.deepcopy(self.board.reviewed)},
         }
         return ExecutionResult(data=answers[name](variables))
 
@@ -271,6 +295,11 @@ class FakeGitHub(AIOHTTPTransport):
         added = FakeComment(f"{variables['subjectId']}-{len(comments) + 1}", variables["body"])
         comments.append(added)
         return {"addComment": {"commentEdge": {"node": {"id": added.id, "url": added.url}}}}
+
+    def _delete_comment(self, variables: Answer) -> Answer:
+        for comments in self.board.comments.values():
+            comments[:] = [comment for comment in comments if comment.id != variables["commentId"]]
+        return {"deleteIssueComment": {"clientMutationId": None}}
 
     def _update_comment(self, variables: Answer) -> Answer:
         [updated] = [

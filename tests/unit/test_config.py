@@ -90,7 +90,23 @@ def test_placeholder_counts_as_missing() -> None:
         (MINIMAL | {"githubApiUrl": "https://me:secret@api.example"}, "without user name or password"),
         (MINIMAL | {"gitUrl": "file:///etc"}, '"gitUrl"'),
         (MINIMAL | {"specRoot": "../x;y"}, '"specRoot"'),
+        (MINIMAL | {"specRoot": "specs/../../x"}, '"specRoot": must be a path inside the repository'),
         (MINIMAL | {"agent": {"command": []}}, "agent"),
+        (MINIMAL | {"agent": "command"}, '"agent": the agent "command" needs "command", the program to run'),
+        (MINIMAL | {"agent": {"maxCredits": float("inf")}}, "is not JSON"),
+        (json.dumps(MINIMAL)[:-1] + ', "agent": {"maxCredits": 1e999}}', '"agent.maxCredits"'),
+        (MINIMAL | {"projectNumber": 10**6}, '"projectNumber"'),
+        (json.dumps(MINIMAL)[:-1] + f', "projectNumber": {"9" * 5000}}}', "number out of range"),
+        ("[" * 100_000, "is not JSON"),
+        ('{"agent":' * 5000 + "1" + "}" * 5000, "is not JSON"),
+        (MINIMAL | {"organization": "acme\0"}, '"organization": must not contain control characters'),
+        (MINIMAL | {"githubApiUrl": "https://api.example/\0"}, '"githubApiUrl"'),
+        (MINIMAL | {"setup": "make\0"}, "must not contain a NUL character"),
+        (MINIMAL | {"testCommand": ["make", "a\0"]}, "must not contain control characters"),
+        (MINIMAL | {"targetStatusColumn": "In Review"}, '"targetStatusColumn" and "reviewStatus" are both'),
+        (MINIMAL | {"inProgressStatus": "For Implementation"}, '"targetStatusColumn" and "inProgressStatus" are both'),
+        (MINIMAL | {"failedStatus": "For Implementation"}, '"targetStatusColumn" and "failedStatus" are both'),
+        (MINIMAL | {"blockedStatus": "In Progress"}, '"inProgressStatus" and "blockedStatus" are both'),
         (MINIMAL | {"steering": "s3://acme-steering"}, "must be s3://bucket/prefix or owner/name@branch:path"),
         (MINIMAL | {"steering": "acme/steering@main:../x"}, "must be s3://bucket/prefix"),
         (MINIMAL | {"steering": "acme/steering@-f:kiro"}, "must be s3://bucket/prefix"),
@@ -106,6 +122,13 @@ def test_invalid_configuration_is_explained(value: Any, message: str) -> None:
         parse_configuration(text, NAME)
     assert message in caught.value.reason
     assert "aws ssm put-parameter" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "changes", [{"blockedStatus": "For Implementation"}, {"failedStatus": None, "blockedStatus": None}], ids=str
+)
+def test_statuses_that_cannot_loop_may_coincide(changes: dict[str, Any]) -> None:
+    parse_configuration(json.dumps(MINIMAL | changes), NAME)
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ OWNERS = {
         "GitHubScopesInsufficient",
         "GitHubForbidden",
     },
-    FaultOwner.SERVICE: {"AwsUnavailable", "GitHubUnavailable", "GitHubRateLimited"},
+    FaultOwner.SERVICE: {"AwsUnavailable", "GitHubUnavailable", "GitHubRateLimited", "GitHubAnswerInvalid"},
     FaultOwner.REPOSITORY: {"GitHubRefused"},
     FaultOwner.CARD: {
         "InvalidExecutionInput",

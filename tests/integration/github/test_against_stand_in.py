@@ -77,6 +77,40 @@ def test_own_pull_request_wins_over_fork(
     assert work.commit == repository.git.head_of("feature/x")
 
 
+@pytest.mark.parametrize(("permission", "is_built"), [("WRITE", True), ("ADMIN", True), ("TRIAGE", False), ("", False)])
+@pytest.mark.parametrize("association", ["CONTRIBUTOR", "NONE"])
+def test_private_member_counts_by_permission(
+    github: StandInGitHub,
+    repository: Repository,
+    ask: Callable[..., Any],
+    association: str,
+    permission: str,
+    is_built: bool,
+) -> None:
+    github.board.add_pull_request(repository, "feature/x", author="ann", association=association)
+    if permission:
+        github.board.set_permission(repository, "ann", permission)
+
+    def question(session: GitHubSession) -> Awaitable[Any]:
+        return validate_branch(session, configuration(), "acme/shop", "feature/x")
+
+    if is_built:
+        assert ask(question).open_tasks == 1
+    else:
+        with pytest.raises(WorkItemInvalid, match=f"{association}, but only .* no permission of ann to push"):
+            ask(question)
+
+
+def test_permission_that_token_may_not_read_is_none(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    github.board.add_pull_request(repository, "feature/x", author="ann", association="CONTRIBUTOR")
+    github.board.set_permission(repository, "ann", "WRITE")
+    github.faults.add("forbidden", "ReadPermission")
+    with pytest.raises(WorkItemInvalid, match="no permission of ann to push"):
+        ask(lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"))
+
+
 @pytest.mark.parametrize(
     ("rule", "bypass_actors", "reason"),
     [
@@ -144,13 +178,13 @@ def test_card_of_other_board_is_not_found(github: StandInGitHub, ask: Callable[.
 def test_status_with_quotation_mark_is_found(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     waiting = card(github, statuses=('"Go"', *STATUSES))
     found = ask(lambda session: fetch_next_card(session, configuration(targetStatusColumn='"Go"'), []))
-    assert found.id == waiting.id
+    assert found.item.id == waiting.id
 
 
 def test_status_is_case_sensitive(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     """The server's filter ignores case, and the board has both spellings."""
     card(github, statuses=("READY", *STATUSES))
-    assert ask(lambda session: fetch_next_card(session, configuration(), [])) is None
+    assert ask(lambda session: fetch_next_card(session, configuration(), [])).item is None
 
 
 def test_deleted_card_cannot_be_moved(github: StandInGitHub, ask: Callable[..., Any]) -> None:

@@ -13,7 +13,7 @@ from kiro_local.github.faults import FaultKind
 from kiro_local.github.model import PullRequest, Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.errors import GitHubForbidden, GitHubUnavailable
-from kiro_worker.github.answers import LabelHistory, parse_permissions
+from kiro_worker.github.answers.labels import LabelHistory, parse_permissions
 from kiro_worker.github.client import github_session
 from kiro_worker.github.labels import Labeling, last_labeling, read_labeling
 from tests.integration.github.conftest import TOKEN

@@ -24,6 +24,8 @@ def test_next_card_is_returned(call: Call, github: FakeGitHub) -> None:
             "number": 1,
             "status": "Ready",
             "branch": "feature/x",
+            "state": "OPEN",
+            "linkedBranches": (),
         }
     }
     assert github.sent() == ["FetchWorkItem"]

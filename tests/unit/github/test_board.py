@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from kiro_worker.errors import ProjectNotFound, StatusNotFound
-from kiro_worker.github.answers import BoardPage, CardNode, Project
-from kiro_worker.github.board import fetch_next_card
+from kiro_worker.github.answers.board import BoardPage, CardNode, Project
+from kiro_worker.github.board import NextCard, fetch_next_card
 from kiro_worker.models import WorkItem
 from tests.support.fake_github import (
     Board,
@@ -26,18 +26,23 @@ def parsed(card: FakeCard) -> WorkItem:
     return CardNode.parse(card.answer()).item
 
 
-def linked(*names: str | None) -> dict[str, Any]:
-    nodes = [{"ref": {"name": name} if name else None} for name in names]
+def linked(*names: str | None, repository: str = "acme/shop") -> dict[str, Any]:
+    found = {"repository": {"nameWithOwner": repository}}
+    nodes = [{"ref": found | {"name": name} if name else None} for name in names]
     return {"linkedBranches": {"nodes": nodes}}
 
 
 def next_card(fake: FakeGitHub, **changes: Any) -> str | None:
-    async def act() -> WorkItem | None:
+    item = next_of(fake, **changes).item
+    return item.id if item else None
+
+
+def next_of(fake: FakeGitHub, **changes: Any) -> NextCard:
+    async def act() -> NextCard:
         async with fake.open_session() as session:
             return await fetch_next_card(session, configuration(**changes), ())
 
-    item = asyncio.run(act())
-    return item.id if item else None
+    return asyncio.run(act())
 
 
 @pytest.mark.parametrize(
@@ -46,7 +51,8 @@ def next_card(fake: FakeGitHub, **changes: Any) -> str | None:
         ("feature/field", issue(**linked("feature/linked")), "feature/field"),
         ("  feature/field \n", issue(), "feature/field"),
         (None, issue(**linked("feature/linked")), "feature/linked"),
-        ("", issue(**linked("feature/linked", "feature/second")), "feature/linked"),
+        ("", issue(**linked("feature/linked", "feature/linked")), "feature/linked"),
+        (None, issue(**linked("feature/linked", repository="Acme/Shop")), "feature/linked"),
         ("  ", issue(**linked("feature/linked")), "feature/linked"),
         (None, issue(**linked(None, "feature/second")), "feature/second"),
         (None, issue(**linked(None)), ""),
@@ -62,6 +68,19 @@ def next_card(fake: FakeGitHub, **changes: Any) -> str | None:
 )
 def test_branch_has_three_sources(field: str | None, content: Any, branch: str) -> None:
     assert parsed(FakeCard("ONE", branch=field, content=content)).branch == branch
+
+
+@pytest.mark.parametrize(
+    ("changes", "linked_branches"),
+    [
+        (linked("feature/x", repository="acme/docs"), ("acme/docs:feature/x",)),
+        (linked("feature/x", "feature/y"), ("acme/shop:feature/x", "acme/shop:feature/y")),
+        (linked(None), ()),
+    ],
+)
+def test_linked_branches_that_leave_it_open(changes: dict[str, Any], linked_branches: tuple[str, ...]) -> None:
+    item = parsed(FakeCard("ONE", branch=None, content=issue(**changes)))
+    assert (item.branch, item.linked_branches) == ("", linked_branches)
 
 
 def test_hidden_content_is_redacted() -> None:
@@ -110,7 +129,7 @@ def test_missing_status_lists_existing_ones() -> None:
 
 @pytest.mark.parametrize("field", [None, {}, {"__typename": "ProjectV2Field"}])
 def test_other_field_is_no_status_field(field: Any) -> None:
-    assert Project.parse({"title": "Work", "statusField": field}).status_field is None
+    assert Project.parse({"id": "PROJECT", "title": "Work", "statusField": field}).status_field is None
 
 
 @pytest.mark.parametrize("answer", [{}, {"organization": None}, {"organization": {"projectV2": None}}])

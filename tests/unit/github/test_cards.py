@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.config.model import Configuration
-from kiro_worker.errors import GitHubForbidden, WorkItemMoved
+from kiro_worker.errors import GitHubForbidden, GitHubScopesInsufficient, StatusNotFound, WorkItemMoved
 from kiro_worker.github import cards
 from kiro_worker.github.board import managed_statuses
 from kiro_worker.github.cards import mark_in_progress, mark_in_review, reject
@@ -30,6 +30,7 @@ from tests.support.fake_github import (
     issue,
     pull_request_content,
     ready_repository,
+    reviewed_pull_request,
 )
 from tests.support.memory_dynamodb import MemoryDynamoDB
 
@@ -229,7 +230,7 @@ def test_rejection_survives_forbidden_comments() -> None:
 def test_card_moves_before_its_comment() -> None:
     fake = github()
     run(reject, fake)
-    assert fake.sent("SetStatus", "ValidateWorkItem", "AddComment")[:2] == ["SetStatus", "ValidateWorkItem"]
+    assert fake.sent("SetStatus", "AddComment") == ["SetStatus", "AddComment", "AddComment"]
 
 
 def test_review_comment_names_commit() -> None:
@@ -325,3 +326,119 @@ def test_read_build_is_believed() -> None:
     fake.board.history = ["b" * 40]
     assert mark_failed_after_push(fake, failure=Failure("RunBuild", "TestsFailed")).status == "Failed"
     assert "ReadPushed" not in fake.sent()
+
+
+DONE = Failure(
+    "ValidateWorkItem",
+    "WorkItemInvalid",
+    json.dumps(
+        {
+            "errorMessage": ".kiro/specs/feature-x/tasks.md has no open task: untick a box, or add a line such as"
+            " '- [ ] 1. …'\nHow to fix: follow the instruction"
+        }
+    ),
+)
+
+
+def test_card_of_implemented_work_goes_to_review() -> None:
+    """The issue and the pull request of the same work are both on the board."""
+    fake = github("In Progress")
+    run(mark_in_review, fake)
+    fake.board.card("CARD").status = "Ready"
+    report = run(reject, fake, event(failure=DONE))
+    assert (report.status, report.commit) == ("In Review", "b" * 40)
+    [body] = comments(fake)["PR_1"]
+    assert "✅ **Implemented**: `bbbbbbbbbbbb`" in body
+    assert "**Already implemented** in `bbbbbbbbbbbb`" in body
+    assert comments(fake)["I_1"] == []
+
+
+def test_rejection_keeps_success() -> None:
+    fake = github("In Progress")
+    run(mark_in_review, fake)
+    fake.board.card("CARD").status = "Ready"
+    assert run(reject, fake).status == "Blocked"
+    [body] = comments(fake)["PR_1"]
+    assert body.index("✅ **Implemented**") < body.index("🚫 **Not ready")
+
+
+def test_done_card_without_success_is_rejected() -> None:
+    fake = github()
+    assert run(reject, fake, event(failure=DONE)).status == "Blocked"
+
+
+@pytest.mark.parametrize(
+    ("changes", "note"),
+    [
+        ({"state": "MERGED"}, "No open pull request carries this work, because #7 was merged meanwhile"),
+        ({"state": "CLOSED"}, "because #7 was closed meanwhile: reopen it: `gh pr reopen 7`"),
+        ({"baseRefName": "release"}, "The pull request now targets `release`. When the build started, it was `main`."),
+        ({"mergeable": "CONFLICTING"}, "The branch conflicts with `main`"),
+        ({"baseRef": {"compare": {"behindBy": 2}}}, "`main` has 2 commits that the branch lacks"),
+        ({"isDraft": True}, "The pull request is a draft: `gh pr ready 7`"),
+    ],
+)
+def test_reviewers_are_told_about_pull_request(changes: Answer, note: str) -> None:
+    fake = github("In Progress")
+    fake.board.reviewed = reviewed_pull_request(**changes)
+    report = run(mark_in_review, fake)
+    assert report.status == "In Review"
+    [found] = report.notes
+    assert note in found
+    assert f"- ⚠️ {found}" in comments(fake)["PR_1"][0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"mergeable": "UNKNOWN"}, {"baseRef": None}, {"baseRef": {"compare": None}}], ids=str
+)
+def test_ordinary_pull_request_has_no_notes(changes: Answer) -> None:
+    fake = github("In Progress")
+    fake.board.reviewed = reviewed_pull_request(**changes)
+    assert run(mark_in_review, fake).notes == ()
+
+
+def test_deleted_pull_request_is_told() -> None:
+    fake = github("In Progress")
+    fake.board.reviewed = None
+    del fake.board.comments["PR_1"]
+    report = run(mark_in_review, fake)
+    assert (report.status, report.comment_url) == ("In Review", "")
+    assert "#7 no longer exists" in report.notes[0]
+
+
+@pytest.mark.parametrize("move", [mark_in_review, mark_failed])
+def test_report_does_not_need_the_card(move: Move) -> None:
+    fake = github("In Progress")
+    fake.board.cards.clear()
+    assert run(move, fake).status == ""
+    assert len(comments(fake)["PR_1"]) == 1
+
+
+@pytest.mark.parametrize("move", [mark_in_review, mark_failed])
+@pytest.mark.parametrize("error", ["INSUFFICIENT_SCOPES", "FORBIDDEN"])
+def test_report_does_not_need_the_board(move: Move, error: str) -> None:
+    fake = github("In Progress")
+    fake.errors["ReadCard"] = {"type": error, "message": "no"}
+    with pytest.raises((GitHubForbidden, GitHubScopesInsufficient)):
+        run(move, fake)
+    assert len(comments(fake)["PR_1"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("move", "removed", "fails"),
+    [
+        (mark_in_review, "In Review", True),
+        (mark_in_review, "Failed", False),
+        (mark_failed, "Failed", True),
+        (mark_failed, "In Review", False),
+    ],
+)
+def test_only_needed_status_is_required(move: Move, removed: str, fails: bool) -> None:
+    fake = github("In Progress")
+    fake.board.statuses = tuple(status for status in fake.board.statuses if status != removed)
+    if fails:
+        with pytest.raises(StatusNotFound, match=removed):
+            run(move, fake)
+    else:
+        run(move, fake)
+    assert len(comments(fake)["PR_1"]) == 1

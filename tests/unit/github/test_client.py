@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from typing import Any
 
@@ -19,7 +20,7 @@ from kiro_worker.errors import (
     GitHubTokenInvalid,
     GitHubUnavailable,
 )
-from kiro_worker.github.client import GitHubSession
+from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.queries import READ_CARD, SET_STATUS
 from tests.support.fake_github import Board, FakeCard, FakeGitHub
 
@@ -200,3 +201,49 @@ def test_missing_object_is_null_for_query_only() -> None:
     assert ask(graphql(**error)) == []
     with pytest.raises(GitHubRefused, match="NOT_FOUND"):
         ask(graphql(**error), mutation=True)
+
+
+@pytest.mark.parametrize("kind", ["INTERNAL", "SERVICE_UNAVAILABLE"])
+def test_typed_outage_is_tried_again(kind: str) -> None:
+    fake = graphql(type=kind, message="Something went wrong", path=["organization", "projectV2", "items"])
+    with pytest.raises(GitHubUnavailable, match=kind):
+        ask(fake)
+    assert fake.sent() == ["ReadCard"] * 3
+
+
+@pytest.mark.parametrize("errors", [7, "text", {}, [None], ["text"], [{"message": None}], [{"type": 7}]], ids=repr)
+def test_odd_errors_are_named(errors: object) -> None:
+    fake = FakeGitHub(Board([FakeCard("ONE")]))
+    fake.answer_with_errors(errors)
+    with pytest.raises(GitHubError):
+        ask(fake)
+
+
+def unreachable(url: str) -> GitHubUnavailable:
+    """The error of a request to ``url``, over the real transport."""
+
+    async def no_wait(_seconds: float) -> None:
+        return None
+
+    async def act() -> None:
+        async with github_session(url, "token") as session:
+            session._sleep = no_wait
+            await session.query(READ_CARD, VARIABLES)
+
+    with pytest.raises(GitHubUnavailable) as caught:
+        asyncio.run(act())
+    return caught.value
+
+
+def test_unreachable_host_is_named() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    error = unreachable(f"http://127.0.0.1:{port}/graphql")
+    assert error.reason.startswith("127.0.0.1 cannot be reached: ")
+    assert "Connect call failed" in error.reason
+    assert f"githubApiUrl in the configuration parameter, which is http://127.0.0.1:{port}/graphql" in error.remedy
+
+
+def test_unknown_host_is_named() -> None:
+    assert unreachable("http://github.invalid/graphql").reason.startswith("github.invalid cannot be reached: ")

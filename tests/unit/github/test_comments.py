@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import asyncio
 
-from kiro_worker.github.comments import put_comment
+from kiro_worker.github.comments import add_to_success, find_comments, put_comment
 from tests.support.fake_github import Board, FakeComment, FakeGitHub
 
 RUN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:{}"
 MARKER = "<!-- kiro-worker arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:"
 
 
-def put(fake: FakeGitHub, body: str = "text", subject: str = "I_1", run: str = "one") -> str:
+def put(fake: FakeGitHub, body: str = "text", subject: str = "I_1", run: str = "one", implemented: str = "") -> str:
     async def act() -> str:
         async with fake.open_session() as session:
-            return await put_comment(session, subject, body, RUN.format(run))
+            return await put_comment(session, subject, body, RUN.format(run), implemented=implemented)
 
     return asyncio.run(act())
 
@@ -58,9 +58,32 @@ def test_other_deployment_is_left_alone() -> None:
     assert len(fake.board.comments["I_1"]) == 2
 
 
-def test_newest_comment_is_updated() -> None:
-    fake = github(FakeComment("old", f"{MARKER}one -->\nold"), FakeComment("new", f"{MARKER}one -->\nnew"))
-    assert put(fake) == fake.board.comments["I_1"][1].url
+def test_newest_comment_is_updated_and_its_copies_deleted() -> None:
+    """A comment that GitHub added after it seemed to be lost was added a second time."""
+    chatter = FakeComment("chatter", "hello", is_own=False)
+    fake = github(FakeComment("old", f"{MARKER}one -->\nold"), chatter, FakeComment("new", f"{MARKER}one -->\nnew"))
+    assert put(fake).endswith("/new")
+    assert [comment.id for comment in fake.board.comments["I_1"]] == ["chatter", "new"]
+
+
+def test_rejections_are_added_below_success() -> None:
+    fake = github()
+    put(fake, "done", implemented="b" * 40)
+
+    async def reject(text: str) -> None:
+        async with fake.open_session() as session:
+            comments = await find_comments(session, "I_1", RUN.format("two"))
+            assert comments.implemented == "b" * 40
+            await add_to_success(session, comments, text)
+
+    for text in ("first", "second"):
+        asyncio.run(reject(text))
+    [comment] = fake.board.comments["I_1"]
+    assert "done" in comment.body
+    assert comment.body.endswith("second")
+    assert "first" not in comment.body
+    put(fake, "failed")
+    assert "done" not in fake.board.comments["I_1"][0].body
 
 
 def test_comment_on_older_page_is_found() -> None:

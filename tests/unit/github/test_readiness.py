@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from kiro_worker.config.model import Configuration
 from kiro_worker.errors import WorkItemInvalid
-from kiro_worker.github.answers import RepositoryState
+from kiro_worker.github.answers.repository import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.readiness import problems, validate_item
 from kiro_worker.models import WorkItem

@@ -26,7 +26,7 @@ def select(fake: FakeGitHub, request: Any = None, **document: Any) -> str | None
     async def act() -> WorkItem | None:
         async with fake.open_session() as session:
             parsed = ExecutionInput.parse(request or {})
-            return await select_work_item(session, configuration(), parsed, StateDocument(**document))
+            return (await select_work_item(session, configuration(), parsed, StateDocument(**document))).item
 
     item = asyncio.run(act())
     return item.id if item else None
@@ -169,7 +169,8 @@ def test_issue_is_selected_with_its_repository() -> None:
 
     async def act() -> WorkItem | None:
         async with fake.open_session() as session:
-            return await select_work_item(session, configuration(), ExecutionInput.parse({}), StateDocument())
+            found = await select_work_item(session, configuration(), ExecutionInput.parse({}), StateDocument())
+            return found.item
 
     item = asyncio.run(act())
     assert item

@@ -23,7 +23,7 @@ def test_agent_keys_follow_agent() -> None:
 def test_types_and_defaults_match_model() -> None:
     rows = table()
 
-    assert "| `projectNumber` | integer from 1 | required |" in rows
+    assert "| `projectNumber` | integer 1 to 999999 | required |" in rows
     assert '| `lockScope` | `"environment"`, `"repository"`, `"branch"` | `"environment"` |' in rows
     assert "| `coverageThreshold` | number 0 to 100 or `null` | `80.0` |" in rows
     assert "| `agent.timeoutMinutes` | number above 0, at most 480 | `45` |" in rows

@@ -35,7 +35,9 @@ def test_next_card_has_all_selection_fields(shop: Shop) -> None:
     assert node["status"]["name"] == "For Implementation"
     assert node["branch"] is None
     assert node["content"]["repository"] == {"nameWithOwner": "acme/shop"}
-    assert node["content"]["linkedBranches"]["nodes"] == [{"ref": {"name": "feature/checkout"}}]
+    assert node["content"]["linkedBranches"]["nodes"] == [
+        {"ref": {"name": "feature/checkout", "repository": {"nameWithOwner": "acme/shop"}}}
+    ]
     assert node["content"]["url"] == f"{shop.github.base_url}/acme/shop/issues/1"
     assert [option["name"] for option in project["statusField"]["options"]][:2] == ["Todo", "For Implementation"]
 

@@ -1,0 +1,183 @@
+"""A repository as the readiness check of one branch sees it, and the recent commits of a branch."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from kiro_worker.github.answers.base import Answer, Nodes
+from kiro_worker.github.answers.labels import Actor
+from kiro_worker.github.answers.rules import BranchAccess, Rule, UpdateRule
+
+
+class _Object(Answer):
+    """A git object."""
+
+    typename: str = Field(alias="__typename")
+    oid: str = ""
+
+
+class _Blob(Answer):
+    byte_size: int = 0
+    is_binary: bool | None = None
+    text: str | None = None
+
+
+class SpecFile(Answer):
+    """An entry of the spec folder. ``mode`` and ``type`` are git's."""
+
+    name: str
+    mode: int
+    type: str
+    # A submodule's commit is null, because it is not in this repository.
+    blob: _Blob | None = Field(default=None, alias="object")
+
+    @property
+    def size(self) -> int:
+        """The size of a file in bytes; 0 for anything else."""
+        return self.blob.byte_size if self.blob else 0
+
+    @property
+    def is_binary(self) -> bool:
+        return bool(self.blob and self.blob.is_binary)
+
+
+class BranchHead(Answer):
+    """What a branch points to, and the rules that apply to it."""
+
+    target: _Object | None = None
+    ref_update_rule: UpdateRule | None = None
+    rules: Nodes[Rule] = ()
+
+    @property
+    def commit(self) -> str:
+        """Empty if the branch points to something else, or the token may not see it."""
+        return self.target.oid if self.target and self.target.typename == "Commit" else ""
+
+
+class PullRequest(Answer):
+    """An open pull request. ``from_fork`` means that its branch is in another repository."""
+
+    id: str
+    number: int
+    url: str
+    from_fork: bool = Field(alias="isCrossRepository")
+    author_association: str
+    account: Actor | None = Field(default=None, alias="author")
+    base_branch: str = Field(alias="baseRefName")
+
+    @property
+    def author(self) -> str:
+        """The login of the person who opened it; empty for an app and for an account that no longer exists."""
+        return self.account.login if self.account and self.account.type == "User" else ""
+
+
+class ClosedPullRequest(Answer):
+    """A pull request that is closed or merged."""
+
+    number: int
+    state: str
+    from_fork: bool = Field(alias="isCrossRepository")
+
+    @property
+    def merged(self) -> bool:
+        return self.state == "MERGED"
+
+
+class _Named(Answer):
+    name: str
+
+
+class _Tree(Answer):
+    typename: str = Field(alias="__typename")
+    entries: tuple[SpecFile, ...] = Field(default=(), strict=False)
+
+
+class RepositoryState(Answer):
+    """A repository as the readiness check of one branch sees it.
+
+    ``head`` is ``None`` if the branch does not exist. ``pull_requests`` are the open ones from branches of that name,
+    including those in forks; ``closed_pull_requests`` holds at most the last one.
+    """
+
+    name: str = Field(alias="nameWithOwner")
+    is_archived: bool
+    is_disabled: bool = False
+    is_locked: bool = False
+    lock_reason: str | None = None
+    viewer_permission: str | None = None
+    default_branch_ref: _Named | None = None
+    head: BranchHead | None = Field(alias="ref")
+    spec_folder: _Tree | None
+    tasks_file: _Blob | None = Field(alias="tasks")
+    pull_requests: Nodes[PullRequest]
+    closed_pull_requests: Nodes[ClosedPullRequest]
+
+    @property
+    def access(self) -> BranchAccess:
+        locked = (self.lock_reason or "no reason given") if self.is_locked else ""
+        rule, rules = (self.head.ref_update_rule, self.head.rules) if self.head else (None, ())
+        return BranchAccess(self.is_archived, locked, self.is_disabled, self.viewer_permission or "", rule, rules)
+
+    @property
+    def default_branch(self) -> str:
+        """Empty if the repository has no commit."""
+        return self.default_branch_ref.name if self.default_branch_ref else ""
+
+    @property
+    def spec_files(self) -> tuple[SpecFile, ...] | None:
+        """``None`` if the spec's folder does not exist."""
+        folder = self.spec_folder
+        return folder.entries if folder and folder.typename == "Tree" else None
+
+    @property
+    def tasks(self) -> str:
+        """The text of ``tasks.md``; empty if there is none."""
+        return (self.tasks_file.text if self.tasks_file else None) or ""
+
+    @property
+    def commit(self) -> str:
+        """The commit that the branch points to; empty if there is none."""
+        return self.head.commit if self.head else ""
+
+
+class RepositoryAnswer(Answer):
+    """The answer to ``VALIDATE_WORK_ITEM``; ``repository`` is ``None`` if the token sees none of that name."""
+
+    repository: RepositoryState | None = None
+
+
+class _Commit(Answer):
+    oid: str
+
+
+class _Recent(Answer):
+    history: Nodes[_Commit] = ()
+
+    @property
+    def commits(self) -> frozenset[str]:
+        return frozenset(commit.oid for commit in self.history)
+
+
+class _RecentRef(Answer):
+    target: _Recent | None = None
+
+
+class _PushedRepository(Answer):
+    ref: _RecentRef | None = None
+    before: _Recent | None = None
+
+
+class PushedAnswer(Answer):
+    """The answer to ``READ_PUSHED``: the last commits of the branch, and of the commit that the run started from."""
+
+    repository: _PushedRepository | None = None
+
+    @property
+    def on_branch(self) -> frozenset[str]:
+        ref = self.repository.ref if self.repository else None
+        return ref.target.commits if ref and ref.target else frozenset()
+
+    @property
+    def before(self) -> frozenset[str]:
+        before = self.repository.before if self.repository else None
+        return before.commits if before else frozenset()

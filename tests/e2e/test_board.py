@@ -1,0 +1,156 @@
+"""Boards as they are: cards that the token may not see, linked branches elsewhere, closed issues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import pytest
+
+from kiro_local.github.model import Item
+from tests.support.world import World
+
+pytestmark = pytest.mark.e2e
+
+
+def issue_card(world: World, *linked: str, state: str = "OPEN") -> Item:
+    """A card whose issue has linked branches and whose field for the branch is empty."""
+    issue = world.github.board.add_issue(world.repository, "An issue", state=state, linked_branches=linked)
+    return world.github.board.add_card(world.project, issue, status="For Implementation")
+
+
+@pytest.mark.parametrize("hides", ["content", "node"])
+def test_hidden_card_does_not_stop_board(world: World, hides: Literal["content", "node"]) -> None:
+    hidden = world.bare_card("feature/secret")
+    hidden.hides = hides
+    ready = world.card()
+    assert world.tick().outcome == "Succeeded"
+    assert [world.status(card) for card in (hidden, ready)] == ["For Implementation", "In Review"]
+
+
+def test_page_of_hidden_cards_does_not_hide_the_next(world: World) -> None:
+    for number in range(25):
+        world.bare_card(f"feature/secret-{number}").hides = "node"
+    ready = world.card()
+    assert world.tick().outcome == "Succeeded"
+    assert world.status(ready) == "In Review"
+
+
+def test_linked_branch_of_another_repository_is_refused_by_name(world: World) -> None:
+    other = world.github.board.add_repository(f"{world.organization}/docs")
+    other.git.commit("feature/sum", {"README.md": "# Docs\n"})
+    world.spec("feature/sum")
+    world.github.board.add_pull_request(world.repository, "feature/sum")
+    before = world.head()
+    card = issue_card(world, f"{world.organization}/docs:feature/sum")
+    world.tick()
+    assert world.status(card) == "Blocked"
+    assert world.head() == before
+    [comment] = world.comments()
+    assert f"{world.organization}/docs:feature/sum" in comment
+
+
+def test_second_linked_branch_is_found(world: World) -> None:
+    world.spec("feature/sum")
+    world.github.board.add_pull_request(world.repository, "feature/sum")
+    card = issue_card(world, "feature/deleted", f"{world.organization}/gone:feature/x", "feature/sum")
+    assert world.tick().outcome == "Succeeded"
+    assert world.status(card) == "In Review"
+
+
+def test_closed_issue_is_rejected(world: World) -> None:
+    world.spec("feature/sum")
+    world.github.board.add_pull_request(world.repository, "feature/sum")
+    card = issue_card(world, "feature/sum", state="CLOSED")
+    world.tick()
+    assert world.status(card) == "Blocked"
+    assert "is closed: reopen it" in world.comments()[0]
+
+
+def during_build(world: World, change: Callable[[], None]) -> None:
+    """Make ``change`` when the run enters RunBuild."""
+    world.entered["RunBuild"] = change
+
+
+def test_issue_and_pull_request_of_same_work(world: World) -> None:
+    world.spec("feature/sum")
+    pull_request = world.github.board.add_pull_request(world.repository, "feature/sum")
+    issue_ = world.bare_card("feature/sum")
+    second = world.github.board.add_card(world.project, pull_request, status="For Implementation")
+    assert world.tick().outcome == "Succeeded"
+    head = world.head()
+    world.tick()
+    assert [world.status(card) for card in (issue_, second)] == ["In Review", "In Review"]
+    assert world.head() == head
+    [comment] = [comment.body for comment in pull_request.comments]
+    assert comment.index("✅ **Implemented**") < comment.index("**Already implemented**")
+
+
+@pytest.mark.parametrize("state", ["MERGED", "CLOSED"])
+def test_pull_request_that_ends_during_build(world: World, state: str) -> None:
+    card = world.card()
+    [pull_request] = world.repository.pull_requests
+    during_build(world, lambda: setattr(pull_request, "state", state))
+    run = world.tick()
+    assert (run.outcome, world.status(card)) == ("Succeeded", "In Review")
+    assert "No open pull request carries this work" in run.output["notes"][0]
+    assert "No open pull request carries this work" in world.comments()[0]
+
+
+def test_pull_request_that_is_retargeted_during_build(world: World) -> None:
+    world.card()
+    world.repository.git.commit("release", {"NEWS": "1"}, base="main")
+    [pull_request] = world.repository.pull_requests
+    during_build(world, lambda: setattr(pull_request, "base_ref_name", "release"))
+    assert world.tick().outcome == "Succeeded"
+    assert "now targets `release`" in world.comments()[0]
+
+
+def test_card_that_is_deleted_during_build(world: World) -> None:
+    card = world.card()
+    during_build(world, lambda: world.github.board.remove_card(card))
+    run = world.tick()
+    assert (run.status, run.outcome, run.output["status"]) == ("SUCCEEDED", "Succeeded", "")
+    assert "✅" in world.comments()[0]
+    assert world.local.lock() is None
+
+
+def test_card_that_is_archived_or_moved_during_build(world: World) -> None:
+    archived, moved = world.card("feature/one"), world.card("feature/two")
+    during_build(world, lambda: setattr(archived, "is_archived", True))
+    world.tick()
+    during_build(world, lambda: world.github.board.move(moved, "Todo"))
+    world.tick()
+    assert [world.status(card) for card in (archived, moved)] == ["In Progress", "Todo"]
+    assert ["✅" in comment for comment in world.comments()] == [True, True]
+
+
+def test_status_that_is_renamed_during_build(world: World) -> None:
+    card = world.card()
+    field = world.project.field_named("Status")
+    assert field
+    assert field.options
+    option = next(option for option in field.options if option.name == "In Review")
+    during_build(world, lambda: setattr(option, "name", "Reviewing"))
+    run = world.tick()
+    assert (run.status, run.error) == ("FAILED", "StatusNotFound")
+    assert "✅" in world.comments()[0]
+    option.name = "In Review"
+    assert world.redrive(run).outcome == "Succeeded"
+    assert world.status(card) == "In Review"
+    assert len(world.comments()) == 1
+
+
+def test_project_scope_that_is_lost_during_build(world: World) -> None:
+    world.card()
+    during_build(world, lambda: world.github.faults.add("insufficient_scopes", "ReadCard", times=2))
+    run = world.tick()
+    assert (run.status, run.error) == ("FAILED", "GitHubScopesInsufficient")
+    assert "✅" in world.comments()[0]
+
+
+def test_comment_slower_than_time_limit_is_not_doubled(world: World) -> None:
+    world.card()
+    during_build(world, lambda: world.github.faults.add("lost_answer", "AddComment"))
+    assert world.tick().outcome == "Succeeded"
+    assert len(world.comments()) == 1
