@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from kiro_worker.config.model import AgentConfiguration
-from kiro_worker.errors import BuildStopped
 from kiro_worker.models import Lease
-from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS, configured_agent
 from kiro_worker.runner.request import BuildRequest
 
@@ -31,13 +29,6 @@ def test_command_is_named_without_its_folder() -> None:
     configuration = AgentConfiguration(name="command", command=("/opt/tools/bin/tool", "--go"))
 
     assert configured_agent(configuration, REQUEST, load_key=str).adapter.name == "tool"
-
-
-def test_command_adapter_needs_a_command() -> None:
-    with pytest.raises(BuildStopped, match="agent") as stopped:
-        configured_agent(AgentConfiguration(name="command"), REQUEST, load_key=str)
-
-    assert stopped.value.outcome is Outcome.AGENT_FAILED
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

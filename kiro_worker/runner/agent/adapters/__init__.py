@@ -31,12 +31,12 @@ def configured_agent(
 ) -> PreparedAgent:
     """Return the agent that the configuration names, with its key.
 
-    ``load_key`` is called only for an agent that needs a key, and its errors are not caught. Raises
-    :class:`~kiro_worker.errors.BuildStopped` (AgentFailed) when the configuration names no program.
+    ``load_key`` is called only for an agent that needs a key, and its errors are not caught.
     """
     timeout_seconds = configuration.timeout_minutes * 60.0
     adapter = ADAPTERS.get(configuration.name)
     if adapter is None:
-        return PreparedAgent(command_adapter(configuration.command, request), timeout_seconds)
+        # The configuration's model requires the command for the one name without an adapter.
+        return PreparedAgent(command_adapter(configuration.command or (), request), timeout_seconds)
     # Without its key, such a program waits for a person to log in, so a missing key must fail here.
     return PreparedAgent(adapter, timeout_seconds, {adapter.key_variable: load_key()})

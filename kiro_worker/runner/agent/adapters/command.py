@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kiro_worker.errors import BuildStopped
-from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters.adapter import Adapter
 from kiro_worker.runner.agent.adapters.kiro import read_kiro_usage
 
@@ -16,19 +14,11 @@ if TYPE_CHECKING:
     from kiro_worker.runner.request import BuildRequest
 
 
-def command_adapter(command: Sequence[str] | None, request: BuildRequest) -> Adapter:
+def command_adapter(command: Sequence[str], request: BuildRequest) -> Adapter:
     """Return an adapter for ``command``, with ``{branch}`` and ``{spec_path}`` replaced.
-
-    Raises :class:`BuildStopped` (AgentFailed) when there is no command.
 
     The program gets no key. It can report its cost by printing the Kiro CLI's closing line, but does not have to.
     """
-    if not command:
-        raise BuildStopped(
-            Outcome.AGENT_FAILED,
-            'the configuration\'s "agent" names the adapter "command" but has no "command"',
-            'set "agent": {"command": […]} in the configuration parameter',
-        )
     argv = tuple(word.replace("{branch}", request.branch).replace("{spec_path}", request.spec_path) for word in command)
     return Adapter(
         name=Path(argv[0]).name,
