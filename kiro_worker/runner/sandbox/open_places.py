@@ -69,6 +69,9 @@ def find_open_places(top: Path, workspace: Path, *, with_files: bool) -> OpenPla
         except VANISHED:
             continue
         except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:
+                # No path leads there. Every user can make such a folder, which must not stop all builds.
+                continue
             raise machine_problem(folder, "cannot be searched for what users of the build may leave", error) from None
     return found
 
