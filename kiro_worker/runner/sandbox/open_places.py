@@ -28,7 +28,7 @@ _NOT_SEARCHED: Final = frozenset(
 )
 """File systems over the network, whose size is unknown, and those of the kernel."""
 _COUNTING: Final = frozenset(("ext2", "ext3", "ext4", "tmpfs", "xfs"))
-"""File systems on which a folder without folders in it has exactly two links, so that nothing in it needs to be read."""
+"""File systems on which a folder has two links if no folder is in it. It then need not be read."""
 _OPEN_FOLDER: Final = stat.S_IWOTH | stat.S_IXOTH
 VANISHED: Final = (FileNotFoundError, NotADirectoryError)
 """What another process removed, or replaced by a file, in the meantime."""
