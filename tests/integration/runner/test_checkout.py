@@ -192,9 +192,10 @@ def test_links_inside_tree_are_kept(github: StandInGitHub, repository: Repositor
 def test_links_out_of_tree_are_rejected(
     github: StandInGitHub, repository: Repository, workspace: Path, files: dict[str, Symlink], named: str
 ) -> None:
-    repository.git.commit(BRANCH, files, "Link")
+    commit = repository.git.commit(BRANCH, files, "Link")
 
-    assert failure(github, repository, workspace) == f"symbolic links of {BRANCH} leave the repository: {named}"
+    reason = f"symbolic links of {BRANCH} at {commit[:12]} leave the repository: {named}"
+    assert failure(github, repository, workspace) == reason
 
 
 def test_submodules_and_lfs_are_left_out(github: StandInGitHub, repository: Repository, workspace: Path) -> None:
