@@ -80,7 +80,10 @@ Name = Annotated[
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_without_control_characters),
 ]
-Command = Annotated[tuple[Name, ...], BeforeValidator(_split_command), Field(min_length=1)]
+Word = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_without_nul)
+]
+Command = Annotated[tuple[Word, ...], BeforeValidator(_split_command), Field(min_length=1)]
 Script = Annotated[
     tuple[Annotated[str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(_without_nul)], ...],
     BeforeValidator(_shell_script),

@@ -102,7 +102,7 @@ def test_placeholder_counts_as_missing() -> None:
         (MINIMAL | {"organization": "acme\0"}, '"organization": must not contain control characters'),
         (MINIMAL | {"githubApiUrl": "https://api.example/\0"}, '"githubApiUrl"'),
         (MINIMAL | {"setup": "make\0"}, "must not contain a NUL character"),
-        (MINIMAL | {"testCommand": ["make", "a\0"]}, "must not contain control characters"),
+        (MINIMAL | {"testCommand": ["make", "a\0"]}, "must not contain a NUL character"),
         (MINIMAL | {"targetStatusColumn": "In Review"}, '"targetStatusColumn" and "reviewStatus" are both'),
         (MINIMAL | {"inProgressStatus": "For Implementation"}, '"targetStatusColumn" and "inProgressStatus" are both'),
         (MINIMAL | {"failedStatus": "For Implementation"}, '"targetStatusColumn" and "failedStatus" are both'),
