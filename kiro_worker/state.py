@@ -26,8 +26,8 @@ _Part = TypeVar("_Part")
 class CardReport(Document):
     """What a step did to its card: the status afterwards, the comment's URL and the pushed commit.
 
-    ``status`` is empty if the card no longer exists. ``notes`` are what reviewers have to know. The others are ``None``
-    for a step that never writes them. The JSON leaves out what is ``None`` or no notes.
+    ``status`` is empty if the card no longer exists. The URL and commit are ``None`` for a step that never writes them.
+    ``notes`` are what reviewers have to know. The JSON leaves out ``None`` and empty notes.
     """
 
     status: str

@@ -27,7 +27,7 @@ dynamodb = boto3.client("dynamodb")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """Return ``{"status", "commentUrl"?, "commit"?}``: the card's status after the move."""
+    """Return ``{"status", "commentUrl"?, "commit"?, "notes"?}``: the card's status after the move."""
     return asyncio.run(update_status(event))
 
 

@@ -31,7 +31,7 @@ class BuildFailure(StrEnum):
     NOT_STARTED = "BuildNotStarted"
     """CodeBuild accepted no build."""
     FAILED = "BuildFailed"
-    """A phase of the build failed, or somebody stopped the build."""
+    """A phase of the build failed, or a person or a program stopped the build."""
     TIMED_OUT = "BuildTimedOut"
     """The build waited in the queue, or ran, for longer than it may."""
     FAULTED = "BuildFaulted"

@@ -182,9 +182,9 @@ class Configuration(_Model):
     max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
     """how many builds may run at once if `lockScope` is `repository` or `branch`; `null` means no limit"""
     setup: Script | None = None
-    """the command that installs what the tests need, before the agent starts: a string, which `sh -eu -c` runs, or a
-    list of words, which runs without a shell; `null` means that nothing is installed (see “Setup” in
-    configuration.md)"""
+    """the command that installs what the tests need, before the agent starts and again before the tests: a string,
+    which `sh -eu -c` runs, or a list of words, which runs without a shell; `null` means that nothing is installed (see
+    “Setup” in configuration.md)"""
     test_command: Command | None = None
     """the command that runs the tests, without a shell, as a list of words or as a string that is split into words;
     `null` means the usual command of the ecosystem"""
@@ -232,9 +232,9 @@ class Configuration(_Model):
 
     @model_validator(mode="after")
     def _tells_statuses_apart(self) -> Self:
-        """A card would be built or reported again and again if it entered one of these statuses with another meaning.
+        """Reject equal statuses that would let the worker build or report a card again and again.
 
-        Rejected cards may stay in the target status, and failed and rejected cards may share theirs.
+        Rejected cards may stay in the target status, and may share the status of failed cards.
         """
         apart = {
             "targetStatusColumn": self.target_status_column,

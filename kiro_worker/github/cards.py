@@ -46,8 +46,8 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
     """Move the card to the blocked status, and explain in comments on it and its pull request what is missing.
 
     The move comes first: an archived or inaccessible repository accepts no comment, and a card that stays in the target
-    status would be first in the queue on every tick. A card that a person moved elsewhere is left alone. If all that is
-    missing is an open task, because the worker has implemented them, the card goes to the review status.
+    status would be first in the queue on every tick. A card that a person moved elsewhere is left alone. If nothing but
+    an open task is missing, because the worker has implemented them all, the card goes to the review status.
     """
     item, failure = require(event.document.item, "item"), require(event.document.failure, "failure")
     card = await read_card(session, configuration, item.id, configuration.blocked_status)
@@ -107,8 +107,8 @@ async def mark_in_progress(session: GitHubSession, configuration: Configuration,
 async def mark_in_review(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
     """Comment on the pull request, and move the card to the review status.
 
-    A card that a person moved or archived stays where it is. If the board cannot be read, that error is raised after
-    the comment, which does not depend on it.
+    A card that a person archived, or moved out of the statuses that the worker manages, stays where it is. If the board
+    cannot be read, that error is raised after the comment, which does not depend on it.
     """
     item, work = require(event.document.item, "item"), require(event.document.work, "work")
     build = require(event.document.build, "build")
@@ -128,10 +128,9 @@ async def mark_failed(
 ) -> CardReport:
     """Explain in a comment why the run failed and how to continue, and move the card to the failed status.
 
-    A card is not touched after ``LockLost``, because it belongs to another run, nor in review or another status, where
-    this run, another run or a person put it. If nobody has found out yet whether the run's work is pushed, this does,
-    and a card whose work is pushed goes to review. If the board cannot be read, the pull request still gets its comment
-    before that error is raised.
+    A card is not touched after ``LockLost``, because it belongs to another run, nor in a status that the worker does
+    not manage, such as review. If it is not known yet whether the run's work is pushed, this step finds out, and a card
+    whose work is pushed goes to review. If the board cannot be read, that error is raised after the comment.
     """
     document = event.document
     failure = require(document.failure, "failure")
@@ -272,7 +271,7 @@ async def _move(session: GitHubSession, card: Card, target: str | None, allowed:
 
 
 def _may_have_pushed(document: StateDocument) -> bool:
-    """Whether the run may have pushed without anybody knowing: it was ended from outside, or ReadBuildResult failed.
+    """Whether the run may have pushed unnoticed: it was ended from outside, or ReadBuildResult failed.
 
     After a repeat, ``build`` may still describe the first build.
     """

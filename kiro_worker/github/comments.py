@@ -21,7 +21,7 @@ _ADDED: Final = "\n\n<!-- kiro-worker added -->\n"
 
 @dataclass(frozen=True)
 class OwnComments:
-    """The comments of one deployment on a subject, the newest first; there is more than one if an answer was late.
+    """The comments of one deployment on a subject, the newest first; more than one if GitHub's answer to one was lost.
 
     ``exists`` is false if the subject does not exist or cannot have comments.
     """
@@ -70,7 +70,7 @@ async def put_comment(
 async def write_comment(
     session: GitHubSession, comments: OwnComments, body: str, execution_arn: str, *, implemented: str = ""
 ) -> str:
-    """The same as :func:`put_comment`, for comments that have been found. Deletes all but one of them."""
+    """The same as :func:`put_comment`, for comments that have been found. Deletes all of them but the newest."""
     if not comments.exists:
         return ""
     success = f"<!-- kiro-worker implemented {implemented} -->\n" if implemented else ""

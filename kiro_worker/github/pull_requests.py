@@ -1,4 +1,4 @@
-"""The pull request that carries the work: which one may be built, and why none may."""
+"""The pull request that carries the work: which one may be built, or why none may be."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ _MAY_PUSH: Final = ("COLLABORATOR", "MEMBER")
 
 
 def allowed_pull_requests(repository: RepositoryState, configuration: Configuration) -> list[PullRequest]:
+    """The pull requests from the branch that may be built, in GitHub's order."""
     # `pullRequests(headRefName:)` also finds branches of that name in forks, whose authors may not push here.
     return [
         pull_request
@@ -30,9 +31,9 @@ def allowed_pull_requests(repository: RepositoryState, configuration: Configurat
 async def with_real_permission(
     session: GitHubSession, configuration: Configuration, found: RepositoryState
 ) -> RepositoryState:
-    """The same, with another author association of the first pull request if its author may push to the repository.
+    """``found``, with an allowed association for the author of the first pull request if that person may push.
 
-    GitHub shows members of an organization whose membership is private as contributors, or as nothing.
+    GitHub shows members whose membership in the organization is private as ``CONTRIBUTOR`` or ``NONE``.
     """
     own = [pull_request for pull_request in found.pull_requests if not pull_request.from_fork]
     association = next((name for name in _MAY_PUSH if name in configuration.allowed_author_associations), "")
@@ -48,6 +49,7 @@ async def with_real_permission(
 
 
 def pull_request_problems(repository: RepositoryState, configuration: Configuration, branch: str) -> Iterator[str]:
+    """Why no pull request from the branch may be built, with the fix; nothing if one may be."""
     found = repository.pull_requests
     own = [pull_request for pull_request in found if not pull_request.from_fork]
     if not found:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def pushes_of(records: RecordsTable, execution: str, work_item_id: str = "") -> RunRecord | None:
-    """The record of what ``execution`` was about to push for the card; ``None`` if it pushed nothing."""
+    """The record of what ``execution`` was about to push for the card; ``None`` if it recorded no push."""
     run = read_run(records, execution)
     if run is None or not run.commits or not run.repository or not run.branch:
         return None
@@ -29,9 +29,9 @@ def pushes_of(records: RecordsTable, execution: str, work_item_id: str = "") -> 
 async def pushed_commit(session: GitHubSession, run: RunRecord, work: Work | None = None) -> str:
     """The commit of ``run`` that is the head of its branch or one of the head's last hundred ancestors; else empty.
 
-    ``work`` is what the current attempt builds, if that is known. A commit that this attempt started from was pushed by
-    an earlier one, so it counts only if it left no task open. Without ``work``, the record says whether the attempt
-    started the agent, which it does only for open tasks.
+    ``work`` is what the current attempt builds, if that is known. The commit that this attempt started from,
+    and what is below it, were pushed by an earlier one, so they count only if no task was left open. Without ``work``,
+    the record names the commit at which the last attempt started the agent, which it does only for open tasks.
     """
     before = work.commit if work else run.started_from
     owner, _, name = run.repository.partition("/")

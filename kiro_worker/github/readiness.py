@@ -56,11 +56,10 @@ async def validate_item(
 ) -> Work:
     """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why the card is not ready.
 
-    ``read_run`` returns this execution's record, and is called only if no task is open or the branch
-    cannot be pushed to. If the execution was about to
-    push to the branch, no task needs to be open: it was redriven after its push, and still has to report it. Whether
-    the push arrived is for the build to find out, because the branch's history is needed for that: somebody may have
-    pushed on top of it. A build that finds no push of its own ends before the agent starts.
+    ``read_run`` returns this execution's record. It is called only if no task is open or the branch cannot be pushed
+    to. If the execution was about to push to the branch, neither matters: it was redriven after its push, and still
+    has to report it. The build finds out whether the push arrived, because that takes the branch's history: there may
+    be other commits on top. A build that finds no push of its own ends before the agent starts.
     """
     if item.content_type == REDACTED:
         raise WorkItemInvalid(

@@ -24,7 +24,7 @@ async def review_notes(session: GitHubSession, work: Work) -> tuple[str, ...]:
 
 
 def notes(pull_request: ReviewedPullRequest | None, work: Work) -> Iterator[str]:
-    """The notes, the most important first. ``pull_request`` is ``None`` if the token sees it no longer."""
+    """The notes, the most important first. ``pull_request`` is ``None`` if the token no longer sees it."""
     create = f"open another one: {code(f'gh pr create --head {work.branch}')}"
     if pull_request is None:
         yield f"No open pull request carries this work, because #{work.pull_request} no longer exists: {create}"

@@ -1,8 +1,8 @@
 """The record ``branch#<owner/name>#<branch>``: the checkpoint of a branch.
 
-A build resumes only from a commit that this record names, because anybody who may push to the repository can also push
+A build resumes only from a commit that this record names, because everyone who may push to the repository can also push
 to the checkpoint's ref. What the commits say about themselves does not count either, because the agent writes some of
-them: the record says which of the work is finished.
+them: the record says which part of the work is finished.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The record ``run#<execution>``: where a run started, which commits it was about to push, and where."""
+"""The record ``run#<execution>``: at which commit a run started the agent, and which commits it was about to push."""
 
 from __future__ import annotations
 

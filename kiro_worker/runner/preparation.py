@@ -41,8 +41,8 @@ def check_out_request(request: BuildRequest, edges: Edges) -> Checkout:
 def find_earlier_push(request: BuildRequest, edges: Edges, checkout: Checkout) -> str:
     """Return the commit that an earlier attempt of this execution pushed to the branch; empty if there is none.
 
-    If somebody pushed on top of it before this attempt validated the branch, and that left a task open, the task is new
-    work: then there is none.
+    If another push followed before this attempt validated the branch, and left a task open, that task is new work, and
+    the earlier push does not count.
     """
     run = read_run(edges.records, request.owner) if edges.records else None
     if run is None or not run.is_about(request.repository, request.branch):
@@ -58,8 +58,8 @@ def note_done_before(
 ) -> None:
     """Record which tasks were done before this run, whose work continues from ``start``.
 
-    They are done in ``start`` on the first attempt. A later one knows them from the checkpoint that the first one
-    recorded; what a person ticked on the branch since is not the run's own, either.
+    On the first attempt, they are those that are done in ``start``. A later attempt knows them from the record that the
+    first one wrote. What a person has ticked on the branch since then is not the run's own work, either.
     """
     earlier = checkpoint.recorded_done_before if checkpoint.commit else None
     done = tasks_done_in(checkout, request.spec_path, start.commit if earlier is None else checkout.commit)
@@ -105,7 +105,7 @@ def read_central_steering(source: str, edges: Edges) -> Steering:
 
 
 def note_rebased_work(request: BuildRequest, checkout: Checkout, commit: str, progress: BuildProgress) -> None:
-    """Record what ``commit`` changes since the other push, onto which it is rebased. What that ticked is not new."""
+    """Record what ``commit`` changes on top of the other push. What that push ticked was done before this run."""
     ticked = tasks_done_in(checkout, request.spec_path, checkout.commit)
     progress.done_before = ticked | (progress.done_before or frozenset())
     note_work(request, checkout, commit, progress)

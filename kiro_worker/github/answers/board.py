@@ -148,7 +148,7 @@ class CardNode(Answer):
 class BoardPage:
     """Some cards of a board, in the board's order. ``next_cursor`` is ``None`` on the last page.
 
-    ``hidden`` counts the cards that the token may not see, and those that are not as GitHub's schema says: one of them
+    ``hidden`` counts the cards that the token may not see, and those that do not follow GitHub's schema: one such card
     must not stop the others.
     """
 
@@ -206,7 +206,7 @@ def _visible_card(node: object) -> CardNode | None:
 
 
 class CardAnswer(Answer):
-    """The answer to ``READ_CARD``. ``node`` is ``None`` if the ID names nothing, or something that is not a card."""
+    """The answer to ``READ_CARD``. Both are ``None`` if the ID names nothing, or something that is not a card."""
 
     card: CardNode | None
     project: Project | None

@@ -38,6 +38,6 @@ class ReviewedPullRequest(Answer):
 
 
 class PullRequestAnswer(Answer):
-    """The answer to ``READ_PULL_REQUEST``; ``node`` is ``None`` if there is no such pull request any more."""
+    """The answer to ``READ_PULL_REQUEST``; ``node`` is ``None`` if the pull request no longer exists."""
 
     node: ReviewedPullRequest | None = None

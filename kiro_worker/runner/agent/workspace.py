@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TurnContext:
-    """What every turn of a build shares. ``keep`` is called with all work so far, and pushes it.
+    """What every turn of a build shares. ``keep`` is called with all work so far, and pushes it to the checkpoint.
 
-    ``is_setups`` is whether a file of the checkout is as setup created it. It is ``None`` if there was no setup.
+    ``is_setups`` tells whether a file of the checkout is as setup created it. It is ``None`` if there was no setup.
     """
 
     home: Path

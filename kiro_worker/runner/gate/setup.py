@@ -1,4 +1,4 @@
-"""Setup: the configured command that installs what the tests need, before the agent starts."""
+"""Setup: the configured command that installs what the tests need."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Nothing that the agent left on disk reaches the tests. Its processes have ended, its folders are moved to where no other
 user can enter, and its files elsewhere are removed. The tests have their own user where the runner is root. They get
-the files of the commit, byte for byte, submodules, and what setup created before the agent started. The paths are the
-same for all of them, because editable installs, workspaces and virtual environments remember paths.
+the files of the commit, byte for byte, submodules, and what setup created. The paths are the same for all users,
+because editable installs, workspaces and virtual environments remember paths.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _MAX_NAMED: Final = 10
 class GateWorkspace:
     """The gate's view of ``folders``. ``setup`` is ``None`` if no command is configured.
 
-    ``agent`` and ``gate`` are the sandboxes of the two users. ``machine`` is the folder below which places that every
-    user may write to are searched for. ``snapshot`` is the result of setup that the agent gets.
+    ``agent`` and ``gate`` are the sandboxes of the two users. ``machine`` is the folder that is searched for places
+    that every user may write to. ``snapshot`` is the result of setup that the agent gets.
     """
 
     request: BuildRequest
@@ -61,7 +61,7 @@ class GateWorkspace:
             self._stray_files = StrayFiles(workspace, self.say, closes=closes, top=self.machine)
 
     def secure(self) -> None:
-        """Keep the users of the build apart on this machine. This comes before the first program of one starts.
+        """Keep the users of the build apart on this machine. Call it before the first program of a user starts.
 
         Raises :class:`BuildStopped` (WorkerFailed).
         """

@@ -1,4 +1,4 @@
-"""The build's log: lines on standard output, which CodeBuild keeps, and one file per child process for its own output.
+"""The build's log: lines on standard output, which CodeBuild keeps, and a file for the output of each program.
 
 Everything is redacted before it is written.
 """

@@ -1,7 +1,7 @@
 """Turn what the agent left in its folder into a commit in the trusted repository.
 
-If anything is wrong in the agent's ``.git``, the files themselves are still committed on top of the pinned commit, so
-that a broken repository loses the agent's commit messages and nothing else.
+If anything is wrong in the agent's ``.git``, the files themselves are still committed on top of the commit at which the
+turn began, so that a broken repository loses the agent's commit messages and nothing else.
 """
 
 from __future__ import annotations

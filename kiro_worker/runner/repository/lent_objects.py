@@ -1,10 +1,10 @@
 """The objects that the repositories of the agent and the tests have: what their commit reaches, and nothing else.
 
 The trusted repository also has other branches, earlier checkpoints, files that the guard refused, and commits that the
-agent dropped. Whoever knows a hash could read them there, and tests could pass that fail in a clone of the pushed
-commit. So what the pinned commit reaches is copied once to a repository that other users may read and that every other
-repository borrows from, and what a later commit adds is copied to the repository of that commit. Contents that the
-partial clone left on the server stay there.
+agent dropped. Any program that knows a hash could read them there, and tests could pass that fail in a clone of the
+pushed commit. So what the pinned commit reaches is copied once, to a repository that other users may read and that the
+others borrow from. What a later commit adds is copied to the repository of that commit. Contents that the partial clone
+left on the server stay there.
 """
 
 from __future__ import annotations

@@ -35,6 +35,6 @@ def pushed_since_pinned(checkout: Checkout, recorded: Iterable[str]) -> str:
 def pushed_before_pinned(checkout: Checkout, recorded: Iterable[str]) -> str:
     """Return the commit in ``recorded`` from which the pinned commit descends; empty if none is.
 
-    Somebody pushed on top of it. May fetch the rest of the history, and raises :class:`GitFailed`.
+    Then another push came on top of it. May fetch the rest of the history. Raises :class:`GitFailed`.
     """
     return next((commit for commit in sorted(recorded) if descends(checkout.git, checkout.commit, commit)), "")

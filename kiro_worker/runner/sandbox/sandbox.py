@@ -170,7 +170,7 @@ def _ended(box: Sandbox) -> Iterator[Sandbox]:
     try:
         yield box
     finally:
-        # No other user of the build comes after this one. Before the next build uses the ID, it tries this again.
+        # No other user of the build starts after this, and the next build with this ID ends its processes first.
         try:
             box.end()
         except BuildStopped as stop:

@@ -1,4 +1,4 @@
-"""Keeps what a user of the build leaves outside its folders from the next user: files, and shared memory.
+"""Keeps files and shared memory that a user of the build leaves outside its folders from the next user.
 
 A file counts as left if the user owns it, so each user needs its own ID.
 """
@@ -35,9 +35,10 @@ _SHARED: Final = (("shm", "shmid"), ("sem", "semid"), ("msg", "msqid"))
 class StrayFiles:
     """Finds the places outside ``workspace``, below ``top``, where every user may write, and keeps them clean.
 
-    With ``closes``, no user of the build can change what is there, and the machine stays like that; without it, only
-    what a user adds is removed. The search begins at once, in the background, because it visits every file of the
-    machine. Methods raise :class:`BuildStopped` (WorkerFailed) when something cannot be searched, closed or removed.
+    With ``closes``, no user of the build can change what is there, and the machine stays like that. Without it, only
+    what a user adds is removed. The search begins at once, in the background, because it visits every folder of the
+    machine (with ``closes``, every file). Methods raise :class:`BuildStopped` (WorkerFailed) when something cannot be
+    searched, closed or removed.
     """
 
     def __init__(
@@ -53,7 +54,7 @@ class StrayFiles:
     def prepare(self, *uids: int) -> None:
         """Close the places, and remove what earlier builds left there under the IDs that this build uses.
 
-        This comes before the first program of a user starts.
+        Call it before the first program of a user starts.
         """
         for uid in uids:
             self.remove(uid)
@@ -75,7 +76,7 @@ class StrayFiles:
     def _find(self) -> None:
         try:
             self._search.set_result(find_open_places(self._top, self._workspace, with_files=self._closes))
-        except BaseException as error:  # noqa: BLE001  # whoever waits for the result gets it
+        except BaseException as error:  # noqa: BLE001  # raised where the result is awaited
             self._search.set_exception(error)
 
 
