@@ -71,6 +71,7 @@ def unreachable(url: str, seconds: float, error: BaseException) -> GitHubUnavail
 
 
 def error_for_status(code: int | None, headers: Mapping[str, str]) -> GitHubError:
+    """The error for an HTTP status that is not a success. ``code`` is ``None`` if it is not known."""
     if code == 401:
         return GitHubTokenInvalid(
             "GitHub answers 401: the token is wrong, expired or revoked",
@@ -89,6 +90,7 @@ def error_for_status(code: int | None, headers: Mapping[str, str]) -> GitHubErro
 
 
 def raise_for_errors(response: Response, tolerated: tuple[str, ...], optional: tuple[str, ...]) -> None:
+    """Raise the first error that is neither of a ``tolerated`` kind nor below an ``optional`` field."""
     for error in response.errors:
         kind, message = str(error.get("type") or ""), str(error.get("message") or "no message")
         if kind in tolerated:
@@ -133,6 +135,7 @@ def _is_below(fields: tuple[str, ...], path: object) -> bool:
 
 
 def rate_limit_error(headers: Mapping[str, str]) -> GitHubRateLimited:
+    """The error for an exhausted rate limit, with the seconds to wait."""
     seconds = _seconds_until_limit_ends(headers)
     error = GitHubRateLimited(
         f"GitHub's rate limit is exhausted: wait {seconds:.0f} s",
