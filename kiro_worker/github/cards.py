@@ -119,7 +119,7 @@ async def mark_in_review(session: GitHubSession, configuration: Configuration, e
     status, url = await _give(session, configuration, found.card, report)
     found.require_board()
     if found.card is None:
-        notes = (*notes, "The card no longer exists.")
+        notes = (*notes, "The card no longer exists, or the token no longer sees it.")
     return CardReport(status, url, build.commit, notes)
 
 

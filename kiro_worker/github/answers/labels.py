@@ -75,7 +75,7 @@ class _PullRequest(Answer):
     timeline_items: Nodes[_LabeledEvent] = ()
 
 
-class _LabelledRepository(Answer):
+class _LabeledRepository(Answer):
     pull_request: _PullRequest | None = None
 
 
@@ -84,7 +84,7 @@ class _Account(Answer):
 
 
 class _LabelsAnswer(Answer):
-    repository: _LabelledRepository | None = None
+    repository: _LabeledRepository | None = None
     viewer: _Account
 
 
