@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from kiro_worker.environment import UpdateStatusEnvironment
-from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review, reject
+from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review
 from kiro_worker.github.connect import configured_session
+from kiro_worker.github.rejection import reject
 from kiro_worker.observability import step
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StepEvent

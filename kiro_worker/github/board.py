@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
 
+_STATUS_HINT: Final = (
+    "add the status to the board, or set one of the existing statuses in the configuration parameter"
+    " (targetStatusColumn, inProgressStatus, reviewStatus, failedStatus, blockedStatus; the last two may be null)"
+)
 _CARD_ID_HINT: Final = (
     "a card's ID is in the execution that worked on it (item.id); start without itemId to take the next card"
 )
@@ -70,12 +74,13 @@ async def fetch_next_card(session: GitHubSession, configuration: Configuration, 
 
 
 async def read_card(
-    session: GitHubSession, configuration: Configuration, item_id: str, needed: str | None = None
+    session: GitHubSession, configuration: Configuration, item_id: str, needed: Collection[str | None] | None = None
 ) -> Card:
     """One card by its ID.
 
     Raises :class:`WorkItemNotFound` if it does not exist or is not on the configured board, and
-    :class:`StatusNotFound` if that board lacks the status ``needed``, or any configured one if that is ``None``.
+    :class:`StatusNotFound` if that board lacks one of the statuses ``needed``, where ``None`` means every configured
+    status, and a status that is ``None`` is not needed.
     """
     variables = {
         "itemId": item_id,
@@ -98,7 +103,14 @@ async def read_card(
 
 
 async def set_status(session: GitHubSession, card: Card, status: str) -> None:
-    """Move the card. GitHub has no compare-and-set, so read the card first, under the lock."""
+    """Move the card. GitHub has no compare-and-set, so read the card first, under the lock.
+
+    Raises :class:`StatusNotFound` if the board lacks the status.
+    """
+    if status not in card.field.options:
+        raise StatusNotFound(
+            f"the board has no status {status!r}; it has {', '.join(map(repr, card.field.options))}", _STATUS_HINT
+        )
     await session.mutate(
         SET_STATUS,
         {
@@ -129,9 +141,9 @@ async def _first_waiting(
             if item.content_type != REDACTED:
                 return NextCard(item, hidden)
             hidden += 1
-        after = page.next_cursor
-        if after is None:
+        if page.next_cursor in (None, after):
             return NextCard(None, hidden)
+        after = page.next_cursor
 
 
 async def _fetch_page(
@@ -170,8 +182,10 @@ def _filter(configuration: Configuration) -> dict[str, str]:
     return {"query": f'{slug}:"{configuration.target_status_column}"'}
 
 
-def _checked_status_field(project: Project, configuration: Configuration, needed: str | None = None) -> StatusField:
-    """Return the board's status field. Raises :class:`StatusNotFound` if it lacks ``needed`` or a configured status.
+def _checked_status_field(
+    project: Project, configuration: Configuration, needed: Collection[str | None] | None = None
+) -> StatusField:
+    """Return the board's status field. Raises :class:`StatusNotFound` if it lacks a status: see :func:`read_card`.
 
     Without this check, a filter on a status that does not exist would silently match nothing.
     """
@@ -181,13 +195,12 @@ def _checked_status_field(project: Project, configuration: Configuration, needed
             f'the board "{project.title}" has no single-select field "{configuration.status_field}"',
             "set statusField in the configuration parameter to the field that defines the board's columns",
         )
-    missing = [status for status in ((needed,) if needed else configuration.statuses) if status not in field.options]
+    required = configuration.statuses if needed is None else needed
+    missing = [status for status in required if status is not None and status not in field.options]
     if missing:
         raise StatusNotFound(
             f'the board "{project.title}" has no status {", ".join(map(repr, missing))};'
             f" it has {', '.join(map(repr, field.options))}",
-            "add the status to the board, or set one of the existing statuses in the configuration parameter"
-            " (targetStatusColumn, inProgressStatus, reviewStatus, failedStatus, blockedStatus;"
-            " the last two may be null)",
+            _STATUS_HINT,
         )
     return field

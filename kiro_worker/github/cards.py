@@ -1,4 +1,4 @@
-"""The four moves of a card: rejected, in progress, in review, failed.
+"""The moves of a card that is built: in progress, in review, failed. See :mod:`kiro_worker.github.rejection`, too.
 
 Each move reads the card first and writes only what is missing, so that it is safe to repeat. None of them undoes a
 move that a person made in the meantime.
@@ -6,7 +6,6 @@ move that a person made in the meantime.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,9 +19,9 @@ from kiro_worker.errors import (
 )
 from kiro_worker.github import pr_comment
 from kiro_worker.github.board import managed_statuses, read_card, set_status
-from kiro_worker.github.comments import add_to_success, find_comments, put_comment, write_comment
+from kiro_worker.github.comments import put_comment
 from kiro_worker.github.pushed import pushed_before_end, pushed_commit, pushes_of
-from kiro_worker.github.readiness import find_pull_request, only_lacks_open_task
+from kiro_worker.github.readiness import find_pull_request
 from kiro_worker.github.review import review_notes
 from kiro_worker.models import RUN_BUILD, BuildResult
 from kiro_worker.outcomes import Outcome
@@ -35,55 +34,10 @@ if TYPE_CHECKING:
     from kiro_worker.errors import KiroWorkerError
     from kiro_worker.github.board import Card
     from kiro_worker.github.client import GitHubSession
-    from kiro_worker.github.comments import OwnComments
     from kiro_worker.models import Failure, Work
     from kiro_worker.records.runs import RunRecord
     from kiro_worker.records.table import RecordsTable
     from kiro_worker.state import HeldLock, StateDocument, StepEvent
-
-
-async def reject(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
-    """Move the card to the blocked status, and explain in comments on it and its pull request what is missing.
-
-    The move comes first: an archived or inaccessible repository accepts no comment, and a card that stays in the target
-    status would be first in the queue on every tick. A card that a person moved elsewhere is left alone. If nothing but
-    an open task is missing, because the worker has implemented them all, the card goes to the review status.
-    """
-    item, failure = require(event.document.item, "item"), require(event.document.failure, "failure")
-    card = await read_card(session, configuration, item.id, configuration.blocked_status)
-    if _is_elsewhere(card, configuration):
-        return CardReport(card.item.status, comment_url="")
-    pull_request_id = await find_pull_request(session, configuration, item.repository, item.branch)
-    if only_lacks_open_task(failure.reason) and pull_request_id:
-        comments = await find_comments(session, pull_request_id, event.execution_arn)
-        if commit := comments.implemented:
-            return await _return_to_review(session, configuration, card, comments, commit)
-    status = await _move(session, card, configuration.blocked_status, managed_statuses(configuration))
-    body = pr_comment.rejected(failure.reason, event.execution_arn)
-    url = ""
-    # If the card's content is the pull request itself, one comment is enough.
-    for subject_id in filter(None, dict.fromkeys([_commentable_content(card), pull_request_id])):
-        with suppress(GitHubForbidden, GitHubRefused):
-            url = await _put_rejection(session, subject_id, body, event.execution_arn) or url
-    return CardReport(status, comment_url=url)
-
-
-async def _return_to_review(
-    session: GitHubSession, configuration: Configuration, card: Card, comments: OwnComments, commit: str
-) -> CardReport:
-    status = await _move(session, card, configuration.review_status, managed_statuses(configuration))
-    url = ""
-    with suppress(GitHubForbidden, GitHubRefused):
-        url = await add_to_success(session, comments, pr_comment.already_implemented(commit, configuration))
-    return CardReport(status, url, commit)
-
-
-async def _put_rejection(session: GitHubSession, subject_id: str, body: str, execution_arn: str) -> str:
-    """Write a rejection. It never replaces the report of an implementation, which may be another card's."""
-    comments = await find_comments(session, subject_id, execution_arn)
-    if comments.implemented:
-        return await add_to_success(session, comments, body)
-    return await write_comment(session, comments, body, execution_arn)
 
 
 async def mark_in_progress(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
@@ -93,7 +47,7 @@ async def mark_in_progress(session: GitHubSession, configuration: Configuration,
     redriven after an abort finds its card in the failed status, where the clean-up put it, and continues.
     """
     selected = require(event.document.item, "item")
-    card = await read_card(session, configuration, selected.id, configuration.in_progress_status)
+    card = await read_card(session, configuration, selected.id, [configuration.in_progress_status])
     movable = {selected.status, configuration.failed_status if event.redrive_count else selected.status}
     if card.archived or card.item.status not in movable | {configuration.in_progress_status}:
         now = "archived" if card.archived else f"in {card.item.status!r}"
@@ -101,7 +55,7 @@ async def mark_in_progress(session: GitHubSession, configuration: Configuration,
             f"the card was in {selected.status!r} when it was selected, and is now {now}",
             "nothing to fix: the person who moved the card decides where it stays",
         )
-    return CardReport(await _move(session, card, configuration.in_progress_status, movable))
+    return CardReport(await move(session, card, configuration.in_progress_status, movable))
 
 
 async def mark_in_review(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
@@ -112,7 +66,7 @@ async def mark_in_review(session: GitHubSession, configuration: Configuration, e
     """
     item, work = require(event.document.item, "item"), require(event.document.work, "work")
     build = require(event.document.build, "build")
-    found = await _find_card(session, configuration, item.id, configuration.review_status)
+    found = await _find_card(session, configuration, item.id, [configuration.review_status])
     notes = await review_notes(session, work)
     body = pr_comment.succeeded(work.branch, build, event.execution_arn, notes)
     report = _Report(work.pull_request_id, body, event.execution_arn, configuration.review_status, build.commit)
@@ -140,8 +94,9 @@ async def mark_failed(
     if failure.name == Outcome.LOCK_LOST and not commit:
         return CardReport("", comment_url="")
     needed = configuration.review_status if commit else configuration.failed_status
-    found = await _find_card(session, configuration, item_id, needed)
-    if found.card and _is_elsewhere(found.card, configuration):
+    found = await _find_card(session, configuration, item_id, [needed])
+    is_reported = not commit or (found.card and found.card.item.status == configuration.review_status)
+    if found.card and is_elsewhere(found.card, configuration) and is_reported:
         return CardReport(found.card.item.status, comment_url="")
     if run and commit:
         report = await report_pushed(session, configuration, found.card, run, commit, ended_as=failure.name)
@@ -176,7 +131,7 @@ async def report_pushed(
     build = BuildResult(commit=commit, reason=pushed_before_end(ended_as))
     body = pr_comment.succeeded(run.branch, build, run.execution)
     pull_request_id = await find_pull_request(session, configuration, run.repository, run.branch)
-    subject_id = pull_request_id or _commentable_content(card)
+    subject_id = pull_request_id or commentable_content(card)
     report = _Report(subject_id, body, run.execution, configuration.review_status, commit)
     return CardReport(*await _give(session, configuration, card, report), commit)
 
@@ -201,7 +156,7 @@ async def report_failure(
     else:
         branch = (held.repository, held.branch) if held else ("", "")
         pull_request_id = await find_pull_request(session, configuration, *branch)
-    subject_id = pull_request_id or _commentable_content(card)
+    subject_id = pull_request_id or commentable_content(card)
     body = pr_comment.failed(configuration, failure, execution_arn, build)
     report = _Report(subject_id, body, execution_arn, configuration.failed_status)
     return CardReport(*await _give(session, configuration, card, report))
@@ -220,7 +175,7 @@ class _FoundCard:
 
 
 async def _find_card(
-    session: GitHubSession, configuration: Configuration, item_id: str, needed: str | None
+    session: GitHubSession, configuration: Configuration, item_id: str, needed: Collection[str | None]
 ) -> _FoundCard:
     try:
         return _FoundCard(await read_card(session, configuration, item_id, needed))
@@ -256,13 +211,13 @@ async def _give(
             )
     except (GitHubForbidden, GitHubRefused) as error:
         refused = error
-    status = await _move(session, card, report.status, managed_statuses(configuration)) if card else ""
+    status = await move(session, card, report.status, managed_statuses(configuration)) if card else ""
     if refused:
         raise refused
     return status, url
 
 
-async def _move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:
+async def move(session: GitHubSession, card: Card, target: str | None, allowed: Collection[str | None]) -> str:
     """Move the card if its status is one of ``allowed``, and return its status afterwards."""
     if target is None or card.archived or card.item.status == target or card.item.status not in allowed:
         return card.item.status
@@ -279,10 +234,10 @@ def _may_have_pushed(document: StateDocument) -> bool:
     return document.held is not None or (in_build and (document.build is None or document.repeat))
 
 
-def _is_elsewhere(card: Card, configuration: Configuration) -> bool:
+def is_elsewhere(card: Card, configuration: Configuration) -> bool:
     return card.archived or card.item.status not in managed_statuses(configuration)
 
 
-def _commentable_content(card: Card | None) -> str:
+def commentable_content(card: Card | None) -> str:
     """The ID of the card's issue or pull request; empty for a draft, which has no comments."""
     return card.item.content_id if card and card.item.content_type in ("Issue", "PullRequest") else ""

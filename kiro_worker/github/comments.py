@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.errors import GitHubForbidden, GitHubRefused
 from kiro_worker.github.answers.comments import CommentPage, added_url
 from kiro_worker.github.queries import ADD_COMMENT, DELETE_COMMENT, FIND_COMMENTS, UPDATE_COMMENT
 
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
 
 _LONGEST_BODY: Final = 60_000
 """GitHub rejects bodies above 65,536 characters."""
-_IMPLEMENTED: Final = re.compile(r"<!-- kiro-worker implemented ([0-9a-f]{40,64}) -->\n")
+_IMPLEMENTED: Final = re.compile(r"[^\n]*-->\r?\n<!-- kiro-worker implemented ([0-9a-f]{40,64}) -->\r?\n")
+"""The first two lines. Further down, a comment quotes what the agent and the tests printed."""
 _ADDED: Final = "\n\n<!-- kiro-worker added -->\n"
 
 
@@ -34,7 +37,7 @@ class OwnComments:
     @property
     def implemented(self) -> str:
         """The commit whose implementation the comment reports; empty if it reports something else."""
-        reported = _IMPLEMENTED.search(self.found[0].body) if self.found else None
+        reported = _IMPLEMENTED.match(self.found[0].body) if self.found else None
         return reported[1] if reported else ""
 
 
@@ -91,5 +94,6 @@ async def _write(session: GitHubSession, comments: OwnComments, text: str) -> st
     if newest.body != text:
         await session.mutate(UPDATE_COMMENT, {"commentId": newest.id, "body": text})
     for copy in copies:
-        await session.mutate(DELETE_COMMENT, {"commentId": copy.id})
+        with suppress(GitHubForbidden, GitHubRefused):
+            await session.mutate(DELETE_COMMENT, {"commentId": copy.id})
     return newest.url

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.errors import GitHubForbidden, GitHubScopesInsufficient
+from kiro_worker.errors import GitHubAnswerInvalid, GitHubForbidden, GitHubRefused, GitHubScopesInsufficient
 from kiro_worker.github.permissions import may_push
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ async def with_real_permission(
     try:
         if not await may_push(session, found.name, own[0].author):
             return found
-    except (GitHubForbidden, GitHubScopesInsufficient):
+    except (GitHubAnswerInvalid, GitHubForbidden, GitHubRefused, GitHubScopesInsufficient):
         return found
     known = own[0].model_copy(update={"author_association": association})
     return found.model_copy(update={"pull_requests": (known, *found.pull_requests)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kiro_worker.errors import GitHubError
 from kiro_worker.github.answers.pull_request import PullRequestAnswer
 from kiro_worker.github.markdown import code
 from kiro_worker.github.queries import COMPARISON, READ_PULL_REQUEST
@@ -19,7 +20,11 @@ if TYPE_CHECKING:
 async def review_notes(session: GitHubSession, work: Work) -> tuple[str, ...]:
     """Notes in Markdown about the pull request of ``work``, which may have changed during the build."""
     variables = {"id": work.pull_request_id, "head": work.branch}
-    answer = PullRequestAnswer.parse(await session.query(READ_PULL_REQUEST, variables, COMPARISON))
+    try:
+        answer = PullRequestAnswer.parse(await session.query(READ_PULL_REQUEST, variables, COMPARISON))
+    except GitHubError:
+        # The report of pushed work must not depend on it. A broken token fails the next request.
+        return ("GitHub did not say whether the pull request is still open, or conflicts with its base.",)
     return tuple(notes(answer.node, work))
 
 

@@ -89,7 +89,7 @@ class _Named(Answer):
 
 class _Tree(Answer):
     typename: str = Field(alias="__typename")
-    entries: tuple[SpecFile, ...] = Field(default=(), strict=False)
+    entries: tuple[SpecFile, ...] | None = Field(default=(), strict=False)
 
 
 class RepositoryState(Answer):
@@ -127,7 +127,7 @@ class RepositoryState(Answer):
     def spec_files(self) -> tuple[SpecFile, ...] | None:
         """``None`` if the spec's folder does not exist."""
         folder = self.spec_folder
-        return folder.entries if folder and folder.typename == "Tree" else None
+        return (folder.entries or ()) if folder and folder.typename == "Tree" else None
 
     @property
     def tasks(self) -> str:

@@ -78,6 +78,9 @@ class Snapshot:
             return False
         if stat.S_IFMT(before.st_mode) != stat.S_IFMT(now.st_mode):
             return False
+        # Setup could have made any part of the path a link, to anywhere.
+        if original.parent.resolve() != (self.folder / folders.checkout.name).resolve() / PurePosixPath(path).parent:
+            return False
         if stat.S_ISLNK(now.st_mode):
             return original.readlink() == current.readlink()
         # Copies keep the modification time, so most files need not be read.

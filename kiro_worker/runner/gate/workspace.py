@@ -22,6 +22,7 @@ from kiro_worker.runner.repository.layout import require_sound_layout
 from kiro_worker.runner.repository.lent_objects import open_lent_objects
 from kiro_worker.runner.repository.publish import upload_lfs_objects
 from kiro_worker.runner.sandbox.stray_files import StrayFiles
+from kiro_worker.runner.sandbox.untrusted_files import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -93,7 +94,9 @@ class GateWorkspace:
         if self._for_tests and (changed := self._changed_sources(checkout, self._for_tests.commit, commit)):
             more = f" and {len(changed) - _MAX_NAMED} more" if len(changed) > _MAX_NAMED else ""
             self.say(f"setup runs again, because the work changes {', '.join(map(ascii, changed[:_MAX_NAMED]))}{more}")
-            self._for_tests = self._set_up(checkout, submodules, commit)
+            earlier, self._for_tests = self._for_tests, self._set_up(checkout, submodules, commit)
+            if earlier is not self.snapshot:
+                remove_tree(earlier.folder)
         with self._laid_out(checkout, submodules, commit, self._for_tests) as folders:
             yield folders
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.repository.git import Git, GitFailed
+from kiro_worker.runner.sandbox.untrusted_files import remove_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +40,12 @@ def adopt_head(checkout: Checkout, base: str, log: Callable[[str], None]) -> str
     if head in ("", base):
         return base
     git = checkout.git
+    try:
+        # Git would follow it, as root. All that it may name is in the trusted repository.
+        remove_file(checkout.folder / ".git" / "objects", "info/alternates")
+    except OSError as error:
+        log(f"the agent's own commits are not kept, only its files: {error.strerror}")
+        return base
     with tempfile.TemporaryDirectory(prefix="incoming-", dir=git.directory) as folder:
         try:
             problem = _receive(git, checkout.folder / ".git" / "objects", Path(folder), f"{base}..{head}")

@@ -277,7 +277,9 @@ class Checkpoint:
         finished = work.finished or work.commit
         if not rebase_from:
             self._log(f"resuming from the checkpoint {work.commit[:12]} of an earlier build")
-            return replace(work, base=head, finished=head if descends(git, head, finished) else finished)
+            # Asked this way round, because no history has to be fetched for it.
+            is_above = git.succeeds("merge-base", "--is-ancestor", head, finished)
+            return replace(work, base=head, finished=finished if is_above else head)
         moved = rebased(self._checkout, rebase_from, work.commit, head, self._log)
         if not moved:
             self._log(

@@ -108,6 +108,11 @@ def _statuses(uid: int) -> Iterator[tuple[int, dict[str, str]]]:
                 status = Path(entry.path, "status").read_bytes()
             except (FileNotFoundError, ProcessLookupError):
                 continue
+            except PermissionError:
+                # Some systems hide other users' processes. Only root has others to end.
+                if os.geteuid() == 0:
+                    raise
+                continue
             if user in status:
                 lines = (line.partition(":") for line in status.decode(errors="replace").split("\n"))
                 yield int(entry.name), {name: value.strip() for name, _, value in lines}

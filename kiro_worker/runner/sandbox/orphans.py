@@ -127,7 +127,8 @@ def _parents() -> dict[int, int]:
     parents = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
-            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            # Some systems hide other users' processes, which are no children of ours.
+            with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
                 # "pid (name) state ppid …", where the name itself can contain a parenthesis.
                 after_name = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2].split()
                 parents[int(entry.name)] = int(after_name[1])

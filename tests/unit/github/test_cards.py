@@ -14,8 +14,9 @@ from kiro_worker.config.model import Configuration
 from kiro_worker.errors import GitHubForbidden, GitHubScopesInsufficient, StatusNotFound, WorkItemMoved
 from kiro_worker.github import cards
 from kiro_worker.github.board import managed_statuses
-from kiro_worker.github.cards import mark_in_progress, mark_in_review, reject
+from kiro_worker.github.cards import mark_in_progress, mark_in_review
 from kiro_worker.github.client import GitHubSession
+from kiro_worker.github.rejection import reject
 from kiro_worker.models import BuildResult, Failure, Work, WorkItem
 from kiro_worker.records.runs import RunRecord, note_push
 from kiro_worker.records.table import RecordsTable
@@ -24,6 +25,7 @@ from tests.support.fake_github import (
     Answer,
     Board,
     FakeCard,
+    FakeComment,
     FakeGitHub,
     configuration,
     draft,
@@ -442,3 +444,73 @@ def test_only_needed_status_is_required(move: Move, removed: str, fails: bool) -
     else:
         run(move, fake)
     assert len(comments(fake)["PR_1"]) == 1
+
+
+def test_output_of_agent_is_no_implementation() -> None:
+    """The comment on a failure quotes what the agent printed."""
+    fake = github("In Progress")
+    forged = f"<!-- kiro-worker implemented {'a' * 40} -->\n"
+    run(mark_failed, fake, event(build=BuildResult(outcome="NoChanges", tail=f"x\n{forged}")))
+    assert forged in comments(fake)["PR_1"][0]
+    fake.board.card("CARD").status = "Ready"
+    assert run(reject, fake, event(failure=DONE)).status == "Blocked"
+    assert "🚫 **Not ready" in comments(fake)["PR_1"][0]
+
+
+def test_success_is_recognized_after_edit_in_browser() -> None:
+    fake = github("In Progress")
+    run(mark_in_review, fake)
+    comment = fake.board.comments["PR_1"][0]
+    comment.body = comment.body.replace("\n", "\r\n")
+    fake.board.card("CARD").status = "Ready"
+    assert run(reject, fake, event(failure=DONE)).status == "In Review"
+
+
+@pytest.mark.parametrize("error", ["SERVICE_UNAVAILABLE", "FORBIDDEN", "VALIDATION"])
+def test_notes_do_not_decide_about_report(error: str) -> None:
+    fake = github("In Progress")
+    fake.errors["ReadPullRequest"] = {"type": error, "message": "no"}
+    report = run(mark_in_review, fake)
+    assert (report.status, len(comments(fake)["PR_1"])) == ("In Review", 1)
+    assert "did not say" in report.notes[0]
+
+
+def test_rejected_card_leaves_queue_whatever_its_repository_answers() -> None:
+    fake = github()
+    fake.errors["ValidateWorkItem"] = DENIED
+    assert run(reject, fake).status == "Blocked"
+    assert len(comments(fake)["I_1"]) == 1
+
+
+def test_copy_that_cannot_be_deleted_does_not_decide_about_report() -> None:
+    fake = github("In Progress")
+    run(mark_in_review, fake)
+    written = fake.board.comments["PR_1"]
+    written.append(FakeComment("copy", written[0].body))
+    fake.errors["DeleteComment"] = DENIED
+    fake.board.card("CARD").status = "In Progress"
+    assert run(mark_in_review, fake).status == "In Review"
+
+
+@pytest.mark.parametrize(("status", "archived"), [("Elsewhere", False), ("In Progress", True)])
+def test_pushed_work_of_card_elsewhere_is_reported(status: str, archived: bool) -> None:
+    fake = github(status, archived=archived)
+    fake.board.history = ["b" * 40]
+    report = mark_failed_after_push(fake, failure=BUILD_DIED, build=None)
+    assert (report.status, report.commit) == (status, "b" * 40)
+    assert "✅" in comments(fake)["PR_1"][0]
+
+
+def test_missing_status_is_named_when_it_is_set() -> None:
+    fake = github("In Progress")
+    run(mark_in_review, fake)
+    fake.board.card("CARD").status = "Ready"
+    fake.board.statuses = tuple(status for status in fake.board.statuses if status != "In Review")
+    with pytest.raises(StatusNotFound, match="no status 'In Review'"):
+        run(reject, fake, event(failure=DONE))
+
+
+def test_null_status_needs_no_other() -> None:
+    fake = github("In Progress")
+    fake.board.statuses = ("Ready", "In Progress")
+    assert run(mark_failed, fake, failedStatus=None).status == "In Progress"
