@@ -165,6 +165,24 @@ def test_old_checkpoint_is_rebased(worker: Any) -> None:
     assert requested(log) == ["1.2", "1.3", "2.1", "2.2"]
 
 
+def test_resuming_fetches_no_history(worker: Any) -> None:
+    for number in range(HISTORY_DEPTH + 5):
+        worker.repository.git.commit(BRANCH, {"NEWS.md": f"{number}\n"}, "By a person")
+    log = agent(worker, "if number == '1.2': sys.exit(3)\n" + WRITE_FILE)
+    worker.run(COMMIT_SHA=worker.head())
+    log.unlink()
+    worker.github.requests.clear()
+
+    agent(worker)
+    finished = worker.run(COMMIT_SHA=worker.head())
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert "resuming from the checkpoint" in finished.log
+    assert requested(log) == ["1.2", "1.3", "2.1", "2.2"]
+    fetches = [request.operation for request in worker.github.requests].count("git-upload-pack")
+    assert fetches == 4, "more than the branch, the checkpoint and their contents was fetched"
+
+
 def test_final_push_removes_checkpoint(worker: Any) -> None:
     agent(worker)
     finished = worker.run()

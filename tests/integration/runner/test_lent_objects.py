@@ -140,6 +140,30 @@ def test_unrelated_commit_does_not_enter_trusted_repository(checkout: Checkout) 
     assert not list(checkout.git.directory.glob("incoming-*"))
 
 
+def test_alternates_of_agent_are_not_followed(checkout: Checkout, tmp_path: Path) -> None:
+    """Whoever can read it decides, and that would be root."""
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet")
+    (other / "secret").write_text("of another repository\n")
+    git(other, "add", "secret")
+    git(other, "commit", "-m", "Secret")
+    secret = git(other, "rev-parse", "HEAD")
+    with (checkout.folder / ".git" / "objects" / "info" / "alternates").open("a") as alternates:
+        alternates.write(f"{other / '.git' / 'objects'}\n")
+    tree = git(checkout.folder, "rev-parse", f"{checkout.commit}^{{tree}}")
+    merge = git(checkout.folder, "commit-tree", tree, "-p", checkout.commit, "-p", secret, "-m", "Merge")
+    git(checkout.folder, "update-ref", "HEAD", merge)
+    (checkout.folder / "new.py").write_text("NEW = 1\n")
+    log: list[str] = []
+
+    head = commit(checkout, log)
+
+    assert "the agent's own commits are not kept" in " ".join(log)
+    assert checkout.git.text("rev-parse", f"{head}^") == checkout.commit
+    assert not checkout.git.succeeds("cat-file", "-e", secret)
+
+
 @pytest.mark.parametrize(
     ("limit", "value", "reason"), [("MAX_PACK_BYTES", 100, "larger than"), ("MAX_COMMITS", 1, "more than 1 commits")]
 )
