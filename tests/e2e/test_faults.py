@@ -247,17 +247,20 @@ def test_hostile_cards_are_rejected(world: World) -> None:
         board.add_pull_request(world.repository, branch)
     cards = [world.bare_card(branch) for branch in branches]
     cards.append(board.add_card(world.project, "A draft", status="For Implementation"))
-    cards.append(board.add_card(world.project, None, status="For Implementation"))
-    cards.append(board.add_card(world.project, None, type_="ISSUE", status="For Implementation"))
     unlisted = board.add_repository(f"{world.organization}/unlisted")
     cards.append(
         board.add_card(world.project, board.add_issue(unlisted, "x"), status="For Implementation", branch="feature/x")
     )
+    hidden = [
+        board.add_card(world.project, None, status="For Implementation"),
+        board.add_card(world.project, None, type_="ISSUE", status="For Implementation"),
+    ]
     run = world.tick()
     assert (run.status, run.outcome, names(run).count("RejectWorkItem")) == ("SUCCEEDED", "NothingToDo", len(cards))
     assert [world.status(card) for card in cards] == ["Blocked"] * len(cards)
+    assert [world.status(card) for card in hidden] == ["For Implementation"] * len(hidden)
     causes = "\n".join(state.document["failure"]["cause"] for state in run.states if state.name == "RejectWorkItem")
-    for reason in ("10.5 MB", "is a symbolic link", "is not a file", "is a draft", "not visible", "not on the list"):
+    for reason in ("10.5 MB", "is a symbolic link", "is not a file", "is a draft", "not on the list"):
         assert reason in causes
     assert "RunBuild" not in names(run)
 

@@ -36,7 +36,8 @@ def library(folder: Path) -> set[str]:
 
 
 CORE = {
-    "__init__", "build_result", "builds", "config", "environment", "errors", "execution_status", "exported_variables",
+    "__init__", "availability", "build_result", "builds", "config", "environment", "errors", "execution_status",
+    "exported_variables",
     "github", "lock", "models", "names", "observability", "outcomes", "records", "recovery", "redaction", "spec",
     "state",
 }  # fmt: skip

@@ -41,7 +41,7 @@ def test_next_card_costs_one_point() -> None:
 
 def test_page_of_cards_costs_one_point() -> None:
     page = estimate(queries.FETCH_PAGE, ofOrganization=True, **{k: v for k, v in BOARD.items() if k != "query"})
-    assert (page.requests, page.cost, page.nodes) == (101, 1, 200)
+    assert (page.requests, page.cost, page.nodes) == (101, 1, 1100)
 
 
 def test_validation_costs_one_point() -> None:
