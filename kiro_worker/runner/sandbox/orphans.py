@@ -127,7 +127,7 @@ def _parents() -> dict[int, int]:
     parents = {}
     for entry in os.scandir("/proc"):
         if entry.name.isdecimal():
-            # Some systems hide other users' processes, which are no children of ours.
+            # Some systems hide the processes of other users, which are not the children of this one.
             with contextlib.suppress(FileNotFoundError, PermissionError, ProcessLookupError):
                 # "pid (name) state ppid …", where the name itself can contain a parenthesis.
                 after_name = Path(entry.path, "stat").read_text(errors="replace").rpartition(")")[2].split()
