@@ -132,7 +132,7 @@ MUTANTS = {
     ),
     "the record alone decides": Mutant(
         "kiro_worker/github/pushed.py",
-        'found = _history((repository.get("ref") or {}).get("target")) & run.commits',
+        "found = answer.on_branch & run.commits",
         "found = run.commits",
         "test_push_without_record_or_ref_is_failure and True-False",
         '("FAILED", "BuildFailed", "Blocked")',

@@ -30,16 +30,22 @@ _NOT_SEARCHED: Final = frozenset(
 _COUNTING: Final = frozenset(("ext2", "ext3", "ext4", "tmpfs", "xfs"))
 """File systems on which a folder has two links if no folder is in it. It then need not be read."""
 _OPEN_FOLDER: Final = stat.S_IWOTH | stat.S_IXOTH
+_SHARED_FOLDER: Final = _OPEN_FOLDER | stat.S_ISVTX
+"""The mode of folders for temporary files, such as ``/tmp``."""
 VANISHED: Final = (FileNotFoundError, NotADirectoryError)
 """What another process removed, or replaced by a file, in the meantime."""
 
 
 @dataclass
 class OpenPlaces:
-    """``folders`` in which every user can create files, and ``files`` that every user can change."""
+    """``folders`` in which every user can create files, and ``files`` that every user can change.
+
+    ``temporary`` are those of the folders that are in a folder for temporary files; files there are left out.
+    """
 
     folders: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    temporary: set[str] = field(default_factory=set)
 
 
 def find_open_places(top: Path, workspace: Path, *, with_files: bool) -> OpenPlaces:
@@ -53,10 +59,10 @@ def find_open_places(top: Path, workspace: Path, *, with_files: bool) -> OpenPla
     mounts = list(_mounts())
     skipped = {str(workspace), *(mount.folder for mount in mounts if not mount.is_searched)}
     counting = frozenset() if with_files else frozenset(mount.device for mount in mounts if mount.kind in _COUNTING)
-    waiting = [str(top)]
+    waiting = [(str(top), False)]
     # This loop visits every folder of the machine, so each call in it counts.
     while waiting:
-        folder = waiting.pop()
+        folder, is_temporary = waiting.pop()
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -65,10 +71,15 @@ def find_open_places(top: Path, workspace: Path, *, with_files: bool) -> OpenPla
                             continue
                         if status.st_mode & _OPEN_FOLDER == _OPEN_FOLDER:
                             found.folders.append(entry.path)
+                            if is_temporary:
+                                found.temporary.add(entry.path)
                         # Other users cannot pass through a folder without this bit.
                         if status.st_mode & stat.S_IXOTH and not (status.st_nlink == 2 and status.st_dev in counting):
-                            waiting.append(entry.path)
-                    elif with_files and entry.is_file(follow_symlinks=False) and _is_open(entry):
+                            is_shared = status.st_mode & _SHARED_FOLDER == _SHARED_FOLDER
+                            waiting.append((entry.path, is_temporary or is_shared))
+                    elif is_temporary or not with_files:
+                        continue
+                    elif entry.is_file(follow_symlinks=False) and _is_open(entry):
                         found.files.append(entry.path)
         except VANISHED:
             continue
@@ -83,10 +94,13 @@ def find_open_places(top: Path, workspace: Path, *, with_files: bool) -> OpenPla
 def close_open_places(places: OpenPlaces) -> list[str]:
     """Let no other user change the files, or replace other users' files in the folders, and return what was changed.
 
+    What is in a temporary folder is no part of the image, and belongs to whoever put it there.
+
     Raises :class:`BuildStopped` (WorkerFailed) when that is not possible.
     """
     changed = [path for path in places.files if _set_mode(path, stat.S_IFREG, without=stat.S_IWOTH)]
-    return changed + [path for path in places.folders if _set_mode(path, stat.S_IFDIR, with_=stat.S_ISVTX)]
+    lasting = [path for path in places.folders if path not in places.temporary]
+    return changed + [path for path in lasting if _set_mode(path, stat.S_IFDIR, with_=stat.S_ISVTX)]
 
 
 def machine_problem(path: str, problem: str, error: Exception) -> BuildStopped:

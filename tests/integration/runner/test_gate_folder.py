@@ -6,7 +6,12 @@ Each runs with the worker's own user, as on a laptop, and as root with separate 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
+import tempfile
+from pathlib import Path
+
+import pytest
 
 from tests.support.builder import Builder, as_root, needs_linux, printed
 from tests.support.hostile import PYTHON
@@ -153,10 +158,13 @@ def test_files_elsewhere_are_removed(worker: Worker) -> None:
 
 
 @as_root
-def test_open_files_of_image_are_unchanged(worker: Worker) -> None:
+def test_open_files_of_image_are_unchanged(worker: Worker, request: pytest.FixtureRequest) -> None:
     """A configuration file with mode 666, and a program in a folder where every user can replace it."""
-    image = worker.folder / "image"
-    (image / "bin").mkdir(parents=True)
+    # Not in a temporary folder, whose content is no part of the image.
+    image = Path(tempfile.mkdtemp(prefix="image-", dir="/var/lib"))
+    request.addfinalizer(lambda: shutil.rmtree(image))
+    image.chmod(0o755)
+    (image / "bin").mkdir()
     config, tool = image / "tool.conf", image / "bin" / "tool"
     for path, mode in ((config, 0o666), (tool, 0o755), (image / "bin", 0o777)):
         if not path.exists():

@@ -90,6 +90,21 @@ def test_open_file_cannot_be_changed(machine: Path) -> None:
     ]
 
 
+def test_content_of_temporary_folder_is_not_closed(machine: Path) -> None:
+    """It belongs to whoever put it there."""
+    file = place(machine / "tmp/of-root/file", 0o666, "safe")
+    folder = place(machine / "tmp/of-root/cache", 0o777)
+    (machine / "tmp").chmod(0o1777)
+    with ReservedUid() as uid:
+        stray = StrayFiles(machine / "workspace", print, closes=True, top=machine)
+        stray.prepare(uid)
+        assert attempt(uid, 'echo more > "$1/new"', folder)
+        stray.remove(uid)
+
+    assert (file.stat().st_mode & 0o777, stat.S_IMODE(folder.stat().st_mode)) == (0o666, 0o777)
+    assert list(folder.iterdir()) == []
+
+
 def test_machine_that_stays_is_not_changed(machine: Path) -> None:
     config = place(machine / "config", 0o666, "safe")
     folder = place(machine / "folder", 0o777)
