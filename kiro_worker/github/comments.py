@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 _LONGEST_BODY: Final = 60_000
 """GitHub rejects bodies above 65,536 characters."""
-_IMPLEMENTED: Final = re.compile(r"[^\n]*-->\r?\n<!-- kiro-worker implemented ([0-9a-f]{40,64}) -->\r?\n")
-"""The first two lines. Further down, a comment quotes what the agent and the tests printed."""
+_IMPLEMENTED: Final = re.compile(r"<!-- kiro-worker \S+ implemented ([0-9a-f]{40,64}) -->\r?\n")
+"""The first line. Further down, a comment quotes what the agent and the tests printed."""
 _ADDED: Final = "\n\n<!-- kiro-worker added -->\n"
 
 
@@ -76,8 +76,8 @@ async def write_comment(
     """The same as :func:`put_comment`, for comments that have been found. Deletes all of them but the newest."""
     if not comments.exists:
         return ""
-    success = f"<!-- kiro-worker implemented {implemented} -->\n" if implemented else ""
-    text = f"{comments.marker}{execution_arn.rpartition(':')[2]} -->\n{success}{body[:_LONGEST_BODY]}"
+    success = f" implemented {implemented}" if implemented else ""
+    text = f"{comments.marker}{execution_arn.rpartition(':')[2]}{success} -->\n{body[:_LONGEST_BODY]}"
     return await _write(session, comments, text)
 
 
