@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -51,8 +52,8 @@ def synthesize(root: Path = ROOT, environment: str = "test") -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
             _synthesize_into(Path(scratch) / "assembly", root, environment)
-            # If two processes synthesize at once, either result will do.
-            if not target.exists():
+            # If two processes synthesize at once, either will do. The second rename fails: its target is not empty.
+            with suppress(OSError):
                 (Path(scratch) / "assembly").rename(target)
         _delete_old(target.parent)
     os.utime(target)
@@ -87,6 +88,10 @@ def _digest(root: Path, environment: str) -> str:
 
 
 def _delete_old(folder: Path) -> None:
-    assemblies = sorted((path for path in folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
-    for old in assemblies[:-_KEPT]:
+    # A folder without a manifest is another process's unfinished synthesis. Other processes delete old ones, too.
+    used: dict[Path, float] = {}
+    for manifest in folder.glob("*/manifest.json"):
+        with suppress(FileNotFoundError):
+            used[manifest.parent] = manifest.parent.stat().st_mtime
+    for old in sorted(used, key=lambda path: used[path])[:-_KEPT]:
         shutil.rmtree(old, ignore_errors=True)

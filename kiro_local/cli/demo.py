@@ -75,7 +75,7 @@ def _run_demo(
     with ExitStack() as stack:
         github, access = start_stand_in(stack, folder / "github")
         seed_board(github.board)
-        agent = agent_command(_marker_folder(folder) if fail_build else None)
+        agent = agent_command(_marker(folder) if fail_build else None)
         with console.status("Synthesizing the stacks and deploying them to the embedded AWS …"):
             local = stack.enter_context(
                 LocalEnvironment(
@@ -96,13 +96,17 @@ def _run_demo(
         return result
 
 
-def _marker_folder(folder: Path) -> Path:
-    """Create a folder to which the agent can write its marker, even if it runs as another user."""
-    markers = folder / "markers"
-    markers.mkdir()
-    markers.chmod(0o777)
+def _marker(folder: Path) -> Path:
+    """Create the empty file in which the agent notes that it has failed.
+
+    The agent cannot create it: a build removes every file of its user, and the next build on this machine, of whatever
+    deployment, can have the same user.
+    """
+    marker = folder / "the-agent-has-failed"
+    marker.touch()
+    marker.chmod(0o666)
     folder.chmod(0o711)
-    return markers
+    return marker
 
 
 def _show_events(console: Console, session: DemoSession) -> None:

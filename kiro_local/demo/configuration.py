@@ -26,7 +26,7 @@ _AGENT: Final = Path(__file__).parent / "scripted_agent.py"
 def agent_command(fail_once_marker: Path | None = None) -> list[str]:
     """The command of the scripted agent.
 
-    With a directory for its marker file, the agent fails in its first run and leaves the marker there.
+    With an empty marker file, the agent fails in its first run and notes it in the file.
     """
     command = [sys.executable, str(_AGENT)]
     return [*command, "--fail-first", str(fail_once_marker)] if fail_once_marker else command

@@ -4,8 +4,8 @@ Like a real agent, it reads the prompt from standard input and edits the files o
 tasks that the prompt lists, or on all tasks if the prompt lists none. It can only do the tasks in its script and leaves
 any other task open.
 
-Like any agent, it runs as a separate program, so it imports only the standard library. With ``--fail-first DIR`` it
-fails once, after its second task, and leaves a marker file in DIR so that the next run does not fail.
+Like any agent, it runs as a separate program, so it imports only the standard library. With ``--fail-first FILE`` it
+fails once, after its second task, and notes it in FILE, which exists and is empty, so that the next run does not fail.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ _ORDER_TEST: Final = """\
 def main(arguments: list[str]) -> int:
     """Do the tasks in the prompt, in the current directory, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--fail-first", type=Path, metavar="DIR")
+    parser.add_argument("--fail-first", type=Path, metavar="FILE")
     chosen = parser.parse_args(arguments)
     log("This is the scripted stand-in agent of the demo: it calls no model, but its edits are real.")
     prompt = sys.stdin.read()
@@ -232,13 +232,11 @@ def edit(path: str, old: str, new: str) -> str:
     return path
 
 
-def fails_this_time(directory: Path) -> bool:
-    """True the first time it is called for a directory, and false afterwards."""
-    marker = directory / "the-agent-has-failed"
-    if marker.exists():
+def fails_this_time(marker: Path) -> bool:
+    """True the first time it is called with a marker file, and false afterwards."""
+    if marker.stat().st_size:
         return False
-    directory.mkdir(parents=True, exist_ok=True)
-    marker.touch()
+    marker.write_text("failed\n")
     return True
 
 

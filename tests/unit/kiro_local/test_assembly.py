@@ -31,3 +31,25 @@ def test_incomplete_checkout_is_rejected(tmp_path: Path, missing: str) -> None:
 
 def test_this_checkout_is_accepted() -> None:
     require_checkout(ROOT)
+
+
+def test_unfinished_synthesis_of_another_process_is_kept(tmp_path: Path) -> None:
+    app = tmp_path / "infra" / "app.py"
+    app.parent.mkdir()
+    (app.parent / "__init__.py").touch()
+    (tmp_path / "statemachine").mkdir()
+    app.write_text(
+        "import os, pathlib\n"
+        "out = pathlib.Path(os.environ['CDK_OUTDIR'])\n"
+        "out.mkdir()\n"
+        "(out / 'manifest.json').write_text('{}')\n"
+    )
+    unfinished = tmp_path / "build" / "assembly" / "tmp-other" / "assembly"
+    unfinished.mkdir(parents=True)
+
+    for number in range(6):
+        (tmp_path / "statemachine" / "work_item.asl.json").write_text(str(number))
+        assert (synthesize(tmp_path) / "manifest.json").is_file()
+
+    assert unfinished.is_dir()
+    assert len(list(unfinished.parent.parent.glob("*/manifest.json"))) == 3

@@ -49,12 +49,14 @@ def test_all_tasks_are_implemented(repository: Path) -> None:
 
 def test_fail_first_fails_only_once(repository: Path, tmp_path: Path) -> None:
     before = (repository / TASKS).read_text()
+    marker = tmp_path / "marker"
+    marker.touch()
 
-    failed = agent(repository, "--fail-first", str(tmp_path / "marker"))
+    failed = agent(repository, "--fail-first", str(marker))
 
     assert failed.returncode == 1
     assert (repository / TASKS).read_text() != before
-    assert agent(repository, "--fail-first", str(tmp_path / "marker")).returncode == 0
+    assert agent(repository, "--fail-first", str(marker)).returncode == 0
     assert run_tests(repository).returncode == 0
 
 
