@@ -12,12 +12,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from kiro_worker.builds.causes import BuildFailure, explain, explain_without_build
+from kiro_worker.builds.causes import explain, explain_without_build
 from kiro_worker.builds.description import IN_PROGRESS, BuildDescription
+from kiro_worker.builds.failure import BuildFailure
 from kiro_worker.builds.reader import RunBuildFailure
 from kiro_worker.github.pushed import pushed_before_end, pushed_commit, pushes_of
 from kiro_worker.models import BuildResult, Failure
-from kiro_worker.outcomes import OUTCOMES, Outcome
+from kiro_worker.outcomes import Outcome
 from kiro_worker.records.cards import claim_repeat
 from kiro_worker.records.checkpoints import read_checkpoint
 from kiro_worker.state import require
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
-    from kiro_worker.builds.causes import Explanation
+    from kiro_worker.builds.failure import Explanation
     from kiro_worker.builds.reader import BuildReader
     from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
@@ -51,7 +52,8 @@ async def read_build_result(event: StepEvent, edges: BuildEdges) -> dict[str, An
 
     - pushed: ``build`` as RunBuild would have written it, and no ``failure``;
     - to be repeated, because CodeBuild failed: ``repeat`` is true, and there is no ``failure``;
-    - failed: ``failure`` with the outcome or a :class:`BuildFailure` as its error, and the reason in words.
+    - failed: ``failure`` with the worker's error, the outcome or a :class:`BuildFailure` as its error, the reason in
+      words, and the owner.
 
     Safe to repeat. A build that still runs is stopped first.
     """
@@ -66,9 +68,8 @@ async def read_build_result(event: StepEvent, edges: BuildEdges) -> dict[str, An
         return {"build": _document(build, _pushed_variables(build, commit, ended_as)), "repeat": False}
     if build and _is_to_be_repeated(event, edges, build, result):
         return {"build": _document(build), "repeat": True}
-    if result.stopping_outcome:
-        owner = OUTCOMES[Outcome(result.stopping_outcome)].owner
-        named = Failure(failure.state, result.stopping_outcome, result.reason, failure.redrive_count, owner or "")
+    if reported := result.explanation:
+        named = Failure(failure.state, reported.name, reported.reason, failure.redrive_count, reported.owner or "")
     else:
         # A build that RunBuild gave up on was stopped by this step, which explains nothing.
         explains = build is not None and not (sought.gave_up and build.status in ("STOPPED", IN_PROGRESS))

@@ -4,8 +4,10 @@
 
     KiroWorkerError
     ├── ConfigurationError   ConfigurationMissing ConfigurationInvalid ProjectNotFound StatusNotFound
-    ├── SecretError          SecretMissing SecretEmpty SecretPlaceholder SecretMalformed
-    ├── AwsUnavailable
+    │                        BuildProjectMissing AgentNotPinned
+    ├── SecretError          SecretMissing SecretPendingDeletion SecretEmpty SecretPlaceholder SecretMalformed
+    ├── AwsError             AwsUnavailable AwsAccessDenied AwsResourceMissing
+    ├── StepFailed
     ├── GitHubError          GitHubUnavailable GitHubRateLimited GitHubAnswerInvalid GitHubRefused
     │                        GitHubForbidden GitHubTokenInvalid GitHubScopesInsufficient
     ├── WorkItemError        InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused
@@ -22,11 +24,13 @@ Packages outside the core (the command line, the embedded environment) derive th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from kiro_worker.outcomes import OUTCOMES, FaultOwner
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kiro_worker.outcomes import Outcome
 
 
@@ -54,7 +58,7 @@ class KiroWorkerError(Exception):
 
 
 class ConfigurationError(KiroWorkerError):
-    """The configuration parameter is wrong, or does not match the board."""
+    """The installation is wrong: its parameter, its match with the board, or what is deployed."""
 
     owner = FaultOwner.INSTALLATION
 
@@ -75,6 +79,14 @@ class StatusNotFound(ConfigurationError):
     """The board lacks a configured status or the status field. The message lists the statuses that it has."""
 
 
+class BuildProjectMissing(ConfigurationError):
+    """The CodeBuild project does not exist."""
+
+
+class AgentNotPinned(ConfigurationError):
+    """The CodeBuild project does not name the Kiro CLI's URL and SHA-256, or they do not have their form."""
+
+
 class SecretError(KiroWorkerError):
     """A secret is missing or wrong. The message never contains its value."""
 
@@ -83,6 +95,10 @@ class SecretError(KiroWorkerError):
 
 class SecretMissing(SecretError):
     """The secret does not exist or has no value."""
+
+
+class SecretPendingDeletion(SecretError):
+    """The secret is scheduled for deletion, so its value cannot be read. It can still be restored."""
 
 
 class SecretEmpty(SecretError):
@@ -97,8 +113,28 @@ class SecretMalformed(SecretError):
     """The secret does not have its documented form."""
 
 
-class AwsUnavailable(KiroWorkerError):
+class AwsError(KiroWorkerError):
+    """A request to AWS failed."""
+
+
+class AwsUnavailable(AwsError):
     """An AWS service throttled a request or gave no usable answer, in all of boto3's own attempts."""
+
+
+class AwsAccessDenied(AwsError):
+    """AWS does not permit a request: a role, a resource policy or a KMS key lacks a permission."""
+
+    owner = FaultOwner.INSTALLATION
+
+
+class AwsResourceMissing(AwsError):
+    """A table, key, bucket or other resource of the installation does not exist."""
+
+    owner = FaultOwner.INSTALLATION
+
+
+class StepFailed(KiroWorkerError):
+    """A step broke on something that the worker does not expect. The step's log has the traceback."""
 
 
 class GitHubError(KiroWorkerError):
@@ -143,9 +179,12 @@ class GitHubScopesInsufficient(GitHubError):
 
 
 class GitHubForbidden(GitHubError):
-    """The token is not allowed to see or do this."""
+    """The token is not allowed to see or do this.
 
-    owner = FaultOwner.INSTALLATION
+    ``owner`` is the installation's operators if the token may do nothing, or cannot see the board.
+    """
+
+    owner: FaultOwner | None = FaultOwner.REPOSITORY
 
 
 class WorkItemError(KiroWorkerError):
@@ -201,20 +240,42 @@ class LockLost(LockError):
 class BuildStopped(KiroWorkerError):
     """The build ends with ``outcome``. ``details`` are the last lines that a child process wrote.
 
-    ``owner`` is given where the reason says who has to act, and is the outcome's usual owner otherwise.
+    ``owner`` is given where the reason says who has to act, and is the outcome's usual owner otherwise. ``error`` is
+    the name of the error of this module that ends the build, and empty if the outcome's own name says it.
     """
 
     def __init__(
-        self, outcome: Outcome, reason: str, remedy: str = "", details: str = "", owner: FaultOwner | None = None
+        self,
+        outcome: Outcome,
+        reason: str,
+        remedy: str = "",
+        details: str = "",
+        owner: FaultOwner | None = None,
+        error: str = "",
     ) -> None:
         super().__init__(reason, remedy)
         self.owner = owner or OUTCOMES[outcome].owner
-        self.args = (outcome, reason, remedy, details, self.owner)
+        self.args = (outcome, reason, remedy, details, self.owner, error)
         self.outcome = outcome
         self.details = details
+        self.error = error
 
     def __str__(self) -> str:
         return with_remedy(f"{self.outcome}: {self.reason}", self.remedy)
+
+
+ERRORS: Final[Mapping[str, type[KiroWorkerError]]] = {
+    error.__name__: error
+    for error in tuple(globals().values())
+    if isinstance(error, type) and issubclass(error, KiroWorkerError)
+}
+"""The classes of this module by name."""
+ERRORS_OF_BUILDS: Final = frozenset(
+    name
+    for name, error in ERRORS.items()
+    if not error.__subclasses__() and not issubclass(error, BuildStopped | LockError)
+)
+"""The names of the errors that can end a build under their own name. A lock error becomes the outcome ``LockLost``."""
 
 
 def raise_by_name(name: str, message: str) -> NoReturn:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 EXPORTED_VARIABLES: Final[Mapping[str, str]] = {
     "OUTCOME": "outcome",
     "OUTCOME_REASON": "reason",
+    "OUTCOME_OWNER": "owner",
+    "OUTCOME_ERROR": "error",
     "RESULT_COMMIT": "commit",
     "RESULT_FENCE": "fence",
     "TASKS_DONE": "tasks_done",

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, Final, Self
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from kiro_worker.builds.causes import BuildFailure, explain, explain_truncated, explain_without_build
+from kiro_worker.builds.causes import explain, explain_truncated, explain_without_build
 from kiro_worker.builds.description import BuildDescription
+from kiro_worker.builds.failure import BuildFailure
+from kiro_worker.document import Document
+from kiro_worker.errors import ERRORS_OF_BUILDS
 from kiro_worker.exported_variables import EXPORTED_VARIABLES
-from kiro_worker.outcomes import Outcome
+from kiro_worker.outcomes import OUTCOMES, FaultOwner, Outcome
+from kiro_worker.platform_errors import explain_platform_error
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
 
 EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
 """The commit trailer that names the execution which made the commit. It is for people, because anybody can write it."""
@@ -19,16 +27,24 @@ REDACTED: Final = "Redacted"
 """The ``content_type`` of a card whose issue or pull request the token may not see."""
 
 
-class Document:
-    """A frozen dataclass with a JSON form in camelCase. Reading ignores unknown keys."""
+_CLOSED_LISTS: Final[Mapping[str, Container[str]]] = {
+    "outcome": set(Outcome),
+    "owner": set(FaultOwner),
+    "error": ERRORS_OF_BUILDS,
+}
+"""The values that a build may report for these fields of :class:`BuildResult`."""
 
-    def to_dict(self) -> dict[str, Any]:
-        return {camel_case(key): value for key, value in asdict(self).items()}  # type: ignore[call-overload]  # every subclass is a dataclass
 
-    @classmethod
-    def from_dict(cls, document: dict[str, Any]) -> Self:
-        names = {camel_case(f.name): f.name for f in fields(cls)}  # type: ignore[arg-type]  # every subclass is a dataclass
-        return cls(**{names[key]: value for key, value in document.items() if key in names})
+class Explained(NamedTuple):
+    """The name of a failure, its reason in words, and who has to act; ``None`` if only the name implies who."""
+
+    name: str
+    reason: str
+    owner: FaultOwner | None
+
+
+_AGENT_PHASE: Final = re.compile(r"(?:^|;)agent:(\d{1,7}(?:\.\d{1,6})?)(?=;|$)")
+_REFUSED_SECONDS: Final = 120.0
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,8 @@ class WorkItem(Document):
 
     For a draft, and for a card whose issue the token may not see, ``repository`` and ``state`` are empty and ``number``
     is 0. ``linked_branches`` are the branches that are linked to the issue, as ``owner/name:branch``, if they leave
-    open which one the card is about.
+    open which one the card is about. ``spec`` is what the card's field names as the folder of its spec, not validated.
+    ``status_updated_at`` is when the status last changed, in ISO 8601 with an offset; empty if GitHub does not show it.
     """
 
     id: str
@@ -51,6 +68,8 @@ class WorkItem(Document):
     branch: str = ""
     state: str = ""
     linked_branches: tuple[str, ...] = ()
+    spec: str = ""
+    status_updated_at: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,8 +105,10 @@ class Lease(Document):
 class BuildResult:
     """What a build reported through its exported variables.
 
-    A value is empty (``fence``: 0) if the build did not get that far. ``phases`` is ``name:seconds;…`` in order;
-    ``tail`` holds the last relevant lines of output, and ``open_tasks`` one name per line.
+    A value is empty (``fence``: 0) if the build did not get that far. ``owner`` is the
+    :class:`~kiro_worker.outcomes.FaultOwner` who has to act, and ``error`` the worker's own error behind the outcome.
+    ``phases`` is ``name:seconds;…`` in order; ``tail`` holds the last relevant lines of output, and ``open_tasks`` one
+    name per line.
     """
 
     build_id: str = ""
@@ -95,6 +116,8 @@ class BuildResult:
     log_url: str = ""
     outcome: str = ""
     reason: str = ""
+    owner: str = ""
+    error: str = ""
     commit: str = ""
     tasks_done: str = ""
     tasks_done_before: str = ""
@@ -133,8 +156,9 @@ class BuildResult:
     @classmethod
     def _from_variables(cls, build_id: str, status: str, log_url: str, exported: dict[str, str]) -> BuildResult:
         values: dict[str, Any] = {key: exported.get(name, "") for name, key in EXPORTED_VARIABLES.items()}
-        # The outcome becomes an error name and a heading, so any other text is rejected.
-        values["outcome"] = values["outcome"] if values["outcome"] in set(Outcome) else ""
+        # Outcome and error become an error name and a heading, so any other text is rejected.
+        for key, known in _CLOSED_LISTS.items():
+            values[key] = values[key] if values[key] in known else ""
         values |= {key: _text_of_json(values[key]) for key in ("tail", "open_tasks")}
         values["fence"] = int(values["fence"]) if values["fence"].isdecimal() else 0
         return cls(build_id=build_id, status=status, log_url=log_url, **values)
@@ -145,12 +169,32 @@ class BuildResult:
         return self.outcome == Outcome.SUCCEEDED and self.commit != ""
 
     @property
+    def agent_has_worked(self) -> bool:
+        """Whether the agent had a turn, so that the build cost something. Not every agent reports its cost.
+
+        An agent that its service refuses ends at once. One that worked for minutes could only pretend that.
+        """
+        turns = [float(seconds) for seconds in _AGENT_PHASE.findall(self.phases)]
+        at_once = self.outcome == Outcome.AGENT_UNAVAILABLE and max(turns, default=0.0) <= _REFUSED_SECONDS
+        return self.credits != "" or (bool(turns) and not at_once)
+
+    @property
     def stopping_outcome(self) -> str:
         """The outcome that explains why the build failed; empty if it reported none, or ``Succeeded``.
 
         A build that reported ``Succeeded`` and failed was stopped after that, so the outcome explains nothing.
         """
         return "" if self.outcome == Outcome.SUCCEEDED else self.outcome
+
+    @property
+    def explanation(self) -> Explained | None:
+        """Name, reason and owner of the failure; ``None`` if the build reported no outcome that explains it."""
+        if not self.stopping_outcome:
+            return None
+        # The runner puts the error's name in front of the reason. Here it would repeat the heading.
+        reason = self.reason.removeprefix(f"{self.error}: ") if self.error else self.reason
+        owner = FaultOwner(self.owner) if self.owner else OUTCOMES[Outcome(self.stopping_outcome)].owner
+        return Explained(self.error or self.stopping_outcome, reason, owner)
 
 
 @dataclass(frozen=True)
@@ -174,39 +218,40 @@ class Failure(Document):
 
     @property
     def name(self) -> str:
-        """The name that people see: the build's outcome, else a :class:`BuildFailure`, else the error's name.
+        """The name that people see: the build's error or outcome, else a :class:`BuildFailure`, else the error's name.
 
         The prefix ``States.`` is removed, because Step Functions reserves it and no function may raise such an error.
         """
-        name, _ = self._explained
-        return name
+        return self.explained.name
 
     @property
     def reason(self) -> str:
-        """The reason in words: the build's reason, else what CodeBuild says, else the failed function's message."""
-        _, reason = self._explained
-        return reason
+        """The reason in words: the build's, what CodeBuild or the platform says, or the failed function's message."""
+        return self.explained.reason
 
     @property
-    def _explained(self) -> tuple[str, str]:
+    def explained(self) -> Explained:
+        """Name and reason of the failure, and its owner unless the name implies it."""
         build = BuildDescription.from_cause(self.cause)
         if build is not None:
-            result = BuildResult.from_description(build)
-            if result.stopping_outcome:
-                return result.stopping_outcome, result.reason
+            if reported := BuildResult.from_description(build).explanation:
+                return reported
             explanation = explain(build)
         elif self.error == "States.TaskFailed":
             explanation = explain_truncated(self.cause)
         elif self.state == RUN_BUILD and self.error not in _EXPLAINED:
             explanation = explain_without_build(self.error, self.cause)
         else:
-            return self.error.removeprefix("States."), cause_message(self.cause)
-        return explanation.name, explanation.text
+            message = cause_message(self.cause)
+            platform = explain_platform_error(self.state, self.error, message)
+            name = self.error.removeprefix("States.")
+            return Explained(name, platform.text, platform.owner) if platform else Explained(name, message, None)
+        return Explained(explanation.name, explanation.text, explanation.owner)
 
 
 RUN_BUILD: Final = "RunBuild"
 """The state that runs the build. Its failures are those of the build."""
-_EXPLAINED: Final = frozenset({*Outcome, *BuildFailure})
+_EXPLAINED: Final = frozenset({*Outcome, *BuildFailure, *ERRORS_OF_BUILDS})
 """The error names that ReadBuildResult writes, whose cause is already in words."""
 
 
@@ -241,10 +286,3 @@ def _text_of_json(text: str) -> str:
     except ValueError:
         return ""
     return document if isinstance(document, str) else ""
-
-
-def camel_case(name: str) -> str:
-    """``name`` in camel case: ``taskCount`` for ``task_count``."""
-    # pydantic's to_camel does the same, but not every function that imports this module loads pydantic.
-    head, *tail = name.split("_")
-    return head + "".join(part.capitalize() for part in tail)

@@ -6,12 +6,15 @@ This module uses only the standard library, because it is the one module of ``ki
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Final
 
 ENVIRONMENTS: Final = ("test", "staging", "production")
 CORE_STACK: Final = "KiroWorkerCore"
 WORKFLOW_STACK: Final = "KiroWorkerWorkflow"
+_ANY_ENVIRONMENT: Final = "<env>"
+_EXECUTION: Final = re.compile(rf":execution:kiro-worker-({'|'.join(ENVIRONMENTS)})(?:-clean-up)?:")
 
 
 @dataclass(frozen=True)
@@ -111,3 +114,16 @@ class Names:
     def report_group(self, kind: str) -> str:
         """The name of a CodeBuild report group; ``kind`` is ``tests`` or ``coverage``."""
         return f"{self.build_project}-{kind}"
+
+
+ANY_NAMES: Final = Names(_ANY_ENVIRONMENT)
+"""The names for texts that are written where the environment is not known: see :func:`with_environment`."""
+
+
+def with_environment(text: str, execution_arn: str) -> str:
+    """``text`` with the environment of an execution in place of ``<env>``, so that people can copy its commands.
+
+    An execution of another state machine changes nothing.
+    """
+    found = _EXECUTION.search(execution_arn)
+    return text.replace(_ANY_ENVIRONMENT, found[1]) if found else text

@@ -32,6 +32,10 @@ class CardEffect(StrEnum):
 
     REVIEW = "review"
     FAILED = "failed"
+    QUEUE = "queue"
+    """The target status, because the failure is the installation's."""
+    QUEUE_ONCE = "queue-once"
+    """The target status, because a service failed; for a second failure at the same commit, the failed status."""
     NONE = "none"
 
 
@@ -83,19 +87,20 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         " does not change anything for more specific, mark them as optional, or tick them if they are done.",
     ),
     Outcome.AGENT_UNAVAILABLE: OutcomeFacts(
-        "The Kiro CLI could not be installed: its URL or its SHA-256 is not set, or the download failed or is not the"
-        " pinned one.",
+        "The agent could not be installed or started, its key was rejected, its quota or credits are used up, or a rate"
+        " limit is reached.",
         FaultOwner.INSTALLATION,
-        CardEffect.FAILED,
-        "Follow the fix in the reason, deploy again, then redrive the execution.",
+        CardEffect.QUEUE,
+        "Follow the fix in the reason, which names the secret, the quota page or the deployment, then redrive the"
+        " execution.",
     ),
     Outcome.AGENT_FAILED: OutcomeFacts(
-        "The agent could not be started, ended with an error, showed no evidence of work, left files that cannot be"
+        "The agent was started and ended with an error, showed no evidence of work, left files that cannot be"
         " committed, or spent `agent.maxCredits`.",
-        FaultOwner.INSTALLATION,
+        FaultOwner.CARD,
         CardEffect.FAILED,
-        "Read the last lines of `agent.log` in the comment. Check the agent's key, its installation and its limits,"
-        " then redrive the execution.",
+        "Read the last lines of `agent.log` in the comment, make the open tasks smaller or more specific, then redrive"
+        " the execution, which continues with them.",
     ),
     Outcome.AGENT_TIMED_OUT: OutcomeFacts(
         "One turn of the agent exceeded `agent.timeoutMinutes`, or all turns together exceeded `agent.maxMinutes`.",
@@ -162,7 +167,7 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "The worker itself failed, its configuration or a secret is wrong, AWS, GitHub or the source of the central"
         " steering files did not respond, the run lost its slot, or the build was stopped.",
         FaultOwner.SERVICE,
-        CardEffect.FAILED,
+        CardEffect.QUEUE_ONCE,
         "Follow the fix in the reason if there is one, then redrive the execution. If it fails again, read the build"
         " log.",
     ),

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.errors import with_remedy
+from kiro_worker.builds.failure import BuildFailure, Explanation
 from kiro_worker.outcomes import FaultOwner
 from kiro_worker.redaction import redact
 
@@ -23,46 +22,7 @@ if TYPE_CHECKING:
 LONGEST_QUOTE: Final = 600
 _REDRIVE: Final = "redrive the execution"
 _DEPLOY: Final = f"make deploy, then {_REDRIVE}"
-
-
-class BuildFailure(StrEnum):
-    """The name of a build's failure that is not an outcome, because the build reported none."""
-
-    NOT_STARTED = "BuildNotStarted"
-    """CodeBuild accepted no build."""
-    FAILED = "BuildFailed"
-    """A phase of the build failed, or a person or a program stopped the build."""
-    TIMED_OUT = "BuildTimedOut"
-    """The build waited in the queue, or ran, for longer than it may."""
-    FAULTED = "BuildFaulted"
-    """CodeBuild itself failed: the build status FAULT."""
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """Why a build failed: what people need to know, how to fix it, and who has to act.
-
-    ``keeps_work`` says that the agent may have finished tasks, which are then on the checkpoint.
-    """
-
-    name: BuildFailure
-    reason: str
-    remedy: str
-    owner: FaultOwner
-    keeps_work: bool = False
-
-    @property
-    def text(self) -> str:
-        """Reason, remedy and owner for people."""
-        return f"{with_remedy(self.reason, self.remedy)}\n{WHO_ACTS[self.owner]}"
-
-
-WHO_ACTS: Final[Mapping[FaultOwner, str]] = {
-    FaultOwner.CARD: "Who has to act: the author of the card.",
-    FaultOwner.REPOSITORY: "Who has to act: the team that owns the repository.",
-    FaultOwner.INSTALLATION: "Who has to act: the operators of this installation.",
-    FaultOwner.SERVICE: "Nobody has to change anything: a service failed, and another attempt may succeed.",
-}
+_READ_LOG: Final = f"aws logs tail /aws/codebuild/{{project}} --since 1d, then {_REDRIVE}"
 
 
 @dataclass(frozen=True)
@@ -83,8 +43,12 @@ class _Known:
     keeps_work: bool = False
 
 
-_COMMANDS: Final = frozenset({"INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD"})
 _BEFORE_COMMANDS: Final = frozenset({"SUBMITTED", "QUEUED", "PROVISIONING"})
+_BEFORE_WORKER: Final = _BEFORE_COMMANDS | {"DOWNLOAD_SOURCE", "INSTALL", "PRE_BUILD"}
+"""The phases before the worker runs. Later, or in an unknown phase, setup, the agent or the tests may have used up the
+machine. Its size and its time are chosen per repository, so such a build must not stop the board."""
+_DISK_FULL: Final = r"No space left on device|disk quota exceeded"
+_OUT_OF_MEMORY: Final = r"signal: ?killed|\bkilled\b|exit status 137\b|out of memory|OutOfMemory|cannot allocate memory"
 
 _TABLE: Final = (
     _Known(
@@ -112,9 +76,17 @@ _TABLE: Final = (
     ),
     _Known(
         "the build exceeded its timeout of {minutes} minutes in {phase}",
-        f"{_REDRIVE}, which continues with the open tasks. If the work needs longer, raise the timeout of the build"
-        " project {project}",
+        f"{_REDRIVE}. If this happens often, raise the timeout of the build project {{project}}",
         FaultOwner.INSTALLATION,
+        phases=_BEFORE_WORKER,
+        statuses=frozenset({"TIMED_OUT"}),
+        name=BuildFailure.TIMED_OUT,
+    ),
+    _Known(
+        "the build exceeded its timeout of {minutes} minutes in {phase}",
+        f"{_REDRIVE}, which continues with the open tasks. If the work needs longer, split the tasks, make setup and"
+        " tests faster, or ask the operators of this installation to raise the timeout of the build project {project}",
+        FaultOwner.REPOSITORY,
         statuses=frozenset({"TIMED_OUT"}),
         name=BuildFailure.TIMED_OUT,
         keeps_work=True,
@@ -124,6 +96,7 @@ _TABLE: Final = (
         "check that the image exists for the architecture of the build project {project}, and that the project's role"
         f" may pull it, then {_REDRIVE}",
         FaultOwner.INSTALLATION,
+        phases=_BEFORE_WORKER,
         pattern=r"UNABLE_TO_PULL_IMAGE|CannotPullContainer|pull.{0,40}image|manifest.{0,20}(?:unknown|not found)",
     ),
     _Known(
@@ -143,15 +116,30 @@ _TABLE: Final = (
         "the disk of the build is full in {phase} (compute type {compute_type}){quote}",
         f"choose a larger compute type for the build project {{project}}, then {_REDRIVE}",
         FaultOwner.INSTALLATION,
-        pattern=r"No space left on device|disk quota exceeded",
+        phases=_BEFORE_WORKER,
+        pattern=_DISK_FULL,
+    ),
+    _Known(
+        "the disk of the build is full in {phase} (compute type {compute_type}){quote}",
+        "have setup, tests and the agent's work write less, or ask the operators of this installation to choose a"
+        f" larger compute type for the build project {{project}}, then {_REDRIVE}",
+        FaultOwner.REPOSITORY,
+        pattern=_DISK_FULL,
         keeps_work=True,
     ),
     _Known(
         "the build ran out of memory, or its process was killed, in {phase} (compute type {compute_type}){quote}",
         f"choose a compute type with more memory for the build project {{project}}, then {_REDRIVE}",
         FaultOwner.INSTALLATION,
-        phases=_COMMANDS,
-        pattern=r"signal: ?killed|\bkilled\b|exit status 137\b|out of memory|OutOfMemory|cannot allocate memory",
+        phases=_BEFORE_WORKER,
+        pattern=_OUT_OF_MEMORY,
+    ),
+    _Known(
+        "the build ran out of memory, or its process was killed, in {phase} (compute type {compute_type}){quote}",
+        "have setup, tests and the agent's work use less memory, or ask the operators of this installation to choose a"
+        f" compute type with more memory for the build project {{project}}, then {_REDRIVE}",
+        FaultOwner.REPOSITORY,
+        pattern=_OUT_OF_MEMORY,
         keeps_work=True,
     ),
     _Known(
@@ -175,18 +163,18 @@ _TABLE: Final = (
     ),
     _Known(
         "the commands that prepare the build failed in {phase}{quote}",
-        f"read the build log, then {_REDRIVE}",
+        _READ_LOG,
         FaultOwner.INSTALLATION,
         phases=frozenset({"INSTALL", "PRE_BUILD"}),
     ),
     _Known(
         "the worker ended without an outcome in {phase}{quote}",
-        f"read the build log, then {_REDRIVE}",
+        _READ_LOG,
         FaultOwner.SERVICE,
         phases=frozenset({"BUILD", "POST_BUILD"}),
         keeps_work=True,
     ),
-    _Known("the build ended as {status} in {phase}{quote}", f"read the build log, then {_REDRIVE}", FaultOwner.SERVICE),
+    _Known("the build ended as {status} in {phase}{quote}", _READ_LOG, FaultOwner.SERVICE),
 )
 
 
