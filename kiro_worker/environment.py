@@ -22,7 +22,7 @@ class Environment:
         required = [name for field, name in variables.items() if field.default is MISSING]
         if missing := [name for name in required if not environment.get(name)]:
             raise ConfigurationMissing(
-                f"these environment variables are missing or empty: {', '.join(missing)}",
+                f"environment variables{_of_function(environment)} are missing or empty: {', '.join(missing)}",
                 "the CDK app sets these variables: make deploy",
             )
         values = {
@@ -38,14 +38,20 @@ class GitHubEnvironment(Environment):
     """Variables of the steps that call GitHub."""
 
     config_parameter_name: str
-    github_token_secret_arn: str
+    github_token_secret_name: str
 
 
 @dataclass(frozen=True)
 class ValidateWorkItemEnvironment(GitHubEnvironment):
-    """Variables of ``ValidateWorkItem``, which reads what a redriven execution was about to push."""
+    """Variables of ``ValidateWorkItem``, which checks the installation before a build is started.
+
+    It also reads what a redriven execution was about to push.
+    """
 
     records_table_name: str
+    git_credentials_secret_name: str
+    kiro_api_key_secret_name: str
+    build_project_name: str
 
 
 @dataclass(frozen=True)
@@ -80,16 +86,22 @@ class AcquireLockEnvironment(LocksEnvironment):
 
     config_parameter_name: str
     lock_lease_seconds: int
+    records_table_name: str
 
 
 @dataclass(frozen=True)
 class RunnerEnvironment(AcquireLockEnvironment):
-    """Variables of the runner. An empty secret ARN means that this build does not read that secret."""
+    """Variables of the runner. An empty name of a secret means that this build does not read that secret."""
 
-    records_table_name: str
-    git_credentials_secret_arn: str
-    kiro_api_key_secret_arn: str = ""
-    github_token_secret_arn: str = ""
+    git_credentials_secret_name: str
+    kiro_api_key_secret_name: str = ""
+    github_token_secret_name: str = ""
+
+
+def _of_function(environment: Mapping[str, str]) -> str:
+    # Lambda sets this variable for every function.
+    name = environment.get("AWS_LAMBDA_FUNCTION_NAME", "")
+    return f" of the function {name}" if name else ""
 
 
 def _number(name: str, value: str) -> int:

@@ -1,4 +1,4 @@
-"""ValidateWorkItem: check that the card is ready, and determine exactly what to build."""
+"""ValidateWorkItem: check that the installation and the card are ready, and determine exactly what to build."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from kiro_worker.environment import ValidateWorkItemEnvironment
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, validate_selected
 from kiro_worker.observability import step
+from kiro_worker.preflight import require_installation
 from kiro_worker.records.runs import read_run
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StepEvent, require
 
+codebuild = boto3.client("codebuild")
 dynamodb = boto3.client("dynamodb")
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
@@ -25,7 +27,8 @@ secrets = boto3.client("secretsmanager")
 def handler(event: StepEvent) -> dict[str, Any]:
     """Return what to build.
 
-    Raises ``WorkItemInvalid`` with every reason, and ``WorkItemRefused`` for a card that the queue did not select.
+    Raises ``WorkItemInvalid`` with every reason, and ``WorkItemRefused`` for a card that the queue did not select. An
+    error of the installation fails the run and leaves the card in the target status.
     """
     request = ExecutionInput.parse(event.execution_input)
     return asyncio.run(validate_work_item(event, request))
@@ -36,6 +39,7 @@ async def validate_work_item(event: StepEvent, request: ExecutionInput) -> dict[
     environment = ValidateWorkItemEnvironment.parse(os.environ)
     records = RecordsTable(dynamodb, environment.records_table_name)
     async with configured_session(ssm, secrets, environment) as (session, configuration):
+        require_installation(secrets, codebuild, environment, configuration.agent)
         work = await validate_selected(
             session, configuration, request, item, lambda: read_run(records, event.execution_arn)
         )

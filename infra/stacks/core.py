@@ -30,14 +30,14 @@ class CoreStack(Stack):
             self, "RecordsTable", settings=settings, name=names.records_table, key="recordKey"
         ).table
         self.artifacts = Artifacts(self, "Artifacts", settings=settings).bucket
-        self.secrets = Secrets(self, "Secrets", settings=settings)
+        secrets = Secrets(self, "Secrets", settings=settings)
         self.config = ProjectConfig(self, "ProjectConfig", settings=settings).parameter
         self.log_groups = LogGroups(self, "LogGroups", settings=settings, steps=steps)
 
         CfnOutput(self, "ConfigParameter", value=self.config.parameter_name)
-        CfnOutput(self, "GitHubTokenSecret", value=self.secrets.github_token.secret_arn)
-        CfnOutput(self, "GitCredentialsSecret", value=self.secrets.git_credentials.secret_arn)
-        CfnOutput(self, "KiroApiKeySecret", value=self.secrets.kiro_api_key.secret_arn)
+        CfnOutput(self, "GitHubTokenSecret", value=secrets.github_token.secret_arn)
+        CfnOutput(self, "GitCredentialsSecret", value=secrets.git_credentials.secret_arn)
+        CfnOutput(self, "KiroApiKeySecret", value=secrets.kiro_api_key.secret_arn)
         CfnOutput(self, "LockTableName", value=self.lock_table.table_name)
         CfnOutput(self, "RecordsTableName", value=self.records_table.table_name)
         CfnOutput(self, "ArtifactsBucketName", value=self.artifacts.bucket_name)

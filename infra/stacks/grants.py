@@ -27,10 +27,19 @@ class Grants:
     def to_steps(self, steps: Steps) -> None:
         for step in (steps.fetch_work_item, steps.validate_work_item, steps.read_build_result, steps.update_status):
             self._read_configuration(step.role)
-            _allow(step.role, ["secretsmanager:GetSecretValue"], self.core.secrets.github_token.secret_arn)
+            self._use_secrets(step.role, "GetSecretValue", self.settings.names.github_token_secret)
+        # A step that meets a failure of the installation opens the breaker.
+        for step in (steps.validate_work_item, steps.acquire_lock, steps.read_build_result):
+            self._allow_records(step.role, ["dynamodb:UpdateItem"], ("breaker",))
+        for step in (steps.fetch_work_item, steps.update_status):
+            self._use_records(step.role, "breaker")
+            self._allow_records(step.role, ["dynamodb:UpdateItem"], ("card#*",))
+        # Why earlier runs passed the waiting cards over.
+        self._allow_records(steps.fetch_work_item.role, ["dynamodb:BatchGetItem"], ("card#*",))
         # Whether a run that was redriven, or that ended otherwise, has pushed its work.
         for step in (steps.fetch_work_item, steps.validate_work_item, steps.update_status):
             self._read_records(step.role, "run#*")
+        self._check_installation(steps.validate_work_item.role)
         self._read_build(steps.read_build_result.role)
         # The configuration names the scope of the lock.
         self._read_configuration(steps.acquire_lock.role)
@@ -45,6 +54,12 @@ class Grants:
         # Checks whether the execution was redriven, because the count in the state's context may be out of date.
         self._describe_executions(steps.fail_run.role)
 
+    def _check_installation(self, role: iam.Role) -> None:
+        """Allow checking whether a build would find its secrets, its project and its agent. No value is read."""
+        names = self.settings.names
+        self._use_secrets(role, "DescribeSecret", names.git_credentials_secret, names.kiro_api_key_secret)
+        _allow(role, ["codebuild:BatchGetProjects"], self.build.project.project_arn)
+
     def _read_build(self, role: iam.Role) -> None:
         """Allow finding a failed build, stopping it if it still runs, and noting that it is repeated."""
         _allow(role, ["dynamodb:GetItem"], self.core.lock_table.table_arn)
@@ -58,16 +73,12 @@ class Grants:
         )
 
     def to_build(self) -> None:
-        role, secrets = self.build.role, self.core.secrets
+        role, names = self.build.role, self.settings.names
         source = self.build.source.bucket.arn_for_objects(self.build.source.s3_object_key)
         _allow(role, ["s3:GetObject", "s3:GetObjectVersion"], source)
         self._read_configuration(role)
-        _allow(
-            role,
-            ["secretsmanager:GetSecretValue"],
-            secrets.github_token.secret_arn,
-            secrets.git_credentials.secret_arn,
-            secrets.kiro_api_key.secret_arn,
+        self._use_secrets(
+            role, "GetSecretValue", names.github_token_secret, names.git_credentials_secret, names.kiro_api_key_secret
         )
         self._use_locks(role)
         self._use_records(role, "run#*", "branch#*")
@@ -121,6 +132,23 @@ class Grants:
 
     def _read_configuration(self, role: iam.Role) -> None:
         _allow(role, ["ssm:GetParameter"], self.core.config.parameter_arn)
+
+    def _use_secrets(self, role: iam.Role, action: str, *names: str) -> None:
+        """Allow ``action`` on the secrets of these names, even after they were deleted and created again."""
+        # Wildcard: a secret's ARN ends in six random characters, which differ when it is created again. The ARN without
+        # them is that of a secret that does not exist: otherwise, AWS denies the request instead of reporting that.
+        suffixes = ("", "-??????")
+        secrets = [
+            self.stack.format_arn(
+                service="secretsmanager",
+                resource="secret",
+                resource_name=f"{name}{suffix}",
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            )
+            for name in names
+            for suffix in suffixes
+        ]
+        _allow(role, [f"secretsmanager:{action}"], *secrets)
 
     def _use_locks(self, role: iam.Role, *, scan: bool = False) -> None:
         actions = ["dynamodb:GetItem", *(["dynamodb:Scan"] if scan else []), "dynamodb:UpdateItem"]

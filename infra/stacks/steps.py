@@ -55,14 +55,20 @@ def create_steps(stack: Stack, *, settings: Settings, core: CoreStack, package: 
     board = variables.configuration | variables.github_token
     return Steps(
         fetch_work_item=step("fetch_work_item", github_timeout, board | variables.locks | variables.records),
-        validate_work_item=step("validate_work_item", github_timeout, board | variables.records),
+        validate_work_item=step(
+            "validate_work_item",
+            github_timeout,
+            board | variables.records | variables.build_secrets | variables.build_project,
+        ),
         read_build_result=step(
             "read_build_result",
             github_timeout,
             board | variables.locks | variables.records | variables.build_project,
         ),
         update_status=step("update_status", github_timeout, board | variables.records),
-        acquire_lock=step("acquire_lock", aws_timeout, variables.configuration | variables.locks | variables.lease),
+        acquire_lock=step(
+            "acquire_lock", aws_timeout, variables.configuration | variables.locks | variables.lease | variables.records
+        ),
         release_lock=step("release_lock", aws_timeout, variables.locks),
         fail_run=step("fail_run", aws_timeout, {}),
     )

@@ -21,7 +21,16 @@ class Variables:
 
     @property
     def github_token(self) -> dict[str, str]:
-        return {"GITHUB_TOKEN_SECRET_ARN": self.core.secrets.github_token.secret_arn}
+        return {"GITHUB_TOKEN_SECRET_NAME": self.settings.names.github_token_secret}
+
+    @property
+    def build_secrets(self) -> dict[str, str]:
+        """The secrets that only builds read."""
+        names = self.settings.names
+        return {
+            "GIT_CREDENTIALS_SECRET_NAME": names.git_credentials_secret,
+            "KIRO_API_KEY_SECRET_NAME": names.kiro_api_key_secret,
+        }
 
     @property
     def locks(self) -> dict[str, str]:
@@ -49,8 +58,7 @@ class Variables:
             **self.records,
             **self.lease,
             **self.github_token,
-            "GIT_CREDENTIALS_SECRET_ARN": self.core.secrets.git_credentials.secret_arn,
-            "KIRO_API_KEY_SECRET_ARN": self.core.secrets.kiro_api_key.secret_arn,
+            **self.build_secrets,
             "ARTIFACTS_BUCKET_NAME": self.core.artifacts.bucket_name,
             "KIRO_CLI_URL": self.settings.kiro_cli_url,
             "KIRO_CLI_SHA256": self.settings.kiro_cli_sha256,

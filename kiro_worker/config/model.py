@@ -134,6 +134,16 @@ class AgentConfiguration(_Model):
             raise ValueError('the agent "command" needs "command", the program to run')
         return self
 
+    @property
+    def needs_key(self) -> bool:
+        """Whether the agent gets the key that the secret holds. A configured command gets none."""
+        return self.name != "command"
+
+    @property
+    def is_kiro(self) -> bool:
+        """Whether the agent is the Kiro CLI, which the build installs."""
+        return self.name == "kiro"
+
 
 def _expand_agent(value: object) -> object:
     """Return the full form of ``agent``: of a bare adapter name, or of an object that has only a ``command``."""
@@ -163,6 +173,9 @@ class Configuration(_Model):
     """the name of the board's status field"""
     branch_field: Name = "Branch"
     """the name of the board's text field that holds a card's branch"""
+    spec_field: Name = "Spec"
+    """the name of the board's text field that holds the folder of a card's spec, for a branch without a spec folder of
+    its own name; the board need not have it (see “The spec folder” in configuration.md)"""
     in_progress_status: Name = "In Progress"
     """the status of a card while it is being built; the board must have every status named in the configuration"""
     review_status: Name = "In Review"
@@ -173,6 +186,9 @@ class Configuration(_Model):
     """the status of a card that is not ready to be built; `null` leaves the card where it is"""
     spec_root: SpecRoot = ".kiro/specs"
     """the folder that holds the specs, relative to the root of the repository"""
+    require_mergeable: bool = False
+    """whether a pull request that conflicts with its base branch is refused before the agent starts. If GitHub does
+    not know that after some seconds, the pull request passes"""
     allowed_author_associations: tuple[Name, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
     """the author associations whose pull requests may be built. GitHub shows members whose membership is private as
     `CONTRIBUTOR` or `NONE`: if `COLLABORATOR` or `MEMBER` is on the list, an author who may push to the repository

@@ -15,6 +15,7 @@ from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from mypy_boto3_ssm import SSMClient
     from pydantic import BaseModel
@@ -55,22 +56,33 @@ def parse_configuration(text: str, parameter_name: str) -> Configuration:
 
     Raises :class:`ConfigurationMissing` or :class:`ConfigurationInvalid`.
     """
-    remedy = _put_parameter(parameter_name)
+    return _parse(text, parameter_name, _put_parameter(parameter_name))
+
+
+def parse_configuration_file(text: str, file: Path) -> Configuration:
+    """The validated configuration in ``text``, the content of ``file``, which error messages name.
+
+    Raises :class:`ConfigurationMissing` or :class:`ConfigurationInvalid`.
+    """
+    return _parse(text, str(file), f"edit {file}, which must have at least {_EXAMPLE}")
+
+
+def _parse(text: str, source: str, remedy: str) -> Configuration:
     try:
         # Unlike the standard library's parser, this one has an error for deep nesting and for numbers of any length.
         document = from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        raise ConfigurationInvalid(f"{parameter_name} is not JSON: {error}", remedy) from None
+        raise ConfigurationInvalid(f"{source} is not JSON: {error}", remedy) from None
     if not isinstance(document, dict):
         found = _JSON_TYPES.get(type(document), "null")
-        raise ConfigurationInvalid(f"{parameter_name} must be a JSON object, but it is {found}", remedy)
+        raise ConfigurationInvalid(f"{source} must be a JSON object, but it is {found}", remedy)
     if document.get("organization") == _PLACEHOLDER_ORGANIZATION:
-        raise ConfigurationMissing(f"{parameter_name} still holds the deployment's placeholder", remedy)
+        raise ConfigurationMissing(f'{source} still holds the placeholder "{_PLACEHOLDER_ORGANIZATION}"', remedy)
     try:
         return Configuration.model_validate(document)
     except ValidationError as error:
         problems = "; ".join(_describe_problem(detail) for detail in error.errors())
-        raise ConfigurationInvalid(f"{parameter_name} is not valid: {problems}", remedy) from None
+        raise ConfigurationInvalid(f"{source} is not valid: {problems}", remedy) from None
 
 
 def _put_parameter(name: str) -> str:

@@ -1,0 +1,62 @@
+"""Checks the installation before a build is started, so that a missing part of it costs no build and no card.
+
+Nothing is written, and no secret is read. The run that finds a part missing fails under that error's name.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.agent_pin import AgentPin
+from kiro_worker.config.secrets import require_agent_key, require_git_credentials
+from kiro_worker.errors import AgentNotPinned, BuildProjectMissing
+
+if TYPE_CHECKING:
+    from mypy_boto3_codebuild import CodeBuildClient
+    from mypy_boto3_codebuild.type_defs import ProjectTypeDef
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+    from kiro_worker.config.model import AgentConfiguration
+    from kiro_worker.environment import ValidateWorkItemEnvironment
+
+_AWS_IMAGES: Final = "aws/codebuild/"
+"""The prefix of the images that CodeBuild provides. None of them has the Kiro CLI."""
+
+
+def require_installation(
+    secrets: SecretsManagerClient,
+    codebuild: CodeBuildClient,
+    environment: ValidateWorkItemEnvironment,
+    agent: AgentConfiguration,
+) -> None:
+    """Make sure that a build would find its secrets, its project and its agent.
+
+    Raises :class:`SecretMissing`, :class:`SecretPendingDeletion`, :class:`AwsAccessDenied`,
+    :class:`BuildProjectMissing` or :class:`AgentNotPinned`.
+    """
+    require_git_credentials(secrets, environment.git_credentials_secret_name)
+    if agent.needs_key:
+        require_agent_key(secrets, environment.kiro_api_key_secret_name)
+    project = _find_project(codebuild, environment.build_project_name)
+    if agent.is_kiro:
+        _require_pin(project)
+
+
+def _find_project(codebuild: CodeBuildClient, name: str) -> ProjectTypeDef:
+    projects = codebuild.batch_get_projects(names=[name])["projects"]
+    if not projects:
+        raise BuildProjectMissing(
+            f"the CodeBuild project {name} does not exist", "make deploy, then redrive the execution"
+        )
+    return projects[0]
+
+
+def _require_pin(project: ProjectTypeDef) -> None:
+    # A custom image may have the Kiro CLI. Only the build can find out.
+    if not project["environment"]["image"].startswith(_AWS_IMAGES):
+        return
+    variables = project["environment"].get("environmentVariables", [])
+    try:
+        AgentPin.parse({variable["name"]: variable["value"] for variable in variables})
+    except AgentNotPinned as error:
+        raise AgentNotPinned(f"{project['name']}: {error.reason}", error.remedy) from None
