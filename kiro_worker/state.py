@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from kiro_worker.document import Document
 from kiro_worker.errors import InvalidExecutionInput
-from kiro_worker.models import BuildResult, Document, Failure, Lease, Work, WorkItem
+from kiro_worker.models import BuildResult, Failure, Lease, Work, WorkItem
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,23 @@ class CardReport(Document):
         return {key: value for key, value in super().to_dict().items() if value not in (None, ())}
 
 
+class End(StrEnum):
+    """Why a run ends without a card: the name of the state that it ends in."""
+
+    NOTHING_TO_DO = "NothingToDo"
+    CARDS_PASSED_OVER = "CardsPassedOver"
+    PAUSED = "Paused"
+    INSTALLATION_UNAVAILABLE = "InstallationUnavailable"
+
+
+@dataclass(frozen=True)
+class SkippedCard(Document):
+    """A card that the run passed over, and why."""
+
+    item: str
+    reason: str = ""
+
+
 @dataclass(frozen=True)
 class HeldLock(Document):
     """The lock that an ended execution still held when the clean-up ran."""
@@ -54,14 +73,16 @@ class StateDocument:
     """What a run has found out so far. A part is ``None`` until the state that adds it has run.
 
     A work-item run uses ``request`` to ``report``, and sets ``report_pending`` if its card could not be updated.
+    ``pinned`` means that the input or a redrive named ``item``, so that it was not chosen from the queue.
     ``repeat`` says that RunBuild is to repeat a build that CodeBuild failed, or has done so.
 
     The clean-up uses ``ended_at``, which is when the execution ended in epoch milliseconds, and then ``held``.
     """
 
     request: Any = None
-    skipped: tuple[str, ...] = ()
+    skipped: tuple[SkippedCard, ...] = ()
     item: WorkItem | None = None
+    pinned: bool = False
     work: Work | None = None
     lease: Lease | None = None
     build: BuildResult | None = None
@@ -83,8 +104,9 @@ class StateDocument:
         parts = document if isinstance(document, dict) else {}
         return cls(
             request=parts.get("request"),
-            skipped=_parse_part(parts, "skipped", _card_ids) or (),
+            skipped=_parse_part(parts, "skipped", _skipped_cards) or (),
             item=_parse_part(parts, "item", WorkItem.from_dict),
+            pinned=parts.get("pinned") is True,
             work=_parse_part(parts, "work", Work.from_dict),
             lease=_parse_part(parts, "lease", Lease.from_dict),
             build=_parse_part(parts, "build", BuildResult.from_document),
@@ -139,7 +161,7 @@ def _parse_part(document: Mapping[str, Any], key: str, parse: Callable[[Any], _P
         raise InvalidExecutionInput(f"{key} in the state document has the wrong shape", HOW_TO_START) from None
 
 
-def _card_ids(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, list) or not all(isinstance(card_id, str) for card_id in value):
-        raise TypeError("not a list of card IDs")
-    return tuple(value)
+def _skipped_cards(value: Any) -> tuple[SkippedCard, ...]:
+    if not isinstance(value, list):
+        raise TypeError("not a list of cards")
+    return tuple(SkippedCard.from_dict(card) for card in value)

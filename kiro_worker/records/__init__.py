@@ -5,7 +5,8 @@ table ``kiro-worker-<env>-records``, and each role only the keys that it needs::
 
     run#<execution>                  what the run was about to push: runs.py
     branch#<owner/name>#<branch>     the checkpoint that the worker was about to push: checkpoints.py
-    card#<item>                      which builds of the card are repeated: cards.py
+    card#<item>                      why it was passed over, and what is tried again: cards.py
+    breaker                          why the queue is stopped: breaker.py
 
 The worker makes every write before the act that it records, and can repeat it.
 """

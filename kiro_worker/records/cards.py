@@ -1,19 +1,65 @@
-"""The record ``card#<item>``: which of the card's builds are repeated because CodeBuild itself failed.
+"""The record ``card#<item>``: why the card was last passed over, and which of its failures were tried again.
 
-A card gets one such repetition per head commit, however often its run is redriven or the card is moved back.
+After a failure of a service, a card gets one more attempt per head commit, however often its run is redriven or the
+card is moved back, because every attempt can cost an agent run.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.records.table import number, text
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from kiro_worker.records.table import RecordsTable
 
+_LONGEST_REASON: Final = 2000
 
-def claim_repeat(records: RecordsTable, work_item_id: str, commit: str, build_id: str) -> bool:
-    """Whether the build ``build_id`` of the card at ``commit``, which CodeBuild failed, is to be repeated.
 
-    It is noted first: the answer for the same build is always the same, and for any other build at this commit no.
+@dataclass(frozen=True)
+class Rejection:
+    """A run passed the card over at the time ``at``, in epoch seconds, for ``reason``.
+
+    ``status_updated_at`` is what the card that the run selected said about its last move; empty if that is not known.
     """
-    return records.claim(f"card#{work_item_id}", f"repeated#{commit}", build_id)
+
+    at: int
+    reason: str
+    status_updated_at: str = ""
+
+
+def claim_repeat(records: RecordsTable, work_item_id: str, commit: str, attempt: str) -> bool:
+    """Whether the card at ``commit`` gets another attempt after ``attempt``, which failed through no fault of the card.
+
+    ``attempt`` identifies what failed: a build, or a run and its redrive. It is recorded first, so that the answer for
+    the same attempt stays the same. For any other attempt at this commit, the answer is no.
+    """
+    return records.claim(f"card#{work_item_id}", f"repeated#{commit}", attempt)
+
+
+def note_rejection(records: RecordsTable, work_item_id: str, reason: str, status_updated_at: str = "") -> None:
+    """Record that a run passed the card over now."""
+    records.update_if(
+        f"card#{work_item_id}",
+        {
+            "rejectedAt": records.now(),
+            "rejectedFor": reason[:_LONGEST_REASON],
+            "rejectedStatusUpdatedAt": status_updated_at,
+        },
+        expires=True,
+    )
+
+
+def read_rejections(records: RecordsTable, work_item_ids: Collection[str]) -> Mapping[str, Rejection]:
+    """The last rejection of each card that has one, by the card's ID. Reads at most 100 cards."""
+    found = records.read_many([f"card#{work_item_id}" for work_item_id in work_item_ids])
+    return {
+        key.removeprefix("card#"): Rejection(
+            number(item, "rejectedAt"), text(item, "rejectedFor"), text(item, "rejectedStatusUpdatedAt")
+        )
+        for key, item in found.items()
+        if "rejectedAt" in item
+    }

@@ -7,7 +7,7 @@ them: the record says which part of the work is finished.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.records.table import text
@@ -28,13 +28,15 @@ class KeptWork:
 
     At ``base`` itself there is no work: that commit is pushed to find out whether the server accepts pushes.
     ``finished`` is the last commit without a half-done task, empty if that is not known. ``unfinished`` are the
-    identities of the tasks that the commits above it leave half done.
+    identities of the tasks that the commits above it leave half done. ``spec_path`` is the folder of the spec that the
+    work implements, empty if that is not known.
     """
 
     commit: str
     base: str
     finished: str = ""
     unfinished: frozenset[str] = frozenset()
+    spec_path: str = field(default="", compare=False)
 
     @classmethod
     def none_at(cls, head: str) -> KeptWork:
@@ -82,10 +84,12 @@ def note_checkpoint(records: RecordsTable, repository: str, branch: str, record:
         "base": work.base,
         "finished": work.finished,
         "unfinished": _joined(work.unfinished),
+        "specPath": work.spec_path,
         "previous": previous.commit,
         "previousBase": previous.base,
         "previousFinished": previous.finished,
         "previousUnfinished": _joined(previous.unfinished),
+        "previousSpecPath": previous.spec_path,
         "execution": record.execution,
     }
     if record.done_before is not None:
@@ -98,13 +102,20 @@ def read_checkpoint(records: RecordsTable, repository: str, branch: str) -> Chec
     item = records.read(_key(repository, branch))
     if not item:
         return None
-    work = KeptWork(text(item, "checkpoint"), text(item, "base"), text(item, "finished"), _set(item, "unfinished"))
+    work = KeptWork(
+        text(item, "checkpoint"),
+        text(item, "base"),
+        text(item, "finished"),
+        _set(item, "unfinished"),
+        text(item, "specPath"),
+    )
     previous = KeptWork(
         text(item, "previous"),
         # Records of earlier versions hold one base, which is nearly always that of both commits.
         text(item, "previousBase" if "previousBase" in item else "base"),
         text(item, "previousFinished"),
         _set(item, "previousUnfinished"),
+        text(item, "previousSpecPath"),
     )
     done_before = _set(item, "doneBefore") if "doneBefore" in item else None
     return CheckpointRecord(work, previous if previous.commit else None, text(item, "execution"), done_before)

@@ -1,10 +1,13 @@
-"""The record ``run#<execution>``: at which commit a run started the agent, and which commits it was about to push."""
+"""The record ``run#<execution>``: where a run started the agent, what it was about to push, and what it has done."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from kiro_worker.records.summaries import RunSummary
 from kiro_worker.records.table import text
 
 if TYPE_CHECKING:
@@ -17,7 +20,8 @@ class RunRecord:
 
     ``commits`` holds every commit that was about to be pushed, in no order. At most one of them arrived, because each
     push is conditional on the commit that the branch was at. ``started_from`` is the branch's commit at which the last
-    attempt gave the agent open tasks: what an earlier attempt pushed below it did not finish the work.
+    attempt gave the agent open tasks: what an earlier attempt pushed below it did not finish the work. ``summary`` is
+    for people, and no decision depends on it.
     """
 
     execution: str
@@ -26,6 +30,7 @@ class RunRecord:
     work_item_id: str = ""
     commits: frozenset[str] = frozenset()
     started_from: str = ""
+    summary: RunSummary = field(default_factory=RunSummary)
 
     def is_about(self, repository: str, branch: str) -> bool:
         """Whether the run was about to push to this branch. GitHub ignores case in the names of repositories."""
@@ -46,6 +51,19 @@ def note_push(records: RecordsTable, run: RunRecord, commit: str) -> None:
     )
 
 
+def note_summary(records: RecordsTable, execution: str, summary: RunSummary) -> None:
+    """Record what the run has done so far, in place of what was recorded before."""
+    records.update(_key(execution), {"summary": summary.to_json()})
+
+
+def read_summary(records: RecordsTable, execution: str) -> RunSummary:
+    """What the run has done; empty if that is not recorded or cannot be read, because a report can omit it."""
+    try:
+        return RunSummary.from_json(text(records.read(_key(execution)), "summary"))
+    except (BotoCoreError, ClientError):
+        return RunSummary()
+
+
 def read_run(records: RecordsTable, execution: str) -> RunRecord | None:
     """The record of the run; ``None`` if it was never about to start an agent or push anything."""
     item = records.read(_key(execution))
@@ -59,6 +77,7 @@ def read_run(records: RecordsTable, execution: str) -> RunRecord | None:
         text(item, "workItemId"),
         frozenset(commits),
         text(item, "startedFrom"),
+        RunSummary.from_json(text(item, "summary")),
     )
 
 

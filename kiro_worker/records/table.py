@@ -1,4 +1,4 @@
-"""The table of records: consistent reads by key, and updates that can be repeated."""
+"""The records table: consistent reads by key, and updates that can be repeated."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from botocore.exceptions import ClientError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -32,6 +32,17 @@ class RecordsTable:
         answer = self._dynamodb.get_item(TableName=self.name, Key={"recordKey": {"S": key}}, ConsistentRead=True)
         return answer.get("Item", {})
 
+    def read_many(self, keys: Collection[str]) -> dict[str, Mapping[str, Any]]:
+        """The items with these keys, at most 100, by key.
+
+        An item that does not exist, or that DynamoDB left out under load, is missing.
+        """
+        if not keys:
+            return {}
+        wanted = {"Keys": [{"recordKey": {"S": key}} for key in dict.fromkeys(keys)]}
+        answer = self._dynamodb.batch_get_item(RequestItems={self.name: wanted})  # type: ignore[dict-item]
+        return {text(item, "recordKey"): item for item in answer["Responses"].get(self.name, [])}
+
     def update(self, key: str, values: Mapping[str, str], *, add: Mapping[str, str] | None = None) -> None:
         """Set the attributes ``values``, and add a string to each of the sets in ``add``; create a missing item."""
         names, parameters = {"#expires": "expiresAt"}, {":expires": {"N": str(self._expiry())}}
@@ -48,20 +59,71 @@ class RecordsTable:
             ExpressionAttributeValues=parameters,
         )
 
+    def update_if(
+        self,
+        key: str,
+        values: Mapping[str, str | int],
+        *,
+        equals: Mapping[str, str | int | None] | None = None,
+        present: Collection[str] = (),
+        remove: Collection[str] = (),
+        expires: bool = False,
+    ) -> bool:
+        """Set the attributes ``values`` and remove those in ``remove``, unless the item has changed.
+
+        Returns false and writes nothing if an attribute in ``equals`` has another value (``None``: it must be missing),
+        or if one in ``present`` is missing. Without ``expires``, the item never expires.
+        """
+        expiry = {"expiresAt": self._expiry()} if expires else {}
+        assigned = {**values, **expiry}
+        removed = [*remove, *(() if expires else ("expiresAt",))]
+        known = dict(equals or {})
+        names = {name: f"#{index}" for index, name in enumerate(dict.fromkeys([*assigned, *removed, *known, *present]))}
+        parameters = {f":set{index}": _attribute(value) for index, value in enumerate(assigned.values())}
+        conditions = [f"attribute_exists({names[name]})" for name in present]
+        for index, (name, value) in enumerate(known.items()):
+            if value is None:
+                conditions.append(f"attribute_not_exists({names[name]})")
+            else:
+                conditions.append(f"{names[name]} = :is{index}")
+                parameters[f":is{index}"] = _attribute(value)
+        assignments = ", ".join(f"{names[name]} = :set{index}" for index, name in enumerate(assigned))
+        removals = ", ".join(names[name] for name in removed)
+        clauses = [f"SET {assignments}" if assignments else "", f"REMOVE {removals}" if removals else ""]
+        return self._update_if(
+            {
+                "TableName": self.name,
+                "Key": {"recordKey": {"S": key}},
+                "UpdateExpression": " ".join(filter(None, clauses)),
+                "ExpressionAttributeNames": {alias: name for name, alias in names.items()},
+                **({"ExpressionAttributeValues": parameters} if parameters else {}),
+                **({"ConditionExpression": " AND ".join(conditions)} if conditions else {}),
+            }
+        )
+
+    def now(self) -> int:
+        """The current time in epoch seconds."""
+        return int(self._clock())
+
     def claim(self, key: str, name: str, value: str) -> bool:
         """Set the attribute ``name`` to ``value`` unless it has another value; return whether it has ``value`` now.
 
         The same claim succeeds again, so a step whose answer was lost can be repeated.
         """
+        return self._update_if(
+            {
+                "TableName": self.name,
+                "Key": {"recordKey": {"S": key}},
+                "UpdateExpression": "SET #name = :value, #expires = :expires",
+                "ConditionExpression": "attribute_not_exists(#name) OR #name = :value",
+                "ExpressionAttributeNames": {"#name": name, "#expires": "expiresAt"},
+                "ExpressionAttributeValues": {":value": {"S": value}, ":expires": {"N": str(self._expiry())}},
+            }
+        )
+
+    def _update_if(self, request: dict[str, Any]) -> bool:
         try:
-            self._dynamodb.update_item(
-                TableName=self.name,
-                Key={"recordKey": {"S": key}},
-                UpdateExpression="SET #name = :value, #expires = :expires",
-                ConditionExpression="attribute_not_exists(#name) OR #name = :value",
-                ExpressionAttributeNames={"#name": name, "#expires": "expiresAt"},
-                ExpressionAttributeValues={":value": {"S": value}, ":expires": {"N": str(self._expiry())}},
-            )
+            self._dynamodb.update_item(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
@@ -75,3 +137,13 @@ class RecordsTable:
 def text(item: Mapping[str, Any], name: str) -> str:
     """The string in the attribute ``name``; empty if it is missing or has another type."""
     return str(item.get(name, {}).get("S", ""))
+
+
+def number(item: Mapping[str, Any], name: str) -> int:
+    """The whole number in the attribute ``name``; 0 if it is missing or has another type."""
+    digits = str(item.get(name, {}).get("N", ""))
+    return int(digits) if digits.isdecimal() else 0
+
+
+def _attribute(value: str | int) -> dict[str, str]:
+    return {"N": str(value)} if isinstance(value, int) else {"S": value}

@@ -1,0 +1,76 @@
+"""What a run reports to reviewers: the tasks that it has done, and what the agent said at the end of each turn.
+
+It is one JSON text in the run's record, because exported build variables are too small for it. Every text in it is
+redacted and printable before it gets here.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final
+
+LARGEST_SUMMARY: Final = 30_000
+"""The bytes of the JSON text. DynamoDB's limit for the whole record is 400 KB."""
+MOST_ENTRIES: Final = 100
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+
+
+@dataclass(frozen=True)
+class DoneTask:
+    """A task that the run has done. ``commit`` holds its last change; it is empty if that is not known."""
+
+    name: str
+    commit: str = ""
+    identity: str = ""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A turn of the agent: what it was about, and the agent's last words."""
+
+    about: str
+    said: str = ""
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """The required tasks that a run has done, in the order of the list, and all of the agent's turns, in theirs."""
+
+    tasks: tuple[DoneTask, ...] = ()
+    turns: tuple[Turn, ...] = ()
+
+    def to_json(self) -> str:
+        """The summary as JSON. What does not fit is left out: the oldest turns first, then the last tasks."""
+        kept = replace(self, tasks=self.tasks[:MOST_ENTRIES], turns=self.turns[-MOST_ENTRIES:])
+        while len((text := _json(kept)).encode()) > LARGEST_SUMMARY:
+            kept = replace(kept, turns=kept.turns[1:]) if kept.turns else replace(kept, tasks=kept.tasks[:-1])
+        return text
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSummary:
+        """The summary in ``text``, without anything in it that has another form."""
+        try:
+            document = json.loads(text or "{}")
+        except ValueError:
+            return cls()
+        tasks = (DoneTask(**_texts(entry, "name", "commit", "identity")) for entry in _entries(document, "tasks"))
+        turns = (Turn(**_texts(entry, "about", "said")) for entry in _entries(document, "turns"))
+        return cls(
+            tuple(task if _COMMIT.fullmatch(task.commit) else replace(task, commit="") for task in tasks if task.name),
+            tuple(turn for turn in turns if turn.about or turn.said),
+        )
+
+
+def _json(summary: RunSummary) -> str:
+    return json.dumps(asdict(summary), ensure_ascii=False, separators=(",", ":"))
+
+
+def _entries(document: Any, name: str) -> list[dict[str, Any]]:
+    entries = document.get(name) if isinstance(document, dict) else None
+    return [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+
+
+def _texts(entry: dict[str, Any], *names: str) -> dict[str, str]:
+    return {name: value if isinstance(value := entry.get(name), str) else "" for name in names}
