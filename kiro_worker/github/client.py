@@ -88,6 +88,10 @@ class GitHubSession:
             await self._sleep(wait)
             attempt += 1
 
+    async def wait(self, seconds: float) -> None:
+        """Wait before another query about a value that GitHub determines in the background."""
+        await self._sleep(seconds)
+
     async def mutate(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         """The data of a mutation, sent once. Raises :class:`GitHubRefused` when the object to write to is missing."""
         return await self._send_once(operation, variables, tolerated=())
@@ -114,7 +118,7 @@ class GitHubSession:
         except AssertionError:  # gql's, about an answer that has neither
             raise GitHubAnswerInvalid("GitHub's answer has neither data nor errors", WAIT_FOR_GITHUB) from None
         except TransportServerError as error:
-            raise error_for_status(error.code, self._headers()) from None
+            raise error_for_status(str(self._transport.url), error.code, self._headers()) from None
         except TransportProtocolError:
             raise GitHubUnavailable(f"{self._transport.url} does not answer in GraphQL", WRONG_URL) from None
         except (TransportConnectionFailed, TransportError, TimeoutError, OSError) as error:

@@ -25,6 +25,6 @@ async def configured_session(
 ) -> AsyncIterator[tuple[GitHubSession, Configuration]]:
     """A session and the configuration. Configuration and token are read each time, so a change needs no deployment."""
     configuration = load_configuration(ssm, environment.config_parameter_name)
-    token = load_github_token(secrets, environment.github_token_secret_arn)
+    token = load_github_token(secrets, environment.github_token_secret_name)
     async with github_session(configuration.github_api_url, token) as session:
         yield session, configuration

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from kiro_worker.github.markdown import block, code, link
+from kiro_worker.models import BuildResult
+from kiro_worker.names import with_environment
 from kiro_worker.outcomes import Outcome
+from kiro_worker.records.summaries import RunSummary
 from kiro_worker.redaction import redact
 from kiro_worker.spec import completion
 
@@ -15,11 +18,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kiro_worker.config.model import Configuration
-    from kiro_worker.models import BuildResult, Failure
+    from kiro_worker.models import Failure
 
 _PHASE: Final = re.compile(r"([^:;]{1,100}):([0-9]{1,6}(?:\.[0-9]{1,3})?)")
 _CHECKPOINT: Final = re.compile(r"(refs/[A-Za-z0-9._/+#-]+) ([0-9a-f]{40})")
 _MAX_PHASES: Final = 40
+_PULL_REQUEST: Final = re.compile(r"(https?://[^\s?#]+/[^/\s?#]+/[^/\s?#]+)/pull/[0-9]+")
+_LONGEST_SECTION: Final = 18_000
+"""The maximum length of the list of tasks, and of the agent's words, so that no comment is cut off."""
+_LONGEST_WORDS: Final = 1_000
+_NO_SUMMARY: Final = RunSummary()
 
 
 def rejected(reasons: str, execution_arn: str) -> str:
@@ -29,7 +37,7 @@ def rejected(reasons: str, execution_arn: str) -> str:
     """
     return _comment(
         "🚫 **Not ready for implementation**",
-        block(redact(reasons)),
+        block(redact(with_environment(reasons, execution_arn))),
         "Nothing was built.",
         _links(execution_arn, None),
     )
@@ -43,13 +51,31 @@ def already_implemented(commit: str, configuration: Configuration) -> str:
     )
 
 
-def succeeded(branch: str, build: BuildResult, execution_arn: str, notes: Sequence[str] = ()) -> str:
-    """The comment for work that was pushed to ``branch``. ``notes`` are what its reviewers have to know first."""
+def succeeded(
+    configuration: Configuration,
+    branch: str,
+    build: BuildResult,
+    execution_arn: str,
+    notes: Sequence[str] = (),
+    *,
+    summary: RunSummary = _NO_SUMMARY,
+    pull_request_url: str = "",
+) -> str:
+    """The comment for work that was pushed to ``branch``. ``notes`` are what its reviewers have to know first.
+
+    ``summary`` is what the run recorded about its tasks. The commits become links if ``pull_request_url`` names the
+    repository.
+    """
     return _comment(
         f"✅ **Implemented**: {code(build.commit[:12])} on {code(branch)} is ready for review",
         "\n".join(f"- ⚠️ {note}" for note in notes),
         redact(code(build.reason)) if build.reason else "",
+        _done_tasks(build, summary, pull_request_url),
         _facts(build),
+        _words(summary),
+        "To have more done, add an open task to tasks.md, push it, and move the card back to"
+        f" {code(configuration.target_status_column)}. Once it is there, you need not wait for the schedule:\n"
+        + block(f"kiro-worker replay {execution_arn} --wait"),
         _timeline(build),
         _links(execution_arn, build),
     )
@@ -60,23 +86,31 @@ def failed(
     failure: Failure,
     execution_arn: str,
     build: BuildResult | None = None,
+    *,
+    summary: RunSummary = _NO_SUMMARY,
 ) -> str:
     """The comment for a failed run: why it failed and the two ways to continue.
 
     ``build`` is what ReadBuildResult found out about the build; without it, the failure's own cause may describe it.
+    ``summary`` is what the run recorded about its tasks. Their commits are on no branch, so they are not links.
     """
     build = build or failure.build
     count = _completion(build) if build and failure.name == Outcome.INCOMPLETE else ""
     heading = f": {count}" if count else f" in {code(failure.state)}" if failure.state else ""
-    reason = redact(failure.reason).removeprefix(f"{count}: ")[:4000]
+    reason = redact(with_environment(failure.reason, execution_arn)).removeprefix(f"{count}: ")[:4000]
     return _comment(
         f"❌ **{failure.name}**{heading}",
         block(reason) if reason else "",
+        _done_tasks(build or BuildResult(), summary),
         _open_tasks(build) if build else "",
         _facts(build) if build else "",
         "The last lines of output:\n" + block(redact(build.tail)[-4000:]) if build and build.tail.strip() else "",
-        "To continue, redrive the execution (steps that succeeded are not repeated):\n"
-        + block(f"aws stepfunctions redrive-execution --execution-arn {execution_arn}")
+        _words(summary),
+        "To continue, redrive the execution (steps that succeeded are not repeated), with one of these commands:\n"
+        + block(
+            f"aws stepfunctions redrive-execution --execution-arn {execution_arn}\n"
+            f"kiro-worker redrive {execution_arn} --wait"
+        )
         + f"\nOr fix the cause and move the card back to {code(configuration.target_status_column)}.",
         _timeline(build) if build else "",
         _links(execution_arn, build),
@@ -87,6 +121,43 @@ def execution_url(execution_arn: str) -> str:
     """The execution's page in the Step Functions console."""
     region = execution_arn.split(":")[3] if execution_arn.count(":") >= 3 else ""
     return f"https://{region}.console.aws.amazon.com/states/home?region={region}#/v2/executions/details/{execution_arn}"
+
+
+def _done_tasks(build: BuildResult, summary: RunSummary, pull_request_url: str = "") -> str:
+    """The tasks that the run has done, each with its commit, as many as fit."""
+    found = _PULL_REQUEST.fullmatch(pull_request_url)
+    lines, length = [], 0
+    for task in summary.tasks:
+        commit = code(task.commit[:12])
+        if found:
+            commit = link(commit, f"{found[1]}/commit/{task.commit}")
+        lines.append(f"- {_cell(redact(task.name))}" + (f" in {commit}" if task.commit else ""))
+        length += len(lines[-1])
+        if length > _LONGEST_SECTION:
+            lines.pop()
+            break
+    if not lines:
+        return ""
+    done, before = build.tasks_done, build.tasks_done_before
+    count = int(done) - int(before) if done.isdecimal() and before.isdecimal() else len(summary.tasks)
+    more = [f"- and {count - len(lines)} more"] if count > len(lines) else []
+    return "\n".join(["Tasks done by this run:", *lines, *more])
+
+
+def _words(summary: RunSummary) -> str:
+    """What the agent said at the end of each turn, in a collapsed section that shows the last turns that fit."""
+    shown: list[str] = []
+    for turn in reversed(summary.turns):
+        # Without blank lines, so that nothing in it can look like a part that is added to the comment later.
+        said = "\n".join(filter(str.strip, redact(turn.said).splitlines()))[:_LONGEST_WORDS]
+        part = f"{_cell(redact(turn.about))}:\n{block(said)}" if said else ""
+        if sum(map(len, shown)) + len(part) > _LONGEST_SECTION:
+            break
+        shown = [part, *shown] if part else shown
+    if not shown:
+        return ""
+    heading = "<details><summary>What the agent said at the end of each turn</summary>"
+    return "\n\n".join([heading, *shown, "</details>"])
 
 
 def _completion(build: BuildResult) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import GitHubAnswerInvalid, GitHubForbidden, GitHubRefused, GitHubScopesInsufficient
+from kiro_worker.github.answers.pull_request import CONFLICTING, UNKNOWN, MergeableAnswer
 from kiro_worker.github.permissions import may_push
+from kiro_worker.github.readiness_queries import READ_MERGEABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from kiro_worker.github.answers.repository import PullRequest, RepositoryState
     from kiro_worker.github.client import GitHubSession
 
+_MERGEABLE_ATTEMPTS: Final = 2
+_MERGEABLE_SECONDS: Final = 3.0
 _MAY_PUSH: Final = ("COLLABORATOR", "MEMBER")
 """The author associations of those who may push."""
 
@@ -26,6 +30,35 @@ def allowed_pull_requests(repository: RepositoryState, configuration: Configurat
         for pull_request in repository.pull_requests
         if not pull_request.from_fork and pull_request.author_association in configuration.allowed_author_associations
     ]
+
+
+def base_branch(repository: RepositoryState, configuration: Configuration) -> str:
+    """The branch that the work is merged into: the base of the pull request, else the default branch."""
+    own = [pull_request for pull_request in repository.pull_requests if not pull_request.from_fork]
+    candidates = allowed_pull_requests(repository, configuration) or own
+    return candidates[0].base_branch if candidates else repository.default_branch
+
+
+async def with_known_mergeability(
+    session: GitHubSession, configuration: Configuration, found: RepositoryState
+) -> RepositoryState:
+    """``found``, with what GitHub knows after a short wait about conflicts of the pull request.
+
+    GitHub determines ``mergeable`` in the background after each push. If it is still unknown, the card passes.
+    """
+    first = next(iter(allowed_pull_requests(found, configuration)), None)
+    if not configuration.require_mergeable or first is None or first.mergeable != UNKNOWN:
+        return found
+    mergeable = UNKNOWN
+    for _ in range(_MERGEABLE_ATTEMPTS):
+        await session.wait(_MERGEABLE_SECONDS)
+        answer = await session.query(READ_MERGEABLE, {"id": first.id})
+        mergeable = MergeableAnswer.parse(answer).mergeable
+        if mergeable != UNKNOWN:
+            break
+    known = first.model_copy(update={"mergeable": mergeable})
+    others = (each for each in found.pull_requests if each is not first)
+    return found.model_copy(update={"pull_requests": (known, *others)})
 
 
 async def with_real_permission(
@@ -56,10 +89,7 @@ def pull_request_problems(repository: RepositoryState, configuration: Configurat
         yield f"there is no open pull request from {branch}: gh pr create --head {branch}"
         yield from closed_pull_request_problems(repository, branch)
     elif not own:
-        yield (
-            f"the only pull request from {branch} (#{found[0].number}) comes from a fork, and forks are never built:"
-            " open a pull request from a branch of this repository"
-        )
+        yield _fork_problem(repository, branch)
     elif not allowed_pull_requests(repository, configuration):
         yield (
             f"the author association of pull request #{own[0].number} is {own[0].author_association},"
@@ -69,6 +99,36 @@ def pull_request_problems(repository: RepositoryState, configuration: Configurat
         )
 
 
+def conflict_problems(repository: RepositoryState, configuration: Configuration, branch: str) -> Iterator[str]:
+    """Why the pull request that may be built cannot be merged, if the configuration requires that it can."""
+    for pull_request in allowed_pull_requests(repository, configuration)[:1]:
+        if configuration.require_mergeable and pull_request.mergeable == CONFLICTING:
+            base = pull_request.base_branch
+            yield (
+                f"pull request #{pull_request.number} conflicts with its base {base}: merge {base} into {branch}, or"
+                f" rebase {branch} onto it, resolve the conflicts and push the branch"
+            )
+
+
+def comes_from_fork_only(repository: RepositoryState, branch: str) -> bool:
+    """Whether only forks have a branch of that name that could be built."""
+    is_own = repository.head is not None and branch != repository.default_branch
+    found = repository.pull_requests
+    return not is_own and bool(found) and all(pull_request.from_fork for pull_request in found)
+
+
+def _fork_problem(repository: RepositoryState, branch: str) -> str:
+    number = repository.pull_requests[0].number
+    finding = f"pull request #{number} from {branch} comes from a fork, and forks are never built"
+    if comes_from_fork_only(repository, branch):
+        target = branch if branch != repository.default_branch else "NEW-BRANCH"
+        return (
+            f"{finding}: push its branch to {repository.name} itself (gh pr checkout {number} && git push origin"
+            f" HEAD:{target}), and open a pull request from there (gh pr create --head {target})"
+        )
+    return f"{finding}: open a pull request from the branch of {repository.name} itself: gh pr create --head {branch}"
+
+
 def closed_pull_request_problems(repository: RepositoryState, branch: str) -> Iterator[str]:
     """How the last pull request ended, which may explain why the branch or an open pull request is missing."""
     for pull_request in repository.closed_pull_requests:
@@ -76,6 +136,6 @@ def closed_pull_request_problems(repository: RepositoryState, branch: str) -> It
             continue
         last = f"the last pull request from {branch}, #{pull_request.number},"
         if pull_request.merged:
-            yield f"{last} is merged: there is nothing left to build"
+            yield f"{last} is merged: there is nothing left to build; move the card on, or open another pull request"
         else:
             yield f"{last} is closed: gh pr reopen {pull_request.number}"

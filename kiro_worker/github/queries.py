@@ -1,4 +1,4 @@
-"""Every GraphQL operation that the worker sends.
+"""Every GraphQL operation that the worker sends, except those of :mod:`kiro_worker.github.readiness_queries`.
 
 The tests validate each operation against GitHub's public schema and against the stand-in's subset of it. GitHub prices
 a query by the number of requests that its connections need, divided by 100, rounded, at least 1
@@ -17,8 +17,11 @@ fragment Card on ProjectV2Item {
   id
   type
   isArchived
-  status: fieldValueByName(name: $statusField) { ... on ProjectV2ItemFieldSingleSelectValue { name optionId } }
+  status: fieldValueByName(name: $statusField) {
+    ... on ProjectV2ItemFieldSingleSelectValue { name optionId updatedAt }
+  }
   branch: fieldValueByName(name: $branchField) { ... on ProjectV2ItemFieldTextValue { text } }
+  spec: fieldValueByName(name: $specField) { ... on ProjectV2ItemFieldTextValue { text } }
   content {
     __typename
     ... on DraftIssue { id title }
@@ -50,7 +53,7 @@ fragment StatusField on ProjectV2 {
 }
 """
 
-_RATE_LIMIT = "rateLimit { cost remaining resetAt }"
+RATE_LIMIT = "rateLimit { cost remaining resetAt }"
 
 
 def _board(name: str, variables: str, items: str) -> GraphQLRequest:
@@ -60,11 +63,11 @@ def _board(name: str, variables: str, items: str) -> GraphQLRequest:
         f"""
 query {name}(
   $owner: String!, $ofOrganization: Boolean!, $projectNumber: Int!,
-  $statusField: String!, $branchField: String!{variables}
+  $statusField: String!, $branchField: String!, $specField: String!{variables}
 ) {{
   organization(login: $owner) @include(if: $ofOrganization) {{ {project} }}
   user(login: $owner) @skip(if: $ofOrganization) {{ {project} }}
-  {_RATE_LIMIT}
+  {RATE_LIMIT}
 }}
 fragment Items on ProjectV2 {{
   items({items}, orderBy: {{field: POSITION, direction: ASC}}) {{
@@ -89,13 +92,13 @@ CARDS: Final = ("items",)
 
 READ_CARD: Final = GraphQLRequest(
     f"""
-query ReadCard($itemId: ID!, $statusField: String!, $branchField: String!) {{
+query ReadCard($itemId: ID!, $statusField: String!, $branchField: String!, $specField: String!) {{
   node(id: $itemId) {{ __typename ... on ProjectV2Item {{
       ...Card
       project {{ number owner {{ ... on Organization {{ login }} ... on User {{ login }} }} ...StatusField }}
     }}
    }}
-  {_RATE_LIMIT}
+  {RATE_LIMIT}
 }}
 {_STATUS_FIELD}{_CARD}"""
 )
@@ -104,52 +107,6 @@ query ReadCard($itemId: ID!, $statusField: String!, $branchField: String!) {{
 CONTENT: Final = ("content",)
 """The field of ``READ_CARD`` that is null if the token may not read the card's issue or pull request."""
 
-VALIDATE_WORK_ITEM: Final = GraphQLRequest(
-    f"""
-query ValidateWorkItem(
-  $owner: String!, $name: String!, $branch: String!, $ref: String!, $specFolder: String!, $tasks: String!
-) {{
-  repository(owner: $owner, name: $name) {{
-    nameWithOwner
-    isArchived
-    isDisabled
-    isLocked
-    lockReason
-    viewerPermission
-    defaultBranchRef {{ name }}
-    ref(qualifiedName: $ref) {{
-      name
-      target {{ __typename oid }}
-      refUpdateRule {{ pattern viewerCanPush requiresSignatures }}
-      rules(first: 50) {{ nodes {{ type repositoryRuleset {{ name bypassActors(first: 1) {{ totalCount }} }} }} }}
-    }}
-    specFolder: object(expression: $specFolder) {{
-      __typename
-      ... on Tree {{ entries {{ name mode type object {{ __typename ... on Blob {{ byteSize isBinary }} }} }} }}
-    }}
-    tasks: object(expression: $tasks) {{ __typename ... on Blob {{ byteSize isBinary isTruncated text }} }}
-    pullRequests(headRefName: $branch, states: [OPEN], first: 20) {{
-      nodes {{
-        id number url isCrossRepository authorAssociation author {{ __typename login }} headRefOid baseRefName
-      }}
-    }}
-    closedPullRequests: pullRequests(headRefName: $branch, states: [CLOSED, MERGED], last: 1) {{
-      nodes {{ number state isCrossRepository }}
-    }}
-  }}
-  {_RATE_LIMIT}
-}}
-"""
-)
-"""The branch and its rules, spec folder, tasks, open pull requests and the last closed one, in one request.
-
-That is 53 requests in GitHub's formula: 1 point. The expressions start with ``refs/heads/`` because a bare name
-resolves to a tag first.
-"""
-
-RULES: Final = ("refUpdateRule", "rules")
-"""The fields of ``VALIDATE_WORK_ITEM`` that a token may be forbidden to read."""
-
 READ_PUSHED: Final = GraphQLRequest(
     f"""
 query ReadPushed($owner: String!, $name: String!, $ref: String!, $before: GitObjectID, $hasBefore: Boolean!) {{
@@ -157,7 +114,7 @@ query ReadPushed($owner: String!, $name: String!, $ref: String!, $before: GitObj
     ref(qualifiedName: $ref) {{ target {{ __typename ...Recent }} }}
     before: object(oid: $before) @include(if: $hasBefore) {{ __typename ...Recent }}
   }}
-  {_RATE_LIMIT}
+  {RATE_LIMIT}
 }}
 fragment Recent on Commit {{ history(first: 100) {{ nodes {{ oid }} }} }}
 """
@@ -176,7 +133,7 @@ query ReadLabels($owner: String!, $name: String!, $number: Int!) {{
     }}
   }}
   viewer {{ login }}
-  {_RATE_LIMIT}
+  {RATE_LIMIT}
 }}
 """
 )
@@ -191,7 +148,7 @@ query ReadPermission($owner: String!, $name: String!, $login: String!) {{
   repository(owner: $owner, name: $name) {{
     collaborators(login: $login, first: 1) {{ edges {{ permission node {{ login }} }} }}
   }}
-  {_RATE_LIMIT}
+  {RATE_LIMIT}
 }}
 """
 )
@@ -218,7 +175,7 @@ query FindComments($subjectId: ID!, $before: String) {{
     ... on Issue {{ comments(last: 100, before: $before) {{ ...Page }} }}
     ... on PullRequest {{ comments(last: 100, before: $before) {{ ...Page }} }}
   }}
-  {_RATE_LIMIT}
+  {RATE_LIMIT}
 }}
 fragment Page on IssueCommentConnection {{
   pageInfo {{ hasPreviousPage startCursor }}
@@ -261,7 +218,7 @@ query ReadPullRequest($id: ID!, $head: String!) {{
       baseRef {{ compare(headRef: $head) {{ behindBy }} }}
     }}
   }}
-  {_RATE_LIMIT}
+  {RATE_LIMIT}
 }}
 """
 )

@@ -14,11 +14,15 @@ from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.pull_requests import (
     allowed_pull_requests,
     closed_pull_request_problems,
+    comes_from_fork_only,
+    conflict_problems,
     pull_request_problems,
+    with_known_mergeability,
     with_real_permission,
 )
 from kiro_worker.github.pushable import push_problems
-from kiro_worker.github.queries import RULES, VALIDATE_WORK_ITEM
+from kiro_worker.github.readiness_queries import RULES, VALIDATE_WORK_ITEM
+from kiro_worker.github.spec_folders import SUBMODULE, SYMLINK, Spec, find_spec
 from kiro_worker.models import REDACTED, Work
 from kiro_worker.spec import (
     DESIGN_FILE,
@@ -42,9 +46,7 @@ if TYPE_CHECKING:
 
 ReadRun: TypeAlias = "Callable[[], RunRecord | None]"
 
-_NO_OPEN_TASK: Final = "has no open task"
-_SYMLINK: Final = 0o120000
-_SUBMODULE: Final = 0o160000
+_NO_OPEN_TASK: Final = "has no open task: untick a box, or add a line such as '- [ ] 1. …'"
 
 
 def _no_record() -> None:
@@ -76,7 +78,7 @@ async def validate_item(
         )
     if reasons := list(_card_problems(item, configuration)):
         raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))
-    return await validate_branch(session, configuration, item.repository, item.branch, read_run)
+    return await validate_branch(session, configuration, item.repository, item.branch, read_run, item.spec)
 
 
 def _card_problems(item: WorkItem, configuration: Configuration) -> Iterator[str]:
@@ -99,9 +101,17 @@ def _card_problems(item: WorkItem, configuration: Configuration) -> Iterator[str
 
 
 async def validate_branch(
-    session: GitHubSession, configuration: Configuration, repository: str, branch: str, read_run: ReadRun = _no_record
+    session: GitHubSession,
+    configuration: Configuration,
+    repository: str,
+    branch: str,
+    read_run: ReadRun = _no_record,
+    named_spec: str = "",
 ) -> Work:
-    """The same as :func:`validate_item`, for a branch without a card, which a manually started build names."""
+    """The same as :func:`validate_item`, for a branch without a card, which a manually started build names.
+
+    ``named_spec`` is what the card's field names as the folder of the spec.
+    """
     _raise_if_any(_problems_known_offline(configuration, repository, branch), configuration)
     found = await _read_repository(session, configuration, repository, branch)
     if found is None:
@@ -110,18 +120,20 @@ async def validate_branch(
             "give the token access to it, with the scope repo",
         )
     found = await with_real_permission(session, configuration, found)
-    _raise_if_any(problems(found, configuration, branch, read_run), configuration)
+    found = await with_known_mergeability(session, configuration, found)
+    spec = await find_spec(session, configuration, found, branch, named_spec)
+    _raise_if_any(problems(found, spec, configuration, branch, read_run), configuration)
     pull_request = allowed_pull_requests(found, configuration)[0]
     return Work(
         repository=found.name,
         branch=branch,
         commit=found.commit,
-        spec_path=spec_folder(configuration.spec_root, branch),
+        spec_path=spec.folder,
         pull_request=pull_request.number,
         pull_request_id=pull_request.id,
         pull_request_url=pull_request.url,
         base_branch=pull_request.base_branch,
-        open_tasks=len(open_tasks(found.tasks)),
+        open_tasks=len(open_tasks(spec.tasks)),
     )
 
 
@@ -146,15 +158,23 @@ async def _read_repository(
         "ref": f"refs/heads/{branch}",
         "specFolder": f"refs/heads/{branch}:{folder}",
         "tasks": f"refs/heads/{branch}:{folder}/{TASKS_FILE}",
+        "withMergeable": configuration.require_mergeable,
     }
     return RepositoryAnswer.parse(await session.query(VALIDATE_WORK_ITEM, variables, RULES)).repository
 
 
 def problems(
-    repository: RepositoryState, configuration: Configuration, branch: str, read_run: ReadRun = _no_record
+    repository: RepositoryState,
+    spec: Spec,
+    configuration: Configuration,
+    branch: str,
+    read_run: ReadRun = _no_record,
 ) -> Iterator[str]:
     """Every reason why the branch is not ready to be built, each with its fix."""
     head = repository.head
+    if comes_from_fork_only(repository, branch):
+        yield from pull_request_problems(repository, configuration, branch)
+        return
     # Work that this run has pushed is reported even if the branch has been locked since.
     if (refusals := list(push_problems(repository, branch))) and not _has_pushed(repository, branch, read_run):
         yield from refusals
@@ -166,14 +186,16 @@ def problems(
         yield f"refs/heads/{branch} does not point to a commit: push a commit to the branch"
     if branch == repository.default_branch:
         yield f"{branch} is the default branch: create a separate branch for this work"
-    yield from _spec_problems(repository, configuration, branch, read_run)
+    yield from _spec_problems(repository, spec, branch, read_run)
     yield from pull_request_problems(repository, configuration, branch)
+    yield from conflict_problems(repository, configuration, branch)
 
 
 def only_lacks_open_task(reasons: str) -> bool:
     """Whether the text of a :class:`WorkItemInvalid` has no other reason than that no task is open."""
     first, _, rest = reasons.partition("\n")
-    return f" {_NO_OPEN_TASK}: " in first and rest.startswith("How to fix: ")
+    # Only at the end, because a reason can quote text from the card.
+    return first.endswith(f"/{TASKS_FILE} {_NO_OPEN_TASK}") and rest.startswith("How to fix: ")
 
 
 def _raise_if_any(reasons: Iterator[str], configuration: Configuration) -> None:
@@ -203,14 +225,11 @@ def _problems_known_offline(configuration: Configuration, repository: str, branc
         yield problem
 
 
-def _spec_problems(
-    repository: RepositoryState, configuration: Configuration, branch: str, read_run: ReadRun
-) -> Iterator[str]:
-    folder = spec_folder(configuration.spec_root, branch)
-    if repository.spec_files is None:
-        yield f"the spec folder {folder} does not exist on {branch}: write the spec in Kiro, commit and push it"
+def _spec_problems(repository: RepositoryState, spec: Spec, branch: str, read_run: ReadRun) -> Iterator[str]:
+    if not spec.folder:
+        yield from filter(None, [spec.problem])
         return
-    files = {file.name: file for file in repository.spec_files}
+    folder, files = spec.folder, {file.name: file for file in spec.files}
     requirements = next((name for name in REQUIREMENTS_FILES if name in files), None)
     if requirements is None:
         yield f"{folder}/requirements.md (or bugfix.md) is missing: write it, commit and push it"
@@ -220,15 +239,15 @@ def _spec_problems(
             tasks_are_readable = tasks_are_readable and name != TASKS_FILE
             yield problem
     if tasks_are_readable:
-        yield from _tasks_problems(repository, branch, f"{folder}/{TASKS_FILE}", read_run)
+        yield from _tasks_problems(repository, branch, spec, read_run)
 
 
 def _file_problem(file: SpecFile | None, path: str) -> str | None:
     if file is None:
         return f"{path} is missing: write it, commit and push it"
-    if file.mode == _SYMLINK:
+    if file.mode == SYMLINK:
         return f"{path} is a symbolic link: commit the file itself"
-    if file.mode == _SUBMODULE or file.type != "blob":
+    if file.mode == SUBMODULE or file.type != "blob":
         return f"{path} is not a file: commit the file itself"
     if file.size == 0:
         return f"{path} is empty: write it, commit and push it"
@@ -245,8 +264,8 @@ def _has_pushed(repository: RepositoryState, branch: str, read_run: ReadRun) -> 
     return run is not None and run.is_about(repository.name, branch)
 
 
-def _tasks_problems(repository: RepositoryState, branch: str, path: str, read_run: ReadRun) -> Iterator[str]:
-    text = repository.tasks
+def _tasks_problems(repository: RepositoryState, branch: str, spec: Spec, read_run: ReadRun) -> Iterator[str]:
+    text, path = spec.tasks, f"{spec.folder}/{TASKS_FILE}"
     if not text.strip():
         yield f"{path} is empty: write it, commit and push it"
         return
@@ -256,4 +275,4 @@ def _tasks_problems(repository: RepositoryState, branch: str, path: str, read_ru
         yield from error.reason.splitlines()
         return
     if not task_list.open and not _has_pushed(repository, branch, read_run):
-        yield f"{path} {_NO_OPEN_TASK}: untick a box, or add a line such as '- [ ] 1. …'"
+        yield f"{path} {_NO_OPEN_TASK}"

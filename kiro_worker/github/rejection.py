@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.errors import GitHubAnswerInvalid, GitHubForbidden, GitHubRefused
+from kiro_worker.errors import GitHubAnswerInvalid, GitHubForbidden, GitHubRefused, WorkItemNotFound
 from kiro_worker.github import pr_comment
 from kiro_worker.github.board import managed_statuses, read_card
 from kiro_worker.github.cards import commentable_content, is_elsewhere, move
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kiro_worker.github.board import Card
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.github.comments import OwnComments
+    from kiro_worker.models import WorkItem
     from kiro_worker.state import StepEvent
 
 _DENIED: Final = (GitHubAnswerInvalid, GitHubForbidden, GitHubRefused)
@@ -28,20 +29,27 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
     """Move the card to the blocked status, and explain in comments on it and its pull request what is missing.
 
     The move comes first: an archived or inaccessible repository accepts no comment, and a card that stays in the target
-    status would be first in the queue on every tick. A card that a person moved elsewhere is left alone. If nothing but
-    an open task is missing, because the worker has implemented them all, the card goes to the review status.
+    status would be first in the queue on every tick. A card that was moved since it was selected is left alone. If
+    nothing but an open task is missing, because the worker has implemented them all, the card goes to the review
+    status.
     """
     item, failure = require(event.document.item, "item"), require(event.document.failure, "failure")
-    card = await read_card(session, configuration, item.id, [configuration.blocked_status])
-    if is_elsewhere(card, configuration):
+    try:
+        card = await read_card(session, configuration, item.id, [configuration.blocked_status])
+    except WorkItemNotFound:
+        # The card was deleted in the meantime, so there is nothing to reject.
+        return CardReport("", comment_url="")
+    if is_elsewhere(card, configuration) or _moved_since(item, card, configuration):
         return CardReport(card.item.status, comment_url="")
-    if only_lacks_open_task(failure.reason) and (found := await _implemented(session, configuration, event)):
-        return await _return_to_review(session, configuration, card, found)
-    status = await move(session, card, configuration.blocked_status, managed_statuses(configuration))
+    pull_request_id: str | None = None
+    if only_lacks_open_task(failure.reason):
+        pull_request_id = await _pull_request_of(session, configuration, item)
+        if found := await _implemented(session, pull_request_id, event.execution_arn):
+            return await _return_to_review(session, configuration, card, found)
+    status, url = await move(session, card, configuration.blocked_status, managed_statuses(configuration)), ""
     body = pr_comment.rejected(failure.reason, event.execution_arn)
-    pull_request_id, url = "", ""
-    with suppress(*_DENIED):
-        pull_request_id = await find_pull_request(session, configuration, item.repository, item.branch)
+    if pull_request_id is None:
+        pull_request_id = await _pull_request_of(session, configuration, item)
     # If the card's content is the pull request itself, one comment is enough.
     for subject_id in filter(None, dict.fromkeys([commentable_content(card), pull_request_id])):
         with suppress(*_DENIED):
@@ -49,13 +57,29 @@ async def reject(session: GitHubSession, configuration: Configuration, event: St
     return CardReport(status, comment_url=url)
 
 
-async def _implemented(session: GitHubSession, configuration: Configuration, event: StepEvent) -> OwnComments | None:
-    """The worker's comments on the card's pull request, if they report an implementation."""
-    item = require(event.document.item, "item")
+def _moved_since(selected: WorkItem, card: Card, configuration: Configuration) -> bool:
+    """Whether somebody has moved the card since it was selected: it may be corrected by now, or another run builds it.
+
+    In the blocked status, this step may have moved it, and its answer was lost.
+    """
+    before, now = selected.status_updated_at, card.item.status_updated_at
+    return card.item.status != configuration.blocked_status and before != "" and now not in ("", before)
+
+
+async def _pull_request_of(session: GitHubSession, configuration: Configuration, item: WorkItem) -> str:
+    """The ID of the card's pull request; empty if there is none, or if GitHub does not name it."""
     with suppress(*_DENIED):
-        if pull_request_id := await find_pull_request(session, configuration, item.repository, item.branch):
-            comments = await find_comments(session, pull_request_id, event.execution_arn)
-            return comments if comments.implemented else None
+        return await find_pull_request(session, configuration, item.repository, item.branch)
+    return ""
+
+
+async def _implemented(session: GitHubSession, pull_request_id: str, execution_arn: str) -> OwnComments | None:
+    """The worker's comments on the pull request, if there is one and they report an implementation."""
+    if not pull_request_id:
+        return None
+    with suppress(*_DENIED):
+        comments = await find_comments(session, pull_request_id, execution_arn)
+        return comments if comments.implemented else None
     return None
 
 
@@ -74,4 +98,4 @@ async def _put_rejection(session: GitHubSession, subject_id: str, body: str, exe
     comments = await find_comments(session, subject_id, execution_arn)
     if comments.implemented:
         return await add_to_success(session, comments, body)
-    return await write_comment(session, comments, body, execution_arn)
+    return await write_comment(session, comments, body, execution_arn, ignore_execution=True)

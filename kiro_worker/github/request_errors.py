@@ -6,6 +6,7 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 from __future__ import annotations
 
 import math
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -22,6 +23,8 @@ from kiro_worker.errors import (
     GitHubTokenInvalid,
     GitHubUnavailable,
 )
+from kiro_worker.names import ANY_NAMES
+from kiro_worker.outcomes import FaultOwner
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +35,17 @@ _OUTAGES: Final = frozenset(
 )
 """Kinds of errors that GitHub reports when a part of it does not work. A retry may succeed."""
 WAIT_FOR_GITHUB: Final = "try again when https://www.githubstatus.com reports no incident"
+_PARAMETER: Final = f"the configuration parameter {ANY_NAMES.configuration_parameter}"
 WRONG_URL: Final = (
-    "check that githubApiUrl in the configuration parameter is the address of GitHub's GraphQL API, and that no proxy"
-    f" answers in its place; otherwise {WAIT_FOR_GITHUB}"
+    f"check that githubApiUrl in {_PARAMETER} is the address of GitHub's GraphQL API, and that no proxy answers in its"
+    f" place; otherwise {WAIT_FOR_GITHUB}"
 )
+_TOKEN: Final = f"the GitHub token (secret {ANY_NAMES.github_token_secret})"
+_STORE_TOKEN: Final = (
+    f"aws secretsmanager put-secret-value --secret-id {ANY_NAMES.github_token_secret} --secret-string 'ghp_…'"
+)
+_TOKENS: Final = "https://github.com/settings/tokens"
+_SINGLE_SIGN_ON: Final = f"authorize the token for the organization's single sign-on at {_TOKENS} (Configure SSO)"
 
 
 @dataclass(frozen=True)
@@ -65,28 +75,29 @@ def unreachable(url: str, seconds: float, error: BaseException) -> GitHubUnavail
         reason = str(cause) or type(cause).__name__
     return GitHubUnavailable(
         f"{host} cannot be reached: {reason}",
-        f"check githubApiUrl in the configuration parameter, which is {url}, and that DNS, the proxy and the routes of"
-        f" the network lead to that host; otherwise {WAIT_FOR_GITHUB}",
+        f"check githubApiUrl in {_PARAMETER}, which is {url}, and that DNS, the proxy and the routes of the network"
+        f" lead to that host; otherwise {WAIT_FOR_GITHUB}",
     )
 
 
-def error_for_status(code: int | None, headers: Mapping[str, str]) -> GitHubError:
+def error_for_status(url: str, code: int | None, headers: Mapping[str, str]) -> GitHubError:
     """The error for an HTTP status that is not a success. ``code`` is ``None`` if it is not known."""
+    host = urlsplit(url).hostname or url
     if code == 401:
         return GitHubTokenInvalid(
-            "GitHub answers 401: the token is wrong, expired or revoked",
-            "create a token with the scopes repo and project, then store it: "
-            "aws secretsmanager put-secret-value --secret-id kiro-worker-<environment>-github-token"
-            " --secret-string 'ghp_…'",
+            f"{host} answers 401: the token is wrong, expired or revoked",
+            f"create a token with the scopes repo and project at {_TOKENS}, then store it: {_STORE_TOKEN}",
         )
     if code in (403, 429) and ("retry-after" in headers or headers.get("x-ratelimit-remaining") == "0"):
         return rate_limit_error(headers)
     if code == 403:
-        return GitHubForbidden(
-            "GitHub answers 403: the token may not use this API",
-            "check the token's access to the organization, and authorize the token for single sign-on",
+        forbidden = GitHubForbidden(
+            f"{host} answers 403: the token may not use this API",
+            f"check the organization's access of {_TOKEN}, and {_SINGLE_SIGN_ON}",
         )
-    return GitHubUnavailable(f"GitHub answers {code}", WRONG_URL if code in (404, 405) else WAIT_FOR_GITHUB)
+        forbidden.owner = FaultOwner.INSTALLATION
+        return forbidden
+    return GitHubUnavailable(f"{host} answers {code}", WRONG_URL if code in (404, 405) else WAIT_FOR_GITHUB)
 
 
 def raise_for_errors(response: Response, tolerated: tuple[str, ...], optional: tuple[str, ...]) -> None:
@@ -112,12 +123,14 @@ def _error_of_kind(kind: str, message: str, response: Response) -> Exception:
     if kind == "INSUFFICIENT_SCOPES":
         present = response.headers.get("x-oauth-scopes", "")
         return GitHubScopesInsufficient(
-            f"the GitHub token lacks a scope; it has: {present or 'none'}",
-            "give the token the scopes repo and project at https://github.com/settings/tokens",
+            f"{_TOKEN} lacks a scope; it has: {present or 'none'}",
+            f"give the token the scopes repo and project at {_TOKENS}",
         )
     if kind in ("FORBIDDEN", "UNAUTHORIZED") or "not accessible by" in message.lower():
+        give = f"give the token access to this organization, project and repository at {_TOKENS}"
+        is_single_sign_on = re.search(r"\bSAML\b|single sign-on", message, re.IGNORECASE)
         return GitHubForbidden(
-            f"GitHub denies access: {message}", "give the token access to this organization, project and repository"
+            f"GitHub denies access to {_TOKEN}: {message}", _SINGLE_SIGN_ON if is_single_sign_on else give
         )
     if "argument 'query'" in message:
         return UnknownArgument(message)
@@ -138,7 +151,8 @@ def rate_limit_error(headers: Mapping[str, str]) -> GitHubRateLimited:
     """The error for an exhausted rate limit, with the seconds to wait."""
     seconds = _seconds_until_limit_ends(headers)
     error = GitHubRateLimited(
-        f"GitHub's rate limit is exhausted: wait {seconds:.0f} s",
+        f"GitHub's rate limit is exhausted: wait {seconds:.0f} s. It is that of the GitHub token's account, which"
+        " other programs may use, too",
         "nothing to fix: the next scheduled run continues",
     )
     error.retry_after = seconds

@@ -1,14 +1,14 @@
-"""Which card a run works on: the one it is pinned to, or the next one in the target status."""
+"""The card that a run is pinned to, and what to build for a card that was selected."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from pydantic.alias_generators import to_camel
 
 from kiro_worker.errors import InvalidExecutionInput, WorkItemInvalid, WorkItemMoved, WorkItemRefused
-from kiro_worker.github.board import NextCard, fetch_next_card, managed_statuses, read_card
+from kiro_worker.github.board import managed_statuses, read_card
 from kiro_worker.github.readiness import validate_item
 from kiro_worker.state import HOW_TO_START
 
@@ -17,13 +17,6 @@ if TYPE_CHECKING:
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.github.readiness import ReadRun
     from kiro_worker.models import Work, WorkItem
-    from kiro_worker.state import StateDocument
-
-MAX_SKIPPED: Final = 10
-"""How many cards a run skips before it leaves the rest to the next tick.
-
-The limit keeps a run short, and stops a broken board from using up the API budget.
-"""
 
 
 class ExecutionInput(BaseModel):
@@ -47,28 +40,20 @@ class ExecutionInput(BaseModel):
             raise InvalidExecutionInput(f"the execution's input is invalid: {problems}", HOW_TO_START) from None
 
 
-async def select_work_item(
-    session: GitHubSession, configuration: Configuration, request: ExecutionInput, document: StateDocument
-) -> NextCard:
-    """The card to work on, if one is waiting.
+async def read_pinned_card(session: GitHubSession, configuration: Configuration, item_id: str) -> WorkItem:
+    """The card that an input or a redrive names.
 
-    ``document.item`` is set if a redriven run starts over, and ``document.skipped`` if this run found cards that were
-    not ready or locked. Raises :class:`WorkItemMoved` if the status of a pinned card does not allow work on it.
+    Raises :class:`WorkItemMoved` if its status does not allow work on it.
     """
-    pinned = document.item.id if document.item else request.item_id
-    if pinned in document.skipped or len(document.skipped) >= MAX_SKIPPED:
-        return NextCard(None)
-    if pinned is None:
-        return await fetch_next_card(session, configuration, document.skipped)
-    card = await read_card(session, configuration, pinned)
+    card = await read_card(session, configuration, item_id)
     workable = managed_statuses(configuration)
     if card.archived or card.item.status not in workable:
         raise WorkItemMoved(
-            f"the card {pinned} is {'archived' if card.archived else f'in {card.item.status!r}'},"
+            f"the card {item_id} is {'archived' if card.archived else f'in {card.item.status!r}'},"
             f" but it can be worked on only in {', '.join(map(repr, workable))}",
             f"move the card to {configuration.target_status_column!r}; the schedule then starts a run for it",
         )
-    return NextCard(card.item)
+    return card.item
 
 
 async def validate_selected(

@@ -15,7 +15,15 @@ from __future__ import annotations
 
 from kiro_worker.spec.box import STATES, TaskState
 from kiro_worker.spec.checks import is_check_only
-from kiro_worker.spec.files import DESIGN_FILE, LARGEST_FILE, REQUIREMENTS_FILES, TASKS_FILE, spec_folder
+from kiro_worker.spec.files import (
+    DESIGN_FILE,
+    LARGEST_FILE,
+    REQUIREMENTS_FILES,
+    TASKS_FILE,
+    folder_name_problem,
+    named_spec_folder,
+    spec_folder,
+)
 from kiro_worker.spec.tasks import (
     Task,
     TaskList,
@@ -41,8 +49,10 @@ __all__ = [
     "TaskState",
     "complete_parents",
     "completion",
+    "folder_name_problem",
     "invisible_character",
     "is_check_only",
+    "named_spec_folder",
     "open_tasks",
     "parse_tasks",
     "pending_leaf_tasks",

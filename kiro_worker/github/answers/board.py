@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Self
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from kiro_worker.errors import GitHubAnswerInvalid
 from kiro_worker.github.answers.base import Answer, Nodes
 from kiro_worker.models import REDACTED, WorkItem
 
 _LONGEST_TITLE: Final = 200
+_LONGEST_FIELD: Final = 1000
+"""The maximum length of a text field. No branch or spec folder has such a long name, so no valid text is cut off."""
 
 
 @dataclass(frozen=True)
@@ -61,8 +64,21 @@ class Project(Answer):
         return StatusField(self.id, field.id, {option.name: option.id for option in field.options})
 
 
-class _Named(Answer):
+def _timestamp_or_empty(value: object) -> str:
+    """``value`` if it is a timestamp with an offset. The status itself matters more than when it changed."""
+    if not isinstance(value, str):
+        return ""
+    try:
+        moment = datetime.fromisoformat(value)
+        moment.astimezone(UTC)  # raises an error for a moment that is outside the years 1 to 9999 in UTC
+    except (ValueError, OverflowError):
+        return ""
+    return value if moment.tzinfo else ""
+
+
+class _Status(Answer):
     name: str = ""
+    updated_at: Annotated[str, BeforeValidator(_timestamp_or_empty)] = ""
 
 
 class _Text(Answer):
@@ -102,8 +118,9 @@ class CardNode(Answer):
 
     id: str
     archived: bool = Field(alias="isArchived")
-    status: _Named | None = None
+    status: _Status | None = None
     branch: _Text | None = None
+    spec: _Text | None = None
     content: _Content | None = None
 
     @property
@@ -124,6 +141,8 @@ class CardNode(Answer):
             branch=branch,
             state=content.issue_state or content.pull_request_state,
             linked_branches=linked,
+            spec=((self.spec.text if self.spec else None) or "").strip()[:_LONGEST_FIELD],
+            status_updated_at=self.status.updated_at if self.status else "",
         )
 
     def _branch(self, content: _Content, repository: str) -> tuple[str, tuple[str, ...]]:
@@ -132,7 +151,7 @@ class CardNode(Answer):
         If the linked branches do not determine one, the branch is empty and they are returned as ``owner/name:branch``.
         """
         if self.branch and (text := (self.branch.text or "").strip()):
-            return text, ()
+            return text[:_LONGEST_FIELD], ()
         # The ref of a branch that was deleted is null.
         refs = [linked.ref for linked in content.linked_branches if linked.ref]
         # Names of repositories on GitHub are case-insensitive.

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from pydantic import Field
 
 from kiro_worker.github.answers.base import Answer
+
+UNKNOWN: Final = "UNKNOWN"
+CONFLICTING: Final = "CONFLICTING"
+"""Values of ``mergeable``, which GitHub determines in the background: it is unknown for seconds after each push."""
 
 
 class _Comparison(Answer):
@@ -34,10 +40,24 @@ class ReviewedPullRequest(Answer):
     @property
     def conflicts(self) -> bool:
         """Whether it certainly conflicts with its base branch."""
-        return self.mergeable == "CONFLICTING"
+        return self.mergeable == CONFLICTING
 
 
 class PullRequestAnswer(Answer):
     """The answer to ``READ_PULL_REQUEST``; ``node`` is ``None`` if the pull request no longer exists."""
 
     node: ReviewedPullRequest | None = None
+
+
+class _Mergeable(Answer):
+    mergeable: str = UNKNOWN
+
+
+class MergeableAnswer(Answer):
+    """The answer to ``READ_MERGEABLE``."""
+
+    node: _Mergeable | None = None
+
+    @property
+    def mergeable(self) -> str:
+        return self.node.mergeable if self.node else UNKNOWN

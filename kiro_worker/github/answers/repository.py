@@ -6,6 +6,7 @@ from pydantic import Field
 
 from kiro_worker.github.answers.base import Answer, Nodes
 from kiro_worker.github.answers.labels import Actor
+from kiro_worker.github.answers.pull_request import UNKNOWN
 from kiro_worker.github.answers.rules import BranchAccess, Rule, UpdateRule
 
 
@@ -55,7 +56,10 @@ class BranchHead(Answer):
 
 
 class PullRequest(Answer):
-    """An open pull request. ``from_fork`` means that its branch is in another repository."""
+    """An open pull request. ``from_fork`` means that its branch is in another repository.
+
+    ``mergeable`` is known only if the query asked for it.
+    """
 
     id: str
     number: int
@@ -64,6 +68,7 @@ class PullRequest(Answer):
     author_association: str
     account: Actor | None = Field(default=None, alias="author")
     base_branch: str = Field(alias="baseRefName")
+    mergeable: str = UNKNOWN
 
     @property
     def author(self) -> str:
@@ -92,7 +97,31 @@ class _Tree(Answer):
     entries: tuple[SpecFile, ...] | None = Field(default=(), strict=False)
 
 
-class RepositoryState(Answer):
+class SpecState(Answer):
+    """A spec folder, and the text of its task list."""
+
+    spec_folder: _Tree | None
+    tasks_file: _Blob | None = Field(alias="tasks")
+
+    @property
+    def spec_files(self) -> tuple[SpecFile, ...] | None:
+        """``None`` if the spec's folder does not exist."""
+        folder = self.spec_folder
+        return (folder.entries or ()) if folder and folder.typename == "Tree" else None
+
+    @property
+    def tasks(self) -> str:
+        """The text of ``tasks.md``; empty if there is none."""
+        return (self.tasks_file.text if self.tasks_file else None) or ""
+
+
+class SpecAnswer(Answer):
+    """The answer to ``READ_SPEC``; ``repository`` is ``None`` if the token no longer sees it."""
+
+    repository: SpecState | None = None
+
+
+class RepositoryState(SpecState):
     """A repository as the readiness check of one branch sees it.
 
     ``head`` is ``None`` if the branch does not exist. ``pull_requests`` are the open ones from branches of that name,
@@ -107,8 +136,6 @@ class RepositoryState(Answer):
     viewer_permission: str | None = None
     default_branch_ref: _Named | None = None
     head: BranchHead | None = Field(alias="ref")
-    spec_folder: _Tree | None
-    tasks_file: _Blob | None = Field(alias="tasks")
     pull_requests: Nodes[PullRequest]
     closed_pull_requests: Nodes[ClosedPullRequest]
 
@@ -124,17 +151,6 @@ class RepositoryState(Answer):
         return self.default_branch_ref.name if self.default_branch_ref else ""
 
     @property
-    def spec_files(self) -> tuple[SpecFile, ...] | None:
-        """``None`` if the spec's folder does not exist."""
-        folder = self.spec_folder
-        return (folder.entries or ()) if folder and folder.typename == "Tree" else None
-
-    @property
-    def tasks(self) -> str:
-        """The text of ``tasks.md``; empty if there is none."""
-        return (self.tasks_file.text if self.tasks_file else None) or ""
-
-    @property
     def commit(self) -> str:
         """The commit that the branch points to; empty if there is none."""
         return self.head.commit if self.head else ""
@@ -144,6 +160,44 @@ class RepositoryAnswer(Answer):
     """The answer to ``VALIDATE_WORK_ITEM``; ``repository`` is ``None`` if the token sees none of that name."""
 
     repository: RepositoryState | None = None
+
+
+class RootEntry(Answer):
+    """What the root of the specs contains: folders, and perhaps other things. ``mode`` and ``type`` are git's."""
+
+    name: str
+    mode: int
+    type: str
+
+
+class _Root(Answer):
+    entries: tuple[RootEntry, ...] | None = Field(default=(), strict=False)
+
+
+class SpecRoots(Answer):
+    """What the root of the specs contains on the branch, and on the base of its pull request.
+
+    ``base`` is ``None`` if that branch does not exist.
+    """
+
+    branch_root: _Root | None = Field(default=None, alias="onBranch")
+    base: _Named | None = None
+    base_root: _Root | None = Field(default=None, alias="onBase")
+
+    @property
+    def on_branch(self) -> tuple[RootEntry, ...]:
+        return (self.branch_root.entries or ()) if self.branch_root else ()
+
+    @property
+    def on_base(self) -> frozenset[str]:
+        """The names only."""
+        return frozenset(entry.name for entry in (self.base_root.entries or ())) if self.base_root else frozenset()
+
+
+class SpecRootsAnswer(Answer):
+    """The answer to ``FIND_SPEC``; ``repository`` is ``None`` if the token no longer sees it."""
+
+    repository: SpecRoots | None = None
 
 
 class _Commit(Answer):
