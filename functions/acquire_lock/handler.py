@@ -9,6 +9,7 @@ import boto3
 
 from kiro_worker.config.parameter import load_configuration
 from kiro_worker.environment import AcquireLockEnvironment
+from kiro_worker.errors import LockHeld, ScopedLockHeld
 from kiro_worker.lock.connect import connected_locks
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import lock_key
@@ -32,4 +33,10 @@ def handler(event: StepEvent) -> dict[str, Any]:
     item, work = require(event.document.item, "item"), require(event.document.work, "work")
     key = lock_key(configuration, work.repository, work.branch)
     subject = Subject(item.id, work.repository, work.branch)
-    return acquire_with_slot(locks, configuration, key, event.execution_arn, subject).to_dict()
+    try:
+        return acquire_with_slot(locks, configuration, key, event.execution_arn, subject).to_dict()
+    except ScopedLockHeld as error:
+        if event.document.pinned:
+            # A pinned run has no other card to try.
+            raise LockHeld(error.reason, error.remedy) from None
+        raise

@@ -13,12 +13,12 @@ import boto3
 
 from kiro_worker.environment import FetchWorkItemEnvironment
 from kiro_worker.github.connect import configured_session
-from kiro_worker.github.selection import ExecutionInput, select_work_item
+from kiro_worker.github.selection import ExecutionInput
 from kiro_worker.lock.connect import connected_locks
 from kiro_worker.observability import count, step
 from kiro_worker.records.table import RecordsTable
-from kiro_worker.recovery import report_and_clear_abandoned_runs
 from kiro_worker.state import StepEvent
+from kiro_worker.work_queue import QueueEdges, fetch_work_item
 
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")
@@ -28,18 +28,17 @@ stepfunctions = boto3.client("stepfunctions")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """Return ``{"item": WorkItem | null}``."""
+    """Return ``{"item": WorkItem | null, "pinned", "skipped", "end", "reason", "hidden"}``."""
     request = ExecutionInput.parse(event.execution_input)
-    return asyncio.run(fetch_work_item(event, request))
-
-
-async def fetch_work_item(event: StepEvent, request: ExecutionInput) -> dict[str, Any]:
     environment = FetchWorkItemEnvironment.parse(os.environ)
-    locks = connected_locks(dynamodb, stepfunctions, environment.locks_table_name)
-    records = RecordsTable(dynamodb, environment.records_table_name)
-    async with configured_session(ssm, secrets, environment) as (session, configuration):
-        await report_and_clear_abandoned_runs(session, configuration, locks, records, stepfunctions)
-        found = await select_work_item(session, configuration, request, event.document)
-    if found.hidden:
-        count("HiddenCards", found.hidden, event)
-    return {"item": found.item.to_dict() if found.item else None}
+    edges = QueueEdges(
+        locks=connected_locks(dynamodb, stepfunctions, environment.locks_table_name),
+        records=RecordsTable(dynamodb, environment.records_table_name),
+        stepfunctions=stepfunctions,
+        open_session=lambda: configured_session(ssm, secrets, environment),
+    )
+    fetched = asyncio.run(fetch_work_item(event, request, edges))
+    for name, cards in (("HiddenCards", fetched.hidden), ("SkippedCards", len(fetched.skipped) if fetched.end else 0)):
+        if cards:
+            count(name, cards, event)
+    return fetched.to_dict()

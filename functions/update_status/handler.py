@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from kiro_worker.environment import UpdateStatusEnvironment
-from kiro_worker.github.cards import mark_failed, mark_in_progress, mark_in_review
+from kiro_worker.github.cards import mark_in_progress, mark_in_review
 from kiro_worker.github.connect import configured_session
+from kiro_worker.github.failed_cards import mark_failed
 from kiro_worker.github.rejection import reject
-from kiro_worker.observability import step
+from kiro_worker.observability import count, step
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StepEvent
 
@@ -39,14 +40,29 @@ async def update_status(event: StepEvent) -> dict[str, Any]:
     return report.to_dict()
 
 
+async def review(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    return await mark_in_review(session, configuration, event, _records())
+
+
 async def fail(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
-    records = RecordsTable(dynamodb, UpdateStatusEnvironment.parse(os.environ).records_table_name)
-    return await mark_failed(session, configuration, event, records)
+    return await mark_failed(session, configuration, event, _records())
+
+
+async def reject_card(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    report = await reject(session, configuration, event)
+    if not report.comment_url:
+        # Then only the run's output shows the reason. A draft, for example, cannot have comments.
+        count("UncommentedRejections", 1, event)
+    return report
+
+
+def _records() -> RecordsTable:
+    return RecordsTable(dynamodb, UpdateStatusEnvironment.parse(os.environ).records_table_name)
 
 
 MOVES = {
-    "RejectWorkItem": reject,
+    "RejectWorkItem": reject_card,
     "MarkInProgress": mark_in_progress,
-    "MarkInReview": mark_in_review,
+    "MarkInReview": review,
     "MarkFailed": fail,
 }

@@ -23,7 +23,9 @@ _REMEDIES: Final[tuple[tuple[type[BotoCoreError], str], ...]] = (
 )
 _REMEDIES_BY_CODE: Final = {
     "AccessDeniedException": "use a role that allows states:DescribeExecution, GetExecutionHistory, StartExecution and"
-    " RedriveExecution on the state machine and its executions",
+    " RedriveExecution on the state machine and its executions, and dynamodb:GetItem and UpdateItem on the records"
+    " table",
+    "ResourceNotFoundException": "check --environment, the region and the account: the stacks must be deployed there",
     "ExpiredToken": _LOGIN,
     "ExpiredTokenException": _LOGIN,
     "InvalidClientTokenId": _LOGIN,

@@ -18,6 +18,7 @@ from kiro_worker.executions.history import read_events, read_run
 from kiro_worker.executions.naming import ExecutionNameInvalid, NamedExecution, find_execution, replay_name
 from kiro_worker.models import cause_message
 from kiro_worker.outcomes import FaultOwner, Outcome
+from kiro_worker.state import End
 
 if TYPE_CHECKING:
     from kiro_worker.executions.history import Run
@@ -139,14 +140,14 @@ def card_of(run: Run) -> tuple[str, str]:
     pinned = documents[0].get("itemId") if documents else None
     if isinstance(pinned, str):
         return pinned, next((str(item["title"]) for item in items if item["id"] == pinned), "")
-    if items and run.outcome != "NothingToDo":
+    if items and run.outcome not in set(End):
         return str(items[-1]["id"]), str(items[-1]["title"])
-    skipped = run.output.get("skipped") or ()
+    skipped = [card["item"] for card in run.output.get("skipped") or ()]
     raise NoCardToReplay(
         f"{run.arn} did not work on a card: it ended as {run.outcome}"
-        + (f" and skipped {', '.join(map(str, skipped))}" if skipped else ""),
-        "move a card to the target status, and the next scheduled run takes it; the comment on a skipped card says"
-        " what is missing",
+        + (f" and skipped {', '.join(skipped)}" if skipped else ""),
+        "move a card to the target status, and the next scheduled run takes it; the run's output says why it skipped a"
+        " card",
     )
 
 
