@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import contextmanager
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
@@ -21,12 +20,11 @@ from kiro_worker.runner.agent.install import install_kiro_cli
 from kiro_worker.runner.agent.loop import AgentLoop
 from kiro_worker.runner.agent.workspace import TurnContext
 from kiro_worker.runner.effects import Effects
-from kiro_worker.runner.gate.gate import run_gate
 from kiro_worker.runner.gate.setup import Setup
 from kiro_worker.runner.gate.workspace import GateWorkspace
 from kiro_worker.runner.preparation import fetch_submodules, note_done_before, note_kept, note_rebased_work, note_work
 from kiro_worker.runner.rebase import rebase_onto_push
-from kiro_worker.runner.report.artifacts import REPORTS
+from kiro_worker.runner.recording import commits_between, recall_summary, record_summary, run_recorded_gate
 from kiro_worker.runner.repository.commit import with_execution_trailer
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
@@ -100,19 +98,29 @@ class BuildEffects(Effects):
             self._lease = keep_slot(locks, configuration, self._lease, subject)
         self._progress.fence, self._progress.slot = self._lease.fence, self._lease.slot
 
+    def load_agent_key(self) -> None:
+        """Load the agent's key, so that one that cannot be used costs neither a push nor setup."""
+        _ = self._agent
+
     def check_push(self, prepared: Prepared, start: KeptWork) -> KeptWork:
         """Push to the checkpoint's ref, and return where the agent starts. Raises :class:`BuildStopped`."""
         note_start(self._edges.records, self._run, prepared.checkout.commit)
         note_done_before(self._request, prepared.checkout, prepared.checkpoint, start, self._progress)
         try:
-            return check_push(prepared.checkout, prepared.checkpoint, start)
+            pushed = check_push(prepared.checkout, prepared.checkpoint, start)
         finally:
             note_kept(prepared.checkpoint, self._progress)
+        if not start.is_empty:
+            moved = {**prepared.checkpoint.moved, start.commit: pushed.commit}
+            recall_summary(self._edges, self._run.execution, self._progress, moved)
+            self._progress.keep_commits(commits_between(prepared.checkout, pushed.commit))
+            # A commit that is still unknown stays so, because no turn of this build makes it.
+            self._progress.note_commit("")
+        return pushed
 
     def install_agent(self) -> None:
-        """Install the Kiro CLI if it is missing. A key that cannot be used ends the build before the download."""
+        """Install the Kiro CLI if it is missing."""
         environment, folder = self._edges.environment, self._edges.workspace / "agent-bin"
-        _ = self._agent
         self._edges.log.say(install_kiro_cli(environment, folder))
         path = f"{environment.get('PATH', os.defpath)}{os.pathsep}{folder}"
         self._agent_environment = {**environment, "PATH": path}
@@ -136,7 +144,10 @@ class BuildEffects(Effects):
         ):
             folders = Folders(edges.workspace)
             self._gate = GateWorkspace(self._request, folders, agent, gate, setup, edges.log.say)
-            yield
+            try:
+                yield
+            finally:
+                self._note_summary()
 
     def _open_setup_log(self) -> AbstractContextManager[Callable[[str], None]]:
         return self._edges.log.sink("setup", self._edges.logs / "setup.log")
@@ -150,6 +161,7 @@ class BuildEffects(Effects):
         if work.commit != checkpoint.commit:
             self.hold_lock()
             checkpoint.save(work)
+            self._note_summary()
         note_kept(checkpoint, self._progress)
         if failure := checkpoint.failure:
             stop = stop_because(failure, Outcome.PUSH_REJECTED, "the checkpoint could not be pushed", "")
@@ -211,7 +223,10 @@ class BuildEffects(Effects):
                 f"{self._request.branch} is now at {moved.head[:12]}: the work is rebased onto it, once"
             )
             load_submodules = partial(self._load_submodules, prepared.guard)
-            prepared, work = rebase_onto_push(prepared, self._loop.commit, moved, load_submodules, self._edges.log.say)
+            prepared, work, commits = rebase_onto_push(
+                prepared, self._loop.commit, moved, load_submodules, self._edges.log.say
+            )
+            self._progress.move_commits(commits)
             note_rebased_work(self._request, prepared.checkout, work, self._progress)
             require_no_secret_in_work(prepared.checkout, work, self._edges.redaction.is_in)
             self.keep(prepared.checkpoint, KeptWork(work, prepared.checkout.commit, work))
@@ -231,13 +246,19 @@ class BuildEffects(Effects):
         """Record the commit, and push it. Without the record, a redrive could not know that the push is its own."""
         # A rebase, or an earlier build, may have made the commits.
         require_no_secret_in_work(prepared.checkout, commit, self._edges.redaction.is_in)
+        self._progress.keep_commits(commits_between(prepared.checkout, commit))
+        self._note_summary()
         note_push(self._edges.records, self._run, commit)
         publish(prepared.checkout, commit, prepared.checkpoint, f"{self._request.spec_path}/{TASKS_FILE}")
+
+    def _note_summary(self) -> None:
+        record_summary(self._edges, self._run.execution, self._progress)
 
     def _note_checks(self, prepared: Prepared, work: str, commit: str) -> None:
         """Record that the checks are done, which ``commit`` ticks on top of ``work``, because the gate has passed."""
         if commit != work:
             note_work(self._request, prepared.checkout, commit, self._progress)
+            self._progress.note_commit(commit)
 
     def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove the checkpoint, unless the push to the branch already removed it."""
@@ -268,29 +289,7 @@ class BuildEffects(Effects):
         note_kept(checkpoint, self._progress)
 
     def _run_gate(self, prepared: Prepared, commit: str) -> None:
-        """Run the gate on ``commit``, in new folders, and record its result."""
-        edges, progress = self._edges, self._progress
-        # What an earlier gate measured is no verdict on this commit.
-        progress.tests, progress.test_command, progress.coverage_line = "", (), ""
-        shutil.rmtree(edges.logs / REPORTS, ignore_errors=True)
-        with (
-            self._gate.opened(prepared.checkout, prepared.submodules, commit) as folders,
-            edges.log.sink("tests", edges.logs / "tests.log") as sink,
-        ):
-            result = run_gate(
-                edges.configuration,
-                folders.checkout,
-                folders.home,
-                parent=edges.environment,
-                sink=sink,
-                redact=edges.redaction,
-                patch=progress.patch,
-                keep=edges.logs / REPORTS,
-                sandbox=self._gate.gate,
-                temporary=folders.temporary,
-            )
-        progress.tests, progress.test_command = result.summary, result.command
-        progress.coverage_line = result.coverage_line
+        run_recorded_gate(self._edges, self._gate, prepared, commit, self._progress)
 
     def _load_submodules(self, guard: Guard, checkout: Checkout) -> Submodules:
         if not self._edges.configuration.submodules:

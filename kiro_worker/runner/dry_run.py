@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from kiro_worker.config.parameter import load_configuration, parse_configuration
+from kiro_worker.config.parameter import load_configuration, parse_configuration_file
 from kiro_worker.config.secrets import load_git_credentials, load_github_token
-from kiro_worker.errors import BuildStopped, ConfigurationError, ConfigurationInvalid, KiroWorkerError
+from kiro_worker.errors import BuildStopped, GitHubTokenInvalid, KiroWorkerError
 from kiro_worker.lock.owner import owner_is_running
 from kiro_worker.lock.table import LockTable
 from kiro_worker.models import GitCredentials
@@ -96,7 +96,14 @@ def _run_pipeline(
     source = _Source.from_options(options, parent)
     configuration, token = source.configuration, source.load_token()
     redaction.know(token)
-    request = request_for_branch(configuration, token, options.branch, _OWNER, options.repository)
+    try:
+        request = request_for_branch(configuration, token, options.branch, _OWNER, options.repository)
+    except GitHubTokenInvalid as error:
+        if not source.token_variable:
+            raise
+        # The usual remedy stores the token in the secret, which this dry run does not read.
+        remedy = f"create a token with the scopes repo and project, then export {source.token_variable}=…"
+        raise GitHubTokenInvalid(error.reason, remedy) from None
     _note_request(request, plan)
     edges = Edges(
         configuration=configuration,
@@ -131,7 +138,8 @@ def _note_request(request: BuildRequest, plan: Plan) -> None:
 class _Source:
     """Where a dry run reads from.
 
-    Without AWS, ``locks`` and ``records`` are ``None``, ``bucket`` is empty and ``s3`` raises.
+    Without AWS, ``locks`` and ``records`` are ``None``, ``bucket`` is empty and ``s3`` raises. ``token_variable`` is
+    the environment variable that the token comes from; empty if it comes from the secret.
     """
 
     configuration: Configuration
@@ -141,6 +149,7 @@ class _Source:
     records: RecordsTable | None
     bucket: str
     s3: Callable[[], S3Client]
+    token_variable: str
 
     @classmethod
     def from_options(cls, options: Options, parent: Mapping[str, str]) -> _Source:
@@ -152,10 +161,18 @@ class _Source:
     @classmethod
     def without_aws(cls, options: Options, file: Path, parent: Mapping[str, str]) -> _Source:
         """Read the configuration from ``file`` and the secrets from environment variables."""
-        token = _variable(parent, options.token_variable or DEFAULT_VARIABLE)
+        variable = options.token_variable or DEFAULT_VARIABLE
+        token = _variable(parent, variable)
         password = _variable(parent, options.password_variable) if options.password_variable else token
         return cls(
-            _read_configuration(file), lambda: token, lambda: GitCredentials("git", password), None, None, "", _no_s3
+            configuration=_read_configuration(file),
+            load_token=lambda: token,
+            load_git_credentials=lambda: GitCredentials("git", password),
+            locks=None,
+            records=None,
+            bucket="",
+            s3=_no_s3,
+            token_variable=variable,
         )
 
     @classmethod
@@ -179,6 +196,7 @@ class _Source:
             RecordsTable(clients("dynamodb"), names.records_table),
             names.artifacts_bucket(clients("sts").get_caller_identity()["Account"], clients("ssm").meta.region_name),
             lambda: clients("s3"),
+            options.token_variable,
         )
 
 
@@ -188,12 +206,9 @@ def _no_s3() -> S3Client:
 
 def _read_configuration(file: Path) -> Configuration:
     try:
-        return parse_configuration(file.read_text(encoding="utf-8"), str(file))
+        return parse_configuration_file(file.read_text(encoding="utf-8"), file)
     except (OSError, UnicodeDecodeError) as error:
         raise WrongUsage(f"--config: {file} cannot be read: {error}") from None
-    except ConfigurationError as error:
-        # The usual remedy is a command that sets the parameter, but this configuration is a file.
-        raise ConfigurationInvalid(error.reason, f"correct {file}") from None
 
 
 def _variable(parent: Mapping[str, str], name: str) -> str:

@@ -81,6 +81,9 @@ class DryRunEffects(Effects):
         self._note_holder(self._locks)
         self._note_slots(self._locks)
 
+    def load_agent_key(self) -> None:
+        """Load nothing, because no part of the plan depends on the agent's key."""
+
     def check_push(self, prepared: Prepared, start: KeptWork) -> KeptWork:
         """Note what a build would push, and which records decided where the agent starts."""
         records = self._edges.records

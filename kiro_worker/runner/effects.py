@@ -50,6 +50,10 @@ class Effects(Protocol):
         """Make sure that this run holds the lock. Raise :class:`LockError` if it does not."""
         ...
 
+    def load_agent_key(self) -> None:
+        """Load the key if the agent needs one. Raise :class:`SecretError` if it cannot be used."""
+        ...
+
     def check_push(self, prepared: Prepared, start: KeptWork) -> KeptWork:
         """Find out whether the server accepts pushes, and return where the agent starts: see ``push_check``."""
         ...

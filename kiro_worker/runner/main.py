@@ -186,7 +186,7 @@ def _edges(
     edges = BuildEdges(
         configuration=load_configuration(clients("ssm"), variables.config_parameter_name),
         load_git_credentials=lambda: load_git_credentials(
-            clients("secretsmanager"), variables.git_credentials_secret_arn
+            clients("secretsmanager"), variables.git_credentials_secret_name
         ),
         read_labeling=lambda request, label: _read_labeling(edges, variables, clients, request, label),
         s3=lambda: clients("s3"),
@@ -200,7 +200,7 @@ def _edges(
             lambda owner: owner_is_running(clients("stepfunctions"), lambda: clients("codebuild"))(owner),
         ),
         records=RecordsTable(clients("dynamodb"), variables.records_table_name),
-        load_agent_key=lambda: load_agent_key(clients("secretsmanager"), variables.kiro_api_key_secret_arn),
+        load_agent_key=lambda: load_agent_key(clients("secretsmanager"), variables.kiro_api_key_secret_name),
         logs=logs,
         log=log,
     )
@@ -229,7 +229,7 @@ def _read_labeling(
 
 
 def _github_token(edges: BuildEdges, variables: RunnerEnvironment, clients: Clients) -> str:
-    token = load_github_token(clients("secretsmanager"), variables.github_token_secret_arn)
+    token = load_github_token(clients("secretsmanager"), variables.github_token_secret_name)
     edges.redaction.know(token)
     return token
 

@@ -1,8 +1,8 @@
 """The pipeline of a build and of a dry run.
 
-    hold the lock → check out the pinned commit → guard → push check → submodules and central steering files →
-    install the agent → set up → agent, task by task → completeness check → gate → hold the lock → record → push →
-    report
+    hold the lock → check out the pinned commit → guard → agent's key → push check → submodules and central steering
+    files → install the agent → set up → agent, task by task → completeness check → gate → hold the lock → record →
+    push → report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
-from kiro_worker.runner.agent.adapters import KIRO
 from kiro_worker.runner.effects import Prepared
 from kiro_worker.runner.preparation import (
     check_out_request,
@@ -82,13 +81,16 @@ class Pipeline:
 
     def _implement(self, prepared: Prepared) -> None:
         effects, start = self._effects, KeptWork.none_at(prepared.checkout.commit)
+        # After the search for an earlier push, which needs no agent. The git credentials are checked by the checkout.
+        with effects.phase("agent's key"):
+            effects.load_agent_key()
         with effects.phase("push check"):
             effects.hold_lock()
             start = effects.check_push(prepared, self._resume(prepared))
         self._load_submodules(prepared)
         self._load_steering(prepared)
         with effects.sandboxed():
-            if self._edges.configuration.agent.name == KIRO.name:
+            if self._edges.configuration.agent.is_kiro:
                 with effects.phase("install the agent"):
                     effects.install_agent()
             if self._edges.configuration.setup:

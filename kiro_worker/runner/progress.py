@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, NamedTuple
 from kiro_worker.outcomes import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Mapping
 
     from kiro_worker.errors import BuildStopped
     from kiro_worker.outcomes import FaultOwner
+    from kiro_worker.records.summaries import Turn
 
 
 class Phase(NamedTuple):
@@ -28,11 +29,13 @@ class Phase(NamedTuple):
 class BuildProgress:
     """What the pipeline records as it goes, so that a build that fails half-way reports what it did until then.
 
+    ``error`` is the name of the worker's own error that ended the build; empty if the outcome alone describes it.
     ``checkpoint_ref`` and ``checkpoint_commit`` are empty while the checkpoint holds no work. ``checkpoint_ignored`` is
     a commit on its ref that the worker did not write, and ``checkpoint_problem`` is why the last task is not on it.
     ``tasks_done``, ``tasks_open`` and ``open_tasks`` (their names) are about required tasks only. ``done_before`` are
     the identities of the tasks that were done before this run, and ``tasks_done_before`` is their number; ``None`` if
-    that is not known.
+    that is not known. ``done_tasks`` are the names of those that this run has done, and ``commits`` the commits that
+    finished them, by identity; empty if that is not known.
     """
 
     outcome: Outcome = Outcome.WORKER_FAILED
@@ -40,6 +43,7 @@ class BuildProgress:
     remedy: str = ""
     details: str = ""
     fault_owner: FaultOwner | None = None
+    error: str = ""
     fence: int = 0
     slot: str = ""
     commit: str = ""
@@ -49,6 +53,9 @@ class BuildProgress:
     tasks_optional: int | None = None
     open_tasks: tuple[str, ...] = ()
     done_before: frozenset[str] | None = None
+    done_tasks: dict[str, str] = field(default_factory=dict)
+    commits: dict[str, str] = field(default_factory=dict)
+    turns: list[Turn] = field(default_factory=list)
     tests: str = ""
     test_command: tuple[str, ...] = ()
     files_changed: tuple[str, ...] = ()
@@ -77,8 +84,25 @@ class BuildProgress:
         finally:
             self.phases.append(Phase(name, round(started - self._started, 3), round(time.monotonic() - started, 3)))
 
+    def note_commit(self, commit: str) -> None:
+        """Record that ``commit`` finished the tasks that are done now and that no earlier commit finished."""
+        for identity in self.done_tasks:
+            self.commits.setdefault(identity, commit)
+
+    def keep_commits(self, kept: Collection[str]) -> None:
+        """Forget every commit that is not in ``kept``, the commits that lead to the one that is pushed."""
+        self.commits = {identity: commit if commit in kept else "" for identity, commit in self.commits.items()}
+
+    def move_commits(self, moved: Mapping[str, str]) -> None:
+        """Replace each commit by its counterpart in ``moved``. One without a counterpart is not part of the work."""
+        self.commits = {
+            identity: moved.get(commit, "")
+            for identity, commit in self.commits.items()
+            if commit in moved or not commit
+        }
+
     def stopped(self, stop: BuildStopped) -> None:
         """Record why the build ends here."""
         self.outcome, self.remedy, self.details = stop.outcome, stop.remedy, stop.details
-        self.fault_owner = stop.owner
+        self.fault_owner, self.error = stop.owner, stop.error
         self.reason = "; ".join(filter(None, (stop.reason, self.checkpoint_problem)))

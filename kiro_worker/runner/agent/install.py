@@ -19,7 +19,8 @@ import zlib
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Final
 
-from kiro_worker.errors import BuildStopped
+from kiro_worker.agent_pin import HOW_TO_PIN, AgentPin
+from kiro_worker.errors import AgentNotPinned, BuildStopped
 from kiro_worker.outcomes import Outcome
 
 if TYPE_CHECKING:
@@ -29,11 +30,6 @@ if TYPE_CHECKING:
 _PROGRAM: Final = re.compile(r"kiro-cli(?:-[a-z]+)?")
 _TIMEOUT_SECONDS: Final = 60
 _LARGEST_ARCHIVE: Final = 2 * 1024**3
-_REMEDY: Final = (
-    "make deploy with --context kiroCliUrl=https://…/kirocli-aarch64-linux.tar.gz"
-    " --context kiroCliSha256=<64 hex digits>,"
-    ' or configure another agent: "agent": {"command": […]}'
-)
 
 
 def install_kiro_cli(environment: Mapping[str, str], folder: Path) -> str:
@@ -44,40 +40,38 @@ def install_kiro_cli(environment: Mapping[str, str], folder: Path) -> str:
     """
     if installed := shutil.which("kiro-cli", path=environment.get("PATH")):
         return f"the Kiro CLI is already installed: {installed}"
-    url, digest = environment.get("KIRO_CLI_URL", ""), environment.get("KIRO_CLI_SHA256", "").lower()
-    if not url or not digest:
-        missing = " and ".join(key for key in ("KIRO_CLI_URL", "KIRO_CLI_SHA256") if not environment.get(key))
-        raise _unavailable(f"kiro-cli is not installed, and the CodeBuild project does not set {missing}")
-    if not re.fullmatch(r"https?://\S+", url) or not re.fullmatch(r"[0-9a-f]{64}", digest):
-        raise _unavailable("KIRO_CLI_URL is not an http(s) URL, or KIRO_CLI_SHA256 is not 64 hex digits")
+    try:
+        pin = AgentPin.parse(environment)
+    except AgentNotPinned as error:
+        raise _unavailable(f"kiro-cli is not installed, and {error.reason}") from None
     try:
         with tempfile.TemporaryFile() as archive:
-            _download(url, digest, archive)
+            _download(pin, archive)
             programs = _copy_programs(archive, folder)
     except OSError as error:
         raise _unavailable(f"the Kiro CLI cannot be installed into {folder}: {error.strerror or error}") from None
-    return f"installed {', '.join(programs)} into {folder} (SHA-256 {digest})"
+    return f"installed {', '.join(programs)} into {folder} (SHA-256 {pin.digest})"
 
 
 def _unavailable(reason: str) -> BuildStopped:
-    return BuildStopped(Outcome.AGENT_UNAVAILABLE, reason, _REMEDY)
+    return BuildStopped(Outcome.AGENT_UNAVAILABLE, reason, HOW_TO_PIN)
 
 
-def _download(url: str, digest: str, archive: IO[bytes]) -> None:
-    """Download ``url`` into ``archive`` and rewind it. Raises :class:`BuildStopped` if that fails."""
+def _download(pin: AgentPin, archive: IO[bytes]) -> None:
+    """Download the pinned archive into ``archive`` and rewind it. Raises :class:`BuildStopped` if that fails."""
     actual = hashlib.sha256()
     try:
-        # The caller has checked that the URL is http(s), and the content is checked against the pinned digest.
-        with urllib.request.urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
+        # The pin is http(s), and the content is checked against the pinned digest.
+        with urllib.request.urlopen(pin.url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310
             while chunk := response.read(1 << 20):
                 actual.update(chunk)
                 archive.write(chunk)
                 if archive.tell() > _LARGEST_ARCHIVE:
-                    raise _unavailable(f"{url} is larger than {_LARGEST_ARCHIVE >> 30} GB")
+                    raise _unavailable(f"{pin.url} is larger than {_LARGEST_ARCHIVE >> 30} GB")
     except (OSError, http.client.HTTPException) as error:
-        raise _unavailable(f"{url} cannot be downloaded: {error}") from None
-    if actual.hexdigest() != digest:
-        raise _unavailable(f"{url} has the SHA-256 {actual.hexdigest()}, not the pinned {digest}")
+        raise _unavailable(f"{pin.url} cannot be downloaded: {error}") from None
+    if actual.hexdigest() != pin.digest:
+        raise _unavailable(f"{pin.url} has the SHA-256 {actual.hexdigest()}, not the pinned {pin.digest}")
     archive.seek(0)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped
-from kiro_worker.outcomes import Outcome
+from kiro_worker.outcomes import FaultOwner, Outcome
 
 if TYPE_CHECKING:
     from kiro_worker.config.model import AgentConfiguration
@@ -43,6 +43,7 @@ def require_within_limits(
             Outcome.AGENT_FAILED,
             f"{adapter.name} does not report the cost of its turns, so agent.maxCredits cannot be enforced: {work}",
             "remove agent.maxCredits, or use agent.maxMinutes",
+            owner=FaultOwner.INSTALLATION,
         )
     if spent >= max_credits:
         raise BuildStopped(

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
+from kiro_worker.records.summaries import Turn
 from kiro_worker.runner.agent.commit_message import turn_message
 from kiro_worker.runner.agent.completion import complete_commit, with_checks
 from kiro_worker.runner.agent.limits import note_usage, require_within_limits
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
 
 MAX_IDLE_TURNS: Final = 2
 """The agent gets no further turn after this many turns in a row that changed nothing."""
+_FIXING: Final = "what the gate reported"
 
 
 class AgentLoop:
@@ -92,7 +94,8 @@ class AgentLoop:
     def work(self, configuration: AgentConfiguration) -> None:
         """Give the agent each open task once, until none is open or two turns in a row change nothing.
 
-        Raises :class:`BuildStopped` (AgentFailed, AgentTimedOut, GuardTripped); finished tasks are kept by then.
+        Raises :class:`BuildStopped` (AgentUnavailable, AgentFailed, AgentTimedOut, GuardTripped); finished tasks are
+        kept by then.
         """
         name, attempted, idle_turns = self._agent.adapter.name, set[str](), 0
         while pending := [task for task in self._tasks.pending_leaves if task.identity not in attempted]:
@@ -130,7 +133,7 @@ class AgentLoop:
 
     def fix(self, stop: BuildStopped) -> None:
         """Give the agent one turn to fix what the gate rejected, when all tasks are done."""
-        self._context.say(f"{self._agent.adapter.name} starts on what the gate reported")
+        self._context.say(f"{self._agent.adapter.name} starts on {_FIXING}")
         clean(self._checkout, self.commit)
         self._turn(fixing_prompt(self._request, self._checkout.folder, stop.reason, stop.details), ())
 
@@ -172,11 +175,12 @@ class AgentLoop:
         run = self._workspace.run_turn(self._agent, text, self.commit)
         self._last_run = run
         note_usage(run, self._progress)
+        self._progress.turns.append(Turn(tasks_label(tasks) if tasks else _FIXING, run.said))
         collected = self._workspace.collect()
         tree, refusal = self._workspace.revert_refused_changes(self.commit, collected)
         # What an earlier turn left unfinished is a change of this turn, too.
         differs = bool(self._changed_files(kept.finished, tree))
-        if problem := refusal or run.problem:
+        if problem := refusal or (run.problem if self._has_changed(tree) else run.refused or run.problem):
             if differs:
                 self._keep(tree, self._write_tasks(), tasks, finished=False, adopt_commits=refusal is None)
             if refusal:
@@ -209,6 +213,11 @@ class AgentLoop:
         names = self._checkout.git.run("diff-tree", "-r", "-z", "--name-only", "--no-renames", before, after)
         return [name for name in map(decode_path, names.split(b"\0")) if name not in ("", self._tasks_path)]
 
+    def _has_changed(self, tree: str) -> bool:
+        """Return whether the turn that left ``tree`` has changed any file, the list of tasks included."""
+        in_list = file_in(self._checkout, tree, self._tasks_path) != self._tasks.text
+        return in_list or bool(self._changed_files(self.commit, tree))
+
     def _keep(
         self, agent_tree: str, tree: str, tasks: Sequence[Task], *, finished: bool, adopt_commits: bool = True
     ) -> None:
@@ -232,6 +241,7 @@ class AgentLoop:
         require_no_secret(change.history, context.redaction.is_in)
         require_no_secret_in_lfs(checkout, f"{self.commit}..{commit}", context.redaction.is_in)
         self._progress.files_changed, self._progress.patch = change.files, change.patch
+        self._progress.note_commit(commit)
         if finished:
             self._kept = KeptWork(commit, checkout.commit, commit)
         else:

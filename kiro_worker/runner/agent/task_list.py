@@ -38,12 +38,13 @@ def require_visible_spec(checkout: Checkout, spec_path: str) -> None:
 
 
 def note_tasks(task_list: TaskList, progress: BuildProgress) -> None:
-    """Record how many tasks are done, were done before this run, are open, and are optional."""
+    """Record which tasks this run has done, and how many are done, were done before it, are open, and are optional."""
     done, progress.open_tasks = task_list.done, tuple(task.name for task in task_list.open)
     progress.tasks_done, progress.tasks_open = len(done), len(progress.open_tasks)
     progress.tasks_optional = sum(task.optional for task in task_list.tasks)
     if progress.done_before is not None:
         progress.tasks_done_before = sum(task.identity in progress.done_before for task in done)
+        progress.done_tasks = {task.identity: task.name for task in done if task.identity not in progress.done_before}
 
 
 def tasks_done_in(checkout: Checkout, spec_path: str, commit: str) -> frozenset[str]:

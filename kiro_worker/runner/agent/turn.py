@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.agent.last_words import last_words
 from kiro_worker.runner.sandbox.processes import Finished, scrubbed_environment, stream
 
 if TYPE_CHECKING:
@@ -25,13 +26,16 @@ class AgentRun:
 
     ``cost`` is in the agent's own unit, ``None`` if the agent did not report it; ``seconds`` is what the agent
     reported, or else what the runner measured. ``problem`` is the reason why the turn does not count as work, ``None``
-    if it ended well.
+    if it ended well. ``refused`` is the reason if the agent's service refused the turn, which counts only if the turn
+    changed nothing. ``said`` is what the agent said last.
     """
 
     finished: Finished
     cost: float | None
     seconds: float
     problem: BuildStopped | None
+    refused: BuildStopped | None = None
+    said: str = ""
 
 
 def run_agent(
@@ -48,7 +52,7 @@ def run_agent(
 ) -> AgentRun:
     """Run one turn in ``folder`` and wait until it ends. ``temporary`` is the agent's folder for temporary files.
 
-    Raises :class:`BuildStopped` (AgentFailed) when the program cannot be started.
+    Raises :class:`BuildStopped` (AgentUnavailable) when the program cannot be started.
     """
     adapter = agent.adapter
     private = [home, *([temporary] if temporary else [])]
@@ -67,13 +71,14 @@ def run_agent(
         )
     except OSError as error:
         raise BuildStopped(
-            Outcome.AGENT_FAILED, f"{adapter.argv[0]} cannot be started: {error.strerror}", adapter.how_to_install
+            Outcome.AGENT_UNAVAILABLE, f"{adapter.argv[0]} cannot be started: {error.strerror}", adapter.how_to_install
         ) from None
     finally:
         sandbox.reclaim(folder, *private)
     usage = adapter.read_usage(finished.lines)
     seconds = usage.seconds or round(finished.seconds, 1)
-    return AgentRun(finished, usage.cost, seconds, _problem(agent, finished, usage))
+    said = last_words(adapter.read_words(finished.lines), redact)
+    return AgentRun(finished, usage.cost, seconds, _problem(agent, finished, usage), _refused(agent, finished), said)
 
 
 def _problem(agent: PreparedAgent, finished: Finished, usage: Usage) -> BuildStopped | None:
@@ -102,10 +107,19 @@ def _problem(agent: PreparedAgent, finished: Finished, usage: Usage) -> BuildSto
             Outcome.AGENT_FAILED,
             f"{adapter.name} ended with exit code 0 but did not print its closing line, which is what a rejected"
             " API key causes",
-            "put a valid key into the secret kiro-worker-<env>-kiro-api-key",
+            "read agent.log in the artifacts; if it names the key, put a valid one into the secret"
+            " kiro-worker-<env>-kiro-api-key; then redrive the execution",
             finished.last_lines(),
         )
     return None
+
+
+def _refused(agent: PreparedAgent, finished: Finished) -> BuildStopped | None:
+    """Return the stop for a turn that the agent's service refused. A program that was killed proves nothing."""
+    refusal = None if finished.timed_out or finished.exit_code < 0 else agent.adapter.read_refusal(finished.lines)
+    if refusal is None:
+        return None
+    return BuildStopped(Outcome.AGENT_UNAVAILABLE, refusal.reason, refusal.remedy, finished.last_lines())
 
 
 def _exit_status(finished: Finished) -> str:

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from kiro_worker.document import camel_case
 from kiro_worker.errors import BuildStopped
-from kiro_worker.models import camel_case
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
 from kiro_worker.runner.gate.detect import DetectedCommand, detected_command, with_report_options
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
 GATE_FILE: Final = "gate.json"
+_LONGEST_COMMAND: Final = 300
 
 _JUNIT_OPTION: Final = "--junitxml="
 _COVERAGE_REMEDY: Final = (
@@ -149,9 +151,15 @@ def run_gate(
     if altered:
         log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
     if failure:
-        raise failure
+        raise _with_command(failure, redact(shlex.join(found)))
     require_coverage(result, configuration)
     return result
+
+
+def _with_command(stop: BuildStopped, command: str) -> BuildStopped:
+    """Return ``stop``, whose remedy also names the test command, without the options that ask for reports."""
+    remedy = f"{stop.remedy}. What ran is the test command {command[:_LONGEST_COMMAND]}"
+    return BuildStopped(stop.outcome, stop.reason, remedy, stop.details, stop.owner)
 
 
 def find_test_command(configuration: Configuration, folder: Path) -> tuple[str, ...]:

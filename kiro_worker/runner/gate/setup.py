@@ -18,6 +18,12 @@ if TYPE_CHECKING:
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
 TIMEOUT_MINUTES: Final = 30
+_FIX_SETUP: Final = 'correct "setup" in the configuration parameter, or fix what it installs on the branch'
+_FIX_WORK: Final = (
+    "read setup.log and the changes to dependencies in changes.patch, then redrive the execution, which gives the agent"
+    " one turn to fix them; if that fails, name in the spec the dependencies that the tasks need"
+)
+_SINCE: Final = " on the agent's work, although it succeeded before the agent started"
 
 
 @dataclass(frozen=True)
@@ -29,9 +35,13 @@ class Setup:
     open_log: Callable[[], AbstractContextManager[Callable[[str], None]]]
     redact: Callable[[str], str]
 
-    def run(self, folders: Folders, sandbox: Sandbox) -> None:
-        """Run the command. Raises :class:`BuildStopped` (SetupFailed)."""
-        remedy = 'correct "setup" in the configuration parameter, or fix what it installs on the branch'
+    def run(self, folders: Folders, sandbox: Sandbox, *, worked_before: bool = False) -> None:
+        """Run the command. Raises :class:`BuildStopped` (SetupFailed).
+
+        ``worked_before`` means that it succeeded on the branch in this build, so that later work broke it.
+        """
+        since = _SINCE if worked_before else ""
+        remedy = _FIX_WORK if worked_before else _FIX_SETUP
         with self.open_log() as sink:
             sink(self.redact(f"$ {' '.join(self.command)}"))
             try:
@@ -45,12 +55,12 @@ class Setup:
                     sandbox=sandbox,
                 )
             except OSError as error:
-                reason = f"{self.command[0]} of the setup command cannot be started: {error.strerror}"
+                reason = f"{self.command[0]} of the setup command cannot be started: {error.strerror}{since}"
                 raise BuildStopped(Outcome.SETUP_FAILED, self.redact(reason), remedy) from None
         if finished.timed_out:
-            reason = f"setup did not finish within {TIMEOUT_MINUTES} minutes"
+            reason = f"setup did not finish within {TIMEOUT_MINUTES} minutes{since}"
         elif not finished.succeeded:
-            reason = f"setup ended with exit code {finished.exit_code}"
+            reason = f"setup ended with exit code {finished.exit_code}{since}"
         else:
             return
         raise BuildStopped(Outcome.SETUP_FAILED, reason, remedy, finished.last_lines())

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
@@ -21,6 +21,7 @@ from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.layout import require_sound_layout
 from kiro_worker.runner.repository.lent_objects import open_lent_objects
 from kiro_worker.runner.repository.publish import upload_lfs_objects
+from kiro_worker.runner.sandbox.printable import listed
 from kiro_worker.runner.sandbox.stray_files import StrayFiles
 from kiro_worker.runner.sandbox.untrusted_files import remove_tree
 
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from kiro_worker.runner.request import BuildRequest
     from kiro_worker.runner.sandbox.folders import Folders
     from kiro_worker.runner.sandbox.sandbox import Sandbox
-
-_MAX_NAMED: Final = 10
 
 
 @dataclass
@@ -92,9 +91,8 @@ class GateWorkspace:
         cannot be laid out or a link leaves them).
         """
         if self._for_tests and (changed := self._changed_sources(checkout, self._for_tests.commit, commit)):
-            more = f" and {len(changed) - _MAX_NAMED} more" if len(changed) > _MAX_NAMED else ""
-            self.say(f"setup runs again, because the work changes {', '.join(map(ascii, changed[:_MAX_NAMED]))}{more}")
-            earlier, self._for_tests = self._for_tests, self._set_up(checkout, submodules, commit)
+            self.say(f"setup runs again, because the work changes {listed(changed, ascii)}")
+            earlier, self._for_tests = self._for_tests, self._set_up(checkout, submodules, commit, worked_before=True)
             if earlier is not self.snapshot:
                 remove_tree(earlier.folder)
         with self._laid_out(checkout, submodules, commit, self._for_tests) as folders:
@@ -117,11 +115,13 @@ class GateWorkspace:
         spec = f"{self.request.spec_path}/"
         return [name for name in decode_path(names).split("\0") if name and not name.startswith(spec)]
 
-    def _set_up(self, checkout: Checkout, submodules: Submodules, commit: str) -> Snapshot | None:
+    def _set_up(
+        self, checkout: Checkout, submodules: Submodules, commit: str, *, worked_before: bool = False
+    ) -> Snapshot | None:
         if self.setup is None:
             return None
         with self._laid_out(checkout, submodules, commit, None) as folders:
-            self.setup.run(folders, self.gate)
+            self.setup.run(folders, self.gate, worked_before=worked_before)
             committed = [entry.path for entry in list_tree(checkout.git, commit)]
             return Snapshot.take(folders, commit, committed)
 

@@ -8,6 +8,7 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "remedy": "",                      how to fix it
      "details": "",                     the last lines of the child process that failed
      "faultOwner": null,                who has to act: card, repository, installation or service; null for no one
+     "error": "",                       the worker's own error behind the outcome, such as SecretPlaceholder
      "job": {"repository", "branch", "commit", "specPath", "pullRequest", "workItemId", "owner"},   or null
      "build": {"id", "attempt"},
      "fence": 1790000000000,            of the lock that the build held last; 0 before it held one
@@ -26,6 +27,9 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
                            "changedLines": {…} or null, "line": "lines 90 % (9/10)"},               or null
               "changedByTests": ["conftest.py"],
               "notes": {"tests": [], "coverage": ["report ignored: lcov.info is not a coverage report: …"]}},
+     "summary": {"tasks": [{"name": "1.1 Charge", "commit": "…40 hex…", "identity": "2-1f0e9d8c"}],   done by this run
+                 "turns": [{"about": "1.1 Charge", "said": "…"}]},   the agent's last words of each turn; at most 600
+                                                                     characters
      "filesChanged": ["inventory/discounts.py"],
      "agent": {"credits": 0.4, "seconds": 61},
      "checkpoint": {"ref": "refs/kiro-worker/checkpoints/feature/x", "commit": "…40 hex…",   empty without a checkpoint
@@ -35,17 +39,19 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "seconds": 74.2, "phases": [{"name": "check out", "start": 0.3, "seconds": 1.2}, …],
      "artifacts": "s3://…/runs/<run>/<attempt>/"}
 
-Version 2 lists the phases with their starts, and adds "gate" and "checkpoint". Version 3 adds "faultOwner" and keys of
-"tasks", "tests", "gate" and "checkpoint", where "ref" replaces "branch".
+Version 2 lists the phases with their starts, and adds "gate" and "checkpoint". Version 3 adds "faultOwner", "error",
+"summary" and keys of "tasks", "tests", "gate" and "checkpoint", where "ref" replaces "branch".
 """
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.runner.gate.gate import GATE_FILE
 from kiro_worker.runner.report.artifacts import REPORTS
+from kiro_worker.runner.report.summary import run_summary
 from kiro_worker.runner.report.variables import MOST_NAMES
 
 if TYPE_CHECKING:
@@ -74,6 +80,7 @@ def result_document(
         "remedy": progress.remedy,
         "details": progress.details,
         "faultOwner": progress.fault_owner,
+        "error": progress.error,
         "job": request
         and {
             "repository": request.repository,
@@ -93,6 +100,7 @@ def result_document(
             **{key: (gate or {}).get(key, default) for key, default in _NO_TESTS.items()},
         },
         "gate": gate,
+        "summary": asdict(run_summary(progress, str)),
         "filesChanged": list(progress.files_changed),
         "agent": {"credits": progress.agent_credits, "seconds": progress.agent_seconds},
         "checkpoint": {

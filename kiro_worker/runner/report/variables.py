@@ -55,6 +55,8 @@ def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping
     texts = {
         "outcome": progress.outcome.value,
         "reason": _reason(progress, redact),
+        "owner": progress.fault_owner or "",
+        "error": progress.error,
         "commit": progress.commit,
         "fence": str(progress.fence or ""),
         "tasks_done": _number(progress.tasks_done),
@@ -79,8 +81,13 @@ def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping
 
 def shown_names(names: Sequence[str], redact: Callable[[str], str]) -> list[str]:
     """Return ``names`` for a report: redacted, one short line each, and not too many of them."""
-    shown = [one_line(redact(name)) for name in names[:MOST_NAMES]]
-    return [name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…" for name in shown]
+    return [shown_name(name, redact) for name in names[:MOST_NAMES]]
+
+
+def shown_name(name: str, redact: Callable[[str], str]) -> str:
+    """Return ``name`` for a report: redacted, on one short line."""
+    shown = one_line(redact(name))
+    return shown if len(shown) <= LONGEST_NAME else f"{shown[: LONGEST_NAME - 1]}…"
 
 
 def _names(names: list[str]) -> str:

@@ -31,7 +31,7 @@ from kiro_worker.runner.repository.git_answers import TRANSIENT
 from kiro_worker.runner.repository.lfs import upload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from kiro_worker.records.table import RecordsTable
     from kiro_worker.runner.repository.checkout import Checkout
@@ -48,7 +48,8 @@ class Checkpoint:
     ``commit`` is the worker's own commit that the server has: empty if there is none, or before :meth:`find`.
     ``has_work`` is whether it holds work that the branch lacks. ``ignored`` is the last commit on the server that the
     worker did not write, and ``failure`` is why the last push failed, ``None`` if it did not. ``done_before`` are the
-    identities of the tasks that were done before this run, to be recorded with each push.
+    identities of the tasks that were done before this run, to be recorded with each push. ``moved`` is what became of
+    the commits that :meth:`resume` rebased.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class Checkpoint:
         self.ignored = ""
         self.failure: GitFailed | None = None
         self.done_before: frozenset[str] = frozenset()
+        self.moved: Mapping[str, str] = {}
         self._request = request
         self._checkout = checkout
         self._records = records
@@ -92,6 +94,10 @@ class Checkpoint:
             if work is None or work.is_empty or work.commit == head:
                 return nothing
             self.has_work = True
+            if work.spec_path not in ("", self._request.spec_path):
+                # A card's field can name another spec without a commit on the branch.
+                self._log(f"the checkpoint {work.commit[:12]} implements {work.spec_path}, so the work starts over")
+                return nothing
             if self._checkout.checkpoint != work.commit:
                 git.network("fetch", "--quiet", "--no-tags", "--no-filter", "origin", f"+{self.ref}:{_FETCHED}")
             base = self._base_of(work)
@@ -191,6 +197,7 @@ class Checkpoint:
         """
         git = self._checkout.git
         before = self.find(), self._server
+        work = replace(work, spec_path=self._request.spec_path)
         if self._records is not None:
             record = CheckpointRecord(work, self.work, self._request.owner, self.done_before)
             try:
@@ -287,6 +294,6 @@ class Checkpoint:
                 " starts over"
             )
             return None
-        tip = moved[work.commit]
+        tip, self.moved = moved[work.commit], moved
         self._log(f"the branch has moved: the checkpoint {work.commit[:12]} is rebased onto it as {tip[:12]}")
         return KeptWork(tip, head, moved.get(finished, head), work.unfinished)

@@ -18,8 +18,9 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.adopt import adopt_head
 from kiro_worker.runner.repository.entries import REGULAR_FILE, decode_path, encode_path, find_entry
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, GitFailed
+from kiro_worker.runner.repository.git_answers import TRANSIENT
 from kiro_worker.runner.repository.lfs import touched_pointers
-from kiro_worker.runner.sandbox.printable import printable, printable_name
+from kiro_worker.runner.sandbox.printable import listed, printable, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.request import BuildRequest
 
-_MAX_NAMED: Final = 10
 _PLAIN_PATCH: Final = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
 
 
@@ -105,7 +105,8 @@ def with_execution_trailer(checkout: Checkout, request: BuildRequest, commit: st
 def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[str], None]) -> dict[str, str]:
     """Rebase the commits ``base..tip`` onto ``onto``. Return what becomes of each of them, and of ``base``.
 
-    A commit that changes nothing there becomes the one before it. Empty if they do not apply cleanly.
+    A commit that changes nothing there becomes the one before it. Empty if they do not apply cleanly. Raises
+    :class:`GitFailed` if the server gives no usable answer, because that says nothing about the commits.
     Authors and messages are kept. This needs no work tree. git 2.39 has no ``merge-tree --merge-base``, so each commit
     is merged with a synthetic one that has the original commit's parent as its parent and the new parent's tree.
     """
@@ -120,7 +121,9 @@ def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[s
         try:
             # May fetch contents that the partial clone left on the server.
             tree = git.network("merge-tree", "--write-tree", side, commit).splitlines()[0]
-        except GitFailed:
+        except GitFailed as failure:
+            if failure.answer.cause in TRANSIENT:
+                raise
             log(f"{commit[:12]} does not apply cleanly to {onto[:12]}")
             return {}
         if tree != onto_tree:
@@ -211,15 +214,10 @@ def _add_changed_files_of_setup(
     for link in sorted({*changed} - {*files}):
         log(f"not committed, because setup created it: the symbolic link {printable_name(link)}")
     if files:
-        log(f"committed, because the agent changed what setup created: {_shortened(files)}")
+        log(f"committed, because the agent changed what setup created: {listed(files, printable_name)}")
         paths = b"".join(encode_path(path) + b"\0" for path in files)
         options = ("--force", "--pathspec-from-file=-", "--pathspec-file-nul")
         git.run("--literal-pathspecs", "add", *options, stdin=paths, in_work_tree=True)
-
-
-def _shortened(paths: list[str]) -> str:
-    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
-    return ", ".join(map(printable_name, paths[:_MAX_NAMED])) + more
 
 
 def _nested_repositories(folder: Path) -> list[Path]:

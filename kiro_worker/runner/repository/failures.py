@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kiro_worker.errors import BuildStopped
+from kiro_worker.errors import BuildStopped, GitHubRateLimited, GitHubUnavailable
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.git_answers import CAUSES, TRANSIENT, Cause
 
@@ -27,11 +27,12 @@ def stop_because(
     if failure.attempts > 1:
         meaning += f" in {failure.attempts} attempts"
     reason = ": ".join(filter(None, (attempted, meaning or f"git {failure.command} failed", answer.quote)))
+    error = ""
     if answer.cause in TRANSIENT:
-        name = "GitHubRateLimited" if answer.cause is Cause.RATE_LIMITED else "GitHubUnavailable"
-        outcome, reason = Outcome.WORKER_FAILED, f"{name}: {reason}"
+        error = (GitHubRateLimited if answer.cause is Cause.RATE_LIMITED else GitHubUnavailable).__name__
+        outcome, reason = Outcome.WORKER_FAILED, f"{error}: {reason}"
     remedy = facts.fix.format(credentials=_credentials(failure), store=_store(failure)) or fix
-    return BuildStopped(outcome, reason, remedy, failure.error, facts.owner or owner)
+    return BuildStopped(outcome, reason, remedy, failure.error, facts.owner or owner, error)
 
 
 def _credentials(failure: GitFailed) -> str:

@@ -206,7 +206,7 @@ _NAMES: Final = (
     (re.compile(r"(?<=unable to access )'.*'(?=: )"), "''"),
     (re.compile(r"^( *! \[[\w ]+\]) +\S+(?: -> \S+)? (\(.*\))$"), r"\1 \2"),
     (re.compile(r"(?<=\bFile ).*(?= is [\d.]+ [KMG]?B\b)|(?<=\bpath: ).*"), ""),
-    (re.compile(r"refs/\S+|https?://\S+|(?<!\w)[`'\"][^`'\"]*[`'\"]"), "''"),
+    (re.compile(r"[`'\"]?refs/\S+|https?://\S+|(?<!\w)[`'\"][^`'\"]*[`'\"]"), "''"),
 )
 _NOISE: Final = re.compile(
     r"remote: *(?:error: )?(?:$|(?:Resolving deltas|Counting|Compressing|Enumerating|Total|Trace|Visit|Review all)\b)"

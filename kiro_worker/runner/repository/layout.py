@@ -19,7 +19,7 @@ from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.repository.entries import SYMLINK, TreeEntry, decode_path, encode_path, list_tree
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.git_answers import Cause
-from kiro_worker.runner.sandbox.printable import printable_name
+from kiro_worker.runner.sandbox.printable import listed, printable_name
 from kiro_worker.runner.sandbox.untrusted_files import leads_out
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def _require_same_tree(git: Git, request: BuildRequest) -> None:
         index.unlink(missing_ok=True)
     # The trees can differ without any difference in their entries: early versions of git wrote the mode 100664, too.
     if names := sorted({printable_name(name) for name in different if name}):
-        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-        raise _rejected(request, "would change by being committed again", ", ".join(names[:_SHOWN]) + more)
+        raise _rejected(request, "would change by being committed again", listed(names, str))
 
 
 def _require_known_encodings(git: Git, request: BuildRequest, entries: Iterable[TreeEntry]) -> None:

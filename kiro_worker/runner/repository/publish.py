@@ -25,7 +25,7 @@ class BranchMoved(BuildStopped):
     """Another push moved the branch during the build; it is at ``head`` now."""
 
     def __init__(self, stop: BuildStopped, head: str) -> None:
-        super().__init__(stop.outcome, stop.reason, stop.remedy, stop.details, stop.owner)
+        super().__init__(stop.outcome, stop.reason, stop.remedy, stop.details, stop.owner, stop.error)
         self.head = head
 
 
@@ -81,7 +81,16 @@ def _stop(checkout: Checkout, failure: GitFailed, head: str | None, kept: str) -
         )
         return BranchMoved(stop, head or "")
     stop = stop_because(failure, Outcome.PUSH_REJECTED, f"{branch} cannot be pushed", _REJECTED_REMEDY)
-    return BuildStopped(stop.outcome, stop.reason, f"{stop.remedy}. {kept}", stop.details, stop.owner)
+    return _with_kept(stop, kept)
+
+
+def with_kept_work(stop: BuildStopped, checkpoint: Checkpoint) -> BuildStopped:
+    """Return ``stop``, whose remedy also says where the work of the build is."""
+    return _with_kept(stop, _kept(checkpoint))
+
+
+def _with_kept(stop: BuildStopped, kept: str) -> BuildStopped:
+    return BuildStopped(stop.outcome, stop.reason, f"{stop.remedy}. {kept}", stop.details, stop.owner, stop.error)
 
 
 def _kept(checkpoint: Checkpoint) -> str:

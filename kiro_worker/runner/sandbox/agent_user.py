@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import ConfigurationInvalid
 from kiro_worker.runner.sandbox.orphans import KILL_SECONDS, not_ended
+from kiro_worker.runner.sandbox.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,11 +70,23 @@ def end_processes(uid: int, timeout_seconds: float = KILL_SECONDS) -> None:
     deadline = time.monotonic() + timeout_seconds
     kill_all = [sys.executable, "-I", "-S", "-c", _KILL_ALL, str(uid), str(_KILLER_UID)]
     # Kill first and look later: a process that forks and ends all the time may be missing from every list.
-    while subprocess.run(kill_all, check=False, env={}).returncode != 0 or next(_running(uid), None):
+    while _failure(kill_all) or next(_running(uid), None):
         if time.monotonic() > deadline:
-            raise not_ended(running(uid), timeout_seconds)
+            failure = _failure(kill_all) or "they begin and end faster than /proc can be read"
+            raise not_ended(
+                running(uid), timeout_seconds, f"the processes of user {uid} cannot be listed, and {failure}"
+            )
         _reap(uid)
     _reap(uid)
+
+
+def _failure(kill_all: list[str]) -> str:
+    """Run the program that kills a user's processes. Return why it failed, empty if it did not."""
+    done = subprocess.run(kill_all, check=False, env={}, capture_output=True, text=True, errors="replace")
+    if done.returncode == 0:
+        return ""
+    said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
+    return f"the program that kills them failed: {printable(said[0])}"
 
 
 def _reap(uid: int) -> None:

@@ -18,7 +18,7 @@ from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.sandbox.printable import printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Iterator
 
 _NOT_SEARCHED: Final = frozenset(
     (
@@ -112,12 +112,6 @@ def machine_problem(path: str, problem: str, error: Exception) -> BuildStopped:
         "make root able to do that, or remove or unmount it in the build's image",
         owner=FaultOwner.INSTALLATION,
     )
-
-
-def listed(paths: Collection[str], most: int = 10) -> str:
-    """Return the first of ``paths`` for a log line."""
-    names = ", ".join(printable_name(path) for path in list(paths)[:most])
-    return f"{names} and {len(paths) - most} more" if len(paths) > most else names
 
 
 def _is_open(file: os.DirEntry[str]) -> bool:

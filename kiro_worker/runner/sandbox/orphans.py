@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.sandbox.printable import printable_name
+from kiro_worker.runner.sandbox.printable import listed, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -26,7 +26,6 @@ KILL_SECONDS: Final = 60.0
 
 _PR_SET_CHILD_SUBREAPER: Final = 36
 _REAP_SECONDS: Final = 0.005
-_MAX_NAMED: Final = 10
 
 
 def adopt() -> bool:
@@ -49,7 +48,8 @@ def kill(before: set[int], timeout_seconds: float = KILL_SECONDS) -> None:
     # A process that forks and ends all the time may be missing from a list, but not from the kernel's own answer.
     while (orphans := children() - before) or (not before and _has_children()):
         if time.monotonic() > deadline:
-            raise not_ended(orphans, timeout_seconds)
+            unseen = "the kernel reports a child process that /proc does not show"
+            raise not_ended(orphans, timeout_seconds, unseen)
         stopped: set[int] = set()
         while (running := _descendants(orphans) - stopped) and time.monotonic() < deadline:
             _signal_all(running, signal.SIGSTOP)
@@ -58,14 +58,16 @@ def kill(before: set[int], timeout_seconds: float = KILL_SECONDS) -> None:
         _reap(orphans)
 
 
-def not_ended(processes: Collection[int], seconds: float) -> BuildStopped:
-    """Return the stop for ``processes`` that were killed and still exist after ``seconds``."""
-    named = ", ".join(f"{process} ({_name(process)})" for process in sorted(processes)[:_MAX_NAMED])
-    more = f" and {len(processes) - _MAX_NAMED} more" if len(processes) > _MAX_NAMED else ""
+def not_ended(processes: Collection[int], seconds: float, unseen: str) -> BuildStopped:
+    """Return the stop for ``processes`` that were killed and still exist after ``seconds``.
+
+    ``unseen`` is the reason to report if ``processes`` is empty, because not even their list is known.
+    """
+    named = listed(sorted(processes), lambda process: f"{process} ({_name(process)})") or unseen
     return BuildStopped(
         Outcome.WORKER_FAILED,
         f"processes that the agent, setup or the tests left running could not be ended within {seconds:g} seconds:"
-        f" {named}{more}. Nothing else was run beside them",
+        f" {named}. Nothing else was run beside them",
         "redrive the execution, whose build gets another machine; on your own machine, end them or restart it",
     )
 

@@ -6,7 +6,13 @@ A file name is bytes. Python turns bytes that are not UTF-8 into lone surrogates
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+_Item = TypeVar("_Item")
 
 _NOT_PRINTABLE: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SURROGATE_OF_BYTE_0: Final = 0xDC00
@@ -23,6 +29,12 @@ def printable(text: str) -> str:
 def printable_name(name: str) -> str:
     """Return the name of a file as :func:`printable` does, on one line."""
     return printable(name).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def listed(items: Collection[_Item], show: Callable[[_Item], str], most: int = 10) -> str:
+    """Return the first ``most`` of ``items``, as ``show`` writes them, and how many more there are."""
+    named = ", ".join(map(show, islice(items, most)))
+    return f"{named} and {len(items) - most} more" if len(items) > most else named
 
 
 def printable_document(value: Any) -> Any:

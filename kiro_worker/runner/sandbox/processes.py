@@ -176,7 +176,7 @@ def _wait_for_killed(child: subprocess.Popen[bytes]) -> None:
     try:
         child.wait(timeout=orphans.KILL_SECONDS)
     except subprocess.TimeoutExpired:
-        raise orphans.not_ended([child.pid], orphans.KILL_SECONDS) from None
+        raise orphans.not_ended([child.pid], orphans.KILL_SECONDS, "") from None
 
 
 def _close_pipes(child: subprocess.Popen[bytes]) -> None:

@@ -20,9 +20,9 @@ from kiro_worker.runner.sandbox.open_places import (
     OpenPlaces,
     close_open_places,
     find_open_places,
-    listed,
     machine_problem,
 )
+from kiro_worker.runner.sandbox.printable import listed, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -63,14 +63,14 @@ class StrayFiles:
         """Remove what the user ``uid`` left, and log it. Its processes must have ended."""
         removed = [path for folder in self._folders for path in _owned_by(uid, folder) if _remove(path)]
         if removed:
-            self._say(f"removed what was left outside the build's folders: {listed(removed)}")
+            self._say(f"removed what was left outside the build's folders: {listed(removed, printable_name)}")
         _remove_shared_memory(uid)
 
     @cached_property
     def _folders(self) -> list[str]:
         places = self._search.result()
         if self._closes and (closed := close_open_places(places)):
-            self._say(f"the build's users can no longer change files of the image: {listed(closed)}")
+            self._say(f"the build's users can no longer change files of the image: {listed(closed, printable_name)}")
         return places.folders
 
     def _find(self) -> None:

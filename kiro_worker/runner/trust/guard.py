@@ -16,7 +16,9 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import fetch_default_branch
 from kiro_worker.runner.repository.entries import SYMLINK, decode_path, encode_path, list_tree
-from kiro_worker.runner.sandbox.printable import printable_name
+from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.repository.merge_base import default_branch_name, merge_base
+from kiro_worker.runner.sandbox.printable import listed, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
 
 _MAX_NAMED: Final = 20
 _MAX_LINKS: Final = 100
+_CHANGED_BY_AGENT: Final = "the agent changed files that steer an agent or run commands"
+_CONTINUE_WITHOUT: Final = (
+    "redrive the execution, which continues without these changes (changes.patch of the artifacts shows them)"
+)
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,7 @@ class Guard:
         different = different_paths(
             checkout.git, default, commit or checkout.commit, self.configuration.everything_guarded
         )
-        branch = self.request.branch
-        self._require_label(
-            different,
-            f"{branch} differs from the default branch in files that steer the agent or run commands",
-            f"merge the default branch, or undo the changes to these files on {branch}",
-        )
+        self._require_label(different, lambda: self._explain(checkout, default, commit or checkout.commit))
         return different
 
     def require_unchanged(self, checkout: Checkout, before: str, after: str) -> None:
@@ -69,8 +70,7 @@ class Guard:
         """
         self._require_label(
             different_paths(checkout.git, before, after, self.configuration.everything_guarded),
-            "the agent changed files that steer an agent or run commands",
-            "redrive the execution, which continues without these changes (changes.patch of the artifacts shows them)",
+            lambda: (_CHANGED_BY_AGENT, _CONTINUE_WITHOUT),
         )
 
     def require_trusted_submodule(self, git: Git, path: str, before: str, after: str) -> None:
@@ -84,8 +84,10 @@ class Guard:
         guarded += [name.removeprefix(f"{path}/") for name in configured if name.startswith(f"{path}/")]
         self._require_label(
             tuple(f"{path}/{name}" for name in different_paths(git, before or empty_tree, after, guarded)),
-            f"the submodule {path} differs from the default branch's in files that steer the agent or run commands",
-            f"undo the change to {path} on {self.request.branch}",
+            lambda: (
+                f"the submodule {path} differs from the default branch's in files that steer the agent or run commands",
+                f"undo the change to {path} on {self.request.branch}",
+            ),
         )
 
     def revert_guarded_paths(self, checkout: Checkout, before: str, after: str) -> str:
@@ -103,7 +105,24 @@ class Guard:
             after = git.text("write-tree")
         return after
 
-    def _require_label(self, different: tuple[str, ...], finding: str, remedy: str) -> None:
+    def _explain(self, checkout: Checkout, default: str, commit: str) -> tuple[str, str]:
+        """Return why ``commit`` is not trusted, and the remedy."""
+        branch = self.request.branch
+        # An agent's commit is above the pinned one, which the guard has already compared.
+        if commit == checkout.commit and _is_behind(checkout, default, self.configuration.everything_guarded):
+            name = printable_name(default_branch_name(checkout.git))
+            behind = f"{branch} is behind {name or 'the default branch'}"
+            return (
+                f"{behind}, where files that steer the agent or run commands have since changed",
+                f"git fetch origin && git merge origin/{name or 'HEAD'} && git push",
+            )
+        return (
+            f"{branch} differs from the default branch in files that steer the agent or run commands",
+            f"merge the default branch, or undo the changes to these files on {branch}",
+        )
+
+    def _require_label(self, different: tuple[str, ...], explain: Callable[[], tuple[str, str]]) -> None:
+        """Require the label if there are ``different`` paths. ``explain`` returns the finding and the remedy."""
         if not different:
             return
         label, problem = self.configuration.guard_label, ""
@@ -113,6 +132,7 @@ class Guard:
                 self.say(f'{labeling.added_by} set the label "{label}", which allows changes to {_listed(different)}')
                 return
             problem = f'; the label "{label}" does not allow this: {labeling.problem}'
+        finding, remedy = explain()
         alternative = (
             f'have a person with write access set the label "{label}" on the pull request, and redrive the execution'
             if label is not None
@@ -133,6 +153,21 @@ def different_paths(git: Git, default: str, commit: str, guarded: Sequence[str])
     too.
     """
     return tuple(printable_name(decode_path(name)) for name in _raw_paths(git, default, commit, guarded))
+
+
+def _is_behind(checkout: Checkout, default: str, guarded: Sequence[str]) -> bool:
+    """Return whether the guarded files differ only because the default branch changed them since the merge base."""
+    commit = checkout.commit
+    try:
+        with merge_base(checkout, default, commit) as found:
+            if found is None:
+                return False
+            git, base = found
+            changed = set(_raw_paths(git, base, commit, guarded))
+        return changed.isdisjoint(_raw_paths(checkout.git, default, commit, guarded))
+    except GitFailed:
+        # The guard trips in any case: only the wording of the finding depends on this.
+        return False
 
 
 def _raw_paths(git: Git, default: str, commit: str, guarded: Sequence[str]) -> list[bytes]:
@@ -187,5 +222,4 @@ def _pathspecs(path: str) -> list[str]:
 
 
 def _listed(paths: Sequence[str]) -> str:
-    more = f" and {len(paths) - _MAX_NAMED} more" if len(paths) > _MAX_NAMED else ""
-    return f"{', '.join(map(printable_name, paths[:_MAX_NAMED]))}{more}"
+    return listed(paths, printable_name, _MAX_NAMED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -30,21 +32,52 @@ class Usage:
     failed: bool = False
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why the agent's service refuses to work for this installation, and how to fix it."""
+
+    reason: str
+    remedy: str
+
+
+def never_refused(_lines: Sequence[str]) -> Refusal | None:
+    """Return ``None``, for an agent whose refusals have no known texts."""
+    return None
+
+
+def whole_output(lines: Sequence[str]) -> str:
+    """Return the lines as one text, for an agent whose output is for people."""
+    return "\n".join(lines)
+
+
+def last_text(lines: Sequence[str], field_name: str) -> str:
+    """Return the last string in JSON output that is the value of ``field_name``, else the whole output."""
+    found = re.findall(rf'(?<!\\)"{field_name}"\s*:\s*("(?:[^"\\]|\\.)*")', whole_output(lines), re.DOTALL)
+    try:
+        return str(json.loads(found[-1], strict=False))
+    except (IndexError, ValueError):
+        return whole_output(lines)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Adapter:
     """How to start one program as the agent, and how to read its output.
 
-    The prompt goes to standard input. ``unit`` is what ``maxCredits`` counts. ``always_reports_cost`` means that output
-    without a cost proves that no turn took place. ``how_to_install`` is the fix when the program cannot be started.
+    The prompt goes to standard input. ``read_refusal`` returns why the agent's service refused the turn, and ``None``
+    for output with any evidence of work. ``read_words`` returns the part of the output that the agent said, which ends
+    with its last words. ``unit`` is what ``maxCredits`` counts. ``always_reports_cost`` means that output without a
+    cost proves that no turn took place. ``how_to_install`` is the fix when the program cannot be started.
     """
 
     name: str
     argv: tuple[str, ...]
     unit: str
     read_usage: Callable[[Sequence[str]], Usage]
+    read_refusal: Callable[[Sequence[str]], Refusal | None] = never_refused
     how_to_install: str
     key_variable: str = ""
     always_reports_cost: bool = True
+    read_words: Callable[[Sequence[str]], str] = whole_output
 
 
 @dataclass(frozen=True)

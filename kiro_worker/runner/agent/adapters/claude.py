@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.runner.agent.adapters.adapter import NUMBER_FIELD, Adapter, Usage
+from kiro_worker.runner.agent.adapters.adapter import NUMBER_FIELD, Adapter, Usage, last_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,5 +32,6 @@ CLAUDE: Final = Adapter(
     key_variable="ANTHROPIC_API_KEY",
     unit="USD",
     read_usage=read_claude_usage,
+    read_words=lambda lines: last_text(lines, "result"),
     how_to_install="install Claude Code in the build image: npm install --global @anthropic-ai/claude-code",
 )

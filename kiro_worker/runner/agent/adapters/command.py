@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kiro_worker.runner.agent.adapters.adapter import Adapter
-from kiro_worker.runner.agent.adapters.kiro import read_kiro_usage
+from kiro_worker.runner.agent.adapters.kiro import read_kiro_usage, read_kiro_words
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +25,7 @@ def command_adapter(command: Sequence[str], request: BuildRequest) -> Adapter:
         argv=argv,
         unit="credits",
         read_usage=read_kiro_usage,
+        read_words=read_kiro_words,
         how_to_install=f"install {argv[0]} in the build image, or correct agent.command in the configuration parameter",
         always_reports_cost=False,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.runner.agent.adapters.adapter import NUMBER_FIELD, Adapter, Usage
+from kiro_worker.runner.agent.adapters.adapter import NUMBER_FIELD, Adapter, Usage, last_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,5 +26,6 @@ GEMINI: Final = Adapter(
     key_variable="GEMINI_API_KEY",
     unit="tokens",
     read_usage=read_gemini_usage,
+    read_words=lambda lines: last_text(lines, "response"),
     how_to_install="install the Gemini CLI in the build image: npm install --global @google/gemini-cli",
 )

@@ -1,0 +1,23 @@
+"""The summary of a build: what its comment, and ``result.json``, say about each task and each turn of the agent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kiro_worker.records.summaries import DoneTask, RunSummary, Turn
+from kiro_worker.runner.report.variables import shown_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kiro_worker.runner.progress import BuildProgress
+
+
+def run_summary(progress: BuildProgress, redact: Callable[[str], str]) -> RunSummary:
+    """Return what the build, and the earlier ones of its run, have done so far. What the agent said is redacted."""
+    tasks = (
+        DoneTask(shown_name(name, redact), progress.commits.get(identity, ""), identity)
+        for identity, name in progress.done_tasks.items()
+    )
+    turns = (Turn(shown_name(turn.about, redact), turn.said) for turn in progress.turns)
+    return RunSummary(tuple(tasks), tuple(turns))
