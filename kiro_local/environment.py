@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -147,6 +148,14 @@ class LocalEnvironment:
         text = configuration if isinstance(configuration, str) else json.dumps(dict(configuration))
         ssm.put_parameter(Name=CONFIG_PARAMETER, Type="String", Value=text, Overwrite=True)
 
+    def set_build_image(self, image: str) -> str:
+        """Set the build project's image, and return the one before. Builds run on this machine in any case."""
+        codebuild = self.client("codebuild")
+        [project] = codebuild.batch_get_projects(names=[NAMES.build_project])["projects"]
+        environment = project["environment"]
+        codebuild.update_project(name=project["name"], environment={**environment, "image": image})
+        return str(environment["image"])
+
     def put_secret(self, name: str, value: str) -> None:
         """Set the secret ``name``: ``github-token``, ``git-credentials`` or ``kiro-api-key``."""
         self.client("secretsmanager").put_secret_value(SecretId=NAMES.secret(name), SecretString=value)
@@ -157,3 +166,6 @@ class LocalEnvironment:
         self.put_secret("github-token", github.token)
         self.put_secret("git-credentials", json.dumps({"username": github.username, "password": github.token}))
         self.put_secret("kiro-api-key", self._agent_key)
+        if shutil.which("kiro-cli"):
+            # Builds run on this machine, which has the Kiro CLI, like a custom image on AWS.
+            self.set_build_image("this-machine")

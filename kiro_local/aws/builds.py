@@ -95,6 +95,14 @@ class Builds:
         build.run.start()
         return build
 
+    def update_project(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Change the project's settings that ``changes`` has, and return the project. Running builds keep the old."""
+        with self._lock:
+            project = self._project(str(changes.get("name") or ""))
+            changed = {**project, **changes}
+            codebuild_backend().codebuild_projects[str(project["name"])].project_metadata = changed
+            return changed
+
     def end_next_as(self, ending: BuildEnding | None) -> None:
         """Make the next build end this way."""
         self._next_ending = ending

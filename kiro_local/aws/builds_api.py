@@ -19,7 +19,8 @@ _DEFAULT_QUEUED_MINUTES = 480
 
 def install(replacements: Replacements, builds: Builds) -> None:
     """Replaces ``start_build``, ``batch_get_builds``, ``stop_build``, ``list_builds`` and
-    ``list_builds_for_project`` of ``CodeBuildResponse``: moto's builds succeed at once and run nothing.
+    ``list_builds_for_project`` of ``CodeBuildResponse``: moto's builds succeed at once and run nothing. Adds
+    ``update_project``, which moto lacks.
     """
 
     def start_build(self: CodeBuildResponse) -> ActionResult:
@@ -50,7 +51,10 @@ def install(replacements: Replacements, builds: Builds) -> None:
     def list_builds(self: CodeBuildResponse) -> ActionResult:
         return ActionResult({"ids": _ids(builds.all(), json.loads(self.body or "{}"))})
 
-    for action in (start_build, batch_get_builds, stop_build, list_builds_for_project, list_builds):
+    def update_project(self: CodeBuildResponse) -> ActionResult:
+        return ActionResult({"project": builds.update_project(json.loads(self.body))})
+
+    for action in (start_build, update_project, batch_get_builds, stop_build, list_builds_for_project, list_builds):
         replacements.set(CodeBuildResponse, action.__name__, action)
 
 

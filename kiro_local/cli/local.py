@@ -9,6 +9,7 @@ import signal
 import tempfile
 import threading
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from rich.markup import escape
 from kiro_local.aws.schedule import seconds_between
 from kiro_local.cli.build_lines import show_build_lines
 from kiro_local.cli.faults import LATE_SECONDS, FaultOption, step_faults
+from kiro_local.cli.fixes import AGENT_KEY_VARIABLE, fix_on_this_machine
 from kiro_local.cli.real_github import real_github
 from kiro_local.cli.stand_in import start_stand_in
 from kiro_local.cli.up_options import (
@@ -34,15 +36,18 @@ from kiro_local.cli.up_options import (
 )
 from kiro_local.demo.board import seed_board
 from kiro_local.demo.configuration import CONFIGURATION, agent_command
-from kiro_local.environment import CONFIG_PARAMETER, NAME, GitHubAccess, LocalEnvironment
+from kiro_local.environment import NAME, GitHubAccess, LocalEnvironment
 from kiro_local.github.seed import load
 from kiro_worker.cli.runs import show_failure, show_run, show_state
-from kiro_worker.config.parameter import parse_configuration
+from kiro_worker.config.parameter import parse_configuration_file
 from kiro_worker.executions.follow import follow
 from kiro_worker.executions.history import read_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
+
+    from kiro_worker.executions.history import Run
 
 app = typer.Typer(help="The whole deployment on this machine, without AWS.", no_args_is_help=True)
 
@@ -57,8 +62,8 @@ Examples:
 
   kiro-worker local up --fault MarkInReview:answer-lost --fault RunBuild:aborted-during     watch it recover
 
-  GITHUB_TOKEN=… kiro-worker local up --config my-config.json --github-api-url https://api.github.com/graphql
-    --git-url https://github.com --github-token-env GITHUB_TOKEN --agent-command 'kiro-cli chat --no-interactive'
+  GITHUB_TOKEN=… KIRO_API_KEY=… kiro-worker local up --config my-config.json --github-token-env GITHUB_TOKEN
+    --github-api-url https://api.github.com/graphql --git-url https://github.com
 
 Board file: kiro_local/github/seed_document.py documents its format, with an example.
 """
@@ -86,12 +91,14 @@ def up(
     stopped = _event_set_by_signals()
     real = real_github(github_api_url, git_url, github_token_env, config)
     configuration = _configuration(config, agent)
+    fix = partial(fix_on_this_machine, config=config, token_variable=github_token_env)
     with ExitStack() as stack:
         environment = LocalEnvironment(
             real or _start_stand_in(stack, console, board),
             configuration,
             port=port,
-            agent_key=os.environ.get("KIRO_API_KEY") or "local-agent-key",
+            # Without a key, an agent that needs one fails with SecretPlaceholder before its first turn.
+            agent_key=os.environ.get(AGENT_KEY_VARIABLE) or "placeholder",
             on_build_line=show_build_lines(console),
             faults=faults,
             late_seconds=LATE_SECONDS,
@@ -99,7 +106,7 @@ def up(
         with console.status("Synthesizing the stacks and deploying them to the embedded AWS …"):
             deployed = stack.enter_context(environment)
         _show_access(console, deployed)
-        _tick_until(stopped, console, deployed, every)
+        _tick_until(stopped, console, deployed, every, fix)
     console.print("Stopped; nothing is left running.")
 
 
@@ -110,10 +117,21 @@ app.command("up")(up)
 def _configuration(config: Path | None, agent: str | None) -> dict[str, Any]:
     """The configuration of the file, or the demo's, with the agent of the command line."""
     configuration = _read(config) if config else {**CONFIGURATION, "agent": {"command": agent_command()}}
-    if agent:
-        configuration["agent"] = {"command": shlex.split(agent)}
-    parse_configuration(json.dumps(configuration), str(config or CONFIG_PARAMETER))
+    if config:
+        parse_configuration_file(json.dumps(configuration, default=str), config)
+    if agent is not None:
+        configuration["agent"] = {"command": _words(agent)}
     return configuration
+
+
+def _words(command: str) -> list[str]:
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise typer.BadParameter(f"--agent-command: {error}: {command}") from None
+    if not words:
+        raise typer.BadParameter("--agent-command is empty")
+    return words
 
 
 def _start_stand_in(stack: ExitStack, console: Console, board: Path | None) -> GitHubAccess:
@@ -134,6 +152,8 @@ def _start_stand_in(stack: ExitStack, console: Console, board: Path | None) -> G
 def _read(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text("utf-8"))
+    except OSError as error:
+        raise typer.BadParameter(f"{path} cannot be read: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{path} is neither JSON nor YAML: {error}") from None
     if not isinstance(document, dict):
@@ -158,8 +178,14 @@ def _show_access(console: Console, deployed: LocalEnvironment) -> None:
     console.print("\nPress Ctrl-C to stop everything.\n")
 
 
-def _tick_until(stopped: threading.Event, console: Console, deployed: LocalEnvironment, every: float | None) -> None:
-    """Tick and show each execution, until ``stopped`` is set."""
+def _tick_until(
+    stopped: threading.Event,
+    console: Console,
+    deployed: LocalEnvironment,
+    every: float | None,
+    fix: Callable[[Run], str],
+) -> None:
+    """Tick and show each execution, until ``stopped`` is set. ``fix`` is how to fix a failure on this machine."""
     if every == 0:
         stopped.wait()
         return
@@ -176,6 +202,8 @@ def _tick_until(stopped: threading.Event, console: Console, deployed: LocalEnvir
         run = read_run(client, arn)
         if run.status != "SUCCEEDED":
             show_failure(console, run)
+            if text := fix(run):
+                console.print(f"  How to fix on this machine: {escape(text)}")
         show_run(console, run)
         stopped.wait(pause)
 

@@ -21,7 +21,6 @@ from kiro_local.github.model import (
     Project,
     PullRequest,
     Repository,
-    now,
 )
 from kiro_local.github.registry import Registry
 
@@ -237,8 +236,7 @@ class Board(Registry):
                 field = next((each for each in item.project.fields if each.options is not None), None)
             if field is None:
                 raise ValueError(f"the project {item.project.title} has no field {name!r}")
-            item.values[field.id] = value if field.options is None else field.option(value).id
-            item.updated_at = now()
+            item.set(field, value if field.options is None else field.option(value).id)
 
     def remove_card(self, item: Item) -> None:
         """Remove a card from its project, as deleting it does on GitHub."""

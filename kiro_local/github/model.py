@@ -92,7 +92,7 @@ class Project:
 
 @dataclass(eq=False)
 class Item:
-    """A card. ``values`` maps a field ID to an option ID or a text.
+    """A card. ``values`` maps a field ID to an option ID or a text, and ``changed_at`` to when that value last changed.
 
     ``content`` can be null for any type. ``hides`` is what no token may see: the ``content``, which GitHub reports as
     an error below the card, or the whole ``node``, which is then null.
@@ -104,6 +104,7 @@ class Item:
     type: str
     content: Content | None
     values: dict[str, str] = field(default_factory=dict)
+    changed_at: dict[str, datetime] = field(default_factory=dict)
     is_archived: bool = False
     hides: Literal["", "content", "node"] = ""
     created_at: datetime = field(default_factory=now)
@@ -116,6 +117,12 @@ class Item:
         if named is None or raw is None or named.options is None:
             return raw
         return next(option.name for option in named.options if option.id == raw)
+
+    def set(self, of: Field, raw: str) -> None:
+        """Set the value of a field to an option ID or a text."""
+        self.updated_at = now()
+        if self.values.get(of.id) != raw:
+            self.values[of.id], self.changed_at[of.id] = raw, self.updated_at
 
     @property
     def title(self) -> str:
@@ -195,6 +202,7 @@ class PullRequest:
     """A pull request.
 
     ``head_repository`` is null if the fork was deleted. ``last_head`` is the last known head of the branch.
+    ``unknown_answers`` is how often ``mergeable`` is still unknown, as on GitHub for seconds after a push.
     """
 
     typename: ClassVar[str] = "PullRequest"
@@ -211,6 +219,7 @@ class PullRequest:
     state: str = "OPEN"
     author_association: str = "MEMBER"
     is_draft: bool = False
+    unknown_answers: int = 0
     labels: list[Label] = field(default_factory=list)
     label_events: list[LabelEvent] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)

@@ -171,6 +171,9 @@ def _compare(ref: Ref, context: Context, headRef: str) -> dict[str, Any] | None:
 @TABLE.of("PullRequest.mergeable")
 def _mergeable(pull_request: PullRequest, context: Context) -> str:
     repository = pull_request.repository
+    if pull_request.unknown_answers:
+        pull_request.unknown_answers -= 1
+        return "UNKNOWN"
     base = find_ref(repository, context, f"refs/heads/{pull_request.base_ref_name}")
     head = find_ref(pull_request.head_repository or repository, context, f"refs/heads/{pull_request.head_ref_name}")
     if base is None or head is None or pull_request.closed or pull_request.is_cross_repository:

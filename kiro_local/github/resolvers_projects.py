@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_local.github.item_filter import matcher
-from kiro_local.github.model import Field, Issue, Item, Project, PullRequest, now
+from kiro_local.github.model import Field, Issue, Item, Project, PullRequest
 from kiro_local.github.resolvers import Table, connection, github_error, node_of_kind, not_found
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ TABLE: Final = Table()
 class FieldValue:
     field: Field
     raw: str
+    updated_at: datetime
 
     @property
     def typename(self) -> str:
@@ -159,7 +160,7 @@ def _items(
 def _field_value(item: Item, _: Context, name: str) -> FieldValue | None:
     field = item.project.field_named(name)
     raw = item.values.get(field.id) if field else None
-    return FieldValue(field, raw) if field and raw is not None else None
+    return FieldValue(field, raw, item.changed_at[field.id]) if field and raw is not None else None
 
 
 @TABLE.of("ProjectV2Item.content")
@@ -189,8 +190,7 @@ def _update_field_value(_: Any, context: Context, input: dict[str, Any]) -> dict
         raise github_error("VALIDATION", "The item does not exist in the project")
     if field.project is not project:
         raise github_error("VALIDATION", "The field does not exist in the project")
-    item.values[field.id] = _new_value(field, input["value"])
-    item.updated_at = now()
+    item.set(field, _new_value(field, input["value"]))
     return {"clientMutationId": input.get("clientMutationId"), "projectV2Item": item}
 
 
