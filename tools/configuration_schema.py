@@ -35,10 +35,11 @@ def schema() -> dict[str, Any]:
     properties = _described(document["properties"], Configuration)
     agent["properties"] = _described(agent["properties"], AgentConfiguration)
     # The models convert these short forms before they validate, so pydantic's schema does not know them.
-    _accept_also(properties["agent"], {"$ref": properties["agent"].pop("$ref")}, agent["properties"]["name"])
+    _accept_also(properties["agent"], {"$ref": properties["agent"].pop("$ref")}, _without_command(agent["properties"]))
     _accept_also(properties["setup"], _TEXT)
     _accept_also(properties["testCommand"], _TEXT)
     _accept_also(agent["properties"]["command"], _TEXT)
+    _require_command(agent)
     return {
         "$schema": _DIALECT,
         "$id": PATH.name,
@@ -50,6 +51,18 @@ def schema() -> dict[str, Any]:
         "additionalProperties": document["additionalProperties"],
         "$defs": {AgentConfiguration.__name__: _without_prose(agent)},
     }
+
+
+def _without_command(properties: dict[str, Any]) -> dict[str, Any]:
+    """The adapters that need no further key, so that their name is enough."""
+    name = properties["name"]
+    return {**name, "enum": [one for one in name["enum"] if one != "command"]}
+
+
+def _require_command(agent: dict[str, Any]) -> None:
+    """Require ``command`` of the agent with that name, as the model's own validator does."""
+    agent["if"] = {"required": ["name"], "properties": {"name": {"const": "command"}}}
+    agent["then"] = {"required": ["command"], "properties": {"command": {"not": {"type": "null"}}}}
 
 
 def _described(properties: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:

@@ -26,6 +26,8 @@ ACTORS: Final = {
 CARD_EFFECTS: Final = {
     CardEffect.REVIEW: "goes to the review status, with the report on the pull request",
     CardEffect.FAILED: "goes to the failed status, with the reason on the pull request",
+    CardEffect.QUEUE: "goes back to the target status, without a comment",
+    CardEffect.QUEUE_ONCE: "goes back to the target status, once per head commit; after that, to the failed status",
     CardEffect.NONE: "stays where it is",
 }
 
