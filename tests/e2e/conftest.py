@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro_local.environment import LocalEnvironment
+from kiro_local.environment import NAMES, LocalEnvironment
 from kiro_local.github.stand_in import StandInGitHub
 from tests.conftest import Deployments
 from tests.support.world import TOKEN, StateHooks, World, access, create_world, stand_in_github
@@ -74,5 +74,6 @@ def world(
     yield world
     stand_in.faults.clear()
     entered.clear()
+    deployed.client("secretsmanager").restore_secret(SecretId=NAMES.git_credentials_secret)
     deployed.put_secret("github-token", TOKEN)
     deployed.put_secret("git-credentials", json.dumps({"username": "git", "password": TOKEN}))

@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 
 from kiro_local.github.model import Item
-from tests.support.world import World
+from tests.support.world import PROJECT, SPEC, World
 
 pytestmark = pytest.mark.e2e
 
@@ -65,6 +65,84 @@ def test_closed_issue_is_rejected(world: World) -> None:
     world.tick()
     assert world.status(card) == "Blocked"
     assert "is closed: reopen it" in world.comments()[0]
+
+
+def commit_specs(world: World, *folders: str, branch: str = "feature/sum", base: str = "main") -> None:
+    """Commit the failing test to the branch, and a spec in each folder. No folder is named after the branch."""
+    files = {f".kiro/specs/{folder}/{name}": text for folder in folders for name, text in SPEC.items()}
+    world.repository.git.commit(branch, PROJECT | files, "Write the specs", base=base)
+    world.github.board.add_pull_request(world.repository, branch, base=base)
+
+
+def test_field_names_spec_folder(world: World) -> None:
+    world.github.board.add_field(world.project, "Spec")
+    commit_specs(world, "sums", "totals")
+    card = world.bare_card("feature/sum")
+    world.github.board.set_value(card, "Spec", "totals")
+    run = world.tick()
+    assert (run.outcome, world.status(card)) == ("Succeeded", "In Review")
+    assert "[x]" in world.file(".kiro/specs/totals/tasks.md")
+
+
+def test_wrong_field_is_refused_by_name(world: World) -> None:
+    world.github.board.add_field(world.project, "Spec")
+    commit_specs(world, "sums")
+    card = world.bare_card("feature/sum")
+    world.github.board.set_value(card, "Spec", "../sums")
+    world.tick()
+    assert world.status(card) == "Blocked"
+    assert "the card's field \"Spec\" contains '../sums', but" in world.comments()[0]
+    assert ".kiro/specs contains sums" in world.comments()[0]
+
+
+def test_only_new_folder_is_the_spec(world: World) -> None:
+    world.repository.git.commit("release", {".kiro/specs/old/tasks.md": "- [x] 1. Done\n"}, base="main")
+    commit_specs(world, "sums", base="release")
+    card = world.bare_card("feature/sum")
+    assert world.tick().outcome == "Succeeded"
+    assert world.status(card) == "In Review"
+    assert "[x]" in world.file(".kiro/specs/sums/tasks.md")
+
+
+@pytest.mark.parametrize(
+    ("folders", "reason"),
+    [((), "adds no folder below .kiro/specs"), (("sums", "totals"), "adds 2 folders below .kiro/specs (sums, totals)")],
+    ids=["none", "several"],
+)
+def test_spec_folder_that_is_not_clear_is_refused(world: World, folders: tuple[str, ...], reason: str) -> None:
+    world.repository.git.commit("main", {".kiro/specs/old/tasks.md": "- [x] 1. Done\n"})
+    commit_specs(world, *folders)
+    card = world.bare_card("feature/sum")
+    before = world.builds()
+    world.tick()
+    assert (world.status(card), world.builds()) == ("Blocked", before)
+    [comment, _] = world.comments()
+    assert reason in comment
+    assert f".kiro/specs contains {', '.join(sorted({'old', *folders}))}: commit" in comment
+
+
+def test_conflict_is_refused_before_build_if_required(world: World) -> None:
+    card = world.card()
+    world.repository.git.commit("main", {"test_sums.py": "TOTAL = 0\n"})
+    world.configure(requireMergeable=True)
+    before = world.builds()
+    world.tick()
+    assert (world.status(card), world.builds()) == ("Blocked", before)
+    assert "conflicts with its base main: merge main into feature/sum" in world.comments()[0]
+
+
+def test_rejection_of_fork_says_where_to_push(world: World) -> None:
+    board = world.github.board
+    fork = board.add_repository(f"volunteer-{world.organization}/shop", parent=world.repository)
+    fork.git.commit("feature/sum", {"sums.py": "TOTAL = 0\n"}, base="main")
+    pull_request = board.add_pull_request(world.repository, f"{fork.owner.login}:feature/sum", author="volunteer")
+    card = board.add_card(world.project, pull_request, status="For Implementation")
+    world.tick()
+    assert world.status(card) == "Blocked"
+    [comment] = world.comments()
+    assert f"pull request #{pull_request.number} from feature/sum comes from a fork" in comment
+    assert f"push its branch to {world.repository.name_with_owner} itself" in comment
+    assert "does not exist" not in comment
 
 
 def during_build(world: World, change: Callable[[], None]) -> None:

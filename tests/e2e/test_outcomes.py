@@ -47,6 +47,12 @@ class Ending:
     during_build: Callable[[World], None] = lambda _: None
     kept: tuple[str, ...] = ()
     artifacts: tuple[str, ...] = ()
+    error: str = ""
+    """The name of the execution's error, if it is not the outcome."""
+
+    @property
+    def name(self) -> str:
+        return self.error or self.outcome
 
 
 def agent_works(world: World) -> None:
@@ -75,7 +81,14 @@ def agent_does_one_task(world: World) -> None:
     world.agent(ADD.replace("pathlib.Path(", "number == '1' and pathlib.Path("))
 
 
-def agent_has_no_pin(world: World) -> None:
+def image_lacks_agent(world: World) -> None:
+    image_before = world.local.set_build_image("registry.example/image-without-kiro:1")
+
+    def restore_image() -> None:
+        world.local.set_build_image(image_before)
+
+    # On an image that AWS provides, no build is started without a pin.
+    world.entered["ReadBuildResult"] = restore_image
     world.configure(agent="kiro")
 
 
@@ -201,7 +214,7 @@ ENDINGS = {
     "AgentUnavailable": Ending(
         Outcome.AGENT_UNAVAILABLE,
         "the CodeBuild project does not set KIRO_CLI_URL and KIRO_CLI_SHA256",
-        agent_has_no_pin,
+        image_lacks_agent,
         agent_works,
         artifacts=("agent.log",),
     ),
@@ -245,7 +258,13 @@ ENDINGS = {
     ),
     "GuardTripped": Ending(Outcome.GUARD_TRIPPED, "AGENTS.md", add_steering_file, remove_steering_file),
     "CheckoutFailed": Ending(Outcome.CHECKOUT_FAILED, "is no longer on feature/sum", rewrite_branch, restore_branch),
-    "WorkerFailed": Ending(Outcome.WORKER_FAILED, "SecretMalformed", break_credentials, restore_credentials),
+    "WorkerFailed": Ending(
+        Outcome.WORKER_FAILED,
+        "the secret kiro-worker-test-git-credentials",
+        break_credentials,
+        restore_credentials,
+        error="SecretMalformed",
+    ),
 }
 
 
@@ -259,11 +278,11 @@ def test_failed_build_can_be_redriven(world: World, ending: Ending) -> None:
     ending.during_build(world)
     failed = world.finish(arn)
 
-    assert (failed.status, failed.error) == ("FAILED", ending.outcome)
+    assert (failed.status, failed.error) == ("FAILED", ending.name)
     assert world.status(card) == "Blocked"
     assert world.local.lock() is None
     [comment] = world.comments()
-    assert f"❌ **{ending.outcome}**" in comment
+    assert f"❌ **{ending.name}**" in comment
     assert ending.reason.removeprefix("1 of 2 tasks done: ") in comment
     assert f"aws stepfunctions redrive-execution --execution-arn {failed.arn}" in comment
     assert "move the card back to `For Implementation`" in comment
@@ -313,6 +332,37 @@ def test_comment_of_incomplete_work_counts_and_names_tasks(world: World) -> None
     assert shown[0] == "❌ **Incomplete**: 1 of 2 tasks done"
     assert "Open tasks:\n```text\n2 Write about it\n```" in comment
     assert "| Tasks | `1 done by this run, 1 open` |" in comment
+
+
+def test_comment_shows_reviewers_each_task(world: World) -> None:
+    """This includes the tasks that were done before a redrive. Each commit is one that the branch has."""
+    card = two_tasks(world)
+    speak = ADD + "print(f'Task {number} is done, @octocat. </details>')\n"
+    world.agent(speak + "if number == '2': sys.exit(3)\n")
+
+    failed = world.tick()
+
+    [comment] = world.comments()
+    commits = world.repository.git.run("log", "--format=%H %s", CHECKPOINT).decode().splitlines()
+    [first] = [line.split()[0] for line in commits if line.endswith(" Implement 1 Write the function")]
+    assert f"Tasks done by this run:\n- `1 Write the function` in `{first[:12]}`\n" in comment
+    assert "`2 Write about it`:\n```text\nTask 2 is done, @octocat. </details>\n```" in comment
+
+    world.agent(speak)
+    redriven = world.redrive(failed)
+
+    check_success(world, redriven, card)
+    [comment] = world.comments()
+    commits = world.repository.git.run("log", "-3", "--format=%H %s", BRANCH).decode().splitlines()
+    by_title = {title: commit for commit, title in (line.split(" ", 1) for line in commits)}
+    for task in ("1 Write the function", "2 Write about it"):
+        commit = by_title[f"Implement {task}"]
+        address = f"/{world.repository.name_with_owner}/commit/{commit}"
+        [line] = [line for line in comment.splitlines() if line.startswith(f"- `{task}` in [`{commit[:12]}`](")]
+        assert line.endswith(f"{address})")
+    assert "`1 Write the function`:\n```text\nTask 1 is done, @octocat. </details>\n```" in comment
+    assert comment.count("Task 2 is done, @octocat.") == 2, "one turn before the redrive, and one after it"
+    assert f"kiro-worker replay {redriven.arn} --wait" in comment
 
 
 @pytest.mark.parametrize(("permission", "outcome"), [("WRITE", "Succeeded"), ("READ", "GuardTripped")])

@@ -11,8 +11,19 @@ from mypy_boto3_secretsmanager import SecretsManagerClient
 from mypy_boto3_ssm import SSMClient
 
 from kiro_worker.config.parameter import load_configuration
-from kiro_worker.config.secrets import load_agent_key, load_git_credentials, load_github_token
-from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing, SecretMissing, SecretPlaceholder
+from kiro_worker.config.secrets import (
+    load_agent_key,
+    load_git_credentials,
+    load_github_token,
+    require_git_credentials,
+)
+from kiro_worker.errors import (
+    ConfigurationInvalid,
+    ConfigurationMissing,
+    SecretMissing,
+    SecretPendingDeletion,
+    SecretPlaceholder,
+)
 
 NAME = "/kiro-worker/test/github-project-config"
 DOCUMENT = {
@@ -55,24 +66,41 @@ def test_missing_secret_is_reported_by_name(secrets: SecretsManagerClient) -> No
         load_github_token(secrets, TOKEN)
 
 
-def test_token_is_loaded_by_arn(secrets: SecretsManagerClient) -> None:
-    arn = secrets.create_secret(Name=TOKEN, SecretString="ghp_0123456789abcdef\n")["ARN"]
-    assert load_github_token(secrets, arn) == "ghp_0123456789abcdef"
-
-
-def test_remedy_names_secret_without_arn(secrets: SecretsManagerClient) -> None:
-    arn = secrets.create_secret(Name=TOKEN, SecretString="placeholder")["ARN"]
+def test_remedy_names_secret(secrets: SecretsManagerClient) -> None:
+    secrets.create_secret(Name=TOKEN, SecretString="placeholder")
     with pytest.raises(SecretPlaceholder, match=f"aws secretsmanager put-secret-value --secret-id {TOKEN} "):
-        load_github_token(secrets, arn)
+        load_github_token(secrets, TOKEN)
+
+
+def test_secret_pending_deletion_can_be_restored(secrets: SecretsManagerClient) -> None:
+    secrets.create_secret(Name=TOKEN, SecretString="ghp_0123456789abcdef\n")
+    secrets.delete_secret(SecretId=TOKEN)
+    for read in (load_github_token, require_git_credentials):
+        with pytest.raises(SecretPendingDeletion, match=f"aws secretsmanager restore-secret --secret-id {TOKEN}"):
+            read(secrets, TOKEN)
+    secrets.restore_secret(SecretId=TOKEN)
+    require_git_credentials(secrets, TOKEN)
+    assert load_github_token(secrets, TOKEN) == "ghp_0123456789abcdef"
+
+
+def test_recreated_secret_is_found_under_its_name(secrets: SecretsManagerClient) -> None:
+    before = secrets.create_secret(Name=TOKEN, SecretString="ghp_0123456789abcdef")["ARN"]
+    secrets.delete_secret(SecretId=TOKEN, ForceDeleteWithoutRecovery=True)
+    for read in (load_github_token, require_git_credentials):
+        with pytest.raises(SecretMissing, match=f"aws secretsmanager create-secret --name {TOKEN} "):
+            read(secrets, TOKEN)
+    assert secrets.create_secret(Name=TOKEN, SecretString="ghp_fedcba9876543210")["ARN"] != before
+    require_git_credentials(secrets, TOKEN)
+    assert load_github_token(secrets, TOKEN) == "ghp_fedcba9876543210"
 
 
 def test_git_credentials_are_loaded(secrets: SecretsManagerClient) -> None:
     text = '{"username":"git","password":"hush-hush"}'
-    arn = secrets.create_secret(Name="kiro-worker-test-git-credentials", SecretString=text)["ARN"]
-    credentials = load_git_credentials(secrets, arn)
+    secrets.create_secret(Name="kiro-worker-test-git-credentials", SecretString=text)
+    credentials = load_git_credentials(secrets, "kiro-worker-test-git-credentials")
     assert (credentials.username, credentials.password) == ("git", "hush-hush")
 
 
 def test_agent_key_is_loaded(secrets: SecretsManagerClient) -> None:
-    arn = secrets.create_secret(Name="kiro-worker-test-kiro-api-key", SecretString="ksk_0123456789")["ARN"]
-    assert load_agent_key(secrets, arn) == "ksk_0123456789"
+    secrets.create_secret(Name="kiro-worker-test-kiro-api-key", SecretString="ksk_0123456789")
+    assert load_agent_key(secrets, "kiro-worker-test-kiro-api-key") == "ksk_0123456789"

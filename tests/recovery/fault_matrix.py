@@ -1,8 +1,8 @@
 """The cells of the fault matrix, derived from the definitions: every state, every fault that can happen to it, every
 continuation. ``IMPOSSIBLE`` lists what cannot happen, and why.
 
-Named errors form classes: errors that the state's Retry and Catch treat the same are one fault, shown by the first
-name.
+Named errors form classes: errors that the state's Retry and Catch treat the same, and MarkFailed if it is next, are one
+fault, shown by the first name.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from kiro_local.assembly import ROOT
 from kiro_local.aws.error_matching import matches
 from kiro_local.aws.step_fault import RUNTIME, Means
 from kiro_local.faults import ALWAYS, CLEAN_UP, ENDINGS, ERRORS, KINDS, SILENT, kinds_of, states
+from kiro_worker import errors
 
 REDRIVE, TICK, REPLAY, NOTHING = "redrive", "tick", "replay", "nothing"
 CONTINUATIONS: Final = (NOTHING, TICK, REPLAY, REDRIVE)
@@ -122,10 +123,13 @@ def cells_of(state: str) -> Iterator[Cell]:
 
 
 def _by_name(state: str, definition: Mapping[str, Any]) -> Iterator[Cell]:
-    classes: dict[tuple[int | None, str], list[str]] = {}
+    classes: dict[tuple[int | None, str, str | None], list[str]] = {}
     for name in ERRORS:
-        classes.setdefault(route(definition, name), []).append(name)
-    for (retrier, _), names in classes.items():
+        retrier, target = route(definition, name)
+        # MarkFailed acts by who has to act on the failure, which only this state reports under the error's name.
+        owner = errors.ERRORS[name].owner if state == "MarkInProgress" else None
+        classes.setdefault((retrier, target, owner), []).append(name)
+    for (retrier, _, _), names in classes.items():
         yield Cell(state, names[0], names=tuple(names))
         if retrier is not None:
             yield Cell(state, names[0], always=True, names=tuple(names))

@@ -16,8 +16,12 @@ from kiro_local.aws.fault_injection import execution_of
 from kiro_local.faults import CLEAN_UP, ENDINGS, parse_fault
 from kiro_local.github.model import Item
 from kiro_worker.executions.history import Run
+from kiro_worker.records.breaker import open_breaker, pause, read_breaker
+from kiro_worker.records.cards import read_rejections
 from kiro_worker.records.checkpoints import checkpoint_ref
 from kiro_worker.records.runs import RunRecord, note_push, read_run
+from kiro_worker.state import End
+from kiro_worker.work_queue import MAX_SKIPPED
 from tests.recovery.fault_matrix import LATE, LOST, NOTHING, REDRIVE, REPLAY, TICK, TWICE, Cell
 from tests.recovery.observer import Observer
 from tests.support.world import World, names
@@ -37,6 +41,10 @@ _FIRST_ENDS = {"RunBuild:TestsFailed": "TestsFailed"}
 _NOT_FAILURES = ("build-fault", "upload-failed")
 """The endings of a build that do not end the run: one is repeated, and the work of the other is pushed."""
 REDRIVABLE = ("FAILED", "ABORTED", "TIMED_OUT")
+_WITHOUT_CARD = tuple(End)
+"""The ends of a run that took no card."""
+_MOST_TURNS = {NOTHING: 2, TICK: 2, REPLAY: 3, REDRIVE: 3}
+"""How often a card's agent may run at one commit: twice without a person's act, and once more for each."""
 
 
 @dataclass
@@ -90,8 +98,10 @@ def play(world: World, observer: Observer, cell: Cell) -> Scenario:
     faults = world.local.aws.faults
     if cell.state == "RejectWorkItem":
         world.bare_card("feature/missing")
+    _lead_to(world, cell.state)
     card = world.card(BRANCH, status="Todo" if cell.state == "NothingToDo" else "For Implementation")
-    if cell.state not in ("RunBuild", "NothingToDo") and not cell.first:
+    world.backdate(*world.project.items)
+    if cell.state != "RunBuild" and cell.state not in _WITHOUT_CARD and not cell.first:
         world.entered["RunBuild"] = partial(_succeed_without_building, world, card)
     delayed: list[Callable[[], None]] = []
     faults.deliver = partial(_deliver, cell.event, delayed)
@@ -113,6 +123,18 @@ def play(world: World, observer: Observer, cell: Cell) -> Scenario:
     world.entered.clear()
     world.local.aws.builds.end_next_as(None)
     return scenario
+
+
+def _lead_to(world: World, state: str) -> None:
+    """Let the run end in ``state`` without a card, if it is a state for that."""
+    if state == "Paused":
+        pause(world.records(), "ann", "release day")
+    elif state == "InstallationUnavailable":
+        open_breaker(world.records(), "SecretEmpty", "the secret x is empty")
+    elif state == "CardsPassedOver":
+        world.configure(blockedStatus=None)
+        for number in range(MAX_SKIPPED):
+            world.bare_card(f"feature/missing-{number}")
 
 
 def _succeed_without_building(world: World, card: Item) -> None:
@@ -200,7 +222,7 @@ def replay(scenario: Scenario) -> None:
     finished = ("WorkItemRefused", "WorkItemMoved")
     scenario.require(
         run.status == "SUCCEEDED"
-        or ((scenario.pushed or scenario.cell.state == "NothingToDo") and run.error in finished),
+        or ((scenario.pushed or scenario.cell.state in _WITHOUT_CARD) and run.error in finished),
         f"the replay ended as {run.status} {run.error}: {run.cause[:200]}",
     )
     finish(scenario.world, scenario.world.local.tick())
@@ -283,6 +305,8 @@ def check_invariants(scenario: Scenario, continuation: str) -> None:
         scenario.require(scenario.pushed, "the card is in review, and the work is not on the branch")
     elif scenario.pushed and continuation != NOTHING:
         scenario.require(False, f"the work is on the branch, and the card is in {status}")
+    most = _MOST_TURNS[continuation]
+    scenario.require(scenario.turns <= most, f"the agent ran {scenario.turns} times for one card and commit")
     comments = [[comment.body for comment in pull_request.comments] for pull_request in world.repository.pull_requests]
     scenario.require(all(len(bodies) <= 1 for bodies in comments), f"more than one comment: {comments}")
     if status == "In Review" and reported and comments[0]:
@@ -293,7 +317,7 @@ def check_invariants(scenario: Scenario, continuation: str) -> None:
     known = world.local.aws.executions.undocumented
     # Without one of them, MarkInProgress cannot know that its own clean-up moved the card, and raises WorkItemMoved.
     knows_redrive = known.redrive_evaluates_arguments and known.redrive_refreshes_context
-    quiet_end = scenario.cell.state == "NothingToDo" or scenario.run.outcome == "WorkInProgressElsewhere"
+    quiet_end = scenario.cell.state in _WITHOUT_CARD or scenario.run.outcome == "WorkInProgressElsewhere"
     if continuation == REDRIVE and scenario.run.status == "SUCCEEDED" and not quiet_end and knows_redrive:
         scenario.require(status == "In Review", f"the run succeeded, and the card is in {status}")
 
@@ -329,6 +353,9 @@ def fingerprint(scenario: Scenario, continuation: str) -> str:
     observed["reportPending"] = (
         [key for key in lock_items(scenario.world)[0] if key == "reportPending"] if lock_items(scenario.world) else []
     )
+    breaker = read_breaker(scenario.world.records())
+    observed["stopped"] = [breaker.is_open, breaker.is_paused]
+    observed["rejected"] = sorted(read_rejections(scenario.world.records(), [scenario.card.id]))
     observed["recorded"] = read_run(scenario.world.records(), scenario.run.arn) is not None
     if scenario.delayed:
         observed["late"] = scenario.cell.event or scenario.cell.state

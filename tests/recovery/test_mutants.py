@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 _TREE = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "cdk.json")
 _WHEELS = ("wheels", "gate")
-_FILES = ("matrix", "abandoned_runs", "build_failures", "slots_recovery")
+_FILES = ("matrix", "abandoned_runs", "breaker", "build_failures", "builds_bounded", "slots_recovery")
 _PLAYED = tuple(f"tests/recovery/test_{name}.py" for name in _FILES)
 
 
@@ -157,6 +157,76 @@ MUTANTS = {
         "run = None",
         "test_pushed_work_of_ended_run_goes_to_review and next-tick and aborted",
         "'In Review'",
+    ),
+    "the breaker opens after the card has moved": Mutant(
+        "kiro_worker/github/failed_cards.py",
+        "        open_breaker(records, failure.name, failure.reason)\n",
+        "        pass\n",
+        "test_breaker_opens_before_card_moves",
+        "another tick could have taken the next card",
+    ),
+    "every run after the first probe is a probe": Mutant(
+        "kiro_worker/records/breaker.py",
+        "    if breaker.probe == execution:\n",
+        "    if breaker.probe:\n",
+        "test_one_of_many_ticks_is_probe",
+        "AssertionError",
+    ),
+    "no run is a probe": Mutant(
+        "kiro_worker/records/breaker.py",
+        "    if now < breaker.retry_after:\n",
+        "    if now < breaker.retry_after or True:\n",
+        "test_broken_installation_is_probed_and_blames_no_card",
+        "AssertionError",
+    ),
+    "a success leaves the breaker open": Mutant(
+        "kiro_worker/github/cards.py",
+        "        close_breaker(records, event.execution_arn, event.document.lease.fence / 1000)\n",
+        "        pass\n",
+        "test_breaker_swallows_no_redrive",
+        "assert not True",
+    ),
+    "a failure of the card leaves the breaker open": Mutant(
+        "kiro_worker/github/failed_cards.py",
+        "        close_breaker(records, event.execution_arn, document.lease.fence / 1000)\n",
+        "        pass\n",
+        "breaker and test_failure_of_card_closes_breaker",
+        "assert not True",
+    ),
+    "an old build closes the breaker": Mutant(
+        "kiro_worker/records/breaker.py",
+        "(breaker.probe != execution and proven_at <= breaker.since)",
+        "False",
+        "test_build_from_before_failure_closes_nothing",
+        "assert False",
+    ),
+    "the breaker stops a redrive": Mutant(
+        "kiro_worker/work_queue.py",
+        "    if pinned is None:\n        if stopped",
+        "    if True:\n        if stopped",
+        "test_breaker_swallows_no_redrive",
+        "InstallationUnavailable",
+    ),
+    "a failure of a service is tried again each time": Mutant(
+        "kiro_worker/github/failed_cards.py",
+        "    return claim_repeat(records,",
+        "    return True or claim_repeat(records,",
+        "test_card_is_built_at_most_twice and WorkerFailed",
+        "builds by run",
+    ),
+    "a failure of the installation blames the card": Mutant(
+        "kiro_worker/github/failed_cards.py",
+        "        if not (build and build.credits):\n            return True\n",
+        "        return False\n",
+        "test_broken_installation_is_probed_and_blames_no_card",
+        "For Implementation",
+    ),
+    "a card that breaks its check comes first again": Mutant(
+        "kiro_worker/work_queue.py",
+        "        note_rejection(edges.records, passed.item, passed.reason)\n",
+        "        pass\n",
+        "test_card_that_cannot_be_checked_is_passed_over",
+        "NothingToDo",
     ),
     "a slot is not released": Mutant(
         "functions/release_lock/handler.py",

@@ -11,7 +11,7 @@ import asyncio
 import copy
 import json
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
+from gql.transport.exceptions import TransportServerError
 from graphql import ExecutionResult
 from multidict import CIMultiDict, CIMultiDictProxy
 
@@ -50,16 +51,22 @@ class FakeCard:
     status: str | None = "Ready"
     branch: str | None = "feature/x"
     archived: bool = False
+    status_updated_at: Any = "2026-01-02T03:04:05Z"
+    spec: str | None = None
     content: Answer | None = field(default_factory=lambda: issue())
 
     def answer(self) -> Answer:
         return {
             "id": self.id,
             "isArchived": self.archived,
-            "status": {"name": self.status, "optionId": f"option-{self.status}"} if self.status is not None else None,
+            "status": self._status() if self.status is not None else None,
             "branch": {"text": self.branch} if self.branch is not None else None,
+            "spec": {"text": self.spec} if self.spec is not None else None,
             "content": copy.deepcopy(self.content),
         }
+
+    def _status(self) -> Answer:
+        return {"name": self.status, "optionId": f"option-{self.status}", "updatedAt": self.status_updated_at}
 
 
 def issue(content_id: str = "I_1", **changes: Any) -> Answer:
@@ -123,6 +130,18 @@ def ready_repository(branch: str = "feature/x", **changes: Any) -> Answer:
     } | changes
 
 
+def spec_roots(on_branch: Sequence[str | Answer], on_base: Sequence[str] | None = ()) -> Answer:
+    """The answer about the root of the specs. A name stands for a folder; the base can be missing."""
+
+    def root(names: Sequence[str | Answer]) -> Answer:
+        folder = {"mode": 0o40000, "type": "tree"}
+        entries = [folder | ({"name": name} if isinstance(name, str) else name) for name in names]
+        return {"__typename": "Tree", "entries": entries}
+
+    base = None if on_base is None else {"name": "main"}
+    return {"onBranch": root(on_branch), "base": base, "onBase": root(on_base) if on_base else None}
+
+
 def reviewed_pull_request(**changes: Any) -> Answer:
     """The answer about the pull request after the build."""
     return {
@@ -159,6 +178,7 @@ class FakeComment:
 class Board:
     """What GitHub holds. ``comments`` has a key per issue and pull request that exists.
 
+    ``specs`` are the spec folders that are not named after the branch, and ``mergeable`` the answers about conflicts.
     ``history`` are the commits of the branch, the newest first, and ``before`` those that a run started from.
     """
 
@@ -167,6 +187,9 @@ class Board:
     number: int = 1
     statuses: tuple[str, ...] = STATUSES
     repository: Answer | None = None
+    spec_roots: Answer | None = None
+    specs: dict[str, Answer] = field(default_factory=dict)
+    mergeable: list[str] = field(default_factory=list)
     comments: dict[str, list[FakeComment]] = field(default_factory=dict)
     reviewed: Answer | None = field(default_factory=reviewed_pull_request)
     history: list[str] = field(default_factory=list)
@@ -222,6 +245,9 @@ class FakeGitHub(AIOHTTPTransport):
             "ReadCard": self._read_card,
             "SetStatus": self._set_status,
             "ValidateWorkItem": lambda _: {"repository": copy.deepcopy(self.board.repository)},
+            "FindSpec": lambda _: {"repository": copy.deepcopy(self.board.spec_roots)},
+            "ReadSpec": self._read_spec,
+            "ReadMergeable": lambda _: {"node": {"__typename": "PullRequest", "mergeable": self._next_mergeable()}},
             "ReadPushed": self._read_pushed,
             "FindComments": self._find_comments,
             "AddComment": self._add_comment,
@@ -267,6 +293,13 @@ class FakeGitHub(AIOHTTPTransport):
     def _set_status(self, variables: Answer) -> Answer:
         self.board.card(variables["itemId"]).status = variables["optionId"].removeprefix("option-")
         return {"updateProjectV2ItemFieldValue": {"projectV2Item": {"id": variables["itemId"]}}}
+
+    def _read_spec(self, variables: Answer) -> Answer:
+        folder = variables["specFolder"].partition(":")[2]
+        return {"repository": copy.deepcopy(self.board.specs.get(folder, {"specFolder": None, "tasks": None}))}
+
+    def _next_mergeable(self) -> str:
+        return self.board.mergeable.pop(0) if self.board.mergeable else "UNKNOWN"
 
     def _read_pushed(self, variables: Answer) -> Answer:
         def recent(commits: list[str]) -> Answer | None:
@@ -314,7 +347,7 @@ class FakeGitHub(AIOHTTPTransport):
 
 @contextmanager
 def served(github: FakeGitHub) -> Iterator[str]:
-    """Yield the URL of a server on the loopback that answers GraphQL requests as ``github`` does."""
+    """Yield the URL of a server on the loopback that answers GraphQL requests as ``github`` does, and fails like it."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -322,9 +355,18 @@ def served(github: FakeGitHub) -> Iterator[str]:
         def do_POST(self) -> None:
             document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             request = GraphQLRequest(document["query"], variable_values=document.get("variables"))
-            result = asyncio.run(github.execute(request))
-            body = json.dumps({"data": result.data, **({"errors": result.errors} if result.errors else {})}).encode()
-            self.send_response(200)
+            try:
+                result = asyncio.run(github.execute(request))
+            except TransportServerError as outage:
+                self._answer(outage.code or 500, str(outage))
+                return
+            self._answer(200, json.dumps({"data": result.data, **({"errors": result.errors} if result.errors else {})}))
+
+        def _answer(self, status: int, text: str) -> None:
+            body = text.encode()
+            self.send_response(status)
+            for name, value in (github.response_headers or {}).items():
+                self.send_header(name, value)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

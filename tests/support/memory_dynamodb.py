@@ -32,6 +32,11 @@ class MemoryDynamoDB:
         item = self.items.get(key["S"])
         return {} if item is None else {"Item": deepcopy(item)}
 
+    def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        [(table, wanted)] = RequestItems.items()
+        keys = [value["S"] for key in wanted["Keys"] for value in key.values()]
+        return {"Responses": {table: [deepcopy(self.items[key]) for key in keys if key in self.items]}}
+
     def scan(self, **request: Any) -> dict[str, Any]:
         filtered = "FilterExpression" in request
         items = self.items.values()
@@ -65,16 +70,16 @@ class MemoryDynamoDB:
 
 
 def holds(condition: str, item: Item, request: Mapping[str, Any]) -> bool:
-    """Whether ``condition``, made of AND, OR, ``=``, ``<`` and ``attribute_not_exists``, is true of ``item``."""
+    """Whether ``condition``, made of AND, OR, ``=``, ``<`` and ``attribute_[not_]exists``, is true of ``item``."""
 
     def absent(match: re.Match[str]) -> str:
-        return str(value_of(item, request, match[1]) is None)
+        return str((value_of(item, request, match[2]) is None) is bool(match[1]))
 
     def compared(match: re.Match[str]) -> str:
         left, operator, right = match.groups()
         return str(compare(operator, value_of(item, request, left), value_of(item, request, right)))
 
-    expression = re.sub(r"attribute_not_exists\((#?\w+)\)", absent, condition)
+    expression = re.sub(r"attribute_(not_)?exists\((#?\w+)\)", absent, condition)
     expression = re.sub(r"([#:]?\w+) (=|<) ([#:]?\w+)", compared, expression)
     expression = expression.replace("AND", "and").replace("OR", "or")
     assert re.fullmatch(r"(True|False|and|or|[() ])+", expression), expression

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from kiro_local.github.model import Issue, Item, Project, PullRequest, Repositor
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.executions.follow import wait_for
 from kiro_worker.executions.history import Run, read_run
+from kiro_worker.records.breaker import resume
 from kiro_worker.records.checkpoints import checkpoint_ref
 from kiro_worker.records.table import RecordsTable
 
@@ -121,6 +123,11 @@ class World:
     def read(self, arn: str) -> Run:
         return read_run(self.local.client("stepfunctions"), arn)
 
+    def backdate(self, *cards: Item) -> None:
+        """Date the cards back by an hour, because times on GitHub are in whole seconds."""
+        for card in cards:
+            card.changed_at = {field: time - timedelta(hours=1) for field, time in card.changed_at.items()}
+
     def status(self, item: Item) -> str | None:
         return item.value("Status")
 
@@ -142,6 +149,10 @@ class World:
     def records(self) -> RecordsTable:
         return RecordsTable(self.local.client("dynamodb"), NAMES.records_table)
 
+    def end_wait_of_breaker(self) -> None:
+        """Let the next run be a probe, as if the breaker's wait were over."""
+        assert self.records().update_if("breaker", {"retryAfter": 1}, present=("error",))
+
     def builds(self) -> list[str]:
         client = self.local.client("codebuild")
         return list(client.list_builds_for_project(projectName=NAMES.build_project)["ids"])
@@ -162,6 +173,8 @@ def create_world(
     repository.git.commit("main", {"README.md": "# Shop\n"}, "Create the shop")
     project = github.board.add_project(organization, number=1)
     world = World(local, github, folder, organization, repository, project, entered)
+    # Another test's failure of the installation must not stop this one's runs.
+    resume(world.records())
     world.configuration = {
         "organization": organization,
         "repository": "shop",

@@ -17,6 +17,7 @@ from kiro_worker.config.model import Configuration
 from kiro_worker.github.client import GitHubSession
 from kiro_worker.lock.store import LockStore
 from kiro_worker.models import Failure
+from kiro_worker.ownership import owner_of
 from kiro_worker.records.checkpoints import CheckpointRecord, KeptWork, note_checkpoint
 from kiro_worker.records.runs import RunRecord, note_push
 from kiro_worker.records.table import RecordsTable
@@ -190,6 +191,30 @@ def test_outcome_is_the_failure() -> None:
     assert StateDocument.parse(found).build.fence == 8  # type: ignore[union-attr]  # it is there
 
 
+@pytest.mark.parametrize(
+    ("reported", "error", "owner"),
+    [
+        ({"OUTCOME_ERROR": "SecretPlaceholder", "OUTCOME_OWNER": "installation"}, "SecretPlaceholder", "installation"),
+        ({"OUTCOME_ERROR": "WorkItemInvalid", "OUTCOME_OWNER": "card"}, "WorkItemInvalid", "card"),
+        ({"OUTCOME_OWNER": "installation"}, "WorkerFailed", "installation"),
+        ({}, "WorkerFailed", "service"),
+        ({"OUTCOME_ERROR": "Forged", "OUTCOME_OWNER": "forged"}, "WorkerFailed", "service"),
+    ],
+)
+def test_build_names_its_error_and_owner(reported: dict[str, str], error: str, owner: str) -> None:
+    reason = f"{error}: it broke" if "OUTCOME_ERROR" in reported else "it broke"
+    text = cause(OUTCOME="WorkerFailed", OUTCOME_REASON=reason, **reported)
+
+    failure = Failure.from_dict(Step().read(cause=text)["failure"])
+
+    assert (failure.error, failure.owner) == (error, owner)
+    assert (failure.name, owner_of(failure)) == (error, owner)
+    assert failure.reason.endswith("it broke")
+    # The same if ReadBuildResult failed, so that only the Cause is known.
+    raw = Failure("RunBuild", "States.TaskFailed", text)
+    assert (raw.name, raw.reason, owner_of(raw)) == (error, failure.reason, owner)
+
+
 def test_success_without_commit_is_no_success() -> None:
     found = Step().read(cause=cause(phases=KILLED, OUTCOME="Succeeded"))
     assert found["failure"]["error"] == "BuildFailed"
@@ -197,7 +222,7 @@ def test_success_without_commit_is_no_success() -> None:
 
 def test_death_is_explained_with_owner() -> None:
     failure = Failure.from_dict(Step().read(cause=cause(phases=KILLED))["failure"])
-    assert (failure.name, failure.owner) == ("BuildFailed", "installation")
+    assert (failure.name, failure.owner) == ("BuildFailed", "repository")
     assert "out of memory" in failure.reason
     assert "checkpoint" not in failure.reason
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -10,15 +12,23 @@ from botocore.stub import Stubber
 from mypy_boto3_secretsmanager import SecretsManagerClient
 from mypy_boto3_ssm import SSMClient
 
-from kiro_worker.config.parameter import load_configuration, parse_configuration
-from kiro_worker.config.secrets import load_agent_key, load_git_credentials, load_github_token
+from kiro_worker.config.parameter import load_configuration, parse_configuration, parse_configuration_file
+from kiro_worker.config.secrets import (
+    load_agent_key,
+    load_git_credentials,
+    load_github_token,
+    require_agent_key,
+    require_git_credentials,
+)
 from kiro_worker.errors import (
+    AwsAccessDenied,
     ConfigurationInvalid,
     ConfigurationMissing,
     KiroWorkerError,
     SecretEmpty,
     SecretMalformed,
     SecretMissing,
+    SecretPendingDeletion,
     SecretPlaceholder,
 )
 
@@ -30,20 +40,23 @@ MINIMAL = {
     "targetStatusColumn": "For Implementation",
 }
 TOKEN = "kiro-worker-test-github-token"
-TOKEN_ARN = f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{TOKEN}-a1B2c3"
 CREDENTIALS = "kiro-worker-test-git-credentials"
 
 
-def secrets_with(answer: dict[str, Any] | str) -> SecretsManagerClient:
-    """A client whose next request gets this answer, or the error of this code."""
+def secrets_with(
+    answer: dict[str, Any] | str | tuple[str, str], method: str = "get_secret_value"
+) -> SecretsManagerClient:
+    """A client whose next request gets this answer, or the error of this code and message."""
     client: SecretsManagerClient = boto3.client("secretsmanager", region_name="us-east-1")
-    answer_next(client, "get_secret_value", answer)
+    answer_next(client, method, answer)
     return client
 
 
-def answer_next(client: Any, method: str, answer: dict[str, Any] | str) -> None:
+def answer_next(client: Any, method: str, answer: dict[str, Any] | str | tuple[str, str]) -> None:
     stub = Stubber(client)
-    if isinstance(answer, str):
+    if isinstance(answer, tuple):
+        stub.add_client_error(method, *answer)
+    elif isinstance(answer, str):
         stub.add_client_error(method, answer)
     else:
         stub.add_response(method, answer)
@@ -145,7 +158,7 @@ def test_only_absent_parameter_is_missing(code: str, error: type[Exception]) -> 
     "text", ["ghp_0123456789abcdef", '{"token": "ghp_0123456789abcdef"}', "ghp_0123456789abcdef\n"]
 )
 def test_token_is_plain_or_json(text: str) -> None:
-    assert load_github_token(secrets_with({"SecretString": text}), TOKEN_ARN) == "ghp_0123456789abcdef"
+    assert load_github_token(secrets_with({"SecretString": text}), TOKEN) == "ghp_0123456789abcdef"
 
 
 @pytest.mark.parametrize(
@@ -164,22 +177,100 @@ def test_token_is_plain_or_json(text: str) -> None:
 )
 def test_bad_token_has_its_own_error(text: str, error: type[KiroWorkerError]) -> None:
     with pytest.raises(error) as caught:
-        load_github_token(secrets_with({"SecretString": text}), TOKEN_ARN)
+        load_github_token(secrets_with({"SecretString": text}), TOKEN)
     assert f"aws secretsmanager put-secret-value --secret-id {TOKEN}" in str(caught.value)
     assert "hush-hush" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
-    ("answer", "error"),
+    ("text", "error", "expected"),
     [
-        ("ResourceNotFoundException", SecretMissing),
-        ("AccessDeniedException", ClientError),
-        ({"SecretBinary": b"ghp_0123456789abcdef"}, SecretEmpty),
+        ("{", ConfigurationInvalid, "my-config.json is not JSON"),
+        ("[]", ConfigurationInvalid, "my-config.json must be a JSON object"),
+        (json.dumps(MINIMAL | {"projectNumbr": 1}), ConfigurationInvalid, 'did you mean "projectNumber"'),
+        (json.dumps(MINIMAL | {"organization": "your-org"}), ConfigurationMissing, 'the placeholder "your-org"'),
     ],
 )
-def test_absent_secret_has_its_own_error(answer: Any, error: type[Exception]) -> None:
-    with pytest.raises(error):
-        load_github_token(secrets_with(answer), TOKEN_ARN)
+def test_errors_of_file_name_the_file(text: str, error: type[KiroWorkerError], expected: str) -> None:
+    with pytest.raises(error) as caught:
+        parse_configuration_file(text, Path("my-config.json"))
+    assert expected in caught.value.reason
+    assert caught.value.remedy.startswith('edit my-config.json, which must have at least {"organization":')
+    assert "aws" not in str(caught.value)
+
+
+NOT_FOUND = "Secrets Manager can't find the specified secret"
+UNREADABLE = [
+    (("ResourceNotFoundException", f"{NOT_FOUND}."), SecretMissing, f"create-secret --name {TOKEN} "),
+    (
+        ("ResourceNotFoundException", f"{NOT_FOUND} value for staging label: AWSCURRENT"),
+        SecretMissing,
+        f"put-secret-value --secret-id {TOKEN} ",
+    ),
+    (
+        (
+            "InvalidRequestException",
+            "You can't perform this operation on the secret because it was marked for deletion.",
+        ),
+        SecretPendingDeletion,
+        f"aws secretsmanager restore-secret --secret-id {TOKEN}",
+    ),
+    (
+        (
+            "InvalidRequestException",
+            "You tried to perform the operation on a secret that's currently marked deleted.",
+        ),
+        SecretPendingDeletion,
+        f"aws secretsmanager restore-secret --secret-id {TOKEN}",
+    ),
+    (
+        (
+            "AccessDeniedException",
+            f"User: me is not authorized to perform: secretsmanager:GetSecretValue on resource: {TOKEN} because …",
+        ),
+        AwsAccessDenied,
+        "make deploy",
+    ),
+    (("AccessDeniedException", "Access to KMS is not allowed"), AwsAccessDenied, "make deploy"),
+    (("DecryptionFailure", "The protected secret cannot be decrypted"), AwsAccessDenied, "make deploy"),
+    (("InvalidRequestException", "The secret is managed by another service."), ClientError, "managed by another"),
+    (("ThrottlingException", "Rate exceeded"), ClientError, "Rate exceeded"),
+]
+
+
+@pytest.mark.parametrize(("answer", "error", "expected"), UNREADABLE)
+def test_unreadable_secret_has_its_own_error(answer: Any, error: type[Exception], expected: str) -> None:
+    with pytest.raises(error) as caught:
+        load_github_token(secrets_with(answer), TOKEN)
+    assert expected in str(caught.value)
+    assert error is ClientError or f"the secret {TOKEN} " in str(caught.value)
+
+
+@pytest.mark.parametrize(("answer", "error", "expected"), UNREADABLE)
+def test_secret_is_checked_without_reading_it(answer: Any, error: type[Exception], expected: str) -> None:
+    with pytest.raises(error) as caught:
+        require_agent_key(secrets_with(answer, "describe_secret"), TOKEN)
+    assert expected in str(caught.value)
+
+
+def test_binary_secret_is_empty() -> None:
+    with pytest.raises(SecretEmpty):
+        load_github_token(secrets_with({"SecretBinary": b"ghp_0123456789abcdef"}), TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("description", "error"),
+    [
+        ({"VersionIdsToStages": {"1" * 32: ["AWSPREVIOUS"], "2" * 32: ["AWSCURRENT"]}}, None),
+        ({"VersionIdsToStages": {"1" * 32: ["AWSPREVIOUS"]}}, SecretMissing),
+        ({}, SecretMissing),
+        ({"VersionIdsToStages": {"1" * 32: ["AWSCURRENT"]}, "DeletedDate": 1795728173}, SecretPendingDeletion),
+    ],
+)
+def test_description_shows_whether_secret_is_readable(description: Any, error: type[Exception] | None) -> None:
+    secrets = secrets_with(description, "describe_secret")
+    with pytest.raises(error, match=CREDENTIALS) if error else nullcontext():
+        require_git_credentials(secrets, CREDENTIALS)
 
 
 def test_credentials_hide_password() -> None:

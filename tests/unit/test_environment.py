@@ -17,39 +17,54 @@ from kiro_worker.environment import (
     ReadBuildResultEnvironment,
     RunnerEnvironment,
     UpdateStatusEnvironment,
+    ValidateWorkItemEnvironment,
 )
 from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing
 
 ALL = {
     "BUILD_PROJECT_NAME": "project",
     "CONFIG_PARAMETER_NAME": "parameter",
-    "GITHUB_TOKEN_SECRET_ARN": "token",
-    "GIT_CREDENTIALS_SECRET_ARN": "git",
-    "KIRO_API_KEY_SECRET_ARN": "key",
+    "GITHUB_TOKEN_SECRET_NAME": "token",
+    "GIT_CREDENTIALS_SECRET_NAME": "git",
+    "KIRO_API_KEY_SECRET_NAME": "key",
     "LOCKS_TABLE_NAME": "locks",
     "LOCK_LEASE_SECONDS": "7200",
     "RECORDS_TABLE_NAME": "records",
     "SOMETHING_ELSE": "ignored",
 }
 REQUIRED: list[tuple[type[Environment], set[str]]] = [
-    (GitHubEnvironment, {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_ARN"}),
+    (GitHubEnvironment, {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_NAME"}),
+    (
+        ValidateWorkItemEnvironment,
+        {
+            "BUILD_PROJECT_NAME",
+            "CONFIG_PARAMETER_NAME",
+            "GITHUB_TOKEN_SECRET_NAME",
+            "GIT_CREDENTIALS_SECRET_NAME",
+            "KIRO_API_KEY_SECRET_NAME",
+            "RECORDS_TABLE_NAME",
+        },
+    ),
     (LocksEnvironment, {"LOCKS_TABLE_NAME"}),
-    (UpdateStatusEnvironment, {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_ARN", "RECORDS_TABLE_NAME"}),
+    (UpdateStatusEnvironment, {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_NAME", "RECORDS_TABLE_NAME"}),
     (
         FetchWorkItemEnvironment,
-        {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_ARN", "LOCKS_TABLE_NAME", "RECORDS_TABLE_NAME"},
+        {"CONFIG_PARAMETER_NAME", "GITHUB_TOKEN_SECRET_NAME", "LOCKS_TABLE_NAME", "RECORDS_TABLE_NAME"},
     ),
     (
         ReadBuildResultEnvironment,
         {
             "BUILD_PROJECT_NAME",
             "CONFIG_PARAMETER_NAME",
-            "GITHUB_TOKEN_SECRET_ARN",
+            "GITHUB_TOKEN_SECRET_NAME",
             "LOCKS_TABLE_NAME",
             "RECORDS_TABLE_NAME",
         },
     ),
-    (AcquireLockEnvironment, {"CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS"}),
+    (
+        AcquireLockEnvironment,
+        {"CONFIG_PARAMETER_NAME", "LOCKS_TABLE_NAME", "LOCK_LEASE_SECONDS", "RECORDS_TABLE_NAME"},
+    ),
     (
         RunnerEnvironment,
         {
@@ -57,7 +72,7 @@ REQUIRED: list[tuple[type[Environment], set[str]]] = [
             "LOCKS_TABLE_NAME",
             "LOCK_LEASE_SECONDS",
             "RECORDS_TABLE_NAME",
-            "GIT_CREDENTIALS_SECRET_ARN",
+            "GIT_CREDENTIALS_SECRET_NAME",
         },
     ),
 ]
@@ -65,7 +80,10 @@ REQUIRED: list[tuple[type[Environment], set[str]]] = [
 
 def test_values_are_typed() -> None:
     assert AcquireLockEnvironment.parse(ALL) == AcquireLockEnvironment(
-        locks_table_name="locks", config_parameter_name="parameter", lock_lease_seconds=7200
+        locks_table_name="locks",
+        config_parameter_name="parameter",
+        lock_lease_seconds=7200,
+        records_table_name="records",
     )
 
 
@@ -85,8 +103,8 @@ def test_empty_variable_is_missing(value: dict[str, str]) -> None:
 def test_optional_secrets_are_empty() -> None:
     required = {name: ALL[name] for kind, names in REQUIRED if kind is RunnerEnvironment for name in names}
     parsed = RunnerEnvironment.parse(required)
-    assert (parsed.kiro_api_key_secret_arn, parsed.github_token_secret_arn) == ("", "")
-    assert RunnerEnvironment.parse(ALL).kiro_api_key_secret_arn == "key"
+    assert (parsed.kiro_api_key_secret_name, parsed.github_token_secret_name) == ("", "")
+    assert RunnerEnvironment.parse(ALL).kiro_api_key_secret_name == "key"
 
 
 @pytest.mark.parametrize("value", ["soon", "7200.5"])

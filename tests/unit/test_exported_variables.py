@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
 import yaml
 
 from kiro_worker.exported_variables import EXPORTED_VARIABLES
@@ -35,6 +36,8 @@ def test_every_field_is_filled_by_one_variable() -> None:
 def test_steps_read_every_variable_into_its_field() -> None:
     special = {
         "OUTCOME": ("TestsFailed", "TestsFailed"),
+        "OUTCOME_OWNER": ("repository", "repository"),
+        "OUTCOME_ERROR": ("SecretPlaceholder", "SecretPlaceholder"),
         "RESULT_FENCE": ("17", 17),
         "TAIL": ('"a\\nb"', "a\nb"),
         "OPEN_TASKS": ('"1. a\\n2. b"', "1. a\n2. b"),
@@ -46,3 +49,22 @@ def test_steps_read_every_variable_into_its_field() -> None:
 
     for name, (_, expected) in values.items():
         assert getattr(build, EXPORTED_VARIABLES[name]) == expected, name
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("OUTCOME", "Fine"),
+        ("OUTCOME_OWNER", "nobody"),
+        ("OUTCOME_OWNER", "CARD"),
+        ("OUTCOME_ERROR", "States.Timeout"),
+        ("OUTCOME_ERROR", "GitHubError"),
+        ("OUTCOME_ERROR", "BuildStopped"),
+        ("OUTCOME_ERROR", "LockLost"),
+        ("OUTCOME_ERROR", "SecretMissing "),
+    ],
+)
+def test_value_outside_closed_list_is_ignored(variable: str, value: str) -> None:
+    build = BuildResult.from_document({"id": "b:1", "variables": [{"Name": variable, "Value": value}]})
+
+    assert getattr(build, EXPORTED_VARIABLES[variable]) == ""

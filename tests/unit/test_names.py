@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.names import ENVIRONMENTS, Names
+from kiro_worker.names import ANY_NAMES, ENVIRONMENTS, Names, with_environment
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
@@ -82,3 +82,18 @@ def test_names_are_those_that_operators_type() -> None:
     assert names.workflow_stack == "KiroWorkerWorkflow-test"
     bucket = names.artifacts_bucket("123456789012", "eu-west-1")
     assert bucket == "kiro-worker-test-artifacts-123456789012-eu-west-1"
+
+
+@pytest.mark.parametrize(
+    ("machine", "environment"),
+    [
+        ("kiro-worker-test", "test"),
+        ("kiro-worker-production", "production"),
+        ("kiro-worker-staging-clean-up", "staging"),
+        ("kiro-worker-other", "<env>"),
+        ("my-kiro-worker-test", "<env>"),
+    ],
+)
+def test_execution_tells_environment(machine: str, environment: str) -> None:
+    execution = f"arn:aws:states:us-east-1:123456789012:execution:{machine}:one"
+    assert with_environment(ANY_NAMES.locks_table, execution) == f"kiro-worker-{environment}-locks"

@@ -63,16 +63,35 @@ def test_error_is_counted_and_redacted(capsys: pytest.CaptureFixture[str]) -> No
     assert (metric["WorkItemInvalid"], metric["step"]) == ([1.0], "ValidateWorkItem")
 
 
-@pytest.mark.parametrize(("code", "name"), [("ThrottlingException", "AwsUnavailable"), ("AccessDenied", "ClientError")])
-def test_temporary_error_of_aws_has_own_name(capsys: pytest.CaptureFixture[str], code: str, name: str) -> None:
+def test_long_reason_fits_into_state_and_keeps_fix() -> None:
+    """A state's output of more than 256 KiB ends the execution, and no Catch handles that."""
+
+    def refuse(event: StepEvent) -> dict[str, Any]:
+        raise WorkItemInvalid("ä" * 300_000, "rename them")
+
+    with pytest.raises(WorkItemInvalid) as caught:
+        call(refuse)
+    assert len(str(caught.value).encode()) < 64_000
+    assert str(caught.value).endswith("ä…\nHow to fix: rename them")
+
+
+@pytest.mark.parametrize(
+    ("code", "name"),
+    [
+        ("ThrottlingException", "AwsUnavailable"),
+        ("AccessDeniedException", "AwsAccessDenied"),
+        ("ResourceNotFoundException", "AwsResourceMissing"),
+        ("ValidationException", "StepFailed"),
+    ],
+)
+def test_error_of_aws_has_own_name(capsys: pytest.CaptureFixture[str], code: str, name: str) -> None:
     def ask(_event: StepEvent) -> dict[str, Any]:
         raise ClientError({"Error": {"Code": code, "Message": "ghp_0123456789abcdefghij"}}, "GetItem")
 
     with pytest.raises(Exception, match=code) as caught:
         call(ask)
     assert type(caught.value).__name__ == name
-    if name == "AwsUnavailable":
-        assert "ghp_0123" not in str(caught.value) + capsys.readouterr().out
+    assert "ghp_0123" not in str(caught.value) + capsys.readouterr().out
 
 
 def test_warm_function_counts_under_its_current_state(capsys: pytest.CaptureFixture[str]) -> None:

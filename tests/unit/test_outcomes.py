@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from kiro_worker.errors import BuildStopped
-from kiro_worker.outcomes import OUTCOMES, CardEffect, Outcome, OutcomeFacts
+from kiro_worker.outcomes import OUTCOMES, CardEffect, FaultOwner, Outcome, OutcomeFacts
 
 WORKER = Path(__file__).parents[2] / "kiro_worker"
 
@@ -30,12 +30,17 @@ def test_only_success_and_lost_lock_lack_owner() -> None:
     }
 
 
-def test_only_lost_lock_leaves_card_alone() -> None:
-    effects = {outcome: facts.card_effect for outcome, facts in OUTCOMES.items()}
-
-    assert effects.pop(Outcome.SUCCEEDED) is CardEffect.REVIEW
-    assert effects.pop(Outcome.LOCK_LOST) is CardEffect.NONE
-    assert set(effects.values()) == {CardEffect.FAILED}
+def test_effect_on_card_follows_from_owner() -> None:
+    effects = {
+        FaultOwner.CARD: CardEffect.FAILED,
+        FaultOwner.REPOSITORY: CardEffect.FAILED,
+        FaultOwner.INSTALLATION: CardEffect.QUEUE,
+        FaultOwner.SERVICE: CardEffect.QUEUE_ONCE,
+    }
+    without_owner = {Outcome.SUCCEEDED: CardEffect.REVIEW, Outcome.LOCK_LOST: CardEffect.NONE}
+    for outcome, facts in OUTCOMES.items():
+        expected = effects[facts.owner] if facts.owner else without_owner[outcome]
+        assert facts.card_effect is expected, outcome
 
 
 @pytest.mark.parametrize("outcome", Outcome)

@@ -8,6 +8,7 @@ import pytest
 
 from kiro_worker.lock.item import Holder, Subject
 from kiro_worker.models import Failure
+from kiro_worker.records.cards import claim_repeat
 from kiro_worker.records.runs import RunRecord, note_push, note_start
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.recovery import report_abandoned_run
@@ -52,6 +53,25 @@ def test_card_elsewhere_is_left_alone(status: str | None) -> None:
     fake = github(status)
     recover(fake)
     assert fake.sent() == ["ReadCard"]
+
+
+@pytest.mark.parametrize(
+    ("commit", "repeated", "status"),
+    [("", False, "Ready"), ("a" * 40, False, "Ready"), ("a" * 40, True, "Failed")],
+    ids=["no agent", "first", "repeated"],
+)
+def test_installation_is_not_paid_for_ever(commit: str, repeated: bool, status: str) -> None:
+    """MarkFailed found that the card had its other attempt, and could not move it."""
+    dynamodb = MemoryDynamoDB()
+    records = RecordsTable(dynamodb, "records")  # type: ignore[arg-type]  # answers the same requests
+    if commit:
+        note_start(records, RUN, commit)
+    if repeated:
+        assert claim_repeat(records, "CARD", commit, "b:1")
+    fake = github()
+    recover(fake, error="AgentUnavailable", records=dynamodb)
+    assert fake.board.card("CARD").status == status
+    assert len(fake.board.comments["PR_1"]) == (status == "Failed")
 
 
 def test_archived_card_is_left_alone() -> None:

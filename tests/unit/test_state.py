@@ -8,7 +8,7 @@ import pytest
 
 from kiro_worker.errors import InvalidExecutionInput
 from kiro_worker.models import BuildResult, Failure, Lease, WorkItem
-from kiro_worker.state import CardReport, HeldLock, StateDocument, StepEvent, require
+from kiro_worker.state import CardReport, HeldLock, SkippedCard, StateDocument, StepEvent, require
 
 PARTS = ("item", "work", "lease", "build", "failure", "report", "held", "endedAt", "skipped")
 LEASE = {"lockKey": "lock", "owner": "arn", "fence": 5, "expiresAt": 9}
@@ -27,8 +27,9 @@ def test_every_part_is_typed() -> None:
     variables = [{"Name": "OUTCOME", "Value": "Succeeded"}, {"Name": "RESULT_FENCE", "Value": "8"}]
     document = {
         "request": {"trigger": "schedule"},
-        "skipped": ["PVTI_0"],
+        "skipped": [{"item": "PVTI_0", "reason": "no branch"}],
         "item": {"id": "PVTI_1", "contentType": "Issue", "addedLater": 1},
+        "pinned": True,
         "lease": LEASE,
         "build": {"id": "b:1", "arn": "arn:b", "log": "https://l", "variables": variables},
         "failure": {"state": "RunBuild", "error": "States.Timeout", "cause": "", "redriveCount": 1},
@@ -39,7 +40,8 @@ def test_every_part_is_typed() -> None:
     }
     assert StateDocument.parse(document) == StateDocument(
         request={"trigger": "schedule"},
-        skipped=("PVTI_0",),
+        skipped=(SkippedCard("PVTI_0", "no branch"),),
+        pinned=True,
         item=WorkItem("PVTI_1", content_type="Issue"),
         lease=Lease("lock", "arn", 5, 9),
         build=BuildResult(build_id="b:1", status="SUCCEEDED", log_url="https://l", outcome="Succeeded", fence=8),

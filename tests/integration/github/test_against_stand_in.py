@@ -14,7 +14,7 @@ from kiro_local.github.push_rules import PushRule
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.config.model import Configuration
 from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailable, WorkItemInvalid, WorkItemNotFound
-from kiro_worker.github.board import fetch_next_card, read_card, set_status
+from kiro_worker.github.board import Queue, fetch_next_card, read_card, set_status
 from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.comments import put_comment
 from kiro_worker.github.pushed import pushed_commit
@@ -177,14 +177,14 @@ def test_card_of_other_board_is_not_found(github: StandInGitHub, ask: Callable[.
 
 def test_status_with_quotation_mark_is_found(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     waiting = card(github, statuses=('"Go"', *STATUSES))
-    found = ask(lambda session: fetch_next_card(session, configuration(targetStatusColumn='"Go"'), []))
+    found = ask(lambda session: fetch_next_card(session, configuration(targetStatusColumn='"Go"'), Queue()))
     assert found.item.id == waiting.id
 
 
 def test_status_is_case_sensitive(github: StandInGitHub, ask: Callable[..., Any]) -> None:
     """The server's filter ignores case, and the board has both spellings."""
     card(github, statuses=("READY", *STATUSES))
-    assert ask(lambda session: fetch_next_card(session, configuration(), [])).item is None
+    assert ask(lambda session: fetch_next_card(session, configuration(), Queue())).item is None
 
 
 def test_deleted_card_cannot_be_moved(github: StandInGitHub, ask: Callable[..., Any]) -> None:

@@ -13,8 +13,17 @@ CONFIG = (
     "ssm:GetParameter",
     "arn:<Partition>:ssm:<Region>:<AccountId>:parameterAWS::SSM::Parameter /kiro-worker/test/github-project-config",
 )
-TOKEN = ("secretsmanager:GetSecretValue", "AWS::SecretsManager::Secret kiro-worker-test-github-token")
+SECRETS = "arn:<Partition>:secretsmanager:<Region>:<AccountId>:secret:kiro-worker-test"
+
+
+def secret(action: str, name: str) -> set[tuple[str, str]]:
+    """The permission for a secret, under its name alone and with the suffix that Secrets Manager appends."""
+    return {(f"secretsmanager:{action}", f"{SECRETS}-{name}{suffix}") for suffix in ("", "-??????")}
+
+
+TOKEN = secret("GetSecretValue", "github-token")
 RECORDS = "AWS::DynamoDB::Table kiro-worker-test-records"
+NOTE = ("dynamodb:UpdateItem", RECORDS)
 LOCKS = "AWS::DynamoDB::Table kiro-worker-test-locks"
 DESCRIBE = ("states:DescribeExecution", "arn:<Partition>:states:<Region>:<AccountId>:execution:kiro-worker-test:*")
 PROJECT = "AWS::CodeBuild::Project kiro-worker-test"
@@ -36,17 +45,20 @@ LOG_DELIVERY = {
 
 STEPS = {
     "fetch-work-item": {
-        CONFIG, TOKEN, ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE,
-        BUILDS, STOP, ("dynamodb:GetItem", RECORDS),
+        CONFIG, *TOKEN, ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE,
+        BUILDS, STOP, ("dynamodb:GetItem", RECORDS), ("dynamodb:BatchGetItem", RECORDS), NOTE,
     },
-    "validate-work-item": {CONFIG, TOKEN, ("dynamodb:GetItem", RECORDS)},
+    "validate-work-item": {
+        CONFIG, *TOKEN, ("dynamodb:GetItem", RECORDS), NOTE, ("codebuild:BatchGetProjects", PROJECT),
+        *secret("DescribeSecret", "git-credentials"), *secret("DescribeSecret", "kiro-api-key"),
+    },
     "read-build-result": {
-        CONFIG, TOKEN, ("dynamodb:GetItem", LOCKS), ("dynamodb:GetItem", RECORDS), ("dynamodb:UpdateItem", RECORDS),
+        CONFIG, *TOKEN, ("dynamodb:GetItem", LOCKS), ("dynamodb:GetItem", RECORDS), NOTE,
         BUILDS, STOP, ("codebuild:ListBuildsForProject", PROJECT),
     },
-    "update-status": {CONFIG, TOKEN, ("dynamodb:GetItem", RECORDS)},
+    "update-status": {CONFIG, *TOKEN, ("dynamodb:GetItem", RECORDS), NOTE},
     "acquire-lock": {
-        CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS, STOP,
+        CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS, STOP, NOTE,
     },
     "release-lock": {
         ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS,
@@ -59,6 +71,10 @@ STEPS = {
 WILDCARDS = {
     DESCRIBE[1]: "an execution's ARN ends in its name, which is not known beforehand",
     "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>/runs/*": "one folder per run",
+    **{
+        f"{SECRETS}-{name}-??????": "its random suffix differs when the secret is created again"
+        for name in ("github-token", "git-credentials", "kiro-api-key")
+    },
     "*": "log delivery has no resources: Step Functions Developer Guide, Logging using CloudWatch Logs",
 }
 
@@ -85,9 +101,9 @@ def test_build_has_only_its_permissions(stacks: Stacks) -> None:
     assert source.pop().endswith(".zip")
     assert {grant for grant in granted if not grant[0].startswith("s3:GetObject")} == {
         CONFIG,
-        TOKEN,
-        ("secretsmanager:GetSecretValue", "AWS::SecretsManager::Secret kiro-worker-test-git-credentials"),
-        ("secretsmanager:GetSecretValue", "AWS::SecretsManager::Secret kiro-worker-test-kiro-api-key"),
+        *TOKEN,
+        *secret("GetSecretValue", "git-credentials"),
+        *secret("GetSecretValue", "kiro-api-key"),
         ("dynamodb:GetItem", LOCKS),
         ("dynamodb:UpdateItem", LOCKS),
         ("dynamodb:GetItem", RECORDS),
@@ -108,10 +124,11 @@ def test_build_uses_only_its_records(stacks: Stacks) -> None:
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("fetch-work-item", {"run#*"}),
-        ("validate-work-item", {"run#*"}),
-        ("update-status", {"run#*"}),
-        ("read-build-result", {"run#*", "branch#*", "card#*"}),
+        ("fetch-work-item", {"run#*", "card#*", "breaker"}),
+        ("validate-work-item", {"run#*", "breaker"}),
+        ("acquire-lock", {"breaker"}),
+        ("update-status", {"run#*", "card#*", "breaker"}),
+        ("read-build-result", {"run#*", "branch#*", "card#*", "breaker"}),
     ],
 )
 def test_step_uses_only_its_records(stacks: Stacks, name: str, keys: set[str]) -> None:
@@ -167,5 +184,5 @@ def test_rule_starts_only_clean_up(stacks: Stacks) -> None:
 def test_every_wildcard_has_reason(stacks: Stacks) -> None:
     roles = [{"Fn::GetAtt": [i, "Arn"]} for i, r in stacks.resources.items() if r["Type"] == "AWS::IAM::Role"]
     grants = set().union(*(stacks.grants(role) for role in roles))
-    assert {resource for _, resource in grants if "*" in resource} == set(WILDCARDS)
+    assert {resource for _, resource in grants if "*" in resource or "?" in resource} == set(WILDCARDS)
     assert not [action for action, _ in grants if "*" in action]

@@ -36,10 +36,9 @@ def library(folder: Path) -> set[str]:
 
 
 CORE = {
-    "__init__", "availability", "build_result", "builds", "config", "environment", "errors", "execution_status",
-    "exported_variables",
-    "github", "lock", "models", "names", "observability", "outcomes", "records", "recovery", "redaction", "spec",
-    "state",
+    "__init__", "agent_pin", "availability", "build_result", "builds", "config", "document", "environment", "errors",
+    "execution_status", "exported_variables", "github", "lock", "models", "names", "observability", "outcomes",
+    "ownership", "platform_errors", "preflight", "records", "recovery", "redaction", "spec", "state", "work_queue",
 }  # fmt: skip
 
 

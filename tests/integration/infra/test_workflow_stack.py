@@ -12,17 +12,18 @@ from tests.support.stacks import Stacks
 EVERY_STEP = {"ENVIRONMENT", "LOG_LEVEL", "POWERTOOLS_METRICS_NAMESPACE", "POWERTOOLS_SERVICE_NAME"}
 CONFIG, TOKEN, TABLE, RECORDS, LEASE = (
     "CONFIG_PARAMETER_NAME",
-    "GITHUB_TOKEN_SECRET_ARN",
+    "GITHUB_TOKEN_SECRET_NAME",
     "LOCKS_TABLE_NAME",
     "RECORDS_TABLE_NAME",
     "LOCK_LEASE_SECONDS",
 )
+BUILD_SECRETS = {"GIT_CREDENTIALS_SECRET_NAME", "KIRO_API_KEY_SECRET_NAME"}
 STEPS = {
     "fetch-work-item": ({CONFIG, TOKEN, TABLE, RECORDS}, 60),
-    "validate-work-item": ({CONFIG, TOKEN, RECORDS}, 60),
+    "validate-work-item": ({CONFIG, TOKEN, RECORDS, "BUILD_PROJECT_NAME", *BUILD_SECRETS}, 60),
     "read-build-result": ({CONFIG, TOKEN, TABLE, RECORDS, "BUILD_PROJECT_NAME"}, 60),
     "update-status": ({CONFIG, TOKEN, RECORDS}, 60),
-    "acquire-lock": ({CONFIG, TABLE, LEASE}, 30),
+    "acquire-lock": ({CONFIG, TABLE, LEASE, RECORDS}, 30),
     "release-lock": ({TABLE}, 30),
     "fail-run": (set(), 30),
 }
@@ -77,9 +78,9 @@ def test_build_gets_names_of_secrets_only(stacks: Stacks) -> None:
         "LOCKS_TABLE_NAME": "AWS::DynamoDB::Table kiro-worker-test-locks",
         "RECORDS_TABLE_NAME": "AWS::DynamoDB::Table kiro-worker-test-records",
         "LOCK_LEASE_SECONDS": "7200",
-        "GITHUB_TOKEN_SECRET_ARN": "AWS::SecretsManager::Secret kiro-worker-test-github-token",
-        "GIT_CREDENTIALS_SECRET_ARN": "AWS::SecretsManager::Secret kiro-worker-test-git-credentials",
-        "KIRO_API_KEY_SECRET_ARN": "AWS::SecretsManager::Secret kiro-worker-test-kiro-api-key",
+        "GITHUB_TOKEN_SECRET_NAME": "kiro-worker-test-github-token",
+        "GIT_CREDENTIALS_SECRET_NAME": "kiro-worker-test-git-credentials",
+        "KIRO_API_KEY_SECRET_NAME": "kiro-worker-test-kiro-api-key",
         "ARTIFACTS_BUCKET_NAME": "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>",
         "KIRO_CLI_URL": "",
         "KIRO_CLI_SHA256": "",

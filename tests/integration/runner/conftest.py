@@ -47,7 +47,7 @@ def worker(tmp_path: Path, aws: dict[str, str], github: StandInGitHub) -> Worker
         "kiro-api-key": AGENT_KEY,
     }.items():
         created = worker.client("secretsmanager").create_secret(Name=f"kiro-worker-test-{name}", SecretString=value)
-        worker.secrets[name] = created["ARN"]
+        worker.secrets[name] = created["Name"]
     worker.client("s3").create_bucket(Bucket=BUCKET)
     create_lock_table(worker.client("dynamodb"))
     create_table(worker.client("dynamodb"), RECORDS, "recordKey")

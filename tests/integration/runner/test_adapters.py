@@ -81,7 +81,7 @@ def test_missing_closing_line_fails_turn(worker: Any, tmp_path: Path, name: str)
 
     finished = worker.run(PATH=path + worker.environment()["PATH"])
 
-    assert finished.outcome == "AgentFailed"
+    assert (finished.outcome, finished.exports["OUTCOME_OWNER"]) == ("AgentFailed", "card")
     assert "rejected API key" in finished.exports["OUTCOME_REASON"]
     assert worker.head() == worker.commit
 

@@ -30,7 +30,7 @@ def test_missing_agent_is_named(worker: Worker) -> None:
 
     finished = worker.run()
 
-    assert finished.outcome == "AgentFailed"
+    assert (finished.outcome, finished.exports["OUTCOME_OWNER"]) == ("AgentUnavailable", "installation")
     assert "no-such-agent cannot be started" in finished.exports["OUTCOME_REASON"]
     assert "How to fix: install no-such-agent" in finished.exports["OUTCOME_REASON"]
 
@@ -118,15 +118,84 @@ def test_kiro_cli_needs_closing_line(worker: Worker, tmp_path: Path) -> None:
 
     assert finished.outcome == "AgentFailed"
     assert "rejected API key" in finished.exports["OUTCOME_REASON"]
+    assert finished.exports["OUTCOME_OWNER"] == "card", "the output does not say that the key is rejected"
 
 
-def test_placeholder_key_is_reported_first(worker: Worker) -> None:
+REJECTED = "Access denied: The bearer token included in the request is invalid."
+REFUSED = """#!/bin/sh
+cat > /dev/null
+{work}
+printf '%s\\n' '{text}' >&2
+"""
+LINE = "▸ Credits: 0.42 • Time: 1m 5s"
+
+
+@pytest.mark.parametrize(
+    ("work", "text", "outcome", "owner"),
+    [
+        ("", REJECTED, "AgentUnavailable", "installation"),
+        ("exec 2>&1", "error: The monthly usage limit has been reached", "AgentUnavailable", "installation"),
+        ("trap 'exit 1' EXIT", "You have reached the limit for overages", "AgentUnavailable", "installation"),
+        ("echo 'NOTES = 1' > shop/notes.py", REJECTED, "AgentFailed", "card"),
+        ("sed -i 's/\\[ \\]/[x]/' .kiro/specs/*/tasks.md", REJECTED, "AgentFailed", "card"),
+        (f"echo '{LINE}'; trap 'exit 1' EXIT", REJECTED, "AgentFailed", "card"),
+        (f"echo '{LINE}'", REJECTED, "NoChanges", "card"),
+        ("trap 'kill -9 $$' EXIT", REJECTED, "AgentFailed", "card"),
+    ],
+)
+def test_only_refused_turn_is_the_installations(
+    worker: Worker, tmp_path: Path, work: str, text: str, outcome: str, owner: str
+) -> None:
+    kiro = tmp_path / "bin" / "kiro-cli"
+    kiro.parent.mkdir()
+    kiro.write_text(REFUSED.format(work=work, text=text))
+    kiro.chmod(0o755)
+    worker.configure("kiro")
+
+    finished = worker.run(PATH=f"{kiro.parent}{os.pathsep}{worker.environment()['PATH']}")
+
+    assert (finished.outcome, finished.exports["OUTCOME_OWNER"]) == (outcome, owner), finished.log
+    assert text in json.loads(finished.exports["TAIL"])
+    if text == REJECTED and outcome == "AgentUnavailable":
+        fix = "How to fix: aws secretsmanager put-secret-value --secret-id kiro-worker-<env>-kiro-api-key"
+        assert fix in finished.exports["OUTCOME_REASON"]
+    assert worker.head() == worker.commit
+
+
+REFUSED_LATER = """#!/bin/sh
+cat > /dev/null
+if [ -e shop/notes.py ]; then echo 'The monthly usage limit has been reached' >&2; exit 1; fi
+echo 'NOTES = 1' > shop/notes.py
+printf '▸ Credits: 0.42 • Time: 1m 5s\\n' >&2
+"""
+
+
+def test_refusal_keeps_finished_tasks(worker: Worker, tmp_path: Path) -> None:
+    kiro = tmp_path / "bin" / "kiro-cli"
+    kiro.parent.mkdir()
+    kiro.write_text(REFUSED_LATER)
+    kiro.chmod(0o755)
+    worker.configure("kiro")
+
+    finished = worker.run(PATH=f"{kiro.parent}{os.pathsep}{worker.environment()['PATH']}")
+
+    assert (finished.outcome, finished.exports["TASKS_DONE"]) == ("AgentUnavailable", "1"), finished.log
+    assert worker.file("shop/notes.py", worker.checkpoint()) == "NOTES = 1\n"
+    assert "https://app.kiro.dev/account/usage" in finished.exports["OUTCOME_REASON"]
+
+
+@pytest.mark.parametrize("agent", ["kiro", "claude"])
+def test_placeholder_key_costs_neither_setup_nor_push(worker: Worker, agent: str) -> None:
     worker.client("secretsmanager").put_secret_value(
         SecretId=worker.secrets["kiro-api-key"], SecretString="placeholder"
     )
-    worker.configure("kiro")
+    ran = writable_file(worker.folder / "setup-ran")
+    worker.configure(agent, setup=f"echo yes > {ran}")
 
     finished = worker.run()
 
+    assert ran.read_text() == ""
+    assert not worker.checkpoint()
+    assert "── push check" not in finished.log
     assert finished.outcome == "WorkerFailed"
     assert finished.exports["OUTCOME_REASON"].startswith("SecretPlaceholder: ")

@@ -193,6 +193,7 @@ def test_refusal_says_who_has_to_act(worker: Worker, rule: PushRule, owner: str,
     assert worker.head() == worker.commit
 
 
+@pytest.mark.exhaustive  # waits for every retry
 def test_outage_at_push_is_the_services(worker: Worker) -> None:
     worker.configure(worker.agent(WORK, mode="all"))
 

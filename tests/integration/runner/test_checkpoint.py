@@ -83,6 +83,26 @@ def test_failed_agent_loses_no_finished_task(worker: Any) -> None:
     assert worker.checkpoint() == ""
 
 
+def test_checkpoint_of_another_spec_is_not_resumed(worker: Any) -> None:
+    folder, other = ".kiro/specs/feature-discounts", ".kiro/specs/other"
+    names = ("requirements.md", "design.md", "tasks.md")
+    spec = {f"{other}/{name}": worker.file(f"{folder}/{name}") for name in names}
+    worker.commit = worker.repository.git.commit(BRANCH, spec, "Write another spec")
+    log = agent(worker, "if number == '2.1': sys.exit(3)\n" + WRITE_FILE)
+    assert worker.run().outcome == "AgentFailed"
+    assert len(ticked_boxes(worker, worker.checkpoint())) == 4
+    log.unlink()
+
+    agent(worker)
+    finished = worker.run(SPEC_PATH=other)
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert f"implements {folder}, so the work starts over" in finished.log
+    assert requested(log) == ALL_TASKS
+    assert ticked_boxes(worker, BRANCH) == []
+    assert worker.file(f"{other}/tasks.md").count("[x]") == 7
+
+
 @pytest.mark.parametrize("storage", Storage)
 def test_work_resumes_on_repacked_server(worker: Any, storage: Storage) -> None:
     """With a bitmap index, a server omits the blobs of a commit that the client claims to have."""
@@ -338,7 +358,8 @@ def test_unreadable_spec_stops_before_agent(worker: Any) -> None:
     log = agent(worker)
     worker.repository.git.commit(BRANCH, {TASKS: "- [ ] 1. One\n- [?] 2. Two\n"}, "Unknown mark")
     finished = worker.run(COMMIT_SHA=worker.head())
-    assert finished.outcome == "WorkerFailed"
+    assert (finished.outcome, finished.result["error"]) == ("WorkerFailed", "WorkItemInvalid")
+    assert (finished.exports["OUTCOME_ERROR"], finished.exports["OUTCOME_OWNER"]) == ("WorkItemInvalid", "card")
     assert f"{TASKS}, line 2 has the unknown mark [?]" in finished.exports["OUTCOME_REASON"]
 
     design = TASKS.replace("tasks.md", "design.md")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kiro_local.github.git_repository import Content
 from tests.support.dry_run import NO_AWS, dry_run, dry_run_on_aws, dry_run_without_aws, free_lock
 from tests.support.worker import BRANCH, CHECKPOINT, EXECUTION, LOCK_KEY, TOKEN, Worker
 
@@ -27,6 +28,19 @@ def test_plan_without_aws_shows_every_step(worker: Worker, config: Path) -> None
     assert lines["coverage"] == "not required"
     assert lines["push"].endswith(f"until then each finished task to {CHECKPOINT}")
     assert done.out.endswith("\nnothing would stop the build\n")
+
+
+def test_spec_folder_of_another_name_is_found_without_card(worker: Worker, config: Path) -> None:
+    moved: dict[str, Content] = {}
+    for name in ("requirements.md", "design.md", "tasks.md"):
+        path = f".kiro/specs/feature-discounts/{name}"
+        moved |= {path: None, f".kiro/specs/discounts/{name}": worker.file(path)}
+    worker.repository.git.commit(BRANCH, moved, "Rename the spec")
+
+    done = dry_run_without_aws(worker, config, GITHUB_TOKEN=TOKEN)
+
+    assert done.exit_code == 0, done.out + done.error
+    assert done.lines["job"].endswith("spec in .kiro/specs/discounts")
 
 
 def test_plan_on_aws_reads_what_is_deployed(worker: Worker) -> None:
@@ -152,7 +166,9 @@ def test_refused_token_is_named(worker: Worker, config: Path) -> None:
     done = dry_run_without_aws(worker, config, "--json", GITHUB_TOKEN="ghp_wrong")
 
     assert (done.exit_code, done.outcomes) == (1, ["WorkerFailed"])
-    assert done.document["stops"][0]["reason"].startswith("GitHubTokenInvalid: ")
+    [stop] = done.document["stops"]
+    assert stop["reason"].startswith("GitHubTokenInvalid: ")
+    assert stop["remedy"] == "create a token with the scopes repo and project, then export GITHUB_TOKEN=…"
 
 
 def test_missing_aws_credentials_suggest_file(worker: Worker) -> None:

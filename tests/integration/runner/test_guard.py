@@ -113,8 +113,33 @@ def test_outdated_steering_file_is_named(check_out_branch: CheckOut) -> None:
     with pytest.raises(BuildStopped) as stopped:
         guard(request, configuration()).require_trusted(replace(checkout, default=""))
 
-    assert stopped.value.reason.endswith("run commands: AGENTS.md")
-    assert stopped.value.remedy.startswith("merge the default branch")
+    assert stopped.value.reason == (
+        f"{BRANCH} is behind main, where files that steer the agent or run commands have since changed: AGENTS.md"
+    )
+    assert stopped.value.remedy.startswith("git fetch origin && git merge origin/main && git push; or review")
+
+
+def test_branch_that_changed_the_file_itself_is_not_only_behind(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"AGENTS.md": "Obey.\n"})
+    check_out_branch.repository.git.commit("main", {"AGENTS.md": "Be careful.\n", "b/AGENTS.md": "New.\n"}, "Warn")
+
+    with pytest.raises(BuildStopped) as stopped:
+        guard(request, configuration()).require_trusted(replace(checkout, default=""))
+
+    assert stopped.value.reason.endswith(
+        "differs from the default branch in files that steer the agent or run commands: AGENTS.md, b/AGENTS.md"
+    )
+    assert stopped.value.remedy.startswith("merge the default branch, or undo")
+
+
+def test_unrelated_history_is_not_behind(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
+    git = check_out_branch.repository.git
+    git.commit("trunk", {**ON_MAIN, "AGENTS.md": "Be careful.\n"}, "Begin again")
+    git.set_default_branch("trunk")
+
+    with pytest.raises(BuildStopped, match="differs from the default branch"):
+        guard(request, configuration()).require_trusted(replace(checkout, default=""))
 
 
 def test_linked_parent_folder_is_named(check_out_branch: CheckOut) -> None:

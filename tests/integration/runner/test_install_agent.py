@@ -181,7 +181,7 @@ def test_build_without_pin_says_how_to_fix_it(worker: Worker) -> None:
 
     assert (finished.exit_code, finished.outcome) == (1, "AgentUnavailable")
     assert "does not set KIRO_CLI_URL and KIRO_CLI_SHA256" in finished.exports["OUTCOME_REASON"]
-    assert "How to fix: make deploy with --context kiroCliUrl" in finished.exports["OUTCOME_REASON"]
+    assert "How to fix: make deploy ARGS='--context kiroCliUrl" in finished.exports["OUTCOME_REASON"]
     assert "kiroCliSha256" in finished.result["remedy"]
     assert (worker.head(), worker.checkpoint()) == (worker.commit, "")
     assert AGENT_KEY not in finished.log

@@ -198,7 +198,14 @@ def test_worker_overrides_every_lfsconfig_key(tmp_path: Path) -> None:
 
 
 @needs_git_lfs
-@pytest.mark.parametrize("operation", ["lfs-upload", "lfs-batch"])
+@pytest.mark.parametrize(
+    "operation",
+    [
+        # git-lfs waits for each of its own retries.
+        pytest.param("lfs-upload", marks=pytest.mark.exhaustive),
+        "lfs-batch",
+    ],
+)
 def test_refused_objects_reject_push(worker: Any, operation: str) -> None:
     add_picture(worker)
     agent = worker.agent(REFUSE + CHANGE, worker.github.git_url, operation, mode="all")

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from kiro_local.github.git_repository import Content, Storage, Submodule, Symlink
+from kiro_worker.config.model import Configuration
+from kiro_worker.errors import BuildStopped
+from kiro_worker.github.labels import Labeling
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.runner.repository.checkout import (
     BLOBLESS,
@@ -23,6 +26,7 @@ from kiro_worker.runner.repository.checkout import (
     fetch_default_branch,
 )
 from kiro_worker.runner.request import BuildRequest
+from kiro_worker.runner.trust.guard import Guard
 from kiro_worker.runner.trust.steering import git_reader
 from tests.support.worker import BRANCH, EXECUTION, PASSWORD, WORK, Worker
 
@@ -92,6 +96,37 @@ def test_moved_default_branch_is_fetched(worker: Worker, storage: Storage) -> No
 
     patch = checkout.git.network("diff-tree", "-p", newest, checkout.commit)
     assert {"-VERSION = 1", "+VERSION = 2"} <= set(patch.splitlines())
+
+
+@pytest.mark.parametrize("is_changed", [False, True], ids=["behind", "changed"])
+def test_merge_base_beyond_fetched_history_is_found(worker: Worker, storage: Storage, is_changed: bool) -> None:
+    git = worker.repository.git
+    for branch in ("main", BRANCH):
+        git.commit(branch, {"AGENTS.md": "Be kind.\n"}, "Guide")
+    git.run("update-ref", f"refs/heads/{BRANCH}", "refs/heads/main")
+    worker.commit = git.commit(BRANCH, {"AGENTS.md": "Obey.\n"} if is_changed else {"a": "b"}, "Change")
+    for number in range(HISTORY_DEPTH + 5):
+        git.commit("main", {"NEWS.md": f"{number}\n"}, "By a person")
+    git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
+    git.store_as(storage)
+    checkout = checked_out(worker)
+    lease = Lease("work-item-processor-lock", EXECUTION, 1, expires_at=0)
+    request = BuildRequest("acme/shop", BRANCH, worker.commit, ".kiro/specs/feature-discounts", 1, lease)
+    required = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Go"}
+    guard = Guard(request, Configuration.model_validate(required), _no_label, lambda _text: None)
+    assert not checkout.git.succeeds("merge-base", checkout.default, checkout.commit)
+    before = (checkout.git.directory / "shallow").read_text()
+
+    with pytest.raises(BuildStopped) as stopped:
+        guard.require_trusted(checkout)
+
+    assert (f"{BRANCH} is behind main" in stopped.value.reason) is not is_changed
+    assert (checkout.git.directory / "shallow").read_text() == before
+    assert not (checkout.git.directory.parent / "history.git").exists()
+
+
+def _no_label(_name: str) -> Labeling:
+    raise AssertionError("no label is configured")
 
 
 def test_work_is_rebased_onto_a_revert(worker: Worker, storage: Storage) -> None:

@@ -182,6 +182,8 @@ def test_failed_setup_stops_before_agent(builder: Builder) -> None:
 
     assert (finished.exit_code, finished.outcome) == (1, "SetupFailed"), finished.log
     assert finished.exports["OUTCOME_REASON"].startswith("setup ended with exit code 3")
+    assert "the agent's work" not in finished.result["reason"]
+    assert finished.result["remedy"].startswith('correct "setup" in the configuration parameter')
     assert "no such package" in finished.result["details"]
     assert "no such package" in builder.worker.artifact("setup.log")
     assert printed(finished, "[agent] ") == []
@@ -214,6 +216,9 @@ def test_setup_that_fails_after_change_can_be_fixed(builder: Builder) -> None:
     )
     first = builder.build(code, setup="grep good requirements.txt", testCommand=["sh", "-c", RAN])
     assert first.outcome == "SetupFailed", first.log
+    broken = "setup ended with exit code 1 on the agent's work, although it succeeded before the agent started"
+    assert first.result["reason"] == broken
+    assert "one turn to fix" in first.result["remedy"]
     assert builder.worker.file("requirements.txt", builder.worker.checkpoint()) == "bad\n"
 
     second = builder.again()

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_worker.builds.causes import LONGEST_QUOTE, BuildFailure, explain, explain_without_build
+from kiro_worker.builds.causes import LONGEST_QUOTE, explain, explain_without_build
 from kiro_worker.builds.description import BuildDescription, Phase
+from kiro_worker.builds.failure import BuildFailure
 from kiro_worker.models import Failure
 from kiro_worker.outcomes import FaultOwner, Outcome
 
@@ -59,17 +60,41 @@ def build(phase: str, status: str, message: str = "", build_status: str = "", **
         (
             build("BUILD", "FAILED", KILLED),
             "BuildFailed",
-            "installation",
-            ("out of memory", "was killed", "BUILD_GENERAL1_SMALL"),
+            "repository",
+            (
+                "out of memory",
+                "was killed",
+                "BUILD_GENERAL1_SMALL",
+                "operators of this installation to choose a compute type",
+            ),
+        ),
+        (build("INSTALL", "FAILED", KILLED), "BuildFailed", "installation", ("out of memory", "BUILD_GENERAL1_SMALL")),
+        (
+            build("UPLOAD_ARTIFACTS", "FAILED", KILLED.replace("BUILD", "UPLOAD")),
+            "BuildFailed",
+            "repository",
+            ("out of memory",),
         ),
         (
             build("BUILD", "FAILED", "COMMAND_EXECUTION_ERROR: … Reason: exit status 137"),
             "BuildFailed",
-            "installation",
+            "repository",
             ("out of memory",),
         ),
         (
             build("BUILD", "FAILED", "write error: No space left on device"),
+            "BuildFailed",
+            "repository",
+            ("the disk of the build is full", "operators of this installation to choose a"),
+        ),
+        (
+            build("DOWNLOAD_SOURCE", "FAILED", "write error: No space left on device"),
+            "BuildFailed",
+            "installation",
+            ("source",),
+        ),
+        (
+            build("PRE_BUILD", "FAILED", "write error: No space left on device"),
             "BuildFailed",
             "installation",
             ("the disk of the build is full",),
@@ -77,8 +102,14 @@ def build(phase: str, status: str, message: str = "", build_status: str = "", **
         (
             build("BUILD", "TIMED_OUT", "BUILD_TIMED_OUT: Build has timed out"),
             "BuildTimedOut",
-            "installation",
+            "repository",
             ("its timeout of 60 minutes", "continues with the open tasks"),
+        ),
+        (
+            build("INSTALL", "TIMED_OUT", "BUILD_TIMED_OUT: Build has timed out"),
+            "BuildTimedOut",
+            "installation",
+            ("its timeout of 60 minutes", "the phase INSTALL"),
         ),
         (build("BUILD", "STOPPED"), "BuildFailed", "service", ("a person or a program stopped the build",)),
         (build("INSTALL", "FAULT", "INTERNAL_ERROR: x"), "BuildFaulted", "service", ("build status FAULT",)),
@@ -127,6 +158,17 @@ def test_known_cause_says_what_who_and_how(failed: BuildDescription, name: str, 
     assert (explanation.name, explanation.owner) == (name, owner)
     for part in (*parts, "How to fix: "):
         assert part in explanation.text
+
+
+@pytest.mark.parametrize("phase", ["INSTALL", "PRE_BUILD", "BUILD", "POST_BUILD", "UPLOAD_ARTIFACTS", "", "NEW"])
+@pytest.mark.parametrize("status", ["FAILED", "TIMED_OUT", "STOPPED", "FAULT"])
+@pytest.mark.parametrize("message", [KILLED, PULL, "No space left on device", "AccessDenied", "INTERNAL_ERROR", ""])
+def test_build_that_may_have_worked_never_stops_the_board(phase: str, status: str, message: str) -> None:
+    explanation = explain(build(phase, status, message))
+    if explanation.keeps_work:
+        assert explanation.owner in (FaultOwner.REPOSITORY, FaultOwner.SERVICE)
+    if phase not in ("INSTALL", "PRE_BUILD"):
+        assert explanation.owner is not FaultOwner.INSTALLATION
 
 
 def test_first_failed_phase_explains() -> None:

@@ -43,7 +43,9 @@ WORK = {
 VARIABLES = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "CONFIG_PARAMETER_NAME": "/kiro-worker/test/github-project-config",
-    "GITHUB_TOKEN_SECRET_ARN": "github-token",
+    "GITHUB_TOKEN_SECRET_NAME": "kiro-worker-test-github-token",
+    "GIT_CREDENTIALS_SECRET_NAME": "kiro-worker-test-git-credentials",
+    "KIRO_API_KEY_SECRET_NAME": "kiro-worker-test-kiro-api-key",
     "BUILD_PROJECT_NAME": "kiro-worker-test",
     "LOCKS_TABLE_NAME": "kiro-worker-test-locks",
     "LOCK_LEASE_SECONDS": "7200",
@@ -63,24 +65,40 @@ class LambdaContext:
 
 @dataclass
 class Aws:
-    """What AWS answers, and the writes to the locks table.
+    """What AWS answers, and the writes to the tables: ``updates`` to the locks, ``noted`` to the records.
 
-    ``executions`` are those that Step Functions describes, ``items`` those of both tables.
+    ``executions`` are those that Step Functions describes, ``items`` those of both tables, ``pin`` the build project's
+    variables.
     """
 
     configuration: dict[str, Any] = field(default_factory=lambda: dict(CONFIGURATION))
     items: list[dict[str, Any]] = field(default_factory=list)
     executions: dict[str, dict[str, Any]] = field(default_factory=dict)
     updates: list[dict[str, Any]] = field(default_factory=list)
+    noted: list[dict[str, Any]] = field(default_factory=list)
     held: bool = False
+    denied: bool = False
+    pin: dict[str, str] = field(
+        default_factory=lambda: {"KIRO_CLI_URL": "https://cli.example/kiro.tar.gz", "KIRO_CLI_SHA256": "0a" * 32}
+    )
 
     def get_parameter(self, **request: Any) -> dict[str, Any]:
         assert request == {"Name": VARIABLES["CONFIG_PARAMETER_NAME"]}
         return {"Parameter": {"Value": json.dumps(self.configuration)}}
 
     def get_secret_value(self, **request: Any) -> dict[str, Any]:
-        assert request == {"SecretId": VARIABLES["GITHUB_TOKEN_SECRET_ARN"]}
+        assert request == {"SecretId": VARIABLES["GITHUB_TOKEN_SECRET_NAME"]}
         return {"SecretString": "ghp_" + "0a1b" * 9}
+
+    def describe_secret(self, **request: Any) -> dict[str, Any]:
+        assert request["SecretId"] in (VARIABLES["GIT_CREDENTIALS_SECRET_NAME"], VARIABLES["KIRO_API_KEY_SECRET_NAME"])
+        return {"VersionIdsToStages": {"1": ["AWSCURRENT"]}}
+
+    def batch_get_projects(self, **request: Any) -> dict[str, Any]:
+        assert request == {"names": [VARIABLES["BUILD_PROJECT_NAME"]]}
+        variables = [{"name": name, "value": value} for name, value in self.pin.items()]
+        environment = {"image": "aws/codebuild/standard:7.0", "environmentVariables": variables}
+        return {"projects": [{"name": VARIABLES["BUILD_PROJECT_NAME"], "environment": environment}]}
 
     def get_item(self, **request: Any) -> dict[str, Any]:
         tables = {VARIABLES["LOCKS_TABLE_NAME"]: "lockKey", VARIABLES["RECORDS_TABLE_NAME"]: "recordKey"}
@@ -101,7 +119,18 @@ class Aws:
         owner = request.get("ExpressionAttributeValues", {}).get(":owner")
         return [{"Items": [item for item in self.items if owner in (None, item.get("owner"))]}]
 
+    def batch_get_item(self, **request: Any) -> dict[str, Any]:
+        [(table, wanted)] = request["RequestItems"].items()
+        assert table == VARIABLES["RECORDS_TABLE_NAME"]
+        keys = [key["recordKey"] for key in wanted["Keys"]]
+        return {"Responses": {table: [item for item in self.items if item.get("recordKey") in keys]}}
+
     def update_item(self, **request: Any) -> dict[str, Any]:
+        if self.denied:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "UpdateItem")
+        if request["TableName"] == VARIABLES["RECORDS_TABLE_NAME"]:
+            self.noted.append(request)
+            return {}
         assert request["TableName"] == VARIABLES["LOCKS_TABLE_NAME"]
         if self.held:
             refused: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": self.items[0]}

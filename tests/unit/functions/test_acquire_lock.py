@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kiro_worker.errors import ConfigurationMissing, LockHeld
+from kiro_worker.errors import ConfigurationMissing, LockHeld, ScopedLockHeld, StepFailed
 from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
 DOCUMENT = {
@@ -34,6 +34,14 @@ def test_lock_scope_comes_from_configuration(call: Call, aws: Aws) -> None:
     assert lease["lockKey"] == "work-item-processor-lock#acme/shop#feature/x"
 
 
+@pytest.mark.parametrize(("pinned", "error"), [(False, ScopedLockHeld), (True, LockHeld)])
+def test_pinned_run_has_no_other_card(call: Call, aws: Aws, pinned: bool, error: type[Exception]) -> None:
+    aws.configuration |= {"lockScope": "branch"}
+    aws.held, aws.items = True, [HOLDER | {"lockKey": {"S": "work-item-processor-lock#acme/shop#feature/x"}}]
+    with pytest.raises(error, match="one-other"):
+        call("AcquireLock", DOCUMENT | {"pinned": pinned})
+
+
 def test_running_holder_keeps_lock(call: Call, aws: Aws) -> None:
     aws.held, aws.items = True, [HOLDER]
     with pytest.raises(LockHeld, match="one-other"):
@@ -42,11 +50,34 @@ def test_running_holder_keeps_lock(call: Call, aws: Aws) -> None:
 
 @pytest.mark.parametrize("missing", ["item", "work"])
 def test_missing_part_is_named(call: Call, missing: str) -> None:
-    with pytest.raises(LookupError, match=f"has no {missing}"):
+    with pytest.raises(StepFailed, match=f"LookupError: the state document has no {missing}"):
         call("AcquireLock", {key: part for key, part in DOCUMENT.items() if key != missing})
 
 
 def test_missing_variable_is_named(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCK_LEASE_SECONDS")
     with pytest.raises(ConfigurationMissing, match="missing or empty: LOCK_LEASE_SECONDS"):
+        call("AcquireLock", DOCUMENT)
+
+
+def test_failure_of_installation_opens_breaker(call: Call, aws: Aws) -> None:
+    aws.configuration["organization"] = "your-org"
+    with pytest.raises(ConfigurationMissing):
+        call("AcquireLock", DOCUMENT)
+    [opened] = aws.noted
+    assert opened["Key"] == {"recordKey": {"S": "breaker"}}
+    assert {"S": "ConfigurationMissing"} in opened["ExpressionAttributeValues"].values()
+
+
+def test_held_lock_opens_no_breaker(call: Call, aws: Aws) -> None:
+    aws.held, aws.items = True, [HOLDER]
+    with pytest.raises(LockHeld):
+        call("AcquireLock", DOCUMENT)
+    assert aws.noted == []
+
+
+def test_breaker_that_cannot_be_opened_hides_no_failure(call: Call, aws: Aws) -> None:
+    aws.configuration["organization"] = "your-org"
+    aws.denied = True
+    with pytest.raises(ConfigurationMissing):
         call("AcquireLock", DOCUMENT)

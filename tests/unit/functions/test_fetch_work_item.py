@@ -26,13 +26,21 @@ def test_next_card_is_returned(call: Call, github: FakeGitHub) -> None:
             "branch": "feature/x",
             "state": "OPEN",
             "linkedBranches": (),
-        }
+            "spec": "",
+            "statusUpdatedAt": "2026-01-02T03:04:05Z",
+        },
+        "pinned": False,
+        "skipped": [],
+        "end": None,
+        "reason": "",
+        "hidden": 0,
     }
     assert github.sent() == ["FetchWorkItem"]
 
 
 def test_empty_queue_is_a_null_item(call: Call, github: FakeGitHub) -> None:
-    assert call("FetchWorkItem", {}) == {"item": None}
+    fetched = call("FetchWorkItem", {})
+    assert (fetched["item"], fetched["end"]) == (None, "NothingToDo")
 
 
 def test_input_pins_card(call: Call, github: FakeGitHub) -> None:
@@ -49,7 +57,7 @@ def test_redriven_run_keeps_its_card(call: Call, github: FakeGitHub) -> None:
 
 def test_skipped_card_is_passed_over(call: Call, github: FakeGitHub) -> None:
     github.board.cards = [FakeCard("ONE"), FakeCard("TWO")]
-    assert call("FetchWorkItem", {"skipped": ["ONE"]})["item"]["id"] == "TWO"
+    assert call("FetchWorkItem", {"skipped": [{"item": "ONE", "reason": "no branch"}]})["item"]["id"] == "TWO"
 
 
 @pytest.mark.parametrize(
@@ -95,6 +103,6 @@ def test_abandoned_run_is_reported_first(call: Call, github: FakeGitHub, aws: Aw
 
 def test_missing_variables_are_named(call: Call, github: FakeGitHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOCKS_TABLE_NAME")
-    monkeypatch.setenv("GITHUB_TOKEN_SECRET_ARN", "")
-    with pytest.raises(ConfigurationMissing, match="missing or empty: LOCKS_TABLE_NAME, GITHUB_TOKEN_SECRET_ARN"):
+    monkeypatch.setenv("GITHUB_TOKEN_SECRET_NAME", "")
+    with pytest.raises(ConfigurationMissing, match="missing or empty: LOCKS_TABLE_NAME, GITHUB_TOKEN_SECRET_NAME"):
         call("FetchWorkItem", {})

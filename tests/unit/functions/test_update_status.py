@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from kiro_worker.records.summaries import DoneTask, RunSummary
 from tests.support.fake_github import FakeCard, FakeGitHub, issue, ready_repository
-from tests.unit.functions.conftest import WORK, Call
+from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
 ROOT = Path(__file__).parents[3]
 DOCUMENT = {
@@ -17,7 +18,7 @@ DOCUMENT = {
     "item": {"id": "CARD", "status": "Ready", "repository": "acme/shop", "branch": "feature/x"},
     "work": WORK,
     "build": {"id": "b:1", "arn": "arn:b", "log": "", "variables": [{"Name": "RESULT_COMMIT", "Value": "b" * 40}]},
-    "failure": {"state": "RunBuild", "error": "States.Timeout", "cause": "", "redriveCount": 0},
+    "failure": {"state": "RunBuild", "error": "TestsFailed", "cause": "", "redriveCount": 0, "owner": "repository"},
 }
 URL = "https://github.example/comments/PR_1-1"
 
@@ -37,6 +38,17 @@ def test_state_name_selects_move(call: Call, github: FakeGitHub, state: str, res
     github.board.comments = {"I_1": [], "PR_1": []}
     assert call(state, DOCUMENT) == result
     assert github.board.card("CARD").status == result["status"]
+
+
+@pytest.mark.parametrize("state", ["MarkInReview", "MarkFailed"])
+def test_report_shows_what_run_recorded(call: Call, aws: Aws, github: FakeGitHub, state: str) -> None:
+    github.board.cards = [FakeCard("CARD", "In Progress", content=issue())]
+    github.board.repository = ready_repository()
+    github.board.comments = {"I_1": [], "PR_1": []}
+    summary = RunSummary((DoneTask("1 Parse", "d" * 40),)).to_json()
+    aws.items = [{"recordKey": {"S": f"run#{ARN}"}, "summary": {"S": summary}}]
+    call(state, DOCUMENT)
+    assert "- `1 Parse` in " in github.board.comments["PR_1"][0].body
 
 
 def test_clean_up_reports_on_held_branch(call: Call, github: FakeGitHub) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.errors import WorkItemInvalid, WorkItemRefused
+from kiro_worker.errors import AgentNotPinned, WorkItemInvalid, WorkItemRefused
 from tests.support.fake_github import FakeGitHub, ready_repository
 from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
@@ -18,6 +18,14 @@ def test_ready_card_becomes_work(call: Call, github: FakeGitHub) -> None:
     github.board.repository = ready_repository()
     assert call("ValidateWorkItem", document()) == WORK
     assert github.sent() == ["ValidateWorkItem"]
+
+
+def test_installation_is_checked_before_github_is_asked(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    github.board.repository = ready_repository(ref=None)
+    aws.pin["KIRO_CLI_SHA256"] = ""
+    with pytest.raises(AgentNotPinned, match="KIRO_CLI_SHA256"):
+        call("ValidateWorkItem", document())
+    assert github.sent() == []
 
 
 def test_unready_card_of_queue_is_invalid(call: Call, github: FakeGitHub) -> None:

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_worker.errors import GitHubAnswerInvalid, KiroWorkerError
-from kiro_worker.github.board import fetch_next_card, read_card
+from kiro_worker.github.board import Queue, fetch_next_card, read_card
 from kiro_worker.github.client import GitHubSession
 from kiro_worker.github.comments import put_comment
 from kiro_worker.github.labels import read_labeling
@@ -31,6 +31,7 @@ from tests.support.fake_github import (
     issue,
     pull_request_content,
     ready_repository,
+    spec_roots,
 )
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
@@ -48,9 +49,14 @@ LABELS = {
 PERMISSION = {"repository": {"collaborators": {"edges": [{"permission": "WRITE", "node": {"login": "ann"}}]}}}
 ODD: list[Any] = [..., None, {}, [], [None], "", "text", 0, -1, 10**30, 1.5, True, {"nodes": None}, {"nodes": [None]}]
 READERS: dict[str, Callable[[GitHubSession], Awaitable[Any]]] = {
-    "FetchWorkItem": lambda session: fetch_next_card(session, configuration(), ()),
+    "FetchWorkItem": lambda session: fetch_next_card(session, configuration(), Queue()),
     "ReadCard": lambda session: read_card(session, configuration(), "ONE"),
     "ValidateWorkItem": lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"),
+    "FindSpec": lambda session: validate_branch(session, configuration(), "acme/shop", "feature/y"),
+    "ReadSpec": lambda session: validate_branch(session, configuration(), "acme/shop", "feature/y", named_spec="cart"),
+    "ReadMergeable": lambda session: validate_branch(
+        session, configuration(requireMergeable=True), "acme/shop", "feature/x"
+    ),
     "ReadPushed": lambda session: pushed_commit(session, RUN, WORK),
     "FindComments": lambda session: put_comment(session, "PR_1", "text", ARN),
     "AddComment": lambda session: put_comment(session, "I_1", "text", ARN),
@@ -69,7 +75,12 @@ class _ChangedGitHub(FakeGitHub):
         cards = [FakeCard("ONE", content=content), FakeCard("TWO", content=pull_request_content())]
         comments = {"PR_1": [FakeComment("C_1", "hello")], "I_1": []}
         history = ["c" * 40, "a" * 40]
-        super().__init__(Board(cards, repository=ready_repository(), comments=comments, history=history, before=["d"]))
+        ready = ready_repository()
+        super().__init__(Board(cards, repository=ready, comments=comments, history=history, before=["d"]))
+        self.board.spec_roots = spec_roots(["cart", "old"], ["old"])
+        self.board.specs[".kiro/specs/cart"] = {key: ready[key] for key in ("specFolder", "tasks")}
+        if operation in ("FindSpec", "ReadSpec"):
+            ready["specFolder"] = None
         self._operation, self._change = operation, change
 
     async def execute(self, request: GraphQLRequest, **arguments: Any) -> ExecutionResult:

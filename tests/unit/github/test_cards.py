@@ -11,14 +11,25 @@ from typing import Any
 import pytest
 
 from kiro_worker.config.model import Configuration
-from kiro_worker.errors import GitHubForbidden, GitHubScopesInsufficient, StatusNotFound, WorkItemMoved
-from kiro_worker.github import cards
+from kiro_worker.errors import (
+    GitHubForbidden,
+    GitHubScopesInsufficient,
+    GitHubUnavailable,
+    StatusNotFound,
+    WorkItemMoved,
+)
+from kiro_worker.exported_variables import EXPORTED_VARIABLES
+from kiro_worker.github import cards, failed_cards
 from kiro_worker.github.board import managed_statuses
-from kiro_worker.github.cards import mark_in_progress, mark_in_review
+from kiro_worker.github.cards import mark_in_progress
 from kiro_worker.github.client import GitHubSession
 from kiro_worker.github.rejection import reject
-from kiro_worker.models import BuildResult, Failure, Work, WorkItem
-from kiro_worker.records.runs import RunRecord, note_push
+from kiro_worker.models import BuildResult, Failure, Lease, Work, WorkItem
+from kiro_worker.outcomes import FaultOwner
+from kiro_worker.records.breaker import open_breaker, read_breaker
+from kiro_worker.records.cards import claim_repeat
+from kiro_worker.records.runs import RunRecord, note_push, note_summary
+from kiro_worker.records.summaries import DoneTask, RunSummary, Turn
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import CardReport, HeldLock, StateDocument, StepEvent
 from tests.support.fake_github import (
@@ -77,12 +88,17 @@ def run(move: Move, fake: FakeGitHub, step_event: StepEvent | None = None, **cha
 
 
 async def mark_failed(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
-    return await cards.mark_failed(session, configuration, event, records())
+    return await failed_cards.mark_failed(session, configuration, event, records())
+
+
+async def mark_in_review(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    return await cards.mark_in_review(session, configuration, event, records())
 
 
 def records(*pushed: str) -> RecordsTable:
-    """The records, with what the run was about to push."""
+    """The records, with what the run has done and was about to push."""
     table = RecordsTable(MemoryDynamoDB(), "records")  # type: ignore[arg-type]  # answers the same requests
+    note_summary(table, ARN, RunSummary((DoneTask("1 Parse", "d" * 40),), (Turn("1 Parse", "All is parsed."),)))
     for commit in pushed:
         note_push(table, RunRecord(ARN, "acme/shop", "feature/x", "CARD"), commit)
     return table
@@ -90,7 +106,7 @@ def records(*pushed: str) -> RecordsTable:
 
 def mark_failed_after_push(fake: FakeGitHub, **parts: Any) -> CardReport:
     async def move(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
-        return await cards.mark_failed(session, configuration, event, records("b" * 40))
+        return await failed_cards.mark_failed(session, configuration, event, records("b" * 40))
 
     return run(move, fake, event(**parts))
 
@@ -184,6 +200,22 @@ def test_card_selected_outside_queue_starts() -> None:
     assert run(mark_in_progress, github("Blocked"), event(selected="Blocked")).status == "In Progress"
 
 
+@pytest.mark.parametrize(("status", "rejected"), [("Ready", False), ("In Progress", False), ("Blocked", True)])
+def test_card_that_moved_since_is_rejected_only_if_it_is_blocked(status: str, rejected: bool) -> None:
+    """A redrive or a late retry must not block a card that was corrected, or that another run builds.
+
+    In the blocked status, it is this step that has moved the card, and whose answer was lost.
+    """
+    fake = github(status)
+    fake.board.card("CARD").status_updated_at = "2026-02-01T00:00:00Z"
+    item = WorkItem(
+        "CARD", status="Ready", repository="acme/shop", branch="feature/x", status_updated_at="2026-01-02T03:04:05Z"
+    )
+    assert run(reject, fake, event(item=item)).status == status
+    assert fake.sent("SetStatus") == []
+    assert [len(written) for written in comments(fake).values()] == [rejected, rejected]
+
+
 def test_rejection_comments_on_both() -> None:
     fake = github()
     report = run(reject, fake)
@@ -210,6 +242,12 @@ def test_pull_request_card_gets_one_comment() -> None:
     report = run(reject, fake)
     assert fake.sent("FindComments", "AddComment") == ["FindComments", "AddComment"]
     assert report.comment_url == fake.board.comments["PR_1"][0].url
+
+
+def test_deleted_card_is_rejected_without_report() -> None:
+    fake = github()
+    fake.board.cards.clear()
+    assert run(reject, fake) == CardReport("", comment_url="")
 
 
 @pytest.mark.parametrize("move", [reject, mark_failed])
@@ -285,6 +323,23 @@ def test_moving_report_has_no_comment_keys() -> None:
     assert run(mark_in_progress, github()).to_dict() == {"status": "In Progress"}
 
 
+def test_reviewers_see_what_run_has_done() -> None:
+    fake = github("In Progress")
+    run(mark_in_review, fake)
+    [body] = comments(fake)["PR_1"]
+    assert f"- `1 Parse` in [`dddddddddddd`](https://github.example/acme/shop/commit/{'d' * 40})\n" in body
+    assert "All is parsed." in body
+    assert "move the card back to `Ready`" in body
+
+
+def test_failed_run_shows_what_it_has_done() -> None:
+    fake = github("In Progress")
+    run(mark_failed, fake)
+    [body] = comments(fake)["PR_1"]
+    assert "- `1 Parse` in `dddddddddddd`\n" in body
+    assert "All is parsed." in body
+
+
 HELD = HeldLock("lock", "CARD", "acme/shop", "feature/x")
 BUILD_DIED = Failure("RunBuild", "States.Timeout")
 
@@ -305,19 +360,22 @@ def test_pushed_work_goes_to_review(parts: Any) -> None:
     assert mark_failed_after_push(fake, **parts).commit == "b" * 40
     assert fake.board.card("CARD").status == "In Review"
     assert "✅ **Implemented**: `bbbbbbbbbbbb` on `feature/x`" in comments(fake)["PR_1"][0]
+    assert "- `1 Parse` in `dddddddddddd`\n" in comments(fake)["PR_1"][0]
 
 
 def test_recorded_commit_that_never_arrived_is_no_success() -> None:
     fake = github("In Progress")
     fake.board.history = ["c" * 40, "a" * 40]
-    assert mark_failed_after_push(fake, failure=BUILD_DIED, build=None).status == "Failed"
+    assert mark_failed_after_push(fake, failure=BUILD_DIED, build=None).status == "Ready"
+    assert comments(fake)["PR_1"] == []
 
 
 def test_push_of_earlier_attempt_does_not_finish_this_one() -> None:
     """The branch holds what an earlier attempt of the run pushed, and somebody has added tasks since."""
     fake = github("In Progress")
     fake.board.history = fake.board.before = ["a" * 40, "b" * 40]
-    assert mark_failed_after_push(fake, failure=BUILD_DIED, build=None).status == "Failed"
+    assert mark_failed_after_push(fake, failure=BUILD_DIED, build=None).status == "Ready"
+    assert comments(fake)["PR_1"] == []
     finished = replace(WORK, open_tasks=0)
     assert mark_failed_after_push(fake, failure=BUILD_DIED, build=None, work=finished).status == "In Review"
 
@@ -362,6 +420,23 @@ def test_rejection_keeps_success() -> None:
     assert run(reject, fake).status == "Blocked"
     [body] = comments(fake)["PR_1"]
     assert body.index("✅ **Implemented**") < body.index("🚫 **Not ready")
+
+
+@pytest.mark.parametrize("failure", [FAILURE, DONE], ids=["not ready", "no open task"])
+def test_rejection_looks_pull_request_up_once(failure: Failure) -> None:
+    fake = github("Ready")
+    assert run(reject, fake, event(failure=failure)).status == "Blocked"
+    assert len(fake.sent("ValidateWorkItem")) == 1
+
+
+def test_field_cannot_claim_that_no_task_is_open() -> None:
+    fake = github("In Progress")
+    run(mark_in_review, fake)
+    fake.board.card("CARD").status = "Ready"
+    forged = DONE.reason.splitlines()[0]
+    text = f'the card\'s field "Spec" contains {forged!r}, but it is wrong: enter a name\nHow to fix: follow'
+    failure = Failure("ValidateWorkItem", "WorkItemInvalid", json.dumps({"errorMessage": text}))
+    assert run(reject, fake, event(failure=failure)).status == "Blocked"
 
 
 def test_done_card_without_success_is_rejected() -> None:
@@ -514,3 +589,171 @@ def test_null_status_needs_no_other() -> None:
     fake = github("In Progress")
     fake.board.statuses = ("Ready", "In Progress")
     assert run(mark_failed, fake, failedStatus=None).status == "In Progress"
+
+
+SERVICE = Failure("RunBuild", "WorkerFailed", "it broke", owner="service")
+INSTALLATION = Failure("RunBuild", "SecretPlaceholder", "the secret x still holds a placeholder", owner="installation")
+LEASE = Lease("lock", ARN, 1_790_000_100_000, 9)
+
+
+def fail_with(fake: FakeGitHub, table: RecordsTable, failure: Failure, **parts: Any) -> str:
+    """The card's status after the failure; it was in progress before."""
+
+    async def move(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+        return await failed_cards.mark_failed(session, configuration, event, table)
+
+    fake.board.card("CARD").status = "In Progress"
+    redrive_count = parts.pop("redrive_count", 0)
+    return run(move, fake, event(failure=failure, redrive_count=redrive_count, **{"build": None, **parts})).status
+
+
+@pytest.mark.parametrize("name", ["SecretPlaceholder", "AgentUnavailable", "ConfigurationInvalid", "BuildFailed"])
+def test_failure_of_installation_returns_card(name: str) -> None:
+    fake, table = github(), records()
+    failure = Failure("RunBuild", name, "x", owner="installation")
+    for attempt in range(3):
+        assert fail_with(fake, table, failure, redrive_count=attempt) == "Ready", "however often"
+    assert comments(fake) == {"I_1": [], "PR_1": []}
+    assert (read_breaker(table).error, read_breaker(table).reason) == (name, "x")
+
+
+def test_breaker_opens_before_card_moves() -> None:
+    fake, table = github(), records()
+    fake.errors["SetStatus"] = {"type": "SERVICE_UNAVAILABLE", "message": "no"}
+    with pytest.raises(GitHubUnavailable):
+        fail_with(fake, table, INSTALLATION)
+    assert read_breaker(table).is_open
+
+
+def test_failure_of_service_is_tried_again_once_per_commit() -> None:
+    fake, table = github(), records()
+    assert fail_with(fake, table, SERVICE) == "Ready"
+    assert fail_with(fake, table, SERVICE) == "Ready", "the same attempt, whose answer was lost"
+    assert comments(fake)["PR_1"] == []
+    assert fail_with(fake, table, SERVICE, redrive_count=1) == "Failed"
+    assert "WorkerFailed" in comments(fake)["PR_1"][0]
+    assert fail_with(fake, table, SERVICE, redrive_count=2, work=replace(WORK, commit="c" * 40)) == "Ready"
+    assert not read_breaker(table).is_open
+
+
+def test_repeat_of_build_was_the_other_attempt() -> None:
+    fake, table = github(), records()
+    assert claim_repeat(table, "CARD", WORK.commit, "b:1")
+    assert fail_with(fake, table, SERVICE, build=BuildResult("b:2")) == "Failed"
+    assert fail_with(fake, table, SERVICE, build=BuildResult("b:1"), repeat=True) == "Failed", "it did not start"
+
+
+def test_agent_that_worked_is_paid_at_most_twice() -> None:
+    fake, table = github(), records()
+    worked = {"failure": INSTALLATION, "build": BuildResult("b:1", credits="3")}
+    assert fail_with(fake, table, **worked) == "Ready"  # type: ignore[arg-type]
+    assert fail_with(fake, table, INSTALLATION, build=BuildResult("b:2", credits="3")) == "Failed"
+    assert read_breaker(table).is_open
+
+
+def test_agent_without_cost_is_not_paid_for_ever() -> None:
+    """An agent such as a command reports no credits, and a push after its turn can fail because of the installation."""
+    fake, table = github(), records()
+    for number, status in enumerate(["Ready", "Failed"]):
+        build = BuildResult(f"b:{number}", outcome="PushRejected", phases="set up:1.0;agent:60.0;push:1.0")
+        assert fail_with(fake, table, INSTALLATION, build=build) == status
+
+
+def test_agent_that_was_refused_did_not_work() -> None:
+    fake, table = github(), records()
+    for number in range(3):
+        build = BuildResult(f"b:{number}", outcome="AgentUnavailable", phases="set up:1.0;agent:2.0")
+        assert fail_with(fake, table, INSTALLATION, build=build) == "Ready"
+
+
+def test_unread_build_is_not_paid_for_ever() -> None:
+    """ReadBuildResult failed, so that only the Cause of RunBuild says that the agent has worked."""
+    fake, table = github(), records()
+    exported = {"OUTCOME": "AgentUnavailable", "OUTCOME_OWNER": "installation", "CREDITS": "3 credits"}
+    assert set(exported) <= set(EXPORTED_VARIABLES)
+    for number, status in enumerate(["Ready", "Failed"]):
+        variables = [{"Name": name, "Value": value} for name, value in exported.items()]
+        build = {"Id": f"b:{number}", "BuildStatus": "FAILED", "ExportedEnvironmentVariables": variables}
+        failure = Failure("RunBuild", "States.TaskFailed", json.dumps({"Build": build}))
+        assert fail_with(fake, table, failure) == status
+
+
+@pytest.mark.parametrize("error", ["GitHubForbidden", "WorkItemNotFound"])
+def test_failure_before_build_keeps_breaker_open(error: str) -> None:
+    """It says nothing about the agent, its key or the build project."""
+    fake, table = github(), RecordsTable(MemoryDynamoDB(), "records", lambda: 1_790_000_000)  # type: ignore[arg-type]
+    open_breaker(table, "AgentUnavailable", "no key")
+    assert fail_with(fake, table, Failure("MarkInProgress", error, "x"), lease=LEASE) == "Failed"
+    assert read_breaker(table).is_open
+
+
+@pytest.mark.parametrize(
+    ("phases", "worked"),
+    [
+        ("check out:1.0;agent:3.0", False),
+        ("agent:119.9", False),
+        ("agent:121", True),
+        ("agent:1e9", False),
+        ("agent:", False),
+        ("gate:500", False),
+    ],
+)
+def test_refused_agent_that_worked_for_minutes_has_cost_something(phases: str, worked: bool) -> None:
+    assert BuildResult(outcome="AgentUnavailable", phases=phases).agent_has_worked is worked
+
+
+def test_status_that_token_may_not_set_is_the_installations() -> None:
+    fake = github("Ready")
+    fake.errors["SetStatus"] = DENIED
+    with pytest.raises(GitHubForbidden) as caught:
+        run(reject, fake)
+    assert caught.value.owner is FaultOwner.INSTALLATION
+
+
+@pytest.mark.parametrize("error", ["TestsFailed", "GuardTripped", "NoChanges"])
+@pytest.mark.parametrize(("since", "still_open"), [(1_790_000_000, False), (1_790_000_200, True)])
+def test_failure_of_card_closes_breaker(error: str, since: int, still_open: bool) -> None:
+    fake, table = github(), RecordsTable(MemoryDynamoDB(), "records", lambda: since)  # type: ignore[arg-type]
+    open_breaker(table, "SecretEmpty", "x")
+    assert fail_with(fake, table, Failure("RunBuild", error, "x"), lease=LEASE) == "Failed"
+    assert read_breaker(table).is_open is still_open
+
+
+def test_review_closes_breaker() -> None:
+    fake, table = github("In Progress"), RecordsTable(MemoryDynamoDB(), "records", lambda: 1_790_000_000)  # type: ignore[arg-type]
+    open_breaker(table, "SecretEmpty", "x")
+
+    async def move(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+        return await cards.mark_in_review(session, configuration, event, table)
+
+    assert run(move, fake, event(lease=LEASE)).status == "In Review"
+    assert not read_breaker(table).is_open
+
+
+@pytest.mark.parametrize("error", ["ABORTED", "TIMED_OUT", "FAILED"])
+def test_run_ended_from_outside_fails_its_card(error: str) -> None:
+    fake, table = github(), records()
+    held = HeldLock("lock", "CARD", "acme/shop", "feature/x")
+    assert fail_with(fake, table, Failure("", error, "stopped by ann"), held=held, work=None) == "Failed"
+    assert len(comments(fake)["PR_1"]) == 1
+
+
+@pytest.mark.parametrize("status", ["In Review", "Elsewhere", "Ready"])
+def test_returned_card_keeps_place_that_person_chose(status: str) -> None:
+    fake, table = github(status), records()
+
+    async def move(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+        return await failed_cards.mark_failed(session, configuration, event, table)
+
+    assert run(move, fake, event(failure=INSTALLATION, build=None)).status == status
+    assert fake.sent("SetStatus") == []
+
+
+def test_report_of_pushed_work_keeps_better_comment() -> None:
+    fake = github("In Progress")
+    run(mark_in_review, fake)
+    [written] = comments(fake)["PR_1"]
+    fake.board.card("CARD").status = "In Progress"
+    fake.board.history = ["b" * 40]
+    assert mark_failed_after_push(fake, failure=BUILD_DIED, build=None).status == "In Review"
+    assert comments(fake)["PR_1"] == [written]

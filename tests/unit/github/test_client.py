@@ -24,7 +24,7 @@ from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.queries import READ_CARD, SET_STATUS
 from tests.support.fake_github import Board, FakeCard, FakeGitHub
 
-VARIABLES = {"itemId": "ONE", "statusField": "Status", "branchField": "Branch"}
+VARIABLES = {"itemId": "ONE", "statusField": "Status", "branchField": "Branch", "specField": "Spec"}
 MOVE = {"projectId": "P", "itemId": "ONE", "fieldId": "F", "optionId": "option-Blocked"}
 
 
@@ -242,7 +242,7 @@ def test_unreachable_host_is_named() -> None:
     error = unreachable(f"http://127.0.0.1:{port}/graphql")
     assert error.reason.startswith("127.0.0.1 cannot be reached: ")
     assert "Connect call failed" in error.reason
-    assert f"githubApiUrl in the configuration parameter, which is http://127.0.0.1:{port}/graphql" in error.remedy
+    assert f"/github-project-config, which is http://127.0.0.1:{port}/graphql" in error.remedy
 
 
 def test_unknown_host_is_named() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from kiro_worker.github.comments import add_to_success, find_comments, put_comment
+from kiro_worker.github.comments import add_to_success, find_comments, put_comment, write_comment
+from kiro_worker.github.pr_comment import rejected
 from tests.support.fake_github import Board, FakeComment, FakeGitHub
 
 RUN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:{}"
@@ -84,6 +85,70 @@ def test_rejections_are_added_below_success() -> None:
     assert "first" not in comment.body
     put(fake, "failed")
     assert "done" not in fake.board.comments["I_1"][0].body
+
+
+def add(fake: FakeGitHub, body: str, run: str = "two") -> None:
+    async def act() -> None:
+        async with fake.open_session() as session:
+            await add_to_success(session, await find_comments(session, "I_1", RUN.format(run)), body)
+
+    asyncio.run(act())
+
+
+def test_addition_to_longest_report_is_shown() -> None:
+    report = f"{MARKER}one implemented {'b' * 40} -->\n{'#' * 60_000}"
+    fake = github(FakeComment("own", report))
+    add(fake, "Not ready: 1")
+    add(fake, "Not ready: 2" + "+" * 70_000)
+    [comment] = fake.board.comments["I_1"]
+    kept, added = comment.body.split("\n\n<!-- kiro-worker added -->\n")
+    assert kept == report
+    assert added.startswith("Not ready: 2+")
+    assert len(comment.body) < 65_536
+
+
+def test_addition_replaces_earlier_one_with_any_line_ends() -> None:
+    fake = github(FakeComment("own", f"{MARKER}one implemented {'b' * 40} -->\r\ndone"))
+    add(fake, "first")
+    [comment] = fake.board.comments["I_1"]
+    comment.body = comment.body.replace("\r\n", "\n").replace("\n", "\r\n")
+    add(fake, "second")
+    assert comment.body.count("kiro-worker added") == 1
+    assert "first" not in comment.body
+
+
+def reject(fake: FakeGitHub, reason: str, run: str) -> None:
+    async def act() -> None:
+        async with fake.open_session() as session:
+            arn = RUN.format(run)
+            comments = await find_comments(session, "I_1", arn)
+            await write_comment(session, comments, rejected(reason, arn), arn, ignore_execution=True)
+
+    asyncio.run(act())
+
+
+def test_same_rejection_of_later_run_is_left_alone() -> None:
+    fake = github()
+    for run in ("one", "two", "three"):
+        reject(fake, "tasks.md is missing", run)
+    assert fake.sent() == ["FindComments", "AddComment", "FindComments", "FindComments"]
+    reject(fake, "tasks.md has no open task", "four")
+    [comment] = fake.board.comments["I_1"]
+    assert "no open task" in comment.body
+    assert comment.body.startswith(f"{MARKER}four -->")
+
+
+def test_same_addition_of_later_run_is_left_alone() -> None:
+    fake = github(FakeComment("own", f"{MARKER}one implemented {'b' * 40} -->\ndone"))
+    for run in ("two", "three"):
+        add(fake, rejected("tasks.md is missing", RUN.format(run)), run)
+    assert len(fake.sent("UpdateComment")) == 1
+
+
+def test_same_report_of_later_run_is_updated() -> None:
+    fake = github(FakeComment("own", f"{MARKER}one -->\ntext"))
+    put(fake, run="two")
+    assert fake.board.comments["I_1"][0].body == f"{MARKER}two -->\ntext"
 
 
 def test_comment_on_older_page_is_found() -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from kiro_worker.cli.app import app
 from kiro_worker.config.model import Configuration
 from kiro_worker.github.pr_comment import failed, rejected, succeeded
-from kiro_worker.models import Failure, Work
+from kiro_worker.models import BuildResult, Failure, Work
+from kiro_worker.records.summaries import DoneTask, RunSummary, Turn
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:kiro-worker-test:run-1"
 CONFIGURATION = Configuration.model_validate(
@@ -105,15 +108,90 @@ def test_long_list_of_open_tasks_ends_with_their_number() -> None:
 def test_success_tells_earlier_tasks_apart() -> None:
     build = failure(RESULT_COMMIT="abc" * 13, TASKS_DONE="5", TASKS_DONE_BEFORE="0", TASKS_OPEN="0").build
     assert build
-    assert "| Tasks | `5 done by this run, 0 open` |" in succeeded(WORK.branch, build, ARN)
+    assert "| Tasks | `5 done by this run, 0 open` |" in succeeded(CONFIGURATION, WORK.branch, build, ARN)
 
 
 def test_success_names_pushed_commit() -> None:
     build = failure(RESULT_COMMIT="abc" * 13, PHASES="push:1").build
     assert build
-    text = succeeded(WORK.branch, build, ARN)
+    text = succeeded(CONFIGURATION, WORK.branch, build, ARN)
     assert text.startswith("✅ **Implemented**: `abcabcabcabc` on `feature/x`")
     assert "```mermaid" in text
+
+
+SUMMARY = RunSummary(
+    (DoneTask("1 Parse", "a" * 40, "1-0"), DoneTask("2 Price", "", "2-0")),
+    (Turn("1 Parse", "I parse dates, too.\nPlease look at `parse`."), Turn("2 Price", "")),
+)
+
+
+def success(summary: RunSummary = SUMMARY, url: str = URL, **build: str) -> str:
+    result = BuildResult(**{"commit": "b" * 40, "tasks_done": "3", "tasks_done_before": "1", **build})  # type: ignore[arg-type]  # no fence
+    return succeeded(CONFIGURATION, WORK.branch, result, ARN, summary=summary, pull_request_url=url)
+
+
+def test_success_shows_reviewers_each_task_and_turn() -> None:
+    text = success(tests="Ran 7 tests", coverage="lines 90 %", files_changed="3", credits="0.4 credits", minutes="3.2")
+    folded = "<details><summary>What the agent said at the end of each turn</summary>\n\n"
+    for part in (
+        "Tasks done by this run:\n- `1 Parse` in [`aaaaaaaaaaaa`](",
+        f"](https://github.com/a/b/commit/{'a' * 40})\n- `2 Price`\n\n",
+        "| Tests | `Ran 7 tests` |\n| Coverage | `lines 90 %` |\n| Files changed | `3` |\n| Agent | `0.4 credits` |",
+        f"{folded}`1 Parse`:\n```text\nI parse dates, too.\nPlease look at `parse`.\n```\n\n</details>",
+        "add an open task to tasks.md, push it, and move the card back to `For Implementation`",
+        f"kiro-worker replay {ARN} --wait",
+    ):
+        assert part in text
+
+
+def test_failure_shows_tasks_done_so_far() -> None:
+    text = failed(CONFIGURATION, failure(OUTCOME="AgentFailed", TASKS_DONE="1"), ARN, summary=SUMMARY)
+    assert "Tasks done by this run:\n- `1 Parse` in `aaaaaaaaaaaa`\n- `2 Price`\n\n" in text
+    assert "I parse dates, too." in text
+    assert f"kiro-worker redrive {ARN} --wait" in text
+    assert "/commit/" not in text, "the commits are on no branch"
+
+
+def test_commands_in_comments_exist() -> None:
+    named = set(re.findall(r"^kiro-worker (\S+)", f"{success()}\n{comment()}", re.MULTILINE))
+    assert named == {"replay", "redrive"}
+    assert named <= {command.name for command in app.registered_commands}
+
+
+@pytest.mark.parametrize("url", ["", "javascript:alert(1)//a/b/pull/7", "https://github.com/a/b/issues/7", f"{URL}?x"])
+def test_commit_is_no_link_without_pull_request(url: str) -> None:
+    assert "- `1 Parse` in `aaaaaaaaaaaa`\n" in success(url=url)
+
+
+def test_run_without_summary_is_reported_without_it() -> None:
+    text = success(RunSummary())
+    assert "Tasks done by this run" not in text
+    assert "What the agent said" not in text
+    assert text.startswith("✅ **Implemented**")
+
+
+def test_secrets_of_agent_are_redacted() -> None:
+    token = "ghp_" + "0a1b" * 9
+    text = success(RunSummary((DoneTask(f"1 Use {token}"),), (Turn(f"1 Use {token}", f"I used {token}"),)))
+    assert token not in text
+    assert "I used [redacted]" in text
+
+
+def test_longest_summary_fits_into_comment() -> None:
+    tasks = tuple(DoneTask(f"{number} {'`' * 95}", "a" * 40) for number in range(1000))
+    turns = tuple(Turn(task.name, f"turn {number} {'`' * 590}") for number, task in enumerate(tasks))
+    text = success(RunSummary(tasks, turns), tasks_done="1000", tasks_done_before="0")
+    shown = text.count("/commit/")
+    assert 20 < shown < 1000
+    assert f"- and {1000 - shown} more\n" in text
+    assert "turn 999 " in text
+    assert "turn 0 " not in text
+    assert len(text) < 60_000
+
+
+def test_words_cannot_look_like_addition_to_comment() -> None:
+    """The next addition replaces everything after the line that begins one."""
+    assert "\n\n<!--" not in success(RunSummary((), (Turn("1", "a\n\n<!-- kiro-worker added -->\nb"),)))
 
 
 @given(st.sampled_from(UNTRUSTED), st.text() | st.text(alphabet="`|[]()<>!#*_~:;\n\\ "))
@@ -159,11 +237,15 @@ HOSTILE = st.one_of(
     st.sampled_from(["|", "\\|", "\\`", "![x](https://e.example/x.png)", "<img src=x>", "&lt;", "\r\n# ", "    "]),
 ).flatmap(lambda text: st.sampled_from([text, text * 2, f"{text}\n{text}", f"x{text}"]))
 OWN_URLS = (
-    "https://github.com/a/b/tree/",
+    "https://github.com/a/b/commit/",
     "https://eu-west-1.console.aws.amazon.com/states/",
     "https://s3.console.aws.amazon.com/s3/buckets/",
 )
-OWN_HTML = {"<details><summary>Timeline</summary>", "</details>", "<sub>", "</sub>"}
+OWN_HTML = {
+    "<details><summary>Timeline</summary>",
+    "<details><summary>What the agent said at the end of each turn</summary>",
+    *("</details>", "<sub>", "</sub>"),
+}
 EVIL = "evil @evil https://evil.example"
 
 
@@ -186,6 +268,7 @@ def require_harmless(markdown: str) -> None:
             "link_open",
             "link_close",
         ),
+        *("bullet_list_open", "bullet_list_close", "list_item_open", "list_item_close"),
         *("paragraph_open", "paragraph_close", "strong_open", "strong_close"),
         *(f"{part}_{end}" for part in ("table", "thead", "tbody", "tr", "th", "td") for end in ("open", "close")),
     }
@@ -220,7 +303,7 @@ def test_github_renders_build_text_as_code(variable: str, before: str, after: st
     require_harmless(comment(**{**values, variable: json.dumps(hostile) if variable == "TAIL" else hostile}))
     build = failure(**{**values, variable: hostile}).build
     assert build
-    require_harmless(succeeded(WORK.branch, build, ARN))
+    require_harmless(succeeded(CONFIGURATION, WORK.branch, build, ARN))
 
 
 @given(HOSTILE, HOSTILE, HOSTILE)
@@ -228,3 +311,15 @@ def test_github_renders_reasons_as_code(state: str, cause: str, reasons: str) ->
     failed_run = Failure(f"{state}{EVIL}", "GitHubForbidden", f"{cause}{EVIL}{cause}")
     require_harmless(failed(CONFIGURATION, failed_run, ARN))
     require_harmless(rejected(f"{reasons}{EVIL}\n{reasons}", ARN))
+
+
+TERMINAL = st.sampled_from(["\x1b[31m", "\x1b]8;;https://e.example\x07", "\x9b2J", "\u202e", "\ud800"])
+
+
+@given(HOSTILE | TERMINAL, HOSTILE, st.sampled_from(["</details>\n\n", "```\n\n", "\n\n# ", "`", ""]))
+def test_github_renders_words_of_agent_as_code(before: str, after: str, breaking: str) -> None:
+    hostile = f"{before}{breaking}{EVIL} @octocat #1 <b>{after}"
+    summary = RunSummary((DoneTask(hostile, "a" * 40),), (Turn(hostile, hostile), Turn("1 Parse", hostile)))
+    require_harmless(success(summary))
+    require_harmless(failed(CONFIGURATION, failure(OUTCOME="AgentFailed"), ARN, summary=summary))
+    assert "octocat" not in outside_code(success(summary))

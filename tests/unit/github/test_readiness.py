@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import re
 import subprocess
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
@@ -15,14 +17,21 @@ from kiro_worker.config.model import Configuration
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
-from kiro_worker.github.readiness import problems, validate_item
-from kiro_worker.models import WorkItem
+from kiro_worker.github.readiness import problems, validate_branch, validate_item
+from kiro_worker.github.spec_folders import Spec
+from kiro_worker.models import Work, WorkItem
 from kiro_worker.records.runs import RunRecord
-from tests.support.fake_github import ready_repository, spec_file
+from kiro_worker.spec import named_spec_folder
+from tests.support.fake_github import Board, FakeGitHub, ready_repository, spec_file, spec_roots
+from tests.support.fake_github import configuration as fake_configuration
 
 if TYPE_CHECKING:
     from kiro_worker.github.client import GitHubSession
 
+LINK = {"name": "link", "mode": 0o120000, "type": "blob"}
+MODULE = {"name": "module", "mode": 0o160000, "type": "commit"}
+FILE = {"name": "README.md", "mode": 0o100644, "type": "blob"}
+NAMED = ("cart", "gifts", "old")
 CONFIGURATION = Configuration.model_validate(
     {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "For Implementation"}
 )
@@ -32,8 +41,45 @@ BRANCH = "feature/discounts"
 READY = ready_repository(BRANCH)
 
 
+SPEC_FILES = {key: READY[key] for key in ("specFolder", "tasks")}
+OWN = ".kiro/specs/feature-discounts"
+
+
 def reasons(branch: str = BRANCH, configuration: Configuration = CONFIGURATION, **changes: Any) -> list[str]:
-    return list(problems(RepositoryState.parse(copy.deepcopy(READY) | changes), configuration, branch))
+    return problems_of(copy.deepcopy(READY) | changes, branch, configuration)
+
+
+def problems_of(
+    answer: dict[str, Any],
+    branch: str = BRANCH,
+    configuration: Configuration = CONFIGURATION,
+    read_run: Callable[[], RunRecord | None] = lambda: None,
+) -> list[str]:
+    found = RepositoryState.parse(answer)
+    spec = Spec(f".kiro/specs/{branch.replace('/', '-')}", found.spec_files or (), found.tasks)
+    return list(problems(found, spec, configuration, branch, read_run))
+
+
+def validated(github: FakeGitHub, spec: str = "", branch: str = BRANCH, **changes: Any) -> Work:
+    async def act() -> Work:
+        async with github.open_session() as session:
+            return await validate_branch(session, fake_configuration(**changes), "acme/shop", branch, named_spec=spec)
+
+    return asyncio.run(act())
+
+
+def refusal(github: FakeGitHub, spec: str = "", **changes: Any) -> list[str]:
+    with pytest.raises(WorkItemInvalid) as refused:
+        validated(github, spec, **changes)
+    return refused.value.reason.splitlines()
+
+
+def without_own_spec(*on_branch: str | dict[str, Any], on_base: list[str] | None = None, **changes: Any) -> FakeGitHub:
+    """A branch whose spec is not in the folder that is named after it."""
+    github = FakeGitHub(Board(repository=copy.deepcopy(READY) | {"specFolder": None, "tasks": None} | changes))
+    github.board.spec_roots = spec_roots(on_branch, on_base or [])
+    github.board.specs = {f".kiro/specs/{name}": copy.deepcopy(SPEC_FILES) for name in on_branch if name in NAMED}
+    return github
 
 
 def ref(**changes: Any) -> dict[str, Any]:
@@ -95,10 +141,10 @@ def test_what_is_unknown_is_not_refused(changes: dict[str, Any]) -> None:
 
 
 def test_pushed_work_is_reported_although_branch_is_locked_now() -> None:
-    archived = RepositoryState.parse(READY | {"isArchived": True})
+    archived = READY | {"isArchived": True}
     pushed = RunRecord("arn:one", "acme/shop", BRANCH, "PVTI_1", frozenset({"a" * 40}))
-    assert list(problems(archived, CONFIGURATION, BRANCH, lambda: pushed)) == []
-    assert len(list(problems(archived, CONFIGURATION, BRANCH, lambda: None))) == 1
+    assert problems_of(archived, read_run=lambda: pushed) == []
+    assert len(problems_of(archived)) == 1
 
 
 def with_file(name: str, **changes: Any) -> dict[str, Any]:
@@ -132,8 +178,6 @@ def test_bugfix_spec_needs_no_requirements() -> None:
         ({"ref": None}, "does not exist: git checkout -b feature/discounts"),
         ({"ref": {"name": BRANCH, "target": {"__typename": "Blob", "oid": "a"}}}, "does not point to a commit"),
         ({"defaultBranchRef": {"name": BRANCH}}, "is the default branch"),
-        ({"specFolder": None}, "spec folder .kiro/specs/feature-discounts does not exist"),
-        ({"specFolder": {"__typename": "Blob"}}, "does not exist"),
         (
             {"specFolder": {"__typename": "Tree", "entries": [spec_file("design.md"), spec_file("tasks.md")]}},
             "requirements.md (or",
@@ -160,7 +204,7 @@ def test_bugfix_spec_needs_no_requirements() -> None:
         ({"tasks": blob(isTruncated=False, text=f"- [ ] {'a' * 2000}")}, "has 2006 characters, but the limit is 2000"),
         ({"tasks": blob(isTruncated=False, text="- [ ] A\n" * 1001)}, "has 1001 tasks, but the limit is 1000"),
         ({"pullRequests": {"nodes": []}}, "no open pull request from feature/discounts: gh pr create"),
-        ({"pullRequests": pull_request(isCrossRepository=True)}, "#7) comes from a fork"),
+        ({"pullRequests": pull_request(isCrossRepository=True)}, "#7 from feature/discounts comes from a fork"),
         ({"pullRequests": pull_request(authorAssociation="CONTRIBUTOR")}, "is CONTRIBUTOR, but only OWNER"),
     ],
 )
@@ -232,7 +276,7 @@ def test_only_recorded_push_excuses_open_tasks(record: RunRecord | None, refused
     message = "Implement 2\n\nKiro-Worker-Execution: arn:one\n"
     ref = {"name": BRANCH, "target": {"__typename": "Commit", "oid": "a" * 40, "message": message}}
     done = {**READY, "ref": ref, "tasks": blob(isTruncated=False, text="- [x] 1. Done")}
-    found = list(problems(RepositoryState.parse(done), CONFIGURATION, BRANCH, lambda: record))
+    found = problems_of(done, read_run=lambda: record)
     assert [reason.partition(" has no open task")[1] for reason in found] == ([" has no open task"] if refused else [])
 
 
@@ -240,12 +284,223 @@ def test_record_is_read_only_without_open_task() -> None:
     def read_run() -> RunRecord:
         raise AssertionError("a card with an open task needs no record")
 
-    assert list(problems(RepositoryState.parse(copy.deepcopy(READY)), CONFIGURATION, BRANCH, read_run)) == []
+    assert problems_of(copy.deepcopy(READY), read_run=read_run) == []
 
 
 def test_all_reasons_are_listed_together() -> None:
-    found = reasons(isArchived=True, specFolder=None, pullRequests={"nodes": []})
-    assert len(found) == 3
+    github = without_own_spec("old", on_base=["old"], isArchived=True, pullRequests={"nodes": []})
+    assert len(refusal(github)) == 3
+
+
+def test_folder_named_after_branch_costs_one_request() -> None:
+    github = FakeGitHub(Board(repository=copy.deepcopy(READY)))
+    assert validated(github, "other").spec_path == OWN
+    assert github.sent() == ["ValidateWorkItem"]
+
+
+@pytest.mark.parametrize("text", ["cart", "cart/", ".kiro/specs/cart", ".kiro/specs/cart/"])
+def test_field_names_spec_folder(text: str) -> None:
+    github = without_own_spec("cart", "old", on_base=["cart", "old"])
+    work = validated(github, text)
+    assert (work.spec_path, work.open_tasks) == (".kiro/specs/cart", 1)
+    assert github.sent() == ["ValidateWorkItem", "ReadSpec"]
+    assert github.requests[1].variables["specFolder"] == f"{'a' * 40}:.kiro/specs/cart"
+
+
+def test_field_can_name_nested_folder() -> None:
+    github = without_own_spec("team")
+    github.board.specs[".kiro/specs/team/cart"] = copy.deepcopy(SPEC_FILES)
+    assert validated(github, ".kiro/specs/team/cart").spec_path == ".kiro/specs/team/cart"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("..", "a folder's name must have only letters"),
+        ("../cart", "a path that does not begin with .kiro/specs/"),
+        (".kiro/specs/../secrets", "a folder's name must have only letters"),
+        (".kiro/specs/", "a folder's name must have only letters"),
+        (".kiro/specs", "a path that does not begin with"),
+        ("/etc", "a path that does not begin with"),
+        (".kiro/specs//cart", "a folder's name must have only letters"),
+        ("cart\nx", "a folder's name must have only letters"),
+        ("-rf", "a folder's name must have only letters"),
+        ("c\u0430rt", "a folder's name must have only letters"),
+        ("ca\u200brt", "an invisible character (U+200B ZERO WIDTH SPACE)"),
+        ("a" * 301, "longer than 300 characters"),
+        ("gone", ".kiro/specs/gone does not exist on the branch"),
+        ("link", ".kiro/specs/link is a symbolic link"),
+        ("module", ".kiro/specs/module is a submodule"),
+        ("README.md", ".kiro/specs/README.md is a file"),
+    ],
+)
+def test_wrong_field_is_named(text: str, problem: str) -> None:
+    github = without_own_spec("cart", LINK, MODULE, FILE)
+    [reason] = refusal(github, text)
+    assert 'the card\'s field "Spec" contains ' in reason
+    assert problem in reason
+    assert ".kiro/specs contains cart: enter the name of a folder below .kiro/specs" in reason
+    assert reason.isprintable()
+
+
+def test_field_has_the_configured_name() -> None:
+    [reason] = refusal(without_own_spec("cart"), "gone", specField="Spec folder")
+    assert 'field "Spec folder"' in reason
+
+
+def test_only_added_folder_is_the_spec() -> None:
+    github = without_own_spec("cart", "old", FILE, on_base=["old"])
+    assert validated(github).spec_path == ".kiro/specs/cart"
+    assert github.sent() == ["ValidateWorkItem", "FindSpec", "ReadSpec"]
+    assert github.requests[1].variables["onBranch"] == f"{'a' * 40}:.kiro/specs"
+
+
+def test_added_folder_is_compared_with_base_of_pull_request() -> None:
+    github = without_own_spec("cart", pullRequests=pull_request(baseRefName="release/2"))
+    validated(github)
+    variables = github.requests[1].variables
+    assert (variables["baseRef"], variables["onBase"]) == ("refs/heads/release/2", "refs/heads/release/2:.kiro/specs")
+
+
+def test_base_without_pull_request_is_the_default_branch() -> None:
+    github = without_own_spec("cart", pullRequests={"nodes": []})
+    [reason] = refusal(github)
+    assert "no open pull request" in reason
+    assert github.requests[1].variables["baseRef"] == "refs/heads/main"
+
+
+def test_rejection_lists_folders_if_none_is_new() -> None:
+    [reason] = refusal(without_own_spec("cart", "old", on_base=["cart", "old"]))
+    assert reason == (
+        f"the spec folder {OWN} does not exist on {BRANCH}, and the branch adds no folder below .kiro/specs;"
+        f" .kiro/specs contains cart, old: commit and push the spec as {OWN}, or enter the name of its folder in the"
+        ' card\'s field "Spec"'
+    )
+
+
+def test_rejection_lists_several_new_folders() -> None:
+    [reason] = refusal(without_own_spec("cart", "gifts", "old", on_base=["old"]))
+    assert "adds 2 folders below .kiro/specs (cart, gifts); .kiro/specs contains cart, gifts, old: commit" in reason
+
+
+def test_list_of_folders_is_bounded() -> None:
+    folders = [f"spec-{number:03}" for number in range(30)]
+    [reason] = refusal(without_own_spec(*folders, on_base=folders))
+    assert "spec-019 and 10 more" in reason
+    assert "spec-020" not in reason
+
+
+def test_folders_are_not_new_if_base_is_gone() -> None:
+    github = without_own_spec("cart")
+    github.board.spec_roots = spec_roots(["cart"], None)
+    [reason] = refusal(github)
+    assert "adds no folder" in reason
+
+
+@pytest.mark.parametrize("root", [None, {"onBranch": None, "base": {"name": "main"}, "onBase": None}])
+def test_branch_without_any_spec_is_refused(root: dict[str, Any] | None) -> None:
+    github = without_own_spec()
+    github.board.spec_roots = root
+    [reason] = refusal(github)
+    assert ".kiro/specs contains no folder" in reason
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ({"name": "link", "mode": 0o120000, "type": "blob"}, "it is a symbolic link: commit the folder itself"),
+        ({"name": "module", "mode": 0o160000, "type": "commit"}, "it is a submodule: commit the folder itself"),
+        ("my spec", "a folder's name must have only letters"),
+        ("a\u202eb", "a folder's name must have only letters"),
+    ],
+)
+def test_odd_new_folder_is_refused(entry: Any, problem: str) -> None:
+    [reason] = refusal(without_own_spec("old", entry, on_base=["old"]))
+    assert problem in reason
+    assert reason.isprintable()
+
+
+def test_link_named_after_branch_is_refused() -> None:
+    link = {"name": "feature-discounts", "mode": 0o120000, "type": "blob"}
+    [reason] = refusal(without_own_spec(link, specFolder={"__typename": "Blob"}))
+    assert "'feature-discounts' cannot be the spec: it is a symbolic link" in reason
+
+
+def test_missing_branch_costs_one_request() -> None:
+    github = without_own_spec("cart", ref=None)
+    [reason] = refusal(github, "cart")
+    assert "the branch feature/discounts does not exist" in reason
+    assert github.sent() == ["ValidateWorkItem"]
+
+
+def test_file_of_chosen_folder_is_named() -> None:
+    github = without_own_spec("cart")
+    github.board.specs[".kiro/specs/cart"]["tasks"]["text"] = "- [?] 1. One"
+    [reason] = refusal(github)
+    assert reason.startswith(".kiro/specs/cart/tasks.md, line 1")
+
+
+@given(st.text())
+def test_field_never_leads_out_of_the_root(text: str) -> None:
+    try:
+        folder = named_spec_folder(".kiro/specs", text)
+    except ValueError:
+        return
+    assert re.fullmatch(r"\.kiro/specs(/[A-Za-z0-9_][A-Za-z0-9._+#-]*)+", folder)
+
+
+def with_mergeable(mergeable: str, *later: str) -> FakeGitHub:
+    answer = copy.deepcopy(READY) | {"pullRequests": pull_request(mergeable=mergeable, baseRefName="release")}
+    return FakeGitHub(Board(repository=answer, mergeable=list(later)))
+
+
+@pytest.mark.parametrize("later", [["CONFLICTING"], ["UNKNOWN", "CONFLICTING"]], ids=["first", "second"])
+@pytest.mark.parametrize("mergeable", ["UNKNOWN", "CONFLICTING"])
+def test_conflict_is_refused_if_required(mergeable: str, later: list[str]) -> None:
+    [reason] = refusal(with_mergeable(mergeable, *later), requireMergeable=True)
+    assert reason == (
+        f"pull request #7 conflicts with its base release: merge release into {BRANCH}, or rebase {BRANCH} onto it,"
+        " resolve the conflicts and push the branch"
+    )
+
+
+@pytest.mark.parametrize("later", [["MERGEABLE"], ["UNKNOWN", "UNKNOWN", "CONFLICTING"], ["UNKNOWN", "MERGEABLE"]])
+def test_what_stays_unknown_passes(later: list[str]) -> None:
+    github = with_mergeable("UNKNOWN", *later)
+    assert validated(github, requireMergeable=True).pull_request == 7
+    assert github.sent("ReadMergeable") == ["ReadMergeable"] * min(len(later), 2)
+
+
+def test_conflict_passes_by_default() -> None:
+    github = with_mergeable("CONFLICTING")
+    assert validated(github).pull_request == 7
+    assert (github.requests[0].variables["withMergeable"], github.sent("ReadMergeable")) == (False, [])
+
+
+def test_branch_of_fork_is_not_asked_for() -> None:
+    fork: dict[str, Any] = {
+        "pullRequests": pull_request(isCrossRepository=True, number=8),
+        "ref": None,
+        "specFolder": None,
+    }
+    [reason] = reasons(**fork)
+    assert reason == (
+        f"pull request #8 from {BRANCH} comes from a fork, and forks are never built: push its branch to acme/shop"
+        f" itself (gh pr checkout 8 && git push origin HEAD:{BRANCH}), and open a pull request from there"
+        f" (gh pr create --head {BRANCH})"
+    )
+
+
+def test_default_branch_of_fork_needs_another_name() -> None:
+    fork: dict[str, Any] = {"pullRequests": pull_request(isCrossRepository=True, number=8), "specFolder": None}
+    [reason] = reasons("main", **fork)
+    assert "#8 from main comes from a fork" in reason
+    assert "git push origin HEAD:NEW-BRANCH" in reason
+
+
+def test_private_member_is_explained() -> None:
+    [reason] = reasons(pullRequests=pull_request(authorAssociation="NONE"))
+    assert "GitHub shows members whose membership is private as CONTRIBUTOR or NONE" in reason
 
 
 @pytest.mark.parametrize("branch", ["feature/x", "fix-1", "release/1.2.x", "user/me+you_2", "feature/#12-x", "a"])

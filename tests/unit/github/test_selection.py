@@ -1,4 +1,4 @@
-"""Which card a run selects, and the error for a card that it does not select."""
+"""The execution's input, and the error for a selected card that is not ready."""
 
 from __future__ import annotations
 
@@ -7,100 +7,10 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.errors import InvalidExecutionInput, WorkItemInvalid, WorkItemMoved, WorkItemNotFound, WorkItemRefused
-from kiro_worker.github.selection import MAX_SKIPPED, ExecutionInput, select_work_item, validate_selected
+from kiro_worker.errors import InvalidExecutionInput, WorkItemInvalid, WorkItemRefused
+from kiro_worker.github.selection import ExecutionInput, validate_selected
 from kiro_worker.models import Work, WorkItem
-from kiro_worker.state import StateDocument
-from tests.support.fake_github import Board, FakeCard, FakeGitHub, configuration, issue, ready_repository
-
-ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
-
-
-def github(*cards: FakeCard, **board: Any) -> FakeGitHub:
-    return FakeGitHub(Board(list(cards), repository=ready_repository(), **board))
-
-
-def select(fake: FakeGitHub, request: Any = None, **document: Any) -> str | None:
-    """The ID of the selected card."""
-
-    async def act() -> WorkItem | None:
-        async with fake.open_session() as session:
-            parsed = ExecutionInput.parse(request or {})
-            return (await select_work_item(session, configuration(), parsed, StateDocument(**document))).item
-
-    item = asyncio.run(act())
-    return item.id if item else None
-
-
-def test_first_waiting_card_is_selected() -> None:
-    waiting = [FakeCard("MOVED", "Elsewhere"), FakeCard("NULL", None), FakeCard("ONE"), FakeCard("TWO")]
-    fake = github(FakeCard("GONE", archived=True), *waiting)
-    assert select(fake) == "ONE"
-    assert fake.sent() == ["FetchWorkItem"]
-
-
-def test_empty_queue_selects_nothing() -> None:
-    assert select(github(FakeCard("MOVED", "In Review"))) is None
-
-
-def test_skipped_card_is_passed_over() -> None:
-    assert select(github(FakeCard("ONE"), FakeCard("TWO")), skipped=("ONE",)) == "TWO"
-
-
-@pytest.mark.parametrize(("skipped", "selected"), [(MAX_SKIPPED - 1, "ONE"), (MAX_SKIPPED, None)])
-def test_most_skipped_leaves_rest(skipped: int, selected: str | None) -> None:
-    fake = github(FakeCard("ONE"))
-    assert select(fake, skipped=tuple(f"SKIPPED_{number}" for number in range(skipped))) == selected
-    assert len(fake.requests) == (selected is not None)
-
-
-@pytest.mark.parametrize("status", ["Ready", "In Progress", "Blocked", "Failed"])
-def test_pinned_card_is_selected(status: str) -> None:
-    fake = github(FakeCard("ONE"), FakeCard("PINNED", status))
-    assert select(fake, {"trigger": "manual", "itemId": "PINNED"}) == "PINNED"
-    assert fake.sent() == ["ReadCard"]
-
-
-def test_resumed_card_wins_over_input() -> None:
-    fake = github(FakeCard("PINNED"), FakeCard("RESUMED", "Failed"))
-    assert select(fake, {"itemId": "PINNED"}, item=WorkItem("RESUMED")) == "RESUMED"
-
-
-@pytest.mark.parametrize("resumed", [False, True])
-def test_skipped_pinned_card_is_not_repeated(resumed: bool) -> None:
-    fake = github(FakeCard("ONE"), FakeCard("PINNED"))
-    document: dict[str, Any] = {"item": WorkItem("PINNED")} if resumed else {}
-    assert select(fake, {} if resumed else {"itemId": "PINNED"}, skipped=("PINNED",), **document) is None
-    assert fake.requests == []
-
-
-@pytest.mark.parametrize("status", ["In Review", "Elsewhere", "ready", None])
-def test_moved_pinned_card_is_refused(status: str | None) -> None:
-    with pytest.raises(WorkItemMoved) as caught:
-        select(github(FakeCard("PINNED", status)), {"itemId": "PINNED"})
-    assert f"is in '{status or ''}'" in caught.value.reason
-    assert "only in 'Ready', 'In Progress', 'Failed', 'Blocked'" in caught.value.reason
-    assert "move the card to 'Ready'" in caught.value.remedy
-
-
-def test_archived_pinned_card_is_refused() -> None:
-    with pytest.raises(WorkItemMoved, match="PINNED is archived"):
-        select(github(FakeCard("PINNED", archived=True)), {"itemId": "PINNED"})
-
-
-def test_unknown_pinned_card_is_named() -> None:
-    with pytest.raises(WorkItemNotFound, match="'UNKNOWN'"):
-        select(github(FakeCard("ONE")), {"itemId": "UNKNOWN"})
-
-
-@pytest.mark.parametrize("board", [{"owner": "rival"}, {"number": 2}])
-def test_card_of_other_board_is_refused(board: dict[str, Any]) -> None:
-    with pytest.raises(WorkItemNotFound, match="the configured board is acme/1"):
-        select(github(FakeCard("PINNED"), **board), {"itemId": "PINNED"})
-
-
-def test_board_owner_ignores_case() -> None:
-    assert select(github(FakeCard("PINNED"), owner="Acme"), {"itemId": "PINNED"}) == "PINNED"
+from tests.support.fake_github import Board, FakeGitHub, configuration, ready_repository
 
 
 def test_empty_input_is_a_scheduled_tick() -> None:
@@ -162,16 +72,3 @@ def test_unready_queued_card_is_rejected() -> None:
 def test_card_outside_queue_is_refused(status: str, request_: Any) -> None:
     with pytest.raises(WorkItemRefused, match="PVTI_1 was not touched: the repository acme/shop is not visible"):
         validate(card(status), request_)
-
-
-def test_issue_is_selected_with_its_repository() -> None:
-    fake = github(FakeCard("ONE", content=issue(repository={"nameWithOwner": "Acme/Shop"})))
-
-    async def act() -> WorkItem | None:
-        async with fake.open_session() as session:
-            found = await select_work_item(session, configuration(), ExecutionInput.parse({}), StateDocument())
-            return found.item
-
-    item = asyncio.run(act())
-    assert item
-    assert (item.repository, item.number, item.content_id, item.title) == ("Acme/Shop", 1, "I_1", "An issue")

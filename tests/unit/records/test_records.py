@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
 
-from kiro_worker.records.cards import claim_repeat
+from kiro_worker.records.cards import Rejection, claim_repeat, note_rejection, read_rejections
 from kiro_worker.records.checkpoints import CheckpointRecord, KeptWork, note_checkpoint, read_checkpoint
-from kiro_worker.records.runs import RunRecord, note_push, note_start, read_run
+from kiro_worker.records.runs import RunRecord, note_push, note_start, note_summary, read_run, read_summary
+from kiro_worker.records.summaries import LARGEST_SUMMARY, DoneTask, RunSummary, Turn
 from kiro_worker.records.table import RecordsTable
 from tests.support.memory_dynamodb import MemoryDynamoDB
 
@@ -53,6 +58,60 @@ def test_run_names_where_last_attempt_started(records: RecordsTable) -> None:
     )
 
 
+SUMMARY = RunSummary((DoneTask("1 Parse", FIRST, "1-0"), DoneTask("2 Price")), (Turn("1 Parse", "Done.\n✓"),))
+
+
+def test_run_remembers_what_it_has_done(records: RecordsTable) -> None:
+    assert read_summary(records, EXECUTION) == RunSummary()
+    note_push(records, RUN, FIRST)
+    note_summary(records, EXECUTION, SUMMARY)
+    found = read_run(records, EXECUTION)
+    assert found is not None
+    assert (found.summary, found.commits) == (SUMMARY, frozenset({FIRST}))
+    assert read_summary(records, EXECUTION) == SUMMARY
+    note_summary(records, EXECUTION, RunSummary())
+    assert read_summary(records, EXECUTION) == RunSummary()
+
+
+def test_summary_that_cannot_be_read_is_empty() -> None:
+    class Unavailable(MemoryDynamoDB):
+        def get_item(self, **_: Any) -> dict[str, Any]:
+            raise ClientError({"Error": {"Code": "ThrottlingException"}}, "GetItem")
+
+    table = RecordsTable(Unavailable(), "records")  # type: ignore[arg-type]  # answers the same requests
+    assert read_summary(table, EXECUTION) == RunSummary()
+
+
+@pytest.mark.parametrize("letter", ["x", "\U0001f600", '"', "\\"])
+def test_longest_summary_fits_into_record(letter: str) -> None:
+    tasks = tuple(DoneTask(f"{number} {letter * 90}", FIRST, f"{number}-0") for number in range(1000))
+    turns = tuple(Turn(letter * 99, f"{number} {letter * 590}") for number in range(1000))
+    text = RunSummary(tasks, turns).to_json()
+    kept = RunSummary.from_json(text)
+    assert len(text.encode()) <= LARGEST_SUMMARY
+    assert kept.tasks == tasks[: len(kept.tasks)]
+    assert len(kept.tasks) > 40
+    assert not kept.turns or kept.turns[-1] == turns[-1], "the last words matter most"
+
+
+KEYS = st.sampled_from(["tasks", "turns", "name", "commit", "said"])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
+)
+
+
+@given(JSON.map(json.dumps) | st.text())
+def test_summary_of_other_form_is_read_without_it(text: str) -> None:
+    found = RunSummary.from_json(text)
+    assert all(isinstance(value, str) for entry in (*found.tasks, *found.turns) for value in vars(entry).values())
+
+
+def test_commit_of_summary_is_commit() -> None:
+    document = {"tasks": [{"name": "1", "commit": f"{FIRST}](https://evil.example)"}, {"name": ""}, 7], "turns": [{}]}
+    assert RunSummary.from_json(json.dumps(document)) == RunSummary((DoneTask("1"),))
+
+
 def test_repeated_write_changes_nothing(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
     dynamodb.resend_next_update = True
     note_push(records, RUN, FIRST)
@@ -88,6 +147,16 @@ def test_record_says_what_is_finished(records: RecordsTable) -> None:
     later = CheckpointRecord(KeptWork.none_at(THIRD), None, EXECUTION, frozenset())
     note_checkpoint(records, "acme/shop", "feature/x", later)
     assert read_checkpoint(records, "acme/shop", "feature/x") == later, "nothing of the earlier one remains"
+
+
+def test_record_names_the_specs(records: RecordsTable) -> None:
+    work = KeptWork(SECOND, THIRD, spec_path=".kiro/specs/cart")
+    before = KeptWork(FIRST, THIRD, spec_path=".kiro/specs/old")
+    note_checkpoint(records, "acme/shop", "feature/x", CheckpointRecord(work, before, EXECUTION))
+    record = read_checkpoint(records, "acme/shop", "feature/x")
+    assert record is not None
+    assert record.previous is not None
+    assert (record.work.spec_path, record.previous.spec_path) == (".kiro/specs/cart", ".kiro/specs/old")
 
 
 def test_record_of_earlier_version_is_read(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
@@ -127,3 +196,18 @@ def test_claim_is_kept_and_can_be_repeated(dynamodb: MemoryDynamoDB, records: Re
     assert not claim_repeat(records, "PVTI_1", FIRST, "b:3")
     assert claim_repeat(records, "PVTI_2", FIRST, "b:3")
     assert dynamodb.items["card#PVTI_1"]["expiresAt"] == {"N": str(1_790_000_000 + 90 * 86_400)}
+
+
+def test_rejection_is_read_back_by_card(records: RecordsTable) -> None:
+    note_rejection(records, "PVTI_1", "no branch")
+    note_rejection(records, "PVTI_2", "x" * 5000)
+    assert claim_repeat(records, "PVTI_3", FIRST, "b:1")
+    found = read_rejections(records, ["PVTI_1", "PVTI_2", "PVTI_3", "PVTI_4", "PVTI_1"])
+    assert found == {"PVTI_1": Rejection(1_790_000_000, "no branch"), "PVTI_2": Rejection(1_790_000_000, "x" * 2000)}
+    assert read_rejections(records, []) == {}
+
+
+def test_rejection_keeps_claims(records: RecordsTable) -> None:
+    assert claim_repeat(records, "PVTI_1", FIRST, "b:1")
+    note_rejection(records, "PVTI_1", "no branch")
+    assert not claim_repeat(records, "PVTI_1", FIRST, "b:2")

@@ -59,3 +59,50 @@ def test_unrelated_output_reports_no_cost(name: str) -> None:
     lines: Sequence[str] = ["hello"]
 
     assert ADAPTERS[name].read_usage(lines).cost is None
+
+
+REJECTED = "Access denied: The bearer token included in the request is invalid."
+
+
+@pytest.mark.parametrize(
+    ("lines", "remedy"),
+    [
+        ([REJECTED], "put-secret-value --secret-id kiro-worker-<env>-kiro-api-key"),
+        (["", f"error: {REJECTED}", " "], "put-secret-value"),
+        (
+            ["▰▱ Thinking...", "The monthly usage limit has been reached. Upgrade."],
+            "https://app.kiro.dev/account/usage",
+        ),
+        (["You have reached the limit for overages"], "https://app.kiro.dev/account/usage"),
+        (["Kiro rate limit reached", "Try again later"], "wait"),
+    ],
+)
+def test_kiro_refusal_is_recognized(lines: list[str], remedy: str) -> None:
+    refusal = ADAPTERS["kiro"].read_refusal(lines)
+
+    assert refusal is not None
+    assert remedy in refusal.remedy
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        ["I am done!"],
+        [REJECTED, "▸ Credits: 0.01 • Time: 1s"],
+        ["▸ Credits: 0.01 • Time: 1s", REJECTED],
+        [f"The spec says: {REJECTED}"],
+        ["It tests that the rate limit reached is reported"],
+        [REJECTED, *["the model goes on"] * 5],
+    ],
+)
+def test_other_output_is_no_refusal(lines: list[str]) -> None:
+    assert ADAPTERS["kiro"].read_refusal(lines) is None
+
+
+def test_only_known_texts_are_refusals() -> None:
+    command = AgentConfiguration(name="command", command=("tool",))
+    others = [adapter for name, adapter in ADAPTERS.items() if name != "kiro"]
+
+    for adapter in [*others, configured_agent(command, REQUEST, load_key=str).adapter]:
+        assert adapter.read_refusal([REJECTED]) is None

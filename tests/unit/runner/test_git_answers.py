@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kiro_worker.outcomes import FaultOwner, Outcome
@@ -86,6 +86,7 @@ REMOTE = (
 )
 
 
+@example(REMOTE[4], "a'-![remote rejected]-x-(failure)")
 @given(st.sampled_from(REMOTE), NAMES)
 def test_name_in_answer_does_not_change_it(answer: tuple[str, Cause | None], name: str) -> None:
     text, cause = answer

@@ -15,7 +15,7 @@ from kiro_worker.runner.report.artifacts import ArtifactLocation
 from kiro_worker.runner.report.log import Log, Redaction
 from kiro_worker.runner.report.result_json import result_document
 from kiro_worker.runner.report.variables import exported_variables, shell_exports
-from kiro_worker.runner.sandbox.printable import printable, printable_document, printable_name
+from kiro_worker.runner.sandbox.printable import listed, printable, printable_document, printable_name
 
 ANY_TEXT = st.text(st.characters())
 """Also lone surrogates."""
@@ -61,3 +61,9 @@ def test_any_text_can_be_logged(text: str) -> None:
     out = io.TextIOWrapper(io.BytesIO(), "utf-8")
 
     Log(Redaction(), out).say(text)
+
+
+def test_list_says_how_many_more() -> None:
+    assert listed(["a", "b\n"], printable_name) == "a, b\\n"
+    assert listed(range(12), str, most=3) == "0, 1, 2 and 9 more"
+    assert listed([], str) == ""

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.errors import ConfigurationInvalid
+from kiro_worker.errors import BuildStopped, ConfigurationInvalid
 from kiro_worker.runner.sandbox.agent_user import FIRST_UID, LAST_UID, ReservedUid, end_processes, running
 from kiro_worker.runner.sandbox.processes import stream
 from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, sandbox
@@ -93,7 +93,8 @@ def test_two_builds_have_two_users(workspace: Path) -> None:
     with sandbox(environment, workspace, print) as one, sandbox(environment, workspace, print) as other:
         assert one.uid is not None
         assert other.uid is not None
-        assert FIRST_UID <= one.uid < other.uid <= LAST_UID
+        assert one.uid != other.uid
+        assert {one.uid, other.uid} <= set(range(FIRST_UID, LAST_UID + 1))
         with subprocess.Popen(["sleep", "60"], user=other.uid) as process:
             one.end()
             assert running(other.uid) == {process.pid}
@@ -194,6 +195,15 @@ def test_processes_cannot_escape_their_end(code: str) -> None:
         end_processes(uid)
 
         assert running(uid) == set()
+
+
+@on_linux
+def test_failure_to_end_unseen_processes_says_why() -> None:
+    with pytest.raises(BuildStopped) as stopped:
+        end_processes(-5, timeout_seconds=0.1)
+
+    assert "the processes of user -5 cannot be listed, and the program that kills them failed: " in str(stopped.value)
+    assert "Error: " in stopped.value.reason, "its own words are quoted"
 
 
 UNKILLABLE = """

@@ -1,10 +1,26 @@
 from __future__ import annotations
 
-import pytest
+import pickle
+from typing import Any
 
-from kiro_worker.errors import BuildStopped, LockHeld, LockLost, SecretMissing
-from kiro_worker.outcomes import Outcome
+import pytest
+from botocore.exceptions import ClientError
+
+from kiro_worker.errors import (
+    AwsUnavailable,
+    BuildStopped,
+    ConfigurationInvalid,
+    GitHubRefused,
+    LockHeld,
+    LockLost,
+    SecretMissing,
+    WorkItemInvalid,
+)
+from kiro_worker.outcomes import FaultOwner, Outcome
+from kiro_worker.runner.progress import BuildProgress
+from kiro_worker.runner.report.variables import exported_variables
 from kiro_worker.runner.repository.git import GitFailed
+from kiro_worker.runner.repository.publish import BranchMoved
 from kiro_worker.runner.stops import stop_for
 
 
@@ -31,7 +47,12 @@ def test_lock_error_means_lost_lock(error: Exception) -> None:
             "read git's output in the details, then redrive the execution",
             "fatal: no",
         ),
-        (ValueError("odd"), "ValueError: odd", "", ""),
+        (
+            ValueError("odd"),
+            "the runner broke: ValueError: odd",
+            "redrive the execution; if it fails again, report it with the traceback in the build log",
+            "",
+        ),
     ],
 )
 def test_other_errors_fail_worker(error: Exception, reason: str, remedy: str, details: str) -> None:
@@ -39,3 +60,62 @@ def test_other_errors_fail_worker(error: Exception, reason: str, remedy: str, de
 
     assert stop.outcome is Outcome.WORKER_FAILED
     assert (stop.reason, stop.remedy, stop.details) == (reason, remedy, details)
+
+
+@pytest.mark.parametrize(
+    ("error", "name", "owner"),
+    [
+        (WorkItemInvalid("the spec changed", "push it again"), "WorkItemInvalid", FaultOwner.CARD),
+        (SecretMissing("no value", "put one"), "SecretMissing", FaultOwner.INSTALLATION),
+        (ConfigurationInvalid("no JSON", "correct it"), "ConfigurationInvalid", FaultOwner.INSTALLATION),
+        (GitHubRefused("gone", "restore it"), "GitHubRefused", FaultOwner.REPOSITORY),
+        (AwsUnavailable("throttled", "wait"), "AwsUnavailable", FaultOwner.SERVICE),
+        (GitFailed("fetch", "fatal: no"), "", FaultOwner.SERVICE),
+        (
+            GitFailed("fetch", "fatal: unable to access 'https://x/': The requested URL returned error: 503"),
+            "GitHubUnavailable",
+            FaultOwner.SERVICE,
+        ),
+        (
+            GitFailed("fetch", "fatal: unable to access 'https://x/': The requested URL returned error: 429"),
+            "GitHubRateLimited",
+            FaultOwner.SERVICE,
+        ),
+        (LockLost("taken", "wait"), "", None),
+        (ValueError("odd"), "", FaultOwner.SERVICE),
+    ],
+)
+def test_build_reports_owner_and_error(error: Exception, name: str, owner: FaultOwner | None) -> None:
+    progress = BuildProgress()
+    progress.stopped(stop_for(error))
+
+    exported = exported_variables(progress)
+
+    assert (exported["OUTCOME_ERROR"], exported["OUTCOME_OWNER"]) == (name, owner or "")
+
+
+def test_repeated_stop_keeps_owner_and_error() -> None:
+    stop = BuildStopped(Outcome.WORKER_FAILED, "why", owner=FaultOwner.CARD, error="WorkItemInvalid")
+
+    moved = pickle.loads(pickle.dumps(stop))  # noqa: S301  # made here
+
+    assert (moved.owner, moved.error) == (FaultOwner.CARD, "WorkItemInvalid")
+    assert (BranchMoved(stop, "a" * 40).owner, BranchMoved(stop, "a" * 40).error) == (stop.owner, stop.error)
+
+
+@pytest.mark.parametrize(
+    ("code", "owner", "reason"),
+    [
+        ("AccessDeniedException", FaultOwner.INSTALLATION, "AwsAccessDenied: AWS denies GetItem"),
+        ("ResourceNotFoundException", FaultOwner.INSTALLATION, "AwsResourceMissing: AWS does not find"),
+        ("ThrottlingException", FaultOwner.SERVICE, "AwsUnavailable: "),
+        ("ValidationException", FaultOwner.SERVICE, "the runner broke: ClientError: "),
+    ],
+)
+def test_error_of_aws_has_name_and_owner(code: str, owner: FaultOwner, reason: str) -> None:
+    response: Any = {"Error": {"Code": code, "Message": "why"}}
+
+    stop = stop_for(ClientError(response, "GetItem"))
+
+    assert (stop.outcome, stop.owner) == (Outcome.WORKER_FAILED, owner)
+    assert stop.reason.startswith(reason)

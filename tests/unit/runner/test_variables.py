@@ -88,6 +88,8 @@ def test_unknown_values_are_empty() -> None:
         **dict.fromkeys(
             (
                 "OUTCOME_REASON",
+                "OUTCOME_OWNER",
+                "OUTCOME_ERROR",
                 "RESULT_COMMIT",
                 "RESULT_FENCE",
                 "TASKS_DONE",

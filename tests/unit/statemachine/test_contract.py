@@ -22,8 +22,14 @@ from tests.support.definitions import MACHINES, ROOT, definition, states, steps,
 STATES = {
     "work_item": {
         "FetchWorkItem": ("Task", ["WorkItemFound"]),
-        "WorkItemFound": ("Choice", ["ValidateWorkItem", "NothingToDo"]),
+        "WorkItemFound": (
+            "Choice",
+            ["ValidateWorkItem", "CardsPassedOver", "Paused", "InstallationUnavailable", "NothingToDo"],
+        ),
         "NothingToDo": ("Succeed", []),
+        "CardsPassedOver": ("Succeed", []),
+        "Paused": ("Succeed", []),
+        "InstallationUnavailable": ("Succeed", []),
         "ValidateWorkItem": ("Task", ["AcquireLock"]),
         "RejectWorkItem": ("Task", ["FetchWorkItem"]),
         "AcquireLock": ("Task", ["MarkInProgress"]),
@@ -50,14 +56,14 @@ STATES = {
 }
 
 # ----------------------------------------------------------------------------------------- stored: retriers
-AWS = (
+LAMBDA = (
     "Lambda.ServiceException",
     "Lambda.AWSLambdaException",
     "Lambda.SdkClientException",
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.TooManyRequestsException",
-    "AwsUnavailable",
 )
+AWS = (*LAMBDA, "AwsUnavailable")
 UNAVAILABLE = ("GitHubUnavailable",)
 RATE_LIMITED = ("GitHubRateLimited",)
 CODEBUILD = (
@@ -68,6 +74,7 @@ CODEBUILD = (
 )
 # Attempts after the first, and the longest total wait between them in seconds (the jitter only shortens it).
 RETRY_LIMITS = {
+    LAMBDA: (5, 31),
     AWS: (5, 31),
     UNAVAILABLE: (4, 75),
     RATE_LIMITED: (4, 900),
@@ -88,7 +95,8 @@ RETRIERS = {
         "ReleaseLock": OWN_RECORDS,
         "MarkFailed": GITHUB,
         "ReleaseLockAfterFailure": OWN_RECORDS,
-        "FailRun": OWN_RECORDS,
+        # FailRun raises the run's own failure, which can be AwsUnavailable.
+        "FailRun": [LAMBDA],
     },
     "clean_up": {"ReleaseLock": OWN_RECORDS, "MarkFailed": GITHUB},
 }
@@ -103,17 +111,28 @@ NOTE_FAILURE = (
 NOTE_FAILURE_AND_REPORT = NOTE_FAILURE.replace("}}]) %}", "}, 'reportPending': true}]) %}")
 NOTE_REPORT = "{% $merge([$states.input, {'reportPending': true}]) %}"
 KEEP_INPUT = "{% $states.input %}"
-SKIP_CARD = {
-    "request": "{% $states.input.request %}",
-    "skipped": "{% $append($states.input.skipped, $states.input.item.id) %}",
-}
+# The errors with which a check can fail because of the card that it is about.
+OF_CARD = (
+    "StepFailed",
+    "GitHubUnavailable",
+    "GitHubAnswerInvalid",
+    "GitHubForbidden",
+    "GitHubRefused",
+    "States.Timeout",
+    "Sandbox.Timedout",
+    "Lambda.Unknown",
+    "Runtime.ExitError",
+    "Runtime.OutOfMemory",
+)
+PASS_OVER = [(error, NOTE_FAILURE, "FetchWorkItem") for error in OF_CARD]
 # State: (error, output, next state), in the order in which Step Functions tries the catchers.
 CATCHERS: dict[str, dict[str, list[tuple[str, Any, str]]]] = {
     "work_item": {
-        "ValidateWorkItem": [("WorkItemInvalid", NOTE_FAILURE, "RejectWorkItem")],
+        "ValidateWorkItem": [("WorkItemInvalid", NOTE_FAILURE, "RejectWorkItem"), *PASS_OVER],
+        "RejectWorkItem": PASS_OVER,
         "AcquireLock": [
             ("LockHeld", NOTE_FAILURE, "WorkInProgressElsewhere"),
-            ("ScopedLockHeld", SKIP_CARD, "FetchWorkItem"),
+            ("ScopedLockHeld", NOTE_FAILURE, "FetchWorkItem"),
             (ALL, NOTE_FAILURE, "ReleaseLockAfterFailure"),
         ],
         "MarkInProgress": [
@@ -290,7 +309,7 @@ def test_steps_retry_errors_of_aws_first(machine: str) -> None:
         assert state["TimeoutSeconds"] > 0, name
         assert all(rule["JitterStrategy"] == "FULL" and rule["MaxDelaySeconds"] for rule in state["Retry"]), name
     for name, state in steps(machine).items():
-        assert tuple(state["Retry"][0]["ErrorEquals"]) == AWS, name
+        assert tuple(state["Retry"][0]["ErrorEquals"]) == (LAMBDA if name == "FailRun" else AWS), name
 
 
 @pytest.mark.parametrize("machine", MACHINES)
@@ -349,7 +368,7 @@ def test_every_failure_under_lock_is_caught() -> None:
 def test_only_fail_run_fails_under_lock() -> None:
     assert "Fail" not in {state["Type"] for state in states("work_item").values()}
     uncaught = {name for name, state in tasks("work_item").items() if "Catch" not in state}
-    assert uncaught == {"FetchWorkItem", "RejectWorkItem", "FailRun"}
+    assert uncaught == {"FetchWorkItem", "FailRun"}
 
 
 def test_idle_tick_passes_three_states() -> None:

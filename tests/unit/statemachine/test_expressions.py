@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from kiro_local.aws.jsonata import check_syntax, evaluate
+from kiro_worker.state import End
 from tests.support.definitions import MACHINES, states
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
@@ -33,7 +35,8 @@ BUILD = {
     "variables": [{"Name": "OUTCOME", "Value": "Succeeded"}],
 }
 FAILURE = {"state": "RunBuild", "error": "States.TaskFailed", "cause": HOSTILE, "redriveCount": 0}
-FETCHED = {"request": REQUEST, "skipped": ["PVTI_0"], "item": ITEM}
+SKIPPED = {"item": "PVTI_0", "reason": HOSTILE}
+FETCHED = {"request": REQUEST, "skipped": [SKIPPED], "item": ITEM, "pinned": False, "end": None, "reason": ""}
 VALIDATED = FETCHED | {"work": WORK}
 LEASED = VALIDATED | {"lease": LEASE}
 BUILT = LEASED | {"build": BUILD}
@@ -114,25 +117,28 @@ def test_step_payload_has_five_keys(state: str, document: Any) -> None:
     }
 
 
-@pytest.mark.parametrize("before", [{}, REQUEST, {"request": REQUEST, "skipped": []}])
-def test_first_fetch_starts_document(before: Any) -> None:
-    document = output("FetchWorkItem", before, {"Payload": {"item": ITEM}})
-    assert document == {"request": REQUEST, "skipped": [], "item": ITEM}
+@pytest.mark.parametrize("before", [{}, REQUEST, LEASED | {"failure": FAILURE}])
+@pytest.mark.parametrize("skipped", [[], [SKIPPED], [SKIPPED, SKIPPED]], ids=len)
+def test_fetch_starts_document_over(before: Any, skipped: list[Any]) -> None:
+    payload = {"item": ITEM, "pinned": True, "skipped": skipped, "end": None, "reason": ""}
+    document = output("FetchWorkItem", before, {"Payload": payload})
+    assert document == {"request": REQUEST, **payload}
     assert choose("WorkItemFound", document) == "ValidateWorkItem"
 
 
-def test_null_item_means_nothing_to_do() -> None:
-    document = output("FetchWorkItem", {}, {"Payload": {"item": None}})
-    assert document["item"] is None
-    assert choose("WorkItemFound", document) == "NothingToDo"
-    assert output("NothingToDo", document) == {"outcome": "NothingToDo", "skipped": []}
+@pytest.mark.parametrize("end", End)
+@pytest.mark.parametrize("skipped", [[], [SKIPPED], [SKIPPED, SKIPPED]], ids=len)
+def test_run_without_card_says_why(end: End, skipped: list[Any]) -> None:
+    fetched = {"item": None, "pinned": False, "skipped": skipped, "end": str(end), "reason": HOSTILE}
+    document = output("FetchWorkItem", {}, {"Payload": fetched})
+    assert choose("WorkItemFound", document) == end
+    assert output(end, document) == {"outcome": str(end), "reason": HOSTILE, "skipped": skipped}
 
 
-@pytest.mark.parametrize("skipped", [[], ["PVTI_0"], ["PVTI_0", "PVTI_9"]])
-def test_rejected_card_restarts_document(skipped: list[str]) -> None:
-    document = output("RejectWorkItem", FETCHED | {"skipped": skipped, "failure": FAILURE}, {"Payload": {}})
-    assert document == {"request": REQUEST, "skipped": [*skipped, "PVTI_1"]}
-    assert caught("AcquireLock", VALIDATED | {"skipped": skipped}, "ScopedLockHeld") == ("FetchWorkItem", document)
+def test_rejection_is_added_to_document() -> None:
+    rejected = FETCHED | {"failure": FAILURE}
+    document = output("RejectWorkItem", rejected, {"Payload": {"status": "Blocked"}})
+    assert document == rejected | {"report": {"status": "Blocked"}}
 
 
 @pytest.mark.parametrize(
@@ -147,6 +153,9 @@ def test_result_is_added_to_document(state: str, document: Any, key: str) -> Non
     ("state", "document", "error", "following"),
     [
         ("ValidateWorkItem", FETCHED, "WorkItemInvalid", "RejectWorkItem"),
+        ("ValidateWorkItem", FETCHED, "Sandbox.Timedout", "FetchWorkItem"),
+        ("RejectWorkItem", FETCHED, "StepFailed", "FetchWorkItem"),
+        ("AcquireLock", VALIDATED, "ScopedLockHeld", "FetchWorkItem"),
         ("AcquireLock", VALIDATED, "LockHeld", "WorkInProgressElsewhere"),
         ("AcquireLock", VALIDATED, "States.Timeout", "ReleaseLockAfterFailure"),
         ("MarkInProgress", LEASED, "WorkItemMoved", "ReleaseLock"),
@@ -290,10 +299,16 @@ def test_end_states_describe_run() -> None:
         "commentUrl": "https://c",
         "commit": "b" * 40,
     }
-    moved = LEASED | {"failure": FAILURE | {"error": "WorkItemMoved"}}
-    assert output("Done", moved) == {"outcome": "WorkItemMoved", "item": "PVTI_1", "reason": HOSTILE}
-    held = VALIDATED | {"failure": FAILURE | {"error": "LockHeld"}}
-    assert output("WorkInProgressElsewhere", held)["outcome"] == "WorkInProgressElsewhere"
+    raised = json.dumps({"errorMessage": HOSTILE, "errorType": "x", "requestId": "1", "stackTrace": ["line 1"]})
+    for cause in (HOSTILE, raised):
+        moved = LEASED | {"failure": FAILURE | {"error": "WorkItemMoved", "cause": cause}}
+        assert output("Done", moved) == {"outcome": "WorkItemMoved", "item": "PVTI_1", "reason": HOSTILE}
+        held = VALIDATED | {"failure": FAILURE | {"error": "LockHeld", "cause": cause}}
+        assert output("WorkInProgressElsewhere", held) == {
+            "outcome": "WorkInProgressElsewhere",
+            "item": "PVTI_1",
+            "reason": HOSTILE,
+        }
 
 
 EVENT = {"detail": {"executionArn": ARN, "status": "ABORTED", "stopDate": 1763900000123, "cause": None, "error": None}}

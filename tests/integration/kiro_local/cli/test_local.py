@@ -144,10 +144,22 @@ def test_board_and_config_files_are_used(up: Callable[..., Up], tmp_path: Path) 
         "repository": "tool",
         "projectNumber": 3,
         "targetStatusColumn": "For Implementation",
+        "agent": {"command": ["true"]},
     }
     (tmp_path / "config.json").write_text(json.dumps(configuration))
     running = up("--every", "1", "--board", str(tmp_path / "board.yaml"), "--config", str(tmp_path / "config.json"))
     running.find(r"RejectWorkItem +(the card is a draft)")
+    assert running.stop() == 0
+
+
+def test_failure_names_file_to_edit(up: Callable[..., Up], tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(
+        json.dumps({"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Redy"})
+    )
+    running = up("--every", "1", "--config", str(file))
+    fix = running.find(r"FAILED  StatusNotFound: [^\n]*\n  How to fix on this machine: ([^\n]*)")
+    assert fix == f"edit {file}, then start kiro-worker local up again"
     assert running.stop() == 0
 
 
@@ -157,6 +169,12 @@ def test_board_and_config_files_are_used(up: Callable[..., Up], tmp_path: Path) 
         (["--config", "missing.json"], "missing.json"),
         (["--config", "{broken}"], "neither JSON nor YAML"),
         (["--config", "{unknown}"], 'did you mean "projectNumber"'),
+        (["--config", "{unknown}"], "How to fix: edit {unknown}, which must have at least"),
+        (["--config", "{placeholder}"], "How to fix: edit {placeholder}, "),
+        (["--config", "{dated}"], "targetStatusColumn"),
+        (["--config", "/"], "cannot be read"),
+        (["--agent-command", ""], "--agent-command is empty"),
+        (["--agent-command", "agent 'x"], "No closing quotation"),
         (["--board", "{broken}"], "neither JSON nor YAML"),
         (["--board", "{unknown}"], "organization"),
         (["--github-api-url", "https://api.github.com/graphql"], "--git-url"),
@@ -181,11 +199,21 @@ def test_wrong_option_is_named_without_traceback(
 ) -> None:
     good = {"organization": "a", "repository": "b", "projectNumber": 1, "targetStatusColumn": "x"}
     unknown = {key: value for key, value in good.items() if key != "projectNumber"} | {"projectNumbr": 1}
-    files = {"broken": "{a: [", "unknown": json.dumps(unknown), "good": json.dumps(good)}
+    files = {
+        "broken": "{a: [",
+        "unknown": json.dumps(unknown),
+        "good": json.dumps(good),
+        "placeholder": json.dumps(good | {"organization": "your-org"}),
+        "dated": "organization: a\nrepository: b\nprojectNumber: 1\ntargetStatusColumn: [2026-01-01]\n",
+    }
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     paths = {f"{{{name}}}": str(tmp_path / name) for name in files}
     running = up(*(paths.get(argument, argument) for argument in arguments))
     assert running.process.wait(timeout=60) in (1, 2)
-    assert expected in running.printed
+    for name, path in paths.items():
+        expected = expected.replace(name, path)
+    # Typer breaks and frames its lines.
+    assert "".join(expected.split()) in "".join(running.printed.replace("│", "").split())
+    assert "aws ssm" not in running.printed
     assert "Traceback" not in running.printed

@@ -16,7 +16,7 @@ from gql.transport.aiohttp import AIOHTTPTransport
 
 from kiro_local.github.model import Item, Project, PullRequest, Repository
 from kiro_local.github.stand_in import StandInGitHub
-from kiro_worker.github import queries
+from kiro_worker.github import readiness_queries
 
 TOKEN = "ghp_worker"
 
@@ -33,6 +33,7 @@ class Shop:
         "projectNumber": 1,
         "statusField": "Status",
         "branchField": "Branch",
+        "specField": "Spec",
     }
 
     github: StandInGitHub
@@ -56,9 +57,9 @@ class Shop:
     def validate(self, branch: str = "feature/checkout", **variables: Any) -> dict[str, Any]:
         """The repository in the answer to the operation that validates a branch."""
         folder = f"refs/heads/{branch}:{self.spec}"
-        values = {"owner": "acme", "name": "shop", "branch": branch, "ref": f"refs/heads/{branch}"}
-        values |= {"specFolder": folder, "tasks": f"{folder}/tasks.md", **variables}
-        repository: dict[str, Any] = self.ask(queries.VALIDATE_WORK_ITEM, **values)["repository"]
+        values: dict[str, Any] = {"owner": "acme", "name": "shop", "branch": branch, "ref": f"refs/heads/{branch}"}
+        values |= {"specFolder": folder, "tasks": f"{folder}/tasks.md", "withMergeable": False, **variables}
+        repository: dict[str, Any] = self.ask(readiness_queries.VALIDATE_WORK_ITEM, **values)["repository"]
         return repository
 
     def post(self, query: str, token: str | None = TOKEN, **variables: Any) -> Answer:

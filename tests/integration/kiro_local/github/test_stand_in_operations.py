@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,11 +13,14 @@ from gql.transport.exceptions import TransportQueryError
 
 from kiro_local.github.git_repository import Executable, Submodule, Symlink
 from kiro_local.github.stand_in import StandInGitHub
-from kiro_worker.github import queries
+from kiro_worker.github import queries, readiness_queries
+from kiro_worker.github.answers.pull_request import MergeableAnswer
+from kiro_worker.github.answers.repository import SpecRootsAnswer
 
 if TYPE_CHECKING:
     from tests.integration.kiro_local.github.conftest import Shop
 
+FIELDS = {"statusField": "Status", "branchField": "Branch", "specField": "Spec"}
 FOR_IMPLEMENTATION = 'status:"For Implementation"'
 PROJECT = 'query ($n: Int!) { organization(login: "acme") { projectV2(number: $n) { id } } rateLimit { cost } }'
 
@@ -113,18 +116,16 @@ def test_invalid_cursor_is_rejected(untouched_shop: Shop) -> None:
 
 
 def test_card_is_read_with_its_board(untouched_shop: Shop) -> None:
-    node = untouched_shop.ask(
-        queries.READ_CARD, itemId=untouched_shop.card.id, statusField="status", branchField="branch"
-    )["node"]
+    fields = {"statusField": "status", "branchField": "branch", "specField": "spec"}
+    node = untouched_shop.ask(queries.READ_CARD, itemId=untouched_shop.card.id, **fields)["node"]
     assert node["project"]["number"] == 1
     assert node["project"]["statusField"]["__typename"] == "ProjectV2SingleSelectField"
     assert node["status"]["name"] == "For Implementation"
 
 
 def test_text_field_is_not_a_status_field(untouched_shop: Shop) -> None:
-    node = untouched_shop.ask(
-        queries.READ_CARD, itemId=untouched_shop.card.id, statusField="Branch", branchField="None"
-    )["node"]
+    fields = {"statusField": "Branch", "branchField": "None", "specField": "None"}
+    node = untouched_shop.ask(queries.READ_CARD, itemId=untouched_shop.card.id, **fields)["node"]
     assert node["project"]["statusField"] == {"__typename": "ProjectV2Field"}
 
 
@@ -212,6 +213,40 @@ def test_hostile_expression_finds_nothing(untouched_shop: Shop, expression: str)
     assert untouched_shop.validate(tasks=expression)["tasks"] is None
 
 
+def test_new_spec_folder_is_found(shop: Shop) -> None:
+    git, root = shop.repository.git, ".kiro/specs"
+    git.commit("main", {f"{root}/old/tasks.md": "- [x] 1. Done\n"})
+    git.commit("feature/checkout", {f"{root}/link": Symlink("feature-checkout")})
+    variables = {"onBranch": f"{git.head_of('feature/checkout')}:{root}", "onBase": f"refs/heads/main:{root}"}
+    ask = {"owner": "acme", "name": "shop", "baseRef": "refs/heads/main", **variables}
+    roots = SpecRootsAnswer.parse(shop.ask(readiness_queries.FIND_SPEC, **ask)).repository
+    assert roots is not None
+    assert {entry.name: (entry.mode, entry.type) for entry in roots.on_branch} == {
+        "feature-checkout": (0o40000, "tree"),
+        "link": (0o120000, "blob"),
+    }
+    assert roots.on_base == frozenset({"old"})
+    assert roots.base is not None
+    gone = SpecRootsAnswer.parse(shop.ask(readiness_queries.FIND_SPEC, **ask | {"baseRef": "refs/heads/gone"}))
+    assert gone.repository is not None
+    assert gone.repository.base is None
+
+
+def test_merge_is_unknown_for_a_while_after_push(shop: Shop) -> None:
+    def mergeable() -> str:
+        answer = shop.ask(readiness_queries.READ_MERGEABLE, id=shop.pull_request.id)
+        return MergeableAnswer.parse(answer).mergeable
+
+    assert mergeable() == "MERGEABLE"
+    shop.pull_request.unknown_answers = 1
+    assert [mergeable(), mergeable()] == ["UNKNOWN", "MERGEABLE"]
+    shop.repository.git.commit("main", {"new.txt": "main"})
+    shop.repository.git.commit("feature/checkout", {"new.txt": "branch"})
+    assert mergeable() == "CONFLICTING"
+    assert shop.validate(withMergeable=True)["pullRequests"]["nodes"][0]["mergeable"] == "CONFLICTING"
+    assert "mergeable" not in shop.validate()["pullRequests"]["nodes"][0]
+
+
 def test_tag_does_not_hide_branch(shop: Shop) -> None:
     git = shop.repository.git
     git.run("tag", "feature/checkout", "main")
@@ -261,6 +296,26 @@ def set_status(shop: Shop, **changes: str) -> dict[str, Any]:
 def test_status_is_set(shop: Shop) -> None:
     assert set_status(shop) == {"updateProjectV2ItemFieldValue": {"projectV2Item": {"id": shop.card.id}}}
     assert shop.card.value("Status") == "In Review"
+
+
+def test_status_has_the_time_of_its_last_change(shop: Shop) -> None:
+    def shown() -> datetime:
+        node = shop.ask(queries.READ_CARD, itemId=shop.card.id, **FIELDS)["node"]
+        return datetime.fromisoformat(node["status"]["updatedAt"])
+
+    field = shop.project.field_named("Status")
+    assert field is not None
+    long_ago = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    shop.card.changed_at[field.id] = long_ago
+    shop.github.board.set_value(shop.card, "Branch", "feature/other")
+    set_status(shop, optionId=field.option("For Implementation").id)
+    assert shown() == long_ago
+    before = datetime.now(UTC).replace(microsecond=0)
+    set_status(shop)
+    assert before <= shown() <= datetime.now(UTC)
+    shop.card.changed_at[field.id] = long_ago
+    shop.github.board.move(shop.card, "Done")
+    assert before <= shown() <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize(

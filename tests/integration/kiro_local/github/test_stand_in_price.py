@@ -9,7 +9,7 @@ from graphql import OperationDefinitionNode, get_variable_values, parse
 from kiro_local.github.graphql_api import load_schema
 from kiro_local.github.price import Estimate, assess
 from kiro_local.github.tokens import Budget, Tokens
-from kiro_worker.github import queries
+from kiro_worker.github import queries, readiness_queries
 
 SCHEMA = load_schema()
 SCOPES = frozenset({"repo", "project"})
@@ -23,7 +23,8 @@ def estimate(query: str | GraphQLRequest, scopes: frozenset[str] | None = SCOPES
     return assess(SCHEMA, document, operation, values, scopes)
 
 
-BOARD = {"owner": "acme", "projectNumber": 1, "statusField": "Status", "branchField": "Branch", "query": ""}
+FIELDS = {"statusField": "Status", "branchField": "Branch", "specField": "Spec"}
+BOARD = {"owner": "acme", "projectNumber": 1, "query": "", **FIELDS}
 
 
 def test_cost_follows_githubs_formula() -> None:
@@ -46,8 +47,16 @@ def test_page_of_cards_costs_one_point() -> None:
 
 def test_validation_costs_one_point() -> None:
     variables = {"owner": "acme", "name": "shop", "branch": "x", "ref": "refs/heads/x", "specFolder": "x", "tasks": "x"}
-    validation = estimate(queries.VALIDATE_WORK_ITEM, **variables)
+    validation = estimate(readiness_queries.VALIDATE_WORK_ITEM, withMergeable=True, **variables)
     assert (validation.requests, validation.cost) == (53, 1)
+
+
+def test_spec_folder_of_another_name_costs_one_point_per_request() -> None:
+    repository = {"owner": "acme", "name": "shop"}
+    roots = {"onBranch": "x", "baseRef": "x", "onBase": "x"}
+    assert estimate(readiness_queries.FIND_SPEC, **repository, **roots).cost == 1
+    assert estimate(readiness_queries.READ_SPEC, **repository, specFolder="x", tasks="x").cost == 1
+    assert estimate(readiness_queries.READ_MERGEABLE, id="x").cost == 1
 
 
 def test_guard_label_costs_two_points() -> None:
@@ -81,7 +90,7 @@ def test_node_limit_is_enforced() -> None:
 
 
 def test_missing_scope_is_named() -> None:
-    errors = estimate(queries.READ_CARD, frozenset({"repo"}), itemId="x", statusField="s", branchField="b").errors
+    errors = estimate(queries.READ_CARD, frozenset({"repo"}), itemId="x", **FIELDS).errors
     assert {(error.extensions or {})["type"] for error in errors} == {"INSUFFICIENT_SCOPES"}
     assert (
         "one of the following scopes: ['read:project'], but your token has only been granted the: ['repo'] scopes"
@@ -92,7 +101,7 @@ def test_missing_scope_is_named() -> None:
 def test_read_scope_cannot_write_project() -> None:
     scopes = frozenset({"repo", "read:project"})
     ids = {"projectId": "p", "itemId": "i", "fieldId": "f", "optionId": "o"}
-    assert estimate(queries.READ_CARD, scopes, itemId="x", statusField="s", branchField="b").errors == []
+    assert estimate(queries.READ_CARD, scopes, itemId="x", **FIELDS).errors == []
     assert len(estimate(queries.SET_STATUS, scopes, **ids).errors) == 1
 
 

@@ -8,10 +8,12 @@ from graphql import GraphQLSchema, build_schema, validate
 
 from kiro_local.github.graphql_api import SCHEMA_PATH, load_schema
 from kiro_local.github.subset import deviations
-from kiro_worker.github import queries
+from kiro_worker.github import queries, readiness_queries
 
 GITHUB_SCHEMA = Path(__file__).parents[4] / "build/node/node_modules/@octokit/graphql-schema/schema.graphql"
-OPERATIONS = {name: each for name, each in vars(queries).items() if isinstance(each, GraphQLRequest)}
+OPERATIONS = {
+    name: each for name, each in (vars(queries) | vars(readiness_queries)).items() if isinstance(each, GraphQLRequest)
+}
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,111 @@
+"""Problems of the queue: a run ends without a card, or the lock is held."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final
+
+from tests.support.fake_github import FakeCard
+from tests.support.lock_table import ONE, TWO, LockWorld
+from tests.support.operator_guide.problem import Problem, Seen, raised
+from tests.support.operator_guide.step import ITEM, Installation, in_step
+
+BREAKER: Final = {"recordKey": {"S": "breaker"}, "since": {"N": "1763900000"}}
+OPENED: Final = {
+    "error": {"S": "SecretPlaceholder"},
+    "reason": {"S": "the secret kiro-worker-<env>-github-token still holds a placeholder"},
+    "retryAfter": {"N": "99999999999"},
+}
+PAUSE: Final = {
+    "pausedBy": {"S": "ann@example.com"},
+    "pausedSince": {"N": "1763900000"},
+    "pauseReason": {"S": "release"},
+}
+BOARD: Final = "the board acme/1"
+
+
+def recorded(**item: Any) -> Callable[[], Seen]:
+    return in_step("FetchWorkItem", lambda it: it.aws.items.append(BREAKER | item))
+
+
+def reject(it: Installation) -> None:
+    """Put a card on the board that an earlier run has just rejected."""
+    it.github.board.cards = [FakeCard("CARD")]
+    it.aws.items = [{"recordKey": {"S": "card#CARD"}, "rejectedAt": {"N": str(int(time.time()))}}]
+
+
+def held_lock(key: str) -> Seen:
+    world = LockWorld.in_memory()
+    world.locks.acquire(key, ONE)
+    return raised(lambda: world.locks.acquire(key, TWO))
+
+
+def many_skipped() -> Callable[[], Seen]:
+    document = {
+        "item": ITEM,
+        "skipped": [{"item": f"CARD_{number}", "reason": "no branch"} for number in range(9)],
+        "failure": {"state": "ValidateWorkItem", "error": "WorkItemInvalid", "cause": "no branch"},
+    }
+    return in_step("FetchWorkItem", lambda _: None, document)
+
+
+QUEUE: Final = (
+    Problem(
+        "No card is found, although some are waiting elsewhere",
+        "NothingToDo",
+        "no card is waiting in 'Ready'",
+        BOARD,
+        "move a card to 'Ready'",
+        in_step("FetchWorkItem", lambda it: it.github.board.cards.append(FakeCard("CARD", "Elsewhere"))),
+    ),
+    Problem(
+        "Cards wait, but were rejected a short while ago",
+        "NothingToDo",
+        "can be taken yet: 1 rejected in the last 15 minutes",
+        BOARD,
+        "follow the comments on the cards",
+        in_step("FetchWorkItem", reject),
+    ),
+    Problem(
+        "A run passes over every card that it looks at",
+        "CardsPassedOver",
+        "the run passed over 10 cards",
+        '"skipped" in the output of FetchWorkItem',
+        "A corrected card is taken at once if it is moved out of the target status and back",
+        many_skipped(),
+    ),
+    Problem(
+        "The queue is paused",
+        "Paused",
+        "paused the queue",
+        "ann@example.com",
+        "kiro-worker resume --environment test",
+        recorded(**PAUSE),
+    ),
+    Problem(
+        "The breaker is open, because an earlier run found the installation broken",
+        "InstallationUnavailable",
+        "the installation has failed since",
+        "the secret kiro-worker-test-github-token still holds a placeholder",
+        "kiro-worker resume --environment test",
+        recorded(**OPENED),
+    ),
+    Problem(
+        "The lock is held",
+        "LockHeld",
+        f"has been held by {ONE}",
+        "the lock work-item-processor-lock",
+        f"aws stepfunctions describe-execution --execution-arn {ONE}",
+        partial(held_lock, "work-item-processor-lock"),
+    ),
+    Problem(
+        "The lock of the card's repository is held",
+        "ScopedLockHeld",
+        f"has been held by {ONE}",
+        "the lock work-item-processor-lock#acme/shop",
+        f"aws stepfunctions describe-execution --execution-arn {ONE}",
+        partial(held_lock, "work-item-processor-lock#acme/shop"),
+    ),
+)

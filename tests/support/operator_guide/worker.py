@@ -1,0 +1,162 @@
+"""Problems that the runner reports as a build's outcome: of the agent, of setup and of the tests."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
+from kiro_worker.runner.agent.install import install_kiro_cli
+from kiro_worker.runner.agent.limits import require_within_limits
+from kiro_worker.runner.agent.turn import run_agent
+from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.progress import BuildProgress
+from kiro_worker.runner.sandbox.folders import Folders
+from kiro_worker.runner.sandbox.sandbox import Sandbox
+from tests.support.fake_github import configuration
+from tests.support.operator_guide.installation import KEY, put_secret
+from tests.support.operator_guide.problem import REDRIVE, Problem, Seen, failed_build, stopped
+
+
+def turn(program: str, *, minutes: float = 1) -> Seen:
+    """Return how a build ends whose agent is this Python program, which prints what the Kiro CLI would."""
+    adapter = replace(ADAPTERS["kiro"], argv=(sys.executable, "-c", program))
+    with tempfile.TemporaryDirectory() as folder:
+        done = run_agent(
+            PreparedAgent(adapter, minutes * 60),
+            "the prompt",
+            Path(folder),
+            Path(folder) / "home",
+            parent={},
+            sink=lambda _: None,
+            redact=str,
+            sandbox=Sandbox(),
+        )
+    return failed_build(done.refused or done.problem)
+
+
+def overspent() -> Seen:
+    agent = configuration(agent={"name": "kiro", "maxMinutes": 10}).agent
+    progress = BuildProgress(tasks_done=2, tasks_open=3, agent_seconds=700)
+    return stopped(lambda: require_within_limits(agent, ADAPTERS["kiro"], progress, None))  # type: ignore[arg-type]  # not read
+
+
+def gate(**settings: Any) -> Seen:
+    """Return how a build ends whose gate runs with this configuration."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "checkout"
+        folder.mkdir()
+        run = partial(run_gate, configuration(**settings), folder, Path(name) / "home", parent={}, redact=str)
+        return stopped(lambda: run(sink=lambda _: None))
+
+
+def setup(command: str) -> Seen:
+    """Return how a build ends whose ``setup`` is this script."""
+    words = configuration(setup=command).setup
+    assert words
+    with tempfile.TemporaryDirectory() as name:
+        folders = Folders(Path(name))
+        for folder in (folders.checkout, folders.home, folders.temporary):
+            folder.mkdir()
+        log: Any = lambda: _Log()  # noqa: E731
+        return stopped(lambda: Setup(words, {}, log, str).run(folders, Sandbox()))
+
+
+class _Log:
+    def __enter__(self) -> Callable[[str], None]:
+        return lambda _: None
+
+    def __exit__(self, *_: object) -> None:
+        """Nothing to close."""
+
+
+AGENT: Final = (
+    Problem(
+        "The agent's key is rejected",
+        "AgentUnavailable",
+        "the Kiro API key is not accepted",
+        KEY,
+        put_secret(KEY),
+        partial(turn, "print('Access denied: the bearer token is invalid'); raise SystemExit(1)"),
+    ),
+    Problem(
+        "The agent's quota or credits are used up",
+        "AgentUnavailable",
+        "the quota or the credits of the Kiro API key are used up",
+        KEY,
+        "raise the limit or add credits at https://app.kiro.dev/account/usage",
+        partial(turn, "print('The monthly usage limit has been reached'); raise SystemExit(1)"),
+    ),
+    Problem(
+        "The Kiro CLI is not in the image, and is not pinned",
+        "AgentUnavailable",
+        "kiro-cli is not installed, and the CodeBuild project does not set KIRO_CLI_URL and KIRO_CLI_SHA256",
+        "the CodeBuild project",
+        "make deploy ARGS='--context kiroCliUrl=",
+        lambda: stopped(lambda: install_kiro_cli({"PATH": ""}, Path())),
+    ),
+    Problem(
+        "The agent ends with an error",
+        "AgentFailed",
+        "kiro ended with exit code 3",
+        "agent.log",
+        REDRIVE,
+        partial(turn, "raise SystemExit(3)"),
+    ),
+    Problem(
+        "The agent works for too long",
+        "AgentTimedOut",
+        "the agent worked for 11.7 minutes, and agent.maxMinutes is 10",
+        "2 tasks are done and kept, 3 are open",
+        "raise agent.maxMinutes",
+        overspent,
+    ),
+)
+GATE: Final = (
+    Problem(
+        "Setup fails",
+        "SetupFailed",
+        "setup ended with exit code 3",
+        '"setup" in the configuration parameter',
+        REDRIVE,
+        partial(setup, "exit 3"),
+    ),
+    Problem(
+        "The tests fail",
+        "TestsFailed",
+        "the tests ended with exit code 3",
+        "the test command sh -eu -c 'exit 3'",
+        REDRIVE,
+        partial(gate, testCommand=["sh", "-eu", "-c", "exit 3"]),
+    ),
+    Problem(
+        "The tests cannot be started",
+        "TestsFailed",
+        "no-such-program cannot be started",
+        "testCommand",
+        "correct testCommand in the configuration parameter",
+        partial(gate, testCommand="no-such-program"),
+    ),
+    Problem(
+        "No test command is known",
+        "TestsFailed",
+        "no test command: none is configured, and none can be detected",
+        "the files of the repository",
+        'set "testCommand" in the configuration parameter',
+        gate,
+    ),
+    Problem(
+        "Coverage is not measured, or too low",
+        "CoverageBelowThreshold",
+        "coverage cannot be measured: the tests wrote no coverage report",
+        "coverageThreshold is 80%, its default",
+        'name it in "coverageReport", or set "coverageThreshold": null',
+        partial(gate, testCommand=["true"]),
+    ),
+)
