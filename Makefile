@@ -77,7 +77,7 @@ docs: .venv/ready
 
 tables: .venv/ready build/node/ready
 	KIRO_WORKER_WRITE_TABLES=1 $(BIN)/python -m pytest -q tests/e2e/test_killed_builds.py \
-	  tests/integration/kiro_local/cli/test_readme_capture.py
+	  tests/integration/kiro_local/cli/test_readme_capture.py tests/unit/test_operator_guide.py
 
 bootstrap: .venv/ready
 	$(NPM_ENV) $(CDK) bootstrap $(ARGS)
