@@ -90,6 +90,7 @@ async def fetch_work_item(event: StepEvent, request: ExecutionInput, edges: Queu
     pinned = request.item_id if passed or document.item is None else document.item.id
     breaker = read_breaker(edges.records) if pinned is None else Breaker()
     if pinned is None:
+        _raise_if_installation_is_broken(event, edges, passed, breaker)
         if stopped := _why_stopped(event, edges, breaker):
             end, reason = stopped
             return Fetched(skipped=skipped, end=end, reason=reason)
@@ -109,6 +110,15 @@ async def fetch_work_item(event: StepEvent, request: ExecutionInput, edges: Queu
     # Not before, because in an outage the check failed and the card is not to blame.
     _note(edges.records, document, passed, breaker)
     return _fetched(found, skipped, configuration)
+
+
+def _raise_if_installation_is_broken(
+    event: StepEvent, edges: QueueEdges, passed: SkippedCard | None, breaker: Breaker
+) -> None:
+    """Raise the failure of a check that opened the breaker, because the runs after this one only end without a card."""
+    failure = event.document.failure
+    if passed and failure and failure.error == breaker.error and _redrives(event, edges) <= failure.redrive_count:
+        raise_by_name(failure.name, failure.reason)
 
 
 def _note(records: RecordsTable, document: StateDocument, passed: SkippedCard | None, breaker: Breaker) -> None:

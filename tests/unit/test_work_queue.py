@@ -158,6 +158,17 @@ def test_card_that_breaks_check_is_passed_over(error: str, state: str) -> None:
     assert set(read_rejections(worker.records, ["ONE", "TWO"])) == {"ONE"}, "the next run takes it last"
 
 
+def test_check_that_finds_installation_broken_fails_its_run() -> None:
+    worker = installation(FakeCard("ONE"))
+    open_breaker(worker.records, "GitHubForbidden", "GitHub answers 403", "ONE")
+    with pytest.raises(KiroWorkerError, match="it broke") as caught:
+        worker.fetch(**failed_check("GitHubForbidden"))
+    assert type(caught.value).__name__ == "GitHubForbidden"
+    assert read_rejections(worker.records, ["ONE"]) == {}, "the card is not to blame"
+    worker.redrives = 1
+    assert worker.fetch(**failed_check("GitHubForbidden")).end is End.INSTALLATION_UNAVAILABLE
+
+
 def test_card_is_not_blamed_for_outage() -> None:
     worker = installation(FakeCard("ONE"))
     worker.github.errors["FetchWorkItem"] = {"type": "SERVICE_UNAVAILABLE", "message": "no"}
@@ -297,13 +308,6 @@ def test_probe_prefers_another_card() -> None:
     worker.now += 300
     assert taken(worker.fetch()) == "TWO"
     assert taken(worker.fetch(skipped=(SkippedCard("TWO"),))) == "ONE", "the only one that is left"
-
-
-def test_failure_of_installation_is_no_rejection() -> None:
-    worker = installation(FakeCard("ONE"), FakeCard("TWO"))
-    open_breaker(worker.records, "GitHubForbidden", "GitHub answers 403: the token may not use this API")
-    assert worker.fetch(**failed_check("GitHubForbidden")).end is End.INSTALLATION_UNAVAILABLE
-    assert read_rejections(worker.records, ["ONE"]) == {}
 
 
 def test_long_reason_leaves_room_for_others() -> None:
