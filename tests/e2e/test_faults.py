@@ -125,7 +125,7 @@ def test_temporary_refusal_by_aws_is_retried(
     world.local.aws.faults.clear()
     assert left == 0
     assert [error for name, error in task_failures(world, run) if name == state] == ["AwsUnavailable"]
-    expected = ("Blocked", "BuildNotStarted") if "List" in operation else ("In Review", "")
+    expected = ("For Implementation", "BuildNotStarted") if "List" in operation else ("In Review", "")
     assert (world.status(card), run.error) == expected, run.cause
 
 
@@ -293,6 +293,6 @@ def test_older_server_is_read_page_by_page(world: World) -> None:
         card = older.board.add_card(project, "A draft", status="For Implementation")
         world.configure(githubApiUrl=older.graphql_url)
         run = world.tick()
-        assert (run.outcome, run.output["skipped"]) == ("NothingToDo", [card.id])
+        assert (run.outcome, [skipped["item"] for skipped in run.output["skipped"]]) == ("NothingToDo", [card.id])
         # It reads two pages to find the card, and two more to find no other.
         assert len(older.requests.graphql("FetchPage")) == 4

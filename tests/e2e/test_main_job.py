@@ -78,7 +78,7 @@ def test_rejected_cards_do_not_block_queue(world: World) -> None:
 def test_run_rejects_at_most_ten_cards(world: World) -> None:
     cards = [world.bare_card(f"feature/missing-{number}") for number in range(11)]
     run = world.tick()
-    assert (run.outcome, len(run.output["skipped"])) == ("NothingToDo", 10)
+    assert (run.outcome, len(run.output["skipped"])) == ("CardsPassedOver", 10)
     assert [world.status(card) for card in cards] == ["Blocked"] * 10 + ["For Implementation"]
     world.tick()
     assert world.status(cards[-1]) == "Blocked"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.executions.history import Run
-from kiro_worker.outcomes import Outcome
+from kiro_worker.outcomes import OUTCOMES, FaultOwner, Outcome
 from kiro_worker.records.checkpoints import checkpoint_ref
 from tests.support.world import TOKEN, World
 
@@ -268,6 +268,21 @@ ENDINGS = {
 }
 
 
+def check_card(world: World, card: Any, ending: Ending, failed: Run) -> str:
+    """Check the card's status and its comment, and return the comment."""
+    if OUTCOMES[ending.outcome].owner is FaultOwner.INSTALLATION or ending.error:
+        assert ending.reason in failed.cause
+        assert (world.status(card), world.comments()) == ("For Implementation", []), "the card is not to blame"
+        return ""
+    assert world.status(card) == "Blocked"
+    [comment] = world.comments()
+    assert f"❌ **{ending.name}**" in comment
+    assert ending.reason.removeprefix("1 of 2 tasks done: ") in comment
+    assert f"aws stepfunctions redrive-execution --execution-arn {failed.arn}" in comment
+    assert "move the card back to `For Implementation`" in comment
+    return comment
+
+
 @pytest.mark.parametrize("ending", ENDINGS.values(), ids=ENDINGS)
 def test_failed_build_can_be_redriven(world: World, ending: Ending) -> None:
     card = two_tasks(world)
@@ -279,13 +294,8 @@ def test_failed_build_can_be_redriven(world: World, ending: Ending) -> None:
     failed = world.finish(arn)
 
     assert (failed.status, failed.error) == ("FAILED", ending.name)
-    assert world.status(card) == "Blocked"
     assert world.local.lock() is None
-    [comment] = world.comments()
-    assert f"❌ **{ending.name}**" in comment
-    assert ending.reason.removeprefix("1 of 2 tasks done: ") in comment
-    assert f"aws stepfunctions redrive-execution --execution-arn {failed.arn}" in comment
-    assert "move the card back to `For Implementation`" in comment
+    comment = check_card(world, card, ending, failed)
     commits = world.repository.git.run("log", "--format=%an", f"{before}..{BRANCH}").decode()
     assert "Kiro CodeBuild Worker" not in commits, "the branch has work that did not pass the gate"
     checkpoint = world.checkpoint()

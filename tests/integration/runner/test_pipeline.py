@@ -74,7 +74,7 @@ def test_redrive_accepts_own_push_below_other_pushes(worker: Worker) -> None:
 
     opened = worker.file(TASKS).replace("[x] 2.2", "[ ] 2.2")
     again = worker.run(COMMIT_SHA=worker.repository.git.commit(BRANCH, {TASKS: opened}, "Once more"))
-    assert again.outcome == "AgentFailed", "the open task is new work"
+    assert again.outcome == "AgentUnavailable", "the open task is new work"
     assert worker.checkpoint() == "", "no task was done"
 
 
