@@ -36,17 +36,17 @@ demo: .venv/ready
 	@$(BIN)/kiro-worker demo $(ARGS)
 
 test-unit: .venv/ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal tests/unit $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit $(ARGS)
 
 test: .venv/ready build/node/ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not exhaustive' $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not exhaustive' $(ARGS)
 
 test-all: .venv/ready build/node/ready
-	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
 
 recovery: .venv/ready build/node/ready
 	@rm -rf build/recovery && mkdir -p build/recovery
-	KIRO_WORKER_RECORD=$(CURDIR)/build/recovery $(BIN)/python -m pytest -n 2 --dist worksteal tests/recovery/test_matrix.py $(ARGS)
+	KIRO_WORKER_RECORD=$(CURDIR)/build/recovery $(BIN)/python -m pytest -n 3 --dist worksteal tests/recovery/test_matrix.py $(ARGS)
 	$(BIN)/python -m tools.recovery_table --take build/recovery
 
 mutants: .venv/ready build/node/ready

@@ -145,7 +145,16 @@ def test_pause_stops_queue_until_resume(world: World) -> None:
     assert world.status(card) == "In Review"
 
 
-@pytest.mark.parametrize("kind", ["function-timed-out", "state-timed-out", "killed", "GitHubAnswerInvalid"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "function-timed-out",
+        *(
+            pytest.param(kind, marks=pytest.mark.exhaustive)
+            for kind in ("state-timed-out", "killed", "GitHubAnswerInvalid")
+        ),
+    ],
+)
 @pytest.mark.parametrize("state", ["ValidateWorkItem", "RejectWorkItem"])
 def test_card_that_breaks_its_check_does_not_stop_board(world: World, state: str, kind: str) -> None:
     poison = world.bare_card("feature/missing") if state == "RejectWorkItem" else world.card("feature/poison")

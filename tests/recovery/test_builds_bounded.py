@@ -14,13 +14,20 @@ from tests.support.world import World, names
 
 pytestmark = pytest.mark.e2e
 
+exhaustive = pytest.mark.exhaustive
 _TICKS = 5
 BEFORE_AGENT = ("AgentUnavailable", "image-unavailable", "source-denied")
 """The installation's failures before the agent has the spec: the breaker bounds these, and the card waits."""
 ON_CARD = set(ENDINGS) - {*BEFORE_AGENT, "upload-failed", "LockLost"}
 
 
-@pytest.mark.parametrize("ending", sorted(ON_CARD))
+@pytest.mark.parametrize(
+    "ending",
+    [
+        pytest.param(ending, marks=() if ending in ("TestsFailed", "WorkerFailed", "build-fault") else exhaustive)
+        for ending in sorted(ON_CARD)
+    ],
+)
 def test_card_is_built_at_most_twice(ending: str, new_world: Callable[[], World], observer: Observer) -> None:
     world = new_world()
     card = _ready_card(world, ending)

@@ -87,6 +87,7 @@ def test_one_of_many_processes_wins(locks: LockTable, aws_of_each: dict[str, Any
     assert locks.read(BASE_KEY).fence == int(min(answers))
 
 
+@pytest.mark.exhaustive
 def test_fence_rises_a_thousand_times(locks: LockTable) -> None:
     fences = []
     for number in range(1000):
