@@ -139,13 +139,13 @@ MUTANTS = {
     ),
     "a fault is repeated each time": Mutant(
         "kiro_worker/records/cards.py",
-        'f"repeated#{commit}", build_id)',
-        'f"repeated#{commit}#{build_id}", build_id)',
+        'f"repeated#{commit}", attempt)',
+        'f"repeated#{commit}#{attempt}", attempt)',
         "test_codebuild_fault_is_repeated_once_per_commit",
         "BuildFaulted",
     ),
     "the clean-up ignores the record": Mutant(
-        "kiro_worker/github/cards.py",
+        "kiro_worker/github/failed_cards.py",
         "return document.held is not None or (in_build and (document.build is None or document.repeat))",
         "return in_build and document.build is None",
         "test_pushed_work_of_ended_run_goes_to_review and clean-up and aborted",
@@ -160,7 +160,7 @@ MUTANTS = {
     ),
     "the breaker opens after the card has moved": Mutant(
         "kiro_worker/github/failed_cards.py",
-        "        open_breaker(records, failure.name, failure.reason)\n",
+        '        open_breaker(records, failure.name, failure.reason, require(document.item, "item").id)\n',
         "        pass\n",
         "test_breaker_opens_before_card_moves",
         "another tick could have taken the next card",
@@ -202,8 +202,8 @@ MUTANTS = {
     ),
     "the breaker stops a redrive": Mutant(
         "kiro_worker/work_queue.py",
-        "    if pinned is None:\n        if stopped",
-        "    if True:\n        if stopped",
+        "    breaker = read_breaker(edges.records) if pinned is None else Breaker()\n    if pinned is None:\n",
+        "    breaker = read_breaker(edges.records)\n    if True:\n",
         "test_breaker_swallows_no_redrive",
         "InstallationUnavailable",
     ),
@@ -216,14 +216,14 @@ MUTANTS = {
     ),
     "a failure of the installation blames the card": Mutant(
         "kiro_worker/github/failed_cards.py",
-        "        if not (build and build.credits):\n            return True\n",
+        "        if not (build and build.agent_has_worked):\n            return True\n",
         "        return False\n",
         "test_broken_installation_is_probed_and_blames_no_card",
         "For Implementation",
     ),
     "a card that breaks its check comes first again": Mutant(
         "kiro_worker/work_queue.py",
-        "        note_rejection(edges.records, passed.item, passed.reason)\n",
+        "        note_rejection(records, passed.item, passed.reason, document.item.status_updated_at)\n",
         "        pass\n",
         "test_card_that_cannot_be_checked_is_passed_over",
         "NothingToDo",
