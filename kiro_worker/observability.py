@@ -20,7 +20,7 @@ from kiro_worker.names import with_environment
 from kiro_worker.outcomes import FaultOwner
 from kiro_worker.records.breaker import open_breaker
 from kiro_worker.records.table import RecordsTable
-from kiro_worker.redaction import redact
+from kiro_worker.redaction import redact, shortened
 from kiro_worker.state import StepEvent
 
 if TYPE_CHECKING:
@@ -56,7 +56,10 @@ def _named(error: Exception, function: str) -> KiroWorkerError:
 def _for_people(error: KiroWorkerError, execution_arn: str) -> KiroWorkerError:
     """The same error as people see it in the console: redacted like the log, with the names of this environment."""
     shown = type(error)(
-        *(_short(redact(with_environment(text, execution_arn))) for text in (error.reason, error.remedy))
+        *(
+            shortened(redact(with_environment(text, execution_arn)), _LONGEST_TEXT)
+            for text in (error.reason, error.remedy)
+        )
     )
     shown.owner = error.owner
     return shown
@@ -73,11 +76,6 @@ def _open_breaker(logger: Logger, error: KiroWorkerError, item_id: str) -> None:
         open_breaker(records, type(error).__name__, str(error), item_id)
     except (BotoCoreError, ClientError) as failure:
         logger.warning("the breaker could not be opened", reason=str(failure))
-
-
-def _short(text: str) -> str:
-    # After the redaction, because half a secret could remain.
-    return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…"
 
 
 def count(name: str, value: int, event: StepEvent) -> None:

@@ -215,3 +215,8 @@ def _both_cases(code: str) -> tuple[str, ...]:
 def _any_case(byte: int) -> str:
     """A pattern for the two hexadecimal digits of ``byte`` in either case."""
     return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in f"{byte:02x}")
+
+
+def shortened(text: str, longest: int) -> str:
+    """``text``, cut to at most ``longest`` characters. Redact it before, because half a secret could remain."""
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

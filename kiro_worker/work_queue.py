@@ -14,6 +14,7 @@ from kiro_worker.names import ANY_NAMES, with_environment
 from kiro_worker.records.breaker import Breaker, elect_probe, read_breaker, time_for_people
 from kiro_worker.records.cards import note_rejection, read_rejections
 from kiro_worker.recovery import report_and_clear_abandoned_runs
+from kiro_worker.redaction import shortened
 from kiro_worker.state import End, SkippedCard
 
 if TYPE_CHECKING:
@@ -155,10 +156,7 @@ def _passed_over(document: StateDocument, execution: str) -> SkippedCard | None:
         return None
     if failure.state not in _CHECKS and failure.error != ScopedLockHeld.__name__:
         return None
-    reason = with_environment(failure.reason, execution)
-    if len(reason) > _LONGEST_REASON:
-        reason = f"{reason[: _LONGEST_REASON - 1]}…"
-    return SkippedCard(item.id, reason)
+    return SkippedCard(item.id, shortened(with_environment(failure.reason, execution), _LONGEST_REASON))
 
 
 def _passed_over_by_pinned_run(event: StepEvent, edges: QueueEdges, passed: SkippedCard) -> SkippedCard | None:
