@@ -1,0 +1,22 @@
+"""What an ecosystem's module finds out about a folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Detected:
+    """How to install what the tests of a folder need, and how to run them.
+
+    ``ecosystem`` is a word such as ``python`` or ``node``. ``setup`` and ``test`` are words that run without a further
+    shell (``("sh", "-eu", "-c", script)`` for a script), in the folder; empty if there is nothing to run. ``reason``
+    names the files that decided, for people: ``uv.lock → uv sync; [tool.pytest] → pytest``. ``problem`` says why no
+    choice is possible and what to write into ``.kiro-worker.yml``; ``setup`` and ``test`` are then empty.
+    """
+
+    ecosystem: str
+    reason: str
+    setup: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    problem: str = ""
