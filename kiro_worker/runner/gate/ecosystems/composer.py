@@ -39,8 +39,8 @@ def detect_composer(folder: Path) -> Detected | None:
     runner = _runner(document, files)
     tests = "" if configuration else next((name for name in ("tests", "test") if files.folders(name)), "")
     if runner and (configuration or tests):
-        test = (runner, *filter(None, (tests,)))
-        return Detected("php", f"{reason}; {configuration or tests} → {runner}", _INSTALL, test)
+        words = (runner, *filter(None, (tests,)))
+        return Detected("php", f"{reason}; {configuration or tests} → {runner}", _INSTALL, words)
     problem = (
         'composer.json has no "test" script, and no PHPUnit or Pest with a configuration or a tests folder. Add a'
         ' "test" script, or write the test command into .kiro-worker.yml, for example "test: vendor/bin/phpunit tests"'
