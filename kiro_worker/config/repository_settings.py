@@ -168,6 +168,10 @@ class RepositoryFile(Model):
     fail; with `green`, all of them must pass before the agent starts; with `off`, they are not run then"""
     environment: EnvironmentVariables | None = None
     """environment variables of setup, agent and tests. They are not secret: the agent and every test can read them"""
+    secrets: Annotated[tuple[KeyVariable, ...], Field(max_length=20)] | None = None
+    """the variables of the installation's `testSecrets` that `setup` gets, such as the token of a private registry.
+    Agent and tests do not get them, but the code that `setup` runs comes from the branch of the card: use tokens that
+    can only read"""
     agent: AgentConfiguration | None = None
     """the agent that implements the tasks"""
     build: BuildConfiguration | None = None

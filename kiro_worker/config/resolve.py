@@ -71,6 +71,7 @@ class _Resolver:
             checks=self._checks(),
             baseline=self._first("baseline") or "known",
             environment=self._environment(),
+            secrets=self._secrets(),
             agent=self._agent(),
             build=self._build(),
             commits=CommitSettings(**self._part("commits")),
@@ -103,6 +104,14 @@ class _Resolver:
             merged |= source.settings.environment or {}
             self._origins |= {f"environment.{name}": source.origin for name in source.settings.environment or {}}
         return merged
+
+    def _secrets(self) -> dict[str, str]:
+        known = self._configuration.test_secrets
+        named = self._first("secrets") or ()
+        for variable in named:
+            if variable not in known:
+                self._refuse("secrets", f"{variable} is not one of {', '.join(known) or 'none'}", "testSecrets")
+        return {variable: known[variable] for variable in named if variable in known}
 
     def _checks(self) -> tuple[Check, ...]:
         require_report = bool(self._first("require_report"))
