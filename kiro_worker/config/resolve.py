@@ -140,7 +140,7 @@ class _Resolver:
         own = check.coverage.model_dump(exclude_unset=True) if check.coverage else {}
         own = {key: value for key, value in own.items() if value is not None or key in _NULL_COUNTS}
         return Check(
-            name=check.name,
+            name=check.shown_name,
             directory=check.directory or "",
             setup=self._first("setup", sources=lower) if check.setup is None else check.setup,
             test=self._first("test", sources=lower) if check.test is None else check.test,
