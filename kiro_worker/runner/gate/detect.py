@@ -6,6 +6,8 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.runner.gate.ecosystems.choose import DETECTORS
+from kiro_worker.runner.gate.ecosystems.report_options import with_report_options as options_for
 from kiro_worker.runner.gate.project_settings import ProjectSettings
 from kiro_worker.runner.sandbox.processes import stream
 
@@ -41,16 +43,10 @@ def detected_command(folder: Path) -> tuple[str, ...]:
         return _PYTEST
     if settings.npm_test_script:
         return _npm_command(folder)
-    for file, command in (
-        ("go.mod", ("go", "test", "./...")),
-        ("Cargo.toml", ("cargo", "test")),
-        ("pom.xml", ("mvn", "-B", "verify")),
-        ("gradlew", ("sh", "gradlew", "test", "--console=plain")),
-        ("build.gradle", ("gradle", "test", "--console=plain")),
-        ("build.gradle.kts", ("gradle", "test", "--console=plain")),
-    ):
-        if (folder / file).is_file():
-            return command
+    for detector in DETECTORS[1:]:
+        detected = detector(folder)
+        if detected and detected.test:
+            return detected.test
     if (folder / "tests" / "__init__.py").is_file() or any(folder.glob("test_*.py")):
         return (*_UNITTEST, "discover", "-v")
     if any((folder / "tests").glob("test_*.py")):
@@ -80,11 +76,8 @@ def with_report_options(
         if _has_module("coverage", home, environment, sandbox):
             script = _MEASURED_UNITTEST.replace("{options}", " ".join(_unittest_options(settings)))
             words = ("sh", "-c", script, "unittest", *command[3:])
-    elif command[:2] == ("go", "test"):
-        # Without -v, "ok" does not say whether a test ran.
-        words, tools = ("go", "test", "-v", f"-coverprofile={home / 'coverage.out'}", *command[2:]), ("go",)
-    elif settings.npm_test_script and command == _npm_command(folder):
-        words = _with_jest_options(command, settings, home)
+    elif other := options_for(command, folder, home):
+        words, tools = other
     return DetectedCommand(words, tools, (*settings.notes, *notes))
 
 

@@ -49,7 +49,7 @@ def detect_node(folder: Path) -> Detected | None:
     if words := _task_runner(files, package, manager):
         runner = next(word for word in words[-1].split() + list(words) if word in ("turbo", "nx", "lerna"))
         return replace(found, reason=f"{found.reason}; {runner} → its test task", test=words)
-    return replace(found, problem=_problem(files, packages, manager))
+    return replace(found, problem=_problem(files, packages, manager), likely=bool(packages))
 
 
 def test_script(package: Mapping[str, Any]) -> str:
