@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 
     from kiro_worker.config.settings import Check, CoverageSettings
     from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
-    from kiro_worker.runner.gate.ecosystems.choose import detect
-from kiro_worker.runner.gate.evidence import Sign
+    from kiro_worker.runner.gate.evidence import Sign
     from kiro_worker.runner.gate.junit import JUnitTotals
     from kiro_worker.runner.sandbox.processes import Finished
     from kiro_worker.runner.sandbox.sandbox import Sandbox
