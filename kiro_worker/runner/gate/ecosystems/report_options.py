@@ -77,7 +77,7 @@ def options_of_call(script: str, *programs: str) -> tuple[str, ...] | None:
 
 
 def _program(command: tuple[str, ...]) -> str:
-    words = command[2:] if command[:2] == ("bundle", "exec") else command[1:] if command[0] == "sh" else command
+    words = command[2:] if command[:2] == ("bundle", "exec") else command[1:] if command[:1] == ("sh",) else command
     return words[0].rpartition("/")[2] if words else ""
 
 
