@@ -6,7 +6,6 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,8 @@ import pytest
 from kiro_worker.config.settings import Check, CoverageSettings
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.gate.ecosystems.choose import detect
 from kiro_worker.runner.gate.gate import GateResult, run_gate
-from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.gate.setup import Setup, plan_setup
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Sandbox, sandbox
 from tests.real.toolchains import PATH, ToolchainRepository, toolchain_repositories
@@ -42,17 +40,15 @@ def folders(tmp_path: Path, repository: ToolchainRepository) -> Folders:
 
 def gate_of(folders: Folders, box: Sandbox) -> Gate:
     """Set the checkout up as it is detected, and return the function that runs its tests."""
-    found = detect(folders.checkout)
-    assert not found.problem
-    check = Check(setup=found.setup, coverage=CoverageSettings(threshold=None))
+    check = Check(coverage=CoverageSettings(threshold=None))
 
     @contextmanager
     def log() -> Iterator[Callable[[str], None]]:
         yield print
 
-    Setup((check,), PARENT, log, str).run(folders, box)
+    Setup((check,), PARENT, log, str).run(plan_setup((check,), folders.checkout), folders, box)
     return lambda: run_gate(
-        replace(check, test=None),
+        check,
         folders.checkout,
         folders.home,
         parent=PARENT,
