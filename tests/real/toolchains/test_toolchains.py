@@ -6,6 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from kiro_worker.config.settings import Check, CoverageSettings
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.gate.ecosystems.choose import detect
 from kiro_worker.runner.gate.gate import GateResult, run_gate
 from kiro_worker.runner.gate.setup import Setup, plan_setup
 from kiro_worker.runner.sandbox.folders import Folders
@@ -32,8 +34,8 @@ def repository(request: pytest.FixtureRequest) -> ToolchainRepository:
 
 
 @pytest.fixture
-def folders(tmp_path: Path, repository: ToolchainRepository) -> Folders:
-    folders = Folders(tmp_path / "workspace")
+def folders(open_folder: Path, repository: ToolchainRepository) -> Folders:
+    folders = Folders(open_folder / "workspace")
     shutil.copytree(repository.folder, folders.checkout)
     return folders
 
@@ -77,9 +79,8 @@ def executed(result: GateResult) -> int:
 def test_change_with_its_test_passes_and_mutant_fails(
     repository: ToolchainRepository, folders: Folders, gate: Gate
 ) -> None:
-    before = gate()
     shutil.copytree(repository.addition, folders.checkout, dirs_exist_ok=True)
-    after = gate()
+    result = gate()
     file, text, broken = repository.mutant
     product = folders.checkout / file
     assert text in product.read_text()
@@ -87,7 +88,15 @@ def test_change_with_its_test_passes_and_mutant_fails(
     with pytest.raises(BuildStopped) as mutant:
         gate()
 
-    assert before.sign in ("report", "summary")
-    assert executed(after) > executed(before) > 0
+    assert executed(result) == repository.tests
     assert mutant.value.outcome is Outcome.TESTS_FAILED
     assert "exit code" in mutant.value.reason
+    assert "nothing shows that a test ran" not in mutant.value.reason
+
+
+@pytest.mark.parametrize("repository", toolchain_repositories(), ids=lambda repository: repository.name)
+def test_missing_toolchain_is_named(repository: ToolchainRepository) -> None:
+    absent = replace(repository, programs=("no-such-program",))
+
+    assert absent.missing.startswith("no-such-program missing or broken: apt-get install ")
+    assert detect(repository.folder).ecosystem == repository.ecosystem
