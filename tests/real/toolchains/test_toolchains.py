@@ -100,3 +100,12 @@ def test_missing_toolchain_is_named(repository: ToolchainRepository) -> None:
 
     assert absent.missing.startswith("no-such-program missing or broken: apt-get install ")
     assert detect(repository.folder).ecosystem == repository.ecosystem
+
+
+def test_ci_installs_every_toolchain() -> None:
+    script = (Path(__file__).parents[3] / ".ci" / "run").read_text()
+    installed = re.search(r"packages=\((.*?)\)", script, re.DOTALL)
+
+    assert installed
+    needed = {package for repository in toolchain_repositories() for package in repository.packages}
+    assert needed <= set(installed[1].split())
