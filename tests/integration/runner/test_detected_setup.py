@@ -65,7 +65,7 @@ STYLES: dict[str, tuple[str, dict[str, str]]] = {
                            '[tool.poetry.dependencies]\npython = ">=3.9"\n'},
     ),
 }  # fmt: skip
-SLOW = {"poetry", "uv without lock file", "setup.py without pytest"}
+IN_EVERY_RUN = "src layout with an extra"
 
 
 @dataclass
@@ -139,7 +139,7 @@ def chosen(**more: object) -> Check:
 
 
 @pytest.mark.parametrize(
-    "style", [pytest.param(style, marks=pytest.mark.exhaustive if style in SLOW else ()) for style in STYLES]
+    "style", [pytest.param(style, marks=() if style == IN_EVERY_RUN else pytest.mark.exhaustive) for style in STYLES]
 )
 def test_project_is_installed_and_its_sources_are_tested(github: StandInGitHub, tmp_path: Path, style: str) -> None:
     """The tests see each change of the sources without another setup, and no old copy."""
@@ -156,6 +156,7 @@ def test_project_is_installed_and_its_sources_are_tested(github: StandInGitHub, 
     assert scene.said == [], "setup runs once"
 
 
+@pytest.mark.exhaustive
 def test_change_of_manifest_sets_up_again(github: StandInGitHub, tmp_path: Path) -> None:
     source, manifests = STYLES["src layout with an extra"]
     with prepared(github, tmp_path, {**manifests, source: ONE, "tests/test_price.py": TEST}, chosen()) as scene:
@@ -191,7 +192,7 @@ def test_package_of_worker_is_not_importable(github: StandInGitHub, tmp_path: Pa
 
 def test_configured_tests_run_in_virtual_environment(github: StandInGitHub, tmp_path: Path) -> None:
     """``python`` and installed programs are found, although the command does not name their folder."""
-    show = "python -c 'import sys; print(sys.prefix)'; python3 -c 'import sys; print(sys.prefix)'; command -v pip tool"
+    show = "python -c 'import sys; print(sys.prefix)'; python3 -c 'import sys; print(sys.prefix)'; command -v pip; command -v tool"
     show += "; echo $VIRTUAL_ENV $TZ ${TOKEN:-no token}; echo Ran 1 test in 0s"
     check = chosen(
         directory="api",
