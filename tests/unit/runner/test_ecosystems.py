@@ -216,6 +216,9 @@ def test_search_is_bounded(tmp_path: Path) -> None:
 
     assert files.names("*.sln", levels=9) == ("a/b/c/x.sln",)
     assert files.names("*.sln", levels=3) == ()
+    assert files.names("*.sln", levels=1, under="a/b/c") == ("a/b/c/x.sln",)
+    assert files.names("*.sln", levels=2, under="a") == ()
+    assert files.names("*", levels=9, under="a0") == ()
     assert files.folders("*/*") == ("a/b",)
     assert files.folders("../*") == ()
 
