@@ -63,7 +63,9 @@ class ProjectFiles:
         ``under`` is the folder that is searched, and ``levels`` counts its levels of folders, 1 for itself alone.
         """
         found = (
-            name for name in self._files(under, levels) if any(fnmatchcase(Path(name).name, each) for each in patterns)
+            name
+            for name in self._files(under, levels)
+            if any(fnmatchcase(name.rpartition("/")[2], each) for each in patterns)
         )
         return tuple(sorted(found, key=lambda name: (name.count("/"), name)))
 
