@@ -28,13 +28,14 @@ class RunFacts:
     """What two runs are compared by.
 
     ``is_explained`` means that failing cases, and nothing else, can be why the run failed. ``unreported`` is how many
-    more failures the output counts than the report has.
+    more failures the output counts than the report has, and ``parts_failed`` how many files, suites or packages failed.
     """
 
     cases: CaseResults = _NOTHING
     exit_code: int | None = None
     is_explained: bool = False
     unreported: int = 0
+    parts_failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,9 @@ def _problem(
     is_same = _failures(now.cases) == _failures(known.cases)
     if now.unreported and not (is_same and now.unreported == known.unreported):
         return f"the output counts {now.unreported} more failures than the report has"
+    # One of them is that of a known test. Another one may be a file of tests that cannot be loaded.
+    if excused and now.parts_failed > 1 and not (is_same and now.parts_failed <= known.parts_failed):
+        return f"{now.parts_failed} files, suites or packages failed, and not only the known tests may be why"
     ran = [each for each in now.cases.results if now.cases.ran(each) and not each.is_collection]
     if tests and (silent := tests.without_test_in(ran, changed)):
         return f"the report has no test of {listed(silent, printable_name, 3)}, so the run may have ended early"

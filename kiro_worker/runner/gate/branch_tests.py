@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from kiro_worker.runner.gate.cases import Identity
 
 _DOTTED_SUFFIXES: Final = frozenset((".py", ".java", ".kt", ".scala", ".groovy", ".rb", ".php", ".cs", ".fs", ".vb"))
-"""The languages whose reporters write a path or package with dots, as ``tests.test_shop`` for ``tests/test_shop.py``."""
+"""The languages whose reporters write a path or package with dots: ``tests.test_shop`` for ``tests/test_shop.py``."""
 _TITLED_SUFFIXES: Final = frozenset((".js", ".jsx", ".ts", ".tsx", ".mjs", ".cjs", ".mts", ".cts", ".vue", ".svelte"))
 """The languages whose tests have free titles, which can look like a module of another language."""
-_SUPPORT_FOLDERS: Final = re.compile(r"(?:test[-_]?data|_{0,2}fixtures_{0,2}|__snapshots__|__tests__|specs?)", re.I)
+_SUPPORT_FOLDERS: Final = re.compile(
+    r"(?:test[-_]?data|_{0,2}fixtures_{0,2}|__snapshots__|__tests__|specs?)", re.IGNORECASE
+)
 _OWN_FOLDER_ONLY: Final = frozenset(("conftest.py", "__init__.py"))
 _END_OF_PART: Final = re.compile(r"[.$\[\]() :/\\>#]|$")
 _LONGEST_NAME: Final = 4096

@@ -40,8 +40,8 @@ _Read = TypeVar("_Read")
 class Reports:
     """The reports of a run: of its tests, and of coverage in one format.
 
-    ``cases`` has the result of each test in ``tests``. ``contents`` maps the path of each report that was read to its kind and content. ``notes`` says, by kind, which
-    reports were ignored and why.
+    ``cases`` has the result of each test in ``tests``. ``contents`` maps the path of each report that was read to its
+    kind and content. ``notes`` says, by kind, which reports were ignored and why.
     """
 
     tests: JUnitTotals | None = None
