@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.runner.gate.cases import CaseResults
 from kiro_worker.runner.sandbox.printable import listed, printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from kiro_worker.runner.gate.branch_tests import BranchTests
     from kiro_worker.runner.gate.cases import Identity
 
-_NOTHING: CaseResults = CaseResults()
+_NOTHING: Final = CaseResults()
+MOST_NAMES: Final = 50
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,17 @@ class Baseline:
     def failing(self) -> tuple[Identity, ...]:
         """The tests that failed, also when they were run again."""
         return tuple(each for each in self.facts.cases.failing if each not in self.flaky)
+
+    def to_dict(self, check: str) -> dict[str, Any]:
+        """Return an entry of ``baseline.checks`` in ``result.json``."""
+        return {
+            "check": check,
+            "summary": self.summary,
+            "exitCode": self.facts.exit_code,
+            "failing": shortened(names_of(self.failing)),
+            "flaky": shortened(names_of(sorted(self.flaky))),
+            "problem": self.problem,
+        }
 
     def knows(self, identity: Identity, failures: int) -> bool:
         """Return whether the test failed as often as now, and never passed."""
@@ -152,3 +164,9 @@ def names_of(identities: Iterable[Identity], prefix: str = "") -> tuple[str, ...
     """Return the names of tests for people; ``prefix`` is the name of their check, if there are several."""
     start = f"{prefix}: " if prefix else ""
     return tuple(printable_name(f"{start}{each}") for each in identities)
+
+
+def shortened(names: Sequence[str]) -> list[str]:
+    """Return the first of the names, and how many more there are."""
+    more = len(names) - MOST_NAMES
+    return [*names[:MOST_NAMES], *([f"and {more} more"] if more > 0 else [])]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 from kiro_worker.document import camel_case
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.gate.baseline import Comparison, compare, names_of
+from kiro_worker.records.summaries import FailedTest
+from kiro_worker.runner.gate.baseline import MOST_NAMES, compare, names_of, shortened
 from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
 from kiro_worker.runner.gate.reports import COVERAGE
 from kiro_worker.runner.gate.run import again, altered_by, find_test_command, prepare_command, run_tests
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kiro_worker.config.settings import Check, CoverageSettings
-    from kiro_worker.runner.gate.baseline import Baseline
+    from kiro_worker.runner.gate.baseline import Baseline, Comparison
     from kiro_worker.runner.gate.branch_tests import BranchTests
     from kiro_worker.runner.gate.cases import Identity
     from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
 GATE_FILE: Final = "gate.json"
 MOST_RUN_AGAIN: Final = 10
 """How many failed tests are run again. More of them are no coincidence."""
-MOST_NAMES: Final = 50
 _LONGEST_COMMAND: Final = 300
 _MOST_SHOWN: Final = 10
 _SHOWN_LINES: Final = 6
@@ -63,14 +63,6 @@ class Work:
     tests: BranchTests | None = None
     baseline: Baseline | None = None
     elsewhere: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class FailedTest:
-    """A test whose failure counts. ``said`` is the end of what its report says, redacted."""
-
-    name: str
-    said: str = ""
 
 
 @dataclass(frozen=True)
@@ -121,9 +113,9 @@ class GateResult:
             "sign": self.sign,
             "junit": self.tests and {camel_case(key): value for key, value in asdict(self.tests).items()},
             "failed": [asdict(test) for test in self.failed],
-            "excused": _names(self.excused),
-            "flaky": _names(self.flaky),
-            "vanished": _names(self.vanished),
+            "excused": shortened(self.excused),
+            "flaky": shortened(self.flaky),
+            "vanished": shortened(self.vanished),
             "coverage": coverage
             and {
                 "format": coverage.format,
@@ -140,10 +132,15 @@ class GateResult:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of one check, and why it stops the build; ``None`` if it passes."""
+    """The result of one check, and why it stops the build; ``None`` if it passes.
+
+    ``is_new`` means that the work made it fail. It is false if only tests fail that failed before, too, and that cannot
+    be excused.
+    """
 
     result: GateResult
     stop: BuildStopped | None
+    is_new: bool = True
 
 
 def run_gate(check: Check, place: Place, work: Work | None = None, keep: Path | None = None) -> GateResult:
@@ -162,8 +159,8 @@ def judge(check: Check, place: Place, work: Work, keep: Path | None = None) -> V
     or cannot be measured although a threshold is configured.
     """
     try:
-        found_command = find_test_command(check, place.folder)
-        command = prepare_command(check, found_command, place, keeps_going=work.baseline is not None)
+        words = find_test_command(check, place.folder)
+        command = prepare_command(check, words, place, keeps_going=work.baseline is not None)
         run = run_tests(check, command, place)
     except BuildStopped as not_run:
         return Verdict(GateResult(check.test or (), not_run.reason, check=check.name), not_run)
@@ -173,15 +170,17 @@ def judge(check: Check, place: Place, work: Work, keep: Path | None = None) -> V
     is_tolerated = run.facts.is_explained and not new and not found.problem
     failure = None if is_tolerated else run.failure
     counted = () if is_tolerated or not run.failure else new or found.excused
-    failure = _stop(failure, run, found, counted, place) if failure or found.missing else None
+    if failure or found.missing:
+        failure = _stop(failure, run, found, counted, place)
     result = _result(check, run, found, flaky, counted or found.missing, place, work, passed=failure is None)
-    stop = _with_command(failure, found_command, place) if failure else coverage_problem(result, check.coverage)
+    stop = _with_command(failure, words, place) if failure else coverage_problem(result, check.coverage)
     result = _with_note(result, check.coverage)
     if keep:
         _keep(result, run, keep, place)
     if altered := result.changed_by_tests:
         place.log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
-    return Verdict(result, stop)
+    is_new = bool(new or found.missing or not found.excused or not failure)
+    return Verdict(result, stop, is_new)
 
 
 def flaky_tests(check: Check, run: Run, found: Comparison, place: Place, work: Work) -> tuple[Identity, ...]:
@@ -220,6 +219,9 @@ def _stop(
     if failure is None:
         raise ValueError("a run without a failure and without missing tests is not stopped")
     reason = failure.reason
+    if run.cannot_start:
+        said = f": {run.finished.lines[-1][:_LONGEST_SHOWN_LINE]}" if run.finished.lines else ""
+        reason = f"the test command cannot be started (exit code {run.exit_code}){said}"
     if found.excused and run.facts.is_explained:
         if found.problem:
             reason = f"{reason}; failures from before the agent started are not excused, because {found.problem}"
@@ -252,11 +254,6 @@ def shown_failures(failed: Sequence[FailedTest]) -> str:
 def _end_of(text: str) -> str:
     lines = [line.rstrip()[:_LONGEST_SHOWN_LINE] for line in printable(text).splitlines() if line.strip()]
     return "\n".join(lines[-_SHOWN_LINES:])
-
-
-def _names(names: Sequence[str]) -> list[str]:
-    more = len(names) - MOST_NAMES
-    return [*names[:MOST_NAMES], *([f"and {more} more"] if more > 0 else [])]
 
 
 def _result(

@@ -34,6 +34,7 @@ _ENDED_EARLY: Final = re.compile(
     r"!+ .*\bstopping after \d+ failures? !+|^Test Suites: .*, \d+ of \d+ total|\.{3,} SKIPPED(?: \[.*\])?$"
 )
 _LONGEST_LINE: Final = 1000
+NO_COMMAND: Final = "no test command"
 _NO_TESTS: Final = re.compile(
     # jest, vitest, mocha, AVA, unittest, pytest, PHPUnit, RSpec, node --test
     r"no tests? (?:suites? )?(?:files? )?(?:found|ran|executed)|no examples found|couldn't find any files to test"
@@ -143,7 +144,7 @@ def find_test_command(check: Check, folder: Path) -> tuple[str, ...]:
         return command
     raise BuildStopped(
         Outcome.TESTS_FAILED,
-        "no test command: none is configured, and none can be detected from the files of the repository",
+        f"{NO_COMMAND}: none is configured, and none can be detected from the files of the repository",
         "write the command into .kiro-worker.yml on the default branch, for example test: make test",
     )
 
