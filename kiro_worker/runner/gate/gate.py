@@ -212,9 +212,7 @@ def _stop(
     details = "\n".join(filter(None, (details, run.finished.last_lines())))
     if found.missing:
         names = listed(names_of(found.missing), str, 5)
-        reason = (
-            f"tests that the branch adds or changes, and that failed before the agent started, did not run: {names}"
-        )
+        reason = f"tests of the branch that failed before the agent started did not run, or were skipped: {names}"
         return BuildStopped(Outcome.TESTS_FAILED, place.redact(reason), _KEEP_TESTS, details)
     if failure is None:
         raise ValueError("a run without a failure and without missing tests is not stopped")
@@ -227,8 +225,10 @@ def _stop(
             reason = f"{reason}; failures from before the agent started are not excused, because {found.problem}"
         else:
             names = listed(names_of(counted), str, 5)
-            before = f"({len(found.excused)} others failed before the agent started, and do not count)"
-            reason = f"{len(counted)} tests fail that have to pass: {names} {before}"
+            tests = "1 test fails that has" if len(counted) == 1 else f"{len(counted)} tests fail that have"
+            reason = (
+                f"{tests} to pass: {names} (not counted: {len(found.excused)} that failed before the agent started)"
+            )
     return BuildStopped(failure.outcome, place.redact(reason), failure.remedy, details)
 
 

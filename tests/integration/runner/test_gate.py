@@ -57,7 +57,10 @@ def test_missing_test_command_fails(tmp_path: Path) -> None:
 
 
 def test_failed_start_is_reported(tmp_path: Path) -> None:
-    assert "no-such-runner cannot be started" in failure(tmp_path, test="no-such-runner --all").reason
+    assert "no-such-runner cannot be started" in failure(tmp_path, test=["no-such-runner", "--all"]).reason
+    reason = failure(tmp_path, test="no-such-runner --all").reason
+    assert reason.startswith("the test command cannot be started (exit code 127): sh: ")
+    assert "no-such-runner" in reason
 
 
 def test_run_without_tests_fails(tmp_path: Path) -> None:
@@ -429,9 +432,7 @@ def test_logged_command_and_file_names_are_redacted(tmp_path: Path) -> None:
     lines: list[str] = []
 
     home = tmp_path.parent / "home"
-    run_gate(
-        check(test=command), Place(tmp_path, home, SYSTEM, lines.append, lambda text: text.replace(SECRET, "***"))
-    )
+    run_gate(check(test=command), Place(tmp_path, home, SYSTEM, lines.append, lambda text: text.replace(SECRET, "***")))
 
     assert lines[0].endswith(" --token=***")
     assert lines[-1].endswith(": ***.txt")
