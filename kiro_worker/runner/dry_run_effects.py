@@ -173,7 +173,7 @@ class DryRunEffects(Effects):
 
     def _note_check(self, check: Check, prepared: Prepared, name: str) -> None:
         folder = prepared.checkout.folder / check.directory
-        command, source = find_test_command(check, folder, is_set_up=False), "configured"
+        command, source = find_test_command(check, folder, is_set_up=check.setup is not None), "configured"
         if not check.test:
             command = self._with_report_options(command, folder)
             command = command if self._settings.baseline == "off" else full_run(command)
