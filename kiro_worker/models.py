@@ -74,7 +74,11 @@ class WorkItem(Document):
 
 @dataclass(frozen=True)
 class Work(Document):
-    """What the build implements. ``commit`` is the commit that was validated, and the only one that is built."""
+    """What the build implements. ``commit`` is the commit that was validated, and the only one that is built.
+
+    ``default_commit`` is the default branch's commit at that time: the repository's own file and the guard's comparison
+    come from it.
+    """
 
     repository: str
     branch: str
@@ -85,6 +89,7 @@ class Work(Document):
     pull_request_url: str
     base_branch: str
     open_tasks: int
+    default_commit: str
 
 
 @dataclass(frozen=True)

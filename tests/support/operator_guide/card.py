@@ -12,7 +12,15 @@ from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github import pr_comment
 from kiro_worker.github.readiness import validate_item
 from kiro_worker.models import WorkItem
-from tests.support.fake_github import Board, FakeGitHub, configuration, ready_repository, spec_file, spec_roots
+from tests.support.fake_github import (
+    Board,
+    FakeGitHub,
+    configuration,
+    default_branch,
+    ready_repository,
+    spec_file,
+    spec_roots,
+)
 from tests.support.operator_guide.problem import ARN, Problem, Seen
 
 FOLDER: Final = ".kiro/specs/feature-x"
@@ -123,7 +131,7 @@ CARD: Final = (
         "is the default branch",
         BRANCH,
         "create a separate branch for this work",
-        changed(defaultBranchRef={"name": BRANCH}),
+        changed(defaultBranchRef=default_branch() | {"name": BRANCH}),
     ),
 )
 SPEC: Final = (

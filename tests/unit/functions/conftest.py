@@ -38,6 +38,7 @@ WORK = {
     "pullRequestUrl": "https://github.example/acme/shop/pull/7",
     "baseBranch": "main",
     "openTasks": 1,
+    "defaultCommit": "d" * 40,
 }
 """The ``work`` of the state document for the card of :func:`tests.support.fake_github.ready_repository`."""
 VARIABLES = {

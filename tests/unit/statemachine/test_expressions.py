@@ -24,6 +24,7 @@ WORK = {
     "branch": "feature/x",
     "commit": "a" * 40,
     "specPath": ".kiro/specs/feature-x",
+    "defaultCommit": "d" * 40,
     "pullRequest": 7,
     "pullRequestUrl": "https://github.example/acme/shop/pull/7",
 }
@@ -208,6 +209,7 @@ def test_build_variables_are_strings(slot: str) -> None:
         "REPOSITORY": "acme/shop",
         "BRANCH_NAME": "feature/x",
         "COMMIT_SHA": "a" * 40,
+        "DEFAULT_COMMIT_SHA": "d" * 40,
         "SPEC_PATH": ".kiro/specs/feature-x",
         "PULL_REQUEST_NUMBER": "7",
         "LOCK_KEY": "work-item-processor-lock",
