@@ -24,7 +24,7 @@ from kiro_worker.github.pull_requests import (
 )
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.readiness_queries import RULES, VALIDATE_WORK_ITEM
-from kiro_worker.github.repository_file import repository_file_problem
+from kiro_worker.github.repository_file import repository_file_problems
 from kiro_worker.github.spec_folders import SUBMODULE, SYMLINK, Spec, find_spec
 from kiro_worker.models import REDACTED, Work
 from kiro_worker.spec import (
@@ -198,7 +198,7 @@ def problems(
         yield f"{branch} is the default branch: create a separate branch for this work"
     if not repository.default_commit:
         yield f"{repository.name} has no default branch with a commit: push one, or choose another in its settings"
-    yield from filter(None, [repository_file_problem(repository)])
+    yield from repository_file_problems(repository, configuration)
     yield from _spec_problems(repository, spec, branch, read_run)
     yield from pull_request_problems(repository, configuration, branch)
     waiting = [*draft_problems(repository, configuration), *conflict_problems(repository, configuration, branch)]

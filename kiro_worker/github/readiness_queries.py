@@ -6,10 +6,8 @@ from typing import Final
 
 from gql import GraphQLRequest
 
+from kiro_worker.config.settings import REPOSITORY_FILE
 from kiro_worker.github.queries import RATE_LIMIT
-
-REPOSITORY_FILE: Final = ".kiro-worker.yml"
-"""The path of the repository's own file on its default branch."""
 
 _SPEC = """
 fragment Spec on Repository {

@@ -19,7 +19,7 @@ from kiro_worker.github.answers.repository import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
 from kiro_worker.github.guarded_files import is_guarded
 from kiro_worker.github.readiness import problems, validate_branch, validate_item
-from kiro_worker.github.repository_file import repository_file_problem, repository_file_text
+from kiro_worker.github.repository_file import repository_settings
 from kiro_worker.github.spec_folders import Spec
 from kiro_worker.models import Work, WorkItem
 from kiro_worker.records.runs import RunRecord
@@ -636,8 +636,8 @@ def entry(**changes: Any) -> dict[str, Any]:
         ({"mode": 0o160000, "type": "commit", "object": None}, "is not a file"),
         ({"mode": 0o40000, "type": "tree", "object": {"__typename": "Tree"}}, "is not a file"),
         (entry(isBinary=True, text=None), "is not a text file"),
-        (entry(isTruncated=True, byteSize=600_000), "is 600000 bytes, but the limit is 64 KB"),
-        (entry(byteSize=65_537), "is 65537 bytes"),
+        (entry(isTruncated=True, byteSize=600_000), "is 600000 bytes, but the limit is 64000: shorten it"),
+        (entry(byteSize=64_001), "is 64001 bytes"),
     ],
 )
 def test_own_file_that_cannot_be_read_is_refused(file: dict[str, Any], problem: str) -> None:
@@ -645,10 +645,24 @@ def test_own_file_that_cannot_be_read_is_refused(file: dict[str, Any], problem: 
     assert reason.startswith(f".kiro-worker.yml on main {problem}")
 
 
-@pytest.mark.parametrize(("file", "text"), [("test: make\n", "test: make\n"), ("", ""), (None, "")])
-def test_own_file_is_read(file: str | None, text: str) -> None:
+def test_problems_of_own_file_are_named_by_line() -> None:
+    found = reasons(defaultBranchRef=default_branch("directory: a\ntests: make\nbaseline: red\n"))
+    assert sorted(reason.partition(": ")[0] for reason in found) == [
+        ".kiro-worker.yml on main, line 2",
+        ".kiro-worker.yml on main, line 3",
+    ]
+
+
+def test_own_file_may_not_exceed_limits() -> None:
+    limited = CONFIGURATION.model_validate(CONFIGURATION.model_dump(by_alias=True) | {"limits": {"minutes": 60}})
+    [reason] = reasons(configuration=limited, defaultBranchRef=default_branch("build: {timeoutMinutes: 200}"))
+    assert "timeoutMinutes" in reason
+
+
+@pytest.mark.parametrize(("file", "words"), [("directory: a\n", "a"), ("", ""), (None, "")])
+def test_own_file_is_read(file: str | None, words: str) -> None:
     found = RepositoryState.parse(copy.deepcopy(READY) | {"defaultBranchRef": default_branch(file)})
-    assert (repository_file_text(found), repository_file_problem(found)) == (text, None)
+    assert repository_settings(found, CONFIGURATION).checks[0].directory == words
 
 
 CHANGED = [
