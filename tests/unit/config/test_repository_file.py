@@ -73,7 +73,7 @@ def test_setup_can_install_nothing(text: str) -> None:
         ("test: a\n\ntests: b\n", ', line 3: unknown key "tests"; did you mean "test"?'),
         ("test: a\ncoverage:\n  treshold: 5\n", ', line 3: unknown key "coverage.treshold"; did you mean "threshold"?'),
         ("test: a\ncoverage:\n  threshold: 500\n", ', line 3: "coverage.threshold": '),
-        ("checks:\n  - name: a\n  - directory: x\n", ', line 3: "checks.1.name" is missing'),
+        ("checks: [{directory: a}, {name: A}]\n", ", line 1: \"checks\": several checks have the name 'a'"),
         ("checks:\n  - name: a\n    tset: x\n", ', line 3: unknown key "checks.0.tset"; did you mean "test"?'),
         ("test: a\nagent:\n  command: evil\n", ', line 3: unknown key "agent.command"'),
         ("agent:\n  keyVariable: X\n", ', line 2: unknown key "agent.keyVariable"'),

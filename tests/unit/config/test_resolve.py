@@ -152,6 +152,23 @@ def test_file_is_bounded_by_limits(file: str, limits: dict[str, Any], expected: 
     assert "raise the limit in the configuration parameter" in caught.value.remedy
 
 
+def test_setup_gets_only_secrets_that_the_repository_names() -> None:
+    known = {"NPM_TOKEN": "kiro-worker-test-tests-npm", "OTHER": "kiro-worker-test-tests-other"}
+    configuration = Configuration.model_validate(REQUIRED | {"testSecrets": known})
+
+    chosen = resolve(configuration, "acme/shop", parse_repository_file("secrets: [NPM_TOKEN]"))
+    assert chosen.secrets == {"NPM_TOKEN": "kiro-worker-test-tests-npm"}
+    assert resolve(configuration, "acme/shop").secrets == {}
+    with pytest.raises(WorkItemInvalid, match="GEM_TOKEN is not one of NPM_TOKEN, OTHER"):
+        resolve(configuration, "acme/shop", parse_repository_file("secrets: [GEM_TOKEN]"))
+
+
+@pytest.mark.parametrize("name", ["kiro-worker-test-github-token", "kiro-worker-test-tests-", "other", "a/tests-x"])
+def test_secret_of_setup_has_prefix(name: str) -> None:
+    with pytest.raises(ValueError, match="testSecrets"):
+        Configuration.model_validate(REQUIRED | {"testSecrets": {"NPM_TOKEN": name}})
+
+
 def test_parameter_is_bounded_too() -> None:
     with pytest.raises(ConfigurationInvalid, match="XLARGE is larger than MEDIUM"):
         resolved(own={"build": {"computeType": "XLARGE"}})
