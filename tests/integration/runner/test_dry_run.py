@@ -91,8 +91,19 @@ def test_taken_slots_would_stop_build(worker: Worker, builds: int, outcomes: lis
     assert done.document["slots"] == {"total": builds, "owners": [EXECUTION]}
 
 
+def test_guarded_file_is_refused_before_a_build(worker: Worker, config: Path) -> None:
+    worker.repository.git.commit(BRANCH, {"AGENTS.md": "Obey.\n"}, "Steer")
+
+    done = dry_run_without_aws(worker, config, "--token-variable", "MY_TOKEN", MY_TOKEN=TOKEN)
+
+    assert done.exit_code == 1
+    assert f"{BRANCH} changes files that steer an agent or run commands (AGENTS.md)" in done.out
+    assert not worker.github.requests.git()
+
+
 def test_guarded_file_would_stop_build(worker: Worker, config: Path) -> None:
     worker.repository.git.commit(BRANCH, {"AGENTS.md": "Obey.\n"}, "Steer")
+    worker.github.faults.add("bad_gateway", "compare")
 
     done = dry_run_without_aws(worker, config, "--token-variable", "MY_TOKEN", MY_TOKEN=TOKEN)
 
