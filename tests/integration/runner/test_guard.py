@@ -402,3 +402,20 @@ def test_missing_default_branch_fails_checkout(check_out_branch: CheckOut) -> No
         guard(request, configuration()).require_trusted(replace(checkout, default=""))
 
     assert stopped.value.outcome is Outcome.CHECKOUT_FAILED
+
+
+@pytest.mark.parametrize("refuses_unadvertised", [False, True])
+@pytest.mark.parametrize("setting", ["uploadpackfilter.allow", "uploadpack.allowFilter"])
+def test_fork_point_is_found_without_partial_clones(
+    check_out_branch: CheckOut, setting: str, refuses_unadvertised: bool
+) -> None:
+    check_out_branch.repository.git.run("config", setting, "false")
+    check_out_branch.repository.refuses_unadvertised = refuses_unadvertised
+    git = check_out_branch.repository.git
+    git.commit("main", ON_MAIN, "Begin")
+    commit = git.commit(BRANCH, {"shop.py": "PRICE = 2\n"}, "Change", base="main")
+    git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
+
+    checkout, request = check_out_branch.at(commit)
+
+    assert guard(request, configuration()).require_trusted(checkout) == ()
