@@ -74,8 +74,7 @@ class Configuration(Model):
     """whether a pull request that conflicts with its base branch is refused before a build starts. If GitHub does not
     know that after some seconds, the pull request passes"""
     allow_draft: bool = False
-    """whether a draft pull request is built; otherwise it is refused until it is marked as ready for
-    review"""
+    """whether a draft pull request is built; otherwise it is refused until it is marked as ready for review"""
     allowed_author_associations: tuple[Name, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
     """the author associations whose pull requests may be built. GitHub shows members whose membership is private as
     `CONTRIBUTOR` or `NONE`: if `COLLABORATOR` or `MEMBER` is on the list, an author who may push to the repository
@@ -91,8 +90,8 @@ class Configuration(Model):
         ".kiro/steering",
         "AGENTS.md",
     )
-    """the files and folders that must be the same as on the default branch because they steer the agent (see
-    security.md)"""
+    """the files and folders that must be as on the default branch, or as they were there when the branch left it,
+    because they steer the agent (see security.md)"""
     guard_label: Name | None = None
     """the pull request label that permits changes to guarded paths; `null` means that no label does"""
     steering: SteeringSource | None = None

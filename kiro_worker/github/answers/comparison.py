@@ -6,12 +6,6 @@ from pydantic import Field
 
 from kiro_worker.github.answers.base import Answer
 
-MOST_FILES = 300
-"""How many files a comparison lists at most, all of them on its first page.
-
-https://docs.github.com/en/rest/commits/commits#compare-two-commits
-"""
-
 
 class ChangedFile(Answer):
     """A file that the branch changes; ``previous_name`` is what a renamed file was called."""
@@ -29,7 +23,10 @@ class ChangedFile(Answer):
 
 
 class Comparison(Answer):
-    """The answer of REST to a comparison with the default branch."""
+    """The answer of REST to a comparison with the default branch: at most 300 files, all on its first page.
+
+    https://docs.github.com/en/rest/commits/commits#compare-two-commits
+    """
 
     files: tuple[ChangedFile, ...] = Field(strict=False)
 

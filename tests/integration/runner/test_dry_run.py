@@ -20,7 +20,7 @@ def test_plan_without_aws_shows_every_step(worker: Worker, config: Path) -> None
     lines = done.lines
     assert lines["job"].startswith(f"acme/shop {BRANCH} at {worker.commit[:12]}, pull request #1, spec in .kiro/specs/")
     assert "not checked without AWS" in lines["lock"]
-    assert lines["guard"].startswith("guarded files are the same as on the default branch")
+    assert lines["guard"].startswith("the branch changes no guarded file, compared with the default branch")
     assert lines["checkpoint"].startswith("none")
     assert "scripted_agent.py, at most 45 minutes per turn" in lines["agent"]
     assert [lines[f"turn {number}"][:3] for number in range(1, 6)] == ["1.1", "1.2", "1.3", "2.1", "2.2"]

@@ -696,6 +696,16 @@ def test_changed_guarded_files_are_refused() -> None:
     assert github.requests[1].variables["path1"] == "deep/AGENTS.md"
 
 
+def test_guard_does_not_stop_the_report_of_pushed_work() -> None:
+    run = RunRecord("arn", "acme/shop", BRANCH, "CARD", frozenset({"a" * 40}))
+
+    async def act() -> Work:
+        async with guarded(CHANGED).open_session() as session:
+            return await validate_branch(session, fake_configuration(), "acme/shop", BRANCH, lambda: run)
+
+    assert asyncio.run(act()).commit == "a" * 40
+
+
 def test_files_as_on_the_default_branch_pass() -> None:
     [reason] = refusal(guarded(CHANGED, file0=True))
     assert "(deep/AGENTS.md)" in reason
