@@ -7,7 +7,7 @@
 set -u
 
 source_dir=${CODEBUILD_SRC_DIR:?}
-oldest_git="2.31"
+oldest_git="2.38"
 
 unsuitable() {
   # No text from outside gets here except the image's name, of which only harmless characters are kept.
@@ -15,26 +15,26 @@ unsuitable() {
   # An image that is not the installation's own was chosen by the settings of the repository.
   owner=installation
   if [ -n "${BUILD_IMAGE:-}" ] && [ -n "$image" ] && [ "$image" != "$BUILD_IMAGE" ]; then owner=repository; fi
-  echo "The image ${image:-of this build} $1" >&2
+  echo "The image ${image:-of this build} $1. How to fix: $2" >&2
   {
     echo "export OUTCOME='WorkerFailed'"
     echo "export OUTCOME_ERROR='BuildImageUnsuitable'"
     echo "export OUTCOME_OWNER='$owner'"
-    echo "export OUTCOME_REASON='the image ${image:-of this build} $1'"
+    echo "export OUTCOME_REASON='the image ${image:-of this build} $1. How to fix: $2'"
   } >"$source_dir/result.env"
   exit 1
 }
 
 # ------------------------------------------------------------------------------------------------ git
 if ! command -v git >/dev/null 2>&1; then
-  unsuitable "has no git: install git $oldest_git or newer in it"
+  unsuitable "has no git" "install git $oldest_git or newer in it"
 fi
 version=$(git --version 2>/dev/null | sed -n 's/^git version \([0-9][0-9]*\)\.\([0-9][0-9]*\).*/\1 \2/p')
 # shellcheck disable=SC2086  # two numbers
 set -- $version
 if [ $# -ne 2 ] || [ "$1" -lt "${oldest_git%.*}" ] ||
   { [ "$1" -eq "${oldest_git%.*}" ] && [ "$2" -lt "${oldest_git#*.}" ]; }; then
-  unsuitable "has git ${1:-of an unknown version}.${2:-}, which is too old: install git $oldest_git or newer in it"
+  unsuitable "has git ${1:-?}.${2:-?}, which is too old" "install git $oldest_git or newer in it"
 fi
 
 # --------------------------------------------------------------------------------------------- Python
@@ -49,7 +49,7 @@ fits() {
   # The imports fail if the wheels are for another Python, processor or C library.
   "$1" -c 'import sys
 if sys.version_info < (3, 11): sys.exit(1)
-import pydantic_core, aiohttp, ssl, kiro_worker' >/dev/null 2>&1
+import pydantic_core, ssl, kiro_worker' >/dev/null 2>&1
 }
 
 bundled="$source_dir/bundled-python/bin/python3.13"
@@ -64,6 +64,8 @@ for candidate in "$bundled" python3 python3.13 python3.14 python3.12 python3.11 
   fi
 done
 if [ -f "$bundled" ]; then
-  unsuitable "cannot run the Python that the worker brings: use an image with glibc 2.17 or newer, not one with musl"
+  unsuitable "cannot run the Python that the worker brings" \
+    "use an image with glibc 2.17 or newer; images with musl, such as Alpine, cannot run it"
 fi
-unsuitable "has no Python 3.11 to 3.14 with glibc: install one in it, or deploy with --context runnerPython=bundled"
+unsuitable "has no Python that the worker can use" \
+  "install Python 3.11 to 3.14 in it, or make deploy ARGS=\"--context runnerPython=bundled\"; it needs glibc, not musl"

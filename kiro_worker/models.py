@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from kiro_worker.builds.causes import explain, explain_truncated, explain_without_build
 from kiro_worker.builds.description import BuildDescription
@@ -73,8 +73,20 @@ class WorkItem(Document):
 
 
 @dataclass(frozen=True)
+class WorkBuild(Document):
+    """The machine of the build. Every value is concrete, because an undefined argument would fail the state RunBuild."""
+
+    image: str
+    compute_type: str
+    timeout_minutes: int
+
+
+@dataclass(frozen=True)
 class Work(Document):
-    """What the build implements. ``commit`` is the commit that was validated, and the only one that is built."""
+    """What the build implements. ``commit`` is the commit that was validated, and the only one that is built.
+
+    ``build`` is the machine, which ValidateWorkItem chooses last.
+    """
 
     repository: str
     branch: str
@@ -85,6 +97,12 @@ class Work(Document):
     pull_request_url: str
     base_branch: str
     open_tasks: int
+    build: WorkBuild | None = None
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Self:
+        build = document.get("build")
+        return super().from_dict({**document, "build": WorkBuild.from_dict(build) if build else None})
 
 
 @dataclass(frozen=True)
