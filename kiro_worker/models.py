@@ -74,7 +74,7 @@ class WorkItem(Document):
 
 @dataclass(frozen=True)
 class WorkBuild(Document):
-    """The machine of the build. Every value is concrete, because an undefined argument would fail the state RunBuild."""
+    """The machine of the build, with concrete values only: an undefined argument would fail the state RunBuild."""
 
     image: str
     compute_type: str

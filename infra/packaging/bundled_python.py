@@ -11,7 +11,7 @@ from pathlib import Path
 
 from infra.errors import SynthError
 from infra.packaging.cache import Asset, cached, digest_of
-from infra.packaging.platforms import Platform
+from infra.packaging.platforms import LAMBDA_PYTHON, Platform
 from infra.packaging.wheels import run_uv
 
 BUNDLED = "bundled-python"
@@ -19,8 +19,8 @@ BUNDLED = "bundled-python"
 
 # What a program without a window, a compiler or tests of its own never reads.
 _NOT_NEEDED = (
-    "include", "share", "pkgconfig", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "tcl*", "tk*",
-    "itcl*", "thread2*", "config-*", "__pycache__",
+    "pkgconfig", "test", "tests", "idlelib", "tkinter", "turtledemo", "ensurepip", "tcl*", "tk*", "itcl*", "thread2*",
+    "config-*", "__pycache__",
 )  # fmt: skip
 
 
@@ -33,7 +33,10 @@ def install_python(platform: Platform, target: Path) -> Asset:
             _download(platform, downloaded)
             [installed] = (path for path in downloaded.iterdir() if (path / "bin").is_dir() and not path.is_symlink())
             # Without symbolic links, because the archive that CDK makes of the source has none.
-            shutil.copytree(installed, folder, symlinks=False, ignore=shutil.ignore_patterns(*_NOT_NEEDED))
+            ignored = shutil.ignore_patterns(*_NOT_NEEDED)
+            shutil.copytree(installed / "lib", folder / "lib", symlinks=False, ignore=ignored)
+            (folder / "bin").mkdir()
+            shutil.copy(installed / "bin" / f"python{LAMBDA_PYTHON}", folder / "bin")
         finally:
             shutil.rmtree(downloaded, ignore_errors=True)
 
@@ -41,7 +44,9 @@ def install_python(platform: Platform, target: Path) -> Asset:
 
 
 def _download(platform: Platform, folder: Path) -> None:
-    done = run_uv(["python", "install", "--quiet", "--no-bin", "--install-dir", str(folder), platform.bundled_python])
+    done = run_uv(
+        ["python", "install", "--no-progress", "--no-bin", "--install-dir", str(folder), platform.bundled_python]
+    )
     if done.returncode != 0:
         raise SynthError(
             f"uv could not download {platform.bundled_python}: {done.stderr.strip()}. Set UV_PYTHON_INSTALL_MIRROR to a"

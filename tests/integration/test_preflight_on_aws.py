@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from kiro_worker.config.settings import AgentSettings
+from kiro_worker.config.settings import AgentSettings, Settings
 from kiro_worker.environment import ValidateWorkItemEnvironment
 from kiro_worker.errors import (
     AgentNotPinned,
@@ -31,6 +31,7 @@ ENVIRONMENT = ValidateWorkItemEnvironment(
     git_credentials_secret_name=NAMES.git_credentials_secret,
     kiro_api_key_secret_name=NAMES.kiro_api_key_secret,
     build_project_name=NAMES.build_project,
+    build_timeout_minutes=150,
 )
 PIN = {"KIRO_CLI_URL": "https://cli.example/kirocli.tar.gz", "KIRO_CLI_SHA256": "0A" * 32}
 IMAGE = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
@@ -75,7 +76,7 @@ def preflight(secrets: Any, codebuild: Any) -> Preflight:
 
     def check(agent: Any = KIRO.name) -> None:
         document = {"name": agent} if isinstance(agent, str) else agent
-        require_installation(secrets, codebuild, ENVIRONMENT, AgentSettings(**document))
+        require_installation(secrets, codebuild, ENVIRONMENT, Settings(agent=AgentSettings(**document)))
 
     return check
 
