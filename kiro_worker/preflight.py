@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from kiro_worker.agent_pin import AgentPin
 from kiro_worker.build_machine import AWS_IMAGES, choose_machine
-from kiro_worker.config.secrets import require_agent_key, require_git_credentials
+from kiro_worker.config.secrets import require_agent_key, require_git_credentials, require_test_secret
 from kiro_worker.errors import AgentNotPinned, BuildProjectMissing
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from kiro_worker.config.settings import Settings
     from kiro_worker.environment import ValidateWorkItemEnvironment
-    from kiro_worker.models import WorkBuild
 
 
 def require_installation(
@@ -27,21 +26,24 @@ def require_installation(
     codebuild: CodeBuildClient,
     environment: ValidateWorkItemEnvironment,
     settings: Settings,
-) -> WorkBuild:
-    """Return the machine of the build, which would find its secrets, its project and its agent.
+) -> ProjectTypeDef:
+    """Return the build project. A build of it would find its secrets, its machine and its agent.
 
     Raises :class:`SecretMissing`, :class:`SecretPendingDeletion`, :class:`AwsAccessDenied`,
     :class:`BuildProjectMissing` or :class:`AgentNotPinned`; and, for a machine that is not possible,
     :class:`WorkItemInvalid` or :class:`ConfigurationInvalid`.
     """
     require_git_credentials(secrets, environment.git_credentials_secret_name)
-    if settings.agent.needs_key:
+    for name in settings.secrets.values():
+        require_test_secret(secrets, name)
+    agent = settings.agent
+    if agent.needs_key:
         require_agent_key(secrets, environment.kiro_api_key_secret_name)
     project = _find_project(codebuild, environment.build_project_name)
     build = choose_machine(settings, project, environment.build_timeout_minutes)
-    if settings.agent.is_kiro:
+    if agent.is_kiro:
         _require_pin(project, build.image)
-    return build
+    return project
 
 
 def _find_project(codebuild: CodeBuildClient, name: str) -> ProjectTypeDef:

@@ -59,7 +59,8 @@ def test_impossible_machine_is_fault_of_its_source(
 
 def test_other_architecture_is_checked_too() -> None:
     x86: Any = {"environment": {**PROJECT["environment"], "type": "LINUX_CONTAINER", "image": X86}}
-    assert choose(BuildSettings(image="aws/codebuild/amazonlinux-x86_64-standard:5.0"), project=x86)
+    image = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+    assert choose(BuildSettings(image=image), project=x86).image == image
     with pytest.raises(ConfigurationInvalid, match="is for arm64, and builds of this installation run on x86_64"):
         choose(BuildSettings(image=ARM), project=x86)
 
