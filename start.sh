@@ -37,6 +37,26 @@ if [ $# -ne 2 ] || [ "$1" -lt "${oldest_git%.*}" ] ||
   unsuitable "has git ${1:-?}.${2:-?}, which is too old" "install git $oldest_git or newer in it"
 fi
 
+# --------------------------------------------------------------------------------------------- Docker
+# Only in a privileged project. Whoever reaches the daemon is root on this machine, and setup, agent and tests do:
+# docs/how-to/build-machine.md says what that gives up. A missing daemon is left to the command that needs it.
+if [ "${BUILD_PRIVILEGED:-}" = true ]; then
+  socket=${DOCKER_SOCKET:-/var/run/docker.sock}
+  if [ ! -S "$socket" ] && command -v dockerd >/dev/null 2>&1; then
+    dockerd --host="unix://$socket" >"$source_dir/dockerd.log" 2>&1 &
+    tries=30
+    while [ ! -S "$socket" ] && [ "$tries" -gt 0 ]; do
+      sleep 1
+      tries=$((tries - 1))
+    done
+  fi
+  if [ -S "$socket" ]; then
+    chmod 666 "$socket"
+  else
+    echo "The project is privileged, but no Docker daemon listens at $socket" >&2
+  fi
+fi
+
 # --------------------------------------------------------------------------------------------- Python
 # CodeBuild's own images keep several Pythons with pyenv, and choose an old one unless they are asked for another.
 if [ -n "${PYTHON_313_VERSION:-}" ] && command -v pyenv >/dev/null 2>&1; then

@@ -69,4 +69,5 @@ class Variables:
             "KIRO_CLI_SHA256": self.settings.kiro_cli_sha256,
             # The installation's own image. A build that runs on another one was given it by its repository's settings.
             "BUILD_IMAGE": self.settings.machine.image,
+            "BUILD_PRIVILEGED": "true" if self.settings.machine.privileged else "false",
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -32,7 +33,7 @@ class Image:
             (self.source / "python" / module).touch()
         self.runner = self.source / "python" / "kiro_worker" / "runner" / "__main__.py"
         self.runner.write_text("import os, sys; print('runner', sys.argv, os.environ['PATH'], flush=True)\n")
-        for tool in ("tr", "sed", "chmod"):
+        for tool in ("tr", "sed", "chmod", "sleep"):
             (self.bin / tool).symlink_to(shutil.which(tool) or tool)
 
     def add(self, name: str, script: str, folder: Path | None = None) -> None:
@@ -167,6 +168,42 @@ def test_bundled_python_that_cannot_run_is_named(image: Image, start: Start) -> 
     (image.source / "python" / "pydantic_core.py").write_text("raise ImportError\n")
     image.add("python3.13", "exit 127", image.source / "bundled-python" / "bin")
     require_unsuitable(image, start(), FaultOwner.INSTALLATION, "cannot run the Python that the worker brings", "glibc")
+
+
+DOCKERD = """exec {python} -c 'import socket, sys, time
+server = socket.socket(socket.AF_UNIX); server.bind(sys.argv[1].removeprefix("--host=unix://")); time.sleep(5)' "$@"
+"""
+
+
+def test_privileged_build_opens_docker(image: Image, start: Start, tmp_path: Path) -> None:
+    image.add_git()
+    image.add_python("python3")
+    image.add("dockerd", DOCKERD.format(python=shlex.quote(sys.executable)))
+    daemon = tmp_path / "docker.sock"
+    assert start(BUILD_PRIVILEGED="true", DOCKER_SOCKET=str(daemon)).returncode == 0
+    assert daemon.stat().st_mode & 0o777 == 0o666
+
+
+@pytest.mark.parametrize("privileged", ["true", "false", ""])
+def test_docker_is_only_for_privileged_builds(image: Image, start: Start, tmp_path: Path, privileged: str) -> None:
+    image.add_git()
+    image.add_python("python3")
+    daemon = tmp_path / "docker.sock"
+    done = start(BUILD_PRIVILEGED=privileged, DOCKER_SOCKET=str(daemon))
+    assert done.returncode == 0
+    assert ("no Docker daemon listens" in done.stderr) == (privileged == "true")
+
+
+@pytest.mark.parametrize("privileged", ["false", ""])
+def test_socket_of_other_builds_stays_closed(image: Image, start: Start, tmp_path: Path, privileged: str) -> None:
+    image.add_git()
+    image.add_python("python3")
+    daemon = tmp_path / "docker.sock"
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(daemon))
+        daemon.chmod(0o660)
+        assert start(BUILD_PRIVILEGED=privileged, DOCKER_SOCKET=str(daemon)).returncode == 0
+    assert daemon.stat().st_mode & 0o777 == 0o660
 
 
 def test_runner_needs_git_that_script_demands() -> None:

@@ -57,6 +57,8 @@ def test_project_is_machine_of_context(project: dict[str, Any]) -> None:
         # CodeBuild's own credentials cannot pull from another account or a private registry.
         "ImagePullCredentialsType": "SERVICE_ROLE",
     }
+    variables = {variable["Name"]: variable["Value"] for variable in project["Environment"]["EnvironmentVariables"]}
+    assert (variables["BUILD_PRIVILEGED"], variables["BUILD_IMAGE"]) == ("true", IMAGE)
     assert project["TimeoutInMinutes"] == 30
     assert project["VpcConfig"] == {
         "VpcId": "vpc-0a1b2c3d",

@@ -88,6 +88,7 @@ def test_build_gets_names_of_secrets_only(stacks: Stacks) -> None:
         "KIRO_CLI_URL": "",
         "KIRO_CLI_SHA256": "",
         "BUILD_IMAGE": "aws/codebuild/amazonlinux-aarch64-standard:3.0",
+        "BUILD_PRIVILEGED": "false",
         "AGENT_USER": "own",
     }
 
