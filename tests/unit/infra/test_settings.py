@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from infra import app
 from infra.errors import SynthError
 from infra.machine import Machine
-from infra.packaging import HOST, LAMBDA, LAMBDA_PLATFORMS
+from infra.packaging import HOST, LAMBDA, LAMBDA_PLATFORMS, ROOT
 from infra.settings import Settings, build_state_seconds, read_settings
 
 
@@ -82,3 +83,15 @@ def test_architecture_chooses_wheels() -> None:
 )
 def test_custom_image_gets_bundled_python(context: dict[str, object], python: str) -> None:
     assert read(**context).runner_python == python
+
+
+def test_every_context_key_is_documented() -> None:
+    """A key that is read must be in the how-to, the configuration page or the README, and the app's docstring."""
+    keys: list[str] = []
+    read_settings(keys.append)  # type: ignore[arg-type, func-returns-value]  # returns None for every key
+    how_to, pages = ROOT / "docs" / "how-to" / "build-machine.md", ("README.md", "docs/reference/configuration.md")
+    documented = how_to.read_text("utf-8") + "".join((ROOT / page).read_text("utf-8") for page in pages)
+    # For the embedded environment only.
+    for key in set(keys) - {"packagingPlatform", "environment"}:
+        assert f"`{key}`" in documented or f"--context {key}=" in documented, key
+    assert all(f"``{key}``" in (app.__doc__ or "") for key in keys)
