@@ -262,6 +262,7 @@ class FakeGitHub(AIOHTTPTransport):
             "ReadCard": self._read_card,
             "SetStatus": self._set_status,
             "ValidateWorkItem": lambda _: {"repository": copy.deepcopy(self.board.repository)},
+            "ReadRepositoryFile": lambda _: {"repository": copy.deepcopy(self.board.repository)},
             "FindSpec": lambda _: {"repository": copy.deepcopy(self.board.spec_roots)},
             "ReadSpec": self._read_spec,
             "CompareFiles": lambda _: {"repository": copy.deepcopy(self.board.versions)},
