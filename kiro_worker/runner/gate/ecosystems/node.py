@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.gate.ecosystems.detected import Detected
 from kiro_worker.runner.gate.ecosystems.package_managers import package_manager_of
+from kiro_worker.runner.gate.ecosystems.parts import choose_parts
 from kiro_worker.runner.gate.ecosystems.project_files import ProjectFiles, script, string, strings, table
 from kiro_worker.runner.sandbox.printable import listed, printable_name
 
@@ -22,11 +23,9 @@ _INSTALL_SCRIPTS: Final = ("preinstall", "install", "postinstall", "prepublish",
 """https://docs.npmjs.com/cli/using-npm/scripts#npm-install"""
 _MAX_PACKAGES: Final = 100
 _NO_TEST_SCRIPT: Final = "no test specified"
-_PLAIN_PATH: Final = re.compile(r"[\w@./-]{1,100}$")
 _PNPM_PACKAGE: Final = re.compile(r"^\s*-\s*['\"]?([^'\"#\s]+)['\"]?\s*$", re.MULTILINE)
 _MAX_PATTERNS: Final = 50
 _MAX_LEVELS_UP: Final = 6
-_SHOWN_PACKAGES: Final = 5
 
 
 def detect_node(folder: Path) -> Detected | None:
@@ -45,7 +44,7 @@ def detect_node(folder: Path) -> Detected | None:
         setup = script(f"cd {path_up}", *(setup[3:] if setup[0] == "sh" else (" ".join(setup),)))
     packages = _workspace_packages(files, package)
     found = Detected(
-        *("node", _setup_reason(manager, package, path_up), setup),
+        *("node", _setup_reason(manager, path_up), setup),
         follows_sources=not any(map(_is_built_by_install, _documents(files, package, packages, root))),
     )
     if test_script(package):
@@ -78,12 +77,12 @@ def _is_built_by_install(package: Mapping[str, Any]) -> bool:
     return any(string(table(package, "scripts"), name) for name in _INSTALL_SCRIPTS)
 
 
-def _setup_reason(manager: PackageManager, package: Mapping[str, Any], path_up: str) -> str:
+def _setup_reason(manager: PackageManager, path_up: str) -> str:
     deciding = [manager.decided_by, manager.lock] if manager.decided_by != manager.lock else [manager.lock]
     names = [f"{path_up}/{name}" if path_up else name for name in deciding if name] or ["package.json"]
     reason = f"{' and '.join(names)} → {manager.installs_as}"
-    if engine := string(table(package, "engines"), "node"):
-        reason += f"; engines ask for node {printable_name(engine)[:40]}"
+    if manager.node:
+        reason += f"; asks for node {manager.node}"
     return reason
 
 
@@ -157,13 +156,8 @@ def _problem(files: ProjectFiles, packages: tuple[str, ...], manager: PackageMan
             'package.json has no "test" script. Add one, or write the command into .kiro-worker.yml, for example'
             f' "test: {manager.name} run test:unit"'
         )
-    plain = [path for path in tested if _PLAIN_PATH.match(path)][:_SHOWN_PACKAGES]
-    parts = ", ".join(f"{{directory: {path}}}" for path in plain)
-    return (
-        f'package.json is the root of a workspace and has no "test" script; {listed(tested, printable_name)} have one.'
-        f' Add a "test" script to the root, or write into .kiro-worker.yml "test: {_all_packages(manager)}" to run'
-        f' those of all packages, or the packages to test: "checks: [{parts}]"'
-    )
+    why = f'package.json is the root of a workspace without a "test" script; {listed(tested, printable_name)} have one'
+    return f"{choose_parts(tested, why)}\nor, for all packages at once,\ntest: {_all_packages(manager)}"
 
 
 def _all_packages(manager: PackageManager) -> str:
