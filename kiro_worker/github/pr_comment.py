@@ -10,7 +10,7 @@ from kiro_worker.github.markdown import block, code, link
 from kiro_worker.models import BuildResult
 from kiro_worker.names import with_environment
 from kiro_worker.outcomes import Outcome
-from kiro_worker.records.summaries import RunSummary
+from kiro_worker.records.summaries import GATE_NOTES, RunSummary
 from kiro_worker.redaction import redact
 from kiro_worker.spec import completion
 
@@ -149,12 +149,9 @@ def _done_tasks(build: BuildResult, summary: RunSummary, pull_request_url: str =
 
 
 def _gate_notes(summary: RunSummary) -> list[str]:
-    """What the gate found besides its verdict. The names come from the repository, and the sentences do not."""
-    notes = []
-    for note in summary.notes[:_MOST_NOTES]:
-        text = " ".join(re.sub(r"[^A-Za-z0-9 ,.:'-]", "", redact(note.text)).split())
-        notes.append(f"{text}: {_cell(redact(note.names))}" if note.names else text)
-    return notes
+    """What the gate found besides its verdict."""
+    known = [note for note in summary.notes if note.kind in GATE_NOTES]
+    return [f"{GATE_NOTES[note.kind]}: {_cell(redact(note.names))}" for note in known[:_MOST_NOTES]]
 
 
 def _failed_tests(summary: RunSummary) -> str:

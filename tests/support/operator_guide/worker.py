@@ -187,8 +187,8 @@ GATE: Final = (
         "Coverage is not measured, or too low",
         "CoverageBelowThreshold",
         "coverage cannot be measured: the tests wrote no coverage report",
-        "coverage.threshold is 80%, its default",
+        "coverage.threshold is 80%",
         "name it in coverage.report, or set coverage.threshold: null",
-        partial(gate, test=["true"]),
+        partial(gate, test=["true"], coverage={"threshold": 80}),
     ),
 )

@@ -188,13 +188,13 @@ def test_failed_tests_are_listed_by_name() -> None:
 
 
 def test_notes_of_the_gate_come_first() -> None:
-    notes = (GateNote("Coverage was not measured", "no report"), GateNote("Flaky: run again", "tests.a, tests.b"))
+    notes = (GateNote("notMeasured", "no report"), GateNote("flaky", "tests.a, tests.b"), GateNote("other", "x"))
     text = success(RunSummary(notes=notes))
 
     lines = [line for line in text.splitlines() if line]
     assert lines[1:3] == [
-        "- ⚠️ Coverage was not measured: `no report`",
-        "- ⚠️ Flaky: run again: `tests.a, tests.b`",
+        "- ⚠️ Coverage was not measured, so the default threshold was not applied: `no report`",
+        "- ⚠️ Flaky: they failed, and passed when they were run again: `tests.a, tests.b`",
     ]
 
 
@@ -202,7 +202,7 @@ def test_longest_summary_fits_into_comment() -> None:
     tasks = tuple(DoneTask(f"{number} {'`' * 95}", "a" * 40) for number in range(1000))
     turns = tuple(Turn(task.name, f"turn {number} {'`' * 590}") for number, task in enumerate(tasks))
     tests = tuple(FailedTest(task.name, "`" * 600) for task in tasks)
-    notes = tuple(GateNote("Flaky", "`" * 500) for _ in tasks)
+    notes = tuple(GateNote("flaky", "`" * 500) for _ in tasks)
     stopped = failed(CONFIGURATION, failure(OUTCOME="TestsFailed"), ARN, summary=RunSummary(tasks, turns, tests, notes))
     assert len(stopped) < 60_000
     text = success(RunSummary(tasks, turns), tasks_done="1000", tasks_done_before="0")
@@ -345,7 +345,7 @@ TERMINAL = st.sampled_from(["\x1b[31m", "\x1b]8;;https://e.example\x07", "\x9b2J
 def test_github_renders_words_of_agent_as_code(before: str, after: str, breaking: str) -> None:
     hostile = f"{before}{breaking}{EVIL} @octocat #1 <b>{after}"
     turns = (Turn(hostile, hostile), Turn("1 Parse", hostile))
-    gate = (FailedTest(hostile, hostile),), (GateNote(hostile, hostile), GateNote("Flaky", hostile))
+    gate = (FailedTest(hostile, hostile),), (GateNote(hostile, hostile), GateNote("flaky", hostile))
     summary = RunSummary((DoneTask(hostile, "a" * 40),), turns, *gate)
     require_harmless(success(summary))
     require_harmless(failed(CONFIGURATION, failure(OUTCOME="AgentFailed"), ARN, summary=summary))

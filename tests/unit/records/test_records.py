@@ -62,7 +62,7 @@ SUMMARY = RunSummary(
     (DoneTask("1 Parse", FIRST, "1-0"), DoneTask("2 Price")),
     (Turn("1 Parse", "Done.\n✓"),),
     (FailedTest("t", "x"),),
-    (GateNote("Flaky", "t"),),
+    (GateNote("flaky", "t"),),
 )
 
 
@@ -92,7 +92,7 @@ def test_longest_summary_fits_into_record(letter: str) -> None:
     tasks = tuple(DoneTask(f"{number} {letter * 90}", FIRST, f"{number}-0") for number in range(1000))
     turns = tuple(Turn(letter * 99, f"{number} {letter * 590}") for number in range(1000))
     failed = tuple(FailedTest(letter * 200, letter * 1800) for _ in range(100))
-    notes = tuple(GateNote("Flaky", letter * 500) for _ in range(100))
+    notes = tuple(GateNote("flaky", letter * 500) for _ in range(100))
     assert len(RunSummary(tasks, turns, failed, notes).to_json().encode()) <= LARGEST_SUMMARY
     text = RunSummary(tasks, turns).to_json()
     kept = RunSummary.from_json(text)
@@ -102,7 +102,7 @@ def test_longest_summary_fits_into_record(letter: str) -> None:
     assert not kept.turns or kept.turns[-1] == turns[-1], "the last words matter most"
 
 
-KEYS = st.sampled_from(["tasks", "turns", "failed", "notes", "name", "commit", "said", "text", "names"])
+KEYS = st.sampled_from(["tasks", "turns", "failed", "notes", "name", "commit", "said", "kind", "names"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
