@@ -99,6 +99,7 @@ def test_kiro_cli_gets_only_its_key(worker: Worker, tmp_path: Path) -> None:
     environment = dict(line.split("=", 1) for line in (seen / "environment").read_text().splitlines())
     assert environment.pop("KIRO_API_KEY") == AGENT_KEY
     known = {"PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "LANG", "TERM", "EMAIL", "GIT_TERMINAL_PROMPT"}
+    known |= {"GRADLE_USER_HOME", "MAVEN_USER_HOME", "MAVEN_OPTS"}
     assert set(environment) <= known | {"PWD", "OLDPWD", "SHLVL", "_"}
     prompt = (seen / "prompt").read_text()
     assert "- .kiro/specs/feature-discounts/requirements.md" in prompt
