@@ -85,6 +85,8 @@ class WorkBuild(Document):
 class Work(Document):
     """What the build implements. ``commit`` is the commit that was validated, and the only one that is built.
 
+    ``default_commit`` is the default branch's commit at that time: the repository's own file and the guard's comparison
+    come from it.
     ``build`` is the machine, which ValidateWorkItem chooses last.
     """
 
@@ -97,6 +99,7 @@ class Work(Document):
     pull_request_url: str
     base_branch: str
     open_tasks: int
+    default_commit: str
     build: WorkBuild | None = None
 
     @classmethod

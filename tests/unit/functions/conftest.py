@@ -38,6 +38,7 @@ WORK = {
     "pullRequestUrl": "https://github.example/acme/shop/pull/7",
     "baseBranch": "main",
     "openTasks": 1,
+    "defaultCommit": "d" * 40,
     "build": {"image": "aws/codebuild/standard:7.0", "computeType": "BUILD_GENERAL1_SMALL", "timeoutMinutes": 150},
 }
 """The ``work`` of the state document for the card of :func:`tests.support.fake_github.ready_repository`."""
