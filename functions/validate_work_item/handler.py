@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -45,7 +44,11 @@ async def validate_work_item(event: StepEvent, request: ExecutionInput) -> dict[
         settings = resolve(configuration, item.repository)
         project = require_installation(secrets, codebuild, environment, settings)
         work = await validate_selected(
-            session, configuration, request, item, lambda: read_run(records, event.execution_arn)
+            session,
+            configuration,
+            request,
+            item,
+            read_run=lambda: read_run(records, event.execution_arn),
+            choose_build=lambda effective: choose_machine(effective, project, environment.build_timeout_minutes),
         )
-    build = choose_machine(settings, project, environment.build_timeout_minutes)
-    return replace(work, build=build).to_dict()
+    return work.to_dict()

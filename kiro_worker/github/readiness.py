@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import RepositoryAnswer, RepositoryState
 from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.card_problems import card_problems
 from kiro_worker.github.guarded_files import guard_problem
 from kiro_worker.github.pull_requests import (
     allowed_pull_requests,
@@ -24,7 +25,7 @@ from kiro_worker.github.pull_requests import (
 )
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.readiness_queries import RULES, VALIDATE_WORK_ITEM
-from kiro_worker.github.repository_file import repository_file_problems
+from kiro_worker.github.repository_file import repository_file_problems, repository_settings
 from kiro_worker.github.spec_folders import SUBMODULE, SYMLINK, Spec, find_spec
 from kiro_worker.models import REDACTED, Work
 from kiro_worker.spec import (
@@ -42,12 +43,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kiro_worker.config.model import Configuration
+    from kiro_worker.config.settings import Settings
     from kiro_worker.github.answers.repository import SpecFile
     from kiro_worker.github.client import GitHubSession
-    from kiro_worker.models import WorkItem
+    from kiro_worker.models import WorkBuild, WorkItem
     from kiro_worker.records.runs import RunRecord
 
 ReadRun: TypeAlias = "Callable[[], RunRecord | None]"
+ChooseBuild: TypeAlias = "Callable[[Settings], WorkBuild | None]"
 
 _NO_OPEN_TASK: Final = "has no open task: untick a box, or add a line such as '- [ ] 1. …'"
 
@@ -56,8 +59,16 @@ def _no_record() -> None:
     """For a build that no execution started."""
 
 
+def _no_build(_settings: Settings) -> None:
+    """For a check that starts no build."""
+
+
 async def validate_item(
-    session: GitHubSession, configuration: Configuration, item: WorkItem, read_run: ReadRun = _no_record
+    session: GitHubSession,
+    configuration: Configuration,
+    item: WorkItem,
+    read_run: ReadRun = _no_record,
+    choose_build: ChooseBuild = _no_build,
 ) -> Work:
     """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why the card is not ready.
 
@@ -65,7 +76,8 @@ async def validate_item(
     its pull request is a draft or conflicts with its base, or the guard would stop the build. If the execution was
     about to push to the branch, none of this matters: it was redriven after its push, and still has to report it. The
     build finds out whether the push arrived, because that takes the branch's history: there may be other commits on
-    top. A build that finds no push of its own ends before the agent starts.
+    top. A build that finds no push of its own ends before the agent starts. ``choose_build`` returns the machine for
+    the repository's effective settings, of which its own file is a part.
     """
     if item.content_type == REDACTED:
         raise WorkItemInvalid(
@@ -80,28 +92,11 @@ async def validate_item(
         raise WorkItemInvalid(
             f"the card's title contains an invisible character ({hidden})", "remove it from the title"
         )
-    if reasons := list(_card_problems(item, configuration)):
+    if reasons := list(card_problems(item, configuration)):
         raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))
-    return await validate_branch(session, configuration, item.repository, item.branch, read_run, item.spec)
-
-
-def _card_problems(item: WorkItem, configuration: Configuration) -> Iterator[str]:
-    """The reasons that the card itself shows."""
-    if item.content_type == "Issue" and item.state == "CLOSED":
-        yield f"the issue #{item.number} is closed: reopen it if it still has to be built"
-    if not item.linked_branches:
-        return
-    foreign = [linked for linked in item.linked_branches if linked.partition(":")[0].lower() != item.repository.lower()]
-    if len(foreign) == len(item.linked_branches):
-        yield (
-            f"the issue is in {item.repository}, but its linked branch is in another repository"
-            f" ({', '.join(foreign)}): link a branch of {item.repository}, or use an issue of that repository"
-        )
-    else:
-        yield (
-            f"several branches are linked to the issue ({', '.join(item.linked_branches)}): name one of"
-            f' {item.repository} in the card\'s field "{configuration.branch_field}", or unlink the others'
-        )
+    return await validate_branch(
+        session, configuration, item.repository, item.branch, read_run, item.spec, choose_build
+    )
 
 
 async def validate_branch(
@@ -111,6 +106,7 @@ async def validate_branch(
     branch: str,
     read_run: ReadRun = _no_record,
     named_spec: str = "",
+    choose_build: ChooseBuild = _no_build,
 ) -> Work:
     """The same as :func:`validate_item`, for a branch without a card, which a manually started build names.
 
@@ -144,6 +140,7 @@ async def validate_branch(
         base_branch=pull_request.base_branch,
         open_tasks=len(open_tasks(spec.tasks)),
         default_commit=found.default_commit,
+        build=choose_build(repository_settings(found, configuration)),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.errors import AgentNotPinned, ConfigurationInvalid, WorkItemInvalid, WorkItemRefused
-from tests.support.fake_github import FakeGitHub, ready_repository
+from tests.support.fake_github import FakeGitHub, default_branch, ready_repository
 from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
 
@@ -73,3 +73,28 @@ def test_no_repository_exceeds_timeout_of_installation(call: Call, aws: Aws, git
     with pytest.raises(ConfigurationInvalid, match=r"build.timeoutMinutes.* 151 is more than the 150 minutes"):
         call("ValidateWorkItem", document())
     assert github.sent() == []
+
+
+def test_file_of_repository_chooses_machine(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    aws.configuration["limits"] = {"images": ["acme/ci:1"], "minutes": 60}
+    github.board.repository = ready_repository(
+        defaultBranchRef=default_branch("build: {image: 'acme/ci:1', timeoutMinutes: 60}")
+    )
+    build = call("ValidateWorkItem", document())["build"]
+    assert build == {"image": "acme/ci:1", "computeType": "BUILD_GENERAL1_SMALL", "timeoutMinutes": 60}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("build: {image: 'acme/evil:1'}", "acme/evil:1 is not allowed"),
+        ("build: {timeoutMinutes: 151}", "151 is more than"),
+        ("build: {computeType: XLARGE}", "XLARGE is larger than MEDIUM"),
+        ("build: {image: 'aws/codebuild/amazonlinux-aarch64-standard:3.0'}", "run on x86_64"),
+    ],
+)
+def test_file_cannot_exceed_installation(call: Call, aws: Aws, github: FakeGitHub, text: str, words: str) -> None:
+    aws.configuration["limits"] = {"images": ["aws/codebuild/amazonlinux-aarch64-standard:3.0"]}
+    github.board.repository = ready_repository(defaultBranchRef=default_branch(text))
+    with pytest.raises(WorkItemInvalid, match=words):
+        call("ValidateWorkItem", document())
