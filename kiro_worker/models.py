@@ -86,7 +86,8 @@ class Work(Document):
     """What the build implements. ``commit`` is the commit that was validated, and the only one that is built.
 
     ``default_commit`` is the default branch's commit at that time: the repository's own file and the guard's comparison
-    come from it. ``build`` is the machine; ``None`` if the work was found without starting a build of it.
+    come from it.
+    ``build`` is the machine, which ValidateWorkItem chooses last.
     """
 
     repository: str

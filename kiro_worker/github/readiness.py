@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import RepositoryAnswer, RepositoryState
 from kiro_worker.github.branch_names import branch_problem
-from kiro_worker.github.card_problems import card_problems
 from kiro_worker.github.guarded_files import guard_problem
 from kiro_worker.github.pull_requests import (
     allowed_pull_requests,
@@ -50,7 +49,7 @@ if TYPE_CHECKING:
     from kiro_worker.records.runs import RunRecord
 
 ReadRun: TypeAlias = "Callable[[], RunRecord | None]"
-ChooseBuild: TypeAlias = "Callable[[Settings], WorkBuild | None]"
+ChooseMachine: TypeAlias = "Callable[[Settings], WorkBuild | None]"
 
 _NO_OPEN_TASK: Final = "has no open task: untick a box, or add a line such as '- [ ] 1. …'"
 
@@ -59,8 +58,8 @@ def _no_record() -> None:
     """For a build that no execution started."""
 
 
-def _no_build(_settings: Settings) -> None:
-    """For a check that starts no build."""
+def _no_machine(_settings: Settings) -> None:
+    """For a build that already has its machine."""
 
 
 async def validate_item(
@@ -68,7 +67,7 @@ async def validate_item(
     configuration: Configuration,
     item: WorkItem,
     read_run: ReadRun = _no_record,
-    choose_build: ChooseBuild = _no_build,
+    choose_machine: ChooseMachine = _no_machine,
 ) -> Work:
     """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why the card is not ready.
 
@@ -76,8 +75,8 @@ async def validate_item(
     its pull request is a draft or conflicts with its base, or the guard would stop the build. If the execution was
     about to push to the branch, none of this matters: it was redriven after its push, and still has to report it. The
     build finds out whether the push arrived, because that takes the branch's history: there may be other commits on
-    top. A build that finds no push of its own ends before the agent starts. ``choose_build`` returns the machine for
-    the repository's effective settings, of which its own file is a part.
+    top. A build that finds no push of its own ends before the agent starts. ``choose_machine`` is called for a card
+    that is ready, and may still refuse what the repository's settings choose.
     """
     if item.content_type == REDACTED:
         raise WorkItemInvalid(
@@ -92,11 +91,30 @@ async def validate_item(
         raise WorkItemInvalid(
             f"the card's title contains an invisible character ({hidden})", "remove it from the title"
         )
-    if reasons := list(card_problems(item, configuration)):
+    if reasons := list(_card_problems(item, configuration)):
         raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))
     return await validate_branch(
-        session, configuration, item.repository, item.branch, read_run, item.spec, choose_build
+        session, configuration, item.repository, item.branch, read_run, item.spec, choose_machine
     )
+
+
+def _card_problems(item: WorkItem, configuration: Configuration) -> Iterator[str]:
+    """The reasons that the card itself shows."""
+    if item.content_type == "Issue" and item.state == "CLOSED":
+        yield f"the issue #{item.number} is closed: reopen it if it still has to be built"
+    if not item.linked_branches:
+        return
+    foreign = [linked for linked in item.linked_branches if linked.partition(":")[0].lower() != item.repository.lower()]
+    if len(foreign) == len(item.linked_branches):
+        yield (
+            f"the issue is in {item.repository}, but its linked branch is in another repository"
+            f" ({', '.join(foreign)}): link a branch of {item.repository}, or use an issue of that repository"
+        )
+    else:
+        yield (
+            f"several branches are linked to the issue ({', '.join(item.linked_branches)}): name one of"
+            f' {item.repository} in the card\'s field "{configuration.branch_field}", or unlink the others'
+        )
 
 
 async def validate_branch(
@@ -106,7 +124,7 @@ async def validate_branch(
     branch: str,
     read_run: ReadRun = _no_record,
     named_spec: str = "",
-    choose_build: ChooseBuild = _no_build,
+    choose_machine: ChooseMachine = _no_machine,
 ) -> Work:
     """The same as :func:`validate_item`, for a branch without a card, which a manually started build names.
 
@@ -140,7 +158,7 @@ async def validate_branch(
         base_branch=pull_request.base_branch,
         open_tasks=len(open_tasks(spec.tasks)),
         default_commit=found.default_commit,
-        build=choose_build(repository_settings(found, configuration)),
+        build=choose_machine(repository_settings(found, configuration)),
     )
 
 

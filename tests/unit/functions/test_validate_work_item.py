@@ -65,6 +65,26 @@ def test_settings_choose_machine(call: Call, aws: Aws, github: FakeGitHub) -> No
     assert build == {"image": "acme/ci:1", "computeType": "BUILD_GENERAL1_LARGE", "timeoutMinutes": 45}
 
 
+def test_file_of_repository_chooses_machine(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    github.board.repository = ready_repository(
+        defaultBranchRef=default_branch("build: {computeType: LARGE, timeoutMinutes: 45}\n")
+    )
+    aws.configuration["limits"] = {"computeType": "LARGE"}
+    build = call("ValidateWorkItem", document())["build"]
+    assert (build["computeType"], build["timeoutMinutes"]) == ("BUILD_GENERAL1_LARGE", 45)
+
+
+def test_agent_that_file_chooses_needs_its_key(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    aws.configuration["repositoryDefaults"] = {"agent": {"command": "tool"}}
+    aws.configuration["limits"] = {"agents": ["command", "kiro"]}
+    aws.pin["KIRO_CLI_SHA256"] = ""
+    github.board.repository = ready_repository()
+    assert call("ValidateWorkItem", document()) == WORK
+    github.board.repository = ready_repository(defaultBranchRef=default_branch("agent: {name: kiro}\n"))
+    with pytest.raises(AgentNotPinned, match="KIRO_CLI_SHA256"):
+        call("ValidateWorkItem", document())
+
+
 def test_no_repository_exceeds_timeout_of_installation(call: Call, aws: Aws, github: FakeGitHub) -> None:
     """The lock and the state machine last only a little longer than the installation's longest build."""
     github.board.repository = ready_repository()
@@ -73,15 +93,6 @@ def test_no_repository_exceeds_timeout_of_installation(call: Call, aws: Aws, git
     with pytest.raises(ConfigurationInvalid, match=r"build.timeoutMinutes.* 151 is more than the 150 minutes"):
         call("ValidateWorkItem", document())
     assert github.sent() == []
-
-
-def test_file_of_repository_chooses_machine(call: Call, aws: Aws, github: FakeGitHub) -> None:
-    aws.configuration["limits"] = {"images": ["acme/ci:1"], "minutes": 60}
-    github.board.repository = ready_repository(
-        defaultBranchRef=default_branch("build: {image: 'acme/ci:1', timeoutMinutes: 60}")
-    )
-    build = call("ValidateWorkItem", document())["build"]
-    assert build == {"image": "acme/ci:1", "computeType": "BUILD_GENERAL1_SMALL", "timeoutMinutes": 60}
 
 
 @pytest.mark.parametrize(
