@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_codebuild.type_defs import ProjectTypeDef
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-    from kiro_worker.config.model import AgentConfiguration
+    from kiro_worker.config.settings import AgentSettings
     from kiro_worker.environment import ValidateWorkItemEnvironment
 
 _AWS_IMAGES: Final = "aws/codebuild/"
@@ -27,7 +27,7 @@ def require_installation(
     secrets: SecretsManagerClient,
     codebuild: CodeBuildClient,
     environment: ValidateWorkItemEnvironment,
-    agent: AgentConfiguration,
+    agent: AgentSettings,
 ) -> None:
     """Make sure that a build would find its secrets, its project and its agent.
 

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from kiro_worker.document import camel_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+REPOSITORY_FILE: Final = ".kiro-worker.yml"
+"""The repository's own file, at the root of its default branch."""
 AgentName = Literal["kiro", "claude", "codex", "gemini", "command"]
 Baseline = Literal["known", "green", "off"]
 
@@ -105,3 +109,17 @@ class Settings:
     build: BuildSettings = BuildSettings()
     commits: CommitSettings = CommitSettings()
     origins: Mapping[str, str] = field(default_factory=dict)
+
+
+def settings_document(settings: Settings) -> dict[str, Any]:
+    """Return ``{effective, origins}`` as JSON: what applies, and where each value comes from."""
+    values = _camel_case_keys({name: value for name, value in asdict(settings).items() if name != "origins"})
+    # The names of variables are not keys of the configuration.
+    effective = {**values, "environment": dict(settings.environment)}
+    return {"effective": effective, "origins": dict(settings.origins)}
+
+
+def _camel_case_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {camel_case(key): _camel_case_keys(inner) for key, inner in value.items()}
+    return [_camel_case_keys(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from kiro_worker.config.model import AgentConfiguration
+from kiro_worker.config.settings import AgentSettings
 from kiro_worker.environment import ValidateWorkItemEnvironment
 from kiro_worker.errors import (
     AgentNotPinned,
@@ -21,6 +21,7 @@ from kiro_worker.names import Names
 from kiro_worker.outcomes import FaultOwner
 from kiro_worker.preflight import require_installation
 from kiro_worker.runner.agent.adapters import ADAPTERS, KIRO
+from tests.support.settings import settings
 
 NAMES = Names("test")
 ENVIRONMENT = ValidateWorkItemEnvironment(
@@ -33,7 +34,7 @@ ENVIRONMENT = ValidateWorkItemEnvironment(
 )
 PIN = {"KIRO_CLI_URL": "https://cli.example/kirocli.tar.gz", "KIRO_CLI_SHA256": "0A" * 32}
 IMAGE = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
-COMMAND = {"name": "command", "command": ["agent"]}
+COMMAND: dict[str, Any] = {"name": "command", "command": ("agent",)}
 Preflight = Callable[..., None]
 
 
@@ -74,7 +75,7 @@ def preflight(secrets: Any, codebuild: Any) -> Preflight:
 
     def check(agent: Any = KIRO.name) -> None:
         document = {"name": agent} if isinstance(agent, str) else agent
-        require_installation(secrets, codebuild, ENVIRONMENT, AgentConfiguration.model_validate(document))
+        require_installation(secrets, codebuild, ENVIRONMENT, AgentSettings(**document))
 
     return check
 
@@ -153,7 +154,7 @@ def test_no_secret_is_read(preflight: Preflight, secrets: Any, codebuild: Any) -
 def test_preflight_knows_what_adapters_need() -> None:
     """Functions cannot import the adapters, which belong to the runner."""
     for name, adapter in ADAPTERS.items():
-        configured = AgentConfiguration.model_validate({"name": name})
+        configured = settings(agent=name).agent
         assert configured.needs_key is bool(adapter.key_variable)
         assert configured.is_kiro is (adapter is KIRO)
-    assert not AgentConfiguration.model_validate(COMMAND).needs_key
+    assert not AgentSettings(**COMMAND).needs_key
