@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.request import BuildRequest
 
-TASK_TRAILER: Final = "Kiro-Worker-Task"
-PARTIAL_TRAILER: Final = "Kiro-Worker-Partial"
 _FETCHED: Final = "refs/kiro-worker/found"
 
 

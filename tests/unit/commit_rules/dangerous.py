@@ -20,7 +20,14 @@ SKIP_MARKS: Final = (
     # GitHub Actions
     *("[skip ci]", "[ci skip]", "[no ci]", "[skip actions]", "[actions skip]"),
     # Azure Pipelines
-    *("***NO_CI***", "[skip azurepipelines]", "[azurepipelines skip]", "[skip azp]", "[azp skip]", "[azpipelines skip]"),
+    *(
+        "***NO_CI***",
+        "[skip azurepipelines]",
+        "[azurepipelines skip]",
+        "[skip azp]",
+        "[azp skip]",
+        "[azpipelines skip]",
+    ),
     # GitLab, Cloudflare, Buildkite, Amplify, AppVeyor, Travis, JFrog, Vela, Codeship, pre-commit.ci, Netlify
     *("[ci-skip]", "[skip-ci]", "[CF-Pages-Skip]", "[ci_skip]", "[skip-cd]", "[skip appveyor]", "[skip travis-ci]"),
     *("[skipRun]", "[skip vela]", "[vela skip]", "--skip-ci", "--ci-skip", "[skip pre-commit.ci]", "[skip netlify]"),

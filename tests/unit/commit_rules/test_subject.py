@@ -11,7 +11,14 @@ from hypothesis import strategies as st
 from kiro_worker.commit_rules import LONGEST_SUBJECT, subject_line, subject_problem
 from tests.unit.commit_rules.dangerous import hostile_text, obeyed_in
 
-TEMPLATES = ("feat: {title}", "feat(cart)!: {title}", "[kiro] {title}", "{title} (kiro)", "PROJ-12: {title}", "chore: x")
+TEMPLATES = (
+    "feat: {title}",
+    "feat(cart)!: {title}",
+    "[kiro] {title}",
+    "{title} (kiro)",
+    "PROJ-12: {title}",
+    "chore: x",
+)
 
 
 @pytest.mark.parametrize(

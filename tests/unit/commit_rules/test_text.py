@@ -74,7 +74,9 @@ def test_nothing_that_is_obeyed_survives(text: str) -> None:
     assert line.isprintable()
 
 
-@pytest.mark.parametrize("piece", ["#", "!", "*", "-", "[", "[skip ", "@", "skip-checks:", "skip-checks ", "GH-", "[no"])
+@pytest.mark.parametrize(
+    "piece", ["#", "!", "*", "-", "[", "[skip ", "@", "skip-checks:", "skip-checks ", "GH-", "[no"]
+)
 def test_long_text_takes_no_time(piece: str) -> None:
     started = time.process_time()
 
