@@ -55,6 +55,16 @@ def subject_line(title: str, template: str | None = None) -> str:
     return defused_line(f"{before}{_cut(title, room)}{after}")[:LONGEST_SUBJECT].rstrip()
 
 
+def fits_template(subject: str, template: str | None) -> bool:
+    """Return whether ``subject`` may stay as it is: it is of the ``template``, or has another type where that has one."""
+    before, placeholder, after = (template or TITLE).partition(TITLE)
+    if not placeholder:
+        return subject == template
+    if is_conventional(before + "x") and is_conventional(subject):
+        return True
+    return subject.startswith(before) and subject.endswith(after)
+
+
 def is_conventional(text: str) -> bool:
     """Return whether ``text`` has the form of Conventional Commits: ``feat(cart)!: …``."""
     return _CONVENTIONAL.match(text) is not None

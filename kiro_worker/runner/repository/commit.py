@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.commit_rules.subject import fits_template, subject_line
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.adopt import adopt_head
@@ -255,7 +256,7 @@ def rewrite_commit(
 ) -> str:
     """Write a copy of ``commit`` with other parents, another tree and more trailers, but the same author and message.
 
-    With ``style``, the author and the sign-off are those of the style. Returns the copy; empty if git cannot write it.
+    With ``style``, author, subject and sign-off are those of the style. Returns the copy; empty if git cannot write it.
     """
     git = checkout.git
     try:
@@ -266,6 +267,8 @@ def rewrite_commit(
             author |= style.identity
             trailers += style.sign_offs
             lines = [line for line in message.split("\n") if not line.startswith(f"{SIGN_OFF}:")]
+            if not fits_template(lines[0], style.subject):
+                lines[0] = subject_line(lines[0], style.subject)
             message = "\n".join(lines)
         text = f"{message.rstrip()}\n".encode()
         if trailers:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kiro_worker.commit_rules.subject import fits_template
 from kiro_worker.runner.repository.commit import rewrite_commit, write_commit
 from kiro_worker.runner.repository.commit_style import SIGN_OFF
 
@@ -62,8 +63,11 @@ def finish_work(
 
 
 def _has_style(checkout: Checkout, commit: str, style: CommitStyle, trailers: list[str]) -> bool:
-    """Return whether author, committer and sign-off are those of ``style``."""
-    people = checkout.git.text("show", "--no-patch", "--format=%an <%ae>%n%cn <%ce>", commit).splitlines()
+    """Return whether author, committer, subject and sign-off are those of ``style``."""
+    form = "--format=%an <%ae>%n%cn <%ce>%n%s"
+    *people, subject = checkout.git.text("show", "--no-patch", form, commit).split("\n", 2)
+    if not fits_template(subject, style.subject):
+        return False
     signed = tuple(trailer for trailer in trailers if trailer.startswith(f"{SIGN_OFF}:"))
     return people == [str(style.author)] * 2 and (signed == style.sign_offs or not style.sign_off)
 

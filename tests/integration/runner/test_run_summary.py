@@ -16,7 +16,7 @@ DONE = {
     "2 Parse": "Implement 2 Parse",
     "3 Print": "Implement 3.1 Page",
     "3.1 Page": "Implement 3.1 Page",
-    "4 Final checkpoint": "Complete the checks of feature-discounts",
+    "4 Final checkpoint": "Implement 3.1 Page",
 }
 """The tasks that the run does, with the titles of the commits that complete them."""
 SPEAK = r"""

@@ -10,7 +10,14 @@ from kiro_worker.runner.repository.commit_style import CommitStyle
 from kiro_worker.runner.request import BuildRequest
 from kiro_worker.spec import Task, parse_tasks
 
-REQUEST = BuildRequest("acme/shop", "feature/x", "0" * 40, ".kiro/specs/feature-x", 1, Lease("k", "arn:aws:states:r:1:execution:m:run-1", 1, 0))
+REQUEST = BuildRequest(
+    "acme/shop",
+    "feature/x",
+    "0" * 40,
+    ".kiro/specs/feature-x",
+    1,
+    Lease("k", "arn:aws:states:r:1:execution:m:run-1", 1, 0),
+)
 ONE, OTHER = parse_tasks("- [ ] 1.1 Add a price\n- [ ] 1.2 Test it\n")
 
 
