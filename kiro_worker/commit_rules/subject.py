@@ -56,7 +56,7 @@ def subject_line(title: str, template: str | None = None) -> str:
 
 
 def fits_template(subject: str, template: str | None) -> bool:
-    """Return whether ``subject`` may stay as it is: it is of the ``template``, or has another type where that has one."""
+    """Return whether ``subject`` may stay as it is: it has the ``template``, or another type where that has one."""
     before, placeholder, after = (template or TITLE).partition(TITLE)
     if not placeholder:
         return subject == template

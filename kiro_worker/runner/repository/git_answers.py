@@ -132,8 +132,8 @@ CAUSES: Final[Mapping[Cause, CauseFacts]] = {
     Cause.COMMIT_RULES: CauseFacts(
         "a rule about the messages or the authors of commits forbids this",
         FaultOwner.REPOSITORY,
-        'set "commits" in .kiro-worker.yml on the default branch as the rule demands (author, signOff, subject, squash),'
-        " or exempt the branch or the account that pushes from the rule; then redrive the execution",
+        'set "commits" in .kiro-worker.yml on the default branch as the rule demands (author, signOff, subject, squash)'
+        ", or exempt the branch or the account that pushes from the rule; then redrive the execution",
     ),
     Cause.PROTECTED_BRANCH: CauseFacts(
         "the branch is protected",

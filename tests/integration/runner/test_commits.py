@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from kiro_worker.records.runs import read_run, read_summary
 from kiro_worker.records.table import RecordsTable
 from tests.support.acting_agent import ActingAgent, boxes
@@ -44,7 +47,7 @@ def test_agents_commits_are_written_anew(worker: Worker) -> None:
     since = f"{worker.commit}..{BRANCH}"
     assert set(log_of(worker, "%an <%ae>%n%cn <%ce>", since)) == {f"{BOT}\n{BOT}"}
     first, second = log_of(worker, "%B", since)
-    co_author = "Co-authored-by: python3 <agent.of.kiro.codebuild.worker@users.noreply.github.com>"
+    co_author = f"Co-authored-by: {Path(sys.executable).name} <agent.of.kiro.codebuild.worker@users.noreply.github.com>"
     assert first.split("\n\n") == ["feat: closes no. 1 (skip ci)", f"{co_author}\nSigned-off-by: {BOT}"]
     subject, trailers = second.split("\n\n")
     assert subject == "fix: second @ alice"
@@ -60,9 +63,9 @@ def test_work_is_squashed_and_rebased(worker: Worker) -> None:
     on_checkpoint: list[str] = []
 
     def push_first(operation: str) -> None:
-        if operation == "git-receive-pack" and worker.checkpoint():
+        if operation == "git-receive-pack" and worker.checkpoint() and worker.head() == planned:
             on_checkpoint[:] = log_of(worker, "%s", f"{planned}..{worker.checkpoint()}")
-            if len(on_checkpoint) == 2 and worker.head() == planned:
+            if len(on_checkpoint) == 2:
                 worker.repository.git.commit(BRANCH, {"NEWS.md": "x\n"}, "By a person")
 
     worker.github.on_request = push_first
@@ -74,10 +77,15 @@ def test_work_is_squashed_and_rebased(worker: Worker) -> None:
     assert log_of(worker, "%s", f"{planned}..{BRANCH}") == ["By a person", "feat: implement feature-discounts"]
     assert boxes(worker.file(TASKS)) == ["x", "x", "x"]
     [message] = log_of(worker, "%B", f"{BRANCH}^..{BRANCH}")
-    body, trailers = message.split("\n\n", 2)[1:]
-    assert body.split("\n\n") == ["From the spec in .kiro/specs/feature-discounts."] or "- 1 Parse lists" in message
-    assert trailers.splitlines()[-1] == f"Signed-off-by: {BOT}"
-    assert len([line for line in message.splitlines() if line.startswith("Kiro-Worker-Task: ")]) == 2
+    _, body, tasks, trailers = message.split("\n\n")
+    assert body == "From the spec in .kiro/specs/feature-discounts."
+    assert tasks == "- 1 Parse lists (fixes no. 3)\n- 2 Print"
+    execution, *done, sign_off = trailers.splitlines()
+    assert (execution, sign_off) == ("Kiro-Worker-Execution: run-1", f"Signed-off-by: {BOT}")
+    assert [task.rpartition(" ")[0] for task in done] == [
+        "Kiro-Worker-Task: 1 Parse lists (fixes no. 3)",
+        "Kiro-Worker-Task: 2 Print",
+    ]
     records = RecordsTable(worker.client("dynamodb"), RECORDS)
     run = read_run(records, EXECUTION)
     assert run is not None
