@@ -51,7 +51,7 @@ def parse_author(text: str) -> Author:
     """Return the author that ``text`` names as ``name <address>``. Raises :class:`ValueError`, which says why not."""
     match = _FORM.fullmatch(text.strip())
     if match is None:
-        raise ValueError("write it as name <address>, for example: Acme Bot <bot@acme.com>")
+        raise ValueError("must be name <address>, such as Acme Bot <bot@acme.com>")
     name, address = match["name"], match["address"]
     if len(name) > _LONGEST or len(address) > _LONGEST:
         raise ValueError(f"the name and the address may have {_LONGEST} characters each")

@@ -23,18 +23,20 @@ _LAST_PUNCTUATION: Final = " .,;:!?。，、；：！？"  # noqa: RUF001  # as 
 def subject_problem(template: str) -> str:
     """Return why commits cannot have this template for their subject; empty if they can."""
     if not template.strip() or template != template.strip():
-        return "it must not be empty, or begin or end with a space"
+        return "must not be empty, or begin or end with a space"
     if not is_visible(template):
-        return "it must be one line without invisible characters"
+        return "must be one line without invisible characters"
     if unknown := next((name for name in _PLACEHOLDER.findall(template) if name != TITLE), ""):
-        return f"{unknown} is unknown; the only placeholder is {TITLE}"
+        return f"has the unknown placeholder {unknown}; the only placeholder is {TITLE}"
     fixed = template.replace(TITLE, "")
-    if template.count(TITLE) > 1 or len(fixed) > _LONGEST_TEMPLATE:
-        return f"it may contain {TITLE} once, and {_LONGEST_TEMPLATE} other characters"
+    if template.count(TITLE) != 1 or "{" in fixed or "}" in fixed:
+        return f"must contain {TITLE} once, and no other braces"
+    if len(fixed) > _LONGEST_TEMPLATE:
+        return f"must have at most {_LONGEST_TEMPLATE} characters besides {TITLE}"
     if (obeyed := defused_line(fixed)) != " ".join(fixed.split()):
-        return f"CI systems or GitHub would obey it in every commit; this would be written instead: {obeyed}"
+        return f"must not contain what CI systems or GitHub obey; it would be written as: {obeyed}"
     if template[-1] in _LAST_PUNCTUATION:
-        return "it must not end with punctuation"
+        return "must not end with punctuation"
     return ""
 
 
@@ -44,9 +46,7 @@ def subject_line(title: str, template: str | None = None) -> str:
     A title after a type, as in ``feat: {title}``, begins with a small letter, because commitlint expects that.
     """
     template = template or TITLE
-    before, placeholder, after = template.partition(TITLE)
-    if not placeholder:
-        return template
+    before, _, after = template.partition(TITLE)
     title = _plain(title).removeprefix(before).removesuffix(after)
     if is_conventional(template):
         title = _small(title)
@@ -57,9 +57,7 @@ def subject_line(title: str, template: str | None = None) -> str:
 
 def fits_template(subject: str, template: str | None) -> bool:
     """Return whether ``subject`` may stay as it is: it has the ``template``, or another type where that has one."""
-    before, placeholder, after = (template or TITLE).partition(TITLE)
-    if not placeholder:
-        return subject == template
+    before, _, after = (template or TITLE).partition(TITLE)
     if is_conventional(before + "x") and is_conventional(subject):
         return True
     return subject.startswith(before) and subject.endswith(after)

@@ -31,10 +31,10 @@ def test_author_is_read(text: str, author: Author) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("Acme Bot", "write it as name <address>"),
-        ("bot@acme.com", "write it as name <address>"),
-        ("<bot@acme.com>", "write it as name <address>"),
-        ("A <B> <bot@acme.com>", "write it as name <address>"),
+        ("Acme Bot", "must be name <address>"),
+        ("bot@acme.com", "must be name <address>"),
+        ("<bot@acme.com>", "must be name <address>"),
+        ("A <B> <bot@acme.com>", "must be name <address>"),
         ("Bot <bot>", "is not an email address"),
         ("Bot <>", "is not an email address"),
         ("Bot <bot@acme>", "is not an email address"),
