@@ -17,7 +17,6 @@ TEMPLATES = (
     "[kiro] {title}",
     "{title} (kiro)",
     "PROJ-12: {title}",
-    "chore: x",
 )
 
 
@@ -67,9 +66,11 @@ def test_template_is_accepted(template: str) -> None:
         ("", "must not be empty"),
         (" {title}", "begin or end with a space"),
         ("feat: {title}\n\nx", "one line"),
-        ("feat: {number} {title}", r"{number} is unknown"),
-        ("{title} {title}", "once"),
-        ("x" * 41 + "{title}", "40 other characters"),
+        ("feat: {number} {title}", "unknown placeholder {number}"),
+        ("{title} {title}", "must contain {title} once"),
+        ("feat: x", "must contain {title} once"),
+        ("{title} }", "no other braces"),
+        ("x" * 41 + "{title}", "at most 40 characters"),
         ("{title} [skip ci]", r"\(skip ci\)"),
         ("{title} (fixes #12)", "fixes no. 12"),
         ("{title}.", "punctuation"),
