@@ -11,7 +11,8 @@ from tests.support.acting_agent import ActingAgent, boxes
 from tests.support.worker import BRANCH, EXECUTION, RECORDS, Worker
 
 TASKS = ".kiro/specs/feature-discounts/tasks.md"
-BOT = "Acme Bot <bot@acme.com>"
+BOT = 'Acme "K" \\ #1 Bot <bot@acme.com>'
+"""A name that git would read otherwise if it were not quoted."""
 STYLE = {"author": BOT, "signOff": True, "subject": "feat: {title}"}
 FORGE = """
 import os, pathlib, subprocess
@@ -23,6 +24,7 @@ def git(*words, stdin=""):
 pathlib.Path("shop/first.py").write_text("FIRST = 1\\n")
 git("add", "--all")
 git("commit", "--quiet", "--file=-", stdin="Closes #1 [skip ci]\\n\\nSigned-off-by: A Boss <boss@acme.com>\\n")
+print("I am", git("config", "user.name"))
 pathlib.Path("shop/second.py").write_text("SECOND = 2\\n")
 git("add", "--all")
 git("commit", "--quiet", "--message", "placeholder")
@@ -54,6 +56,7 @@ def test_agents_commits_are_written_anew(worker: Worker) -> None:
     assert trailers.split("\n") == [
         *("Refs: PROJ-7", co_author, f"Signed-off-by: {BOT}", "Kiro-Worker-Execution: run-1", "Kiro-Worker-Task: all"),
     ]
+    assert 'I am Acme "K" \\ #1 Bot\n' in worker.artifact("agent.log")
     assert "gpgsig" not in worker.repository.git.run("cat-file", "commit", BRANCH).decode()
 
 
