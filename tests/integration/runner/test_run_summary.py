@@ -55,7 +55,8 @@ def test_each_task_has_its_commit_on_branch(worker: Worker) -> None:
 
     require_success(finished)
     summary = summary_of(worker)
-    assert subjects(worker, summary) == DONE
+    # The agent changed a file for the check.
+    assert subjects(worker, summary) == DONE | {"4 Final checkpoint": "Fix feature-discounts"}
     assert [turn.about for turn in summary.turns] == ["2 Parse", "3.1 Page", "4 Final checkpoint"]
     assert len(summary.tasks) == finished.result["tasks"]["doneByThisRun"]
     assert [task["commit"] for task in finished.result["summary"]["tasks"]] == [task.commit for task in summary.tasks]
