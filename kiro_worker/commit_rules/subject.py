@@ -17,6 +17,7 @@ _CONVENTIONAL: Final = re.compile(r"[a-z][a-z0-9-]*(?:\([^()]*\))?!?: *\S")
 _PLACEHOLDER: Final = re.compile(r"\{[^{}]*\}")
 _PLAIN_WORD: Final = re.compile(r"[^\W\d_][a-z'-]*(?![^\W_]|\d)")
 _AUTOSQUASH: Final = re.compile(r"(?:(?:fixup|squash|amend)!\s*)+", re.IGNORECASE)
+_NO_TITLE: Final = "(no title)"
 _LAST_PUNCTUATION: Final = " .,;:!?。，、；：！？"  # noqa: RUF001  # as other languages write them
 
 
@@ -47,7 +48,7 @@ def subject_line(title: str, template: str | None = None) -> str:
     """
     template = template or TITLE
     before, _, after = template.partition(TITLE)
-    title = _plain(title).removeprefix(before).removesuffix(after)
+    title = _plain(title).removeprefix(before).removesuffix(after) or _NO_TITLE
     if is_conventional(template):
         title = _small(title)
     # What is around the title may belong to something that is obeyed: "[skip {title}".
@@ -71,7 +72,7 @@ def is_conventional(text: str) -> bool:
 def _plain(title: str) -> str:
     """Return ``title`` on one line, without what git or a linter reads at its ends."""
     text = defused_line(title)
-    return _AUTOSQUASH.sub("", text.lstrip("# ").lstrip(), count=1).rstrip(_LAST_PUNCTUATION) or "(no title)"
+    return _AUTOSQUASH.sub("", text.lstrip("# ").lstrip(), count=1).rstrip(_LAST_PUNCTUATION) or _NO_TITLE
 
 
 def _small(title: str) -> str:
