@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from dataclasses import replace
 from typing import Any
 
 import boto3
 
+from kiro_worker.build_machine import choose_machine
 from kiro_worker.config.resolve import resolve
 from kiro_worker.environment import ValidateWorkItemEnvironment
 from kiro_worker.github.connect import configured_session
@@ -41,8 +43,9 @@ async def validate_work_item(event: StepEvent, request: ExecutionInput) -> dict[
     records = RecordsTable(dynamodb, environment.records_table_name)
     async with configured_session(ssm, secrets, environment) as (session, configuration):
         settings = resolve(configuration, item.repository)
-        require_installation(secrets, codebuild, environment, settings)
+        project = require_installation(secrets, codebuild, environment, settings)
         work = await validate_selected(
             session, configuration, request, item, lambda: read_run(records, event.execution_arn)
         )
-    return work.to_dict()
+    build = choose_machine(settings, project, environment.build_timeout_minutes)
+    return replace(work, build=build).to_dict()

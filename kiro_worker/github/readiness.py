@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import RepositoryAnswer, RepositoryState
 from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.guarded_files import guard_problem
 from kiro_worker.github.pull_requests import (
     allowed_pull_requests,
     closed_pull_request_problems,
     comes_from_fork_only,
     conflict_problems,
+    draft_problems,
     pull_request_problems,
     with_known_mergeability,
     with_real_permission,
 )
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.readiness_queries import RULES, VALIDATE_WORK_ITEM
+from kiro_worker.github.repository_file import repository_file_problems
 from kiro_worker.github.spec_folders import SUBMODULE, SYMLINK, Spec, find_spec
 from kiro_worker.models import REDACTED, Work
 from kiro_worker.spec import (
@@ -58,10 +61,11 @@ async def validate_item(
 ) -> Work:
     """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why the card is not ready.
 
-    ``read_run`` returns this execution's record. It is called only if no task is open or the branch cannot be pushed
-    to. If the execution was about to push to the branch, neither matters: it was redriven after its push, and still
-    has to report it. The build finds out whether the push arrived, because that takes the branch's history: there may
-    be other commits on top. A build that finds no push of its own ends before the agent starts.
+    ``read_run`` returns this execution's record. It is called only if no task is open, the branch cannot be pushed to,
+    its pull request is a draft or conflicts with its base, or the guard would stop the build. If the execution was
+    about to push to the branch, none of this matters: it was redriven after its push, and still has to report it. The
+    build finds out whether the push arrived, because that takes the branch's history: there may be other commits on
+    top. A build that finds no push of its own ends before the agent starts.
     """
     if item.content_type == REDACTED:
         raise WorkItemInvalid(
@@ -122,8 +126,13 @@ async def validate_branch(
     found = await with_real_permission(session, configuration, found)
     found = await with_known_mergeability(session, configuration, found)
     spec = await find_spec(session, configuration, found, branch, named_spec)
-    _raise_if_any(problems(found, spec, configuration, branch, read_run), configuration)
-    pull_request = allowed_pull_requests(found, configuration)[0]
+    reasons = list(problems(found, spec, configuration, branch, read_run))
+    pull_request = next(iter(allowed_pull_requests(found, configuration)), None)
+    if pull_request is not None:
+        stopped = await guard_problem(session, configuration, found, pull_request, branch)
+        reasons += [stopped] if stopped and not _has_pushed(found, branch, read_run) else []
+    if reasons or pull_request is None:
+        raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))
     return Work(
         repository=found.name,
         branch=branch,
@@ -134,6 +143,7 @@ async def validate_branch(
         pull_request_url=pull_request.url,
         base_branch=pull_request.base_branch,
         open_tasks=len(open_tasks(spec.tasks)),
+        default_commit=found.default_commit,
     )
 
 
@@ -186,9 +196,14 @@ def problems(
         yield f"refs/heads/{branch} does not point to a commit: push a commit to the branch"
     if branch == repository.default_branch:
         yield f"{branch} is the default branch: create a separate branch for this work"
+    if not repository.default_commit:
+        yield f"{repository.name} has no default branch with a commit: push one, or choose another in its settings"
+    yield from repository_file_problems(repository, configuration)
     yield from _spec_problems(repository, spec, branch, read_run)
     yield from pull_request_problems(repository, configuration, branch)
-    yield from conflict_problems(repository, configuration, branch)
+    waiting = [*draft_problems(repository, configuration), *conflict_problems(repository, configuration, branch)]
+    if waiting and not _has_pushed(repository, branch, read_run):
+        yield from waiting
 
 
 def only_lacks_open_task(reasons: str) -> bool:
