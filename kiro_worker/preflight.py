@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from kiro_worker.config.settings import Settings
     from kiro_worker.environment import ValidateWorkItemEnvironment
+    from kiro_worker.models import WorkBuild
 
 
 def require_installation(
@@ -29,21 +30,34 @@ def require_installation(
 ) -> ProjectTypeDef:
     """Return the build project. A build of it would find its secrets, its machine and its agent.
 
-    Raises :class:`SecretMissing`, :class:`SecretPendingDeletion`, :class:`AwsAccessDenied`,
-    :class:`BuildProjectMissing` or :class:`AgentNotPinned`; and, for a machine that is not possible,
-    :class:`WorkItemInvalid` or :class:`ConfigurationInvalid`.
+    Raises :class:`SecretMissing`, :class:`SecretPendingDeletion`, :class:`AwsAccessDenied` or
+    :class:`BuildProjectMissing`, and what :func:`prepare_machine` raises.
     """
     require_git_credentials(secrets, environment.git_credentials_secret_name)
+    project = _find_project(codebuild, environment.build_project_name)
+    prepare_machine(secrets, environment, project, settings)
+    return project
+
+
+def prepare_machine(
+    secrets: SecretsManagerClient,
+    environment: ValidateWorkItemEnvironment,
+    project: ProjectTypeDef,
+    settings: Settings,
+) -> WorkBuild:
+    """Return the machine that ``settings`` choose. A build on it would find setup's secrets and its agent.
+
+    Raises :class:`SecretMissing`, :class:`SecretPendingDeletion`, :class:`AwsAccessDenied` or :class:`AgentNotPinned`;
+    and, for a machine that is not possible, :class:`WorkItemInvalid` or :class:`ConfigurationInvalid`.
+    """
     for name in settings.secrets.values():
         require_test_secret(secrets, name)
-    agent = settings.agent
-    if agent.needs_key:
+    if settings.agent.needs_key:
         require_agent_key(secrets, environment.kiro_api_key_secret_name)
-    project = _find_project(codebuild, environment.build_project_name)
     build = choose_machine(settings, project, environment.build_timeout_minutes)
-    if agent.is_kiro:
+    if settings.agent.is_kiro:
         _require_pin(project, build.image)
-    return project
+    return build
 
 
 def _find_project(codebuild: CodeBuildClient, name: str) -> ProjectTypeDef:

@@ -24,7 +24,7 @@ from kiro_worker.github.pull_requests import (
 )
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.readiness_queries import RULES, VALIDATE_WORK_ITEM
-from kiro_worker.github.repository_file import repository_file_problems
+from kiro_worker.github.repository_file import repository_file_problems, repository_settings
 from kiro_worker.github.spec_folders import SUBMODULE, SYMLINK, Spec, find_spec
 from kiro_worker.models import REDACTED, Work
 from kiro_worker.spec import (
@@ -42,12 +42,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kiro_worker.config.model import Configuration
+    from kiro_worker.config.settings import Settings
     from kiro_worker.github.answers.repository import SpecFile
     from kiro_worker.github.client import GitHubSession
-    from kiro_worker.models import WorkItem
+    from kiro_worker.models import WorkBuild, WorkItem
     from kiro_worker.records.runs import RunRecord
 
 ReadRun: TypeAlias = "Callable[[], RunRecord | None]"
+ChooseMachine: TypeAlias = "Callable[[Settings], WorkBuild | None]"
 
 _NO_OPEN_TASK: Final = "has no open task: untick a box, or add a line such as '- [ ] 1. …'"
 
@@ -56,8 +58,16 @@ def _no_record() -> None:
     """For a build that no execution started."""
 
 
+def _no_machine(_settings: Settings) -> None:
+    """For a build that already has its machine."""
+
+
 async def validate_item(
-    session: GitHubSession, configuration: Configuration, item: WorkItem, read_run: ReadRun = _no_record
+    session: GitHubSession,
+    configuration: Configuration,
+    item: WorkItem,
+    read_run: ReadRun = _no_record,
+    choose_machine: ChooseMachine = _no_machine,
 ) -> Work:
     """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why the card is not ready.
 
@@ -65,7 +75,8 @@ async def validate_item(
     its pull request is a draft or conflicts with its base, or the guard would stop the build. If the execution was
     about to push to the branch, none of this matters: it was redriven after its push, and still has to report it. The
     build finds out whether the push arrived, because that takes the branch's history: there may be other commits on
-    top. A build that finds no push of its own ends before the agent starts.
+    top. A build that finds no push of its own ends before the agent starts. ``choose_machine`` is called for a card
+    that is ready, and may still refuse what the repository's settings choose.
     """
     if item.content_type == REDACTED:
         raise WorkItemInvalid(
@@ -82,7 +93,9 @@ async def validate_item(
         )
     if reasons := list(_card_problems(item, configuration)):
         raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))
-    return await validate_branch(session, configuration, item.repository, item.branch, read_run, item.spec)
+    return await validate_branch(
+        session, configuration, item.repository, item.branch, read_run, item.spec, choose_machine
+    )
 
 
 def _card_problems(item: WorkItem, configuration: Configuration) -> Iterator[str]:
@@ -111,6 +124,7 @@ async def validate_branch(
     branch: str,
     read_run: ReadRun = _no_record,
     named_spec: str = "",
+    choose_machine: ChooseMachine = _no_machine,
 ) -> Work:
     """The same as :func:`validate_item`, for a branch without a card, which a manually started build names.
 
@@ -144,6 +158,7 @@ async def validate_branch(
         base_branch=pull_request.base_branch,
         open_tasks=len(open_tasks(spec.tasks)),
         default_commit=found.default_commit,
+        build=choose_machine(repository_settings(found, configuration)),
     )
 
 

@@ -9,6 +9,22 @@ from gql import GraphQLRequest
 from kiro_worker.config.settings import REPOSITORY_FILE
 from kiro_worker.github.queries import RATE_LIMIT
 
+_DEFAULT_BRANCH = f"""
+fragment DefaultBranch on Repository {{
+  defaultBranchRef {{
+    name
+    target {{
+      __typename
+      oid
+      ... on Commit {{
+        file(path: "{REPOSITORY_FILE}") {{
+          mode type object {{ __typename ... on Blob {{ byteSize isBinary isTruncated text }} }}
+        }}
+      }}
+    }}
+  }}
+}}
+"""
 _SPEC = """
 fragment Spec on Repository {
   specFolder: object(expression: $specFolder) {
@@ -32,10 +48,7 @@ query ValidateWorkItem(
     isLocked
     lockReason
     viewerPermission
-    defaultBranchRef {{
-      name
-      target {{ __typename oid ... on Commit {{ file(path: "{REPOSITORY_FILE}") {{ ...RepositoryFile }} }} }}
-    }}
+    ...DefaultBranch
     ref(qualifiedName: $ref) {{
       name
       target {{ __typename oid }}
@@ -55,9 +68,7 @@ query ValidateWorkItem(
   }}
   {RATE_LIMIT}
 }}
-fragment RepositoryFile on TreeEntry {{
-  mode type object {{ __typename ... on Blob {{ byteSize isBinary isTruncated text }} }}
-}}
+{_DEFAULT_BRANCH}
 {_SPEC}"""
 )
 """The branch and its rules, spec folder, tasks, open pull requests, the last closed one, and the repository's own file.
@@ -66,6 +77,16 @@ The file is read below the default branch's commit, so that both are of one stat
 That is 53 requests in GitHub's formula: 1 point. The expressions start with ``refs/heads/`` because a bare name
 resolves to a tag first.
 """
+
+READ_REPOSITORY_FILE: Final = GraphQLRequest(
+    f"""
+query ReadRepositoryFile($owner: String!, $name: String!) {{
+  repository(owner: $owner, name: $name) {{ nameWithOwner ...DefaultBranch }}
+  {RATE_LIMIT}
+}}
+{_DEFAULT_BRANCH}"""
+)
+"""The repository's own file, for a person who asks what applies to the repository."""
 
 RULES: Final = ("refUpdateRule", "rules")
 """The fields of ``VALIDATE_WORK_ITEM`` that a token may be forbidden to read."""

@@ -11,6 +11,8 @@ from kiro_worker.config.repository_file import LARGEST_REPOSITORY_FILE, parse_re
 from kiro_worker.config.resolve import resolve
 from kiro_worker.config.settings import REPOSITORY_FILE
 from kiro_worker.errors import WorkItemInvalid
+from kiro_worker.github.answers.repository import DefaultBranchAnswer
+from kiro_worker.github.readiness_queries import READ_REPOSITORY_FILE
 from kiro_worker.github.spec_folders import SUBMODULE, SYMLINK
 
 if TYPE_CHECKING:
@@ -18,10 +20,30 @@ if TYPE_CHECKING:
 
     from kiro_worker.config.model import Configuration
     from kiro_worker.config.settings import Settings
-    from kiro_worker.github.answers.repository import RepositoryState
+    from kiro_worker.github.answers.repository import DefaultBranchState
+    from kiro_worker.github.client import GitHubSession
 
 
-def repository_settings(repository: RepositoryState, configuration: Configuration) -> Settings:
+async def read_repository_settings(
+    session: GitHubSession, configuration: Configuration, repository: str
+) -> tuple[str, Settings]:
+    """The commit of the default branch, and the effective settings of the repository there.
+
+    Raises what :func:`repository_settings` raises, and :class:`WorkItemInvalid` if the token does not see the
+    repository.
+    """
+    owner, _, name = repository.partition("/")
+    variables = {"owner": owner, "name": name}
+    found = DefaultBranchAnswer.parse(await session.query(READ_REPOSITORY_FILE, variables)).repository
+    if found is None:
+        raise WorkItemInvalid(
+            f"the repository {repository} is not visible to the token",
+            "check its name, or give the token access to it, with the scope repo",
+        )
+    return found.default_commit, repository_settings(found, configuration)
+
+
+def repository_settings(repository: DefaultBranchState, configuration: Configuration) -> Settings:
     """The effective settings of the repository.
 
     Raises :class:`WorkItemInvalid` with every problem of the file, and :class:`ConfigurationInvalid`.
@@ -30,7 +52,7 @@ def repository_settings(repository: RepositoryState, configuration: Configuratio
     return resolve(configuration, repository.name, parse_repository_file(_text(repository, source), source))
 
 
-def repository_file_problems(repository: RepositoryState, configuration: Configuration) -> Iterator[str]:
+def repository_file_problems(repository: DefaultBranchState, configuration: Configuration) -> Iterator[str]:
     """Every problem of the file."""
     try:
         repository_settings(repository, configuration)
@@ -38,7 +60,7 @@ def repository_file_problems(repository: RepositoryState, configuration: Configu
         yield from error.reason.splitlines()
 
 
-def _text(repository: RepositoryState, source: str) -> str:
+def _text(repository: DefaultBranchState, source: str) -> str:
     """The text of the file; empty if there is none."""
     file = repository.own_file
     if file is None:

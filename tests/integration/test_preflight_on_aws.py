@@ -158,7 +158,7 @@ def test_no_secret_is_read(preflight: Preflight, secrets: Any, codebuild: Any) -
     for client in (secrets, codebuild):
         client.meta.events.register("before-call", lambda model, **_: called.append(model.name))
     preflight()
-    assert called == ["DescribeSecret", "DescribeSecret", "BatchGetProjects"]
+    assert called == ["DescribeSecret", "BatchGetProjects", "DescribeSecret"]
 
 
 def test_preflight_knows_what_adapters_need() -> None:

@@ -72,7 +72,7 @@ def test_image_of_project_is_never_refused() -> None:
 
 @pytest.mark.parametrize("build", [None, WorkBuild("acme/ci:1", "BUILD_GENERAL1_SMALL", 45)], ids=["none", "chosen"])
 def test_machine_survives_state_document(build: WorkBuild | None) -> None:
-    work = Work("acme/shop", "x", "a" * 40, ".kiro/specs/x", 7, "PR_1", "https://x", "main", 1, build)
+    work = Work("acme/shop", "x", "a" * 40, ".kiro/specs/x", 7, "PR_1", "https://x", "main", 1, "d" * 40, build)
     document = work.to_dict()
     assert Work.from_dict(document) == work
     if build:

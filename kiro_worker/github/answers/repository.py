@@ -140,29 +140,11 @@ class SpecAnswer(Answer):
     repository: SpecState | None = None
 
 
-class RepositoryState(SpecState):
-    """A repository as the readiness check of one branch sees it.
-
-    ``head`` is ``None`` if the branch does not exist. ``pull_requests`` are the open ones from branches of that name,
-    including those in forks; ``closed_pull_requests`` holds at most the last one.
-    """
+class DefaultBranchState(Answer):
+    """A repository's default branch, and the repository's own file on it."""
 
     name: str = Field(alias="nameWithOwner")
-    is_archived: bool
-    is_disabled: bool = False
-    is_locked: bool = False
-    lock_reason: str | None = None
-    viewer_permission: str | None = None
     default_branch_ref: _DefaultBranch | None = None
-    head: BranchHead | None = Field(alias="ref")
-    pull_requests: Nodes[PullRequest]
-    closed_pull_requests: Nodes[ClosedPullRequest]
-
-    @property
-    def access(self) -> BranchAccess:
-        locked = (self.lock_reason or "no reason given") if self.is_locked else ""
-        rule, rules = (self.head.ref_update_rule, self.head.rules) if self.head else (None, ())
-        return BranchAccess(self.is_archived, locked, self.is_disabled, self.viewer_permission or "", rule, rules)
 
     @property
     def default_branch(self) -> str:
@@ -185,6 +167,35 @@ class RepositoryState(SpecState):
     def _default_target(self) -> _DefaultCommit | None:
         target = self.default_branch_ref.target if self.default_branch_ref else None
         return target if target and target.typename == "Commit" else None
+
+
+class DefaultBranchAnswer(Answer):
+    """The answer to ``READ_REPOSITORY_FILE``; ``repository`` is ``None`` if the token does not see it."""
+
+    repository: DefaultBranchState | None = None
+
+
+class RepositoryState(SpecState, DefaultBranchState):
+    """A repository as the readiness check of one branch sees it.
+
+    ``head`` is ``None`` if the branch does not exist. ``pull_requests`` are the open ones from branches of that name,
+    including those in forks; ``closed_pull_requests`` holds at most the last one.
+    """
+
+    is_archived: bool
+    is_disabled: bool = False
+    is_locked: bool = False
+    lock_reason: str | None = None
+    viewer_permission: str | None = None
+    head: BranchHead | None = Field(alias="ref")
+    pull_requests: Nodes[PullRequest]
+    closed_pull_requests: Nodes[ClosedPullRequest]
+
+    @property
+    def access(self) -> BranchAccess:
+        locked = (self.lock_reason or "no reason given") if self.is_locked else ""
+        rule, rules = (self.head.ref_update_rule, self.head.rules) if self.head else (None, ())
+        return BranchAccess(self.is_archived, locked, self.is_disabled, self.viewer_permission or "", rule, rules)
 
     @property
     def commit(self) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.errors import AgentNotPinned, ConfigurationInvalid, WorkItemInvalid, WorkItemRefused
-from tests.support.fake_github import FakeGitHub, ready_repository
+from tests.support.fake_github import FakeGitHub, default_branch, ready_repository
 from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
 
@@ -63,6 +63,26 @@ def test_settings_choose_machine(call: Call, aws: Aws, github: FakeGitHub) -> No
     }
     build = call("ValidateWorkItem", document())["build"]
     assert build == {"image": "acme/ci:1", "computeType": "BUILD_GENERAL1_LARGE", "timeoutMinutes": 45}
+
+
+def test_file_of_repository_chooses_machine(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    github.board.repository = ready_repository(
+        defaultBranchRef=default_branch("build: {computeType: LARGE, timeoutMinutes: 45}\n")
+    )
+    aws.configuration["limits"] = {"computeType": "LARGE"}
+    build = call("ValidateWorkItem", document())["build"]
+    assert (build["computeType"], build["timeoutMinutes"]) == ("BUILD_GENERAL1_LARGE", 45)
+
+
+def test_agent_that_file_chooses_needs_its_key(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    aws.configuration["repositoryDefaults"] = {"agent": {"command": "tool"}}
+    aws.configuration["limits"] = {"agents": ["command", "kiro"]}
+    aws.pin["KIRO_CLI_SHA256"] = ""
+    github.board.repository = ready_repository()
+    assert call("ValidateWorkItem", document()) == WORK
+    github.board.repository = ready_repository(defaultBranchRef=default_branch("agent: {name: kiro}\n"))
+    with pytest.raises(AgentNotPinned, match="KIRO_CLI_SHA256"):
+        call("ValidateWorkItem", document())
 
 
 def test_no_repository_exceeds_timeout_of_installation(call: Call, aws: Aws, github: FakeGitHub) -> None:

@@ -20,6 +20,7 @@ from kiro_worker.github.comments import put_comment
 from kiro_worker.github.labels import read_labeling
 from kiro_worker.github.pushed import pushed_commit
 from kiro_worker.github.readiness import validate_branch
+from kiro_worker.github.repository_file import read_repository_settings
 from kiro_worker.models import Work
 from kiro_worker.records.runs import RunRecord
 from tests.support.fake_github import (
@@ -57,6 +58,7 @@ READERS: dict[str, Callable[[GitHubSession], Awaitable[Any]]] = {
     "ReadMergeable": lambda session: validate_branch(
         session, configuration(requireMergeable=True), "acme/shop", "feature/x"
     ),
+    "ReadRepositoryFile": lambda session: read_repository_settings(session, configuration(), "acme/shop"),
     "CompareFiles": lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"),
     "ReadPushed": lambda session: pushed_commit(session, RUN, WORK),
     "FindComments": lambda session: put_comment(session, "PR_1", "text", ARN),
