@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.commit_rules import DEFAULT_AUTHOR
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
@@ -76,8 +77,11 @@ class AgentLoop:
         self._last_run: AgentRun | None = None
         self._checks: set[str] = set()
         self._why_stopped = f"{agent.adapter.name} got no turn"
-        if start.commit != checkout.commit:
+        is_resumed = start.commit != checkout.commit
+        if is_resumed:
             materialize(checkout, start.commit)
+        # The first one was created before the settings were read.
+        if is_resumed or context.style.author != DEFAULT_AUTHOR:
             self._workspace.replace_repository(start.commit)
         require_visible_spec(checkout, request.spec_path)
         self._tasks = load_task_list(checkout, request.spec_path, start.commit)
