@@ -16,7 +16,8 @@ _LONGEST_TEMPLATE: Final = 40
 _CONVENTIONAL: Final = re.compile(r"[a-z][a-z0-9-]*(?:\([^()]*\))?!?: *\S")
 _PLACEHOLDER: Final = re.compile(r"\{[^{}]*\}")
 _PLAIN_WORD: Final = re.compile(r"[^\W\d_][a-z'-]*(?![^\W_]|\d)")
-_AUTOSQUASH: Final = re.compile(r"(?:(?:fixup|squash|amend)!\s*)+", re.IGNORECASE)
+_OBEYED_BY_GIT: Final = re.compile(r"(?:[#\s]|-{3,}|(?:fixup|squash|amend)!)+", re.IGNORECASE)
+"""At the beginning of a subject: a comment, the divider below which git reads no trailers, and autosquash."""
 _NO_TITLE: Final = "(no title)"
 _LAST_PUNCTUATION: Final = " .,;:!?。，、；：！？"  # noqa: RUF001  # as other languages write them
 
@@ -36,6 +37,8 @@ def subject_problem(template: str) -> str:
         return f"must have at most {_LONGEST_TEMPLATE} characters besides {TITLE}"
     if (obeyed := defused_line(fixed)) != " ".join(fixed.split()):
         return f"must not contain what CI systems or GitHub obey; it would be written as: {obeyed}"
+    if _OBEYED_BY_GIT.match(template):
+        return "must not begin with what git obeys: # or --- or fixup!"
     if template[-1] in _LAST_PUNCTUATION:
         return "must not end with punctuation"
     return ""
@@ -72,7 +75,8 @@ def is_conventional(text: str) -> bool:
 def _plain(title: str) -> str:
     """Return ``title`` on one line, without what git or a linter reads at its ends."""
     text = defused_line(title)
-    return _AUTOSQUASH.sub("", text.lstrip("# ").lstrip(), count=1).rstrip(_LAST_PUNCTUATION) or _NO_TITLE
+    begin = _OBEYED_BY_GIT.match(text)
+    return text[begin.end() if begin else 0 :].rstrip(_LAST_PUNCTUATION) or _NO_TITLE
 
 
 def _small(title: str) -> str:

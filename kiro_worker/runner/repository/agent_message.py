@@ -17,7 +17,8 @@ LONGEST_MESSAGE: Final = 20_000
 _MOST_LINES: Final = 100
 _TRAILER: Final = re.compile(r"[A-Za-z][A-Za-z0-9-]*: \S")
 _FORGEABLE: Final = re.compile(
-    r"[>\s]*(?:(?:[\w-]+-by|on-behalf-of|kiro-worker-[\w-]+|release-as)\s*[:=]|(?:skip|request)-checks\b)",
+    r"(?:[>#\s-]|(?:fixup|squash|amend)!)*+"
+    r"(?:(?:[\w-]+-by|on-behalf-of|kiro-worker-[\w-]+|release-as)\s*[:=]|(?:skip|request)-checks\b)",
     re.IGNORECASE,
 )
 """A line that speaks for a person or for the worker. GitHub also reads such lines outside the last paragraph."""

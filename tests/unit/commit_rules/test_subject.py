@@ -35,6 +35,7 @@ TEMPLATES = (
         ("3 retries", "feat: 3 retries"),
         ("fixup! Add a price", "feat: add a price"),
         ("## Title", "feat: title"),
+        ("--- squash! # Title", "feat: title"),
         ("Fix crash (fixes #12) [skip ci]", "feat: fix crash (fixes no. 12) (skip ci)"),
         ("  ", "feat: (no title)"),
     ],
@@ -74,6 +75,7 @@ def test_template_is_accepted(template: str) -> None:
         ("{title} [skip ci]", r"\(skip ci\)"),
         ("{title} (fixes #12)", "fixes no. 12"),
         ("{title}.", "punctuation"),
+        ("--- {title}", "what git obeys"),
         ("@acme {title}", "@ acme"),
     ],
 )

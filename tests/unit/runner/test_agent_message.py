@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -140,3 +141,12 @@ def test_squash_names_every_task() -> None:
     assert message.body.splitlines()[-1] == "- and 10 more tasks"
     assert len([t for t in message.trailers if t.startswith("Kiro-Worker-Task: ")]) == 50
     require_rules_kept(message, FEAT)
+
+
+@pytest.mark.parametrize("piece", ["-", "--- ", "> ", "fixup! ", "a-", "a-by", "# "])
+def test_long_message_takes_no_time(piece: str) -> None:
+    started = time.process_time()
+
+    agent_message(f"{piece * 20_000}\n\n{piece * 20_000}", STYLE, "Implement 1")
+
+    assert time.process_time() - started < 5
