@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.agent_pin import AgentPin
+from kiro_worker.agent_pin import parse_pin
 from kiro_worker.config.secrets import require_agent_key, require_git_credentials
 from kiro_worker.errors import AgentNotPinned, BuildProjectMissing
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kiro_worker.environment import ValidateWorkItemEnvironment
 
 _AWS_IMAGES: Final = "aws/codebuild/"
-"""The prefix of the images that CodeBuild provides. None of them has the Kiro CLI."""
+"""The prefix of the images that CodeBuild provides. None of them has an agent."""
 
 
 def require_installation(
@@ -38,8 +38,8 @@ def require_installation(
     if agent.needs_key:
         require_agent_key(secrets, environment.kiro_api_key_secret_name)
     project = _find_project(codebuild, environment.build_project_name)
-    if agent.is_kiro:
-        _require_pin(project)
+    if agent.name != "command":
+        _require_pin(project, agent.name)
 
 
 def _find_project(codebuild: CodeBuildClient, name: str) -> ProjectTypeDef:
@@ -51,12 +51,12 @@ def _find_project(codebuild: CodeBuildClient, name: str) -> ProjectTypeDef:
     return projects[0]
 
 
-def _require_pin(project: ProjectTypeDef) -> None:
-    # A custom image may have the Kiro CLI. Only the build can find out.
+def _require_pin(project: ProjectTypeDef, agent: str) -> None:
+    # A custom image may have the agent. Only the build can find out.
     if not project["environment"]["image"].startswith(_AWS_IMAGES):
         return
     variables = project["environment"].get("environmentVariables", [])
     try:
-        AgentPin.parse({variable["name"]: variable["value"] for variable in variables})
+        parse_pin(agent, {variable["name"]: variable["value"] for variable in variables})
     except AgentNotPinned as error:
         raise AgentNotPinned(f"{project['name']}: {error.reason}", error.remedy) from None

@@ -1,8 +1,8 @@
 """The pipeline of a build and of a dry run.
 
     hold the lock → check out the pinned commit → settings → guard → agent's key → push check → submodules and central
-    steering files → install the agent → set up → agent, task by task → completeness check → gate → hold the lock →
-    record → push → report
+    steering files → install the agent → try the agent → set up → agent, task by task → completeness check → gate →
+    hold the lock → record → push → report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
+from kiro_worker.runner.agent.install import program_of
 from kiro_worker.runner.effects import Prepared
 from kiro_worker.runner.preparation import (
     check_out_request,
@@ -94,9 +95,11 @@ class Pipeline:
         self._load_submodules(prepared)
         self._load_steering(prepared)
         with effects.sandboxed():
-            if prepared.settings.agent.is_kiro:
+            if program_of(prepared.settings.agent.name):
                 with effects.phase("install the agent"):
                     effects.install_agent()
+                with effects.phase("try the agent"):
+                    effects.try_agent(prepared, start)
             if any(check.setup for check in prepared.settings.checks):
                 with effects.phase("set up"):
                     effects.set_up(prepared)

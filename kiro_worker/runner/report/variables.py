@@ -57,6 +57,7 @@ def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping
         "reason": _reason(progress, redact),
         "owner": progress.fault_owner or "",
         "error": progress.error,
+        "retry_after": str(progress.retry_after or ""),
         "commit": progress.commit,
         "fence": str(progress.fence or ""),
         "tasks_done": _number(progress.tasks_done),

@@ -18,7 +18,7 @@ import pytest
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.agent.install import install_kiro_cli
+from kiro_worker.runner.agent.install import install_agent
 from tests.support.worker import AGENT_KEY, BRANCH, Worker
 
 PROGRAM = b"#!/bin/sh\necho kiro-cli 3.0.0\n"
@@ -79,7 +79,7 @@ def serve() -> Iterator[Callable[[bytes], str]]:
 
 
 def install(folder: Path, **environment: str) -> str:
-    return install_kiro_cli({"PATH": os.environ["PATH"], **environment}, folder)
+    return install_agent("kiro", {"PATH": os.environ["PATH"], **environment}, folder)
 
 
 def refused(folder: Path, **environment: str) -> BuildStopped:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
-from kiro_worker.runner.agent.install import install_kiro_cli
+from kiro_worker.runner.agent.install import install_agent
 from kiro_worker.runner.agent.limits import require_within_limits
 from kiro_worker.runner.agent.turn import run_agent
 from kiro_worker.runner.gate.gate import run_gate
@@ -97,7 +97,7 @@ AGENT: Final = (
         "kiro-cli is not installed, and the CodeBuild project does not set KIRO_CLI_URL and KIRO_CLI_SHA256",
         "the CodeBuild project",
         "make deploy ARGS='--context kiroCliUrl=",
-        lambda: stopped(lambda: install_kiro_cli({"PATH": ""}, Path())),
+        lambda: stopped(lambda: install_agent("kiro", {"PATH": ""}, Path())),
     ),
     Problem(
         "The agent ends with an error",
