@@ -175,8 +175,11 @@ class BuildResult:
     def agent_has_worked(self) -> bool:
         """Whether the agent received the spec and worked. The trial turn before that does not count.
 
-        An agent that its service refuses ends at once. One that worked for minutes could only pretend that.
+        An agent that its service refuses ends at once. One that worked for minutes could only pretend that. Without
+        phases, a cost counts as work.
         """
+        if not self.phases:
+            return self.credits != ""
         turns = [float(seconds) for seconds in _AGENT_PHASE.findall(self.phases)]
         at_once = self.outcome == Outcome.AGENT_UNAVAILABLE and max(turns, default=0.0) <= _REFUSED_SECONDS
         return bool(turns) and (self.credits != "" or not at_once)

@@ -40,8 +40,8 @@ async def validate_work_item(event: StepEvent, request: ExecutionInput) -> dict[
     environment = ValidateWorkItemEnvironment.parse(os.environ)
     records = RecordsTable(dynamodb, environment.records_table_name)
     async with configured_session(ssm, secrets, environment) as (session, configuration):
-        agent = resolve(configuration, item.repository).agent
-        require_installation(secrets, codebuild, environment, agent)
+        settings = resolve(configuration, item.repository)
+        require_installation(secrets, codebuild, environment, settings)
         work = await validate_selected(
             session, configuration, request, item, lambda: read_run(records, event.execution_arn)
         )

@@ -106,9 +106,9 @@ class Configuration(Model):
     limits: Limits = Limits()
     """what repositories may choose at most"""
     test_secrets: Annotated[dict[KeyVariable, SecretName], Field(default_factory=dict)]
-    """the secrets of private registries, each as the environment variable that only setup gets and the name of the
-    secret in Secrets Manager, for example `{"NPM_TOKEN": "kiro-worker-test-npm-token"}`; the name must start with
-    `kiro-worker-<env>-`"""
+    """the secrets that repositories may name in `secrets`: environment variables, each with the name of its secret in
+    Secrets Manager, which begins with `kiro-worker-<env>-tests-`, for example
+    `{"NPM_TOKEN": "kiro-worker-test-tests-npm-token"}`"""
     github_api_url: Url = "https://api.github.com/graphql"
     """GitHub's GraphQL endpoint; change it for GitHub Enterprise Server"""
     git_url: Url = "https://github.com"

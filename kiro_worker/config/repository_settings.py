@@ -58,8 +58,8 @@ class CoverageConfiguration(Model):
 class CheckConfiguration(Model):
     """One part of the repository that is set up and tested on its own."""
 
-    name: Name
-    """the name of the check in the log, the comment and the artifacts"""
+    name: Name | None = None
+    """the name of the check in the log, the comment and the artifacts; without it, `directory`"""
     directory: RepositoryPath | None = None
     """the folder that `setup` and `test` run in, relative to the root of the repository; without it, the root"""
     setup: Script | None = None
@@ -70,6 +70,11 @@ class CheckConfiguration(Model):
     """see `requireReport` of the repository"""
     coverage: CoverageConfiguration | None = None
     """see `coverage` of the repository, whose keys apply where this one has none"""
+
+    @property
+    def shown_name(self) -> str:
+        """The name, or else the directory."""
+        return self.name or self.directory or "."
 
 
 class AgentConfiguration(Model):
@@ -168,6 +173,10 @@ class RepositoryFile(Model):
     fail; with `green`, all of them must pass before the agent starts; with `off`, they are not run then"""
     environment: EnvironmentVariables | None = None
     """environment variables of setup, agent and tests. They are not secret: the agent and every test can read them"""
+    secrets: Annotated[tuple[KeyVariable, ...], Field(max_length=20)] | None = None
+    """the variables of the installation's `testSecrets` that `setup` gets, such as the token of a private registry.
+    Agent and tests do not get them, but the code that `setup` runs comes from the branch of the card: use tokens that
+    can only read"""
     agent: AgentConfiguration | None = None
     """the agent that implements the tasks"""
     build: BuildConfiguration | None = None
@@ -178,9 +187,9 @@ class RepositoryFile(Model):
     @field_validator("checks")
     @classmethod
     def _names_differ(cls, checks: tuple[CheckConfiguration, ...] | None) -> tuple[CheckConfiguration, ...] | None:
-        names = [check.name.lower() for check in checks or ()]
+        names = [check.shown_name.lower() for check in checks or ()]
         if twice := {name for name in names if names.count(name) > 1}:
-            raise ValueError(f"several checks have the name {min(twice)!r}")
+            raise ValueError(f"several checks have the name {min(twice)!r}: give each a name of its own")
         return checks
 
     @model_validator(mode="after")

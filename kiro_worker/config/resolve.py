@@ -71,6 +71,7 @@ class _Resolver:
             checks=self._checks(),
             baseline=self._first("baseline") or "known",
             environment=self._environment(),
+            secrets=self._secrets(),
             agent=self._agent(),
             build=self._build(),
             commits=CommitSettings(**self._part("commits")),
@@ -104,6 +105,14 @@ class _Resolver:
             self._origins |= {f"environment.{name}": source.origin for name in source.settings.environment or {}}
         return merged
 
+    def _secrets(self) -> dict[str, str]:
+        known = self._configuration.test_secrets
+        named = self._first("secrets") or ()
+        for variable in named:
+            if variable not in known:
+                self._refuse("secrets", f"{variable} is not one of {', '.join(known) or 'none'}", "testSecrets")
+        return {variable: known[variable] for variable in named if variable in known}
+
     def _checks(self) -> tuple[Check, ...]:
         require_report = bool(self._first("require_report"))
         coverage = self._coverage(self._part("coverage"))
@@ -131,7 +140,7 @@ class _Resolver:
         own = check.coverage.model_dump(exclude_unset=True) if check.coverage else {}
         own = {key: value for key, value in own.items() if value is not None or key in _NULL_COUNTS}
         return Check(
-            name=check.name,
+            name=check.shown_name,
             directory=check.directory or "",
             setup=self._first("setup", sources=lower) if check.setup is None else check.setup,
             test=self._first("test", sources=lower) if check.test is None else check.test,

@@ -98,13 +98,15 @@ class CommitSettings:
 class Settings:
     """Everything that the repository, or the installation for it, can choose.
 
-    ``environment`` reaches setup, agent and tests. ``origins`` maps a dotted key of the JSON form to where its value
+    ``environment`` reaches setup, agent and tests. ``secrets`` maps variables, which only setup gets, to the names of
+    secrets. ``origins`` maps a dotted key of the JSON form to where its value
     comes from, for example ``coverage.threshold`` to ``.kiro-worker.yml``; a key without an entry has its default.
     """
 
     checks: tuple[Check, ...] = (Check(),)
     baseline: Baseline = "known"
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
     agent: AgentSettings = AgentSettings()
     build: BuildSettings = BuildSettings()
     commits: CommitSettings = CommitSettings()
@@ -115,7 +117,7 @@ def settings_document(settings: Settings) -> dict[str, Any]:
     """Return ``{effective, origins}`` as JSON: what applies, and where each value comes from."""
     values = _camel_case_keys({name: value for name, value in asdict(settings).items() if name != "origins"})
     # The names of variables are not keys of the configuration.
-    effective = {**values, "environment": dict(settings.environment)}
+    effective = {**values, "environment": dict(settings.environment), "secrets": dict(settings.secrets)}
     return {"effective": effective, "origins": dict(settings.origins)}
 
 

@@ -20,12 +20,6 @@ def _shell_script(value: object) -> object:
     return ("sh", "-eu", "-c", value) if value.strip() else ()
 
 
-def _test_secret(value: str) -> str:
-    if value.endswith(("-github-token", "-git-credentials", "-kiro-api-key")):
-        raise ValueError("is a secret of the worker itself, which no command of a repository may get")
-    return value
-
-
 def _environment(value: dict[str, str]) -> dict[str, str]:
     for name in value:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
@@ -127,9 +121,7 @@ EnvironmentVariables = Annotated[
     AfterValidator(_environment),
 ]
 KeyVariable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
-SecretName = Annotated[
-    str, StringConstraints(pattern=r"^kiro-worker-[A-Za-z0-9/_+=.@-]{1,200}$"), AfterValidator(_test_secret)
-]
+SecretName = Annotated[str, StringConstraints(pattern=r"^kiro-worker-[a-z]+-tests-[A-Za-z0-9/_+=.@-]{1,200}$")]
 Author = Annotated[Name, AfterValidator(_author)]
 SubjectTemplate = Annotated[Name, AfterValidator(_subject)]
 Url = Annotated[str, AfterValidator(_http_url)]

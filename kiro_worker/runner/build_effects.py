@@ -66,6 +66,7 @@ class BuildEffects(Effects):
     _agent_log: Callable[[str], None]
     _loop: AgentLoop
     _settings: Settings
+    _test_secrets: dict[str, str]
     _commit: str
     """The commit that the gate tests and that is pushed."""
 
@@ -108,8 +109,11 @@ class BuildEffects(Effects):
         self._settings = self._progress.settings = settings
 
     def load_agent_key(self) -> None:
-        """Load the agent's key, so that one that cannot be used costs neither a push nor setup."""
+        """Load the agent's key and setup's, so that one that cannot be used costs neither a push nor setup."""
         _ = self._agent
+        secrets = self._settings.secrets.items()
+        self._test_secrets = {variable: self._edges.load_test_secret(name) for variable, name in secrets}
+        self._edges.redaction.know(*self._test_secrets.values())
 
     def check_push(self, prepared: Prepared, start: KeptWork) -> KeptWork:
         """Push to the checkpoint's ref, and return where the agent starts. Raises :class:`BuildStopped`."""
@@ -166,7 +170,10 @@ class BuildEffects(Effects):
         """Open the agent's log, and reserve the users that the agent and the tests run as."""
         edges, checks = self._edges, self._settings.checks
         has_setup = any(check.setup for check in checks)
-        setup = Setup(checks, edges.environment, self._open_setup_log, edges.redaction) if has_setup else None
+        setup = None
+        if has_setup:
+            secrets = self._test_secrets
+            setup = Setup(checks, edges.environment, self._open_setup_log, edges.redaction, secrets)
         with (
             edges.log.sink("agent", edges.logs / "agent.log") as self._agent_log,
             sandbox(edges.environment, edges.workspace, edges.log.say) as agent,

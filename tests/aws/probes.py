@@ -24,6 +24,7 @@ AGENT_RAN: Final = frozenset(
         "Incomplete",
         "AgentFailed",
         "AgentTimedOut",
+        "BudgetExhausted",
         "NoChanges",
         "TestsFailed",
         "CoverageBelowThreshold",

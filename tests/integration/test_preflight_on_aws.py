@@ -74,8 +74,7 @@ def preflight(secrets: Any, codebuild: Any) -> Preflight:
     """The preflight for an agent's configuration."""
 
     def check(agent: Any = KIRO.name) -> None:
-        document = {"name": agent} if isinstance(agent, str) else agent
-        require_installation(secrets, codebuild, ENVIRONMENT, AgentSettings(**document))
+        require_installation(secrets, codebuild, ENVIRONMENT, settings(agent=agent))
 
     return check
 
@@ -139,6 +138,16 @@ def test_kiro_needs_pin(preflight: Preflight, codebuild: Any, variables: dict[st
 def test_custom_image_may_have_kiro(preflight: Preflight, codebuild: Any) -> None:
     create_project(codebuild, {}, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1")
     preflight()
+
+
+def test_missing_secret_of_setup_is_found(secrets: Any, codebuild: Any) -> None:
+    create_project(codebuild, PIN)
+    name = f"{NAMES.test_secrets_prefix}npm-token"
+    chosen = settings(testSecrets={"NPM_TOKEN": name}, secrets=["NPM_TOKEN"])
+    with pytest.raises(SecretMissing, match=name):
+        require_installation(secrets, codebuild, ENVIRONMENT, chosen)
+    secrets.create_secret(Name=name, SecretString="npm_0123456789")
+    require_installation(secrets, codebuild, ENVIRONMENT, chosen)
 
 
 def test_no_secret_is_read(preflight: Preflight, secrets: Any, codebuild: Any) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kiro_worker.runner.agent.adapters import PreparedAgent
     from kiro_worker.runner.agent.adapters.refusal import Refusal
 
-_SECRET_NAME: Final = "kiro-worker-<env>-kiro-api-key"
+_STORE: Final = "kiro-worker-<env>-kiro-api-key"
 _LONGEST_WAIT_SECONDS: Final = 24 * 3600
 """A text of the agent cannot stop the queue for longer. After that, another run asks again."""
 
@@ -34,9 +34,9 @@ def unavailable(agent: PreparedAgent, refusal: Refusal, details: str, now: float
         Cause.NETWORK: f"{host} cannot be reached from the build",
     }
     remedies = {
-        Cause.KEY: f"aws secretsmanager put-secret-value --secret-id {_SECRET_NAME} --secret-string <key>, with a valid key",
+        Cause.KEY: f"aws secretsmanager put-secret-value --secret-id {_STORE} --secret-string <key>, with a valid key",
         Cause.PLAN: f"raise the limit or add credits at {page}, wait until the quota resets, or store the key of"
-        f" another account in the secret {_SECRET_NAME}",
+        f" another account in the secret {_STORE}",
         Cause.BUSY: "wait",
         Cause.MODEL: "correct agent.model, or give the key access to the model",
         Cause.NETWORK: f"let the build reach it: check the network, its proxy variables and the status page of {name}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
@@ -31,13 +31,14 @@ _SINCE: Final = " on the agent's work, although it succeeded before the agent st
 class Setup:
     """The checks with their commands, the runner's environment, and where the output goes.
 
-    The commands get the part of the environment that the tests get.
+    The commands get the part of the environment that the tests get, and ``secrets``, which nothing else gets.
     """
 
     checks: tuple[Check, ...]
     parent: Mapping[str, str]
     open_log: Callable[[], AbstractContextManager[Callable[[str], None]]]
     redact: Callable[[str], str]
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def run(self, folders: Folders, sandbox: Sandbox, *, worked_before: bool = False) -> None:
         """Run the command of every check. Raises :class:`BuildStopped` (SetupFailed).
@@ -65,7 +66,7 @@ class Setup:
             finished = stream(
                 command,
                 cwd=folder,
-                environment=gate_environment(folders.home, self.parent, folders.temporary),
+                environment={**gate_environment(folders.home, self.parent, folders.temporary), **self.secrets},
                 timeout_seconds=TIMEOUT_MINUTES * 60.0,
                 sink=sink,
                 redact=self.redact,

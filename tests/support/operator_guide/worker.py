@@ -108,8 +108,16 @@ AGENT: Final = (
         partial(turn, "raise SystemExit(3)"),
     ),
     Problem(
-        "The agent works for too long",
+        "A turn of the agent takes too long",
         "AgentTimedOut",
+        "kiro was stopped after 0.002 minutes",
+        "agent.timeoutMinutes in the configuration parameter",
+        "raise agent.timeoutMinutes in the configuration parameter, or split the task",
+        partial(turn, "import time; time.sleep(600)", minutes=0.002),
+    ),
+    Problem(
+        "The agent reaches the limit of the build",
+        "BudgetExhausted",
         "the agent worked for 11.7 minutes, and agent.maxMinutes is 10",
         "2 tasks are done and kept, 3 are open",
         "raise agent.maxMinutes",

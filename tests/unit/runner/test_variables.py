@@ -90,6 +90,7 @@ def test_unknown_values_are_empty() -> None:
                 "OUTCOME_REASON",
                 "OUTCOME_OWNER",
                 "OUTCOME_ERROR",
+                "RETRY_AFTER",
                 "RESULT_COMMIT",
                 "RESULT_FENCE",
                 "TASKS_DONE",
