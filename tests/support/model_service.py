@@ -92,11 +92,19 @@ _OK_OPENAI: Final = _events(
         },
     ),
 )
-_OK_GOOGLE: Final = {
-    "candidates": [{"content": {"role": "model", "parts": [{"text": "OK"}]}, "finishReason": "STOP", "index": 0}],
-    "usageMetadata": {"promptTokenCount": 40, "candidatesTokenCount": 2, "totalTokenCount": 42},
-    "modelVersion": "gemini-2.5-flash",
-}
+
+
+def _google_answer(text: str) -> dict[str, Any]:
+    return {
+        "candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP", "index": 0}],
+        "usageMetadata": {"promptTokenCount": 40, "candidatesTokenCount": 2, "totalTokenCount": 42},
+        "modelVersion": "gemini-2.5-flash",
+    }
+
+
+_OK_GOOGLE: Final = _google_answer("OK")
+_SIMPLE: Final = _google_answer('{"complexity_reasoning": "short", "complexity_score": 5}')
+"""The answer to the Gemini CLI's own question which model the prompt needs."""
 
 ANSWERS: Final = {
     ("claude", "works"): _OK_ANTHROPIC,
@@ -163,7 +171,7 @@ def model_service(answer: Answer) -> Iterator[ModelService]:
                 status, body = 426, "{}"
             content = body.encode()
             if ":generateContent" in self.path and status == 200:
-                content, content_type = json.dumps(_OK_GOOGLE).encode(), "application/json"
+                content, content_type = json.dumps(_SIMPLE).encode(), "application/json"
             self.send_response(status)
             self.send_header("Content-Type", content_type)
             self.send_header("Content-Length", str(len(content)))

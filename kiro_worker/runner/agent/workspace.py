@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import KiroWorkerError
+from kiro_worker.runner.agent.prompt import PromptFacts
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.commit import patch_between, tree_of_files
@@ -33,7 +34,8 @@ if TYPE_CHECKING:
 class TurnContext:
     """What every turn of a build shares. ``keep`` is called with all work so far, and pushes it to the checkpoint.
 
-    ``is_setups`` tells whether a file of the checkout is as setup created it. It is ``None`` if there was no setup.
+    ``facts`` are what the prompts say about the checkout. ``is_setups`` tells whether a file of the checkout is as
+    setup created it. It is ``None`` if there was no setup.
     """
 
     home: Path
@@ -47,6 +49,7 @@ class TurnContext:
     steering: Steering
     submodules: Submodules
     temporary: Path | None = None
+    facts: PromptFacts = field(default_factory=PromptFacts)
     is_setups: Callable[[str], bool] | None = None
 
 

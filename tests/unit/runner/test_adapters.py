@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import posixpath
 from collections.abc import Sequence
 from typing import Any
@@ -111,6 +112,16 @@ def test_quoted_cost_in_answer_is_ignored() -> None:
     usage = ADAPTERS["claude"].read_usage([quoted])
 
     assert (usage.cost, usage.seconds, usage.failed) == (0.5, 1.5, False)
+
+
+def test_tokens_of_gemini_are_counted_once() -> None:
+    models = {"m": {"api": {"totalRequests": 2}, "tokens": {"total": 84}, "roles": {"main": ROLE, "router": ROLE}}}
+    output = json.dumps({"response": "OK", "stats": {"models": models, "tools": {"totalCalls": 0}}}, indent=2)
+
+    assert ADAPTERS["gemini"].read_usage(output.splitlines()).cost == 84
+
+
+ROLE = {"totalRequests": 1, "totalLatencyMs": 9, "tokens": {"input": 40, "total": 42}}
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

@@ -17,7 +17,8 @@ from kiro_worker.runner.agent.adapters.refusal import Cause, Refusal, refusal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_TOTAL_TOKENS: Final = re.compile(r'(?<!\\)"tokens"\s*:\s*\{[^{}]*?"total"' + NUMBER_FIELD)
+# Those of a model follow its "api". Those of its "roles", which are part of them, do not.
+_TOTAL_TOKENS: Final = re.compile(r'\}\s*,\s*"tokens"\s*:\s*\{[^{}]*?"total"' + NUMBER_FIELD)
 _ERROR: Final = re.compile(
     r'(?<!\\)"error"\s*:\s*\{[^{}]*?"message"\s*:\s*(?:"(?:[^"\\]|\\.)*")\s*,\s*"code"\s*:\s*(\d+)'
 )
