@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from infra.errors import SynthError
 from infra.packaging import LAMBDA, PLATFORMS, Platform
 from kiro_worker.names import ENVIRONMENTS, Names
 
 DEFAULT_LEASE_SECONDS = 7200
+NPM_AGENTS = ("claude", "codex", "gemini")
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Settings:
     lock_lease_seconds: int = DEFAULT_LEASE_SECONDS
     kiro_cli_url: str = ""
     kiro_cli_sha256: str = ""
+    agent_pins: Mapping[str, str] = field(default_factory=dict)
+    """The variables that pin other versions of the npm packages of agents, by name: see kiro_worker/agent_pin.py."""
     steering_prefix: str = ""
     """``bucket/prefix`` of the central steering files that the build may read; empty if there are none."""
 
@@ -44,8 +47,23 @@ def read_settings(context: Callable[[str], object]) -> Settings:
         lock_lease_seconds=_seconds(context, "lockLeaseSeconds", default=DEFAULT_LEASE_SECONDS),
         kiro_cli_url=str(context("kiroCliUrl") or ""),
         kiro_cli_sha256=str(context("kiroCliSha256") or ""),
+        agent_pins=_agent_pins(context),
         steering_prefix=_s3_prefix(context, "steeringPrefix"),
     )
+
+
+def _agent_pins(context: Callable[[str], object]) -> dict[str, str]:
+    pins = {}
+    for agent in NPM_AGENTS:
+        version, integrity = (str(context(f"{agent}{key}") or "") for key in ("Version", "Integrity"))
+        if not version and not integrity:
+            continue
+        if not re.fullmatch(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", version):
+            raise SynthError(f"Context {agent}Version is {version!r}, but it must be a version such as 1.2.3.")
+        if not re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", integrity):
+            raise SynthError(f"Context {agent}Integrity is {integrity!r}, but it must be sha512-<base64>.")
+        pins |= {f"{agent.upper()}_VERSION": version, f"{agent.upper()}_INTEGRITY": integrity}
+    return pins
 
 
 def _one_of(context: Callable[[str], object], key: str, allowed: tuple[str, ...], default: str) -> str:

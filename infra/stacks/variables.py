@@ -62,4 +62,5 @@ class Variables:
             "ARTIFACTS_BUCKET_NAME": self.core.artifacts.bucket_name,
             "KIRO_CLI_URL": self.settings.kiro_cli_url,
             "KIRO_CLI_SHA256": self.settings.kiro_cli_sha256,
+            **self.settings.agent_pins,
         }

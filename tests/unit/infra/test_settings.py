@@ -6,7 +6,8 @@ import pytest
 
 from infra.errors import SynthError
 from infra.packaging import HOST, LAMBDA
-from infra.settings import Settings, read_settings
+from infra.settings import NPM_AGENTS, Settings, read_settings
+from kiro_worker.agent_pin import NPM_PACKAGES, npm_variables
 
 
 def read(**context: object) -> Settings:
@@ -23,6 +24,31 @@ def test_context_is_read() -> None:
     settings = read(environment="production", packagingPlatform="host", lockLeaseSeconds="8000", kiroCliUrl="u")
     assert settings == Settings("production", HOST, 8000, "u", "")
     assert settings.keeps_data
+
+
+INTEGRITY = f"sha512-{'A' * 86}=="
+
+
+def test_pins_of_agents_become_variables() -> None:
+    settings = read(codexVersion="1.2.3", codexIntegrity=INTEGRITY)
+
+    assert settings.agent_pins == {"CODEX_VERSION": "1.2.3", "CODEX_INTEGRITY": INTEGRITY}
+    assert tuple(settings.agent_pins) == npm_variables("codex")
+    assert tuple(NPM_AGENTS) == tuple(NPM_PACKAGES)
+
+
+@pytest.mark.parametrize(
+    ("context", "reason"),
+    [
+        ({"claudeVersion": "1.2.3"}, "claudeIntegrity is ''"),
+        ({"claudeIntegrity": INTEGRITY}, "claudeVersion is ''"),
+        ({"claudeVersion": "latest", "claudeIntegrity": INTEGRITY}, "must be a version such as 1.2.3"),
+        ({"geminiVersion": "1.2.3", "geminiIntegrity": "0" * 64}, "must be sha512-<base64>"),
+    ],
+)
+def test_invalid_pin_is_rejected(context: dict[str, str], reason: str) -> None:
+    with pytest.raises(SynthError, match=reason):
+        read(**context)
 
 
 def test_unknown_environment_lists_known_ones() -> None:
