@@ -101,7 +101,7 @@ def test_refusal_is_read(name: str, case: str, workspace: Path) -> None:
 
     texts = {"key": "API key is not accepted", "plan": "are used up", "model": "does not offer", "busy": "rate limit"}
     assert texts[case] in stop.reason
-    assert run.finished.seconds < 60, "a bad key is not retried for minutes"
+    assert case == "busy" or run.finished.seconds < 60, "only a busy service is asked again and again"
 
 
 @pytest.mark.parametrize("name", AGENTS)

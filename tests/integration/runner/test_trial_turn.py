@@ -20,6 +20,7 @@ from tests.support.worker import ANSWERS_TRIAL, Worker, writable_file
 REJECTED = "Access denied: The bearer token included in the request is invalid."
 WORKS = """printf '%s' "$prompt" >> {prompts}
 echo "NOTES = 1" >> shop/notes.py
+sed -i 's/- \\[ \\]/- [x]/' .kiro/specs/*/tasks.md
 echo '▸ Credits: 2 • Time: 3s'
 """
 
