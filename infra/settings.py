@@ -53,7 +53,7 @@ def read_settings(context: Callable[[str], object]) -> Settings:
 
 
 def _agent_pins(context: Callable[[str], object]) -> dict[str, str]:
-    pins = {}
+    pins: dict[str, str] = {}
     for agent in NPM_AGENTS:
         version, integrity = (str(context(f"{agent}{key}") or "") for key in ("Version", "Integrity"))
         if not version and not integrity:

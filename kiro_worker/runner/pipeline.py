@@ -10,6 +10,7 @@ Every step that writes or spends is a method of :class:`~kiro_worker.runner.effe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -70,6 +71,8 @@ class Pipeline:
         with effects.phase("settings"):
             settings = read_settings(self._request, self._edges, checkout)
             effects.use_settings(settings)
+            guarded = self._edges.configuration.for_agent(settings.agent.name)
+            self._guard = replace(self._guard, configuration=guarded)
         checkpoint = Checkpoint(self._request, checkout, self._edges.records, partial(effects.note, "checkpoint"))
         prepared = Prepared(checkout, checkpoint, self._guard, settings)
         if commit := find_earlier_push(self._request, self._edges, checkout):

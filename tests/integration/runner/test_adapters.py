@@ -49,8 +49,8 @@ def install(folder: Path, name: str, output: str) -> str:
     path = folder / "bin" / OUTPUT[name][0]
     path.parent.mkdir()
     (folder / "output").write_text(f"{output}\n")
-    for name in ("arguments", "prompt", "environment"):
-        writable_file(folder / name)
+    for file in ("arguments", "prompt", "environment"):
+        writable_file(folder / file)
     (folder / "trial").write_text(f"{OUTPUT[name][1]}\n")
     path.write_text(
         "#!/bin/sh\nprompt=$(cat)\n"

@@ -15,7 +15,7 @@ from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
 from kiro_worker.runner.agent.trial import require_working, run_trial
 from kiro_worker.runner.sandbox.sandbox import Sandbox
-from tests.support.worker import ANSWERS_TRIAL, Worker, writable_file
+from tests.support.worker import ANSWERS_TRIAL, BRANCH, Worker, writable_file
 
 REJECTED = "Access denied: The bearer token included in the request is invalid."
 WORKS = """printf '%s' "$prompt" >> {prompts}
@@ -157,3 +157,16 @@ def test_unexplained_failure_is_of_who_chose_the_agent(tmp_path: Path) -> None:
         require_working(replace(agent, chosen_by_repository=frozenset({"model"})), run)
 
     assert caught.value.owner is FaultOwner.REPOSITORY
+
+
+@pytest.mark.parametrize(("agent", "outcome"), [("gemini", "GuardTripped"), ("codex", "AgentUnavailable")])
+def test_files_of_configured_agent_are_guarded(worker: Worker, agent: str, outcome: str) -> None:
+    """A branch's ``.env`` can make Gemini send the key to another server. Codex does not read it."""
+    commit = worker.repository.git.commit(BRANCH, {".env": "GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:1\n"}, "Set")
+    worker.configure(agent)
+
+    finished = worker.run(COMMIT_SHA=commit, npm_config_registry="http://127.0.0.1:1")
+
+    assert finished.outcome == outcome, finished.log
+    if outcome == "GuardTripped":
+        assert ".env" in finished.exports["OUTCOME_REASON"]

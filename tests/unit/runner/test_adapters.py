@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import posixpath
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from kiro_worker.config.settings import AgentSettings
 from kiro_worker.models import Lease
-from kiro_worker.runner.agent.adapters import ADAPTERS, configured_agent, steering_of
+from kiro_worker.runner.agent.adapters import ADAPTERS, configured_agent
 from kiro_worker.runner.agent.adapters.refusal import Cause
 from kiro_worker.runner.request import BuildRequest
 from tests.support.settings import settings
@@ -79,16 +78,6 @@ def test_settings_become_arguments(keys: dict[str, Any], arguments: str) -> None
 )
 def test_choices_of_repository_are_known(origins: dict[str, str], chosen: set[str]) -> None:
     assert configured_agent(AgentSettings(), REQUEST, str, origins).chosen_by_repository == chosen
-
-
-@pytest.mark.parametrize("name", ADAPTERS)
-def test_every_agent_has_steering_files(name: str) -> None:
-    steering = steering_of(name)
-
-    assert steering
-    for path in steering:
-        assert path == posixpath.normpath(path).strip("/")
-    assert steering_of("command") == ()
 
 
 @pytest.mark.parametrize("name", ADAPTERS)

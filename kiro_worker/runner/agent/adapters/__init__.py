@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kiro_worker.config.settings import AgentSettings
     from kiro_worker.runner.request import BuildRequest
 
-__all__ = ["ADAPTERS", "KIRO", "Adapter", "PreparedAgent", "Usage", "configured_agent", "steering_of"]
+__all__ = ["ADAPTERS", "KIRO", "Adapter", "PreparedAgent", "Usage", "configured_agent"]
 
 ADAPTERS: Final[Mapping[str, Adapter]] = {adapter.name: adapter for adapter in (KIRO, CLAUDE, CODEX, GEMINI)}
 
@@ -43,12 +43,6 @@ def configured_agent(
     variables = {adapter.key_variable: load_key()} if settings.needs_key else {}
     own = [key for key in ("name", "model") if (origins or {}).get(f"agent.{key}") == REPOSITORY_FILE]
     return PreparedAgent(adapter, settings.timeout_minutes * 60.0, variables, _arguments(settings), frozenset(own))
-
-
-def steering_of(name: str) -> tuple[str, ...]:
-    """Return the files and folders of a repository that the agent ``name`` reads as instructions or settings."""
-    adapter = ADAPTERS.get(name)
-    return adapter.steering if adapter else ()
 
 
 def _arguments(settings: AgentSettings) -> tuple[str, ...]:

@@ -70,8 +70,7 @@ class Adapter:
     ``read_refusal`` returns why the agent's service refused the turn, and ``None`` for output with any evidence of
     work. ``read_words`` returns the part of the output that the agent said, which ends with its last words. ``unit`` is
     what ``maxCredits`` counts. ``always_reports_cost`` means that output without a cost proves that no turn took place.
-    ``how_to_install`` is the fix when the program cannot be started. ``steering`` are the files and folders of a
-    repository that the program reads as instructions or settings; a name without a slash counts in every folder.
+    ``how_to_install`` is the fix when the program cannot be started.
 
     ``service`` is ``None`` for a program that gets no trial turn. ``trial_arguments`` and ``trial_variables`` make that
     turn cheap and quick.
@@ -88,7 +87,6 @@ class Adapter:
     last_arguments: tuple[str, ...] = ()
     always_reports_cost: bool = True
     read_words: Callable[[Sequence[str]], str] = whole_output
-    steering: tuple[str, ...] = ()
     trial_arguments: tuple[str, ...] = ()
     trial_variables: Mapping[str, str] = field(default_factory=dict)
 

@@ -60,7 +60,6 @@ CLAUDE: Final = Adapter(
     read_refusal=read_claude_refusal,
     read_words=lambda lines: last_text(lines, "result"),
     how_to_install=how_to_install("claude"),
-    steering=("CLAUDE.md", "CLAUDE.local.md", ".claude", ".mcp.json"),
     # The tools and the system prompt are most of what a short turn costs.
     trial_arguments=("--tools", "", "--system-prompt", "Answer in one word."),
     # By default, it repeats every refused request for three minutes, even with a key that is not accepted.

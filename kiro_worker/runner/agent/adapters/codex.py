@@ -62,5 +62,4 @@ CODEX: Final = Adapter(
     read_refusal=read_codex_refusal,
     read_words=read_codex_words,
     how_to_install=how_to_install("codex"),
-    steering=("AGENTS.override.md", "AGENTS.md", ".codex", ".agents"),
 )

@@ -59,5 +59,4 @@ GEMINI: Final = Adapter(
     read_refusal=read_gemini_refusal,
     read_words=lambda lines: last_text(lines, "response"),
     how_to_install=how_to_install("gemini"),
-    steering=("GEMINI.md", ".gemini", ".agents", ".env"),
 )

@@ -70,10 +70,6 @@ KIRO: Final = Adapter(
     read_refusal=read_kiro_refusal,
     how_to_install=how_to_install("kiro"),
     read_words=read_kiro_words,
-    steering=(
-        *(".kiro/agents", ".kiro/hooks", ".kiro/prompts", ".kiro/skills", ".kiro/steering", ".kiro/settings/mcp.json"),
-        "AGENTS.md",
-    ),
 )
 
 
