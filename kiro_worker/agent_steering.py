@@ -16,7 +16,7 @@ STEERING: Final[Mapping[str, tuple[str, ...]]] = {
         ".kiro/agents",
         ".kiro/hooks",
         ".kiro/prompts",
-        ".kiro/settings/mcp.json",
+        ".kiro/settings",
         ".kiro/skills",
         ".kiro/steering",
         "AGENTS.md",
