@@ -115,7 +115,10 @@ def test_every_context_key_is_documented() -> None:
     """A key that is read must be in the how-to, the configuration page or the README, and the app's docstring."""
     keys: list[str] = []
     read_settings(keys.append)  # returns None for every key
-    how_to, pages = ROOT / "docs" / "how-to" / "build-machine.md", ("README.md", "docs/reference/configuration.md")
+    how_to, pages = (
+        ROOT / "docs" / "how-to" / "build-machine.md",
+        ("README.md", "docs/reference/configuration.md", "docs/reference/agents.md"),
+    )
     documented = how_to.read_text("utf-8") + "".join((ROOT / page).read_text("utf-8") for page in pages)
     # For the embedded environment only.
     for key in set(keys) - {"packagingPlatform", "environment"}:
