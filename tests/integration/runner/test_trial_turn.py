@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kiro_worker.config.settings import REPOSITORY_FILE
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
@@ -170,3 +171,15 @@ def test_files_of_configured_agent_are_guarded(worker: Worker, agent: str, outco
     assert finished.outcome == outcome, finished.log
     if outcome == "GuardTripped":
         assert ".env" in finished.exports["OUTCOME_REASON"]
+
+
+@pytest.mark.parametrize(("model", "owner"), [("no-such-model", "repository"), ("", "installation")])
+def test_model_of_repositorys_file_stops_no_other_card(worker: Worker, kiro: Kiro, model: str, owner: str) -> None:
+    """A model that only the repository's own file names cannot open the breaker for everyone."""
+    text = f"agent: {{model: {model}}}\n" if model else "agent: {mode: all}\n"
+    worker.repository.git.commit("main", {REPOSITORY_FILE: text}, "Choose a model")
+    kiro.says("#!/bin/sh\ncat > /dev/null\necho 'something about the model'\nexit 1\n")
+
+    finished = worker.run(PATH=kiro.path)
+
+    assert (finished.outcome, finished.exports["OUTCOME_OWNER"]) == ("AgentUnavailable", owner), finished.log
