@@ -97,7 +97,7 @@ def test_trial_counts_toward_limit(worker: Worker, kiro: Kiro) -> None:
 
 def test_finished_work_needs_no_trial(worker: Worker, kiro: Kiro) -> None:
     """The plan may be used up, but a checkpoint with every task on it only has to pass the gate."""
-    worker.configure({"name": "kiro", "mode": "all"}, test=["sh", "-c", "test -e /nowhere"])
+    worker.configure({"name": "kiro", "mode": "all"}, test="echo Ran 1 test in 0.1s; exit 1")
     kiro.works()
     assert worker.run(PATH=kiro.path).outcome == "TestsFailed"
     worker.configure({"name": "kiro", "mode": "all"})
