@@ -12,6 +12,7 @@ from kiro_worker.runner.agent.prompt import PromptFacts
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.commit import patch_between, tree_of_files
+from kiro_worker.runner.repository.commit_style import CommitStyle
 from kiro_worker.runner.repository.lent_objects import open_lent_objects
 from kiro_worker.runner.trust.secret_scan import require_no_secret
 
@@ -35,7 +36,7 @@ class TurnContext:
     """What every turn of a build shares. ``keep`` is called with all work so far, and pushes it to the checkpoint.
 
     ``facts`` are what the prompts say about the checkout. ``is_setups`` tells whether a file of the checkout is as
-    setup created it. It is ``None`` if there was no setup.
+    setup created it. It is ``None`` if there was no setup. ``style`` is how the commits are written.
     """
 
     home: Path
@@ -51,6 +52,7 @@ class TurnContext:
     temporary: Path | None = None
     facts: PromptFacts = field(default_factory=PromptFacts)
     is_setups: Callable[[str], bool] | None = None
+    style: CommitStyle = field(default_factory=CommitStyle)
 
 
 @dataclass(frozen=True)
