@@ -10,7 +10,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 from kiro_worker.runner.repository.attributes import keep_bytes
-from kiro_worker.runner.repository.git import AUTHOR_EMAIL, AUTHOR_NAME
 from kiro_worker.runner.repository.lent_objects import borrow_objects
 
 if TYPE_CHECKING:
@@ -38,9 +37,15 @@ def create_agent_repository(git: Git, request: BuildRequest, excluded: tuple[str
     keep_bytes(repository)
     (repository / "config").write_text(
         "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
-        f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
+        f"[user]\n\tname = {_quoted(git.author.name)}\n\temail = {_quoted(git.author.address)}\n"
         f'[remote "origin"]\n\turl = {git.url}\n'
         # So that `git status` compares pointers with files. Objects that only the server has stay pointers.
         + ('[filter "lfs"]\n\tprocess = git-lfs filter-process --skip\n\trequired = false\n' if git.lfs else "")
     )
     shutil.copy(git.index, repository / "index")
+
+
+def _quoted(value: str) -> str:
+    """Return ``value``, which is one line, as git's configuration reads it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
