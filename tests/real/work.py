@@ -1,0 +1,93 @@
+"""One card through the whole worker: a repository with a spec, the agent, and what the build says about it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from kiro_local.github.git_repository import Content
+from kiro_local.github.model import Item
+from kiro_worker.executions.history import Run
+from tests.real.spec_files import spec_files
+from tests.support.world import World
+
+BRANCH: Final = "feature/clamp"
+SPEC: Final = ".kiro/specs/feature-clamp"
+CONFIGURATION_FILE: Final = ".kiro-worker.yml"
+_AGENT: Final = Path(__file__).with_name("scripted_agent.py")
+Edits = Mapping[str, Sequence[Mapping[str, str]]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """How a card ended: its run, ``result.json``, the tests' output, and the run's seconds."""
+
+    run: Run
+    result: Mapping[str, Any]
+    tests_log: str
+    seconds: float
+
+    @property
+    def outcome(self) -> str:
+        return str(self.result.get("outcome") or self.run.outcome or self.run.error)
+
+    @property
+    def problem(self) -> str:
+        """All that is known about why it failed, for the message of an assertion."""
+        return f"{self.run.error}: {self.run.cause}\n{json.dumps(self.result, indent=1)}\n{self.tests_log[-6000:]}"
+
+
+def create_project(world: World, files: Mapping[str, Content], *, version: str = "") -> None:
+    """Make ``files`` the repository's default branch, tagged with the version as the project's own repository is."""
+    git = world.repository.git
+    old = {path: None for path in git.run("ls-tree", "-r", "--name-only", "main").decode().split("\n") if path}
+    git.commit("main", {**old, **files}, "Import the project")
+    if version:
+        git.run("tag", f"v{version}", "main")
+    world.backdate()
+
+
+def add_card(world: World, name: str, source: str, test: str) -> Item:
+    """A card with a spec for the function in ``source``, on a branch with a pull request."""
+    git = world.repository.git
+    git.commit(BRANCH, spec_files(SPEC, name, source, test), "Write the spec", base="main")
+    world.github.board.add_pull_request(world.repository, BRANCH, title="Limit a number to a range")
+    issue = world.github.board.add_issue(world.repository, "Limit a number to a range")
+    return world.github.board.add_card(world.project, issue, status="For Implementation", branch=BRANCH)
+
+
+def use_scripted_agent(world: World, edits: Edits) -> None:
+    """Configure the worker with the four required keys, the stand-in's addresses and the scripted agent, and no more."""
+    script, actions = world.folder / "agent.py", world.folder / "edits.json"
+    shutil.copyfile(_AGENT, script)
+    actions.write_text(json.dumps(edits))
+    for path in (script, actions):
+        path.chmod(0o644)
+    required = ("organization", "repository", "projectNumber", "targetStatusColumn", "githubApiUrl", "gitUrl")
+    world.configuration = {key: world.configuration[key] for key in required}
+    world.configure(repositoryDefaults={"agent": {"command": [sys.executable, "-IS", str(script), str(actions)]}})
+
+
+def work_off(world: World) -> Work:
+    """Run the queue once."""
+    start = time.monotonic()
+    run = world.tick()
+    seconds = time.monotonic() - start
+    prefix = artifacts(run)
+    result = world.local.artifact(prefix, "result.json")
+    return Work(run, json.loads(result) if result else {}, world.local.artifact(prefix, "tests.log"), seconds)
+
+
+def artifacts(run: Run) -> str:
+    """The address of the artifacts of the run's build; empty if it has none."""
+    for state in reversed(run.states):
+        for variable in (state.document.get("build") or {}).get("variables") or ():
+            if variable["Name"] == "ARTIFACTS":
+                return str(variable.get("Value") or "")
+    return ""
