@@ -180,7 +180,7 @@ def _prepare(folder: Path, endpoint: str, github: StandInGitHub) -> Worker:
     worker.client("s3").create_bucket(Bucket=BUCKET)
     create_lock_table(worker.client("dynamodb"))
     create_table(worker.client("dynamodb"), RECORDS, "recordKey")
-    worker.configure({"command": ["sh", "-c", _AGENT]}, testCommand=["sh", "-c", _TESTS], coverageThreshold=None)
+    worker.configure({"command": ["sh", "-c", _AGENT]}, test=["sh", "-c", _TESTS], coverage={"threshold": None})
     worker.start_execution()
     worker.hold_lock()
     return worker

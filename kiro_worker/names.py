@@ -88,6 +88,11 @@ class Names:
         return self.secret("kiro-api-key")
 
     @property
+    def test_secrets_prefix(self) -> str:
+        """How the names of all secrets for setup begin."""
+        return f"{self.prefix}-tests-"
+
+    @property
     def build_log_group(self) -> str:
         return f"/aws/codebuild/{self.build_project}"
 

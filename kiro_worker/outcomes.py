@@ -124,13 +124,13 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "The project's tests failed, timed out or could not be started, or nothing shows that a test ran.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
-        "Read `tests.log`. Fix the tests or the spec, or set `testCommand`, then redrive the execution.",
+        "Read `tests.log`. Fix the tests or the spec, or set `test` in `.kiro-worker.yml`, then redrive the execution.",
     ),
     Outcome.COVERAGE_BELOW_THRESHOLD: OutcomeFacts(
-        "The tests passed, but their coverage is below `coverageThreshold` or could not be measured.",
+        "The tests passed, but their coverage is below `coverage.threshold` or could not be measured.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
-        "Add tests, write a coverage report, or change `coverageThreshold`, then redrive the execution.",
+        "Add tests, write a coverage report, or change `coverage.threshold`, then redrive the execution.",
     ),
     Outcome.PUSH_REJECTED: OutcomeFacts(
         "The server rejected a push (the push check before the agent starts, or the work) or the LFS objects, or the"

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.agent_pin import AgentPin
-from kiro_worker.config.secrets import require_agent_key, require_git_credentials
+from kiro_worker.config.secrets import require_agent_key, require_git_credentials, require_test_secret
 from kiro_worker.errors import AgentNotPinned, BuildProjectMissing
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_codebuild.type_defs import ProjectTypeDef
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
-    from kiro_worker.config.model import AgentConfiguration
+    from kiro_worker.config.settings import Settings
     from kiro_worker.environment import ValidateWorkItemEnvironment
 
 _AWS_IMAGES: Final = "aws/codebuild/"
@@ -27,7 +27,7 @@ def require_installation(
     secrets: SecretsManagerClient,
     codebuild: CodeBuildClient,
     environment: ValidateWorkItemEnvironment,
-    agent: AgentConfiguration,
+    settings: Settings,
 ) -> None:
     """Make sure that a build would find its secrets, its project and its agent.
 
@@ -35,6 +35,9 @@ def require_installation(
     :class:`BuildProjectMissing` or :class:`AgentNotPinned`.
     """
     require_git_credentials(secrets, environment.git_credentials_secret_name)
+    for name in settings.secrets.values():
+        require_test_secret(secrets, name)
+    agent = settings.agent
     if agent.needs_key:
         require_agent_key(secrets, environment.kiro_api_key_secret_name)
     project = _find_project(codebuild, environment.build_project_name)

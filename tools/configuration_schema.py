@@ -1,15 +1,26 @@
-"""docs/reference/configuration.schema.json: the JSON Schema of the configuration parameter, for editors and validators.
+"""The JSON Schemas of the configuration parameter and of the repository's file, for editors and validators.
 
-It accepts everything that :mod:`kiro_worker.config` accepts. Some rules exist only there, such as the form of a URL.
+They accept everything that :mod:`kiro_worker.config` accepts. Some rules exist only there, such as the form of a URL.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from kiro_worker.config.model import AgentConfiguration, Configuration
+from kiro_worker.config.model import Configuration
+from kiro_worker.config.repository_settings import (
+    AgentConfiguration,
+    BuildConfiguration,
+    CheckConfiguration,
+    CommitConfiguration,
+    CoverageConfiguration,
+    InstallationAgentConfiguration,
+    Limits,
+    RepositoryFile,
+    RepositorySettings,
+)
 from tools.field_descriptions import described
 from tools.generator import ROOT, GeneratedFile, command_line, write_or_check
 
@@ -17,52 +28,99 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
 PATH: Final = ROOT / "docs" / "reference" / "configuration.schema.json"
+FILE_PATH: Final = ROOT / "docs" / "reference" / "repository-file.schema.json"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TEXT: Final = {"type": "string", "minLength": 1}
+_ANY_TEXT: Final = {"type": "string"}
+MODELS: Final[tuple[type[BaseModel], ...]] = (
+    AgentConfiguration,
+    BuildConfiguration,
+    CheckConfiguration,
+    CommitConfiguration,
+    CoverageConfiguration,
+    InstallationAgentConfiguration,
+    Limits,
+    RepositorySettings,
+)
+"""The models of nested objects."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = command_line(__doc__).parse_args(arguments)
-    text = json.dumps(schema(), indent=2, ensure_ascii=False) + "\n"
-    return write_or_check([GeneratedFile(PATH, text)], check=options.check)
+    files = [GeneratedFile(PATH, _text(schema())), GeneratedFile(FILE_PATH, _text(file_schema()))]
+    return write_or_check(files, check=options.check)
 
 
 def schema() -> dict[str, Any]:
-    """Return the schema of the models, with the descriptions of their fields and the short forms that they accept."""
-    document = Configuration.model_json_schema()
+    """Return the schema of the configuration parameter."""
+    return _schema(
+        Configuration,
+        PATH.name,
+        "Configuration of the Kiro CodeBuild Worker",
+        "The value of the SSM parameter /kiro-worker/<environment>/github-project-config",
+    )
+
+
+def file_schema() -> dict[str, Any]:
+    """Return the schema of the repository's file."""
+    return _schema(
+        RepositoryFile,
+        FILE_PATH.name,
+        "Settings of a repository for the Kiro CodeBuild Worker",
+        "The file .kiro-worker.yml at the root of the default branch",
+    )
+
+
+def _schema(model: type[BaseModel], name: str, title: str, description: str) -> dict[str, Any]:
+    document = model.model_json_schema()
     _correct_arrays(document)
-    agent = document["$defs"][AgentConfiguration.__name__]
-    properties = _described(document["properties"], Configuration)
-    agent["properties"] = _described(agent["properties"], AgentConfiguration)
+    shapes = document.get("$defs", {})
+    nested = {one.__name__: one for one in MODELS if one.__name__ in shapes}
+    definitions = {key: _object(shapes[key], nested[key]) for key in sorted(nested)}
+    whole = _object(document, model)
+    if RepositorySettings.__name__ in definitions:
+        _accept_short_agent(definitions)
+    return {"$schema": _DIALECT, "$id": name, "title": title, "description": description, **whole, "$defs": definitions}
+
+
+def _object(shape: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
+    """Return the schema of one object, with the descriptions of its fields and the short forms that they accept."""
+    properties = _described(shape["properties"], model)
     # The models convert these short forms before they validate, so pydantic's schema does not know them.
-    _accept_also(properties["agent"], {"$ref": properties["agent"].pop("$ref")}, _without_command(agent["properties"]))
-    _accept_also(properties["setup"], _TEXT)
-    _accept_also(properties["testCommand"], _TEXT)
-    _accept_also(agent["properties"]["command"], _TEXT)
-    _require_command(agent)
-    return {
-        "$schema": _DIALECT,
-        "$id": PATH.name,
-        "title": "Configuration of the Kiro CodeBuild Worker",
-        "description": "The value of the SSM parameter /kiro-worker/<environment>/github-project-config",
-        "type": "object",
-        "properties": properties,
-        "required": document["required"],
-        "additionalProperties": document["additionalProperties"],
-        "$defs": {AgentConfiguration.__name__: _without_prose(agent)},
-    }
+    for key in ("setup", "test", "command", "arguments"):
+        if key in properties:
+            _accept_also(properties[key], _ANY_TEXT if key == "setup" else _TEXT)
+    _rules(properties, model)
+    required = {"required": shape["required"]} if "required" in shape else {}
+    return {"type": "object", "properties": properties, **required, "additionalProperties": False, **_conditions(model)}
 
 
-def _without_command(properties: dict[str, Any]) -> dict[str, Any]:
-    """The adapters that need no further key, so that their name is enough."""
-    name = properties["name"]
-    return {**name, "enum": [one for one in name["enum"] if one != "command"]}
+def _rules(properties: dict[str, Any], model: type[BaseModel]) -> None:
+    if issubclass(model, RepositoryFile):
+        # A number is text, too, because YAML reads the value of PORT: 8080 as one.
+        variables = next(_alternatives(properties["environment"], "object"))
+        variables["additionalProperties"] = {"type": ["string", "number"]}
 
 
-def _require_command(agent: dict[str, Any]) -> None:
-    """Require ``command`` of the agent with that name, as the model's own validator does."""
-    agent["if"] = {"required": ["name"], "properties": {"name": {"const": "command"}}}
-    agent["then"] = {"required": ["command"], "properties": {"command": {"not": {"type": "null"}}}}
+def _conditions(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the rules between keys, as the models' own validators have them."""
+    if model is InstallationAgentConfiguration:
+        return {
+            "if": {"required": ["name"], "properties": {"name": {"const": "command"}}},
+            "then": {"required": ["command"], "properties": {"command": {"not": {"type": "null"}}}},
+        }
+    return {}
+
+
+def _accept_short_agent(definitions: dict[str, Any]) -> None:
+    """Accept an adapter's name as ``agent``. The agent ``command`` needs a further key, so its name is not enough."""
+    name = next(_alternatives(definitions[InstallationAgentConfiguration.__name__]["properties"]["name"], "string"))
+    names = {**_without_prose(name), "enum": [one for one in name["enum"] if one != "command"]}
+    _accept_also(definitions[RepositorySettings.__name__]["properties"]["agent"], names)
+
+
+def _alternatives(shape: dict[str, Any], kind: str) -> Iterator[dict[str, Any]]:
+    yield from (one for one in (shape, *shape.get("anyOf", ())) if one.get("type") == kind)
 
 
 def _described(properties: dict[str, Any], model: type[BaseModel]) -> dict[str, Any]:
@@ -91,10 +149,11 @@ def _correct_arrays(shape: Any) -> None:
 
 
 def _accept_also(shape: dict[str, Any], *alternatives: dict[str, Any]) -> None:
-    plain = (
-        {key: value for key, value in one.items() if key not in ("default", "description")} for one in alternatives
-    )
-    shape["anyOf"] = [*plain, *shape.get("anyOf", ())]
+    shape["anyOf"] = [*alternatives, *shape.get("anyOf", ())]
+
+
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import ast
 import inspect
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from pydantic import BaseModel
+from pydantic import BaseModel
 
 
 class DescriptionMissing(Exception):
@@ -28,6 +26,14 @@ def described(model: type[BaseModel]) -> dict[str, str]:
 
 def descriptions(model: type[BaseModel]) -> dict[str, str]:
     """Return the docstring below each field, in one line. Reads the source, because Python does not keep them."""
+    found: dict[str, str] = {}
+    for one in reversed(model.__mro__):
+        if issubclass(one, BaseModel) and one is not BaseModel:
+            found |= _own_descriptions(one)
+    return found
+
+
+def _own_descriptions(model: type[BaseModel]) -> dict[str, str]:
     [definition] = ast.parse(inspect.getsource(model)).body
     found: dict[str, str] = {}
     name = ""

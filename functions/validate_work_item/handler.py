@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 
+from kiro_worker.config.resolve import resolve
 from kiro_worker.environment import ValidateWorkItemEnvironment
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, validate_selected
@@ -39,7 +40,8 @@ async def validate_work_item(event: StepEvent, request: ExecutionInput) -> dict[
     environment = ValidateWorkItemEnvironment.parse(os.environ)
     records = RecordsTable(dynamodb, environment.records_table_name)
     async with configured_session(ssm, secrets, environment) as (session, configuration):
-        require_installation(secrets, codebuild, environment, configuration.agent)
+        settings = resolve(configuration, item.repository)
+        require_installation(secrets, codebuild, environment, settings)
         work = await validate_selected(
             session, configuration, request, item, lambda: read_run(records, event.execution_arn)
         )

@@ -58,6 +58,7 @@ class Grants:
         """Allow checking whether a build would find its secrets, its project and its agent. No value is read."""
         names = self.settings.names
         self._use_secrets(role, "DescribeSecret", names.git_credentials_secret, names.kiro_api_key_secret)
+        self._use_test_secrets(role, "DescribeSecret")
         _allow(role, ["codebuild:BatchGetProjects"], self.build.project.project_arn)
 
     def _read_build(self, role: iam.Role) -> None:
@@ -80,6 +81,7 @@ class Grants:
         self._use_secrets(
             role, "GetSecretValue", names.github_token_secret, names.git_credentials_secret, names.kiro_api_key_secret
         )
+        self._use_test_secrets(role, "GetSecretValue")
         self._use_locks(role)
         self._use_records(role, "run#*", "branch#*")
         self._describe_executions(role)
@@ -149,6 +151,16 @@ class Grants:
             for suffix in suffixes
         ]
         _allow(role, [f"secretsmanager:{action}"], *secrets)
+
+    def _use_test_secrets(self, role: iam.Role, action: str) -> None:
+        # Wildcard: operators choose the names of the secrets for setup, below this prefix.
+        secrets = self.stack.format_arn(
+            service="secretsmanager",
+            resource="secret",
+            resource_name=f"{self.settings.names.test_secrets_prefix}*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        _allow(role, [f"secretsmanager:{action}"], secrets)
 
     def _use_locks(self, role: iam.Role, *, scan: bool = False) -> None:
         actions = ["dynamodb:GetItem", *(["dynamodb:Scan"] if scan else []), "dynamodb:UpdateItem"]

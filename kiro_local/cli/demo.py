@@ -21,7 +21,7 @@ from kiro_local.cli.build_lines import show_build_lines
 from kiro_local.cli.faults import LATE_SECONDS, FaultOption, step_faults
 from kiro_local.cli.stand_in import start_stand_in
 from kiro_local.demo.board import READY_BRANCH, seed_board
-from kiro_local.demo.configuration import CONFIGURATION, agent_command
+from kiro_local.demo.configuration import agent_command, demo_configuration
 from kiro_local.demo.session import DemoSession, RunEnded, RunRedriven, TickStarted
 from kiro_local.environment import LocalEnvironment
 from kiro_worker.cli.runs import show_failure, show_run, show_state
@@ -80,7 +80,7 @@ def _run_demo(
             local = stack.enter_context(
                 LocalEnvironment(
                     access,
-                    {**CONFIGURATION, "agent": {"command": agent}},
+                    demo_configuration(agent),
                     on_build_line=show_build_lines(console),
                     faults=faults,
                     late_seconds=LATE_SECONDS,

@@ -35,7 +35,7 @@ from kiro_local.cli.up_options import (
     PortOption,
 )
 from kiro_local.demo.board import seed_board
-from kiro_local.demo.configuration import CONFIGURATION, agent_command
+from kiro_local.demo.configuration import agent_command, demo_configuration
 from kiro_local.environment import NAME, GitHubAccess, LocalEnvironment
 from kiro_local.github.seed import load
 from kiro_worker.cli.runs import show_failure, show_run, show_state
@@ -116,11 +116,12 @@ app.command("up")(up)
 
 def _configuration(config: Path | None, agent: str | None) -> dict[str, Any]:
     """The configuration of the file, or the demo's, with the agent of the command line."""
-    configuration = _read(config) if config else {**CONFIGURATION, "agent": {"command": agent_command()}}
+    configuration = _read(config) if config else demo_configuration(agent_command())
     if config:
         parse_configuration_file(json.dumps(configuration, default=str), config)
     if agent is not None:
-        configuration["agent"] = {"command": _words(agent)}
+        defaults = configuration.get("repositoryDefaults") or {}
+        configuration["repositoryDefaults"] = {**defaults, "agent": {"command": _words(agent)}}
     return configuration
 
 

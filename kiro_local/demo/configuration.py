@@ -9,18 +9,25 @@ from typing import TYPE_CHECKING, Any, Final
 from kiro_local.demo.board import ORGANIZATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 CONFIGURATION: Final[Mapping[str, Any]] = {
     "organization": ORGANIZATION,
     "repository": "shop",
     "projectNumber": 1,
     "targetStatusColumn": "For Implementation",
-    "testCommand": "python3 -m unittest discover -v",
-    # unittest does not measure coverage, and the gate fails if there is a threshold and no measurement.
-    "coverageThreshold": None,
+}
+_SETTINGS: Final[Mapping[str, Any]] = {
+    "setup": [],
+    "test": ["python3", "-m", "unittest", "discover", "-v"],
+    "coverage": {"threshold": None},
 }
 _AGENT: Final = Path(__file__).parent / "scripted_agent.py"
+
+
+def demo_configuration(agent: Sequence[str]) -> dict[str, Any]:
+    """The parameter of the demo, whose agent is the program ``agent``."""
+    return {**CONFIGURATION, "repositoryDefaults": {**_SETTINGS, "agent": {"command": list(agent)}}}
 
 
 def agent_command(fail_once_marker: Path | None = None) -> list[str]:

@@ -6,155 +6,39 @@ The docstring below a field is the key's description in ``docs/reference/configu
 
 from __future__ import annotations
 
-import re
-import shlex
 from itertools import combinations
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import Field, model_validator
 
+from kiro_worker.config.repository_settings import Limits, RepositorySettings
+from kiro_worker.config.types import (
+    KeyVariable,
+    Model,
+    Name,
+    RepositoryName,
+    RepositoryPath,
+    SecretName,
+    SpecRoot,
+    SteeringSource,
+    Url,
+)
+
+MOVED_KEYS: Final = {
+    "agent": "agent",
+    "setup": "setup",
+    "testCommand": "test",
+    "requireReport": "requireReport",
+    "coverageReport": "coverage.report",
+    "coverageThreshold": "coverage.threshold",
+    "coverageMode": "coverage.mode",
+    "coverageExclude": "coverage.exclude",
+}
+"""Keys that belong to repositories, and their names below ``repositoryDefaults``."""
 LockScope = Literal["environment", "repository", "branch"]
-AgentName = Literal["kiro", "claude", "codex", "gemini", "command"]
 
 
-def _split_command(value: object) -> object:
-    return tuple(shlex.split(value)) if isinstance(value, str) else value
-
-
-def _shell_script(value: object) -> object:
-    return ("sh", "-eu", "-c", value) if isinstance(value, str) and value.strip() else value
-
-
-def _without_control_characters(value: str) -> str:
-    if any(ord(character) < 32 or ord(character) == 127 for character in value):
-        raise ValueError("must not contain control characters")
-    return value
-
-
-def _without_nul(value: str) -> str:
-    if "\0" in value:
-        raise ValueError("must not contain a NUL character")
-    return value
-
-
-def _http_url(value: str) -> str:
-    if not re.fullmatch(r"https?://[^\s\x00-\x1f/@]+(/[^\s\x00-\x1f]*)?", value):
-        raise ValueError("must be an http(s) URL without user name or password")
-    return value.rstrip("/")
-
-
-def _repository_path(value: str) -> str:
-    parts = value.strip("/").split("/")
-    if "\\" in value or any(part in ("", ".", "..") for part in parts):
-        raise ValueError("must be a path inside the repository, without . and ..")
-    return "/".join(parts)
-
-
-def _repository_glob(value: str) -> str:
-    parts = value.rstrip("/").split("/")
-    if "\\" in value or any(part in ("", ".", "..") for part in parts):
-        raise ValueError("must be a glob inside the repository, relative to its root, without . and ..")
-    if any("**" in part and part != "**" for part in parts):
-        raise ValueError("must have ** only as a whole path segment")
-    return "/".join(parts)
-
-
-def _repository_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+", value):
-        raise ValueError("must be owner/name")
-    return value
-
-
-def _steering_source(value: str) -> str:
-    bucket = r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[A-Za-z0-9!_.'()-]+)+/?"
-    repository = r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+@[A-Za-z0-9][A-Za-z0-9._/+#-]*:[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*/?"
-    matched = re.fullmatch(bucket, value) or re.fullmatch(repository, value)
-    if not matched or any(part in (".", "..") for part in re.split("[/@:]", value)):
-        raise ValueError("must be s3://bucket/prefix or owner/name@branch:path")
-    return value.rstrip("/")
-
-
-Name = Annotated[
-    str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
-    AfterValidator(_without_control_characters),
-]
-Word = Annotated[
-    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_without_nul)
-]
-Command = Annotated[tuple[Word, ...], BeforeValidator(_split_command), Field(min_length=1)]
-Script = Annotated[
-    tuple[Annotated[str, StringConstraints(min_length=1, max_length=10_000), AfterValidator(_without_nul)], ...],
-    BeforeValidator(_shell_script),
-    Field(min_length=1),
-]
-Url = Annotated[str, AfterValidator(_http_url)]
-RepositoryPath = Annotated[Name, AfterValidator(_repository_path)]
-SpecRoot = Annotated[
-    str,
-    StringConstraints(max_length=200, pattern=r"^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"),
-    AfterValidator(_repository_path),
-]
-RepositoryGlob = Annotated[Name, AfterValidator(_repository_glob)]
-SteeringSource = Annotated[str, AfterValidator(_steering_source)]
-RepositoryName = Annotated[str, AfterValidator(_repository_name)]
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel,
-        extra="forbid",
-        frozen=True,
-        strict=False,
-        populate_by_name=False,
-        allow_inf_nan=False,
-    )
-
-
-class AgentConfiguration(_Model):
-    """The agent that implements the tasks, and the limits on its turns."""
-
-    name: AgentName = "kiro"
-    """the name of the agent's adapter (see agents.md)"""
-    command: Command | None = None
-    """the program to run when `name` is `command`; it reads the prompt from stdin and works in the checkout"""
-    mode: Literal["task", "all"] = "task"
-    """how many tasks the agent gets per turn: one (`task`), or every open task (`all`)"""
-    timeout_minutes: Annotated[float, Field(gt=0, le=480)] = 45
-    """the time limit for one turn of the agent, in minutes"""
-    max_credits: Annotated[float, Field(gt=0)] | None = None
-    """how many credits one build may spend, in the agent's own unit; no turn starts once the limit is reached"""
-    max_minutes: Annotated[float, Field(gt=0, le=480)] | None = None
-    """how many minutes all turns of one build may take in total; no turn starts once the limit is reached"""
-
-    @model_validator(mode="after")
-    def _has_command(self) -> Self:
-        if self.name == "command" and self.command is None:
-            raise ValueError('the agent "command" needs "command", the program to run')
-        return self
-
-    @property
-    def needs_key(self) -> bool:
-        """Whether the agent gets the key that the secret holds. A configured command gets none."""
-        return self.name != "command"
-
-    @property
-    def is_kiro(self) -> bool:
-        """Whether the agent is the Kiro CLI, which the build installs."""
-        return self.name == "kiro"
-
-
-def _expand_agent(value: object) -> object:
-    """Return the full form of ``agent``: of a bare adapter name, or of an object that has only a ``command``."""
-    if isinstance(value, str):
-        return {"name": value}
-    if isinstance(value, dict) and "command" in value and "name" not in value:
-        return {"name": "command", **value}
-    return value
-
-
-class Configuration(_Model):
+class Configuration(Model):
     """The configuration of one installation. The first four keys are required; all other keys have defaults."""
 
     organization: Name
@@ -197,29 +81,6 @@ class Configuration(_Model):
     """what one lock covers: the whole environment, one repository, or one branch"""
     max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
     """how many builds may run at once if `lockScope` is `repository` or `branch`; `null` means no limit"""
-    setup: Script | None = None
-    """the command that installs what the tests need, before the agent starts and again before the tests: a string,
-    which `sh -eu -c` runs, or a list of words, which runs without a shell; `null` means that nothing is installed (see
-    “Setup” in configuration.md)"""
-    test_command: Command | None = None
-    """the command that runs the tests, without a shell, as a list of words or as a string that is split into words;
-    `null` means the usual command of the ecosystem"""
-    require_report: bool = False
-    """whether a `testCommand` must show that a test ran, in a JUnit report or in a summary that the gate recognizes;
-    `false` accepts its exit code alone, and the comment then says `passed (exit code only)`. A detected command must
-    always show it"""
-    coverage_report: Name | None = None
-    """the path of the coverage report that the tests write, relative to the root of the repository; `null` means that
-    the report is found by its usual name"""
-    coverage_threshold: Annotated[float, Field(ge=0, le=100)] | None = 80.0
-    """the percentage of lines that must be covered. Coverage that cannot be measured is an error, **even with the
-    default threshold**: set `null` for a project that writes no coverage report"""
-    coverage_mode: Literal["all", "changed"] = "all"
-    """which lines count toward coverage: every line (`all`), or only the lines that the change adds (`changed`)"""
-    coverage_exclude: tuple[RepositoryGlob, ...] = ()
-    """the files that do not count toward coverage, besides tests, as globs relative to the root of the repository,
-    for example `src/generated/**` or `**/*.pb.go`; `*` stays within a folder, `**` does not, and a folder stands for
-    everything in it"""
     guarded_paths: tuple[RepositoryPath, ...] = (
         ".kiro/agents",
         ".kiro/hooks",
@@ -238,13 +99,37 @@ class Configuration(_Model):
     """whether the agent and the tests get the files of submodules (see security.md)"""
     lfs: bool = False
     """whether the agent and the tests get Git LFS files instead of their pointers (see security.md)"""
-    agent: Annotated[AgentConfiguration, BeforeValidator(_expand_agent)] = AgentConfiguration()
-    """the agent that implements the tasks: an adapter's name, or an object whose `name` is optional if it has a
-    `command`"""
+    repository_defaults: RepositorySettings = RepositorySettings()
+    """the settings of every repository, for what neither `repositorySettings` nor its own file decides"""
+    repository_settings: Annotated[dict[RepositoryName, RepositorySettings], Field(default_factory=dict)]
+    """the settings of single repositories, by `owner/name`; they override the repository's own file"""
+    limits: Limits = Limits()
+    """what repositories may choose at most"""
+    test_secrets: Annotated[dict[KeyVariable, SecretName], Field(default_factory=dict)]
+    """the secrets that repositories may name in `secrets`: environment variables, each with the name of its secret in
+    Secrets Manager, which begins with `kiro-worker-<env>-tests-`, for example
+    `{"NPM_TOKEN": "kiro-worker-test-tests-npm-token"}`"""
     github_api_url: Url = "https://api.github.com/graphql"
     """GitHub's GraphQL endpoint; change it for GitHub Enterprise Server"""
     git_url: Url = "https://github.com"
     """the base URL of git over HTTPS; change it for GitHub Enterprise Server"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_no_moved_key(cls, value: Any) -> Any:
+        """Reject a key under which earlier versions had a setting of the repositories."""
+        moved = [key for key in MOVED_KEYS if isinstance(value, dict) and key in value]
+        if moved:
+            places = ", ".join(f'"{key}" is now "repositoryDefaults.{MOVED_KEYS[key]}"' for key in moved)
+            raise ValueError(places)
+        return value
+
+    @model_validator(mode="after")
+    def _tells_repositories_apart(self) -> Self:
+        names = [name.lower() for name in self.repository_settings]
+        if twice := {name for name in names if names.count(name) > 1}:
+            raise ValueError(f'"repositorySettings" names {min(twice)} more than once: GitHub ignores case')
+        return self
 
     @model_validator(mode="after")
     def _tells_statuses_apart(self) -> Self:

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import ClientError
 from pydantic import ValidationError
-from pydantic.alias_generators import to_camel
 from pydantic_core import from_json
 
-from kiro_worker.config.model import AgentConfiguration, Configuration
+from kiro_worker.config.model import Configuration
+from kiro_worker.config.problems import describe_problem
+from kiro_worker.config.resolve import resolve
 from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
     from mypy_boto3_ssm import SSMClient
-    from pydantic import BaseModel
-    from pydantic_core import ErrorDetails
 
 _PLACEHOLDER_ORGANIZATION: Final = "your-org"
 """The organization in the parameter as deployed; operators replace it before the first run."""
@@ -79,33 +76,16 @@ def _parse(text: str, source: str, remedy: str) -> Configuration:
     if document.get("organization") == _PLACEHOLDER_ORGANIZATION:
         raise ConfigurationMissing(f'{source} still holds the placeholder "{_PLACEHOLDER_ORGANIZATION}"', remedy)
     try:
-        return Configuration.model_validate(document)
+        configuration = Configuration.model_validate(document)
+        for repository in ("", *configuration.repository_settings):
+            resolve(configuration, repository)
     except ValidationError as error:
-        problems = "; ".join(_describe_problem(detail) for detail in error.errors())
+        problems = "; ".join(describe_problem(detail, Configuration) for detail in error.errors())
         raise ConfigurationInvalid(f"{source} is not valid: {problems}", remedy) from None
+    except ConfigurationInvalid as error:
+        raise ConfigurationInvalid(f"{source} is not valid: {error.reason}", remedy) from None
+    return configuration
 
 
 def _put_parameter(name: str) -> str:
     return f"aws ssm put-parameter --name {name} --type String --overwrite --value '{_EXAMPLE}'"
-
-
-def _describe_problem(detail: ErrorDetails) -> str:
-    path = ".".join(str(part) for part in detail["loc"])
-    key = str(detail["loc"][-1]) if detail["loc"] else ""
-    if detail["type"] == "extra_forbidden":
-        return f'unknown key "{path}"{_suggest(key, _known_keys(detail["loc"]))}'
-    if detail["type"] == "missing":
-        return f'"{path}" is missing'
-    message = detail["msg"].removeprefix("Value error, ")
-    return f'"{path}": {message}' if path else message
-
-
-def _known_keys(location: tuple[str | int, ...]) -> Iterable[str]:
-    model: type[BaseModel] = AgentConfiguration if len(location) > 1 and location[0] == "agent" else Configuration
-    return [to_camel(name) for name in model.model_fields]
-
-
-def _suggest(key: str, known: Iterable[str]) -> str:
-    by_lower = {name.lower(): name for name in known}
-    near = difflib.get_close_matches(key.replace("_", "").replace("-", "").lower(), by_lower, n=1, cutoff=0.5)
-    return f'; did you mean "{by_lower[near[0]]}"?' if near else f"; the known keys are {', '.join(sorted(known))}"

@@ -1,4 +1,4 @@
-"""The three secrets, read from Secrets Manager by name and checked for their required form.
+"""The secrets, read from Secrets Manager by name and checked for their required form.
 
 A name, unlike an ARN, still leads to a secret that was deleted and created again.
 No error message contains a secret's value.
@@ -37,6 +37,7 @@ _PLACEHOLDER_PREFIXES: Final = (
 )
 _TOKEN_FORM: Final = "ghp_…"  # noqa: S105  # what a token looks like
 _CREDENTIALS_FORM: Final = '{"username":"git","password":"your_token"}'
+_TEST_FORM: Final = "…"
 _KEY_FORM: Final = "ksk_…"
 # "… because it was marked for deletion", "… a secret that's currently marked deleted": AWS uses both.
 _PENDING_DELETION: Final = re.compile(r"marked (?:for deletion|deleted)|scheduled for deletion")
@@ -62,6 +63,16 @@ def load_git_credentials(secrets: SecretsManagerClient, name: str) -> GitCredent
 def load_agent_key(secrets: SecretsManagerClient, name: str) -> str:
     """The agent's API key, which is the whole secret."""
     return _require_printable(_read_secret(secrets, name, _KEY_FORM), name, _KEY_FORM)
+
+
+def load_test_secret(secrets: SecretsManagerClient, name: str) -> str:
+    """The value of an environment variable of setup, which is the whole secret."""
+    return _require_printable(_read_secret(secrets, name, _TEST_FORM), name, _TEST_FORM)
+
+
+def require_test_secret(secrets: SecretsManagerClient, name: str) -> None:
+    """Make sure that a secret of setup can be read, without reading it."""
+    _require_secret(secrets, name, _TEST_FORM)
 
 
 def require_git_credentials(secrets: SecretsManagerClient, name: str) -> None:

@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from kiro_worker.document import camel_case
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+REPOSITORY_FILE: Final = ".kiro-worker.yml"
+"""The repository's own file, at the root of its default branch."""
 AgentName = Literal["kiro", "claude", "codex", "gemini", "command"]
 Baseline = Literal["known", "green", "off"]
 
@@ -94,14 +98,30 @@ class CommitSettings:
 class Settings:
     """Everything that the repository, or the installation for it, can choose.
 
-    ``environment`` reaches setup, agent and tests. ``origins`` maps a dotted key of the JSON form to where its value
+    ``environment`` reaches setup, agent and tests. ``secrets`` maps variables, which only setup gets, to the names of
+    secrets. ``origins`` maps a dotted key of the JSON form to where its value
     comes from, for example ``coverage.threshold`` to ``.kiro-worker.yml``; a key without an entry has its default.
     """
 
     checks: tuple[Check, ...] = (Check(),)
     baseline: Baseline = "known"
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
     agent: AgentSettings = AgentSettings()
     build: BuildSettings = BuildSettings()
     commits: CommitSettings = CommitSettings()
     origins: Mapping[str, str] = field(default_factory=dict)
+
+
+def settings_document(settings: Settings) -> dict[str, Any]:
+    """Return ``{effective, origins}`` as JSON: what applies, and where each value comes from."""
+    values = _camel_case_keys({name: value for name, value in asdict(settings).items() if name != "origins"})
+    # The names of variables are not keys of the configuration.
+    effective = {**values, "environment": dict(settings.environment), "secrets": dict(settings.secrets)}
+    return {"effective": effective, "origins": dict(settings.origins)}
+
+
+def _camel_case_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {camel_case(key): _camel_case_keys(inner) for key, inner in value.items()}
+    return [_camel_case_keys(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from kiro_worker.config.settings import Settings
     from kiro_worker.runner.agent.adapters import PreparedAgent
     from kiro_worker.runner.edges import BuildEdges
     from kiro_worker.runner.effects import Prepared
@@ -61,6 +62,8 @@ class BuildEffects(Effects):
     _gate: GateWorkspace
     _agent_log: Callable[[str], None]
     _loop: AgentLoop
+    _settings: Settings
+    _test_secrets: dict[str, str]
     _commit: str
     """The commit that the gate tests and that is pushed."""
 
@@ -98,9 +101,16 @@ class BuildEffects(Effects):
             self._lease = keep_slot(locks, configuration, self._lease, subject)
         self._progress.fence, self._progress.slot = self._lease.fence, self._lease.slot
 
+    def use_settings(self, settings: Settings) -> None:
+        """Use ``settings`` from here on, and report them in ``result.json``."""
+        self._settings = self._progress.settings = settings
+
     def load_agent_key(self) -> None:
-        """Load the agent's key, so that one that cannot be used costs neither a push nor setup."""
+        """Load the agent's key and setup's, so that one that cannot be used costs neither a push nor setup."""
         _ = self._agent
+        secrets = self._settings.secrets.items()
+        self._test_secrets = {variable: self._edges.load_test_secret(name) for variable, name in secrets}
+        self._edges.redaction.know(*self._test_secrets.values())
 
     def check_push(self, prepared: Prepared, start: KeptWork) -> KeptWork:
         """Push to the checkpoint's ref, and return where the agent starts. Raises :class:`BuildStopped`."""
@@ -128,15 +138,19 @@ class BuildEffects(Effects):
     @cached_property
     def _agent(self) -> PreparedAgent:
         edges = self._edges
-        agent = configured_agent(edges.configuration.agent, self._request, edges.load_agent_key)
+        agent = configured_agent(self._settings.agent, self._request, edges.load_agent_key)
         edges.redaction.know(*agent.variables.values())
         return agent
 
     @contextmanager
     def sandboxed(self) -> Iterator[None]:
         """Open the agent's log, and reserve the users that the agent and the tests run as."""
-        edges, command = self._edges, self._edges.configuration.setup
-        setup = Setup(command, edges.environment, self._open_setup_log, edges.redaction) if command else None
+        edges, checks = self._edges, self._settings.checks
+        has_setup = any(check.setup for check in checks)
+        setup = None
+        if has_setup:
+            secrets = self._test_secrets
+            setup = Setup(checks, edges.environment, self._open_setup_log, edges.redaction, secrets)
         with (
             edges.log.sink("agent", edges.logs / "agent.log") as self._agent_log,
             sandbox(edges.environment, edges.workspace, edges.log.say) as agent,
@@ -169,7 +183,7 @@ class BuildEffects(Effects):
 
     def implement(self, prepared: Prepared, start: KeptWork) -> None:
         """Let the agent implement the open tasks, beginning at ``start``, and keep every task that it finishes."""
-        edges, progress, configuration = self._edges, self._progress, self._edges.configuration.agent
+        edges, progress = self._edges, self._progress
         agent = self._agent
         progress.agent_unit = agent.adapter.unit
         self._gate.secure()
@@ -188,7 +202,7 @@ class BuildEffects(Effects):
             is_setups=self._gate.is_setups,
         )
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
-        self._loop.work(configuration)
+        self._loop.work(self._settings.agent)
         if self._loop.changed_nothing:
             # Ticked boxes alone are not work that a later build could resume. Work that did not apply this time is.
             if prepared.checkpoint.commit == self._loop.commit:

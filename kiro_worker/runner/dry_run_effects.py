@@ -7,6 +7,7 @@ import shutil
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final
 
+from kiro_worker.config.settings import settings_document
 from kiro_worker.errors import BuildStopped, KiroWorkerError
 from kiro_worker.lock.keys import slot_keys
 from kiro_worker.outcomes import Outcome
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from kiro_worker.config.settings import Settings
     from kiro_worker.lock.table import LockTable
     from kiro_worker.records.checkpoints import KeptWork
     from kiro_worker.runner.edges import Edges
@@ -44,6 +46,8 @@ class AwsNotAvailable(Exception):
 
 class DryRunEffects(Effects):
     """Notes in ``plan`` what a build would do. Without AWS, ``locks`` is ``None`` and ``bucket`` is empty."""
+
+    _settings: Settings
 
     def __init__(self, request: BuildRequest, edges: Edges, plan: Plan, locks: LockTable | None, bucket: str) -> None:
         self._request = request
@@ -81,6 +85,12 @@ class DryRunEffects(Effects):
         self._note_holder(self._locks)
         self._note_slots(self._locks)
 
+    def use_settings(self, settings: Settings) -> None:
+        """Note where the settings come from."""
+        self._settings = settings
+        sources = ", ".join(dict.fromkeys(settings.origins.values())) or "defaults"
+        self._plan.note("settings", f"from {sources}", settings_document(settings))
+
     def load_agent_key(self) -> None:
         """Load nothing, because no part of the plan depends on the agent's key."""
 
@@ -102,8 +112,9 @@ class DryRunEffects(Effects):
 
     def set_up(self, prepared: Prepared) -> None:  # noqa: ARG002  # the build needs it
         """Note the setup command."""
-        command = self._edges.configuration.setup or ()
-        self._plan.note("setup", shlex.join(command), list(command))
+        for check in self._settings.checks:
+            command = check.setup or ()
+            self._plan.note("setup", shlex.join(command), list(command))
 
     def implement(self, prepared: Prepared, start: KeptWork) -> None:
         """Note the agent's command line and the tasks of each of its turns."""
@@ -118,7 +129,7 @@ class DryRunEffects(Effects):
             "startsAt": start.commit,
             "ignored": checkpoint.ignored,
         }
-        configured = self._edges.configuration.agent
+        configured = self._settings.agent
         # Without the agent's key, because no part of the plan depends on it.
         agent = configured_agent(configured, self._request, lambda: "").adapter
         path = shutil.which(agent.argv[0], path=self._edges.environment.get("PATH"))
@@ -140,20 +151,21 @@ class DryRunEffects(Effects):
 
     def pass_gate(self, prepared: Prepared) -> None:
         """Note the test command and the required coverage."""
-        configuration, folder = self._edges.configuration, prepared.checkout.folder
-        command, source = find_test_command(configuration, folder), "configured"
-        if not configuration.test_command:
+        check = self._settings.checks[0]
+        folder = prepared.checkout.folder / check.directory
+        command, source = find_test_command(check, folder), "configured"
+        if not check.test:
             command = self._with_report_options(command, folder)
             source = f"detected in the files of {self._start[:12]}"
         self._plan.note("tests", f"{shlex.join(command)} ({source})", {"command": list(command)})
-        threshold, mode = configuration.coverage_threshold, configuration.coverage_mode
+        threshold, mode = check.coverage.threshold, check.coverage.mode
         lines = "changed lines" if mode == "changed" else "lines"
         required = "not required" if threshold is None else f"at least {threshold:g} % of the {lines}"
-        report = f", read from {configuration.coverage_report}" if configuration.coverage_report else ""
+        report = f", read from {check.coverage.report}" if check.coverage.report else ""
         self._plan.note(
             "coverage",
             required + report,
-            {"threshold": threshold, "mode": mode, "report": configuration.coverage_report},
+            {"threshold": threshold, "mode": mode, "report": check.coverage.report},
         )
 
     def push(self, prepared: Prepared) -> str:

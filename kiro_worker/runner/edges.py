@@ -41,10 +41,14 @@ class Edges:
 
 @dataclass(frozen=True)
 class BuildEdges(Edges):
-    """What a build also needs, because it writes: the records, the lock, the agent's key, and the folder ``logs``."""
+    """What a build also needs, because it writes: the records, the lock, the keys, and the folder ``logs``.
+
+    ``load_test_secret`` gets the name of a secret for setup.
+    """
 
     records: RecordsTable
     locks: LockTable
     load_agent_key: Callable[[], str]
+    load_test_secret: Callable[[str], str]
     logs: Path
     log: Log

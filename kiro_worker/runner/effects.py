@@ -15,6 +15,7 @@ from kiro_worker.runner.trust.steering import Steering
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+    from kiro_worker.config.settings import Settings
     from kiro_worker.records.checkpoints import KeptWork
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint
@@ -31,6 +32,7 @@ class Prepared:
     checkout: Checkout
     checkpoint: Checkpoint
     guard: Guard
+    settings: Settings
     submodules: Submodules = field(default_factory=lambda: Submodules({}))
     steering: Steering = field(default_factory=Steering)
 
@@ -48,6 +50,10 @@ class Effects(Protocol):
 
     def hold_lock(self) -> None:
         """Make sure that this run holds the lock. Raise :class:`LockError` if it does not."""
+        ...
+
+    def use_settings(self, settings: Settings) -> None:
+        """Use the effective settings of the repository in every later step."""
         ...
 
     def load_agent_key(self) -> None:

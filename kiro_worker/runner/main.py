@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from kiro_worker.config.parameter import load_configuration
-from kiro_worker.config.secrets import load_agent_key, load_git_credentials, load_github_token
+from kiro_worker.config.secrets import load_agent_key, load_git_credentials, load_github_token, load_test_secret
 from kiro_worker.environment import RunnerEnvironment
 from kiro_worker.errors import BuildStopped, KiroWorkerError, LockHeld, with_remedy
 from kiro_worker.lock.owner import owner_is_running
@@ -201,6 +201,7 @@ def _edges(
         ),
         records=RecordsTable(clients("dynamodb"), variables.records_table_name),
         load_agent_key=lambda: load_agent_key(clients("secretsmanager"), variables.kiro_api_key_secret_name),
+        load_test_secret=lambda name: load_test_secret(clients("secretsmanager"), name),
         logs=logs,
         log=log,
     )

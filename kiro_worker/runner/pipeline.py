@@ -1,8 +1,8 @@
 """The pipeline of a build and of a dry run.
 
-    hold the lock → check out the pinned commit → guard → agent's key → push check → submodules and central steering
-    files → install the agent → set up → agent, task by task → completeness check → gate → hold the lock → record →
-    push → report
+    hold the lock → check out the pinned commit → settings → guard → agent's key → push check → submodules and central
+    steering files → install the agent → set up → agent, task by task → completeness check → gate → hold the lock →
+    record → push → report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
@@ -24,6 +24,7 @@ from kiro_worker.runner.preparation import (
     note_earlier_push,
     note_work,
     read_central_steering,
+    read_settings,
 )
 from kiro_worker.runner.repository.checkout import require_unmoved_branch
 from kiro_worker.runner.repository.checkpoint import Checkpoint
@@ -65,8 +66,11 @@ class Pipeline:
             checkout = check_out_request(self._request, self._edges)
             if self._edges.configuration.lfs:
                 effects.note("lfs", "LFS files are checked out", fact=True)
+        with effects.phase("settings"):
+            settings = read_settings(self._request, self._edges, checkout)
+            effects.use_settings(settings)
         checkpoint = Checkpoint(self._request, checkout, self._edges.records, partial(effects.note, "checkpoint"))
-        prepared = Prepared(checkout, checkpoint, self._guard)
+        prepared = Prepared(checkout, checkpoint, self._guard, settings)
         if commit := find_earlier_push(self._request, self._edges, checkout):
             self._accept_earlier_attempt(prepared, commit)
             return
@@ -90,10 +94,10 @@ class Pipeline:
         self._load_submodules(prepared)
         self._load_steering(prepared)
         with effects.sandboxed():
-            if self._edges.configuration.agent.is_kiro:
+            if prepared.settings.agent.is_kiro:
                 with effects.phase("install the agent"):
                     effects.install_agent()
-            if self._edges.configuration.setup:
+            if any(check.setup for check in prepared.settings.checks):
                 with effects.phase("set up"):
                     effects.set_up(prepared)
             with effects.phase("agent"):

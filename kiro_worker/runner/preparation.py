@@ -1,18 +1,24 @@
-"""The steps of the pipeline that only read: checkout, submodules, central steering files, and a commit's changes."""
+"""The steps of the pipeline that only read: checkout, settings, submodules, steering files, and a commit's changes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kiro_worker.config.repository_file import LARGEST_REPOSITORY_FILE, parse_repository_file
+from kiro_worker.config.resolve import resolve
+from kiro_worker.config.settings import REPOSITORY_FILE
+from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.records.runs import read_run
 from kiro_worker.runner.agent.task_list import load_task_list, note_tasks, tasks_done_in
 from kiro_worker.runner.repository.checkout import check_out, fetch_default_branch
 from kiro_worker.runner.repository.commit import changes_between
+from kiro_worker.runner.repository.entries import find_entry
 from kiro_worker.runner.repository.own_push import pushed_before_pinned, pushed_since_pinned
 from kiro_worker.runner.repository.submodules import Source, load_submodules
 from kiro_worker.runner.trust.steering import git_reader, load_steering, s3_reader
 
 if TYPE_CHECKING:
+    from kiro_worker.config.settings import Settings
     from kiro_worker.records.checkpoints import KeptWork
     from kiro_worker.runner.edges import Edges
     from kiro_worker.runner.progress import BuildProgress
@@ -36,6 +42,26 @@ def check_out_request(request: BuildRequest, edges: Edges) -> Checkout:
         edges.environment,
         lfs=edges.configuration.lfs,
     )
+
+
+def read_settings(request: BuildRequest, edges: Edges, checkout: Checkout) -> Settings:
+    """Return the effective settings of the repository, whose own file is read from the default branch.
+
+    Raises :class:`WorkItemInvalid`, :class:`ConfigurationInvalid` or :class:`BuildStopped` (CheckoutFailed).
+    """
+    default = fetch_default_branch(checkout)
+    entry = find_entry(checkout.git, default, REPOSITORY_FILE)
+    file = None
+    if entry:
+        if not entry.is_regular_file:
+            raise WorkItemInvalid(f"{REPOSITORY_FILE} of the default branch is not a file", "commit the file itself")
+        # The partial clone has the contents of the branch only.
+        checkout.git.fetch_objects([entry.oid])
+        if int(checkout.git.text("cat-file", "-s", entry.oid)) > LARGEST_REPOSITORY_FILE:
+            raise WorkItemInvalid(f"{REPOSITORY_FILE} of the default branch is too large", "make it smaller")
+        content = checkout.git.run("cat-file", "blob", entry.oid)
+        file = parse_repository_file(content.decode(errors="replace"))
+    return resolve(edges.configuration, request.repository, file)
 
 
 def find_earlier_push(request: BuildRequest, edges: Edges, checkout: Checkout) -> str:

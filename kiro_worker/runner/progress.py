@@ -12,6 +12,7 @@ from kiro_worker.outcomes import Outcome
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from kiro_worker.config.settings import Settings
     from kiro_worker.errors import BuildStopped
     from kiro_worker.outcomes import FaultOwner
     from kiro_worker.records.summaries import Turn
@@ -35,7 +36,7 @@ class BuildProgress:
     ``tasks_done``, ``tasks_open`` and ``open_tasks`` (their names) are about required tasks only. ``done_before`` are
     the identities of the tasks that were done before this run, and ``tasks_done_before`` is their number; ``None`` if
     that is not known. ``done_tasks`` are the names of those that this run has done, and ``commits`` the commits that
-    finished them, by identity; empty if that is not known.
+    finished them, by identity; empty if that is not known. ``settings`` are the effective settings of the repository.
     """
 
     outcome: Outcome = Outcome.WORKER_FAILED
@@ -56,6 +57,7 @@ class BuildProgress:
     done_tasks: dict[str, str] = field(default_factory=dict)
     commits: dict[str, str] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
+    settings: Settings | None = None
     tests: str = ""
     test_command: tuple[str, ...] = ()
     files_changed: tuple[str, ...] = ()

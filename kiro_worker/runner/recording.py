@@ -54,9 +54,10 @@ def run_recorded_gate(
         workspace.opened(prepared.checkout, prepared.submodules, commit) as folders,
         edges.log.sink("tests", edges.logs / "tests.log") as sink,
     ):
+        check = prepared.settings.checks[0]
         result = run_gate(
-            edges.configuration,
-            folders.checkout,
+            check,
+            folders.checkout / check.directory,
             folders.home,
             parent=edges.environment,
             sink=sink,

@@ -53,7 +53,7 @@ class CardQueue:
         started.chmod(0o666)
         script = world.folder / "agent.sh"
         script.write_text(AGENT.format(started=started, meet=meet))
-        world.configure(agent={"command": ["sh", str(script)]}, testCommand="true", **configuration)
+        world.configure(agent={"command": ["sh", str(script)]}, test="true", **configuration)
         self._earlier_builds = set(world.builds())
 
     def start(self, executions: int) -> list[Run]:

@@ -89,7 +89,7 @@ class Scene:
         world.agent(AGENT.format(markers=str(self.markers)))
         script = world.folder / "tests.py"
         script.write_text(TESTS.format(markers=str(self.markers)))
-        world.configure(testCommand=[sys.executable, str(script)])
+        world.configure(test=[sys.executable, str(script)])
         world.spec(BRANCH, changes={"tasks.md": TWO_TASKS})
         world.github.board.add_pull_request(world.repository, BRANCH)
         self.card = world.bare_card(BRANCH)

@@ -108,11 +108,11 @@ def repair_setup(world: World) -> None:
 
 def require_coverage(world: World) -> None:
     agent_works(world)
-    world.configure(coverageThreshold=80)
+    world.configure(coverage={"threshold": 80})
 
 
 def require_no_coverage(world: World) -> None:
-    world.configure(coverageThreshold=None)
+    world.configure(coverage={"threshold": None})
 
 
 def protect_branch(world: World) -> None:
@@ -238,7 +238,7 @@ ENDINGS = {
     ),
     "CoverageBelowThreshold": Ending(
         Outcome.COVERAGE_BELOW_THRESHOLD,
-        "the tests wrote no coverage report, and coverageThreshold is 80%",
+        "the tests wrote no coverage report, and coverage.threshold is 80%",
         require_coverage,
         require_no_coverage,
         kept=BOTH,

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from kiro_worker.config.model import AgentConfiguration
+from kiro_worker.config.settings import AgentSettings
 from kiro_worker.environment import ValidateWorkItemEnvironment
 from kiro_worker.errors import (
     AgentNotPinned,
@@ -21,6 +21,7 @@ from kiro_worker.names import Names
 from kiro_worker.outcomes import FaultOwner
 from kiro_worker.preflight import require_installation
 from kiro_worker.runner.agent.adapters import ADAPTERS, KIRO
+from tests.support.settings import settings
 
 NAMES = Names("test")
 ENVIRONMENT = ValidateWorkItemEnvironment(
@@ -33,7 +34,7 @@ ENVIRONMENT = ValidateWorkItemEnvironment(
 )
 PIN = {"KIRO_CLI_URL": "https://cli.example/kirocli.tar.gz", "KIRO_CLI_SHA256": "0A" * 32}
 IMAGE = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
-COMMAND = {"name": "command", "command": ["agent"]}
+COMMAND: dict[str, Any] = {"name": "command", "command": ("agent",)}
 Preflight = Callable[..., None]
 
 
@@ -73,8 +74,7 @@ def preflight(secrets: Any, codebuild: Any) -> Preflight:
     """The preflight for an agent's configuration."""
 
     def check(agent: Any = KIRO.name) -> None:
-        document = {"name": agent} if isinstance(agent, str) else agent
-        require_installation(secrets, codebuild, ENVIRONMENT, AgentConfiguration.model_validate(document))
+        require_installation(secrets, codebuild, ENVIRONMENT, settings(agent=agent))
 
     return check
 
@@ -140,6 +140,16 @@ def test_custom_image_may_have_kiro(preflight: Preflight, codebuild: Any) -> Non
     preflight()
 
 
+def test_missing_secret_of_setup_is_found(secrets: Any, codebuild: Any) -> None:
+    create_project(codebuild, PIN)
+    name = f"{NAMES.test_secrets_prefix}npm-token"
+    chosen = settings(testSecrets={"NPM_TOKEN": name}, secrets=["NPM_TOKEN"])
+    with pytest.raises(SecretMissing, match=name):
+        require_installation(secrets, codebuild, ENVIRONMENT, chosen)
+    secrets.create_secret(Name=name, SecretString="npm_0123456789")
+    require_installation(secrets, codebuild, ENVIRONMENT, chosen)
+
+
 def test_no_secret_is_read(preflight: Preflight, secrets: Any, codebuild: Any) -> None:
     """The step's role may not read these secrets."""
     create_project(codebuild, PIN)
@@ -153,7 +163,7 @@ def test_no_secret_is_read(preflight: Preflight, secrets: Any, codebuild: Any) -
 def test_preflight_knows_what_adapters_need() -> None:
     """Functions cannot import the adapters, which belong to the runner."""
     for name, adapter in ADAPTERS.items():
-        configured = AgentConfiguration.model_validate({"name": name})
+        configured = settings(agent=name).agent
         assert configured.needs_key is bool(adapter.key_variable)
         assert configured.is_kiro is (adapter is KIRO)
-    assert not AgentConfiguration.model_validate(COMMAND).needs_key
+    assert not AgentSettings(**COMMAND).needs_key

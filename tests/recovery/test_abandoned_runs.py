@@ -51,7 +51,7 @@ def abort_stops_nothing(deployed: LocalEnvironment) -> Iterator[None]:
 
 def aborted_while_testing(world: World) -> str:
     """Start an execution and abort it while its build, which continues to run, waits in the project's tests."""
-    world.configure(testCommand=_WAITS.format(go=world.folder / "go"))
+    world.configure(test=_WAITS.format(go=world.folder / "go"))
     count_turns(world)
     world.card(BRANCH)
     arn = world.local.tick()
@@ -88,7 +88,7 @@ def test_next_tick_stops_orphaned_build(new_world: Callable[[], World], observer
     world.local.aws.faults.deliver = lambda _event: None
     aborted_while_testing(world)
     assert running(world)
-    world.configure(testCommand="true")
+    world.configure(test="true")
     other = world.card("feature/other")
     run = world.finish(world.local.tick())
     assert run.outcome == "Succeeded"

@@ -72,7 +72,7 @@ class ActingAgent:
         self._script.write_text(_SCRIPT)
         command = [sys.executable, "-IS", *map(str, (self._script, self._actions, self._log))]
         agent = {"command": command, "timeoutMinutes": 5, "mode": mode}
-        worker.configure(agent, testCommand=["sh", "-c", GATE], **configuration)
+        worker.configure(agent, test=["sh", "-c", GATE], **configuration)
 
     def plan(self, tasks: str, branch: str = BRANCH) -> str:
         """Commit ``tasks`` to the branch, and return the commit."""

@@ -31,6 +31,7 @@ from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, another_user, sandbox
 from kiro_worker.runner.trust.guard import Guard
 from kiro_worker.runner.trust.steering import Steering
+from tests.support.settings import check
 
 BRANCH = "feature/discounts"
 PASSWORD = "p4ss/w0rd+of=the&worker"
@@ -107,7 +108,7 @@ class Scene:
         command_line = f"$ {' '.join(argv)}"
         try:
             run_gate(
-                configuration(testCommand=list(argv), coverageThreshold=None),
+                check(test=list(argv)),
                 self.checkout.folder,
                 self.home,
                 parent={"PATH": SYSTEM_PATH},

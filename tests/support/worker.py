@@ -16,6 +16,7 @@ import boto3
 from kiro_local.github.model import Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.records.checkpoints import checkpoint_ref
+from tests.support.settings import parameter
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "kiro_local" / "demo" / "repository"
@@ -87,18 +88,25 @@ class Worker:
         return boto3.client(service, **self.aws)  # type: ignore[call-overload]  # the service is not a literal
 
     def configure(self, agent: Any = None, **more: Any) -> None:
-        """Put the configuration parameter: the scripted agent unless ``agent`` is given, and the keys in ``more``."""
+        """Put the configuration parameter: the scripted agent unless ``agent`` is given, and the keys in ``more``.
+
+        Keys of a repository become the defaults of all repositories.
+        """
         document = {
             "organization": "acme",
             "repository": "shop",
             "projectNumber": 1,
             "targetStatusColumn": "For Implementation",
-            "coverageThreshold": None,
-            "agent": agent or {"command": [sys.executable, str(SCRIPTED_AGENT)]},
             "githubApiUrl": self.github.graphql_url,
             "gitUrl": self.github.git_url,
-            **more,
         }
+        repository: dict[str, Any] = {
+            "agent": agent or {"command": [sys.executable, str(SCRIPTED_AGENT)]},
+            "setup": [],
+            "coverage": {"threshold": None},
+            "baseline": "off",
+        }
+        document = parameter(document, repository, more)
         self.client("ssm").put_parameter(Name=PARAMETER, Type="String", Overwrite=True, Value=json.dumps(document))
 
     def agent(self, code: str, *arguments: str, timeout_minutes: int = 1, mode: str = "task") -> dict[str, Any]:

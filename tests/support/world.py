@@ -21,6 +21,7 @@ from kiro_worker.executions.history import Run, read_run
 from kiro_worker.records.breaker import resume
 from kiro_worker.records.checkpoints import checkpoint_ref
 from kiro_worker.records.table import RecordsTable
+from tests.support.settings import parameter
 
 TOKEN = "ghp_" + "e2e0" * 9
 PATIENCE = 120
@@ -90,8 +91,9 @@ class World:
         return self.github.board.add_card(self.project, issue, status=status, branch=branch)
 
     def configure(self, **changes: Any) -> None:
+        """Changes the parameter. Keys of a repository become the defaults of all repositories."""
         self.configuration |= changes
-        self.local.configure(self.configuration)
+        self.local.configure(parameter(self.configuration))
 
     def agent(self, program: str = IMPLEMENT) -> None:
         """Sets the agent: a Python program that runs in the checkout, with the prompt on standard input."""
@@ -180,10 +182,12 @@ def create_world(
         "repository": "shop",
         "projectNumber": 1,
         "targetStatusColumn": "For Implementation",
-        "coverageThreshold": None,
         "githubApiUrl": github.graphql_url,
         "gitUrl": github.git_url,
-        "testCommand": test_command,
+        "setup": [],
+        "test": test_command,
+        "coverage": {"threshold": None},
+        "baseline": "off",
     }
     return world
 

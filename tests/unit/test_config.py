@@ -13,6 +13,7 @@ from mypy_boto3_secretsmanager import SecretsManagerClient
 from mypy_boto3_ssm import SSMClient
 
 from kiro_worker.config.parameter import load_configuration, parse_configuration, parse_configuration_file
+from kiro_worker.config.resolve import resolve
 from kiro_worker.config.secrets import (
     load_agent_key,
     load_git_credentials,
@@ -67,15 +68,16 @@ def test_four_keys_are_enough() -> None:
     configuration = parse_configuration(json.dumps(MINIMAL), NAME)
     assert configuration.allowed_repositories == ("acme/shop",)
     assert configuration.statuses == ("For Implementation", "In Progress", "In Review", "Blocked")
-    assert configuration.agent.name == "kiro"
-    assert configuration.coverage_threshold == 80
+    settings = resolve(configuration, "acme/shop")
+    assert settings.agent.name == "kiro"
+    assert settings.checks[0].coverage.threshold == 80
 
 
-def test_text_commands_are_split() -> None:
-    document = MINIMAL | {"testCommand": "python3 -m unittest 'a b'", "agent": {"command": ["agent", "--x y"]}}
-    configuration = parse_configuration(json.dumps(document), NAME)
-    assert configuration.test_command == ("python3", "-m", "unittest", "a b")
-    assert (configuration.agent.name, configuration.agent.command) == ("command", ("agent", "--x y"))
+def test_command_can_be_text() -> None:
+    defaults = {"test": "make test && make lint", "agent": {"command": "agent '--x y'"}}
+    settings = resolve(parse_configuration(json.dumps(MINIMAL | {"repositoryDefaults": defaults}), NAME), "acme/shop")
+    assert settings.checks[0].test == ("sh", "-eu", "-c", "make test && make lint")
+    assert (settings.agent.name, settings.agent.command) == ("command", ("agent", "--x y"))
 
 
 @pytest.mark.parametrize(("submodules", "guarded"), [(False, ("AGENTS.md",)), (True, ("AGENTS.md", "./.gitmodules"))])
@@ -104,18 +106,21 @@ def test_placeholder_counts_as_missing() -> None:
         (MINIMAL | {"gitUrl": "file:///etc"}, '"gitUrl"'),
         (MINIMAL | {"specRoot": "../x;y"}, '"specRoot"'),
         (MINIMAL | {"specRoot": "specs/../../x"}, '"specRoot": must be a path inside the repository'),
-        (MINIMAL | {"agent": {"command": []}}, "agent"),
-        (MINIMAL | {"agent": "command"}, '"agent": the agent "command" needs "command", the program to run'),
-        (MINIMAL | {"agent": {"maxCredits": float("inf")}}, "is not JSON"),
-        (json.dumps(MINIMAL)[:-1] + ', "agent": {"maxCredits": 1e999}}', '"agent.maxCredits"'),
+        (MINIMAL | {"repositoryDefaults": {"agent": {"command": []}}}, "agent"),
+        (
+            MINIMAL | {"repositoryDefaults": {"agent": "command"}},
+            '.agent": the agent "command" needs "command", the program to run',
+        ),
+        (MINIMAL | {"repositoryDefaults": {"agent": {"maxCredits": float("inf")}}}, "is not JSON"),
+        (json.dumps(MINIMAL)[:-1] + ', "repositoryDefaults": {"agent": {"maxCredits": 1e999}}}', 'agent.maxCredits"'),
         (MINIMAL | {"projectNumber": 10**6}, '"projectNumber"'),
         (json.dumps(MINIMAL)[:-1] + f', "projectNumber": {"9" * 5000}}}', "number out of range"),
         ("[" * 100_000, "is not JSON"),
         ('{"agent":' * 5000 + "1" + "}" * 5000, "is not JSON"),
         (MINIMAL | {"organization": "acme\0"}, '"organization": must not contain control characters'),
         (MINIMAL | {"githubApiUrl": "https://api.example/\0"}, '"githubApiUrl"'),
-        (MINIMAL | {"setup": "make\0"}, "must not contain a NUL character"),
-        (MINIMAL | {"testCommand": ["make", "a\0"]}, "must not contain a NUL character"),
+        (MINIMAL | {"repositoryDefaults": {"setup": "make\0"}}, "must not contain a NUL character"),
+        (MINIMAL | {"repositoryDefaults": {"test": ["make", "a\0"]}}, "must not contain a NUL character"),
         (MINIMAL | {"targetStatusColumn": "In Review"}, '"targetStatusColumn" and "reviewStatus" are both'),
         (MINIMAL | {"inProgressStatus": "For Implementation"}, '"targetStatusColumn" and "inProgressStatus" are both'),
         (MINIMAL | {"failedStatus": "For Implementation"}, '"targetStatusColumn" and "failedStatus" are both'),
@@ -125,8 +130,25 @@ def test_placeholder_counts_as_missing() -> None:
         (MINIMAL | {"steering": "acme/steering@-f:kiro"}, "must be s3://bucket/prefix"),
         (MINIMAL | {"steering": "https://evil.example/x"}, "must be s3://bucket/prefix"),
         ({"organization": "acme"}, '"repository" is missing'),
-        (MINIMAL | {"agent": {"maxMinute": 5}}, 'unknown key "agent.maxMinute"; did you mean "maxMinutes"?'),
-        (MINIMAL | {"zzz": 1}, 'unknown key "zzz"; the known keys are agent, allowedAuthorAssociations, blockedStatus'),
+        (
+            MINIMAL | {"repositoryDefaults": {"agent": {"maxMinute": 5}}},
+            'unknown key "repositoryDefaults.agent.maxMinute"; did you mean "maxMinutes"?',
+        ),
+        (MINIMAL | {"testCommand": "make"}, '"testCommand" is now "repositoryDefaults.test"'),
+        (
+            MINIMAL | {"coverageThreshold": 5, "agent": "kiro"},
+            '"coverageThreshold" is now "repositoryDefaults.coverage',
+        ),
+        (
+            MINIMAL | {"repositorySettings": {"a/b": {"tests": "x"}}},
+            '"repositorySettings.a/b.tests"; did you mean "test"',
+        ),
+        (MINIMAL | {"repositorySettings": {"a/b": {}, "A/b": {}}}, "more than once"),
+        (
+            MINIMAL | {"limits": {"minutes": 60}, "repositoryDefaults": {"build": {"timeoutMinutes": 61}}},
+            "limits.minutes",
+        ),
+        (MINIMAL | {"zzz": 1}, 'unknown key "zzz"; the known keys are allowedAuthorAssociations, blockedStatus'),
     ],
 )
 def test_invalid_configuration_is_explained(value: Any, message: str) -> None:

@@ -8,7 +8,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import FaultOwner, Outcome
 
 if TYPE_CHECKING:
-    from kiro_worker.config.model import AgentConfiguration
+    from kiro_worker.config.settings import AgentSettings
     from kiro_worker.runner.agent.adapters import Adapter
     from kiro_worker.runner.agent.turn import AgentRun
     from kiro_worker.runner.progress import BuildProgress
@@ -22,7 +22,7 @@ def note_usage(run: AgentRun, progress: BuildProgress) -> None:
 
 
 def require_within_limits(
-    configuration: AgentConfiguration, adapter: Adapter, progress: BuildProgress, last_run: AgentRun
+    configuration: AgentSettings, adapter: Adapter, progress: BuildProgress, last_run: AgentRun
 ) -> None:
     """Raise :class:`BuildStopped` (AgentTimedOut, AgentFailed) when a limit allows no further turn."""
     # The reason names what prevented the push to the checkpoint, if anything did.

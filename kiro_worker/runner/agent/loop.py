@@ -38,7 +38,7 @@ from kiro_worker.spec import TASKS_FILE, is_check_only
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from kiro_worker.config.model import AgentConfiguration
+    from kiro_worker.config.settings import AgentSettings
     from kiro_worker.runner.agent.adapters import PreparedAgent
     from kiro_worker.runner.agent.turn import AgentRun
     from kiro_worker.runner.agent.workspace import TurnContext
@@ -91,7 +91,7 @@ class AgentLoop:
         """The last commit that was kept."""
         return self._kept.commit
 
-    def work(self, configuration: AgentConfiguration) -> None:
+    def work(self, configuration: AgentSettings) -> None:
         """Give the agent each open task once, until none is open or two turns in a row change nothing.
 
         Raises :class:`BuildStopped` (AgentUnavailable, AgentFailed, AgentTimedOut, GuardTripped); finished tasks are

@@ -28,7 +28,7 @@ _FIX_TESTS: Final = (
 )
 _FIX_SIGN: Final = (
     "have the tests write a JUnit report or print the summary of a usual test runner, or correct"
-    ' "testCommand" in the configuration parameter'
+    ' "test" in .kiro-worker.yml'
 )
 
 Sign = Literal["report", "summary", "exitCode"]
@@ -86,7 +86,7 @@ class Evidence:
         reason, remedy = self._failure()
         if not reason and missing_report:
             reason = f"the test command ended with exit code 0, but {missing_report}"
-            remedy = 'check that pytest can write the report, or set "testCommand" in the configuration parameter'
+            remedy = 'check that pytest can write the report, or set "test" in .kiro-worker.yml'
         if not reason:
             reason, remedy = self._missing_sign(require_report=require_report)
         return BuildStopped(Outcome.TESTS_FAILED, reason, remedy, self.finished.last_lines()) if reason else None
@@ -96,7 +96,7 @@ class Evidence:
         tests, finished = self.tests, self.finished
         names = f": {', '.join(tests.failed_names[:5])}" if tests and tests.failed_names else ""
         if finished.timed_out:
-            fewer = 'make the tests faster, or set "testCommand" in the configuration parameter to run fewer of them'
+            fewer = 'make the tests faster, or set "test" in .kiro-worker.yml to run fewer of them'
             return f"the tests did not finish within {TIMEOUT_MINUTES} minutes", fewer
         if not finished.succeeded:
             seen = self.summaries.text or self.summaries.failure or str(tests or "")
@@ -117,7 +117,7 @@ class Evidence:
         if self.tests or self.summaries.found:
             shown = self.summaries.text if self.tools or not self.tests else str(self.tests)
             reason = f"no test ran ({shown}), and a run without tests proves nothing"
-            return reason, 'add tests, or set "testCommand" in the configuration parameter'
+            return reason, 'add tests, or set "test" in .kiro-worker.yml'
         reason = (
             "the test command ended with exit code 0, but nothing shows that a test ran:"
             " it wrote no JUnit report and printed no summary that is recognized"

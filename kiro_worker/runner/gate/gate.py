@@ -28,7 +28,7 @@ from kiro_worker.runner.sandbox.processes import stream
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from kiro_worker.config.model import Configuration
+    from kiro_worker.config.settings import Check, CoverageSettings
     from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
     from kiro_worker.runner.gate.evidence import Sign
     from kiro_worker.runner.gate.junit import JUnitTotals
@@ -40,8 +40,8 @@ _LONGEST_COMMAND: Final = 300
 
 _JUNIT_OPTION: Final = "--junitxml="
 _COVERAGE_REMEDY: Final = (
-    'have the tests write one of the usual reports, name it in "coverageReport", or set "coverageThreshold": null'
-    " in the configuration parameter to turn the check off"
+    "have the tests write one of the usual reports, name it in coverage.report, or set coverage.threshold: null"
+    " in .kiro-worker.yml to turn the check off"
 )
 
 
@@ -95,7 +95,7 @@ class GateResult:
 
 
 def run_gate(
-    configuration: Configuration,
+    check: Check,
     folder: Path,
     home: Path,
     *,
@@ -107,33 +107,33 @@ def run_gate(
     sandbox: Sandbox | None = None,
     temporary: Path | None = None,
 ) -> GateResult:
-    """Run the project's tests in ``folder``, and return the result if they pass.
+    """Run the tests of ``check`` in ``folder``, its folder, and return the result if they pass.
 
-    ``patch`` is the change that ``coverageMode`` ``changed`` measures. The reports and ``gate.json`` are copied to
+    ``patch`` is the change that the coverage mode ``changed`` measures. The reports and ``gate.json`` are copied to
     ``keep``, even if the run does not pass. Raises :class:`BuildStopped`: TestsFailed if a test fails, if none
     ran or if there is no test command; CoverageBelowThreshold if coverage is too low or cannot be measured.
     ``temporary`` is the folder for temporary files.
     """
-    found = find_test_command(configuration, folder)
+    found = find_test_command(check, folder)
 
     def log(text: str) -> None:
         sink(redact(text))
 
     home.mkdir(parents=True, exist_ok=True)
     environment = gate_environment(home, parent, temporary)
-    is_detected = not configuration.test_command
+    is_detected = not check.test
     command = with_report_options(found, folder, home, environment, sandbox) if is_detected else DetectedCommand(found)
     before = take_snapshot(folder, home)
     for line in (*command.notes, f"$ {' '.join(command.words)}"):
         log(line)
     finished, summaries = _run(command.words, folder, environment, sink, redact, sandbox)
-    reports = Reports.written_since(before, configuration, folder, home, log).with_notes(COVERAGE, command.notes)
+    reports = Reports.written_since(before, check.coverage, folder, home, log).with_notes(COVERAGE, command.notes)
     coverage, changed_lines = reports.coverage, None
-    if coverage and configuration.coverage_mode == "changed":
-        changed_lines = changed_lines_coverage(coverage, patch, str(folder), configuration.coverage_exclude)
+    if coverage and check.coverage.mode == "changed":
+        changed_lines = changed_lines_coverage(coverage, patch, str(folder), check.coverage.exclude)
     evidence = Evidence(finished, summaries, reports.tests, is_detected, command.tools)
     altered = tuple(map(printable_name, files_altered_since(before, folder, except_for=reports.contents)))
-    failure = evidence.failure(_missing_report(command.words, reports), require_report=configuration.require_report)
+    failure = evidence.failure(_missing_report(command.words, reports), require_report=check.require_report)
     result = GateResult(
         command.words,
         evidence.summary,
@@ -152,7 +152,7 @@ def run_gate(
         log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
     if failure:
         raise _with_command(failure, redact(shlex.join(found)))
-    require_coverage(result, configuration)
+    require_coverage(result, check.coverage)
     return result
 
 
@@ -162,17 +162,17 @@ def _with_command(stop: BuildStopped, command: str) -> BuildStopped:
     return BuildStopped(stop.outcome, stop.reason, remedy, stop.details, stop.owner)
 
 
-def find_test_command(configuration: Configuration, folder: Path) -> tuple[str, ...]:
+def find_test_command(check: Check, folder: Path) -> tuple[str, ...]:
     """Return the configured test command, or else the one that the files in ``folder`` suggest.
 
     Raises :class:`BuildStopped` (TestsFailed) if there is neither.
     """
-    if command := configuration.test_command or detected_command(folder):
+    if command := check.test or detected_command(folder):
         return command
     raise BuildStopped(
         Outcome.TESTS_FAILED,
         "no test command: none is configured, and none can be detected from the files of the repository",
-        'set "testCommand" in the configuration parameter, for example "make test"',
+        "write the command into .kiro-worker.yml on the default branch, for example test: make test",
     )
 
 
@@ -184,19 +184,18 @@ def _missing_report(command: Sequence[str], reports: Reports) -> str:
     return "; ".join(reports.notes.get(TESTS, ())) or "did not write the requested JUnit report"
 
 
-def require_coverage(result: GateResult, configuration: Configuration) -> None:
+def require_coverage(result: GateResult, settings: CoverageSettings) -> None:
     """Raise :class:`BuildStopped` (CoverageBelowThreshold) if coverage is too low or cannot be measured."""
-    threshold, coverage = configuration.coverage_threshold, result.coverage
+    threshold, coverage = settings.threshold, result.coverage
     if threshold is None:
         return
-    is_default = "coverage_threshold" not in configuration.model_fields_set
-    required = f"coverageThreshold is {threshold:g}%" + (", its default" if is_default else "")
+    required = f"coverage.threshold is {threshold:g}%" + (", its default" if settings.is_default else "")
     if coverage is None:
-        named = configuration.coverage_report
+        named = settings.report
         missing = f"{named} is missing or old" if named else "the tests wrote no coverage report"
         missing = "; ".join(result.notes.get(COVERAGE, ())) or missing
         raise _coverage_error(f"coverage cannot be measured: {missing}, and {required}")
-    if configuration.coverage_mode == "changed":
+    if settings.mode == "changed":
         if coverage.by_line is None:
             raise _coverage_error(f"a {coverage.format} report does not contain the coverage of individual lines")
         if result.changed_lines is None:
@@ -245,7 +244,7 @@ def _run(
         raise BuildStopped(
             Outcome.TESTS_FAILED,
             f"{command[0]} cannot be started: {error.strerror}",
-            "install it in the build image, or correct testCommand in the configuration parameter",
+            "install it in the build image, or correct test in .kiro-worker.yml",
         ) from None
     return finished, summaries
 

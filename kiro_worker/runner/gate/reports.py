@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from kiro_worker.config.model import Configuration
+    from kiro_worker.config.settings import CoverageSettings
     from kiro_worker.runner.gate.coverage.model import Coverage
     from kiro_worker.runner.gate.junit import JUnitTotals
     from kiro_worker.runner.gate.report_files import Signature
@@ -52,7 +52,7 @@ class Reports:
     def written_since(
         cls,
         before: Mapping[Path, Signature],
-        configuration: Configuration,
+        settings: CoverageSettings,
         folder: Path,
         home: Path,
         log: Callable[[str], None],
@@ -61,9 +61,9 @@ class Reports:
         reading = _Reading(log)
         found = files_written_since(before, (folder, home), junit.PATTERNS)
         suites = reading.read(TESTS, found, junit.read_suites)
-        found = _coverage_reports(configuration.coverage_report, folder, home, before)
+        found = _coverage_reports(settings.report, folder, home, before)
         files = (str(path.relative_to(folder)) for path in before if path.is_relative_to(folder)) if found else ()
-        left_out = NotProduct(folder, configuration.coverage_exclude, files)
+        left_out = NotProduct(folder, settings.exclude, files)
         coverages = reading.read(COVERAGE, found, partial(formats.read_coverage, left_out=left_out))
         coverages = [coverage for coverage in coverages if coverage.format == coverages[0].format]
         notes = {kind: tuple(notes) for kind, notes in reading.notes.items()}

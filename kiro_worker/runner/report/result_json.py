@@ -30,6 +30,9 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "summary": {"tasks": [{"name": "1.1 Charge", "commit": "…40 hex…", "identity": "2-1f0e9d8c"}],   done by this run
                  "turns": [{"about": "1.1 Charge", "said": "…"}]},   the agent's last words of each turn; at most 600
                                                                      characters
+     "settings": {"effective": {…}, "origins": {"coverage.threshold": ".kiro-worker.yml", …}},   what applied to this
+                 repository, and where each value came from; a key without an origin has its default; null before
+                 they were read
      "filesChanged": ["inventory/discounts.py"],
      "agent": {"credits": 0.4, "seconds": 61},
      "checkpoint": {"ref": "refs/kiro-worker/checkpoints/feature/x", "commit": "…40 hex…",   empty without a checkpoint
@@ -40,7 +43,7 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "artifacts": "s3://…/runs/<run>/<attempt>/"}
 
 Version 2 lists the phases with their starts, and adds "gate" and "checkpoint". Version 3 adds "faultOwner", "error",
-"summary" and keys of "tasks", "tests", "gate" and "checkpoint", where "ref" replaces "branch".
+"summary", "settings" and keys of "tasks", "tests", "gate" and "checkpoint", where "ref" replaces "branch".
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
+from kiro_worker.config.settings import settings_document
 from kiro_worker.runner.gate.gate import GATE_FILE
 from kiro_worker.runner.report.artifacts import REPORTS
 from kiro_worker.runner.report.summary import run_summary
@@ -101,6 +105,7 @@ def result_document(
         },
         "gate": gate,
         "summary": asdict(run_summary(progress, str)),
+        "settings": progress.settings and settings_document(progress.settings),
         "filesChanged": list(progress.files_changed),
         "agent": {"credits": progress.agent_credits, "seconds": progress.agent_seconds},
         "checkpoint": {

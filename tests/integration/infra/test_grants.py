@@ -22,6 +22,7 @@ def secret(action: str, name: str) -> set[tuple[str, str]]:
 
 
 TOKEN = secret("GetSecretValue", "github-token")
+TEST_SECRETS = f"{SECRETS}-tests-*"
 RECORDS = "AWS::DynamoDB::Table kiro-worker-test-records"
 NOTE = ("dynamodb:UpdateItem", RECORDS)
 LOCKS = "AWS::DynamoDB::Table kiro-worker-test-locks"
@@ -51,6 +52,7 @@ STEPS = {
     "validate-work-item": {
         CONFIG, *TOKEN, ("dynamodb:GetItem", RECORDS), NOTE, ("codebuild:BatchGetProjects", PROJECT),
         *secret("DescribeSecret", "git-credentials"), *secret("DescribeSecret", "kiro-api-key"),
+        ("secretsmanager:DescribeSecret", TEST_SECRETS),
     },
     "read-build-result": {
         CONFIG, *TOKEN, ("dynamodb:GetItem", LOCKS), ("dynamodb:GetItem", RECORDS), NOTE,
@@ -75,6 +77,7 @@ WILDCARDS = {
         f"{SECRETS}-{name}-??????": "its random suffix differs when the secret is created again"
         for name in ("github-token", "git-credentials", "kiro-api-key")
     },
+    TEST_SECRETS: "operators choose the names of the secrets for setup",
     "*": "log delivery has no resources: Step Functions Developer Guide, Logging using CloudWatch Logs",
 }
 
@@ -104,6 +107,7 @@ def test_build_has_only_its_permissions(stacks: Stacks) -> None:
         *TOKEN,
         *secret("GetSecretValue", "git-credentials"),
         *secret("GetSecretValue", "kiro-api-key"),
+        ("secretsmanager:GetSecretValue", TEST_SECRETS),
         ("dynamodb:GetItem", LOCKS),
         ("dynamodb:UpdateItem", LOCKS),
         ("dynamodb:GetItem", RECORDS),

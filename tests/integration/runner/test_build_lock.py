@@ -49,9 +49,7 @@ def test_lock_lost_in_checkout_prevents_agent(worker: Worker, tmp_path: Path) ->
 def test_lock_lost_in_gate_prevents_push(worker: Worker) -> None:
     script = worker.folder / "steal.py"
     script.write_text(STEAL_THE_LOCK + 'print("Ran 1 test in 0s")\n')
-    worker.configure(
-        worker.agent(WORK, mode="all"), testCommand=[sys.executable, str(script), worker.aws["endpoint_url"]]
-    )
+    worker.configure(worker.agent(WORK, mode="all"), test=[sys.executable, str(script), worker.aws["endpoint_url"]])
 
     finished = worker.run()
 

@@ -54,7 +54,7 @@ def test_work_is_rebased_onto_concurrent_push(worker: Worker) -> None:
 
 def test_second_gate_gives_the_verdict(worker: Worker) -> None:
     tests = "test ! -e theirs.txt && echo 'Ran 2 tests in 0.001s'"
-    worker.configure(worker.agent(WORK, mode="all"), testCommand=["sh", "-c", tests])
+    worker.configure(worker.agent(WORK, mode="all"), test=["sh", "-c", tests])
     move_the_branch(worker, {"theirs.txt": "1\n"})
 
     finished = worker.run()

@@ -107,7 +107,7 @@ def test_tests_run_without_privileges(worker: Worker, tmp_path: Path) -> None:
         writable_file(seen / name)
     look = f"id -u > {seen}/uid; grep ^Cap /proc/self/status > {seen}/capabilities; echo Ran 1 test in 0s"
     agent = {"command": ["sh", "-c", WORK_IN_SHELL], "mode": "all"}
-    worker.configure(agent, testCommand=["sh", "-c", look])
+    worker.configure(agent, test=["sh", "-c", look])
 
     # A PATH without interpreters below /root, which another user cannot reach.
     finished = worker.run(PATH="/usr/local/bin:/usr/bin:/bin")
@@ -125,7 +125,7 @@ def test_secret_printed_by_tests_is_redacted(worker: Worker) -> None:
     middle = len(PASSWORD) // 2
     halves = f"{shlex.quote(PASSWORD[:middle])} {shlex.quote(PASSWORD[middle:])}"
     prints = f"printf '<%s%s>\\n' {halves}; echo Ran 1 test in 0s; exit 1"
-    worker.configure(worker.agent(WORK, mode="all"), testCommand=["sh", "-c", prints])
+    worker.configure(worker.agent(WORK, mode="all"), test=["sh", "-c", prints])
 
     finished = worker.run()
 

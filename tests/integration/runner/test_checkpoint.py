@@ -267,12 +267,12 @@ def test_resumed_tests_can_read_the_history(worker: Any) -> None:
     """Only root is affected: its trusted repository is closed to the user of the tests until it is opened to them."""
     read_history = ["sh", "-c", "git log -1 && echo 'Ran 1 test in 0.001s'"]
     finishing_agent = worker.agent("print('turn', flush=True)\n" + READ_TASK + WRITE_FILE, os.devnull)
-    worker.configure(finishing_agent, testCommand=["false"])
+    worker.configure(finishing_agent, test=["false"])
     first = worker.run(AGENT_USER="own")
     assert first.outcome == "TestsFailed"
     assert "[agent] turn" in first.log
 
-    worker.configure(finishing_agent, testCommand=read_history)
+    worker.configure(finishing_agent, test=read_history)
     finished = worker.run(AGENT_USER="own")
 
     assert finished.outcome == "Succeeded", finished.log

@@ -44,7 +44,7 @@ def test_spec_folder_of_another_name_is_found_without_card(worker: Worker, confi
 
 
 def test_plan_on_aws_reads_what_is_deployed(worker: Worker) -> None:
-    worker.configure(coverageThreshold=90, testCommand="make test", agent={"command": ["tool"], "mode": "all"})
+    worker.configure(coverage={"threshold": 90}, test="make test", agent={"command": ["tool"], "mode": "all"})
     free_lock(worker)
 
     done = dry_run_on_aws(worker, "--json")
@@ -158,7 +158,7 @@ def test_missing_tests_would_fail_gate(worker: Worker) -> None:
     done = dry_run_on_aws(worker, "--json")
 
     assert (done.exit_code, done.outcomes) == (1, ["TestsFailed"])
-    assert "testCommand" in done.document["stops"][0]["remedy"]
+    assert "test: make test" in done.document["stops"][0]["remedy"]
     assert done.document["push"]["branch"] == BRANCH, "the dry run goes on after the gate"
 
 

@@ -24,7 +24,7 @@ def worker(worker: Worker) -> Worker:
 
 
 def configure(worker: Worker, work: str = "", tests: str = TESTS, **more: object) -> None:
-    worker.configure(worker.agent(WORK + work, mode="all"), testCommand=["python3", "-c", tests], **more)
+    worker.configure(worker.agent(WORK + work, mode="all"), test=["python3", "-c", tests], **more)
 
 
 def test_files_changed_by_tests_are_named(worker: Worker) -> None:
@@ -92,7 +92,7 @@ def test_task_title_can_be_latin(worker: Worker) -> None:
         "file = pathlib.Path('notes.txt')\nfirst = not file.exists()\nassert first == (b'Caf\\xe9' in prompt)\n"
         "file.write_text('' if first else file.read_text() + '1')\n"
     )
-    worker.configure(worker.agent(work), testCommand=["python3", "-c", TESTS])
+    worker.configure(worker.agent(work), test=["python3", "-c", TESTS])
 
     finished = worker.run()
 

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from kiro_worker.config.model import Configuration
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.gate import GateResult, run_gate
 from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, sandbox
+from tests.support.settings import check
 
 PASSED = '<testsuites><testsuite name="s" tests="1"><testcase classname="c" name="n"/></testsuite></testsuites>'
 FAILED = PASSED.replace('name="n"/>', 'name="n"><failure message="m"/></testcase>')
@@ -24,17 +24,10 @@ SYSTEM = {"PATH": "/usr/bin:/bin"}
 SECRET = "hunter2-hunter2"
 
 
-def configuration(**more: object) -> Configuration:
-    required = {"organization": "a", "repository": "b", "projectNumber": 1, "targetStatusColumn": "c"}
-    return Configuration.model_validate(required | {"coverageThreshold": None} | more)
-
-
 def run(folder: Path, *, patch: bytes = b"", keep: Path | None = None, **more: object) -> GateResult:
     home = folder.parent / f"{folder.name}-home"
     environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    return run_gate(
-        configuration(**more), folder, home, parent=environment, sink=print, redact=str, patch=patch, keep=keep
-    )
+    return run_gate(check(**more), folder, home, parent=environment, sink=print, redact=str, patch=patch, keep=keep)
 
 
 def failure(folder: Path, **more: object) -> BuildStopped:
@@ -59,34 +52,34 @@ def test_missing_test_command_fails(tmp_path: Path) -> None:
 
     assert stop.outcome is Outcome.TESTS_FAILED
     assert stop.reason.startswith("no test command")
-    assert "testCommand" in stop.remedy
+    assert "test: make test" in stop.remedy
 
 
 def test_failed_start_is_reported(tmp_path: Path) -> None:
-    assert "no-such-runner cannot be started" in failure(tmp_path, testCommand="no-such-runner --all").reason
+    assert "no-such-runner cannot be started" in failure(tmp_path, test="no-such-runner --all").reason
 
 
 def test_run_without_tests_fails(tmp_path: Path) -> None:
-    assert "no test ran" in failure(tmp_path, testCommand=["echo", "Ran 0 tests in 0.000s"]).reason
+    assert "no test ran" in failure(tmp_path, test=["echo", "Ran 0 tests in 0.000s"]).reason
 
 
 def test_exit_code_alone_is_called_so(tmp_path: Path) -> None:
     kept = tmp_path.parent / "kept"
-    result = run(tmp_path, testCommand=["true"], keep=kept)
+    result = run(tmp_path, test=["true"], keep=kept)
 
     assert (result.summary, result.sign) == ("passed (exit code only)", "exitCode")
     assert json.loads((kept / "gate.json").read_text())["sign"] == "exitCode"
 
 
 def test_exit_code_alone_can_be_forbidden(tmp_path: Path) -> None:
-    stop = failure(tmp_path, testCommand=["true"], requireReport=True)
+    stop = failure(tmp_path, test=["true"], requireReport=True)
 
     assert stop.outcome is Outcome.TESTS_FAILED
     assert "nothing shows that a test ran" in stop.reason
     assert '"requireReport": false' in stop.remedy
-    summary = run(tmp_path, testCommand=["echo", "3 passed in 0.1s"], requireReport=True)
+    summary = run(tmp_path, test=["echo", "3 passed in 0.1s"], requireReport=True)
     assert (summary.summary, summary.sign) == ("3 passed in 0.1s", "summary")
-    report = run(tmp_path, testCommand=writes(tmp_path, {"junit.xml": PASSED}), requireReport=True)
+    report = run(tmp_path, test=writes(tmp_path, {"junit.xml": PASSED}), requireReport=True)
     assert (report.summary, report.sign) == ("1 test", "report")
 
 
@@ -101,7 +94,7 @@ def test_exit_code_alone_can_be_forbidden(tmp_path: Path) -> None:
 def test_summary_of_failed_run_does_not_say_passed_alone(tmp_path: Path, output: str, code: int, summary: str) -> None:
     kept = tmp_path.parent / "kept"
 
-    stop = failure(tmp_path, testCommand=writes(tmp_path, {}, code=code, output=output), keep=kept)
+    stop = failure(tmp_path, test=writes(tmp_path, {}, code=code, output=output), keep=kept)
 
     gate = json.loads((kept / "gate.json").read_text())
     assert gate["summary"] == summary
@@ -137,11 +130,11 @@ def test_detected_command_that_runs_no_test_fails(tmp_path: Path, case: str, thr
     for name, content in ENDS_AT_ONCE[case].items():
         (tmp_path / name).write_text(content)
 
-    stop = failure(tmp_path, coverageThreshold=threshold)
+    stop = failure(tmp_path, coverage={"threshold": threshold})
 
     assert stop.outcome is Outcome.TESTS_FAILED
     assert re.search("nothing shows that a test ran|no test ran|did not write the requested JUnit", stop.reason)
-    assert "testCommand" in stop.remedy or "exit code 1" in stop.reason
+    assert "test: make test" in stop.remedy or "exit code 1" in stop.reason
 
 
 def test_unittest_without_coverage_module_needs_its_summary(tmp_path: Path) -> None:
@@ -156,7 +149,7 @@ def test_unittest_without_coverage_module_needs_its_summary(tmp_path: Path) -> N
 
     with pytest.raises(BuildStopped, match="no test ran"):
         run_gate(
-            configuration(),
+            check(),
             tmp_path,
             tmp_path.parent / "home",
             parent={"PATH": f"{programs}:{SYSTEM['PATH']}"},
@@ -176,14 +169,14 @@ def test_failure_far_from_the_end_of_the_output_is_seen(tmp_path: Path) -> None:
     """The summary of one of several projects, before more lines than a result keeps."""
     output = "1 failed, 3 passed in 0.1s\n" + "building\n" * 1000 + "3 passed in 0.1s"
 
-    assert "but its output says: 1 failed" in failure(tmp_path, testCommand=writes(tmp_path, {}, output=output)).reason
+    assert "but its output says: 1 failed" in failure(tmp_path, test=writes(tmp_path, {}, output=output)).reason
 
 
 def test_report_is_shown_beside_an_empty_summary(tmp_path: Path) -> None:
     """As in a Gradle build with a project that has no tests."""
     command = writes(tmp_path, {"junit.xml": PASSED}, output="> Task :lib:test NO-SOURCE")
 
-    assert (run(tmp_path, testCommand=command).summary, run(tmp_path, testCommand=command).sign) == ("1 test", "report")
+    assert (run(tmp_path, test=command).summary, run(tmp_path, test=command).sign) == ("1 test", "report")
 
 
 def test_coverage_exclude_leaves_files_out(tmp_path: Path) -> None:
@@ -194,8 +187,8 @@ def test_coverage_exclude_leaves_files_out(tmp_path: Path) -> None:
     report = LCOV.format(hits=1) + "SF:gen/b.py\nDA:1,0\nDA:2,0\nend_of_record\n"
     command = writes(tmp_path, {"lcov.info": report, "junit.xml": PASSED})
 
-    assert run(tmp_path, testCommand=command).coverage_line == "lines 50% (2/4)"
-    result = run(tmp_path, testCommand=command, coverageThreshold=100, coverageExclude=["src/gen/**"])
+    assert run(tmp_path, test=command).coverage_line == "lines 50% (2/4)"
+    result = run(tmp_path, test=command, coverage={"threshold": 100, "exclude": ["src/gen/**"]})
     assert result.coverage_line == "lines 100% (2/2)"
 
 
@@ -207,7 +200,7 @@ def test_comment_and_dependency_do_not_ask_for_coverage(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("def add(a, b):\n    return a + b\n")
     (tmp_path / "test_shop.py").write_text("import shop\n\n\ndef test_add():\n    assert shop.add(1, 2) == 3\n")
 
-    assert run(tmp_path, coverageThreshold=100).coverage_line.startswith("lines 100% (2/2)")
+    assert run(tmp_path, coverage={"threshold": 100}).coverage_line.startswith("lines 100% (2/2)")
 
 
 def test_coverage_that_the_project_turns_off_is_named(tmp_path: Path) -> None:
@@ -215,7 +208,7 @@ def test_coverage_that_the_project_turns_off_is_named(tmp_path: Path) -> None:
     (tmp_path / "test_shop.py").write_text("def test_it():\n    pass\n")
 
     assert run(tmp_path).summary.startswith("1 passed")
-    stop = failure(tmp_path, coverageThreshold=80)
+    stop = failure(tmp_path, coverage={"threshold": 80})
     assert "cannot be measured: pytest's addopts turn coverage off" in stop.reason
 
 
@@ -223,7 +216,7 @@ def test_reports_are_read_and_kept(tmp_path: Path) -> None:
     command = writes(tmp_path, {"junit.xml": PASSED, "coverage/lcov.info": LCOV.format(hits=1)})
     kept = tmp_path.parent / "kept"
 
-    result = run(tmp_path, testCommand=command, coverageThreshold=100, keep=kept)
+    result = run(tmp_path, test=command, coverage={"threshold": 100}, keep=kept)
 
     assert (str(result.tests), result.coverage_line) == ("1 test", "lines 100% (2/2)")
     assert [path.name for path in (kept / "tests").iterdir()] == ["001-junit.xml"]
@@ -232,7 +225,7 @@ def test_reports_are_read_and_kept(tmp_path: Path) -> None:
 
 
 def test_junit_failure_overrides_exit_code(tmp_path: Path) -> None:
-    stop = failure(tmp_path, testCommand=writes(tmp_path, {"junit.xml": FAILED}))
+    stop = failure(tmp_path, test=writes(tmp_path, {"junit.xml": FAILED}))
 
     assert stop.outcome is Outcome.TESTS_FAILED
     assert "exit code 0, but its JUnit report shows 1 failed: c.n" in stop.reason
@@ -242,7 +235,7 @@ def test_junit_failure_overrides_exit_code(tmp_path: Path) -> None:
     "output", ["1 failed, 3 passed in 0.1s", "FAILED (failures=1)", "test result: FAILED. 1 passed"]
 )
 def test_summary_failure_overrides_exit_code(tmp_path: Path, output: str) -> None:
-    stop = failure(tmp_path, testCommand=writes(tmp_path, {}, output=output))
+    stop = failure(tmp_path, test=writes(tmp_path, {}, output=output))
 
     assert f"but its output says: {output}" in stop.reason
 
@@ -250,14 +243,14 @@ def test_summary_failure_overrides_exit_code(tmp_path: Path, output: str) -> Non
 def test_only_skipped_tests_fail(tmp_path: Path) -> None:
     skipped = PASSED.replace('name="n"/>', 'name="n"><skipped/></testcase>')
 
-    assert "no test ran" in failure(tmp_path, testCommand=writes(tmp_path, {"junit.xml": skipped})).reason
+    assert "no test ran" in failure(tmp_path, test=writes(tmp_path, {"junit.xml": skipped})).reason
 
 
 def test_report_from_before_run_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "lcov.info").write_text(LCOV.format(hits=1))
     os.utime(tmp_path / "lcov.info", (2**32, 2**32))
 
-    stop = failure(tmp_path, testCommand=["true"], coverageThreshold=10)
+    stop = failure(tmp_path, test=["true"], coverage={"threshold": 10})
 
     assert stop.outcome is Outcome.COVERAGE_BELOW_THRESHOLD
     assert stop.reason.startswith("coverage cannot be measured: the tests wrote no coverage report")
@@ -268,8 +261,8 @@ def test_linked_report_is_ignored(tmp_path: Path) -> None:
     secret.write_text(LCOV.format(hits=1))
     command = [sys.executable, "-c", f"import os; os.symlink({str(secret)!r}, 'lcov.info')"]
 
-    for named in ({}, {"coverageReport": "lcov.info"}):
-        stop = failure(tmp_path, testCommand=command, coverageThreshold=10, **named)
+    for named in ({}, {"report": "lcov.info"}):
+        stop = failure(tmp_path, test=command, coverage={"threshold": 10, **named})
         (tmp_path / "lcov.info").unlink()
         assert "cannot be measured" in stop.reason
 
@@ -286,13 +279,13 @@ def test_unreadable_coverage_is_a_note(tmp_path: Path, name: str) -> None:
     command = writes(tmp_path, {name: MALFORMED[name], "junit.xml": PASSED})
     kept = tmp_path.parent / "kept"
 
-    result = run(tmp_path, testCommand=command, keep=kept)
+    result = run(tmp_path, test=command, keep=kept)
 
     (note,) = result.notes["coverage"]
     assert note.startswith(f"report ignored: {name} is not a coverage report: ")
     assert (str(result.tests), result.coverage, result.notes["tests"]) == ("1 test", None, ())
     assert json.loads((kept / "gate.json").read_text())["notes"] == {"tests": [], "coverage": [note]}
-    stop = failure(tmp_path, testCommand=command, coverageThreshold=0)
+    stop = failure(tmp_path, test=command, coverage={"threshold": 0})
     assert stop.outcome is Outcome.COVERAGE_BELOW_THRESHOLD
     assert note in stop.reason
 
@@ -300,7 +293,7 @@ def test_unreadable_coverage_is_a_note(tmp_path: Path, name: str) -> None:
 def test_unreadable_junit_report_is_a_note(tmp_path: Path) -> None:
     command = writes(tmp_path, {"junit.xml": "<html/>"}, output="3 passed in 0.1s")
 
-    result = run(tmp_path, testCommand=command)
+    result = run(tmp_path, test=command)
 
     assert (result.summary, result.tests) == ("3 passed in 0.1s", None)
     assert "junit.xml is not a JUnit report" in result.notes["tests"][0]
@@ -309,38 +302,37 @@ def test_unreadable_junit_report_is_a_note(tmp_path: Path) -> None:
 def test_report_under_two_names_counts_once(tmp_path: Path) -> None:
     command = writes(tmp_path, {"junit.xml": PASSED, "reports/TEST-all.xml": PASSED.replace('tests="1"', 'time="2"')})
 
-    assert str(run(tmp_path, testCommand=command).tests) == "1 test"
+    assert str(run(tmp_path, test=command).tests) == "1 test"
 
 
 def test_default_threshold_has_remedy(tmp_path: Path) -> None:
-    required = {"organization": "a", "repository": "b", "projectNumber": 1, "targetStatusColumn": "c"}
-    defaults = Configuration.model_validate({**required, "testCommand": ["true"]})
+    defaults = check(test=["true"], coverage={})
     with pytest.raises(BuildStopped) as stopped:
         run_gate(defaults, tmp_path, tmp_path / "home", parent=os.environ, sink=print, redact=str)
 
-    assert "coverageThreshold is 80%, its default" in stopped.value.reason
-    assert '"coverageThreshold": null' in stopped.value.remedy
+    assert "coverage.threshold is 80%, its default" in stopped.value.reason
+    assert "coverage.threshold: null" in stopped.value.remedy
 
 
 def test_low_coverage_is_reported_in_numbers(tmp_path: Path) -> None:
     command = writes(tmp_path, {"reports/own.txt": LCOV.format(hits=0)})
 
-    stop = failure(tmp_path, testCommand=command, coverageReport="reports/own.txt", coverageThreshold=50.1)
+    stop = failure(tmp_path, test=command, coverage={"report": "reports/own.txt", "threshold": 50.1})
 
-    assert stop.reason == "coverage is lines 50% (1/2), and coverageThreshold is 50.1% of the lines"
+    assert stop.reason == "coverage is lines 50% (1/2), and coverage.threshold is 50.1% of the lines"
 
 
 def test_changed_mode_ignores_old_lines(tmp_path: Path) -> None:
-    settings = {"coverageMode": "changed", "coverageThreshold": 80, "patch": PATCH}
+    settings = {"coverage": {"mode": "changed", "threshold": 80}, "patch": PATCH}
     command = writes(tmp_path, {"lcov.info": LCOV.format(hits=0)})
-    assert "of the changed lines is 0% (0/1)" in failure(tmp_path, testCommand=command, **settings).reason
+    assert "of the changed lines is 0% (0/1)" in failure(tmp_path, test=command, **settings).reason
 
     command = writes(tmp_path, {"lcov.info": LCOV.format(hits=2).replace("DA:1,1", "DA:1,0")})
-    result = run(tmp_path, testCommand=command, **settings)  # type: ignore[arg-type]  # passed on
+    result = run(tmp_path, test=command, **settings)  # type: ignore[arg-type]  # passed on
     assert result.coverage_line.endswith("changed lines 100% (1/1)")
 
     elsewhere = {**settings, "patch": PATCH.replace(b"shop/a.py", b"shop/b.py")}
-    assert "none of the changed files" in failure(tmp_path, testCommand=command, **elsewhere).reason
+    assert "none of the changed files" in failure(tmp_path, test=command, **elsewhere).reason
 
 
 def test_files_changed_by_tests_are_listed(tmp_path: Path) -> None:
@@ -348,7 +340,7 @@ def test_files_changed_by_tests_are_listed(tmp_path: Path) -> None:
     (tmp_path / "same.py").write_text("")
     command = writes(tmp_path, {"conftest.py": "import os", "new.txt": ""})
 
-    assert run(tmp_path, testCommand=command).changed_by_tests == ("conftest.py",)
+    assert run(tmp_path, test=command).changed_by_tests == ("conftest.py",)
 
 
 def test_detected_pytest_writes_reports(tmp_path: Path) -> None:
@@ -356,7 +348,7 @@ def test_detected_pytest_writes_reports(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("def add(a, b):\n    return a + b\n")
     (tmp_path / "test_shop.py").write_text("import shop\n\n\ndef test_add():\n    assert shop.add(1, 2) == 3\n")
 
-    result = run(tmp_path, coverageThreshold=80)
+    result = run(tmp_path, coverage={"threshold": 80})
 
     assert result.tests
     assert result.tests.executed == 1
@@ -384,7 +376,7 @@ def test_detected_unittest_is_measured(tmp_path: Path) -> None:
         "    def test_add(self):\n        self.assertEqual(shop.add(1, 2), 3)\n"
     )
 
-    result = run(tmp_path, coverageThreshold=80)
+    result = run(tmp_path, coverage={"threshold": 80})
 
     assert result.summary.startswith("Ran 1 test")
     assert result.coverage_line.startswith("lines 100%")
@@ -398,7 +390,7 @@ def test_long_test_does_not_count_as_covered(tmp_path: Path) -> None:
         f"import unittest\nclass T(unittest.TestCase):\n    def test(self):\n{lines}"
     )
 
-    stop = failure(tmp_path, coverageThreshold=80)
+    stop = failure(tmp_path, coverage={"threshold": 80})
 
     assert stop.outcome is Outcome.COVERAGE_BELOW_THRESHOLD
     assert "coverage is lines 0% (0/20)" in stop.reason
@@ -415,7 +407,7 @@ def test_tests_run_as_sandbox_user(tmp_path: Path) -> None:
             pytest.skip("only root can change the user; the limits of the sandbox are tested below")
         box.grant(checkout, home)
         run_gate(
-            configuration(testCommand=["id", "-u"]),
+            check(test=["id", "-u"]),
             checkout,
             home,
             parent=SYSTEM,
@@ -439,7 +431,7 @@ def test_every_command_runs_in_sandbox(tmp_path: Path) -> None:
 
     with pytest.raises(BuildStopped, match="did not write the requested JUnit report"):
         run_gate(
-            configuration(),
+            check(),
             checkout,
             tmp_path / "home",
             parent={"PATH": f"{programs}:{SYSTEM['PATH']}"},
@@ -457,7 +449,7 @@ def test_logged_command_and_file_names_are_redacted(tmp_path: Path) -> None:
     lines: list[str] = []
 
     run_gate(
-        configuration(testCommand=command),
+        check(test=command),
         tmp_path,
         tmp_path.parent / "home",
         parent=SYSTEM,
@@ -477,7 +469,7 @@ def test_output_and_kept_reports_are_redacted(tmp_path: Path) -> None:
 
     with pytest.raises(BuildStopped) as stopped:
         run_gate(
-            configuration(testCommand=command),
+            check(test=command),
             tmp_path,
             tmp_path.parent / "home",
             parent=SYSTEM,

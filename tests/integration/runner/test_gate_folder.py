@@ -147,7 +147,7 @@ def test_files_elsewhere_are_removed(worker: Worker) -> None:
         "pathlib.Path('shop/notes.py').write_text('NOTES = 1\\n')\n"
         f"for path in {paths}:\n"
         "    pathlib.Path(path).parent.mkdir(exist_ok=True)\n    pathlib.Path(path).write_text('left')\n",
-        testCommand=[PYTHON, str(look)],
+        test=[PYTHON, str(look)],
     )
 
     assert finished.outcome == "Succeeded", finished.log
@@ -176,7 +176,7 @@ def test_open_files_of_image_are_unchanged(worker: Worker, request: pytest.Fixtu
         "pathlib.Path('shop/notes.py').write_text('NOTES = 1\\n')\n"
         f"for attack in 'echo evil > {config}', 'rm -f {tool} && touch {tool}', 'mv {tool} {image}/bin/python3':\n"
         "    print('attack', subprocess.call(['sh', '-c', attack]) == 0, flush=True)\n",
-        testCommand=show,
+        test=show,
     )
 
     assert finished.outcome == "Succeeded", finished.log
@@ -215,7 +215,7 @@ def test_forking_process_does_not_reach_gate(builder: Builder) -> None:
     look = builder.worker.folder / "look.py"
     look.write_text(listen + "print('Ran 1 test in 0s')")
 
-    finished = builder.build(CALL_AND_FORK.format(port=port) + listen, testCommand=[PYTHON, str(look)])
+    finished = builder.build(CALL_AND_FORK.format(port=port) + listen, test=[PYTHON, str(look)])
 
     assert finished.outcome == "Succeeded", finished.log
     assert printed(finished, "[agent] heard ") == ["a call"]
@@ -239,7 +239,7 @@ def test_gate_has_new_folders_at_same_paths(builder: Builder) -> None:
     finished = builder.build(
         WHERE + "pathlib.Path('notes.txt').write_text('n')\n"
         "for folder in os.environ['HOME'], os.environ['TMPDIR'], '.': pathlib.Path(folder, 'left.pyc').touch()\n",
-        testCommand=[PYTHON, str(look)],
+        test=[PYTHON, str(look)],
     )
 
     assert finished.outcome == "Succeeded", finished.log
@@ -257,7 +257,7 @@ def test_gate_has_repository_of_commit(builder: Builder) -> None:
         "pathlib.Path('notes.txt').write_text('n')\n"
         "subprocess.run(['git', 'config', 'core.fsmonitor', 'evil'], check=True)\n"
         "pathlib.Path('.git/hooks').mkdir(exist_ok=True); pathlib.Path('.git/hooks/pre-commit').write_text('')\n",
-        testCommand=["sh", "-c", f"{{ {look}; }} 2>&1; echo Ran 1 test in 0s"],
+        test=["sh", "-c", f"{{ {look}; }} 2>&1; echo Ran 1 test in 0s"],
     )
 
     assert finished.outcome == "Succeeded", finished.log

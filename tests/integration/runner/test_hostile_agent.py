@@ -579,7 +579,7 @@ def test_whole_build_survives_every_attack(worker: Any, name: str) -> None:
         command = [PYTHON, str(hostile), "own" if IS_ROOT else "same", *arguments]
         as_agent = build.role is Role.AGENT
         agent = {"command": command if as_agent else [PYTHON, str(honest)], "mode": "all", "timeoutMinutes": 1}
-        worker.configure(agent, **({} if as_agent else {"testCommand": command}))
+        worker.configure(agent, **({} if as_agent else {"test": command}))
 
         packages = Path(pytest.__file__).parents[1]
         finished = worker.run(
@@ -629,11 +629,11 @@ import sys
 from pathlib import Path
 from kiro_worker.runner.gate.gate import run_gate
 from kiro_worker.runner.sandbox.sandbox import Sandbox
-from tests.support.hostile import configuration
+from tests.support.settings import check
 uid, folder, home, *argv = sys.argv[1:]
 box = Sandbox(int(uid) if uid else None)
 box.grant(Path(folder), Path(home))
-run_gate(configuration(testCommand=argv), Path(folder), Path(home), parent={}, sink=print, redact=str, sandbox=box)
+run_gate(check(test=argv), Path(folder), Path(home), parent={}, sink=print, redact=str, sandbox=box)
 """
 
 

@@ -241,7 +241,7 @@ def test_failed_gate_leaves_checks_open(worker: Worker) -> None:
 
     # The checks are asked for again, and then the agent gets a turn to fix what the gate reported.
     code = "import os, sys\nif 'its checks fail' in sys.stdin.read(): os.remove('broken')\n"
-    worker.configure(worker.agent(code), testCommand=["sh", "-c", "test ! -e broken && echo 'Ran 1 test in 0.001s'"])
+    worker.configure(worker.agent(code), test=["sh", "-c", "test ! -e broken && echo 'Ran 1 test in 0.001s'"])
     fixed = worker.run(COMMIT_SHA=commit)
 
     assert fixed.outcome == "Succeeded", fixed.log

@@ -216,7 +216,7 @@ def test_gate_cannot_read_what_agent_left(builder: Builder) -> None:
         " git describe --always; git status --porcelain; echo Ran 1 test in 0s"
     )
 
-    finished = builder.build(LEAVE_ORPHAN, testCommand=["sh", "-c", look])
+    finished = builder.build(LEAVE_ORPHAN, test=["sh", "-c", look])
 
     assert finished.outcome == "Succeeded", finished.log
     assert "readable 0" in printed(finished, "[agent] ")

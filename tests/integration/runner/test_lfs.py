@@ -96,7 +96,7 @@ def operations(worker: Any) -> list[str]:
 @needs_git_lfs
 def test_objects_are_uploaded_before_commits(worker: Any) -> None:
     add_picture(worker)
-    worker.configure(worker.agent(CHANGE), lfs=True, testCommand=["sh", "-c", PICTURE_IS_EXPECTED])
+    worker.configure(worker.agent(CHANGE), lfs=True, test=["sh", "-c", PICTURE_IS_EXPECTED])
 
     finished = worker.run(GIT_LFS_SKIP_SMUDGE="1", GIT_LFS_SKIP_PUSH="1", GIT_TRACE="1")
 
@@ -118,7 +118,7 @@ def test_unchanged_lfs_files_look_unchanged(worker: Any) -> None:
     pointer = add_picture(worker)
     script = "git status --porcelain > status.txt; git checkout -q -- picture.bin"
     agent = f"import subprocess\nsubprocess.run({script!r}, shell=True, check=True)\n"
-    worker.configure(worker.agent(agent, mode="all"), lfs=True, testCommand=PASSES)
+    worker.configure(worker.agent(agent, mode="all"), lfs=True, test=PASSES)
 
     finished = worker.run()
 
@@ -136,7 +136,7 @@ def test_agents_lfs_commits_are_not_kept(worker: Any, remove_filter: str) -> Non
     worker.configure(
         worker.agent(f"import subprocess\n{CHANGE}{remove_filter}{commit}", mode="all"),
         lfs=True,
-        testCommand=["sh", "-c", PICTURE_IS_EXPECTED],
+        test=["sh", "-c", PICTURE_IS_EXPECTED],
     )
 
     finished = worker.run()
@@ -161,7 +161,7 @@ def test_lfsconfig_redirects_nothing(worker: Any, author: str) -> None:
         hostile = LFSCONFIG.format(theirs=theirs, ours=ours)
         add_picture(worker, **({".lfsconfig": hostile} if author == "branch" else {}))
         write = f'pathlib.Path(".lfsconfig").write_text({hostile!r})\n' if author == "agent" else ""
-        worker.configure(worker.agent(CHANGE + write), lfs=True, testCommand=["sh", "-c", PICTURE_IS_EXPECTED])
+        worker.configure(worker.agent(CHANGE + write), lfs=True, test=["sh", "-c", PICTURE_IS_EXPECTED])
 
         finished = worker.run()
 
@@ -209,7 +209,7 @@ def test_worker_overrides_every_lfsconfig_key(tmp_path: Path) -> None:
 def test_refused_objects_reject_push(worker: Any, operation: str) -> None:
     add_picture(worker)
     agent = worker.agent(REFUSE + CHANGE, worker.github.git_url, operation, mode="all")
-    worker.configure(agent, lfs=True, testCommand=PASSES)
+    worker.configure(agent, lfs=True, test=PASSES)
 
     finished = worker.run()
 
@@ -224,7 +224,7 @@ def test_refused_objects_reject_push(worker: Any, operation: str) -> None:
 def test_dangling_pointer_is_not_pushed(worker: Any) -> None:
     add_picture(worker)
     pointer = f"version https://git-lfs.github.com/spec/v1\\noid sha256:{'0' * 64}\\nsize 9\\n"
-    worker.configure(worker.agent(f'open("new.bin", "w").write("{pointer}")', mode="all"), lfs=True, testCommand=PASSES)
+    worker.configure(worker.agent(f'open("new.bin", "w").write("{pointer}")', mode="all"), lfs=True, test=PASSES)
 
     finished = worker.run()
 
@@ -238,7 +238,7 @@ def test_dangling_pointer_is_not_pushed(worker: Any) -> None:
 def test_secret_in_object_is_found(worker: Any) -> None:
     add_picture(worker)
     hide = f'open("picture.bin", "ab").write(b"x" * (9 << 20) + {PASSWORD.encode()!r})'
-    worker.configure(worker.agent(hide, mode="all"), lfs=True, testCommand=PASSES)
+    worker.configure(worker.agent(hide, mode="all"), lfs=True, test=PASSES)
 
     finished = worker.run()
 
@@ -252,11 +252,11 @@ def test_secret_in_object_is_found(worker: Any) -> None:
 def test_checkpoint_follows_moved_branch(worker: Any) -> None:
     add_picture(worker)
     fails = 'if picture.read_bytes().endswith(b"moremoremore"): sys.exit(3)\n'
-    worker.configure(worker.agent(CHANGE + fails), lfs=True, testCommand=["sh", "-c", PICTURE_IS_EXPECTED])
+    worker.configure(worker.agent(CHANGE + fails), lfs=True, test=["sh", "-c", PICTURE_IS_EXPECTED])
     assert worker.run().outcome == "AgentFailed"
     theirs = add_object(worker.repository, b"by a person")
     head = worker.repository.git.commit("feature/discounts", {"their.bin": theirs}, "By a person")
-    worker.configure(worker.agent(CHANGE), lfs=True, testCommand=["sh", "-c", PICTURE_IS_EXPECTED])
+    worker.configure(worker.agent(CHANGE), lfs=True, test=["sh", "-c", PICTURE_IS_EXPECTED])
 
     finished = worker.run(COMMIT_SHA=head)
 
@@ -280,7 +280,7 @@ def test_work_is_rebased_onto_moved_branch(worker: Any) -> None:
 
     worker.github.on_request = push_during_build
     tests = f"test ! -e their.bin || grep -q 'by a person' their.bin && {PICTURE_IS_EXPECTED}"
-    worker.configure(worker.agent(CHANGE, mode="all"), lfs=True, testCommand=["sh", "-c", tests])
+    worker.configure(worker.agent(CHANGE, mode="all"), lfs=True, test=["sh", "-c", tests])
 
     finished = worker.run()
 
@@ -324,7 +324,7 @@ def test_pointers_stay_pointers_by_default(worker: Any) -> None:
     program.write_text(f"#!/bin/sh\ntouch {trace}\n")
     program.chmod(0o755)
     copy_pointer = 'open("seen.txt", "w").write(open("picture.bin").read())'
-    worker.configure(worker.agent(copy_pointer, mode="all"), testCommand=PASSES)
+    worker.configure(worker.agent(copy_pointer, mode="all"), test=PASSES)
 
     finished = worker.run(PATH=f"{path}{os.pathsep}{worker.environment()['PATH']}")
 

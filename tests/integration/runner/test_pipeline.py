@@ -113,7 +113,7 @@ def test_failing_tests_leave_branch_alone(worker: Worker) -> None:
 
 
 def test_exit_code_alone_is_called_so(worker: Worker) -> None:
-    worker.configure(worker.agent(WORK, mode="all"), testCommand=["true"])
+    worker.configure(worker.agent(WORK, mode="all"), test=["true"])
 
     finished = worker.run()
 
@@ -121,7 +121,7 @@ def test_exit_code_alone_is_called_so(worker: Worker) -> None:
 
 
 def test_configured_test_command_is_used(worker: Worker) -> None:
-    worker.configure(testCommand="python3 -c 'raise SystemExit(5)'")
+    worker.configure(test="python3 -c 'raise SystemExit(5)'")
 
     finished = worker.run()
 

@@ -16,7 +16,7 @@ def command_that_writes(*files: tuple[str, str]) -> list[str]:
 
 def test_reports_reach_report_groups(worker: Worker) -> None:
     command = command_that_writes(("junit.xml", JUNIT), ("lcov.info", LCOV))
-    worker.configure(testCommand=command, coverageThreshold=50)
+    worker.configure(test=command, coverage={"threshold": 50})
 
     done = worker.run()
 
@@ -34,12 +34,12 @@ def test_reports_reach_report_groups(worker: Worker) -> None:
 
 def test_low_coverage_keeps_its_report(worker: Worker) -> None:
     before = worker.head()
-    worker.configure(testCommand=command_that_writes(("lcov.info", LCOV)), coverageThreshold=80)
+    worker.configure(test=command_that_writes(("lcov.info", LCOV)), coverage={"threshold": 80})
 
     done = worker.run()
 
     assert (done.exit_code, done.exports["OUTCOME"]) == (1, "CoverageBelowThreshold")
-    assert "lines 50% (1/2), and coverageThreshold is 80%" in done.exports["OUTCOME_REASON"]
+    assert "lines 50% (1/2), and coverage.threshold is 80%" in done.exports["OUTCOME_REASON"]
     assert done.exports["COVERAGE"] == "lines 50% (1/2)"
     assert "SF:shop/orders.py" in worker.artifact("reports/coverage/001-lcov.info")
     assert worker.head() == before

@@ -16,6 +16,7 @@ from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Sandbox
 from tests.support.builder import Builder, as_root, needs_linux, printed
 from tests.support.hostile import PYTHON
+from tests.support.settings import check
 from tests.support.worker import BRANCH, Worker
 
 WORK = "pathlib.Path('shop/notes.py').write_text('NOTES = 1\\n')\n"
@@ -66,7 +67,7 @@ def test_gate_gets_what_setup_installed_not_what_agent_changed(builder: Builder)
         "pathlib.Path('env/more').touch()\n"
         "subprocess.run(['.venv/bin/python', '-c', 'import library; print(library.VALUE)'])\n",
         setup=install,
-        testCommand=["sh", "-c", run],
+        test=["sh", "-c", run],
     )
 
     assert finished.outcome == "Succeeded", finished.log
@@ -97,7 +98,7 @@ def test_editable_install_of_setuptools(worker: Worker) -> None:
         # As `pip install -e .` did it before it needed wheel, which this Python may lack.
         setup=f"{sys.executable} -m venv --without-pip --system-site-packages .venv\n"
         ".venv/bin/python -W ignore setup.py -q develop --no-deps\n",
-        testCommand=["sh", "-c", run],
+        test=["sh", "-c", run],
     )
 
     assert finished.outcome == "Succeeded", finished.log
@@ -118,7 +119,7 @@ def test_npm_workspaces(builder: Builder) -> None:
         "pathlib.Path('packages/util/index.js').write_text(\"module.exports = 'new'\\n\")\n"
         "pathlib.Path('node_modules/planted.js').write_text('')\n",
         setup="npm install --offline --no-audit --no-fund",
-        testCommand=["sh", "-c", f"node -p 'require(\"@acme/util\")' && ! ls node_modules/planted.js && {RAN}"],
+        test=["sh", "-c", f"node -p 'require(\"@acme/util\")' && ! ls node_modules/planted.js && {RAN}"],
     )
 
     assert finished.outcome == "Succeeded", finished.log
@@ -138,7 +139,7 @@ def test_gate_tests_no_old_copy_of_code(builder: Builder) -> None:
     builder.worker.commit = builder.worker.repository.git.commit(BRANCH, {"shop/prices.py": "PRICE = 1\n"}, "Add it")
 
     finished = builder.build(
-        "pathlib.Path('shop/prices.py').write_text('PRICE = 2\\n')\n", setup=BUILD, testCommand=TEST_BUILD
+        "pathlib.Path('shop/prices.py').write_text('PRICE = 2\\n')\n", setup=BUILD, test=TEST_BUILD
     )
 
     assert finished.outcome == "TestsFailed", finished.log
@@ -155,7 +156,7 @@ def test_gate_tests_new_copy_of_code(builder: Builder) -> None:
         "pathlib.Path('shop/prices.py').write_text('PRICE = 1\\n')\n"
         "pathlib.Path('dist/shop/prices.py').write_text('x')\n",
         setup=BUILD,
-        testCommand=TEST_BUILD,
+        test=TEST_BUILD,
     )
 
     assert finished.outcome == "Succeeded", finished.log
@@ -170,7 +171,7 @@ def test_setup_runs_once_if_only_spec_changes(builder: Builder) -> None:
     checks = {".kiro/specs/feature-discounts/tasks.md": "- [ ] 1. Ensure all tests pass\n"}
     builder.worker.commit = builder.worker.repository.git.commit(BRANCH, checks, "Ask for a check")
 
-    finished = builder.build("", setup="echo setting up", testCommand=["sh", "-c", RAN])
+    finished = builder.build("", setup="echo setting up", test=["sh", "-c", RAN])
 
     assert finished.outcome == "Succeeded", finished.log
     assert printed(finished, "[setup] ").count("setting up") == 1
@@ -183,7 +184,7 @@ def test_failed_setup_stops_before_agent(builder: Builder) -> None:
     assert (finished.exit_code, finished.outcome) == (1, "SetupFailed"), finished.log
     assert finished.exports["OUTCOME_REASON"].startswith("setup ended with exit code 3")
     assert "the agent's work" not in finished.result["reason"]
-    assert finished.result["remedy"].startswith('correct "setup" in the configuration parameter')
+    assert finished.result["remedy"].startswith('correct "setup" in .kiro-worker.yml')
     assert "no such package" in finished.result["details"]
     assert "no such package" in builder.worker.artifact("setup.log")
     assert printed(finished, "[agent] ") == []
@@ -214,7 +215,7 @@ def test_setup_that_fails_after_change_can_be_fixed(builder: Builder) -> None:
         "bad = pathlib.Path('requirements.txt').read_text() == 'good\\n'\n"
         "pathlib.Path('requirements.txt').write_text('bad\\n' if bad else 'good again\\n')\n" + WORK
     )
-    first = builder.build(code, setup="grep good requirements.txt", testCommand=["sh", "-c", RAN])
+    first = builder.build(code, setup="grep good requirements.txt", test=["sh", "-c", RAN])
     assert first.outcome == "SetupFailed", first.log
     broken = "setup ended with exit code 1 on the agent's work, although it succeeded before the agent started"
     assert first.result["reason"] == broken
@@ -235,9 +236,7 @@ def test_leftovers_of_setup_do_not_reach_agent_or_gate(builder: Builder) -> None
     )
     look = f"ls -a . shop | grep -e pipe -e __pycache__ -e late; ls -ld closed; {RAN}"
 
-    finished = builder.build(
-        WORK + f"subprocess.run(['sh', '-c', {look!r}])\n", setup=setup, testCommand=["sh", "-c", look]
-    )
+    finished = builder.build(WORK + f"subprocess.run(['sh', '-c', {look!r}])\n", setup=setup, test=["sh", "-c", look])
 
     assert finished.outcome == "Succeeded", finished.log
     for reader in ("[agent] ", "[tests] "):
@@ -258,7 +257,7 @@ def test_changed_file_of_setup_is_committed(builder: Builder) -> None:
         "pathlib.Path('made/c').chmod(0o755); pathlib.Path('made/link').unlink()\n"
         "pathlib.Path('made/link').symlink_to('/etc/passwd')\n",
         setup=create + "ln -s a made/link",
-        testCommand=["sh", "-c", look],
+        test=["sh", "-c", look],
     )
 
     assert finished.outcome == "Succeeded", finished.log
@@ -276,7 +275,7 @@ def test_changed_file_of_setup_is_resumed(builder: Builder) -> None:
         "text = pathlib.Path('plain').read_text(); print('has', text)\n"
         "pathlib.Path('plain').write_text('second\\n' if text == 'first\\n' else 'first\\n')\n" + WORK
     )
-    first = builder.build(code, setup="echo old > plain", testCommand=["sh", "-c", f"grep second plain && {RAN}"])
+    first = builder.build(code, setup="echo old > plain", test=["sh", "-c", f"grep second plain && {RAN}"])
     assert first.outcome == "TestsFailed", first.log
 
     second = builder.again()
@@ -302,7 +301,7 @@ def test_links_of_setup_survive_every_turn(builder: Builder) -> None:
     setup = (
         'mkdir -p "$HOME/.local/bin" tool; for bin in "$HOME/.local/bin" tool; do ln -s /usr/bin/env "$bin/run"; done'
     )
-    builder.worker.configure(agent, setup=setup, testCommand=["sh", "-c", RAN])
+    builder.worker.configure(agent, setup=setup, test=["sh", "-c", RAN])
 
     finished = builder.again()
 
@@ -324,7 +323,7 @@ def test_caches_reach_gate_unchanged(worker: Worker) -> None:
     finished = builder.build(
         WORK + f"subprocess.run(['sh', '-c', 'for p in {go} {cargo}; do cat $p/x; echo agent > $p/x; done'])\n",
         setup=f"for p in {go} {cargo}; do mkdir -p $p; echo setup > $p/x; done",
-        testCommand=["sh", "-c", f"cat {go}/x {cargo}/x && {RAN}"],
+        test=["sh", "-c", f"cat {go}/x {cargo}/x && {RAN}"],
     )
 
     assert finished.outcome == "Succeeded", finished.log
@@ -337,7 +336,7 @@ def test_slow_setup_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     folders = Folders(tmp_path)
     for folder in (folders.checkout, *folders.private):
         folder.mkdir()
-    setup = gate_setup.Setup(("sleep", "60"), {}, lambda: nullcontext(print), str)
+    setup = gate_setup.Setup((check(setup=["sleep", "60"]),), {}, lambda: nullcontext(print), str)
 
     with pytest.raises(BuildStopped, match="did not finish within"):
         setup.run(folders, Sandbox())

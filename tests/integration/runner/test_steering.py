@@ -121,7 +121,7 @@ def test_tests_see_no_steering_files(worker: Any) -> None:
     worker.configure(
         worker.agent(AGENT, mode="all"),
         steering=SOURCE,
-        testCommand=["sh", "-c", "echo Ran 1 test in 0s; test ! -e .kiro/steering/security.md"],
+        test=["sh", "-c", "echo Ran 1 test in 0s; test ! -e .kiro/steering/security.md"],
     )
 
     finished = worker.run()

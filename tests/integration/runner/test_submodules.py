@@ -48,7 +48,7 @@ def test_submodule_files_are_not_committed(worker: Any, url: str) -> None:
     spoil = 'pathlib.Path("vendor/lib/lib.py").write_text("LIB = 3")\npathlib.Path("vendor/lib/more").write_text("x")\n'
     repository = 'subprocess.run(["git", "init", "-q", "vendor/lib"], check=True)\n'
     agent = worker.agent(NOTE_LIBRARY + spoil + repository)
-    worker.configure(agent, submodules=True, testCommand=["sh", "-c", FIND_LIBRARY])
+    worker.configure(agent, submodules=True, test=["sh", "-c", FIND_LIBRARY])
 
     finished = worker.run()
 
@@ -72,7 +72,7 @@ def test_submodule_files_are_not_committed(worker: Any, url: str) -> None:
 def test_agent_cannot_change_gitlink(worker: Any, trick: str) -> None:
     add_submodule(worker, "../lib.git")
     agent = worker.agent(NOTE_LIBRARY + trick, mode="all")
-    worker.configure(agent, submodules=True, testCommand=["sh", "-c", FIND_LIBRARY])
+    worker.configure(agent, submodules=True, test=["sh", "-c", FIND_LIBRARY])
 
     finished = worker.run()
 

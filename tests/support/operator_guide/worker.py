@@ -19,9 +19,9 @@ from kiro_worker.runner.gate.setup import Setup
 from kiro_worker.runner.progress import BuildProgress
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Sandbox
-from tests.support.fake_github import configuration
 from tests.support.operator_guide.installation import KEY, put_secret
 from tests.support.operator_guide.problem import REDRIVE, Problem, Seen, failed_build, stopped
+from tests.support.settings import check, settings
 
 
 def turn(program: str, *, minutes: float = 1) -> Seen:
@@ -42,30 +42,28 @@ def turn(program: str, *, minutes: float = 1) -> Seen:
 
 
 def overspent() -> Seen:
-    agent = configuration(agent={"name": "kiro", "maxMinutes": 10}).agent
+    agent = settings(agent={"name": "kiro", "maxMinutes": 10}).agent
     progress = BuildProgress(tasks_done=2, tasks_open=3, agent_seconds=700)
     return stopped(lambda: require_within_limits(agent, ADAPTERS["kiro"], progress, None))  # type: ignore[arg-type]  # not read
 
 
-def gate(**settings: Any) -> Seen:
+def gate(**keys: Any) -> Seen:
     """Return how a build ends whose gate runs with this configuration."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "checkout"
         folder.mkdir()
-        run = partial(run_gate, configuration(**settings), folder, Path(name) / "home", parent={}, redact=str)
+        run = partial(run_gate, check(**{"coverage": {}, **keys}), folder, Path(name) / "home", parent={}, redact=str)
         return stopped(lambda: run(sink=lambda _: None))
 
 
 def setup(command: str) -> Seen:
     """Return how a build ends whose ``setup`` is this script."""
-    words = configuration(setup=command).setup
-    assert words
     with tempfile.TemporaryDirectory() as name:
         folders = Folders(Path(name))
         for folder in (folders.checkout, folders.home, folders.temporary):
             folder.mkdir()
         log: Any = lambda: _Log()  # noqa: E731
-        return stopped(lambda: Setup(words, {}, log, str).run(folders, Sandbox()))
+        return stopped(lambda: Setup((check(setup=command),), {}, log, str).run(folders, Sandbox()))
 
 
 class _Log:
@@ -123,7 +121,7 @@ GATE: Final = (
         "Setup fails",
         "SetupFailed",
         "setup ended with exit code 3",
-        '"setup" in the configuration parameter',
+        '"setup" in .kiro-worker.yml',
         REDRIVE,
         partial(setup, "exit 3"),
     ),
@@ -133,30 +131,30 @@ GATE: Final = (
         "the tests ended with exit code 3",
         "the test command sh -eu -c 'exit 3'",
         REDRIVE,
-        partial(gate, testCommand=["sh", "-eu", "-c", "exit 3"]),
+        partial(gate, test=["sh", "-eu", "-c", "exit 3"]),
     ),
     Problem(
         "The tests cannot be started",
         "TestsFailed",
         "no-such-program cannot be started",
-        "testCommand",
-        "correct testCommand in the configuration parameter",
-        partial(gate, testCommand="no-such-program"),
+        "test",
+        "correct test in .kiro-worker.yml",
+        partial(gate, test="no-such-program"),
     ),
     Problem(
         "No test command is known",
         "TestsFailed",
         "no test command: none is configured, and none can be detected",
         "the files of the repository",
-        'set "testCommand" in the configuration parameter',
+        "write the command into .kiro-worker.yml",
         gate,
     ),
     Problem(
         "Coverage is not measured, or too low",
         "CoverageBelowThreshold",
         "coverage cannot be measured: the tests wrote no coverage report",
-        "coverageThreshold is 80%, its default",
-        'name it in "coverageReport", or set "coverageThreshold": null',
-        partial(gate, testCommand=["true"]),
+        "coverage.threshold is 80%, its default",
+        "name it in coverage.report, or set coverage.threshold: null",
+        partial(gate, test=["true"]),
     ),
 )

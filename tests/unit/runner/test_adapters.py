@@ -6,18 +6,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from kiro_worker.config.model import AgentConfiguration
+from kiro_worker.config.settings import AgentSettings
 from kiro_worker.models import Lease
 from kiro_worker.runner.agent.adapters import ADAPTERS, configured_agent
 from kiro_worker.runner.request import BuildRequest
+from tests.support.settings import settings
 
 REQUEST = BuildRequest("acme/shop", "feature/x", "0" * 40, ".kiro/specs/feature-x", 1, Lease("k", "o", 1, 0))
 
 
 def test_command_can_name_branch_and_spec() -> None:
-    configuration = AgentConfiguration.model_validate(
-        {"name": "command", "command": ["tool", "--on={branch}", "{spec_path}/tasks.md", "{else}"]}
-    )
+    configuration = AgentSettings(name="command", command=("tool", "--on={branch}", "{spec_path}/tasks.md", "{else}"))
 
     agent = configured_agent(configuration, REQUEST, load_key=lambda: pytest.fail("a command has no key"))
 
@@ -26,14 +25,14 @@ def test_command_can_name_branch_and_spec() -> None:
 
 
 def test_command_is_named_without_its_folder() -> None:
-    configuration = AgentConfiguration(name="command", command=("/opt/tools/bin/tool", "--go"))
+    configuration = AgentSettings(name="command", command=("/opt/tools/bin/tool", "--go"))
 
     assert configured_agent(configuration, REQUEST, load_key=str).adapter.name == "tool"
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_key_is_passed_in_its_variable_only(name: str) -> None:
-    agent = configured_agent(AgentConfiguration.model_validate({"name": name}), REQUEST, load_key=lambda: "the-key")
+    agent = configured_agent(settings(agent=name).agent, REQUEST, load_key=lambda: "the-key")
 
     assert agent.variables == {agent.adapter.key_variable: "the-key"}
     assert "the-key" not in " ".join(agent.adapter.argv)
@@ -41,7 +40,7 @@ def test_key_is_passed_in_its_variable_only(name: str) -> None:
 
 
 def test_kiro_key_has_its_documented_variable() -> None:
-    agent = configured_agent(AgentConfiguration(), REQUEST, load_key=lambda: "the-key")
+    agent = configured_agent(AgentSettings(), REQUEST, load_key=lambda: "the-key")
 
     assert agent.variables == {"KIRO_API_KEY": "the-key"}
 
@@ -101,7 +100,7 @@ def test_other_output_is_no_refusal(lines: list[str]) -> None:
 
 
 def test_only_known_texts_are_refusals() -> None:
-    command = AgentConfiguration(name="command", command=("tool",))
+    command = AgentSettings(name="command", command=("tool",))
     others = [adapter for name, adapter in ADAPTERS.items() if name != "kiro"]
 
     for adapter in [*others, configured_agent(command, REQUEST, load_key=str).adapter]:

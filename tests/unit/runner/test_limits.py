@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from kiro_worker.config.model import AgentConfiguration
+from kiro_worker.config.settings import AgentSettings
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS
@@ -16,21 +17,21 @@ from kiro_worker.runner.progress import BuildProgress
 from kiro_worker.runner.sandbox.processes import Finished
 
 
-def check(limits: dict[str, float], *runs: tuple[float | None, float]) -> None:
+def check(limits: dict[str, Any], *runs: tuple[float | None, float]) -> None:
     """Note runs of this cost and time, and check the limits."""
     progress = BuildProgress(tasks_done=2, tasks_open=3)
     for cost, seconds in runs:
         run = AgentRun(Finished(0, timed_out=False, seconds=seconds), cost, seconds, None)
         note_usage(run, progress)
-    require_within_limits(AgentConfiguration.model_validate(limits), ADAPTERS["kiro"], progress, run)
+    require_within_limits(replace(AgentSettings(), **limits), ADAPTERS["kiro"], progress, run)
 
 
 @pytest.mark.parametrize(
     ("limits", "runs"),
     [
         ({}, [(None, 36_000)]),
-        ({"maxCredits": 4}, [(1.5, 60), (2, 60)]),
-        ({"maxMinutes": 2}, [(None, 59), (None, 60)]),
+        ({"max_credits": 4}, [(1.5, 60), (2, 60)]),
+        ({"max_minutes": 2}, [(None, 59), (None, 60)]),
     ],
 )
 def test_turn_within_limits_is_allowed(limits: dict[str, Any], runs: list[tuple[float | None, float]]) -> None:
@@ -41,13 +42,13 @@ def test_turn_within_limits_is_allowed(limits: dict[str, Any], runs: list[tuple[
     ("limits", "runs", "outcome", "reason"),
     [
         (
-            {"maxCredits": 4},
+            {"max_credits": 4},
             [(2, 1), (2, 1)],
             Outcome.AGENT_FAILED,
             "the agent spent 4 credits, and agent.maxCredits is 4",
         ),
-        ({"maxCredits": 4}, [(1, 1), (None, 1)], Outcome.AGENT_FAILED, "kiro does not report the cost of its turns"),
-        ({"maxMinutes": 2}, [(1, 60), (1, 60)], Outcome.AGENT_TIMED_OUT, "the agent worked for 2.0 minutes"),
+        ({"max_credits": 4}, [(1, 1), (None, 1)], Outcome.AGENT_FAILED, "kiro does not report the cost of its turns"),
+        ({"max_minutes": 2}, [(1, 60), (1, 60)], Outcome.AGENT_TIMED_OUT, "the agent worked for 2.0 minutes"),
     ],
 )
 def test_reached_limit_stops_build(

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from kiro_worker.config.model import Configuration
-from tools.configuration_reference import table
+from tools.configuration_reference import file_table, table
 
 
 def test_every_key_is_in_table_once() -> None:
@@ -12,12 +12,13 @@ def test_every_key_is_in_table_once() -> None:
     assert {row.replace("\\|", "").count(" | ") for row in rows[2:]} == {3}
 
 
-def test_agent_keys_follow_agent() -> None:
-    keys = [row.split("`")[1] for row in table().splitlines()[2:]]
+def test_keys_of_object_follow_it() -> None:
+    keys = [row.split("`")[1] for row in file_table().splitlines()[2:]]
 
     agent = keys.index("agent")
-    assert keys[agent + 1] == "agent.name"
-    assert sorted(key for key in keys if key.startswith("agent.")) == sorted(keys[agent + 1 : agent + 7])
+    assert keys[agent + 1 : agent + 3] == ["agent.name", "agent.model"]
+    assert "checks[].coverage.threshold" in keys
+    assert "agent.harness" in keys
 
 
 def test_types_and_defaults_match_model() -> None:
@@ -25,5 +26,5 @@ def test_types_and_defaults_match_model() -> None:
 
     assert "| `projectNumber` | integer 1 to 999999 | required |" in rows
     assert '| `lockScope` | `"environment"`, `"repository"`, `"branch"` | `"environment"` |' in rows
-    assert "| `coverageThreshold` | number 0 to 100 or `null` | `80.0` |" in rows
-    assert "| `agent.timeoutMinutes` | number above 0, at most 480 | `45` |" in rows
+    assert "| `requireMergeable` | boolean | `false` |" in rows
+    assert "| `agent.timeoutMinutes` | number above 0, at most 480 |  |" in file_table()

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from kiro_worker.config.model import AgentConfiguration, Configuration
+from kiro_worker.config.model import Configuration
 from kiro_worker.config.parameter import parse_configuration
 from kiro_worker.errors import ConfigurationInvalid
-from tools.configuration_schema import schema
+from tools.configuration_schema import MODELS, file_schema, schema
 
 MINIMAL = {
     "organization": "acme",
@@ -43,24 +43,29 @@ def test_schema_is_valid_draft_2020_12() -> None:
 
 def test_every_key_has_description() -> None:
     document = schema()
-    agent = document["$defs"]["AgentConfiguration"]["properties"]
     assert document["properties"].keys() == {field.alias for field in Configuration.model_fields.values()}
-    assert agent.keys() == {field.alias for field in AgentConfiguration.model_fields.values()}
-    assert all(shape["description"] for shape in [*document["properties"].values(), *agent.values()])
+    assert document["$defs"].keys() <= {model.__name__ for model in MODELS}
+    shapes = [*document["properties"].values(), *file_schema()["properties"].values()]
+    for model in MODELS:
+        if model.__name__ in document["$defs"]:
+            properties = document["$defs"][model.__name__]["properties"]
+            assert properties.keys() == {field.alias for field in model.model_fields.values()}
+            shapes += properties.values()
+    assert all(shape["description"] for shape in shapes)
 
 
 @pytest.mark.parametrize(
     "more",
     [
         {},
-        {"agent": "claude"},
-        {"agent": {"command": "my-agent --headless"}},
-        {"agent": {"command": ["my-agent"], "maxMinutes": 10}},
-        {"agent": {"name": "command", "command": "my-agent"}},
-        {"agent": {"name": "kiro", "command": None}},
-        {"testCommand": "make test"},
-        {"testCommand": ["make", "test"]},
-        {"testCommand": None, "coverageThreshold": None},
+        {"repositoryDefaults": {"agent": "claude"}},
+        {"repositoryDefaults": {"agent": {"command": "my-agent --headless"}}},
+        {"repositoryDefaults": {"agent": {"command": ["my-agent"], "maxMinutes": 10}}},
+        {"repositoryDefaults": {"agent": {"name": "command", "command": "my-agent"}}},
+        {"repositoryDefaults": {"agent": {"name": "kiro", "command": None}}},
+        {"repositoryDefaults": {"test": "make test"}},
+        {"repositoryDefaults": {"test": ["make", "test"]}},
+        {"repositoryDefaults": {"test": None, "coverage": {"threshold": None}}},
         {"repositories": ["acme/shop"], "lockScope": "branch", "maxConcurrentBuilds": 3},
     ],
     ids=str,
@@ -76,14 +81,14 @@ def test_valid_configuration_is_accepted(more: dict[str, Any]) -> None:
         {"unknownKey": 1},
         {"projectNumber": "1"},
         {"lockScope": "planet"},
-        {"coverageThreshold": 101},
-        {"agent": "nobody"},
-        {"agent": "command"},
-        {"agent": {"name": "command"}},
-        {"agent": {"name": "command", "command": None}},
-        {"agent": {"unknownKey": 1}},
-        {"testCommand": ""},
-        {"testCommand": []},
+        {"repositoryDefaults": {"coverage": {"threshold": 101}}},
+        {"repositoryDefaults": {"agent": "nobody"}},
+        {"repositoryDefaults": {"agent": "command"}},
+        {"repositoryDefaults": {"agent": {"name": "command"}}},
+        {"repositoryDefaults": {"agent": {"name": "command", "command": None}}},
+        {"repositoryDefaults": {"agent": {"unknownKey": 1}}},
+        {"repositoryDefaults": {"test": ""}},
+        {"repositoryDefaults": {"test": []}},
         {"specRoot": "/specs"},
     ],
     ids=str,

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel
 
-from kiro_worker.config.model import AgentConfiguration, Configuration
+from kiro_worker.config.model import Configuration
+from tools.configuration_schema import MODELS
 from tools.field_descriptions import DescriptionMissing, described, descriptions
 
 
@@ -35,6 +36,6 @@ def test_field_without_docstring_is_named() -> None:
         described(Described)
 
 
-@pytest.mark.parametrize("model", [Configuration, AgentConfiguration])
+@pytest.mark.parametrize("model", [Configuration, *MODELS])
 def test_every_configuration_key_is_described(model: type[BaseModel]) -> None:
     assert described(model).keys() == model.model_fields.keys()

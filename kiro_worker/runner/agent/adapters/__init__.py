@@ -18,7 +18,7 @@ from kiro_worker.runner.agent.adapters.kiro import KIRO
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from kiro_worker.config.model import AgentConfiguration
+    from kiro_worker.config.settings import AgentSettings
     from kiro_worker.runner.request import BuildRequest
 
 __all__ = ["ADAPTERS", "KIRO", "Adapter", "PreparedAgent", "Usage", "configured_agent"]
@@ -26,9 +26,7 @@ __all__ = ["ADAPTERS", "KIRO", "Adapter", "PreparedAgent", "Usage", "configured_
 ADAPTERS: Final[Mapping[str, Adapter]] = {adapter.name: adapter for adapter in (KIRO, CLAUDE, CODEX, GEMINI)}
 
 
-def configured_agent(
-    configuration: AgentConfiguration, request: BuildRequest, load_key: Callable[[], str]
-) -> PreparedAgent:
+def configured_agent(configuration: AgentSettings, request: BuildRequest, load_key: Callable[[], str]) -> PreparedAgent:
     """Return the agent that the configuration names, with its key.
 
     ``load_key`` is called only for an agent that needs a key, and its errors are not caught.

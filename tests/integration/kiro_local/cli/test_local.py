@@ -144,7 +144,7 @@ def test_board_and_config_files_are_used(up: Callable[..., Up], tmp_path: Path) 
         "repository": "tool",
         "projectNumber": 3,
         "targetStatusColumn": "For Implementation",
-        "agent": {"command": ["true"]},
+        "repositoryDefaults": {"agent": {"command": ["true"]}},
     }
     (tmp_path / "config.json").write_text(json.dumps(configuration))
     running = up("--every", "1", "--board", str(tmp_path / "board.yaml"), "--config", str(tmp_path / "config.json"))

@@ -1,0 +1,201 @@
+"""The effective settings: which source decides, what bounds it, and where each value came from."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from kiro_worker.config.model import Configuration
+from kiro_worker.config.repository_file import parse_repository_file
+from kiro_worker.config.resolve import resolve
+from kiro_worker.config.settings import Settings, settings_document
+from kiro_worker.errors import ConfigurationInvalid, WorkItemInvalid
+
+REQUIRED = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Ready"}
+
+
+def resolved(
+    file: str | None = None,
+    *,
+    defaults: dict[str, Any] | None = None,
+    own: dict[str, Any] | None = None,
+    limits: dict[str, Any] | None = None,
+) -> Settings:
+    document = REQUIRED | {"repositoryDefaults": defaults or {}, "limits": limits or {}}
+    document["repositorySettings"] = {"Acme/Shop": own} if own else {}
+    parsed = None if file is None else parse_repository_file(file)
+    return resolve(Configuration.model_validate(document), "acme/shop", parsed)
+
+
+def test_without_any_source_defaults_apply() -> None:
+    settings = resolved()
+
+    assert settings == Settings()
+    assert (settings.checks[0].test, settings.checks[0].setup, settings.baseline) == (None, None, "known")
+
+
+def test_sources_decide_in_order() -> None:
+    defaults = {
+        "test": "default",
+        "setup": "default",
+        "baseline": "off",
+        "coverage": {"threshold": 50, "mode": "changed"},
+    }
+    settings = resolved(
+        "test: file\nsetup: file\ncoverage: {threshold: 60}\n", defaults=defaults, own={"test": ["own"]}
+    )
+
+    [check] = settings.checks
+    assert check.test == ("own",)
+    assert check.setup == ("sh", "-eu", "-c", "file")
+    assert (check.coverage.threshold, check.coverage.mode, check.coverage.is_default) == (60, "changed", False)
+    assert settings.baseline == "off"
+    assert settings.origins == {
+        "test": "repositorySettings.Acme/Shop",
+        "setup": ".kiro-worker.yml",
+        "coverage.threshold": ".kiro-worker.yml",
+        "coverage.mode": "repositoryDefaults",
+        "baseline": "repositoryDefaults",
+    }
+
+
+def test_settings_of_other_repository_do_not_apply() -> None:
+    configuration = Configuration.model_validate(REQUIRED | {"repositorySettings": {"acme/other": {"test": "x"}}})
+
+    assert resolve(configuration, "acme/shop").checks[0].test is None
+
+
+def test_variables_are_merged_by_name() -> None:
+    settings = resolved(
+        "environment: {A: file, B: file}",
+        defaults={"environment": {"A": "default", "C": "default"}},
+        own={"environment": {"B": "own"}},
+    )
+
+    assert settings.environment == {"A": "file", "B": "own", "C": "default"}
+    assert settings.origins["environment.C"] == "repositoryDefaults"
+
+
+def test_null_turns_coverage_off_and_is_no_value_elsewhere() -> None:
+    settings = resolved(
+        "test: null\ncoverage: {threshold: null, mode: null}\n", defaults={"test": "x", "coverage": {"mode": "changed"}}
+    )
+
+    [check] = settings.checks
+    assert check.test == ("sh", "-eu", "-c", "x")
+    assert (check.coverage.threshold, check.coverage.mode, check.coverage.is_default) == (None, "changed", False)
+
+
+def test_empty_setup_is_a_choice() -> None:
+    assert resolved("setup: []", defaults={"setup": "install"}).checks[0].setup == ()
+
+
+def test_checks_inherit_what_they_leave_out() -> None:
+    file = """
+coverage: {threshold: 70}
+checks:
+  - {name: api, directory: services/api, test: go test ./..., coverage: {mode: changed}}
+  - {name: web, directory: web, setup: [], coverage: {threshold: null}}
+"""
+    api, web = resolved(file, defaults={"setup": "install", "requireReport": True}).checks
+
+    assert (api.name, api.directory, api.setup) == ("api", "services/api", ("sh", "-eu", "-c", "install"))
+    assert (api.coverage.threshold, api.coverage.mode) == (70, "changed")
+    assert (web.setup, web.test, web.coverage.threshold, web.require_report) == ((), None, None, True)
+
+
+def test_higher_source_replaces_checks() -> None:
+    [check] = resolved("checks: [{name: a}, {name: b}]", own={"test": "only this"}).checks
+
+    assert (check.name, check.test) == ("", ("sh", "-eu", "-c", "only this"))
+
+
+def test_checks_replace_command_of_lower_source() -> None:
+    names = [check.name for check in resolved("checks: [{name: a}, {name: b}]", defaults={"test": "x"}).checks]
+
+    assert names == ["a", "b"]
+
+
+def test_other_agent_does_not_inherit_what_was_for_the_first() -> None:
+    defaults = {"agent": {"name": "kiro", "model": "sonnet", "harness": "v3", "timeoutMinutes": 10}}
+    agent = resolved("agent: {name: codex}", defaults=defaults, limits={"agents": ["kiro", "codex"]}).agent
+
+    assert (agent.name, agent.model, agent.harness, agent.timeout_minutes) == ("codex", None, None, 10)
+
+
+def test_same_agent_keeps_the_rest() -> None:
+    defaults = {"agent": {"command": "tool", "keyVariable": "TOOL_KEY"}}
+    agent = resolved("agent: {name: command, maxCredits: 5}", defaults=defaults).agent
+
+    assert (agent.command, agent.key_variable, agent.max_credits) == (("tool",), "TOOL_KEY", 5)
+
+
+@pytest.mark.parametrize(
+    ("file", "limits", "expected"),
+    [
+        ("agent: {name: codex}", {}, '"agent.name" of .kiro-worker.yml: the agent codex is not one of kiro'),
+        ("agent: {name: command}", {"agents": ["command"]}, "no command is configured"),
+        ("agent: {maxCredits: 30}", {"credits": 20}, "30 is more than 20"),
+        ("agent: {maxMinutes: 90}", {"minutes": 60}, "90 is more than 60"),
+        ("build: {timeoutMinutes: 90}", {"minutes": 60}, '"limits.minutes"'),
+        ("build: {computeType: LARGE}", {}, "LARGE is larger than MEDIUM"),
+        ("build: {image: 'ubuntu:24.04'}", {}, "the image ubuntu:24.04 is not allowed"),
+        ("build: {image: 'ubuntu:24.04'}", {"images": ["debian:13"]}, "(debian:13)"),
+    ],
+)
+def test_file_is_bounded_by_limits(file: str, limits: dict[str, Any], expected: str) -> None:
+    with pytest.raises(WorkItemInvalid) as caught:
+        resolved(file, limits=limits)
+
+    assert expected in caught.value.reason
+    assert "raise the limit in the configuration parameter" in caught.value.remedy
+
+
+def test_setup_gets_only_secrets_that_the_repository_names() -> None:
+    known = {"NPM_TOKEN": "kiro-worker-test-tests-npm", "OTHER": "kiro-worker-test-tests-other"}
+    configuration = Configuration.model_validate(REQUIRED | {"testSecrets": known})
+
+    chosen = resolve(configuration, "acme/shop", parse_repository_file("secrets: [NPM_TOKEN]"))
+    assert chosen.secrets == {"NPM_TOKEN": "kiro-worker-test-tests-npm"}
+    assert resolve(configuration, "acme/shop").secrets == {}
+    with pytest.raises(WorkItemInvalid, match="GEM_TOKEN is not one of NPM_TOKEN, OTHER"):
+        resolve(configuration, "acme/shop", parse_repository_file("secrets: [GEM_TOKEN]"))
+
+
+@pytest.mark.parametrize("name", ["kiro-worker-test-github-token", "kiro-worker-test-tests-", "other", "a/tests-x"])
+def test_secret_of_setup_has_prefix(name: str) -> None:
+    with pytest.raises(ValueError, match="testSecrets"):
+        Configuration.model_validate(REQUIRED | {"testSecrets": {"NPM_TOKEN": name}})
+
+
+def test_parameter_is_bounded_too() -> None:
+    with pytest.raises(ConfigurationInvalid, match="XLARGE is larger than MEDIUM"):
+        resolved(own={"build": {"computeType": "XLARGE"}})
+
+
+def test_credits_limit_applies_without_own_limit() -> None:
+    settings = resolved(limits={"credits": 20})
+
+    assert settings.agent.max_credits == 20
+    assert settings.origins["agent.maxCredits"] == "limits.credits"
+    assert resolved("agent: {maxCredits: null}", limits={"credits": 20}).agent.max_credits == 20
+
+
+def test_allowed_machine_is_used() -> None:
+    file = "build: {image: 'ubuntu:24.04', computeType: LARGE, timeoutMinutes: 90}"
+    build = resolved(file, limits={"images": ["ubuntu:24.04"], "computeType": "XLARGE", "minutes": 90}).build
+
+    assert (build.image, build.compute_type, build.timeout_minutes) == ("ubuntu:24.04", "BUILD_GENERAL1_LARGE", 90)
+
+
+def test_installation_may_name_any_image() -> None:
+    assert resolved(own={"build": {"image": "ubuntu:24.04"}}).build.image == "ubuntu:24.04"
+
+
+def test_document_has_names_of_the_json_form() -> None:
+    document = settings_document(resolved("environment: {MY_VAR: x}\ncoverage: {threshold: 5}\n"))
+
+    assert document["effective"]["environment"] == {"MY_VAR": "x"}
+    assert document["effective"]["checks"][0]["requireReport"] is False
+    assert document["origins"] == {"environment.MY_VAR": ".kiro-worker.yml", "coverage.threshold": ".kiro-worker.yml"}
