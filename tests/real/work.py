@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from kiro_local.github.git_repository import Content
 from kiro_local.github.model import Item
+from kiro_worker.executions.follow import wait_for
 from kiro_worker.executions.history import Run
 from tests.real.spec_files import spec_files
 from tests.support.world import World
@@ -21,6 +22,8 @@ BRANCH: Final = "feature/clamp"
 SPEC: Final = ".kiro/specs/feature-clamp"
 CONFIGURATION_FILE: Final = ".kiro-worker.yml"
 _AGENT: Final = Path(__file__).with_name("scripted_agent.py")
+_PATIENCE: Final = 900
+"""Seconds. Setup downloads packages, and other tests share the machine."""
 Edits = Mapping[str, Sequence[Mapping[str, str]]]
 
 
@@ -50,7 +53,6 @@ def create_project(world: World, files: Mapping[str, Content], *, version: str =
     git.commit("main", {**old, **files}, "Import the project")
     if version:
         git.run("tag", f"v{version}", "main")
-    world.backdate()
 
 
 def add_card(world: World, name: str, source: str, test: str) -> Item:
@@ -71,13 +73,13 @@ def use_scripted_agent(world: World, edits: Edits) -> None:
         path.chmod(0o644)
     required = ("organization", "repository", "projectNumber", "targetStatusColumn", "githubApiUrl", "gitUrl")
     world.configuration = {key: world.configuration[key] for key in required}
-    world.configure(repositoryDefaults={"agent": {"command": [sys.executable, "-IS", str(script), str(actions)]}})
+    world.configure(agent={"command": [sys.executable, "-IS", str(script), str(actions)]})
 
 
 def work_off(world: World) -> Work:
     """Run the queue once."""
     start = time.monotonic()
-    run = world.tick()
+    run = wait_for(world.local.client("stepfunctions"), world.local.tick(), _PATIENCE)
     seconds = time.monotonic() - start
     prefix = artifacts(run)
     result = world.local.artifact(prefix, "result.json")
