@@ -1,0 +1,61 @@
+"""Ruby projects: RSpec, Rake, Rails, and plain minitest or test-unit, with or without bundler."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.runner.gate.ecosystems.detected import Detected
+from kiro_worker.runner.gate.ecosystems.project_files import ProjectFiles, script
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_INSTALL: Final = script(
+    # In a folder of setup's home that the agent gets, too. A repository's own .bundle/config has precedence.
+    'bundle config set --global path "$HOME/.bundle/gems"',
+    "bundle install --jobs 4 --retry 3",
+)
+_TEST_TASK: Final = re.compile(
+    r"^\s*(?:Rake::TestTask\.new|Minitest::TestTask\.create|(?:multi)?task\s*\(?\s*:?[\"']?test\b)", re.MULTILINE
+)
+_ALL_TESTS: Final = 'Dir["./test/**/{test_*,*_test}.rb"].sort.each { |file| require file }'
+_LEVELS: Final = 6
+
+
+def detect_bundler(folder: Path) -> Detected | None:
+    """Return how the Ruby project in ``folder`` is installed and tested; None if it is none.
+
+    RSpec's files decide before Rake's tasks, because a task often runs linters, too, which need more than the tests.
+    """
+    files = ProjectFiles(folder)
+    gemfile = files.first("Gemfile.lock", "Gemfile", "gems.rb")
+    ruby_files = files.names("*.rb", levels=_LEVELS)
+    tests = any(name.startswith("test/") and _is_test(name) for name in ruby_files)
+    specs = any(name.startswith("spec/") and name.endswith("_spec.rb") for name in ruby_files)
+    gemspec = next(iter(files.names("*.gemspec")), "")
+    if not gemfile and not gemspec and not tests and not specs:
+        return None
+    setup = _INSTALL if gemfile else ()
+    bundled = ("bundle", "exec") if gemfile else ()
+    reason = f"{gemfile} → bundle install" if gemfile else "no Gemfile → no setup"
+    rakefile = files.first("Rakefile", "rakefile", "Rakefile.rb")
+    if specs or files.has(".rspec"):
+        return Detected("ruby", f"{reason}; spec → rspec", setup, (*bundled, "rspec"))
+    if tests and files.has("bin/rails"):
+        return Detected("ruby", f"{reason}; bin/rails → rails test", setup, (*bundled, "rails", "test"))
+    if rakefile and _TEST_TASK.search(files.text(rakefile)):
+        return Detected("ruby", f"{reason}; {rakefile} → rake test", setup, (*bundled, "rake", "test"))
+    if tests:
+        test = (*bundled, "ruby", "-Ilib", "-Itest", "-e", _ALL_TESTS)
+        return Detected("ruby", f"{reason}; test → ruby -Ilib -Itest", setup, test)
+    problem = (
+        "the Ruby project has neither spec/**/*_spec.rb, nor test/**/*_test.rb, nor a test task in its Rakefile."
+        ' Write the test command into .kiro-worker.yml, for example "test: bundle exec rake check"'
+    )
+    return Detected("ruby", reason, setup, problem=problem)
+
+
+def _is_test(path: str) -> bool:
+    name = path.rpartition("/")[2]
+    return name.endswith("_test.rb") or (name.startswith("test_") and name != "test_helper.rb")

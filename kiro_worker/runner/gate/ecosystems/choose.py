@@ -1,0 +1,87 @@
+"""Chooses between the ecosystems of a folder, which can have the files of several."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.runner.gate.ecosystems.detected import Detected
+from kiro_worker.runner.gate.ecosystems.parts import choose_parts, find_parts
+from kiro_worker.runner.gate.ecosystems.python import detect_python
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    Detector = Callable[[Path], Detected | None]
+
+DETECTORS: Final[tuple[Detector, ...]] = (detect_python,)
+"""One function per ecosystem. If several find tests, the first wins: compiled languages and Python come before the
+languages that are also used for tools and documentation."""
+_INSTALLS: Final = frozenset(
+    (
+        *("Cargo.lock", "Cargo.toml", "build.rs", "go.mod", "go.sum"),
+        *("build.gradle", "build.gradle.kts", "gradle-wrapper.properties", "gradle.lockfile", "gradle.properties"),
+        *("libs.versions.toml", "pom.xml", "settings.gradle", "settings.gradle.kts"),
+        *("Gemfile", "Gemfile.lock", "composer.json", "composer.lock"),
+        *("global.json", "nuget.config", "packages.lock.json"),
+        *("bun.lock", "bun.lockb", "npm-shrinkwrap.json", "package-lock.json", "package.json", "pnpm-lock.yaml"),
+        *("pnpm-workspace.yaml", "yarn.lock", ".npmrc", ".yarnrc.yml"),
+        *("Pipfile", "Pipfile.lock", "noxfile.py", "pdm.lock", "poetry.lock", "poetry.toml", "pyproject.toml"),
+        *("setup.cfg", "setup.py", "tox.ini", "tox.toml", "uv.lock", "uv.toml", ".python-version", ".tool-versions"),
+        *("CMakeLists.txt", "MANIFEST.in", "meson.build"),
+        # A new package must be known to an editable install.
+        "__init__.py",
+    )
+)
+"""Names of files that change what setup installs."""
+_INSTALLED: Final = frozenset(
+    (
+        *(".c", ".cc", ".cpp", ".cxx", ".f", ".f90", ".h", ".hpp", ".pxd", ".pxi", ".pyx", ".rs"),
+        *(".csproj", ".fsproj", ".gemspec", ".props", ".targets", ".vbproj"),
+    )
+)
+"""Ends of names of sources that setup compiles, as extension modules, and of manifests."""
+
+
+def detect(folder: Path, detectors: Sequence[Detector] = DETECTORS) -> Detected:
+    """Return how the project in ``folder`` is installed and tested.
+
+    What has tests is preferred to what has none, and what can be chosen to what has a ``problem``. Without any, the
+    ``problem`` names the folders below that are projects; it is empty if there are none.
+    """
+    found = [detected for detector in detectors if (detected := detector(folder))]
+    if not found:
+        return _parts(folder, detectors)
+    best, *others = sorted(found, key=lambda one: (bool(one.problem), not one.test, not one.likely))
+    if names := ", ".join(other.ecosystem for other in others):
+        return replace(best, reason=f"{best.reason} (also found: {names})")
+    return best
+
+
+def changes_installation(changed: Iterable[str]) -> list[str]:
+    """Return those of the changed files that decide what setup installs: manifests, lock files, compiled sources."""
+    return [name for name in changed if _is_installed(PurePosixPath(name))]
+
+
+def _is_installed(path: PurePosixPath) -> bool:
+    return path.name in _INSTALLS or path.suffix in _INSTALLED or _is_requirements(path)
+
+
+def _is_requirements(path: PurePosixPath) -> bool:
+    is_named = any("requirements" in part or "constraints" in part for part in path.parts)
+    return is_named and path.suffix in (".txt", ".in")
+
+
+def _parts(folder: Path, detectors: Sequence[Detector]) -> Detected:
+    def is_part(path: Path) -> bool:
+        return any(detected.likely for detector in detectors if (detected := detector(path)))
+
+    parts = find_parts(folder, is_part)
+    if not parts:
+        return Detected("", "no file of a known ecosystem is in the folder")
+    why = (
+        f"the root is no project of a known ecosystem, but {', '.join(parts[:6])} {'is' if len(parts) == 1 else 'are'}"
+    )
+    return Detected("", why, problem=choose_parts(parts, why))

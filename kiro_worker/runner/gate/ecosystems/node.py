@@ -1,0 +1,158 @@
+"""Node projects: npm, pnpm, yarn and bun, alone or with workspaces."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from kiro_worker.runner.gate.ecosystems.detected import Detected
+from kiro_worker.runner.gate.ecosystems.package_managers import package_manager_of
+from kiro_worker.runner.gate.ecosystems.project_files import ProjectFiles, script, string, strings, table
+from kiro_worker.runner.sandbox.printable import listed, printable_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from kiro_worker.runner.gate.ecosystems.package_managers import PackageManager
+
+_NO_TEST_SCRIPT: Final = "no test specified"
+_PLAIN_PATH: Final = re.compile(r"[\w@./-]{1,100}$")
+_PNPM_PACKAGE: Final = re.compile(r"^\s*-\s*['\"]?([^'\"#\s]+)['\"]?\s*$", re.MULTILINE)
+_MAX_PATTERNS: Final = 50
+_MAX_LEVELS_UP: Final = 6
+_SHOWN_PACKAGES: Final = 5
+
+
+def detect_node(folder: Path) -> Detected | None:
+    """Return how the Node project in ``folder`` is installed and tested; None if it has no ``package.json``.
+
+    A package of a workspace is installed from the workspace's root, where the lock file is.
+    """
+    files = ProjectFiles(folder)
+    if not files.has("package.json"):
+        return None
+    package = files.json("package.json")
+    root, path_up = _workspace_root(folder)
+    manager = package_manager_of(ProjectFiles(root))
+    setup = manager.install
+    if path_up:
+        setup = script(f"cd {path_up}", *(setup[3:] if setup[0] == "sh" else (" ".join(setup),)))
+    found = Detected("node", _setup_reason(manager, package, path_up), setup)
+    if test_script(package):
+        return replace(found, reason=f"{found.reason}; its test script → {manager.name} test", test=manager.test)
+    if manager.name == "bun" and files.names("*.test.*", "*_test.*", "*.spec.*", "*_spec.*", levels=4):
+        return replace(found, reason=f"{found.reason}; test files → bun test", test=manager.run("test"))
+    packages = _workspace_packages(files, package)
+    if words := _task_runner(files, package, manager):
+        runner = next(word for word in words[-1].split() + list(words) if word in ("turbo", "nx", "lerna"))
+        return replace(found, reason=f"{found.reason}; {runner} → its test task", test=words)
+    return replace(found, problem=_problem(files, packages, manager))
+
+
+def test_script(package: Mapping[str, Any]) -> str:
+    """Return the ``test`` script of a ``package.json``; empty if there is none, or only npm's placeholder."""
+    found = string(table(package, "scripts"), "test")
+    return "" if _NO_TEST_SCRIPT in found else found.strip()
+
+
+def _setup_reason(manager: PackageManager, package: Mapping[str, Any], path_up: str) -> str:
+    deciding = [manager.decided_by, manager.lock] if manager.decided_by != manager.lock else [manager.lock]
+    names = [f"{path_up}/{name}" if path_up else name for name in deciding if name] or ["package.json"]
+    reason = f"{' and '.join(names)} → {manager.installs_as}"
+    if engine := string(table(package, "engines"), "node"):
+        reason += f"; engines ask for node {printable_name(engine)[:40]}"
+    return reason
+
+
+def _workspace_root(folder: Path) -> tuple[Path, str]:
+    """Return the folder of the workspace that the package in ``folder`` belongs to, and the path up to it.
+
+    It is the folder itself, and the path empty, if no folder above it is a workspace's with this package. Nothing
+    above the repository's root is looked at.
+    """
+    files = ProjectFiles(folder)
+    if not package_manager_of(files).lock:
+        here, path = folder, ""
+        for _ in range(_MAX_LEVELS_UP):
+            if (here / ".git").exists():
+                break
+            here, path = here.parent, f"{path}/..".lstrip("/")
+            above = ProjectFiles(here)
+            package = above.json("package.json")
+            is_member = str(folder.relative_to(here)) in _workspace_packages(above, package)
+            if is_member:
+                return here, path
+    return folder, ""
+
+
+def _workspace_packages(files: ProjectFiles, package: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the folders of the workspace's packages, relative to its root; empty if it is no workspace."""
+    workspaces = package.get("workspaces")
+    patterns = [
+        *strings(workspaces if isinstance(workspaces, list) else table(package, "workspaces").get("packages")),
+        *_lerna_patterns(files),
+        *_PNPM_PACKAGE.findall(_packages_of(files.text("pnpm-workspace.yaml"))),
+    ]
+    found = {
+        path for pattern in patterns[:_MAX_PATTERNS] if not pattern.startswith("!") for path in files.folders(pattern)
+    }
+    return tuple(sorted(path for path in found if files.has(f"{path}/package.json")))
+
+
+def _lerna_patterns(files: ProjectFiles) -> tuple[str, ...]:
+    if not files.has("lerna.json"):
+        return ()
+    return strings(files.json("lerna.json").get("packages")) or ("packages/*",)
+
+
+def _packages_of(workspace: str) -> str:
+    """Return the lines of the ``packages`` list in a ``pnpm-workspace.yaml``."""
+    _, _, rest = f"\n{workspace}".partition("\npackages:")
+    return re.split(r"\n(?=[A-Za-z])", rest)[0]
+
+
+def _task_runner(files: ProjectFiles, package: Mapping[str, Any], manager: PackageManager) -> tuple[str, ...]:
+    """Return the words that run the tests of all packages with turbo, nx or lerna; empty if none is set up.
+
+    Results are not taken from a cache, which would repeat an old output.
+    """
+    dependencies = {*table(package, "devDependencies"), *table(package, "dependencies")}
+    turbo = files.json("turbo.json")
+    if "turbo" in dependencies and "test" in {*table(turbo, "tasks"), *table(turbo, "pipeline")}:
+        return manager.program_of_package("turbo", "run", "test", "--force")
+    if "nx" in dependencies and files.has("nx.json"):
+        return manager.program_of_package("nx", "run-many", "--target=test", "--skip-nx-cache")
+    if "lerna" in dependencies and files.has("lerna.json"):
+        return manager.program_of_package("lerna", "run", "test")
+    return ()
+
+
+def _problem(files: ProjectFiles, packages: tuple[str, ...], manager: PackageManager) -> str:
+    tested = [path for path in packages if test_script(files.json(f"{path}/package.json"))]
+    if not tested:
+        return (
+            'package.json has no "test" script. Add one, or write the command into .kiro-worker.yml, for example'
+            f' "test: {manager.name} run test:unit"'
+        )
+    plain = [path for path in tested if _PLAIN_PATH.match(path)][:_SHOWN_PACKAGES]
+    parts = ", ".join(f"{{directory: {path}}}" for path in plain)
+    return (
+        f'package.json is the root of a workspace and has no "test" script; {listed(tested, printable_name)} have one.'
+        f' Add a "test" script to the root, or write into .kiro-worker.yml "test: {_all_packages(manager)}" to run'
+        f' those of all packages, or the packages to test: "checks: [{parts}]"'
+    )
+
+
+def _all_packages(manager: PackageManager) -> str:
+    """Return the command that runs the test scripts of all packages."""
+    if manager.name == "pnpm":
+        return "pnpm --recursive run test"
+    if manager.name == "bun":
+        return "bun run --filter '*' test"
+    if manager.name == "yarn":
+        is_classic = manager.is_classic_yarn
+        return "yarn workspaces run test" if is_classic else "yarn workspaces foreach --all run test"
+    return "npm test --workspaces --if-present"

@@ -1,0 +1,97 @@
+"""Debian's real toolchains in the gate: what is detected installs, tests, and notices a defect."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kiro_worker.config.settings import Check, CoverageSettings
+from kiro_worker.errors import BuildStopped
+from kiro_worker.outcomes import Outcome
+from kiro_worker.runner.gate.ecosystems.choose import detect
+from kiro_worker.runner.gate.gate import GateResult, run_gate
+from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.sandbox.folders import Folders
+from kiro_worker.runner.sandbox.sandbox import Sandbox, sandbox
+from tests.real.toolchains import PATH, ToolchainRepository, toolchain_repositories
+
+PARENT = {"PATH": PATH}
+Gate = Callable[[], GateResult]
+
+
+@pytest.fixture(params=toolchain_repositories(), ids=lambda repository: repository.name)
+def repository(request: pytest.FixtureRequest) -> ToolchainRepository:
+    found: ToolchainRepository = request.param
+    if found.missing:
+        pytest.skip(found.missing)
+    return found
+
+
+@pytest.fixture
+def folders(tmp_path: Path, repository: ToolchainRepository) -> Folders:
+    folders = Folders(tmp_path / "workspace")
+    shutil.copytree(repository.folder, folders.checkout)
+    return folders
+
+
+def gate_of(folders: Folders, box: Sandbox) -> Gate:
+    """Set the checkout up as it is detected, and return the function that runs its tests."""
+    found = detect(folders.checkout)
+    assert not found.problem
+    check = Check(setup=found.setup, coverage=CoverageSettings(threshold=None))
+
+    @contextmanager
+    def log() -> Iterator[Callable[[str], None]]:
+        yield print
+
+    Setup((check,), PARENT, log, str).run(folders, box)
+    return lambda: run_gate(
+        replace(check, test=None),
+        folders.checkout,
+        folders.home,
+        parent=PARENT,
+        sink=print,
+        redact=str,
+        sandbox=box,
+        temporary=folders.temporary,
+    )
+
+
+@pytest.fixture
+def gate(folders: Folders) -> Iterator[Gate]:
+    """The gate of a checkout that is set up, as the user of the build where only root may choose one."""
+    for folder in folders.private:
+        folder.mkdir()
+    with sandbox(PARENT, folders.workspace, print) as box:
+        box.grant(folders.checkout, *folders.private)
+        yield gate_of(folders, box)
+
+
+def executed(result: GateResult) -> int:
+    """How many tests ran, from the report or from the first number of the summary."""
+    return result.tests.executed if result.tests else int(re.findall(r"\d+", result.summary)[0])
+
+
+def test_change_with_its_test_passes_and_mutant_fails(
+    repository: ToolchainRepository, folders: Folders, gate: Gate
+) -> None:
+    before = gate()
+    shutil.copytree(repository.addition, folders.checkout, dirs_exist_ok=True)
+    after = gate()
+    file, text, broken = repository.mutant
+    product = folders.checkout / file
+    assert text in product.read_text()
+    product.write_text(product.read_text().replace(text, broken))
+    with pytest.raises(BuildStopped) as mutant:
+        gate()
+
+    assert before.sign in ("report", "summary")
+    assert executed(after) > executed(before) > 0
+    assert mutant.value.outcome is Outcome.TESTS_FAILED
+    assert "exit code" in mutant.value.reason
