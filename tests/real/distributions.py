@@ -1,7 +1,7 @@
 """Pinned source distributions, downloaded from the package index that the user's pip or npm is configured for.
 
-Each one is kept below ``build/distributions``, in a folder named after its hash, and never committed. Nothing in it runs
-here: not even its build backend.
+Each one is kept below ``build/distributions``, in a folder named after its hash, and never committed. Nothing in it is
+run by the download, not even its build backend.
 """
 
 from __future__ import annotations
@@ -138,5 +138,3 @@ def committed_files(archive: Path) -> dict[str, bytes]:
 
 def _is_added_by_release(path: str) -> bool:
     return path == "PKG-INFO" or ".egg-info/" in path
-
-

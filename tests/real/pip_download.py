@@ -1,8 +1,9 @@
-"""Download one source distribution with pip's own settings, without building it: ``pip_download.py NAME VERSION SHA256 FOLDER``.
+"""Download one source distribution with pip's own settings, without building it.
 
-``pip download`` would run the distribution's build backend to read its metadata. pip's finder and session read the same
-configuration: index, mirror, certificates, proxy and credentials. Without arguments the program only finds out whether
-the index answers. It exits with 3 if it does not, and with 4 if it has no file with this hash.
+Its arguments are the name, the version, the SHA-256 hash and the folder. ``pip download`` would run the distribution's
+build backend to read its metadata. pip's finder and session read the same configuration: index, mirror, certificates,
+proxy and credentials. Without arguments the program only finds out whether the index answers. It exits with 3 if it
+does not, and with 4 if it has no file with this hash.
 """
 
 from __future__ import annotations

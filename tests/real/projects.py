@@ -240,7 +240,12 @@ NODE: Final = (
         is_quick=True,
     ),
     RealProject(
-        Distribution("npm", "minimist", "1.2.8", "sha512-2yyAR8qBkN3YuheJanUpWC5U3bb5osDywNB8RzDVlDwDHbocAJveqqj1u8+SVD7jkWT4yvsHCpWqqWqAxb0zCA=="),
+        Distribution(
+            "npm",
+            "minimist",
+            "1.2.8",
+            "sha512-2yyAR8qBkN3YuheJanUpWC5U3bb5osDywNB8RzDVlDwDHbocAJveqqj1u8+SVD7jkWT4yvsHCpWqqWqAxb0zCA==",
+        ),
         "tape, nyc, eslint before and an audit after the tests, no lock file",
         Edit(
             "clamp.js",
@@ -250,13 +255,23 @@ NODE: Final = (
         Edit(
             "test/clamp.js",
             "'use strict';\n\nvar clamp = require('../clamp');\nvar test = require('tape');\n\n"
-            "test('clamp', function (t) {\n\tt.equal(clamp(2, 1, 3), 2);\n\tt.equal(clamp(4, 1, 3), 3);\n\tt.end();\n});\n",
+            "test('clamp', function (t) {\n\tt.equal(clamp(2, 1, 3), 2);\n\tt.equal(clamp(4, 1, 3), 3);\n"
+            "\tt.end();\n});\n",
         ),
         _NODE_FAULT,
-        Fault("index.js", "if ((/^0x[0-9a-f]+$/i).test(x)) { return true; }", "if ((/^0x[0-9a-f]+$/i).test(x)) { return false; }"),
+        Fault(
+            "index.js",
+            "if ((/^0x[0-9a-f]+$/i).test(x)) { return true; }",
+            "if ((/^0x[0-9a-f]+$/i).test(x)) { return false; }",
+        ),
     ),
     RealProject(
-        Distribution("npm", "fastq", "1.20.3", "sha512-XKv5nnLs6nLF71NgiKJLIZFLkPyIEuOselLG7ujZnGrRfQK8HpvY+WqKhAJUAdLomwVHErVS4LfxFlPq0/FTAw=="),
+        Distribution(
+            "npm",
+            "fastq",
+            "1.20.3",
+            "sha512-XKv5nnLs6nLF71NgiKJLIZFLkPyIEuOselLG7ujZnGrRfQK8HpvY+WqKhAJUAdLomwVHErVS4LfxFlPq0/FTAw==",
+        ),
         "tape, nyc, eslint and TypeScript, no lock file",
         Edit(
             "clamp.js",
@@ -273,7 +288,12 @@ NODE: Final = (
         Fault("queue.js", "(_concurrency >= 1)", "(_concurrency >= 0)"),
     ),
     RealProject(
-        Distribution("npm", "fastify-plugin", "6.0.1", "sha512-4wW4RxSmvPXLrh5mgQEiu43qU3bw44N2ss4FTkTkQIbprUhE+/s43QX0j/ttcztdWK7PEkHqVthdc5GdEGDvjA=="),
+        Distribution(
+            "npm",
+            "fastify-plugin",
+            "6.0.1",
+            "sha512-4wW4RxSmvPXLrh5mgQEiu43qU3bw44N2ss4FTkTkQIbprUhE+/s43QX0j/ttcztdWK7PEkHqVthdc5GdEGDvjA==",
+        ),
         "node:test, c8 with a threshold of 100 %, type tests, no lock file",
         Edit(
             "lib/clamp.js",

@@ -1,8 +1,9 @@
 """An agent that carries out each task as a file says: ``scripted_agent.py FILE``.
 
-The file maps the number of a task to edits: ``{"path": …, "text": …}`` writes a file, ``"append"`` adds to its end, and
-``"old"`` with ``"new"`` replaces the only occurrence of a text. Like any agent it is a program of its own, so it imports
-only the standard library. It ticks no box, because the worker decides which tasks are done.
+The file maps a repository, by a file that exists in it, to its tasks, and the number of a task to edits:
+``{"path": …, "text": …}`` writes a file, ``"append"`` adds to its end, and ``"old"`` with ``"new"`` replaces the only
+occurrence of a text. Like any agent it is a separate program, so it imports only the standard library. It ticks no box,
+because the worker decides which tasks are done.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from pathlib import Path
 
 
 def main(script: str) -> int:
-    edits = json.loads(Path(script).read_text())
+    repositories = json.loads(Path(script).read_text())
+    edits = next(tasks for marker, tasks in repositories.items() if Path(marker).exists())
     numbers = re.findall(r"^- (\d[\d.]*\d|\d)\.? ", sys.stdin.read(), re.MULTILINE)
     for number in numbers:
         for edit in edits.get(number, ()):

@@ -78,6 +78,4 @@ The function first, then its test.
 def spec_files(folder: str, project: str, source: str, test: str) -> dict[str, str]:
     """The three files of the spec in ``folder``. ``source`` and ``test`` are the files that the tasks name."""
     texts = {"requirements.md": _REQUIREMENTS, "design.md": _DESIGN, "tasks.md": _TASKS}
-    return {
-        f"{folder}/{name}": text.format(project=project, source=source, test=test) for name, text in texts.items()
-    }
+    return {f"{folder}/{name}": text.format(project=project, source=source, test=test) for name, text in texts.items()}

@@ -7,7 +7,7 @@ import pytest
 from tests.real.conftest import Note
 from tests.real.distributions import committed_files, fetch, require_index
 from tests.real.projects import OWN_TEST_WORDS, PROJECTS, RealProject
-from tests.real.work import CONFIGURATION_FILE, Work, add_card, create_project, use_scripted_agent, work_off
+from tests.real.work import CONFIGURATION_FILE, SPEC, Work, add_card, create_project, use_scripted_agent, work_off
 from tests.support.world import World
 
 pytestmark = pytest.mark.e2e
@@ -27,9 +27,9 @@ def build(world: World, project: RealProject, *, broken: bool = False) -> Work:
     files: dict[str, bytes | str] = {**committed_files(fetch(distribution))}
     if project.configuration:
         files[CONFIGURATION_FILE] = project.configuration
-    create_project(world, files, version=distribution.version)
-    add_card(world, project.name, project.function.path, project.test.path)
-    use_scripted_agent(world, project.edits(broken=broken))
+    create_project(world.repository, files, version=distribution.version)
+    add_card(world, world.repository, project.function.path, project.test.path)
+    use_scripted_agent(world, {SPEC: project.edits(broken=broken)})
     return work_off(world)
 
 

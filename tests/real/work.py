@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import time
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kiro_local.github.git_repository import Content
-from kiro_local.github.model import Item
+from kiro_local.github.model import Item, Repository
 from kiro_worker.executions.follow import wait_for
 from kiro_worker.executions.history import Run
 from tests.real.spec_files import spec_files
@@ -24,15 +25,18 @@ CONFIGURATION_FILE: Final = ".kiro-worker.yml"
 _AGENT: Final = Path(__file__).with_name("scripted_agent.py")
 _PATIENCE: Final = 900
 """Seconds. Setup downloads packages, and other tests share the machine."""
+_TAP_TITLE: Final = re.compile(r"\s*# (?!(?:tests|pass|fail|ok|skip) |Subtest)(.+)")
+_FAILURE: Final = re.compile(r"\s*(?:not ok \d+ ?-? ?|FAILED |ERROR |(?:FAIL|ERROR): |--- FAIL: |✖ )(\S.*)")
 Edits = Mapping[str, Sequence[Mapping[str, str]]]
 
 
 @dataclass(frozen=True)
 class Work:
-    """How a card ended: its run, ``result.json``, the tests' output, and the run's seconds."""
+    """How a card ended: its run, what the build reports, and the run's seconds."""
 
     run: Run
     result: Mapping[str, Any]
+    setup_log: str
     tests_log: str
     seconds: float
 
@@ -43,29 +47,45 @@ class Work:
     @property
     def problem(self) -> str:
         """All that is known about why it failed, for the message of an assertion."""
-        return f"{self.run.error}: {self.run.cause}\n{json.dumps(self.result, indent=1)}\n{self.tests_log[-6000:]}"
+        return (
+            f"{self.run.error}: {self.run.cause}\n{json.dumps(self.result, indent=1)}\n"
+            f"setup.log: {self.setup_log[-4000:]}\ntests.log: {self.tests_log[-6000:]}"
+        )
+
+    @property
+    def failed_tests(self) -> list[str]:
+        """The names that test runners print beside a failure. In TAP, the test's name is in a comment before it."""
+        failed, title = [], ""
+        for line in self.tests_log.splitlines():
+            if match := _TAP_TITLE.match(line):
+                title = match[1]
+            elif match := _FAILURE.match(line):
+                failed.append(f"{title}: {match[1]}" if line.lstrip().startswith("not ok") else match[1])
+        return failed
 
 
-def create_project(world: World, files: Mapping[str, Content], *, version: str = "") -> None:
-    """Make ``files`` the repository's default branch, tagged with the version as the project's own repository is."""
-    git = world.repository.git
-    old = {path: None for path in git.run("ls-tree", "-r", "--name-only", "main").decode().split("\n") if path}
-    git.commit("main", {**old, **files}, "Import the project")
+def create_project(repository: Repository, files: Mapping[str, Content], *, version: str = "") -> None:
+    """Make ``files`` the default branch, tagged with the version as the project's own repository is."""
+    git = repository.git
+    git.commit("main", {"README.md": None, **files}, "Import the project")
     if version:
         git.run("tag", f"v{version}", "main")
 
 
-def add_card(world: World, name: str, source: str, test: str) -> Item:
+def add_card(world: World, repository: Repository, source: str, test: str) -> Item:
     """A card with a spec for the function in ``source``, on a branch with a pull request."""
-    git = world.repository.git
-    git.commit(BRANCH, spec_files(SPEC, name, source, test), "Write the spec", base="main")
-    world.github.board.add_pull_request(world.repository, BRANCH, title="Limit a number to a range")
-    issue = world.github.board.add_issue(world.repository, "Limit a number to a range")
+    title = "Limit a number to a range"
+    repository.git.commit(BRANCH, spec_files(SPEC, repository.name, source, test), "Write the spec", base="main")
+    world.github.board.add_pull_request(repository, BRANCH, title=title)
+    issue = world.github.board.add_issue(repository, title)
     return world.github.board.add_card(world.project, issue, status="For Implementation", branch=BRANCH)
 
 
-def use_scripted_agent(world: World, edits: Edits) -> None:
-    """Configure the worker with the four required keys, the stand-in's addresses and the scripted agent, and no more."""
+def use_scripted_agent(world: World, edits: Mapping[str, Edits]) -> None:
+    """Configure the worker with the four required keys, the stand-in's addresses and the scripted agent, and no more.
+
+    ``edits`` maps a file of a repository to what the agent does there, by task.
+    """
     script, actions = world.folder / "agent.py", world.folder / "edits.json"
     shutil.copyfile(_AGENT, script)
     actions.write_text(json.dumps(edits))
@@ -82,8 +102,8 @@ def work_off(world: World) -> Work:
     run = wait_for(world.local.client("stepfunctions"), world.local.tick(), _PATIENCE)
     seconds = time.monotonic() - start
     prefix = artifacts(run)
-    result = world.local.artifact(prefix, "result.json")
-    return Work(run, json.loads(result) if result else {}, world.local.artifact(prefix, "tests.log"), seconds)
+    result, *logs = (world.local.artifact(prefix, name) for name in ("result.json", "setup.log", "tests.log"))
+    return Work(run, json.loads(result) if result else {}, *logs, seconds)
 
 
 def artifacts(run: Run) -> str:
