@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from kiro_worker.runner.agent.install import install_kiro_cli
 from kiro_worker.runner.agent.loop import AgentLoop
 from kiro_worker.runner.agent.workspace import TurnContext
 from kiro_worker.runner.effects import Effects
-from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.gate.setup import Setup, is_set_up
 from kiro_worker.runner.gate.workspace import GateWorkspace
 from kiro_worker.runner.preparation import fetch_submodules, note_done_before, note_kept, note_rebased_work, note_work
 from kiro_worker.runner.rebase import rebase_onto_push
@@ -31,6 +32,7 @@ from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
 from kiro_worker.runner.repository.push_check import check_push
 from kiro_worker.runner.repository.submodules import Submodules
+from kiro_worker.runner.sandbox.environment import BuildEnvironment, withheld_variables
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import another_user, sandbox
 from kiro_worker.runner.trust.secret_scan import require_no_secret_in_work
@@ -104,6 +106,8 @@ class BuildEffects(Effects):
     def use_settings(self, settings: Settings) -> None:
         """Use ``settings`` from here on, and report them in ``result.json``."""
         self._settings = self._progress.settings = settings
+        self._edges = replace(self._edges, environment=BuildEnvironment(self._edges.environment, settings.environment))
+        self._agent_environment = self._edges.environment
 
     def load_agent_key(self) -> None:
         """Load the agent's key and setup's, so that one that cannot be used costs neither a push nor setup."""
@@ -133,7 +137,7 @@ class BuildEffects(Effects):
         environment, folder = self._edges.environment, self._edges.workspace / "agent-bin"
         self._edges.log.say(install_kiro_cli(environment, folder))
         path = f"{environment.get('PATH', os.defpath)}{os.pathsep}{folder}"
-        self._agent_environment = {**environment, "PATH": path}
+        self._agent_environment = BuildEnvironment({**environment, "PATH": path}, self._settings.environment)
 
     @cached_property
     def _agent(self) -> PreparedAgent:
@@ -146,9 +150,8 @@ class BuildEffects(Effects):
     def sandboxed(self) -> Iterator[None]:
         """Open the agent's log, and reserve the users that the agent and the tests run as."""
         edges, checks = self._edges, self._settings.checks
-        has_setup = any(check.setup for check in checks)
         setup = None
-        if has_setup:
+        if is_set_up(checks):
             secrets = self._test_secrets
             setup = Setup(checks, edges.environment, self._open_setup_log, edges.redaction, secrets)
         with (
@@ -156,6 +159,8 @@ class BuildEffects(Effects):
             sandbox(edges.environment, edges.workspace, edges.log.say) as agent,
             another_user(agent) as gate,
         ):
+            for name in withheld_variables(edges.environment):
+                edges.log.say(f"agent, setup and tests do not get {name}, because its address contains credentials")
             folders = Folders(edges.workspace)
             self._gate = GateWorkspace(self._request, folders, agent, gate, setup, edges.log.say)
             try:
@@ -200,6 +205,7 @@ class BuildEffects(Effects):
             submodules=prepared.submodules,
             temporary=self._gate.folders.temporary,
             is_setups=self._gate.is_setups,
+            virtual_environments=self._gate.virtual_environments,
         )
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
         self._loop.work(self._settings.agent)

@@ -17,8 +17,9 @@ from kiro_worker.runner.agent.workspace import materialize
 from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.detect import with_report_options
 from kiro_worker.runner.gate.gate import find_test_command
+from kiro_worker.runner.gate.setup import plan_setup
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.sandbox.processes import scrubbed_environment
+from kiro_worker.runner.sandbox.environment import scrubbed_environment
 from kiro_worker.runner.stops import stop_for
 
 if TYPE_CHECKING:
@@ -110,11 +111,18 @@ class DryRunEffects(Effects):
         """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()
 
-    def set_up(self, prepared: Prepared) -> None:  # noqa: ARG002  # the build needs it
-        """Note the setup command."""
-        for check in self._settings.checks:
-            command = check.setup or ()
-            self._plan.note("setup", shlex.join(command), list(command))
+    def set_up(self, prepared: Prepared) -> None:
+        """Note how each check would be set up, and why."""
+        steps = plan_setup(self._settings.checks, prepared.checkout.folder)
+        for step in steps:
+            where = f" in {step.directory}" if step.directory else ""
+            shown = f"detected{where}: {step.reason}" if step.reason else f"{shlex.join(step.words)}{where}"
+            self._plan.note("setup", shown)
+        self._plan.facts["setup"] = [
+            {"directory": step.directory, "command": list(step.words), "reason": step.reason} for step in steps
+        ]
+        if not steps:
+            self._plan.note("setup", "nothing to install is configured or detected")
 
     def implement(self, prepared: Prepared, start: KeptWork) -> None:
         """Note the agent's command line and the tasks of each of its turns."""
@@ -153,7 +161,7 @@ class DryRunEffects(Effects):
         """Note the test command and the required coverage."""
         check = self._settings.checks[0]
         folder = prepared.checkout.folder / check.directory
-        command, source = find_test_command(check, folder), "configured"
+        command, source = find_test_command(check, folder, is_set_up=False), "configured"
         if not check.test:
             command = self._with_report_options(command, folder)
             source = f"detected in the files of {self._start[:12]}"

@@ -17,6 +17,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
 from kiro_worker.runner.effects import Prepared
+from kiro_worker.runner.gate.setup import is_set_up
 from kiro_worker.runner.preparation import (
     check_out_request,
     fetch_submodules,
@@ -97,7 +98,7 @@ class Pipeline:
             if prepared.settings.agent.is_kiro:
                 with effects.phase("install the agent"):
                     effects.install_agent()
-            if any(check.setup for check in prepared.settings.checks):
+            if is_set_up(prepared.settings.checks):
                 with effects.phase("set up"):
                     effects.set_up(prepared)
             with effects.phase("agent"):

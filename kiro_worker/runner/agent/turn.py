@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.last_words import last_words
-from kiro_worker.runner.sandbox.processes import Finished, scrubbed_environment, stream
+from kiro_worker.runner.gate.setup import active_environment, installed_programs
+from kiro_worker.runner.sandbox.environment import scrubbed_environment
+from kiro_worker.runner.sandbox.processes import Finished, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from kiro_worker.runner.agent.adapters import PreparedAgent, Usage
@@ -49,20 +52,28 @@ def run_agent(
     redact: Callable[[str], str],
     sandbox: Sandbox,
     temporary: Path | None = None,
+    virtual_environments: Sequence[Path] = (),
 ) -> AgentRun:
     """Run one turn in ``folder`` and wait until it ends. ``temporary`` is the agent's folder for temporary files.
+
+    The agent finds the programs of the virtual environments in the folders ``virtual_environments``, as the tests do.
 
     Raises :class:`BuildStopped` (AgentUnavailable) when the program cannot be started.
     """
     adapter = agent.adapter
     private = [home, *([temporary] if temporary else [])]
     additions = {"TMPDIR": str(temporary)} if temporary else {}
+    for path in virtual_environments[:1]:
+        additions |= active_environment(path)
+    programs = installed_programs(home, *virtual_environments)
+    # The agent itself is never a program that setup installed, even if that has the same name.
+    program = shutil.which(adapter.argv[0], path=parent.get("PATH")) or adapter.argv[0]
     sandbox.grant(folder, *private)
     try:
         finished = stream(
-            adapter.argv,
+            (program, *adapter.argv[1:]),
             cwd=folder,
-            environment=scrubbed_environment(home, parent, **additions, **agent.variables),
+            environment=scrubbed_environment(home, parent, programs, **additions, **agent.variables),
             timeout_seconds=agent.timeout_seconds,
             sink=sink,
             redact=redact,

@@ -34,6 +34,7 @@ class TurnContext:
     """What every turn of a build shares. ``keep`` is called with all work so far, and pushes it to the checkpoint.
 
     ``is_setups`` tells whether a file of the checkout is as setup created it. It is ``None`` if there was no setup.
+    ``virtual_environments`` are the directories of the checkout in which setup made one.
     """
 
     home: Path
@@ -48,6 +49,7 @@ class TurnContext:
     submodules: Submodules
     temporary: Path | None = None
     is_setups: Callable[[str], bool] | None = None
+    virtual_environments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class AgentWorkspace:
             redact=context.redaction,
             sandbox=context.sandbox,
             temporary=context.temporary,
+            virtual_environments=[checkout.folder / directory for directory in context.virtual_environments],
         )
 
     def collect(self) -> str:

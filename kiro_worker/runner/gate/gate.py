@@ -17,6 +17,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
 from kiro_worker.runner.gate.detect import DetectedCommand, detected_command, with_report_options
+from kiro_worker.runner.gate.ecosystems.choose import detect
 from kiro_worker.runner.gate.evidence import TIMEOUT_MINUTES, Evidence
 from kiro_worker.runner.gate.report_files import files_altered_since, take_snapshot
 from kiro_worker.runner.gate.reports import COVERAGE, TESTS, Reports
@@ -120,7 +121,7 @@ def run_gate(
         sink(redact(text))
 
     home.mkdir(parents=True, exist_ok=True)
-    environment = gate_environment(home, parent, temporary)
+    environment = gate_environment(home, parent, temporary, folder)
     is_detected = not check.test
     command = with_report_options(found, folder, home, environment, sandbox) if is_detected else DetectedCommand(found)
     before = take_snapshot(folder, home)
@@ -162,17 +163,20 @@ def _with_command(stop: BuildStopped, command: str) -> BuildStopped:
     return BuildStopped(stop.outcome, stop.reason, remedy, stop.details, stop.owner)
 
 
-def find_test_command(check: Check, folder: Path) -> tuple[str, ...]:
+def find_test_command(check: Check, folder: Path, *, is_set_up: bool = True) -> tuple[str, ...]:
     """Return the configured test command, or else the one that the files in ``folder`` suggest.
 
     Raises :class:`BuildStopped` (TestsFailed) if there is neither.
     """
-    if command := check.test or detected_command(folder):
+    if command := check.test or detected_command(folder, is_set_up=is_set_up):
         return command
+    problem = detect(folder).problem or "none is configured, and none can be detected from the files of the repository"
+    first = problem.partition("\n")[0]
     raise BuildStopped(
         Outcome.TESTS_FAILED,
-        "no test command: none is configured, and none can be detected from the files of the repository",
+        f"no test command: {first}",
         "write the command into .kiro-worker.yml on the default branch, for example test: make test",
+        problem if problem != first else "",
     )
 
 

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MAX_SETTINGS_BYTES: Final = 512 * 1024
 _LONGEST_CAUSE: Final = 200
-_NO_TEST_SCRIPT: Final = "no test specified"
 _PYTEST_FILES: Final = (
     # In pytest's order of precedence: https://docs.pytest.org/en/stable/reference/customize.html
     *("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"),
@@ -35,7 +34,6 @@ _COVERAGE_FILES: Final = (
     *((".coveragerc", ""), (".coveragerc.toml", ""), ("setup.cfg", "coverage:"), ("tox.ini", "coverage:")),
     ("pyproject.toml", ""),
 )
-_SHELL_SYNTAX: Final = frozenset(";&|<>()`$\n")
 
 
 @dataclass(frozen=True)
@@ -109,32 +107,6 @@ class ProjectSettings:
             if sections or name == ".coveragerc":
                 return table(sections, f"{prefix}run")
         return {}
-
-    @property
-    def npm_test_script(self) -> str:
-        """The ``test`` script of ``package.json``; empty if there is none, or only npm's placeholder."""
-        script = table(self.document("package.json"), "scripts").get("test")
-        return script if isinstance(script, str) and _NO_TEST_SCRIPT not in script else ""
-
-    @property
-    def jest_options(self) -> tuple[str, ...] | None:
-        """The options of a ``test`` script that is one call of jest, to which options can be appended; else None."""
-        words = _words(self.npm_test_script)
-        if not words or _SHELL_SYNTAX.intersection(self.npm_test_script):
-            return None
-        for position, word in enumerate(words):
-            program = word.rpartition("/")[2]
-            if program in ("jest", "jest.js"):
-                return tuple(words[position + 1 :])
-            is_launcher = program in ("cross-env", "npx", "node") or word.startswith("--") or "=" in word
-            if not is_launcher:
-                return None
-        return None
-
-    @property
-    def jest_collects_coverage(self) -> bool:
-        """Whether the ``jest`` key of ``package.json`` asks for coverage."""
-        return table(self.document("package.json"), "jest").get("collectCoverage") is True
 
     def _pytest(self) -> Mapping[str, Any] | None:
         """Return pytest's settings from the file that pytest would use; None if no file configures it."""

@@ -96,6 +96,8 @@ def test_manifest_decides_what_is_installed(tmp_path: Path, files: dict[str, str
         (PYTEST_TEST, PYTEST),
         ({"test_shop.py": "import pytest\n"}, PYTEST),
         ({"src/shop/tests/test_shop.py": "from unittest import TestCase\n"}, PYTEST),
+        ({"test_shop.py": "class TestShop:\n    def test_it(self): ...\n"}, PYTEST),
+        ({"test_shop.py": "class Shop(IsolatedAsyncioTestCase):\n    async def test_it(self): ...\n"}, UNITTEST),
         ({"shop_test.py": "from unittest import TestCase\n"}, PYTEST),
         ({"requirements.txt": "PyTest>=8\n", **UNITTEST_TEST}, PYTEST),
         (UNITTEST_TEST, (*UNITTEST, "-s", "tests")),

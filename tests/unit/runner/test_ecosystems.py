@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kiro_worker.runner.gate.ecosystems import manifests
 from kiro_worker.runner.gate.ecosystems.bundler import detect_bundler
 from kiro_worker.runner.gate.ecosystems.cargo import detect_cargo
+from kiro_worker.runner.gate.ecosystems.choose import changes_installation, detect
 from kiro_worker.runner.gate.ecosystems.composer import detect_composer
 from kiro_worker.runner.gate.ecosystems.detected import Detected
 from kiro_worker.runner.gate.ecosystems.dotnet import detect_dotnet
@@ -247,8 +248,8 @@ def test_any_content_is_handled(tmp_path_factory: pytest.TempPathFactory, name: 
     if name != "package.json":
         (folder / "package.json").write_text("{}")
 
-    for detect in DETECT.values():
-        found = detect(folder)
+    for each in DETECT.values():
+        found = each(folder)
         assert found is None or bool(found.test) != bool(found.problem)
 
 
@@ -337,3 +338,34 @@ def test_go_shows_each_test_and_coverage(tmp_path: Path) -> None:
     words = ("go", "test", "-v", "-coverprofile=/home/coverage.out", "./a/...")
 
     assert with_report_options(("go", "test", "./a/..."), tmp_path, HOME) == (words, ("go",))
+
+
+@pytest.mark.parametrize(
+    ("files", "ecosystem"),
+    [
+        ({"go.mod": "", "a_test.go": "", "package.json": "{}"}, "go"),
+        ({"go.mod": "", "package.json": '{"scripts": {"test": "jest"}}'}, "node"),
+        ({"composer.json": '{"scripts": {"test": "x"}}', "package.json": '{"scripts": {"test": "x"}}'}, "php"),
+        ({"Gemfile": "", "package.json": '{"scripts": {"test": "x"}}'}, "node"),
+        ({"Gemfile": "", "spec/a_spec.rb": "", "package.json": '{"scripts": {"test": "x"}}'}, "ruby"),
+        ({"pom.xml": "", "package.json": '{"scripts": {"test": "x"}}'}, "maven"),
+    ],
+)
+def test_files_for_tools_do_not_decide(tmp_path: Path, files: dict[str, str], ecosystem: str) -> None:
+    assert detect(project(tmp_path, files)).ecosystem == ecosystem
+
+
+def test_projects_below_files_for_tools_are_named(tmp_path: Path) -> None:
+    files = {"package.json": "{}", "api/go.mod": "", "api/a_test.go": "", "web/package.json": "{}"}
+    tested = {"web/package.json": '{"scripts": {"test": "jest"}}', "docs/package.json": "{}"}
+
+    assert "directory: api` into .kiro-worker.yml" in detect(project(tmp_path, files)).problem
+    problem = detect(project(tmp_path, tested)).problem
+    assert "the root has no tests (node), but api, web are" in problem
+    assert "checks:\n  - directory: api\n  - directory: web" in problem
+
+
+def test_change_of_manifest_changes_the_installation() -> None:
+    changed = ["src/a.go", "api/go.sum", "web/yarn.lock", "README.md", "app/pom.xml"]
+
+    assert changes_installation(changed) == ["api/go.sum", "web/yarn.lock", "app/pom.xml"]

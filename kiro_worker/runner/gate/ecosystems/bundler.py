@@ -53,7 +53,7 @@ def detect_bundler(folder: Path) -> Detected | None:
         "the Ruby project has neither spec/**/*_spec.rb, nor test/**/*_test.rb, nor a test task in its Rakefile."
         ' Write the test command into .kiro-worker.yml, for example "test: bundle exec rake check"'
     )
-    return Detected("ruby", reason, setup, problem=problem)
+    return Detected("ruby", reason, setup, problem=problem, likely=False)
 
 
 def _is_test(path: str) -> bool:

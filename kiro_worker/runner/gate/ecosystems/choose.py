@@ -6,7 +6,16 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.runner.gate.ecosystems import manifests
+from kiro_worker.runner.gate.ecosystems.bundler import detect_bundler
+from kiro_worker.runner.gate.ecosystems.cargo import detect_cargo
+from kiro_worker.runner.gate.ecosystems.composer import detect_composer
 from kiro_worker.runner.gate.ecosystems.detected import Detected
+from kiro_worker.runner.gate.ecosystems.dotnet import detect_dotnet
+from kiro_worker.runner.gate.ecosystems.go import detect_go
+from kiro_worker.runner.gate.ecosystems.gradle import detect_gradle
+from kiro_worker.runner.gate.ecosystems.maven import detect_maven
+from kiro_worker.runner.gate.ecosystems.node import detect_node
 from kiro_worker.runner.gate.ecosystems.parts import choose_parts, find_parts
 from kiro_worker.runner.gate.ecosystems.python import detect_python
 
@@ -16,18 +25,14 @@ if TYPE_CHECKING:
 
     Detector = Callable[[Path], Detected | None]
 
-DETECTORS: Final[tuple[Detector, ...]] = (detect_python,)
+DETECTORS: Final[tuple[Detector, ...]] = (
+    *(detect_python, detect_go, detect_cargo, detect_maven, detect_gradle, detect_dotnet),
+    *(detect_composer, detect_bundler, detect_node),
+)
 """One function per ecosystem. If several find tests, the first wins: compiled languages and Python come before the
-languages that are also used for tools and documentation."""
+languages that are also used for tools and documentation, of which Node is the most common."""
 _INSTALLS: Final = frozenset(
     (
-        *("Cargo.lock", "Cargo.toml", "build.rs", "go.mod", "go.sum"),
-        *("build.gradle", "build.gradle.kts", "gradle-wrapper.properties", "gradle.lockfile", "gradle.properties"),
-        *("libs.versions.toml", "pom.xml", "settings.gradle", "settings.gradle.kts"),
-        *("Gemfile", "Gemfile.lock", "composer.json", "composer.lock"),
-        *("global.json", "nuget.config", "packages.lock.json"),
-        *("bun.lock", "bun.lockb", "npm-shrinkwrap.json", "package-lock.json", "package.json", "pnpm-lock.yaml"),
-        *("pnpm-workspace.yaml", "yarn.lock", ".npmrc", ".yarnrc.yml"),
         *("Pipfile", "Pipfile.lock", "noxfile.py", "pdm.lock", "poetry.lock", "poetry.toml", "pyproject.toml"),
         *("setup.cfg", "setup.py", "tox.ini", "tox.toml", "uv.lock", "uv.toml", ".python-version", ".tool-versions"),
         *("CMakeLists.txt", "MANIFEST.in", "meson.build"),
@@ -53,8 +58,12 @@ def detect(folder: Path, detectors: Sequence[Detector] = DETECTORS) -> Detected:
     """
     found = [detected for detector in detectors if (detected := detector(folder))]
     if not found:
-        return _parts(folder, detectors)
+        return _parts(folder, detectors, "is no project of a known ecosystem")
     best, *others = sorted(found, key=lambda one: (bool(one.problem), not one.test, not one.likely))
+    if best.problem and not best.likely:
+        # Files for tools alone: the projects may be below.
+        parts = _parts(folder, detectors, f"has no tests ({best.ecosystem})")
+        return parts if parts.problem else best
     if names := ", ".join(other.ecosystem for other in others):
         return replace(best, reason=f"{best.reason} (also found: {names})")
     return best
@@ -66,7 +75,8 @@ def changes_installation(changed: Iterable[str]) -> list[str]:
 
 
 def _is_installed(path: PurePosixPath) -> bool:
-    return path.name in _INSTALLS or path.suffix in _INSTALLED or _is_requirements(path)
+    is_manifest = manifests.matches(str(path)) or path.name in _INSTALLS
+    return is_manifest or path.suffix in _INSTALLED or _is_requirements(path)
 
 
 def _is_requirements(path: PurePosixPath) -> bool:
@@ -74,14 +84,15 @@ def _is_requirements(path: PurePosixPath) -> bool:
     return is_named and path.suffix in (".txt", ".in")
 
 
-def _parts(folder: Path, detectors: Sequence[Detector]) -> Detected:
+def _parts(folder: Path, detectors: Sequence[Detector], root: str) -> Detected:
+    """Return which folders below are projects. ``root`` says why the folder itself is none."""
+
     def is_part(path: Path) -> bool:
         return any(detected.likely for detector in detectors if (detected := detector(path)))
 
     parts = find_parts(folder, is_part)
     if not parts:
         return Detected("", "no file of a known ecosystem is in the folder")
-    why = (
-        f"the root is no project of a known ecosystem, but {', '.join(parts[:6])} {'is' if len(parts) == 1 else 'are'}"
-    )
+    named = f"{', '.join(parts[:6])} {'is' if len(parts) == 1 else 'are'}"
+    why = f"the root {root}, but {named}"
     return Detected("", why, problem=choose_parts(parts, why))

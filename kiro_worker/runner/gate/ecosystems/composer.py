@@ -45,7 +45,7 @@ def detect_composer(folder: Path) -> Detected | None:
         'composer.json has no "test" script, and no PHPUnit or Pest with a configuration or a tests folder. Add a'
         ' "test" script, or write the test command into .kiro-worker.yml, for example "test: vendor/bin/phpunit tests"'
     )
-    return Detected("php", reason, _INSTALL, problem=problem)
+    return Detected("php", reason, _INSTALL, problem=problem, likely=False)
 
 
 def _runner(document: Mapping[str, Any], files: ProjectFiles) -> str:

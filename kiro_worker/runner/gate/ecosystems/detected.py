@@ -14,6 +14,7 @@ class Detected:
     names the files that decided, for people: ``uv.lock → uv sync; [tool.pytest] → pytest``. ``problem`` says why no
     choice is possible and what to write into ``.kiro-worker.yml``; ``setup`` and ``test`` are then empty. ``likely`` is
     False if nothing shows that the folder has tests of this ecosystem, so that another one goes first.
+    ``follows_sources`` is False if setup may copy or compile sources, so that it must run again after every change.
     """
 
     ecosystem: str
@@ -22,3 +23,4 @@ class Detected:
     test: tuple[str, ...] = ()
     problem: str = ""
     likely: bool = True
+    follows_sources: bool = True

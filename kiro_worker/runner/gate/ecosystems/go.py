@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _COMMENT: Final = re.compile(r"//[^\n]*")
 _USE: Final = re.compile(r"^\s*use\s+(?:\(([^)]*)\)|(\S+))", re.MULTILINE)
 _MAX_MODULES: Final = 200
+_LEVELS: Final = 8
 
 
 def detect_go(folder: Path) -> Detected | None:
@@ -30,7 +31,8 @@ def detect_go(folder: Path) -> Detected | None:
     setup = () if is_vendored else ("go", "mod", "download")
     source = "vendor/modules.txt → no setup" if is_vendored else f"{file} → go mod download"
     if file == "go.mod":
-        return Detected("go", f"{source}; go.mod → go test", setup, ("go", "test", "./..."))
+        has_tests = bool(files.names("*_test.go", levels=_LEVELS))
+        return Detected("go", f"{source}; go.mod → go test", setup, ("go", "test", "./..."), likely=has_tests)
     modules = _used_modules(files.text(file))
     outside = [module for module in modules if ".." in module.split("/") or module.startswith("/")]
     if not modules or outside:

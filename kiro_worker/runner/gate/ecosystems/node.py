@@ -47,9 +47,9 @@ def detect_node(folder: Path) -> Detected | None:
         return replace(found, reason=f"{found.reason}; test files → bun test", test=manager.run("test"))
     packages = _workspace_packages(files, package)
     if words := _task_runner(files, package, manager):
-        runner = next(word for word in words[-1].split() + list(words) if word in ("turbo", "nx", "lerna"))
+        runner = next(word for word in words if word in ("turbo", "nx", "lerna"))
         return replace(found, reason=f"{found.reason}; {runner} → its test task", test=words)
-    return replace(found, problem=_problem(files, packages, manager))
+    return replace(found, problem=_problem(files, packages, manager), likely=bool(packages))
 
 
 def test_script(package: Mapping[str, Any]) -> str:

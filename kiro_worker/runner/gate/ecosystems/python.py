@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.runner.gate.ecosystems.detected import Detected
 from kiro_worker.runner.gate.ecosystems.parts import choose_parts, find_parts
 from kiro_worker.runner.gate.ecosystems.python_install import (
-    PYTHON,
+    PYTHON as PYTHON,
+)
+from kiro_worker.runner.gate.ecosystems.python_install import (
     install_with_pdm,
     install_with_pip,
     install_with_pipenv,

@@ -23,7 +23,8 @@ _SKIPPED: Final = frozenset(("build", "dist", "docs", "env", "examples", "node_m
 _OTHER_PROJECT: Final = frozenset(("pyproject.toml", "setup.py", "Pipfile", "package.json"))
 _TEST_FILE: Final = re.compile(r"test_.*\.py|tests?\.py|.+_tests?\.py")
 _USES_PYTEST: Final = re.compile(rb"^[ \t]*(?:import|from)[ \t]+pytest\b|^(?:async[ \t]+)?def[ \t]+test", re.MULTILINE)
-_USES_UNITTEST: Final = re.compile(rb"\bTestCase\b")
+_USES_UNITTEST: Final = re.compile(rb"TestCase\b")
+_TEST_METHOD: Final = re.compile(rb"^[ \t]+(?:async[ \t]+)?def[ \t]+test", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class TestFiles:
         contents = [_content(folder / path) for path in paths]
         return cls(
             paths,
-            any(map(_USES_PYTEST.search, contents)),
+            any(map(_needs_pytest, contents)),
             any(map(_USES_UNITTEST.search, contents)),
         )
 
@@ -92,6 +93,11 @@ def _is_other_project(folder: Path, names: Sequence[str]) -> bool:
     """Return whether a folder below the root is a project, whose tests need more than the root's project installs."""
     is_for_tests = folder.name in ("test", "tests", "testing")
     return any(name in _OTHER_PROJECT for name in names) or ("requirements.txt" in names and not is_for_tests)
+
+
+def _needs_pytest(content: bytes) -> bool:
+    is_plain_class = _TEST_METHOD.search(content) and not _USES_UNITTEST.search(content)
+    return bool(is_plain_class or _USES_PYTEST.search(content))
 
 
 def _content(path: Path) -> bytes:

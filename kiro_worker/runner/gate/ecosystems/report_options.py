@@ -51,7 +51,10 @@ def with_report_options(
     found = detect_node(folder)
     if found is None or command != found.test:
         return None
-    return _with_words(command, _node_options(files.json("package.json"), home)), ()
+    options = _node_options(files.json("package.json"), home)
+    # Only npm keeps options before the separator for itself.
+    separator = ("--",) if options and program == "npm" else ()
+    return (*command, *separator, *options), ()
 
 
 def options_of_call(script: str, *programs: str) -> tuple[str, ...] | None:
@@ -74,17 +77,8 @@ def options_of_call(script: str, *programs: str) -> tuple[str, ...] | None:
 
 
 def _program(command: tuple[str, ...]) -> str:
-    words = command[2:] if command[:2] == ("bundle", "exec") else command[1:] if command[0] == "sh" else command
+    words = command[2:] if command[:2] == ("bundle", "exec") else command[1:] if command[:1] == ("sh",) else command
     return words[0].rpartition("/")[2] if words else ""
-
-
-def _with_words(command: tuple[str, ...], options: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the command that passes ``options`` to the test script. Only npm needs a separator."""
-    if not options:
-        return command
-    if command[0] == "sh":
-        return (*command[:-1], f"{command[-1]} {shlex.join(options)}")
-    return (*command, "--", *options)
 
 
 def _node_options(package: Mapping[str, Any], home: Path) -> tuple[str, ...]:

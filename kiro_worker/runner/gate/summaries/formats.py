@@ -60,6 +60,15 @@ FORMATS: Final = (
     # AVA: https://github.com/avajs/ava/blob/main/docs/05-command-line.md
     Format("AVA", r"\s{0,4}\d+ tests? (?:passed|failed|skipped|todo)(?: \[[\d:]+\])?$"),
     Format("AVA", r"\s{0,4}\d+ (?:known failure|uncaught exception|unhandled rejection)s?$"),
+    # uvu: https://github.com/lukeed/uvu, which counts skipped tests apart
+    Format("uvu", r"  Total: {5}\d+$", "opens", repeats=True),
+    Format("uvu", r"  (?:Passed: {4}|Skipped: {3})\d+$", "inside", word_first=True),
+    # tap-spec, which replaces tape's own output: https://github.com/scottcorgan/tap-spec
+    Format("tap-spec", r"  total: {5}\d+$", "opens", repeats=True),
+    Format("tap-spec", r"  (?:passing|failing): {3}\d+$", "inside", word_first=True),
+    # lab: https://hapi.dev/module/lab
+    Format("lab", r"\d+ tests complete(?: \([^()]*\))?$"),
+    Format("lab", r"\d+ of \d+ tests failed(?: \([^()]*\))?$"),
     # Playwright: https://playwright.dev/docs/test-reporters#line-reporter
     Format("Playwright", r"\s{2}\d+ (?:failed|flaky|skipped|interrupted|did not run)$", "held"),
     Format("Playwright", r"\s{2}\d+ passed \([\d.]+m?[smh]\)$", "closes"),
@@ -125,11 +134,23 @@ FORMATS: Final = (
     Format("tests", r"\s{0,4}(?:\w+: )?\d+ passed, \d+ failed(?:, \d+ (?:skipped|ignored|total))*\.?$"),
 )
 _SAYS_FAILED: Final = re.compile(r"FAILED|\bFailed!|\bfailed after|Result: FAIL|Zero tests ran")
+_LAB: Final = re.compile(r"(\d{1,9}) (?:of (\d{1,9}) tests failed|tests complete)")
 _ONE_NUMBER: Final = re.compile(r"\[  (FAILED|SKIPPED) +\] (\d{1,9})")
 _SBT: Final = re.compile(r"(Total|Failed|Errors|Passed|Skipped|Ignored|Pending) (\d{1,9})")
+
+
+def _lab(line: str) -> str:
+    """Return lab's line in the words of others: its total is of the tests that ran."""
+    match = _LAB.match(line)
+    number, total = (int(match[1]), int(match[2] or 0)) if match else (0, 0)
+    counted = f"{number} failed, {max(0, total - number)} passed" if total else f"{number} passed"
+    return f"{counted} {line.partition(' (')[2]}"
+
+
 _CUTS: Final[Mapping[str, Callable[[str], str]]] = {
     "pytest": lambda line: line.rpartition(" in ")[0],
     "gotestsum": lambda line: line.partition(" runs, ")[2] or line,
+    "lab": _lab,
     "Swift Testing": lambda line: re.split(" in | passed ", line)[0],
 }
 """The part of a line that counts tests, where others count something else in the same words."""
