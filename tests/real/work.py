@@ -25,6 +25,7 @@ CONFIGURATION_FILE: Final = ".kiro-worker.yml"
 _AGENT: Final = Path(__file__).with_name("scripted_agent.py")
 _PATIENCE: Final = 900
 """Seconds. Setup downloads packages, and other tests share the machine."""
+_DETECTED: Final = re.compile(r"^(?:\S+ )?detected: (.+)$", re.MULTILINE)
 _TAP_TITLE: Final = re.compile(r"\s*# (?!(?:tests|pass|fail|ok|skip) |Subtest)(.+)")
 _FAILURE: Final = re.compile(r"\s*(?:not ok \d+ ?-? ?|FAILED |ERROR |(?:FAIL|ERROR): |--- FAIL: |✖ )(\S.*)")
 Edits = Mapping[str, Sequence[Mapping[str, str]]]
@@ -43,6 +44,11 @@ class Work:
     @property
     def outcome(self) -> str:
         return str(self.result.get("outcome") or self.run.outcome or self.run.error)
+
+    @property
+    def detected(self) -> str:
+        """What was detected, and why, as the build logs it; empty if the repository's file decides."""
+        return "; ".join(_DETECTED.findall(self.setup_log)[:1])
 
     @property
     def problem(self) -> str:
