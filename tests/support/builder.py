@@ -40,7 +40,7 @@ class Builder:
         """Run a build whose agent does every task with the Python program ``code``."""
         agent = {**self.worker.agent(_TICK + code, mode="all")}
         agent["command"] = [PYTHON, *agent["command"][1:]]
-        self.worker.configure(agent, **{"testCommand": UNITTEST, **configuration})
+        self.worker.configure(agent, **{"test": UNITTEST, **configuration})
         return self.again()
 
     def again(self) -> Finished:
