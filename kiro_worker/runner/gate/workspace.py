@@ -123,7 +123,12 @@ class GateWorkspace:
             return []
         before, steps = self._set_up_for
         changed = self._changed_sources(checkout, before, commit)
-        return changes_installation(changed) if all(step.follows_sources for step in steps) else changed
+        if not all(step.follows_sources for step in steps):
+            return changed
+        # An editable install knows the packages that there were.
+        packages = [name for name in changed if name.endswith("__init__.py")]
+        new = [name for name in packages if not checkout.git.succeeds("cat-file", "-e", f"{before}:{name}")]
+        return changes_installation(changed) + new
 
     @property
     def agents_sandbox(self) -> Sandbox:

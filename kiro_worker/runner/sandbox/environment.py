@@ -69,9 +69,23 @@ def scrubbed_environment(
         "EMAIL": GIT_EMAIL,
         "GIT_TERMINAL_PROMPT": "0",
         **configured,
+        **_java_home(home, configured),
         "PATH": path,
         "HOME": str(home),
         **additions,
+    }
+
+
+def _java_home(home: Path, configured: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that make Maven and Gradle keep their files in ``home``.
+
+    Java asks the system for the home of the user, and looks at ``HOME`` only if there is none.
+    """
+    own = f"-Duser.home={home}"
+    return {
+        "MAVEN_OPTS": " ".join(filter(None, (own, configured.get("MAVEN_OPTS", "")))),
+        "MAVEN_USER_HOME": str(home / ".m2"),
+        "GRADLE_USER_HOME": str(home / ".gradle"),
     }
 
 

@@ -38,7 +38,10 @@ def test_every_declared_requirement_is_locked() -> None:
     locked = pinned((ROOT / "requirements" / "dev.txt").read_text())
     project, groups = document["project"], document["dependency-groups"].values()
     lists = [project["dependencies"], *project["optional-dependencies"].values(), *groups]
-    declared = {re.split(r"[\[>=<]", line)[0] for lines in lists for line in lines if isinstance(line, str)}
+    # Lock files have normalized names: https://packaging.python.org/en/latest/specifications/name-normalization/
+    declared = {
+        re.split(r"[\[>=<]", line)[0].replace(".", "-") for lines in lists for line in lines if isinstance(line, str)
+    }
     assert declared <= locked.keys()
 
 

@@ -44,7 +44,7 @@ def test_spec_folder_of_another_name_is_found_without_card(worker: Worker, confi
 
 
 def test_plan_on_aws_reads_what_is_deployed(worker: Worker) -> None:
-    worker.configure(coverage={"threshold": 90}, test="make test", agent={"command": ["tool"], "mode": "all"})
+    worker.configure(coverage={"threshold": 90}, test=["make", "test"], agent={"command": ["tool"], "mode": "all"})
     free_lock(worker)
 
     done = dry_run_on_aws(worker, "--json")

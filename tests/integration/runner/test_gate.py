@@ -56,7 +56,7 @@ def test_missing_test_command_fails(tmp_path: Path) -> None:
 
 
 def test_failed_start_is_reported(tmp_path: Path) -> None:
-    assert "no-such-runner cannot be started" in failure(tmp_path, test="no-such-runner --all").reason
+    assert "no-such-runner cannot be started" in failure(tmp_path, test=["no-such-runner", "--all"]).reason
 
 
 def test_run_without_tests_fails(tmp_path: Path) -> None:
@@ -134,7 +134,7 @@ def test_detected_command_that_runs_no_test_fails(tmp_path: Path, case: str, thr
 
     assert stop.outcome is Outcome.TESTS_FAILED
     assert re.search("nothing shows that a test ran|no test ran|did not write the requested JUnit", stop.reason)
-    assert "test: make test" in stop.remedy or "exit code 1" in stop.reason
+    assert '"test" in .kiro-worker.yml' in stop.remedy or "exit code 1" in stop.reason
 
 
 def test_unittest_without_coverage_module_needs_its_summary(tmp_path: Path) -> None:

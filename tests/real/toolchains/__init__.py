@@ -5,7 +5,6 @@ Each folder has ``repository``, what is committed, and ``addition``, the files o
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tempfile
@@ -15,8 +14,8 @@ from pathlib import Path
 from typing import Final
 
 _HERE: Final = Path(__file__).parent
-PATH: Final = os.pathsep.join(("/usr/bin", "/bin", os.environ.get("PATH", "")))
-"""Debian's programs first: those of a version manager need the home folder of the person who installed them."""
+PATH: Final = "/usr/bin:/bin"
+"""Debian's programs. Those of a version manager need the home folder of the person who installed them."""
 _MAVEN_PLUGINS: Final = tuple(
     f"org/apache/maven/plugins/maven-{name}-plugin" for name in ("compiler", "dependency", "resources", "surefire")
 )
@@ -27,7 +26,7 @@ class ToolchainRepository:
     """A repository of one ecosystem, and what a test of it needs.
 
     ``programs`` must run, and ``files`` exist; ``packages`` are Debian's, which bring them. ``mutant`` is a file of the
-    product code, a text in it, and the text that breaks it.
+    product code, a text in it, and the text that breaks it. ``tests`` are those of the repository with its addition.
     """
 
     name: str
@@ -35,6 +34,7 @@ class ToolchainRepository:
     programs: tuple[str, ...]
     packages: tuple[str, ...]
     mutant: tuple[str, str, str]
+    tests: int
     files: tuple[str, ...] = ()
 
     @property
@@ -61,10 +61,12 @@ def toolchain_repositories() -> list[ToolchainRepository]:
         ToolchainRepository(
             *("go", "go", ("go",), ("golang-go",)),
             mutant=("discount/discount.go", "price - price", "price + price"),
+            tests=2,
         ),
         ToolchainRepository(
             *("rust", "cargo", ("cargo", "rustc"), ("cargo",)),
             mutant=("src/lib.rs", "price - price", "price + price"),
+            tests=4,
         ),
         ToolchainRepository(
             *("maven", "maven", ("mvn", "javac")),
@@ -73,15 +75,18 @@ def toolchain_repositories() -> list[ToolchainRepository]:
                 *("libmaven-dependency-plugin-java", "libmaven-resources-plugin-java", "libsurefire-java"),
             ),
             mutant=("src/main/java/shop/Discount.java", "price - price", "price + price"),
+            tests=2,
             files=tuple(f"/usr/share/maven-repo/{name}" for name in (*_MAVEN_PLUGINS, "junit/junit/4.13.2")),
         ),
         ToolchainRepository(
             *("ruby", "ruby", ("ruby",), ("ruby-minitest",)),
             mutant=("lib/discount.rb", "price - price", "price + price"),
+            tests=3,
         ),
         ToolchainRepository(
             *("php", "php", ("php", "phpunit"), ("phpunit",)),
             mutant=("src/discount.php", "$price - ", "$price + "),
+            tests=2,
         ),
     ]
 

@@ -16,7 +16,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.ecosystems.choose import detect
 from kiro_worker.runner.gate.gate import GateResult, run_gate
-from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.gate.setup import Setup, plan_setup
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Sandbox, sandbox
 from tests.real.toolchains import PATH, ToolchainRepository, toolchain_repositories
@@ -34,25 +34,23 @@ def repository(request: pytest.FixtureRequest) -> ToolchainRepository:
 
 
 @pytest.fixture
-def folders(tmp_path: Path, repository: ToolchainRepository) -> Folders:
-    folders = Folders(tmp_path / "workspace")
+def folders(open_folder: Path, repository: ToolchainRepository) -> Folders:
+    folders = Folders(open_folder / "workspace")
     shutil.copytree(repository.folder, folders.checkout)
     return folders
 
 
 def gate_of(folders: Folders, box: Sandbox) -> Gate:
     """Set the checkout up as it is detected, and return the function that runs its tests."""
-    found = detect(folders.checkout)
-    assert not found.problem
-    check = Check(setup=found.setup, coverage=CoverageSettings(threshold=None))
+    check = Check(coverage=CoverageSettings(threshold=None))
 
     @contextmanager
     def log() -> Iterator[Callable[[str], None]]:
         yield print
 
-    Setup((check,), PARENT, log, str).run(folders, box)
+    Setup((check,), PARENT, log, str).run(plan_setup((check,), folders.checkout), folders, box)
     return lambda: run_gate(
-        replace(check, test=None),
+        check,
         folders.checkout,
         folders.home,
         parent=PARENT,
@@ -81,9 +79,8 @@ def executed(result: GateResult) -> int:
 def test_change_with_its_test_passes_and_mutant_fails(
     repository: ToolchainRepository, folders: Folders, gate: Gate
 ) -> None:
-    before = gate()
     shutil.copytree(repository.addition, folders.checkout, dirs_exist_ok=True)
-    after = gate()
+    result = gate()
     file, text, broken = repository.mutant
     product = folders.checkout / file
     assert text in product.read_text()
@@ -91,7 +88,24 @@ def test_change_with_its_test_passes_and_mutant_fails(
     with pytest.raises(BuildStopped) as mutant:
         gate()
 
-    assert before.sign in ("report", "summary")
-    assert executed(after) > executed(before) > 0
+    assert executed(result) == repository.tests
     assert mutant.value.outcome is Outcome.TESTS_FAILED
     assert "exit code" in mutant.value.reason
+    assert "nothing shows that a test ran" not in mutant.value.reason
+
+
+@pytest.mark.parametrize("repository", toolchain_repositories(), ids=lambda repository: repository.name)
+def test_missing_toolchain_is_named(repository: ToolchainRepository) -> None:
+    absent = replace(repository, programs=("no-such-program",))
+
+    assert absent.missing.startswith("no-such-program missing or broken: apt-get install ")
+    assert detect(repository.folder).ecosystem == repository.ecosystem
+
+
+def test_ci_installs_every_toolchain() -> None:
+    script = (Path(__file__).parents[3] / ".ci" / "run").read_text()
+    installed = re.search(r"packages=\((.*?)\)", script, re.DOTALL)
+
+    assert installed
+    needed = {package for repository in toolchain_repositories() for package in repository.packages}
+    assert needed <= set(installed[1].split())

@@ -139,7 +139,7 @@ GATE: Final = (
         "no-such-program cannot be started",
         "test",
         "correct test in .kiro-worker.yml",
-        partial(gate, test="no-such-program"),
+        partial(gate, test=["no-such-program"]),
     ),
     Problem(
         "No test command is known",

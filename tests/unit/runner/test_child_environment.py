@@ -88,6 +88,15 @@ def test_configured_variables_reach_children_alone(tmp_path: Path) -> None:
     assert environment["PATH"] == "/first:/opt"
 
 
+def test_java_tools_keep_files_in_the_home(tmp_path: Path) -> None:
+    """Java would take the home of the user's account. The configured options stay, but cannot choose another home."""
+    configured = {"MAVEN_OPTS": "-Xmx1g", "GRADLE_USER_HOME": "/elsewhere"}
+    environment = scrubbed_environment(tmp_path, BuildEnvironment({}, configured))
+
+    assert environment["MAVEN_OPTS"] == f"-Duser.home={tmp_path} -Xmx1g"
+    assert environment["GRADLE_USER_HOME"] == f"{tmp_path}/.gradle"
+
+
 def test_tests_can_commit_and_cannot_ask(tmp_path: Path) -> None:
     """In a repository of their own, which has no author configured."""
     lines: list[str] = []

@@ -369,3 +369,38 @@ def test_change_of_manifest_changes_the_installation() -> None:
     changed = ["src/a.go", "api/go.sum", "web/yarn.lock", "README.md", "app/pom.xml"]
 
     assert changes_installation(changed) == ["api/go.sum", "web/yarn.lock", "app/pom.xml"]
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("node", {"package.json": '{"scripts": {"test": "x", "prepare": "tsc"}}'}),
+        ("node", {"package.json": '{"workspaces": ["a"], "scripts": {"test": "x"}}',
+                  "a/package.json": '{"scripts": {"postinstall": "x"}}'}),
+        ("php", {"composer.json": '{"scripts": {"test": "x"}, "autoload": {"classmap": ["src"]}}'}),
+        ("php", {"composer.json": '{"scripts": {"test": "x"}, "config": {"optimize-autoloader": true}}'}),
+        ("php", {"composer.json": '{"scripts": {"test": "x", "post-autoload-dump": "x"}}'}),
+    ],
+)  # fmt: skip
+def test_installation_that_builds_sources_runs_again(tmp_path: Path, name: str, files: dict[str, str]) -> None:
+    found = DETECT[name](project(tmp_path, files))
+
+    assert found
+    assert not found.follows_sources
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [
+        ("node", {"package.json": '{"workspaces": ["a"], "scripts": {"test": "x"}}', "a/package.json": "{}"}),
+        ("php", {"composer.json": '{"scripts": {"test": "x"}, "autoload": {"psr-4": {"A": "src"}}}'}),
+        ("go", {"go.mod": ""}),
+        ("cargo", {"Cargo.toml": ""}),
+        ("maven", {"pom.xml": ""}),
+    ],
+)
+def test_installation_of_dependencies_alone_is_kept(tmp_path: Path, name: str, files: dict[str, str]) -> None:
+    found = DETECT[name](project(tmp_path, files))
+
+    assert found
+    assert found.follows_sources

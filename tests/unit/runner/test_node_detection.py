@@ -84,8 +84,9 @@ def test_lock_file_decides(tmp_path: Path, files: dict[str, str], setup: str, te
         ({"devEngines": {"packageManager": {"name": "yarn", "version": "^4"}}}, {}, ("npm", "")),
         ({"volta": {"node": "20.1.0", "yarn": "1.22.19"}}, {}, ("yarn", "1.22.19")),
         ({}, {"yarn.lock": CLASSIC}, ("yarn", "1")),
-        ({}, {"yarn.lock": BERRY.format(6)}, ("yarn", "3")),
-        ({}, {"yarn.lock": BERRY.format(8)}, ("yarn", "4")),
+        ({}, {"yarn.lock": BERRY.format(6)}, ("yarn", "3.8")),
+        ({}, {"yarn.lock": BERRY.format(8)}, ("yarn", "4.5")),
+        ({}, {"yarn.lock": BERRY.format(10)}, ("yarn", "4")),
     ],
 )
 def test_manager_has_the_projects_version(

@@ -177,5 +177,8 @@ def test_environment_is_an_allow_list(tmp_path: Path) -> None:
         "TERM": "dumb",
         "EMAIL": "kiro-worker@localhost",
         "GIT_TERMINAL_PROMPT": "0",
+        "MAVEN_OPTS": f"-Duser.home={tmp_path}",
+        "MAVEN_USER_HOME": f"{tmp_path}/.m2",
+        "GRADLE_USER_HOME": f"{tmp_path}/.gradle",
         "KEY": "k",
     }

@@ -36,8 +36,6 @@ _INSTALLS: Final = frozenset(
         *("Pipfile", "Pipfile.lock", "noxfile.py", "pdm.lock", "poetry.lock", "poetry.toml", "pyproject.toml"),
         *("setup.cfg", "setup.py", "tox.ini", "tox.toml", "uv.lock", "uv.toml", ".python-version", ".tool-versions"),
         *("CMakeLists.txt", "MANIFEST.in", "meson.build"),
-        # A new package must be known to an editable install.
-        "__init__.py",
     )
 )
 """Names of files that change what setup installs."""

@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 _INSTALL: Final = ("composer", "install", "--no-interaction", "--no-progress", "--prefer-dist")
 _CONFIGURATIONS: Final = ("phpunit.xml", "phpunit.dist.xml", "phpunit.xml.dist")
+_EVENTS: Final = (
+    *("pre-install-cmd", "post-install-cmd", "pre-update-cmd", "post-update-cmd"),
+    *("pre-autoload-dump", "post-autoload-dump"),
+)
 _RUNNERS: Final = (
     ("pestphp/pest", "pest"),
     ("phpunit/phpunit", "phpunit"),
@@ -32,20 +36,30 @@ def detect_composer(folder: Path) -> Detected | None:
     document = files.json("composer.json")
     decided = files.first("composer.lock", "composer.json")
     reason = f"{decided} → composer install"
+    follows = not _lists_sources(document)
     if table(document, "scripts").get("test"):
         # Composer ends a script after five minutes unless it is told otherwise.
         test = ("composer", "run-script", "--timeout=0", "test")
-        return Detected("php", f"{reason}; scripts.test → composer test", _INSTALL, test)
+        return Detected("php", f"{reason}; scripts.test → composer test", _INSTALL, test, follows_sources=follows)
     runner = _runner(document, files)
     tests = "" if configuration else next((name for name in ("tests", "test") if files.folders(name)), "")
     if runner and (configuration or tests):
         words = (runner, *filter(None, (tests,)))
-        return Detected("php", f"{reason}; {configuration or tests} → {runner}", _INSTALL, words)
+        reason += f"; {configuration or tests} → {runner}"
+        return Detected("php", reason, _INSTALL, words, follows_sources=follows)
     problem = (
         'composer.json has no "test" script, and no PHPUnit or Pest with a configuration or a tests folder. Add a'
         ' "test" script, or write the test command into .kiro-worker.yml, for example "test: vendor/bin/phpunit tests"'
     )
-    return Detected("php", reason, _INSTALL, problem=problem, likely=False)
+    return Detected("php", reason, _INSTALL, problem=problem, likely=False, follows_sources=follows)
+
+
+def _lists_sources(document: Mapping[str, Any]) -> bool:
+    """Return whether the installation lists the project's classes, or runs a script of the project."""
+    loads = [table(document, key) for key in ("autoload", "autoload-dev")]
+    settings, scripts = table(document, "config"), table(document, "scripts")
+    optimizes = settings.get("optimize-autoloader") or settings.get("classmap-authoritative")
+    return bool(optimizes) or any("classmap" in load for load in loads) or any(name in scripts for name in _EVENTS)
 
 
 def _runner(document: Mapping[str, Any], files: ProjectFiles) -> str:

@@ -12,12 +12,15 @@ from kiro_worker.runner.gate.ecosystems.project_files import ProjectFiles, scrip
 from kiro_worker.runner.sandbox.printable import listed, printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import Any
 
     from kiro_worker.runner.gate.ecosystems.package_managers import PackageManager
 
+_INSTALL_SCRIPTS: Final = ("preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare")
+"""https://docs.npmjs.com/cli/using-npm/scripts#npm-install"""
+_MAX_PACKAGES: Final = 100
 _NO_TEST_SCRIPT: Final = "no test specified"
 _PLAIN_PATH: Final = re.compile(r"[\w@./-]{1,100}$")
 _PNPM_PACKAGE: Final = re.compile(r"^\s*-\s*['\"]?([^'\"#\s]+)['\"]?\s*$", re.MULTILINE)
@@ -40,12 +43,15 @@ def detect_node(folder: Path) -> Detected | None:
     setup = manager.install
     if path_up:
         setup = script(f"cd {path_up}", *(setup[3:] if setup[0] == "sh" else (" ".join(setup),)))
-    found = Detected("node", _setup_reason(manager, package, path_up), setup)
+    packages = _workspace_packages(files, package)
+    found = Detected(
+        *("node", _setup_reason(manager, package, path_up), setup),
+        follows_sources=not any(map(_is_built_by_install, _documents(files, package, packages, root))),
+    )
     if test_script(package):
         return replace(found, reason=f"{found.reason}; its test script → {manager.name} test", test=manager.test)
     if manager.name == "bun" and files.names("*.test.*", "*_test.*", "*.spec.*", "*_spec.*", levels=4):
         return replace(found, reason=f"{found.reason}; test files → bun test", test=manager.run("test"))
-    packages = _workspace_packages(files, package)
     if words := _task_runner(files, package, manager):
         runner = next(word for word in words if word in ("turbo", "nx", "lerna"))
         return replace(found, reason=f"{found.reason}; {runner} → its test task", test=words)
@@ -56,6 +62,20 @@ def test_script(package: Mapping[str, Any]) -> str:
     """Return the ``test`` script of a ``package.json``; empty if there is none, or only npm's placeholder."""
     found = string(table(package, "scripts"), "test")
     return "" if _NO_TEST_SCRIPT in found else found.strip()
+
+
+def _documents(
+    files: ProjectFiles, package: Mapping[str, Any], packages: tuple[str, ...], root: Path
+) -> Iterator[Mapping[str, Any]]:
+    """Yield the ``package.json`` of every package that an installation touches."""
+    yield package
+    yield ProjectFiles(root).json("package.json")
+    yield from (files.json(f"{path}/package.json") for path in packages[:_MAX_PACKAGES])
+
+
+def _is_built_by_install(package: Mapping[str, Any]) -> bool:
+    """Return whether an installation runs a script of the package, which may compile its sources."""
+    return any(string(table(package, "scripts"), name) for name in _INSTALL_SCRIPTS)
 
 
 def _setup_reason(manager: PackageManager, package: Mapping[str, Any], path_up: str) -> str:

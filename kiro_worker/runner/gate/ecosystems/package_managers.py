@@ -35,6 +35,8 @@ _PINNED: Final = re.compile(r"(npm|pnpm|yarn|bun)@(\d+(?:\.\d+){0,2}(?:-[0-9A-Za
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+(?:-[0-9A-Za-z.]+)?$")
 _PNPM_LOCK: Final = re.compile(r"lockfileVersion:\s*['\"]?(\d+)\.(\d+)")
 _YARN_LOCK: Final = re.compile(r"__metadata:\s+version:\s*(\d+)")
+_YARN_OF_LOCK: Final = {"4": "2.4", "5": "3.1", "6": "3.8", "8": "4.5"}
+"""The last version that writes a format of the lock file. ``--immutable`` rejects one that would write another."""
 _YARN_PATH: Final = re.compile(r"^yarnPath:\s*[\"']?(\.?[\w@/.-]+\.[cm]?js)[\"']?\s*$", re.MULTILINE)
 _PACKAGES: Final = re.compile(r"^packages:", re.MULTILINE)
 _PNPM_10_SETTING: Final = re.compile(r"^(?!packages|catalogs?)[a-z]\w*:", re.MULTILINE)
@@ -191,8 +193,7 @@ def _yarn(files: ProjectFiles, version: str, lock: str, decided_by: str) -> Pack
     if not version:
         metadata = _YARN_LOCK.search(files.beginning(lock)) if lock else None
         is_berry = bool(metadata or program or files.has(".yarnrc.yml"))
-        # The format of the lock file is 8 since yarn 4.
-        version = ("3" if metadata and int(metadata[1]) < 8 else "4") if is_berry else "1"
+        version = _YARN_OF_LOCK.get(metadata[1] if metadata else "", "4") if is_berry else "1"
     return PackageManager("yarn", version, lock, decided_by, program if not version.startswith("1.") else "")
 
 
