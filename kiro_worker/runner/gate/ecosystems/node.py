@@ -45,7 +45,7 @@ def detect_node(folder: Path) -> Detected | None:
         setup = script(f"cd {path_up}", *(setup[3:] if setup[0] == "sh" else (" ".join(setup),)))
     packages = _workspace_packages(files, package)
     found = Detected(
-        *("node", _setup_reason(manager, package, path_up), setup),
+        *("node", _setup_reason(manager, path_up), setup),
         follows_sources=not any(map(_is_built_by_install, _documents(files, package, packages, root))),
     )
     if test_script(package):
@@ -78,12 +78,12 @@ def _is_built_by_install(package: Mapping[str, Any]) -> bool:
     return any(string(table(package, "scripts"), name) for name in _INSTALL_SCRIPTS)
 
 
-def _setup_reason(manager: PackageManager, package: Mapping[str, Any], path_up: str) -> str:
+def _setup_reason(manager: PackageManager, path_up: str) -> str:
     deciding = [manager.decided_by, manager.lock] if manager.decided_by != manager.lock else [manager.lock]
     names = [f"{path_up}/{name}" if path_up else name for name in deciding if name] or ["package.json"]
     reason = f"{' and '.join(names)} → {manager.installs_as}"
-    if engine := string(table(package, "engines"), "node"):
-        reason += f"; engines ask for node {printable_name(engine)[:40]}"
+    if manager.node:
+        reason += f"; asks for node {manager.node}"
     return reason
 
 

@@ -8,9 +8,10 @@ npm's own settings for registries and proxies.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
+from kiro_worker.runner.gate.ecosystems.node_versions import lines_that_install_node, wanted_node
 from kiro_worker.runner.gate.ecosystems.project_files import script, string, table
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class PackageManager:
     """A manager, the ``version`` to install (a prefix such as ``9`` for any of it), and the file that decided.
 
     ``lock`` is its lock file; empty if the project has none. ``program`` is the file of the project that is the manager
-    itself, as yarn's ``yarnPath`` names it.
+    itself, as yarn's ``yarnPath`` names it. ``node`` is the range of versions of Node that the project asks for.
     """
 
     name: Name
@@ -57,6 +58,7 @@ class PackageManager:
     lock: str = ""
     decided_by: str = ""
     program: str = ""
+    node: str = ""
 
     @property
     def is_classic_yarn(self) -> bool:
@@ -66,9 +68,10 @@ class PackageManager:
     @property
     def install(self) -> tuple[str, ...]:
         """The words that install the project's dependencies."""
-        if self.name == "npm":
-            return ("npm", "ci", *_QUIET) if self.lock else ("npm", "install", "--no-package-lock", *_QUIET)
-        return script(*self._lines_before, f"{self._call} {self._install_arguments}")
+        if self.name != "npm":
+            return script(*self._lines_before, f"{self._call} {self._install_arguments}")
+        words = ("npm", "ci", *_QUIET) if self.lock else ("npm", "install", "--no-package-lock", *_QUIET)
+        return script(_LOCAL, *lines_that_install_node(self.node), " ".join(words)) if self.node else words
 
     def run(self, *arguments: str) -> tuple[str, ...]:
         """Return the words that run the manager with ``arguments``. The gate finds it where :attr:`install` puts it."""
@@ -89,7 +92,7 @@ class PackageManager:
     def installs_as(self) -> str:
         """What :attr:`install` does, for people."""
         if self.name == "npm":
-            return " ".join(self.install[:2])
+            return "npm ci" if self.lock else "npm install"
         version = f" ({self.name} {self.version})" if self.version and not self.program else ""
         return f"{self._call} {self._install_arguments}{version}"
 
@@ -109,7 +112,7 @@ class PackageManager:
 
     @property
     def _lines_before(self) -> tuple[str, ...]:
-        lines = [_LOCAL]
+        lines = [_LOCAL, *lines_that_install_node(self.node)]
         if not self.program:
             package = "@yarnpkg/cli-dist" if self.name == "yarn" and not self.is_classic_yarn else self.name
             wanted = f"{package}@{self.version}" if self.version else package
@@ -149,11 +152,12 @@ def package_manager_of(files: ProjectFiles) -> PackageManager:
     lock = next((lock for lock in _LOCK_FILES if files.has(lock) and name in ("", _LOCK_FILES[lock])), "")
     if not name:
         name = _LOCK_FILES[lock] if lock else _without_lock(files)
+    node = wanted_node(files, package)
     if name == "yarn":
-        return _yarn(files, version, lock, decided_by or lock)
+        return replace(_yarn(files, version, lock, decided_by or lock), node=node)
     if name == "pnpm" and not version:
         version = _pnpm_version(files, package, lock)
-    return PackageManager(name, "" if name == "npm" else version, lock, decided_by or lock)
+    return PackageManager(name, "" if name == "npm" else version, lock, decided_by or lock, node=node)
 
 
 def _pinned(package: Mapping[str, Any]) -> tuple[Name | Literal[""], str, str]:
