@@ -52,11 +52,8 @@ class Work:
 
     @property
     def problem(self) -> str:
-        """All that is known about why it failed, for the message of an assertion."""
-        return (
-            f"{self.run.error}: {self.run.cause}\n{json.dumps(self.result, indent=1)}\n"
-            f"setup.log: {self.setup_log[-4000:]}\ntests.log: {self.tests_log[-6000:]}"
-        )
+        """Why the build failed, for the message of an assertion. The logs are in the test's output."""
+        return "; ".join(str(self.result.get(key)) for key in ("reason", "remedy", "details")) or self.run.cause
 
     @property
     def failed_tests(self) -> list[str]:
@@ -109,6 +106,8 @@ def work_off(world: World) -> Work:
     seconds = time.monotonic() - start
     prefix = artifacts(run)
     result, *logs = (world.local.artifact(prefix, name) for name in ("result.json", "setup.log", "tests.log"))
+    # Shown if the test fails.
+    print(*logs, result, sep="\n")
     return Work(run, json.loads(result) if result else {}, *logs, seconds)
 
 
