@@ -105,10 +105,11 @@ def work_off(world: World) -> Work:
     run = wait_for(world.local.client("stepfunctions"), world.local.tick(), _PATIENCE)
     seconds = time.monotonic() - start
     prefix = artifacts(run)
-    result, *logs = (world.local.artifact(prefix, name) for name in ("result.json", "setup.log", "tests.log"))
+    result = world.local.artifact(prefix, "result.json")
+    setup_log, tests_log = (world.local.artifact(prefix, name) for name in ("setup.log", "tests.log"))
     # Shown if the test fails.
-    print(*logs, result, sep="\n")
-    return Work(run, json.loads(result) if result else {}, *logs, seconds)
+    print(setup_log, tests_log, result, sep="\n")
+    return Work(run, json.loads(result) if result else {}, setup_log, tests_log, seconds)
 
 
 def artifacts(run: Run) -> str:
