@@ -49,6 +49,7 @@ class Outcome(StrEnum):
     AGENT_TIMED_OUT = "AgentTimedOut"
     NO_CHANGES = "NoChanges"
     SETUP_FAILED = "SetupFailed"
+    TESTS_ALREADY_FAILING = "TestsAlreadyFailing"
     TESTS_FAILED = "TestsFailed"
     COVERAGE_BELOW_THRESHOLD = "CoverageBelowThreshold"
     PUSH_REJECTED = "PushRejected"
@@ -119,6 +120,14 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Read `setup.log`. Correct `setup`, or the files that it reads on the branch, then redrive the execution.",
+    ),
+    Outcome.TESTS_ALREADY_FAILING: OutcomeFacts(
+        "Before the agent started, the project's tests failed on the branch, or their command could not be started. The"
+        " agent was not started.",
+        FaultOwner.REPOSITORY,
+        CardEffect.FAILED,
+        "Read `baseline.log`. Fix the named tests or the test command, then redrive the execution. `baseline` decides"
+        " which failures are accepted.",
     ),
     Outcome.TESTS_FAILED: OutcomeFacts(
         "The project's tests failed, timed out or could not be started, or nothing shows that a test ran.",

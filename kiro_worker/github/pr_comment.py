@@ -68,7 +68,7 @@ def succeeded(
     """
     return _comment(
         f"✅ **Implemented**: {code(build.commit[:12])} on {code(branch)} is ready for review",
-        "\n".join(f"- ⚠️ {note}" for note in notes),
+        "\n".join(f"- ⚠️ {note}" for note in (*notes, *_gate_notes(summary))),
         redact(code(build.reason)) if build.reason else "",
         _done_tasks(build, summary, pull_request_url),
         _facts(build),
@@ -103,6 +103,7 @@ def failed(
         block(reason) if reason else "",
         _done_tasks(build or BuildResult(), summary),
         _open_tasks(build) if build else "",
+        _failed_tests(summary),
         _facts(build) if build else "",
         "The last lines of output:\n" + block(redact(build.tail)[-4000:]) if build and build.tail.strip() else "",
         _words(summary),
@@ -142,6 +143,31 @@ def _done_tasks(build: BuildResult, summary: RunSummary, pull_request_url: str =
     count = int(done) - int(before) if done.isdecimal() and before.isdecimal() else len(summary.tasks)
     more = [f"- and {count - len(lines)} more"] if count > len(lines) else []
     return "\n".join(["Tasks done by this run:", *lines, *more])
+
+
+def _gate_notes(summary: RunSummary) -> list[str]:
+    """What the gate found besides its verdict. The names come from the repository, and the sentences do not."""
+    notes = []
+    for note in summary.notes:
+        text = " ".join(re.sub(r"[^A-Za-z0-9 ,.'-]", "", redact(note.text)).split())
+        notes.append(f"{text}: {_cell(redact(note.names))}" if note.names else text)
+    return notes
+
+
+def _failed_tests(summary: RunSummary) -> str:
+    """The tests that stopped the build, each with the last lines of its failure, as many as fit."""
+    parts: list[str] = []
+    for test in summary.failed:
+        # Without blank lines, so that nothing in it can look like a part that is added to the comment later.
+        said = "\n".join(filter(str.strip, redact(test.said).splitlines()))[-_LONGEST_WORDS:]
+        part = f"- {_cell(redact(test.name))}" + (f"\n{block(said)}" if said else "")
+        if sum(map(len, parts)) + len(part) > _LONGEST_SECTION:
+            break
+        parts.append(part)
+    if not parts:
+        return ""
+    more = len(summary.failed) - len(parts)
+    return "\n".join(["Failed tests:", *parts, *([f"- and {more} more"] if more else [])])
 
 
 def _words(summary: RunSummary) -> str:

@@ -25,7 +25,13 @@ from kiro_worker.runner.gate.setup import Setup, is_set_up
 from kiro_worker.runner.gate.workspace import GateWorkspace
 from kiro_worker.runner.preparation import fetch_submodules, note_done_before, note_kept, note_rebased_work, note_work
 from kiro_worker.runner.rebase import rebase_onto_push
-from kiro_worker.runner.recording import commits_between, recall_summary, record_summary, run_recorded_gate
+from kiro_worker.runner.recording import (
+    commits_between,
+    recall_summary,
+    record_summary,
+    run_recorded_gate,
+    take_recorded_baseline,
+)
 from kiro_worker.runner.repository.commit import with_execution_trailer
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
     from kiro_worker.runner.agent.adapters import PreparedAgent
     from kiro_worker.runner.edges import BuildEdges
     from kiro_worker.runner.effects import Prepared
+    from kiro_worker.runner.gate.baseline import Baseline
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint
@@ -76,6 +83,7 @@ class BuildEffects(Effects):
         self._lease = request.lease
         self._run = RunRecord(request.owner, request.repository, request.branch, request.work_item_id)
         self._agent_environment = edges.environment
+        self._baselines: tuple[Baseline, ...] = ()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -175,6 +183,11 @@ class BuildEffects(Effects):
         """Run the setup command, and give the agent what it installed."""
         self._gate.prepare(prepared.checkout, prepared.submodules)
 
+    def take_baseline(self, prepared: Prepared) -> None:
+        """Run the tests on the pinned commit. No earlier build's result counts, because the image may have changed."""
+        self._gate.secure()
+        self._baselines = take_recorded_baseline(self._edges, self._gate, prepared, self._progress)
+
     def keep(self, checkpoint: Checkpoint, work: KeptWork) -> None:
         """Push ``work`` to the checkpoint, under the lock like every push."""
         if work.commit != checkpoint.commit:
@@ -222,12 +235,13 @@ class BuildEffects(Effects):
     def pass_gate(self, prepared: Prepared) -> None:
         """Run the gate. If an earlier build finished all tasks and failed here, give the agent one turn to fix that.
 
-        Without that turn, a redrive could only fail again.
+        Without that turn, a redrive could only fail again. There is none for tests that failed before the work, too.
         """
         try:
             self._run_gate(prepared, self._commit)
         except BuildStopped as stop:
-            if stop.outcome not in _FIXABLE or not self._loop.only_fixing_is_left:
+            is_old = stop.outcome is Outcome.TESTS_FAILED and not self._progress.gate_failed_anew
+            if stop.outcome not in _FIXABLE or is_old or not self._loop.only_fixing_is_left:
                 raise
             self._edges.log.say(f"{stop.outcome}: {stop.reason}")
             self._loop.fix(stop)
@@ -309,7 +323,7 @@ class BuildEffects(Effects):
         note_kept(checkpoint, self._progress)
 
     def _run_gate(self, prepared: Prepared, commit: str) -> None:
-        run_recorded_gate(self._edges, self._gate, prepared, commit, self._progress)
+        run_recorded_gate(self._edges, self._gate, prepared, commit, self._progress, self._baselines)
 
     def _load_submodules(self, guard: Guard, checkout: Checkout) -> Submodules:
         if not self._edges.configuration.submodules:

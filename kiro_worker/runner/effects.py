@@ -72,6 +72,10 @@ class Effects(Protocol):
         """Run the configured setup command before the agent starts."""
         ...
 
+    def take_baseline(self, prepared: Prepared) -> None:
+        """Run the project's tests on the pinned commit. Raise :class:`BuildStopped` if the agent must not start."""
+        ...
+
     def sandboxed(self) -> AbstractContextManager[None]:
         """Provide what the agent and the tests run with: their user, their limits and the agent's log."""
         ...

@@ -1,8 +1,8 @@
 """The pipeline of a build and of a dry run.
 
     hold the lock → check out the pinned commit → settings → guard → agent's key → push check → submodules and central
-    steering files → install the agent → set up → agent, task by task → completeness check → gate → hold the lock →
-    record → push → report
+    steering files → install the agent → set up → baseline → agent, task by task → completeness check → gate → hold the
+    lock → record → push → report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
@@ -101,6 +101,9 @@ class Pipeline:
             if is_set_up(prepared.settings.checks):
                 with effects.phase("set up"):
                     effects.set_up(prepared)
+            if prepared.settings.baseline != "off":
+                with effects.phase("baseline"):
+                    effects.take_baseline(prepared)
             with effects.phase("agent"):
                 effects.hold_lock()
                 effects.implement(prepared, start)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kiro_worker.outcomes import Outcome
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kiro_worker.config.settings import Settings
     from kiro_worker.errors import BuildStopped
     from kiro_worker.outcomes import FaultOwner
-    from kiro_worker.records.summaries import Turn
+    from kiro_worker.records.summaries import FailedTest, GateNote, Turn
 
 
 class Phase(NamedTuple):
@@ -37,6 +37,9 @@ class BuildProgress:
     the identities of the tasks that were done before this run, and ``tasks_done_before`` is their number; ``None`` if
     that is not known. ``done_tasks`` are the names of those that this run has done, and ``commits`` the commits that
     finished them, by identity; empty if that is not known. ``settings`` are the effective settings of the repository.
+    ``baseline`` and ``gate`` are what the tests showed before the agent, and what the last gate measured; ``None``
+    before that. ``failed_tests`` stopped the build, and ``gate_notes`` are what reviewers have to know about the tests.
+    ``gate_failed_anew`` means that the work made the last gate fail, so that the agent may be able to fix it.
     """
 
     outcome: Outcome = Outcome.WORKER_FAILED
@@ -60,6 +63,11 @@ class BuildProgress:
     settings: Settings | None = None
     tests: str = ""
     test_command: tuple[str, ...] = ()
+    baseline: dict[str, Any] | None = None
+    gate: dict[str, Any] | None = None
+    failed_tests: tuple[FailedTest, ...] = ()
+    gate_notes: tuple[GateNote, ...] = ()
+    gate_failed_anew: bool = True
     files_changed: tuple[str, ...] = ()
     patch: bytes = field(default=b"", repr=False)
     agent_credits: float | None = None

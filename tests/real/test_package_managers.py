@@ -14,6 +14,7 @@ import pytest
 
 from kiro_worker.config.settings import Check, CoverageSettings
 from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.gate.setup import Setup, plan_setup
 from kiro_worker.runner.sandbox.environment import scrubbed_environment
 from kiro_worker.runner.sandbox.folders import Folders
@@ -66,7 +67,7 @@ def test_pinned_manager_runs_the_tests(tmp_path: Path, manager: str, version: st
     check, parent = Check(coverage=CoverageSettings(threshold=None)), {**os.environ, "PATH": PATH}
 
     Setup((check,), parent, printed, str).run(plan_setup((check,), folders.checkout), folders, Sandbox())
-    result = run_gate(check, folders.checkout, folders.home, parent=parent, sink=print, redact=str)
+    result = run_gate(check, Place(folders.checkout, folders.home, parent, print, str))
 
     assert result.summary.startswith("2 pass")
     program = folders.home / ".local" / "bin" / manager

@@ -16,6 +16,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.ecosystems.choose import detect
 from kiro_worker.runner.gate.gate import GateResult, run_gate
+from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.gate.setup import Setup, plan_setup
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Sandbox, sandbox
@@ -49,16 +50,8 @@ def gate_of(folders: Folders, box: Sandbox) -> Gate:
         yield print
 
     Setup((check,), PARENT, log, str).run(plan_setup((check,), folders.checkout), folders, box)
-    return lambda: run_gate(
-        check,
-        folders.checkout,
-        folders.home,
-        parent=PARENT,
-        sink=print,
-        redact=str,
-        sandbox=box,
-        temporary=folders.temporary,
-    )
+    place = Place(folders.checkout, folders.home, PARENT, print, str, box, folders.temporary)
+    return lambda: run_gate(check, place)
 
 
 @pytest.fixture

@@ -15,7 +15,8 @@ from kiro_worker.runner.agent.install import install_kiro_cli
 from kiro_worker.runner.agent.limits import require_within_limits
 from kiro_worker.runner.agent.turn import run_agent
 from kiro_worker.runner.gate.gate import run_gate
-from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.gate.run import Place
+from kiro_worker.runner.gate.setup import Setup, plan_setup
 from kiro_worker.runner.progress import BuildProgress
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Sandbox
@@ -52,8 +53,8 @@ def gate(**keys: Any) -> Seen:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "checkout"
         folder.mkdir()
-        run = partial(run_gate, check(**{"coverage": {}, **keys}), folder, Path(name) / "home", parent={}, redact=str)
-        return stopped(lambda: run(sink=lambda _: None))
+        place = Place(folder, Path(name) / "home", {}, lambda _: None, str)
+        return stopped(lambda: run_gate(check(**{"coverage": {}, **keys}), place))
 
 
 def setup(command: str) -> Seen:
@@ -63,7 +64,9 @@ def setup(command: str) -> Seen:
         for folder in (folders.checkout, folders.home, folders.temporary):
             folder.mkdir()
         log: Any = lambda: _Log()  # noqa: E731
-        return stopped(lambda: Setup((check(setup=command),), {}, log, str).run(folders, Sandbox()))
+        checks = (check(setup=command),)
+        steps = plan_setup(checks, folders.checkout)
+        return stopped(lambda: Setup(checks, {}, log, str).run(steps, folders, Sandbox()))
 
 
 class _Log:

@@ -42,7 +42,7 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         ({"tests/__init__.py": "", "tests/test_a.py": TEST_CASE}, UNITTEST),
         ({"tests/test_a.py": TEST_CASE}, (*UNITTEST, "-s", "tests")),
         ({"test_a.py": TEST_CASE}, UNITTEST),
-        ({"test_a.py": ""}, ()),
+        ({"test_a.py": ""}, UNITTEST),
         ({"package.json": '{"scripts": {"test": "jest"}}'}, ("npm", "test")),
         ({"package.json": '{"scripts": {"test": "jest"}}', "package-lock.json": "{}"}, ("npm", "test")),
         ({"package.json": '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}'}, ()),

@@ -137,15 +137,15 @@ def test_name_is_redacted_before_cut() -> None:
 
 
 def test_verdict_of_failed_gate_is_exported() -> None:
-    gate = {"summary": "exit code 5"}
+    progress = BuildProgress(Outcome.TESTS_FAILED, tests="exit code 5")
 
-    assert exported_variables(BuildProgress(Outcome.TESTS_FAILED), gate=gate)["TESTS_SUMMARY"] == "exit code 5"
+    assert exported_variables(progress)["TESTS_SUMMARY"] == "exit code 5"
 
 
 def test_ignored_reports_are_exported() -> None:
-    gate = {"summary": "Ran 2 tests", "notes": {"tests": ["report ignored: a"], "coverage": ["report ignored: b"]}}
+    notes = {"tests": ["report ignored: a"], "coverage": ["report ignored: b"]}
 
-    values = exported_variables(BuildProgress(), gate=gate)
+    values = exported_variables(BuildProgress(tests="Ran 2 tests", gate={"checks": [{"notes": notes}]}))
 
     assert values["TESTS_SUMMARY"] == "Ran 2 tests; report ignored: a"
     assert values["COVERAGE"] == "report ignored: b"

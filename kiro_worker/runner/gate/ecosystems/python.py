@@ -121,10 +121,10 @@ def _runner(project: PythonProject, files: TestFiles) -> _Runner | None:
     ):
         if is_it:
             return _Runner(PYTEST, why, ("pytest",))
+    if files.paths and (options := unittest_options(project.folder, files)):
+        why = "tests that use unittest" if files.uses_unittest else "files with the names of tests"
+        return _Runner((*UNITTEST, *options), f"{why} → unittest")
     if files.uses_unittest:
-        options = unittest_options(project.folder, files)
-        if options:
-            return _Runner((*UNITTEST, *options), "tests that use unittest → unittest")
         return _Runner(PYTEST, "tests that unittest would not find → pytest", ("pytest",))
     return _last_resort(project)
 

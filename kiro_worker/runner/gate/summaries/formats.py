@@ -179,8 +179,10 @@ class FormatReader(Reader):
             # No tool prints more of them.
             self._held = [*self._held, (_counts(format_, line), line)][-8:]
         elif role == "failure":
-            if says_failed or _counts(format_, line).failed:
+            failed = _counts(format_, line).failed
+            if says_failed or failed:
                 self.note(Counts(), line, failed=True)
+                self.parts_failed += max(0, failed - 1)
         elif role != "inside" or self._is_open:
             self._is_open = self._is_open or role == "opens"
             says_nothing = role == "nothing" or format_.repeats
