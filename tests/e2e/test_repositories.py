@@ -19,13 +19,13 @@ PYTHON = {
 }
 PYTHON_WORK: Edits = {
     "1.1": [
-        {"path": "sums/__init__.py", "append": "\n\ndef clamp(a, low, high):\n    return max(low, min(a, high))\n"}
+        {"path": "sums/__init__.py", "append": "\n\ndef confine(a, low, high):\n    return max(low, min(a, high))\n"}
     ],
     "1.2": [
         {
-            "path": "tests/test_clamp.py",
-            "text": "import unittest\n\nfrom sums import clamp\n\n\nclass Clamp(unittest.TestCase):\n"
-            "    def test_clamp(self):\n        self.assertEqual(clamp(4, 1, 3), 3)\n",
+            "path": "tests/test_confine.py",
+            "text": "import unittest\n\nfrom sums import confine\n\n\nclass Confine(unittest.TestCase):\n"
+            "    def test_confine(self):\n        self.assertEqual(confine(4, 1, 3), 3)\n",
         }
     ],
 }
@@ -36,12 +36,12 @@ NODE = {
     "const { add } = require('./sums')\n\ntest('add', () => assert.strictEqual(add(1, 2), 3))\n",
 }
 NODE_WORK: Edits = {
-    "1.1": [{"path": "sums.js", "append": "exports.clamp = (a, low, high) => Math.max(low, Math.min(a, high))\n"}],
+    "1.1": [{"path": "sums.js", "append": "exports.confine = (a, low, high) => Math.max(low, Math.min(a, high))\n"}],
     "1.2": [
         {
-            "path": "clamp.test.js",
+            "path": "confine.test.js",
             "text": "const test = require('node:test')\nconst assert = require('node:assert')\n"
-            "const { clamp } = require('./sums')\n\ntest('clamp', () => assert.strictEqual(clamp(4, 1, 3), 3))\n",
+            "const { confine } = require('./sums')\n\ntest('confine', () => assert.strictEqual(confine(4, 1, 3), 3))\n",
         }
     ],
 }
@@ -54,16 +54,16 @@ GO = {
 GO_WORK: Edits = {
     "1.1": [
         {
-            "path": "clamp.go",
-            "text": "package sums\n\nfunc Clamp(a, low, high int) int {\n\tif a < low {\n\t\treturn low\n\t}\n"
+            "path": "confine.go",
+            "text": "package sums\n\nfunc Confine(a, low, high int) int {\n\tif a < low {\n\t\treturn low\n\t}\n"
             "\tif a > high {\n\t\treturn high\n\t}\n\treturn a\n}\n",
         }
     ],
     "1.2": [
         {
-            "path": "clamp_test.go",
-            "text": 'package sums\n\nimport "testing"\n\nfunc TestClamp(t *testing.T) {\n\tif Clamp(4, 1, 3) != 3 ||'
-            ' Clamp(0, 1, 3) != 1 || Clamp(2, 1, 3) != 2 {\n\t\tt.Error("not in the range")\n\t}\n}\n',
+            "path": "confine_test.go",
+            "text": 'package sums\n\nimport "testing"\n\nfunc TestConfine(t *testing.T) {\n\tif Confine(4, 1, 3) != 3 ||'
+            ' Confine(0, 1, 3) != 1 || Confine(2, 1, 3) != 2 {\n\t\tt.Error("not in the range")\n\t}\n}\n',
         }
     ],
 }

@@ -7,28 +7,28 @@ from typing import Final
 
 from tests.real.distributions import Distribution
 
-FUNCTION: Final = "clamp"
-OWN_TEST_WORDS: Final = ("Clamp", FUNCTION)
+FUNCTION: Final = "confine"
+OWN_TEST_WORDS: Final = ("Confine", FUNCTION)
 """One of them is in the name of the agent's test, however the test runner shows it."""
 
 _PYTHON: Final = '''
 
-def clamp(value, low, high):
+def confine(value, low, high):
     """Return ``value``, or the nearest bound if it is not from ``low`` to ``high``."""
     return max(low, min(value, high))
 '''
 _PYTHON_TEST: Final = """\
 import unittest
 
-from {module} import clamp
+from {module} import confine
 
 
-class ClampTest(unittest.TestCase):
-    def test_clamp_keeps_number_in_range(self):
-        self.assertEqual(clamp(2, 1, 3), 2)
+class ConfineTest(unittest.TestCase):
+    def test_confine_keeps_number_in_range(self):
+        self.assertEqual(confine(2, 1, 3), 2)
 
-    def test_clamp_returns_nearest_bound(self):
-        self.assertEqual((clamp(0, 1, 3), clamp(4, 1, 3)), (1, 3))
+    def test_confine_returns_nearest_bound(self):
+        self.assertEqual((confine(0, 1, 3), confine(4, 1, 3)), (1, 3))
 """
 _PYTHON_FAULT: Final = ("min(value, high)", "min(value, low)")
 
@@ -127,7 +127,7 @@ PYTHON: Final = (
         "e0050c0b7da1eea53ffaf149c0cfbb5c6e2e2b69c4bef22c81fa6eb73e5f6173",
         "flit, src, requirements/tests.txt, tox",
         "src/itsdangerous/encoding.py",
-        "tests/test_itsdangerous/test_clamp.py",
+        "tests/test_itsdangerous/test_confine.py",
         ("src/itsdangerous/encoding.py", '.rstrip(b"=")', '.rstrip(b"-")'),
         is_quick=True,
     ),
@@ -137,7 +137,7 @@ PYTHON: Final = (
         "1d6a36c453dbfbb3f0b34601d2e0b4ce5d48d780305cd45714843f0068fde6ac",
         "hatchling, version from git tags, src, extra, tox",
         "src/humanize/number.py",
-        "tests/test_clamp.py",
+        "tests/test_confine.py",
         ("src/humanize/number.py", "value % 100 in (11, 12, 13) else", "value % 100 in (11, 12) else"),
     ),
     _python(
@@ -146,7 +146,7 @@ PYTHON: Final = (
         "30ac523adfc118b51d2b2e7bad8a0ddb31370dfe2700c7f10ca224f36ccf81e0",
         "setuptools, src, tox alone names pytest",
         "src/cachetools/keys.py",
-        "tests/test_clamp.py",
+        "tests/test_confine.py",
         ("src/cachetools/__init__.py", "self.__currsize -= itemsize", "self.__currsize += itemsize"),
     ),
     _python(
@@ -155,7 +155,7 @@ PYTHON: Final = (
         "83e32755ba1d20d9340bd069ee97e9f6232ba2346b63ffcba425de01f7e327a6",
         "poetry, dependency group dev",
         "tomlkit/_utils.py",
-        "tests/test_clamp.py",
+        "tests/test_confine.py",
         ("tomlkit/_utils.py", "offset = -offset", "offset = +offset"),
     ),
     _python(
@@ -164,7 +164,7 @@ PYTHON: Final = (
         "9667a038e9d6ecba37995e26cb2f59ec6420b6ad8dd9677de59db9b956b08490",
         "setuptools, version from git tags, dependency group test",
         "toolz/itertoolz.py",
-        "toolz/tests/test_clamp.py",
+        "toolz/tests/test_confine.py",
         ("toolz/itertoolz.py", "    return next(iter(seq))\n", "    return iter(seq)\n"),
     ),
     _python(
@@ -173,7 +173,7 @@ PYTHON: Final = (
         "d1eaa46ebb595891b860ab086b4d09c8588af65ebd4361b8e8f4bb8920b90ba8",
         "setuptools, version from git tags, src, uv.lock, dependency group testing",
         "src/pluggy/_result.py",
-        "testing/test_clamp.py",
+        "testing/test_confine.py",
         ("src/pluggy/_result.py", "return (type(exc), exc, self._traceback)", "return (type(exc), exc, None)"),
     ),
     _python(
@@ -182,7 +182,7 @@ PYTHON: Final = (
         "d03ceb89cb322a8fd706d4fb91940737b6642aa36998fe130a9bc96c985eff32",
         "hatchling, version from git tags, src, uv.lock, dependency groups, tox",
         "src/attr/filters.py",
-        "tests/test_clamp.py",
+        "tests/test_confine.py",
         ("src/attr/filters.py", "return not (\n", "return (\n"),
     ),
     _python(
@@ -191,7 +191,7 @@ PYTHON: Final = (
         "1ae7da88be3693df40ad27bdf57a765a55c075c86c971bcddd67927403eb0069",
         "setup.py, requirements.txt",
         "glom/reduction.py",
-        "glom/test/test_clamp.py",
+        "glom/test/test_confine.py",
         ("glom/reduction.py", "op=operator.iadd):", "op=operator.isub):"),
     ),
     _python(
@@ -200,7 +200,7 @@ PYTHON: Final = (
         "cbf08fd0af284dc69718b9b76a8e6203df624d70209ea511e4219d350c856f63",
         "flit, unittest, requirements/testing.txt, tox",
         "more_itertools/recipes.py",
-        "tests/test_clamp.py",
+        "tests/test_confine.py",
         ("more_itertools/recipes.py", "    return list(islice(iterable, n))\n", "    return list(iterable)\n"),
     ),
     _python(
@@ -209,7 +209,7 @@ PYTHON: Final = (
         "1a29730d366e996aaacffb2f1f1cb9593dc38e2ddd30c91250c6dde09ea9b417",
         "setup.py alone, nothing names pytest",
         "inflection/__init__.py",
-        "test_clamp.py",
+        "test_confine.py",
         ("inflection/__init__.py", "if number % 100 in (11, 12, 13):", "if number % 100 in (11, 12):"),
     ),
 )
@@ -225,14 +225,14 @@ NODE: Final = (
         ),
         "tape, no lock file",
         Edit(
-            "clamp.js",
-            "module.exports = clamp\n\nfunction clamp(value, low, high) {\n"
+            "confine.js",
+            "module.exports = confine\n\nfunction confine(value, low, high) {\n"
             "    return Math.max(low, Math.min(value, high))\n}\n",
         ),
         Edit(
             "test.js",
-            'var clamp = require("./clamp")\n\ntest("clamp", function (assert) {\n'
-            "    assert.equal(clamp(2, 1, 3), 2)\n    assert.equal(clamp(4, 1, 3), 3)\n    assert.end()\n})\n",
+            'var confine = require("./confine")\n\ntest("confine", function (assert) {\n'
+            "    assert.equal(confine(2, 1, 3), 2)\n    assert.equal(confine(4, 1, 3), 3)\n    assert.end()\n})\n",
             adds=True,
         ),
         _NODE_FAULT,
@@ -248,14 +248,14 @@ NODE: Final = (
         ),
         "tape, nyc, eslint before and an audit after the tests, no lock file",
         Edit(
-            "clamp.js",
-            "'use strict';\n\nmodule.exports = function clamp(value, low, high) {\n"
+            "confine.js",
+            "'use strict';\n\nmodule.exports = function confine(value, low, high) {\n"
             "\treturn Math.max(low, Math.min(value, high));\n};\n",
         ),
         Edit(
-            "test/clamp.js",
-            "'use strict';\n\nvar clamp = require('../clamp');\nvar test = require('tape');\n\n"
-            "test('clamp', function (t) {\n\tt.equal(clamp(2, 1, 3), 2);\n\tt.equal(clamp(4, 1, 3), 3);\n"
+            "test/confine.js",
+            "'use strict';\n\nvar confine = require('../confine');\nvar test = require('tape');\n\n"
+            "test('confine', function (t) {\n\tt.equal(confine(2, 1, 3), 2);\n\tt.equal(confine(4, 1, 3), 3);\n"
             "\tt.end();\n});\n",
         ),
         _NODE_FAULT,
@@ -274,14 +274,14 @@ NODE: Final = (
         ),
         "tape, nyc, eslint and TypeScript, no lock file",
         Edit(
-            "clamp.js",
-            "'use strict'\n\nmodule.exports = function clamp (value, low, high) {\n"
+            "confine.js",
+            "'use strict'\n\nmodule.exports = function confine (value, low, high) {\n"
             "  return Math.max(low, Math.min(value, high))\n}\n",
         ),
         Edit(
             "test/test.js",
-            "\nvar clamp = require('../clamp')\n\ntest('clamp', function (t) {\n  t.plan(2)\n"
-            "  t.equal(clamp(2, 1, 3), 2)\n  t.equal(clamp(4, 1, 3), 3)\n})\n",
+            "\nvar confine = require('../confine')\n\ntest('confine', function (t) {\n  t.plan(2)\n"
+            "  t.equal(confine(2, 1, 3), 2)\n  t.equal(confine(4, 1, 3), 3)\n})\n",
             adds=True,
         ),
         _NODE_FAULT,
@@ -296,15 +296,15 @@ NODE: Final = (
         ),
         "node:test, c8 with a threshold of 100 %, type tests, no lock file",
         Edit(
-            "lib/clamp.js",
-            "'use strict'\n\nmodule.exports = function clamp (value, low, high) {\n"
+            "lib/confine.js",
+            "'use strict'\n\nmodule.exports = function confine (value, low, high) {\n"
             "  return Math.max(low, Math.min(value, high))\n}\n",
         ),
         Edit(
-            "test/clamp.test.js",
-            "'use strict'\n\nconst { test } = require('node:test')\nconst clamp = require('../lib/clamp')\n\n"
-            "test('clamp', (t) => {\n  t.assert.strictEqual(clamp(2, 1, 3), 2)\n"
-            "  t.assert.strictEqual(clamp(4, 1, 3), 3)\n})\n",
+            "test/confine.test.js",
+            "'use strict'\n\nconst { test } = require('node:test')\nconst confine = require('../lib/confine')\n\n"
+            "test('confine', (t) => {\n  t.assert.strictEqual(confine(2, 1, 3), 2)\n"
+            "  t.assert.strictEqual(confine(4, 1, 3), 3)\n})\n",
         ),
         _NODE_FAULT,
         Fault("lib/toCamelCase.js", "return char.toUpperCase()", "return char.toLowerCase()"),

@@ -31,11 +31,11 @@ _DESIGN: Final = """\
 
 ## Overview
 
-One pure function, `clamp`, in `{source}`. It has no state and needs no dependency.
+One pure function, `confine`, in `{source}`. It has no state and needs no dependency.
 
 ## Components and Interfaces
 
-`clamp(value, low, high)` compares `value` with both bounds.
+`confine(value, low, high)` compares `value` with both bounds.
 
 ## Correctness Properties
 
@@ -59,7 +59,7 @@ The function first, then its test.
 ## Tasks
 
 - [ ] 1. Limit a number to a range
-  - [ ] 1.1 Add `clamp` to `{source}`
+  - [ ] 1.1 Add `confine` to `{source}`
     - Return the number if it is in the range, and the nearest bound if it is not
     - _Requirements: 1.1, 1.2_
   - [ ] 1.2 Test it in `{test}`

@@ -19,8 +19,8 @@ from kiro_worker.executions.history import Run
 from tests.real.spec_files import spec_files
 from tests.support.world import World
 
-BRANCH: Final = "feature/clamp"
-SPEC: Final = ".kiro/specs/feature-clamp"
+BRANCH: Final = "feature/confine"
+SPEC: Final = ".kiro/specs/feature-confine"
 CONFIGURATION_FILE: Final = ".kiro-worker.yml"
 _AGENT: Final = Path(__file__).with_name("scripted_agent.py")
 _PATIENCE: Final = 900
