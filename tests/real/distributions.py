@@ -137,4 +137,5 @@ def committed_files(archive: Path) -> dict[str, bytes]:
 
 
 def _is_added_by_release(path: str) -> bool:
-    return path == "PKG-INFO" or ".egg-info/" in path
+    # No commit can contain .git, which the folder of a submodule has.
+    return path == "PKG-INFO" or ".egg-info/" in path or ".git" in path.split("/")

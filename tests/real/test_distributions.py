@@ -16,7 +16,13 @@ import pytest
 
 from tests.real.distributions import Distribution, Unreachable, WrongContent, committed_files, fetch
 
-FILES = {"PKG-INFO": "Name: sums", "sums.egg-info/SOURCES.txt": "", "sums.py": "A = 1\n", "tests/test_sums.py": ""}
+FILES = {
+    "vendor/toml/.git": "gitdir: ../../.git/modules/toml",
+    "PKG-INFO": "Name: sums",
+    "sums.egg-info/SOURCES.txt": "",
+    "sums.py": "A = 1\n",
+    "tests/test_sums.py": "",
+}
 
 
 def archive(files: dict[str, str]) -> bytes:
