@@ -1,9 +1,11 @@
 """``python -m infra.app``: synthesize the stacks into CDK_OUTDIR (``cdk.out`` by default).
 
 Context keys: ``environment`` (test, staging or production), ``packagingPlatform`` (lambda or host),
-``lockLeaseSeconds``, ``kiroCliUrl``, ``kiroCliSha256``, ``steeringPrefix``. The ``cdk`` command passes them with
-``--context key=value``. Without that command they come from the environment variable CDK_CONTEXT_JSON, as in any CDK
-app.
+``lockLeaseSeconds``, ``kiroCliUrl``, ``kiroCliSha256``, ``steeringPrefix``, and those of the build machine:
+``buildImage``, ``computeType``, ``architecture``, ``buildTimeoutMinutes``, ``privileged``, ``vpcId``, ``subnetIds``,
+``securityGroupIds``, ``imageRepositories``, ``runnerPython``. docs/how-to/build-machine.md explains them. The ``cdk``
+command passes them with ``--context key=value``. Without that command they come from the environment variable
+CDK_CONTEXT_JSON, as in any CDK app.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ def main() -> int:
 def compose(app: App, root: Path = ROOT, out: Path | None = None) -> tuple[CoreStack, WorkflowStack]:
     """Add both stacks to ``app``, and package what they deploy below ``out``."""
     settings = read_settings(app.node.try_get_context)
-    packaged = package(settings.platform, root, out)
+    for warning in settings.machine.warnings:
+        print(f"Warning: {warning}", file=sys.stderr)
+    packaged = package(settings.platform, root, out, bundles_python=settings.runner_python == "bundled")
     core = CoreStack(app, CORE_STACK, settings=settings, steps=packaged.functions)
     workflow = WorkflowStack(
         app,

@@ -40,6 +40,17 @@ class Definition:
         return timeout
 
 
+def with_timeout(definition: Definition, seconds: int) -> Definition:
+    """Return the definition with another timeout of the whole execution. The rest of its text stays as it is."""
+    line = f'\n  "TimeoutSeconds": {definition.timeout_seconds},\n'
+    if definition.text.count(line) != 1:
+        raise SynthError(
+            f"{definition.name} must have its TimeoutSeconds on a line of its own, indented by two spaces."
+        )
+    text = definition.text.replace(line, f'\n  "TimeoutSeconds": {seconds},\n')
+    return Definition(definition.name, text, json.loads(text))
+
+
 def load_definition(path: Path) -> Definition:
     try:
         text = path.read_text(encoding="utf-8")

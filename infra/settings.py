@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from infra.context import Context, one_of, whole_number
 from infra.errors import SynthError
-from infra.packaging import LAMBDA, PLATFORMS, Platform
-from kiro_worker.names import ENVIRONMENTS, Names
+from infra.machine import Machine, read_machine
+from infra.packaging import HOST, LAMBDA, LAMBDA_PLATFORMS, Platform
+from kiro_worker.names import ENVIRONMENTS, QUEUE_MINUTES, Names
 
-DEFAULT_LEASE_SECONDS = 7200
+EXECUTION_MARGIN_SECONDS = 900
+"""For the steps before and after the build."""
+LEASE_MARGIN_SECONDS = 600
+_LEASES = range(1, 1_000_000)
 
 
 @dataclass(frozen=True)
 class Settings:
     environment: str = "test"
     platform: Platform = LAMBDA
-    lock_lease_seconds: int = DEFAULT_LEASE_SECONDS
+    machine: Machine = field(default_factory=Machine)
+    longer_lease_seconds: int = 0
+    """A lease that the context sets; 0 if it follows from the build's timeout."""
     kiro_cli_url: str = ""
     kiro_cli_sha256: str = ""
+    runner_python: str = "image"
+    """Whose Python runs the runner: the image's, or one that the build's source brings (``bundled``)."""
     steering_prefix: str = ""
     """``bucket/prefix`` of the central steering files that the build may read; empty if there are none."""
 
@@ -28,36 +36,44 @@ class Settings:
         return Names(self.environment)
 
     @property
+    def execution_seconds(self) -> int:
+        """The timeout of the state machine."""
+        return build_state_seconds(self.machine.timeout_minutes) + EXECUTION_MARGIN_SECONDS
+
+    @property
+    def lock_lease_seconds(self) -> int:
+        """How long a lock is held unless it is released. No execution may outlive it."""
+        return self.longer_lease_seconds or self.execution_seconds + LEASE_MARGIN_SECONDS
+
+    @property
     def keeps_data(self) -> bool:
         """Production keeps its table, bucket and logs when their stack is deleted; other environments keep nothing."""
         return self.environment == "production"
 
 
-def read_settings(context: Callable[[str], object]) -> Settings:
+def read_settings(context: Context) -> Settings:
     """Return the validated settings.
 
     ``context`` is ``node.try_get_context``: None for a key that is not set, a string from the command line.
     """
+    machine = read_machine(context)
+    packaging = one_of(context, "packagingPlatform", ("lambda", "host"), default="lambda")
     return Settings(
-        environment=_one_of(context, "environment", ENVIRONMENTS, default="test"),
-        platform=PLATFORMS[_one_of(context, "packagingPlatform", tuple(PLATFORMS), default=LAMBDA.name)],
-        lock_lease_seconds=_seconds(context, "lockLeaseSeconds", default=DEFAULT_LEASE_SECONDS),
+        environment=one_of(context, "environment", ENVIRONMENTS, default="test"),
+        platform=HOST if packaging == "host" else LAMBDA_PLATFORMS[machine.architecture],
+        machine=machine,
+        longer_lease_seconds=whole_number(context, "lockLeaseSeconds", _LEASES, 0, "seconds"),
         kiro_cli_url=str(context("kiroCliUrl") or ""),
         kiro_cli_sha256=str(context("kiroCliSha256") or ""),
+        # AWS's images have a Python. Nothing is known of others.
+        runner_python=one_of(
+            context, "runnerPython", ("image", "bundled"), default="image" if machine.has_aws_image else "bundled"
+        ),
         steering_prefix=_s3_prefix(context, "steeringPrefix"),
     )
 
 
-def _one_of(context: Callable[[str], object], key: str, allowed: tuple[str, ...], default: str) -> str:
-    value = context(key)
-    if value is None:
-        return default
-    if value not in allowed:
-        raise SynthError(f"Context {key} is {value!r}, but it must be one of {', '.join(allowed)}.")
-    return str(value)
-
-
-def _s3_prefix(context: Callable[[str], object], key: str) -> str:
+def _s3_prefix(context: Context, key: str) -> str:
     value = context(key)
     if value is None or value == "":
         return ""
@@ -68,12 +84,10 @@ def _s3_prefix(context: Callable[[str], object], key: str) -> str:
     return match[1]
 
 
-def _seconds(context: Callable[[str], object], key: str, default: int) -> int:
-    value = context(key)
-    if value is None:
-        return default
-    # The command line passes a string; cdk.json and jsii pass a number, which may be a float.
-    text = str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
-    if not text.isdecimal() or int(text) == 0:
-        raise SynthError(f"Context {key} is {value!r}, but it must be a whole number of seconds above 0.")
-    return int(text)
+def build_state_seconds(timeout_minutes: int) -> int:
+    """Return the timeout of the state RunBuild, for a build of this timeout.
+
+    It exceeds the queue's and the build's own together, because AWS does not document that a state's timeout stops its
+    build. The definition computes the same from ``work.build.timeoutMinutes``.
+    """
+    return (QUEUE_MINUTES + timeout_minutes) * 60 + 300

@@ -22,7 +22,16 @@ from kiro_worker.errors import KiroWorkerError
 ROOT: Final = Path(__file__).parents[1]
 """The checkout whose sources the embedded environment deploys."""
 
-_SOURCES: Final = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "cdk.json")
+_SOURCES: Final = (
+    "infra",
+    "functions",
+    "statemachine",
+    "kiro_worker",
+    "requirements",
+    "buildspec.yml",
+    "start.sh",
+    "cdk.json",
+)
 _NOT_DEPLOYED: Final = frozenset({"__pycache__", "cli", "doctor", "executions"})
 _KEPT: Final = 3
 

@@ -154,7 +154,7 @@ ENDINGS: Final[Mapping[str, BuildEnding]] = {
         "FAILED",
         phase="BUILD",
         code="COMMAND_EXECUTION_ERROR",
-        message="Error while executing command: python3 -m kiro_worker.runner. Reason: signal: killed",
+        message='Error while executing command: sh "$CODEBUILD_SRC_DIR/start.sh". Reason: signal: killed',
     ),
     "upload-failed": BuildEnding(
         "FAILED", phase="UPLOAD_ARTIFACTS", code="CLIENT_ERROR", message="no test report files were found"

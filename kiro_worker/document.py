@@ -10,7 +10,11 @@ class Document:
     """A frozen dataclass with a JSON form in camelCase. Reading ignores unknown keys."""
 
     def to_dict(self) -> dict[str, Any]:
-        return {camel_case(key): value for key, value in asdict(self).items()}  # type: ignore[call-overload]  # every subclass is a dataclass
+        values: dict[str, Any] = asdict(self)  # type: ignore[call-overload]  # every subclass is a dataclass
+        for key in values:
+            if isinstance(part := getattr(self, key), Document):
+                values[key] = part.to_dict()
+        return {camel_case(key): value for key, value in values.items()}
 
     @classmethod
     def from_dict(cls, document: dict[str, Any]) -> Self:

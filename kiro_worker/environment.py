@@ -45,13 +45,15 @@ class GitHubEnvironment(Environment):
 class ValidateWorkItemEnvironment(GitHubEnvironment):
     """Variables of ``ValidateWorkItem``, which checks the installation before a build is started.
 
-    It also reads what a redriven execution was about to push.
+    It also reads what a redriven execution was about to push. ``build_timeout_minutes`` is the longest that a build may
+    take, because the state machine and the lock last only a little longer.
     """
 
     records_table_name: str
     git_credentials_secret_name: str
     kiro_api_key_secret_name: str
     build_project_name: str
+    build_timeout_minutes: int
 
 
 @dataclass(frozen=True)

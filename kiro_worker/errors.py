@@ -4,7 +4,7 @@
 
     KiroWorkerError
     ├── ConfigurationError   ConfigurationMissing ConfigurationInvalid ProjectNotFound StatusNotFound
-    │                        BuildProjectMissing AgentNotPinned
+    │                        BuildProjectMissing BuildImageUnsuitable AgentNotPinned
     ├── SecretError          SecretMissing SecretPendingDeletion SecretEmpty SecretPlaceholder SecretMalformed
     ├── AwsError             AwsUnavailable AwsAccessDenied AwsResourceMissing
     ├── StepFailed
@@ -81,6 +81,10 @@ class StatusNotFound(ConfigurationError):
 
 class BuildProjectMissing(ConfigurationError):
     """The CodeBuild project does not exist."""
+
+
+class BuildImageUnsuitable(ConfigurationError):
+    """The image of the build lacks a Python or a git that the worker can use. ``start.sh`` reports it."""
 
 
 class AgentNotPinned(ConfigurationError):

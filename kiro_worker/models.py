@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from kiro_worker.builds.causes import explain, explain_truncated, explain_without_build
 from kiro_worker.builds.description import BuildDescription
@@ -73,8 +73,22 @@ class WorkItem(Document):
 
 
 @dataclass(frozen=True)
+class WorkBuild(Document):
+    """The machine of the build, with concrete values only: an undefined argument would fail the state RunBuild."""
+
+    image: str
+    compute_type: str
+    timeout_minutes: int
+
+
+@dataclass(frozen=True)
 class Work(Document):
-    """What the build implements. ``commit`` is the commit that was validated, and the only one that is built."""
+    """What the build implements. ``commit`` is the commit that was validated, and the only one that is built.
+
+    ``default_commit`` is the default branch's commit at that time: the repository's own file and the guard's comparison
+    come from it.
+    ``build`` is the machine, which ValidateWorkItem chooses last.
+    """
 
     repository: str
     branch: str
@@ -85,6 +99,13 @@ class Work(Document):
     pull_request_url: str
     base_branch: str
     open_tasks: int
+    default_commit: str
+    build: WorkBuild | None = None
+
+    @classmethod
+    def from_dict(cls, document: dict[str, Any]) -> Self:
+        build = document.get("build")
+        return super().from_dict({**document, "build": WorkBuild.from_dict(build) if build else None})
 
 
 @dataclass(frozen=True)

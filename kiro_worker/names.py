@@ -13,6 +13,15 @@ from typing import Final
 ENVIRONMENTS: Final = ("test", "staging", "production")
 CORE_STACK: Final = "KiroWorkerCore"
 WORKFLOW_STACK: Final = "KiroWorkerWorkflow"
+
+# Limits in minutes that the CDK app compares with the build's timeout.
+SETUP_MINUTES: Final = 30
+TEST_MINUTES: Final = 30
+AGENT_TURN_MINUTES: Final = 45
+"""The default of ``agent.timeoutMinutes``."""
+QUEUE_MINUTES: Final = 30
+"""How long a build may wait for a machine."""
+
 _ANY_ENVIRONMENT: Final = "<env>"
 _EXECUTION: Final = re.compile(rf":execution:kiro-worker-({'|'.join(ENVIRONMENTS)})(?:-clean-up)?:")
 

@@ -5,9 +5,10 @@ Nothing is written, and no secret is read. The run that finds a part missing fai
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from kiro_worker.agent_pin import AgentPin
+from kiro_worker.build_machine import AWS_IMAGES, choose_machine
 from kiro_worker.config.secrets import require_agent_key, require_git_credentials, require_test_secret
 from kiro_worker.errors import AgentNotPinned, BuildProjectMissing
 
@@ -18,9 +19,7 @@ if TYPE_CHECKING:
 
     from kiro_worker.config.settings import Settings
     from kiro_worker.environment import ValidateWorkItemEnvironment
-
-_AWS_IMAGES: Final = "aws/codebuild/"
-"""The prefix of the images that CodeBuild provides. None of them has the Kiro CLI."""
+    from kiro_worker.models import WorkBuild
 
 
 def require_installation(
@@ -28,21 +27,37 @@ def require_installation(
     codebuild: CodeBuildClient,
     environment: ValidateWorkItemEnvironment,
     settings: Settings,
-) -> None:
-    """Make sure that a build would find its secrets, its project and its agent.
+) -> ProjectTypeDef:
+    """Return the build project. A build of it would find its secrets, its machine and its agent.
 
-    Raises :class:`SecretMissing`, :class:`SecretPendingDeletion`, :class:`AwsAccessDenied`,
-    :class:`BuildProjectMissing` or :class:`AgentNotPinned`.
+    Raises :class:`SecretMissing`, :class:`SecretPendingDeletion`, :class:`AwsAccessDenied` or
+    :class:`BuildProjectMissing`, and what :func:`prepare_machine` raises.
     """
     require_git_credentials(secrets, environment.git_credentials_secret_name)
+    project = _find_project(codebuild, environment.build_project_name)
+    prepare_machine(secrets, environment, project, settings)
+    return project
+
+
+def prepare_machine(
+    secrets: SecretsManagerClient,
+    environment: ValidateWorkItemEnvironment,
+    project: ProjectTypeDef,
+    settings: Settings,
+) -> WorkBuild:
+    """Return the machine that ``settings`` choose. A build on it would find setup's secrets and its agent.
+
+    Raises :class:`SecretMissing`, :class:`SecretPendingDeletion`, :class:`AwsAccessDenied` or :class:`AgentNotPinned`;
+    and, for a machine that is not possible, :class:`WorkItemInvalid` or :class:`ConfigurationInvalid`.
+    """
     for name in settings.secrets.values():
         require_test_secret(secrets, name)
-    agent = settings.agent
-    if agent.needs_key:
+    if settings.agent.needs_key:
         require_agent_key(secrets, environment.kiro_api_key_secret_name)
-    project = _find_project(codebuild, environment.build_project_name)
-    if agent.is_kiro:
-        _require_pin(project)
+    build = choose_machine(settings, project, environment.build_timeout_minutes)
+    if settings.agent.is_kiro:
+        _require_pin(project, build.image)
+    return build
 
 
 def _find_project(codebuild: CodeBuildClient, name: str) -> ProjectTypeDef:
@@ -54,9 +69,9 @@ def _find_project(codebuild: CodeBuildClient, name: str) -> ProjectTypeDef:
     return projects[0]
 
 
-def _require_pin(project: ProjectTypeDef) -> None:
+def _require_pin(project: ProjectTypeDef, image: str) -> None:
     # A custom image may have the Kiro CLI. Only the build can find out.
-    if not project["environment"]["image"].startswith(_AWS_IMAGES):
+    if not image.startswith(AWS_IMAGES):
         return
     variables = project["environment"].get("environmentVariables", [])
     try:

@@ -13,7 +13,7 @@ from kiro_worker.environment import ValidateWorkItemEnvironment
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.selection import ExecutionInput, validate_selected
 from kiro_worker.observability import step
-from kiro_worker.preflight import require_installation
+from kiro_worker.preflight import prepare_machine, require_installation
 from kiro_worker.records.runs import read_run
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StepEvent, require
@@ -40,9 +40,14 @@ async def validate_work_item(event: StepEvent, request: ExecutionInput) -> dict[
     environment = ValidateWorkItemEnvironment.parse(os.environ)
     records = RecordsTable(dynamodb, environment.records_table_name)
     async with configured_session(ssm, secrets, environment) as (session, configuration):
-        settings = resolve(configuration, item.repository)
-        require_installation(secrets, codebuild, environment, settings)
+        # Before GitHub is asked, without the repository's own file, which may choose another agent or machine.
+        project = require_installation(secrets, codebuild, environment, resolve(configuration, item.repository))
         work = await validate_selected(
-            session, configuration, request, item, lambda: read_run(records, event.execution_arn)
+            session,
+            configuration,
+            request,
+            item,
+            lambda: read_run(records, event.execution_arn),
+            lambda settings: prepare_machine(secrets, environment, project, settings),
         )
     return work.to_dict()

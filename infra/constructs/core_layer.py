@@ -5,6 +5,7 @@ from __future__ import annotations
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from infra.constructs.step import architecture_of
 from infra.packaging import Asset
 from infra.settings import Settings
 
@@ -19,5 +20,5 @@ class CoreLayer(Construct):
             description="kiro_worker core and its locked dependencies",
             code=lambda_.Code.from_asset(str(asset.path), asset_hash=asset.digest),
             compatible_runtimes=[lambda_.Runtime.PYTHON_3_13],
-            compatible_architectures=[lambda_.Architecture.ARM_64],
+            compatible_architectures=[architecture_of(settings)],
         )

@@ -14,6 +14,11 @@ from infra.packaging import Asset
 from infra.settings import Settings
 
 
+def architecture_of(settings: Settings) -> lambda_.Architecture:
+    """Return the architecture of every function: that of builds, so that both get the same wheels."""
+    return lambda_.Architecture.ARM_64 if settings.machine.is_arm else lambda_.Architecture.X86_64
+
+
 class Step(Construct):
     """``name`` is the folder below functions/; with hyphens, it ends the function's name."""
 
@@ -39,7 +44,7 @@ class Step(Construct):
             "Function",
             function_name=settings.names.function(name),
             runtime=lambda_.Runtime.PYTHON_3_13,
-            architecture=lambda_.Architecture.ARM_64,
+            architecture=architecture_of(settings),
             code=lambda_.Code.from_asset(str(asset.path), asset_hash=asset.digest),
             handler="handler.handler",
             layers=[layer],

@@ -15,9 +15,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m infra.packaging", description="Build the deployable folders.")
     parser.add_argument("--platform", choices=sorted(PLATFORMS), default="lambda")
     parser.add_argument("--out", type=Path, default=None, help="where to build (default: build/)")
+    parser.add_argument("--with-python", action="store_true", help="bring a Python in the build's source")
     options = parser.parse_args(arguments)
     try:
-        packaged = package(PLATFORMS[options.platform], out=options.out)
+        packaged = package(PLATFORMS[options.platform], out=options.out, bundles_python=options.with_python)
         assets = {"layer": packaged.layer, "source": packaged.source}
         assets |= {f"functions/{name}": asset for name, asset in packaged.functions.items()}
         if options.platform == HOST.name:

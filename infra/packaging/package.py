@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from infra.errors import SynthError
+from infra.packaging.bundled_python import BUNDLED, install_python
 from infra.packaging.cache import Asset, cached, digest_of
 from infra.packaging.files import copy_library, link_tree
 from infra.packaging.platforms import HOST, Platform
-from infra.packaging.wheels import compile_bytecode, install_wheels
+from infra.packaging.wheels import compile_bytecode, install_build_wheels, install_wheels
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,11 +26,19 @@ class Package:
     source: Asset
 
 
-def package(platform: Platform, root: Path = ROOT, out: Path | None = None) -> Package:
-    """Build everything that the stacks deploy, and return it."""
+def package(platform: Platform, root: Path = ROOT, out: Path | None = None, *, bundles_python: bool = False) -> Package:
+    """Build everything that the stacks deploy, and return it.
+
+    ``bundles_python`` means that the build's source brings a Python.
+    """
     folder = (out or root / "build") / platform.name
-    wheels = install_wheels(platform, root / "requirements" / "lambda.txt", folder / "wheels")
-    gate = install_wheels(platform, root / "requirements" / "gate.txt", folder / "gate")
+    requirements = root / "requirements"
+    wheels = install_wheels(platform, requirements / "lambda.txt", folder / "wheels")
+    parts = [
+        install_build_wheels(platform, requirements / "lambda.txt", folder / "build-wheels"),
+        install_build_wheels(platform, requirements / "gate.txt", folder / "gate"),
+    ]
+    bundled = install_python(platform, folder / "bundled-python") if bundles_python else None
     handlers = sorted((root / "functions").glob("*/handler.py"))
     if not handlers:
         raise SynthError(f"{root / 'functions'} contains no <step>/handler.py to package.")
@@ -38,7 +47,7 @@ def package(platform: Platform, root: Path = ROOT, out: Path | None = None) -> P
         functions={
             handler.parent.name: _step(handler, folder / "functions" / handler.parent.name) for handler in handlers
         },
-        source=_source(platform, wheels, gate, root, folder / "source"),
+        source=_source(platform, parts, bundled, root, folder / ("source-with-python" if bundled else "source")),
     )
 
 
@@ -67,19 +76,23 @@ def _step(handler: Path, target: Path) -> Asset:
     return cached(target, digest_of([handler]), build)
 
 
-def _source(platform: Platform, wheels: Asset, gate: Asset, root: Path, target: Path) -> Asset:
-    """Build the source of the build: core, runner, the layer's wheels, and the wheels that only the gate needs."""
-    buildspec = root / "buildspec.yml"
+def _source(platform: Platform, wheels: list[Asset], bundled: Asset | None, root: Path, target: Path) -> Asset:
+    """Build the source of the build: core, runner, what starts it, its wheels, and perhaps a Python."""
+    files = [root / "buildspec.yml", root / "start.sh"]
     library = [*_core(root), root / "kiro_worker" / "runner"]
 
     def build(folder: Path) -> None:
-        link_tree(wheels.path, folder / "python")
-        link_tree(gate.path, folder / "python")
-        shutil.copyfile(buildspec, folder / "buildspec.yml")
+        for part in wheels:
+            link_tree(part.path, folder / "python")
+        for file in files:
+            shutil.copyfile(file, folder / file.name)
         copy_library(library, folder / "python" / "kiro_worker")
         compile_bytecode(platform, folder / "python" / "kiro_worker")
+        if bundled:
+            link_tree(bundled.path, folder / BUNDLED)
 
-    return cached(target, digest_of([buildspec, *library], wheels.digest, gate.digest), build)
+    digests = [*(part.digest for part in wheels), bundled.digest if bundled else ""]
+    return cached(target, digest_of([*files, *library], *digests), build)
 
 
 def _core(root: Path) -> list[Path]:

@@ -16,6 +16,19 @@ from infra.settings import Settings
 from infra.stacks.core import CoreStack
 from infra.stacks.steps import Steps
 
+NEVER_OVERRIDDEN = (
+    "codebuild:artifacts",
+    "codebuild:environment.fleet.fleetArn",
+    "codebuild:environment.privilegedMode",
+    "codebuild:environment.registryCredential",
+    "codebuild:environment.type",
+    "codebuild:serviceRole",
+    "codebuild:source.buildspec",
+    "codebuild:source.location",
+    "codebuild:source.auth.resource",
+)
+"""The parts of the project that no request to start a build may replace."""
+
 
 @dataclass(frozen=True)
 class Grants:
@@ -92,6 +105,7 @@ class Grants:
             # Wildcard: a manifest names the central steering files, and it may change.
             steering = f"arn:{self.stack.partition}:s3:::{self.settings.steering_prefix}/*"
             _allow(role, ["s3:GetObject"], steering)
+        self._pull_images(role)
         # Reports to its two report groups, without permission to create others: AWS CodeBuild User Guide, "Test report
         # permissions".
         _allow(
@@ -105,6 +119,22 @@ class Grants:
             *(group.report_group_arn for group in self.build.report_groups),
         )
 
+    def _pull_images(self, role: iam.Role) -> None:
+        """Allow pulling images from the named ECR repositories. CodeBuild pulls its own images without the role."""
+        repositories = self.settings.machine.repositories
+        if not repositories:
+            return
+        # Wildcard: this action supports no resources.
+        _allow(role, ["ecr:GetAuthorizationToken"], "*")
+        _allow(
+            role,
+            ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"],
+            *(
+                f"arn:{self.stack.partition}:ecr:{repository.region}:{repository.account}:repository/{repository.name}"
+                for repository in repositories
+            ),
+        )
+
     def to_workflow(self, workflow: AslStateMachine, steps: Steps) -> None:
         """Grant what the definition calls, because CDK derives no permissions from a definition that is text."""
         for step in steps:
@@ -113,13 +143,17 @@ class Grants:
         # Step Functions Developer Guide, "IAM policies for calling AWS CodeBuild".
         _allow(
             workflow.role,
-            [
-                "codebuild:StartBuild",
-                "codebuild:StopBuild",
-                "codebuild:BatchGetBuilds",
-                "codebuild:BatchGetReports",
-            ],
+            ["codebuild:StopBuild", "codebuild:BatchGetBuilds", "codebuild:BatchGetReports"],
             self.build.project.project_arn,
+        )
+        # RunBuild overrides image, size and timeout, for which there is no key, and nothing else: AWS CodeBuild User
+        # Guide, "AWS CodeBuild condition keys". A key is null if the request does not override what it names.
+        workflow.role.add_to_policy(
+            iam.PolicyStatement(
+                actions=["codebuild:StartBuild"],
+                resources=[self.build.project.project_arn],
+                conditions={"Null": dict.fromkeys(NEVER_OVERRIDDEN, "true")},
+            )
         )
         rule = self.stack.format_arn(
             service="events",

@@ -58,7 +58,7 @@ def create_steps(stack: Stack, *, settings: Settings, core: CoreStack, package: 
         validate_work_item=step(
             "validate_work_item",
             github_timeout,
-            board | variables.records | variables.build_secrets | variables.build_project,
+            board | variables.records | variables.build_secrets | variables.build_project | variables.build_limits,
         ),
         read_build_result=step(
             "read_build_result",

@@ -49,6 +49,11 @@ class Variables:
         return {"BUILD_PROJECT_NAME": self.settings.names.build_project}
 
     @property
+    def build_limits(self) -> dict[str, str]:
+        """What no repository can exceed."""
+        return {"BUILD_TIMEOUT_MINUTES": str(self.settings.machine.timeout_minutes)}
+
+    @property
     def build(self) -> dict[str, str]:
         """Everything that the build reads: names of its secrets, never their values."""
         return {
@@ -62,4 +67,7 @@ class Variables:
             "ARTIFACTS_BUCKET_NAME": self.core.artifacts.bucket_name,
             "KIRO_CLI_URL": self.settings.kiro_cli_url,
             "KIRO_CLI_SHA256": self.settings.kiro_cli_sha256,
+            # The installation's own image. A build that runs on another one was given it by its repository's settings.
+            "BUILD_IMAGE": self.settings.machine.image,
+            "BUILD_PRIVILEGED": "true" if self.settings.machine.privileged else "false",
         }

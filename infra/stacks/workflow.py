@@ -11,7 +11,7 @@ from infra.constructs.build_project import BuildProject
 from infra.constructs.schedule import Schedule
 from infra.constructs.state_machine import AslStateMachine
 from infra.constructs.status_rule import StatusRule
-from infra.definition import Definition, check_lease, load_definition
+from infra.definition import Definition, check_lease, load_definition, with_timeout
 from infra.packaging import Package
 from infra.settings import Settings
 from infra.stacks.core import CoreStack
@@ -41,7 +41,9 @@ class WorkflowStack(Stack):
         self._core = core
         steps = create_steps(self, settings=settings, core=core, package=package)
         build = self._create_build(package)
-        workflow = self._create_workflow(load_definition(definitions / "work_item.asl.json"), steps, build)
+        # The file has the timeout for the default of buildTimeoutMinutes.
+        work_item = with_timeout(load_definition(definitions / "work_item.asl.json"), settings.execution_seconds)
+        workflow = self._create_workflow(work_item, steps, build)
         clean_up = self._create_clean_up(load_definition(definitions / "clean_up.asl.json"), steps)
         Schedule(self, "Schedule", settings=settings, state_machine=workflow.state_machine)
         StatusRule(

@@ -29,12 +29,13 @@ _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/s
 
 @dataclass(frozen=True)
 class BuildFacts:
-    """What identifies a build, and the location of its source."""
+    """What identifies a build, the location of its source, and its image, although it runs on this machine."""
 
     build_id: str
     project_name: str
     number: int
     source_location: str
+    image: str = ""
 
     @property
     def arn(self) -> str:
@@ -121,7 +122,7 @@ def _codebuild(facts: BuildFacts, source: Path) -> dict[str, str]:
         "CI": "true",
         "CODEBUILD_BUILD_ARN": facts.arn,
         "CODEBUILD_BUILD_ID": facts.build_id,
-        "CODEBUILD_BUILD_IMAGE": "local",
+        "CODEBUILD_BUILD_IMAGE": facts.image,
         "CODEBUILD_BUILD_NUMBER": str(facts.number),
         "CODEBUILD_BUILD_SUCCEEDING": "1",
         "CODEBUILD_CI": "true",

@@ -17,6 +17,7 @@ from moto.codebuild.exceptions import InvalidInputException, ResourceNotFoundExc
 from moto.codebuild.models import CodeBuild, CodeBuildBackend, codebuild_backends
 
 from kiro_local.aws.build_environment import BuildEnvironment, BuildFacts
+from kiro_local.aws.build_overrides import check_overrides, effective_environment
 from kiro_local.aws.build_run import BuildEnding, BuildPlan, BuildRun, SourceMissing
 from kiro_local.aws.build_source import BuildSources
 from kiro_local.aws.logs import LogStream
@@ -88,6 +89,7 @@ class Builds:
                         "The idempotency token was used with other parameters in the last 5 minutes"
                     )
                 return self._builds[earlier.build_id]
+            check_overrides(project, request)
             build = self._create(project, request)
             self._builds[build.facts.build_id] = build
             if token:
@@ -150,7 +152,13 @@ class Builds:
     def _create(self, project: Mapping[str, Any], request: Mapping[str, Any]) -> Build:
         name, unique = str(project["name"]), str(uuid.uuid4())
         build_id = f"{name}:{unique}"
-        facts = BuildFacts(build_id, name, len(self.of_project(name)) + 1, str(project["source"].get("location", "")))
+        facts = BuildFacts(
+            build_id,
+            name,
+            len(self.of_project(name)) + 1,
+            str(project["source"].get("location", "")),
+            str(effective_environment(project, request).get("image", "")),
+        )
         folder = self._workspace / unique
         folder.mkdir(parents=True)
         log_file = folder / "build.log"

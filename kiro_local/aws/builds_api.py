@@ -10,6 +10,7 @@ from moto.codebuild.exceptions import ResourceNotFoundException
 from moto.codebuild.responses import CodeBuildResponse
 from moto.core.responses import ActionResult
 
+from kiro_local.aws.build_overrides import effective_environment
 from kiro_local.aws.builds import DEFAULT_TIMEOUT_MINUTES, Build, Builds, codebuild_backend
 from kiro_local.aws.replacements import Replacements
 from kiro_local.aws.session import ACCOUNT, REGION
@@ -101,18 +102,12 @@ def describe(build: Build) -> dict[str, Any]:
 
 
 def _settings(build: Build, project: Mapping[str, Any]) -> dict[str, Any]:
-    environment = dict(project.get("environment", {}))
-    overrides = {variable["name"] for variable in build.request.get("environmentVariablesOverride", ())}
-    environment["environmentVariables"] = [
-        *(v for v in environment.get("environmentVariables", ()) if v["name"] not in overrides),
-        *build.request.get("environmentVariablesOverride", ()),
-    ]
     group, stream = build.logs.group, build.logs.stream
     return {
         "source": project["source"],
         "artifacts": {"location": ""},
         "cache": {"type": "NO_CACHE"},
-        "environment": environment,
+        "environment": effective_environment(project, build.request),
         "serviceRole": project.get("serviceRole"),
         "logs": {
             "groupName": group,

@@ -143,7 +143,13 @@ def _cgi_variables(request: GitRequest, headers: Mapping[str, str], user: str) -
         variables["CONTENT_LENGTH"] = headers["content-length"]
     if headers.get("content-encoding") in ("gzip", "x-gzip"):
         variables["HTTP_CONTENT_ENCODING"] = "gzip"
-    if re.fullmatch(r"version=\d", headers.get("git-protocol", "")):
+    if request.repository.refuses_unadvertised:
+        variables |= {
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "uploadpack.allowAnySHA1InWant",
+            "GIT_CONFIG_VALUE_0": "false",
+        }
+    elif re.fullmatch(r"version=\d", headers.get("git-protocol", "")):
         variables["GIT_PROTOCOL"] = headers["git-protocol"]
     return variables
 

@@ -1,4 +1,4 @@
-"""Routes one HTTP request: to git or LFS, to GraphQL, to the fault switches, or to a page of the web view."""
+"""Routes one HTTP request: to git or LFS, to GraphQL, to REST, to the fault switches, or to a page of the web view."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from kiro_local.github.git_handler import answer_git
 from kiro_local.github.git_http import parse_git_request
 from kiro_local.github.graphql_handler import answer_graphql
 from kiro_local.github.lfs_http import parse_lfs_request
+from kiro_local.github.rest_handler import answer_compare, parse_compare_request
 
 _GRAPHQL_PATHS: Final = ("/graphql", "/api/graphql")
 _ADMIN_PREFIX: Final = "/_stand_in/"
@@ -41,6 +42,8 @@ class Handler(BaseHandler):
         ) or parse_lfs_request(board, self.command, path)
         if request is not None:
             answer_git(self, request)
+        elif comparison := parse_compare_request(self.command, url.path, parse_qs(url.query)):
+            answer_compare(self, comparison)
         elif path in _GRAPHQL_PATHS and self.command == "POST":
             answer_graphql(self)
         elif path.startswith(_ADMIN_PREFIX):

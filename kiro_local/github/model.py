@@ -273,7 +273,11 @@ class BranchRule:
 
 @dataclass(eq=False)
 class Repository:
-    """A repository. With ``rules_are_hidden``, the token may not read the rules of its branches."""
+    """A repository.
+
+    With ``rules_are_hidden``, the token may not read the rules of its branches. With ``refuses_unadvertised``, its git
+    server speaks only the first version of the protocol, and serves no commit by its hash unless a ref points to it.
+    """
 
     typename: ClassVar[str] = "Repository"
     id: str
@@ -291,6 +295,7 @@ class Repository:
     lock_reason: str | None = None
     rules: list[BranchRule] = field(default_factory=list)
     rules_are_hidden: bool = False
+    refuses_unadvertised: bool = False
 
     @property
     def name_with_owner(self) -> str:

@@ -17,8 +17,9 @@ class LoggedRequest:
 
     ``operation`` is the name of the GraphQL operation; or ``git-upload-pack`` or ``git-receive-pack``, with the suffix
     ``-refs`` for the ref advertisement and ``-probe`` for the empty request that may precede the real one; or
-    ``lfs-batch``, ``lfs-download`` or ``lfs-upload``. ``status`` is 0 if no answer was sent. ``cost`` is in points,
-    ``errors`` holds the types of the GraphQL errors, and the ``variables`` of a git request name its repository.
+    ``lfs-batch``, ``lfs-download`` or ``lfs-upload``; or ``compare``, the only request to REST. ``status`` is 0 if no
+    answer was sent. ``cost`` is in points, ``errors`` holds the types of the GraphQL errors, and the ``variables`` of a
+    git or REST request name its repository.
     """
 
     kind: str

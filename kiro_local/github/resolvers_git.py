@@ -197,6 +197,17 @@ def _object(
     return GitObject(repository, info) if info else None
 
 
+@TABLE.of("Commit.file")
+def _file(commit: GitObject, context: Context, path: str) -> TreeEntry | None:
+    """The entry at that path in the commit's tree; null if there is none."""
+    reader = context.reader(commit.repository)
+    folder, _, name = path.rpartition("/")
+    tree = reader.find(f"{commit.oid}:{folder}")
+    if tree is None or tree.kind != "tree" or not name:
+        return None
+    return next((TreeEntry(commit.repository, each) for each in reader.entries(tree.oid) if each.name == name), None)
+
+
 @TABLE.of("Tree.entries")
 def _entries(tree: GitObject, context: Context) -> list[TreeEntry]:
     return [TreeEntry(tree.repository, entry) for entry in context.reader(tree.repository).entries(tree.oid)]

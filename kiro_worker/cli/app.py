@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from kiro_worker.cli import queue, replay
+from kiro_worker.cli import config, queue, replay
 from kiro_worker.cli.extra import LOCAL_EXTRA, ExtraMissing
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def _add_placeholder(name: str, missing: str) -> None:
 
 app.command("replay")(replay.replay)
 app.command("redrive")(replay.redrive)
+app.add_typer(config.app)
 app.command("pause")(queue.pause)
 app.command("resume")(queue.resume)
 for _command in sorted(entry_points(group=COMMANDS), key=lambda command: command.name):

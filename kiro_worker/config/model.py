@@ -70,9 +70,11 @@ class Configuration(Model):
     """the status of a card that is not ready to be built; `null` leaves the card where it is"""
     spec_root: SpecRoot = ".kiro/specs"
     """the folder that holds the specs, relative to the root of the repository"""
-    require_mergeable: bool = False
-    """whether a pull request that conflicts with its base branch is refused before the agent starts. If GitHub does
-    not know that after some seconds, the pull request passes"""
+    require_mergeable: bool = True
+    """whether a pull request that conflicts with its base branch is refused before a build starts. If GitHub does not
+    know that after some seconds, the pull request passes"""
+    allow_draft: bool = False
+    """whether a draft pull request is built; otherwise it is refused until it is marked as ready for review"""
     allowed_author_associations: tuple[Name, ...] = ("OWNER", "MEMBER", "COLLABORATOR")
     """the author associations whose pull requests may be built. GitHub shows members whose membership is private as
     `CONTRIBUTOR` or `NONE`: if `COLLABORATOR` or `MEMBER` is on the list, an author who may push to the repository
@@ -88,8 +90,8 @@ class Configuration(Model):
         ".kiro/steering",
         "AGENTS.md",
     )
-    """the files and folders that must be the same as on the default branch because they steer the agent (see
-    security.md)"""
+    """the files and folders that must be as on the default branch, or as they were there when the branch left it,
+    because they steer the agent (see security.md)"""
     guard_label: Name | None = None
     """the pull request label that permits changes to guarded paths; `null` means that no label does"""
     steering: SteeringSource | None = None

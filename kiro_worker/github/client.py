@@ -10,11 +10,12 @@ https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the
 from __future__ import annotations
 
 import asyncio
+import json
 import random
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from aiohttp import ClientTimeout
+from aiohttp import ClientError, ClientTimeout
 from gql import Client, GraphQLRequest
 from gql.transport.aiohttp import AIOHTTPTransport
 from gql.transport.exceptions import (
@@ -47,9 +48,12 @@ if TYPE_CHECKING:
     from aiohttp import ClientResponse
     from gql.client import AsyncClientSession
 
+LARGEST_DOCUMENT: Final = 10_000_000
+"""How many bytes of an answer of the REST API are read."""
 REQUEST_SECONDS: Final = 12.0
 """GitHub itself gives up after 10 s. Three attempts and their waits must fit into a function of 60 s."""
 _QUERY_ATTEMPTS: Final = 3
+_REST_HEADERS: Final = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 _LONGEST_WAIT: Final = 8.0
 """How many seconds a query may wait inside a function of 60 s. The state machine handles longer waits, at no cost."""
 
@@ -95,6 +99,24 @@ class GitHubSession:
     async def mutate(self, operation: GraphQLRequest, variables: Mapping[str, Any]) -> Mapping[str, Any]:
         """The data of a mutation, sent once. Raises :class:`GitHubRefused` when the object to write to is missing."""
         return await self._send_once(operation, variables, tolerated=())
+
+    async def get(self, path: str) -> object | None:
+        """The JSON document at ``path`` of the REST API; ``None`` if GitHub gives no usable answer.
+
+        Asked once, and without an error: the caller has to be able to do without the answer. A comparison that is too
+        large for GitHub fails each time.
+        """
+        base, session = rest_url(str(self._transport.url)), self._transport.session
+        if not base or session is None:
+            return None
+        try:
+            async with session.get(f"{base}/{path}", headers=_REST_HEADERS, allow_redirects=False) as response:
+                if response.status != 200:
+                    return None
+                document: object = json.loads(await _read_at_most(response, LARGEST_DOCUMENT))
+                return document
+        except (_SecondaryLimit, ClientError, OSError, TimeoutError, ValueError, RecursionError):
+            return None
 
     async def _send_once(
         self,
@@ -148,6 +170,28 @@ async def github_session(url: str, token: str) -> AsyncIterator[GitHubSession]:
     client = Client(transport=transport, execute_timeout=REQUEST_SECONDS + 1)
     async with client as session:
         yield GitHubSession(session, transport)
+
+
+def rest_url(graphql_url: str) -> str:
+    """The base of the REST API that belongs to a GraphQL endpoint; empty if it is not known.
+
+    GitHub Enterprise Server has ``/api/graphql`` and ``/api/v3``; github.com and ghe.com have a host of their own.
+    https://docs.github.com/en/enterprise-server/rest/using-the-rest-api/getting-started-with-the-rest-api
+    """
+    base, name, rest = graphql_url.rpartition("/graphql")
+    if not name or rest.strip("/"):
+        return ""
+    return f"{base}/v3" if base.endswith("/api") else base
+
+
+async def _read_at_most(response: ClientResponse, limit: int) -> bytes:
+    """The body. Raises :class:`ValueError` if it is larger than ``limit``."""
+    body = bytearray()
+    async for chunk in response.content.iter_chunked(65536):
+        body += chunk
+        if len(body) > limit:
+            raise ValueError("the answer is too large")
+    return bytes(body)
 
 
 class _SecondaryLimit(Exception):

@@ -47,7 +47,8 @@ async def with_known_mergeability(
     GitHub determines ``mergeable`` in the background after each push. If it is still unknown, the card passes.
     """
     first = next(iter(allowed_pull_requests(found, configuration)), None)
-    if not configuration.require_mergeable or first is None or first.mergeable != UNKNOWN:
+    is_asked = configuration.require_mergeable and bool(found.commit)
+    if not is_asked or first is None or first.mergeable != UNKNOWN:
         return found
     mergeable = UNKNOWN
     for _ in range(_MERGEABLE_ATTEMPTS):
@@ -97,6 +98,14 @@ def pull_request_problems(repository: RepositoryState, configuration: Configurat
             f" permission of {own[0].author or 'the author'} to push (GitHub shows members whose membership is private"
             " as CONTRIBUTOR or NONE): ask a member to open the pull request, or make the membership public"
         )
+
+
+def draft_problems(repository: RepositoryState, configuration: Configuration) -> Iterator[str]:
+    """Why the pull request that may be built is not ready for review, unless the configuration allows drafts."""
+    for pull_request in allowed_pull_requests(repository, configuration)[:1]:
+        if pull_request.is_draft and not configuration.allow_draft:
+            number = pull_request.number
+            yield f"pull request #{number} is a draft: mark it as ready for review (gh pr ready {number})"
 
 
 def conflict_problems(repository: RepositoryState, configuration: Configuration, branch: str) -> Iterator[str]:

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import RepositoryAnswer, RepositoryState
 from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.guarded_files import guard_problem
 from kiro_worker.github.pull_requests import (
     allowed_pull_requests,
     closed_pull_request_problems,
     comes_from_fork_only,
     conflict_problems,
+    draft_problems,
     pull_request_problems,
     with_known_mergeability,
     with_real_permission,
 )
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.readiness_queries import RULES, VALIDATE_WORK_ITEM
+from kiro_worker.github.repository_file import repository_file_problems, repository_settings
 from kiro_worker.github.spec_folders import SUBMODULE, SYMLINK, Spec, find_spec
 from kiro_worker.models import REDACTED, Work
 from kiro_worker.spec import (
@@ -39,12 +42,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kiro_worker.config.model import Configuration
+    from kiro_worker.config.settings import Settings
     from kiro_worker.github.answers.repository import SpecFile
     from kiro_worker.github.client import GitHubSession
-    from kiro_worker.models import WorkItem
+    from kiro_worker.models import WorkBuild, WorkItem
     from kiro_worker.records.runs import RunRecord
 
 ReadRun: TypeAlias = "Callable[[], RunRecord | None]"
+ChooseMachine: TypeAlias = "Callable[[Settings], WorkBuild | None]"
 
 _NO_OPEN_TASK: Final = "has no open task: untick a box, or add a line such as '- [ ] 1. …'"
 
@@ -53,15 +58,25 @@ def _no_record() -> None:
     """For a build that no execution started."""
 
 
+def _no_machine(_settings: Settings) -> None:
+    """For a build that already has its machine."""
+
+
 async def validate_item(
-    session: GitHubSession, configuration: Configuration, item: WorkItem, read_run: ReadRun = _no_record
+    session: GitHubSession,
+    configuration: Configuration,
+    item: WorkItem,
+    read_run: ReadRun = _no_record,
+    choose_machine: ChooseMachine = _no_machine,
 ) -> Work:
     """What to build for the card. Raises :class:`WorkItemInvalid` with every reason why the card is not ready.
 
-    ``read_run`` returns this execution's record. It is called only if no task is open or the branch cannot be pushed
-    to. If the execution was about to push to the branch, neither matters: it was redriven after its push, and still
-    has to report it. The build finds out whether the push arrived, because that takes the branch's history: there may
-    be other commits on top. A build that finds no push of its own ends before the agent starts.
+    ``read_run`` returns this execution's record. It is called only if no task is open, the branch cannot be pushed to,
+    its pull request is a draft or conflicts with its base, or the guard would stop the build. If the execution was
+    about to push to the branch, none of this matters: it was redriven after its push, and still has to report it. The
+    build finds out whether the push arrived, because that takes the branch's history: there may be other commits on
+    top. A build that finds no push of its own ends before the agent starts. ``choose_machine`` is called for a card
+    that is ready, and may still refuse what the repository's settings choose.
     """
     if item.content_type == REDACTED:
         raise WorkItemInvalid(
@@ -78,7 +93,9 @@ async def validate_item(
         )
     if reasons := list(_card_problems(item, configuration)):
         raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))
-    return await validate_branch(session, configuration, item.repository, item.branch, read_run, item.spec)
+    return await validate_branch(
+        session, configuration, item.repository, item.branch, read_run, item.spec, choose_machine
+    )
 
 
 def _card_problems(item: WorkItem, configuration: Configuration) -> Iterator[str]:
@@ -107,6 +124,7 @@ async def validate_branch(
     branch: str,
     read_run: ReadRun = _no_record,
     named_spec: str = "",
+    choose_machine: ChooseMachine = _no_machine,
 ) -> Work:
     """The same as :func:`validate_item`, for a branch without a card, which a manually started build names.
 
@@ -122,8 +140,13 @@ async def validate_branch(
     found = await with_real_permission(session, configuration, found)
     found = await with_known_mergeability(session, configuration, found)
     spec = await find_spec(session, configuration, found, branch, named_spec)
-    _raise_if_any(problems(found, spec, configuration, branch, read_run), configuration)
-    pull_request = allowed_pull_requests(found, configuration)[0]
+    reasons = list(problems(found, spec, configuration, branch, read_run))
+    pull_request = next(iter(allowed_pull_requests(found, configuration)), None)
+    if pull_request is not None:
+        stopped = await guard_problem(session, configuration, found, pull_request, branch)
+        reasons += [stopped] if stopped and not _has_pushed(found, branch, read_run) else []
+    if reasons or pull_request is None:
+        raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))
     return Work(
         repository=found.name,
         branch=branch,
@@ -134,6 +157,8 @@ async def validate_branch(
         pull_request_url=pull_request.url,
         base_branch=pull_request.base_branch,
         open_tasks=len(open_tasks(spec.tasks)),
+        default_commit=found.default_commit,
+        build=choose_machine(repository_settings(found, configuration)),
     )
 
 
@@ -186,9 +211,14 @@ def problems(
         yield f"refs/heads/{branch} does not point to a commit: push a commit to the branch"
     if branch == repository.default_branch:
         yield f"{branch} is the default branch: create a separate branch for this work"
+    if not repository.default_commit:
+        yield f"{repository.name} has no default branch with a commit: push one, or choose another in its settings"
+    yield from repository_file_problems(repository, configuration)
     yield from _spec_problems(repository, spec, branch, read_run)
     yield from pull_request_problems(repository, configuration, branch)
-    yield from conflict_problems(repository, configuration, branch)
+    waiting = [*draft_problems(repository, configuration), *conflict_problems(repository, configuration, branch)]
+    if waiting and not _has_pushed(repository, branch, read_run):
+        yield from waiting
 
 
 def only_lacks_open_task(reasons: str) -> bool:

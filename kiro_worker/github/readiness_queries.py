@@ -6,8 +6,25 @@ from typing import Final
 
 from gql import GraphQLRequest
 
+from kiro_worker.config.settings import REPOSITORY_FILE
 from kiro_worker.github.queries import RATE_LIMIT
 
+_DEFAULT_BRANCH = f"""
+fragment DefaultBranch on Repository {{
+  defaultBranchRef {{
+    name
+    target {{
+      __typename
+      oid
+      ... on Commit {{
+        file(path: "{REPOSITORY_FILE}") {{
+          mode type object {{ __typename ... on Blob {{ byteSize isBinary isTruncated text }} }}
+        }}
+      }}
+    }}
+  }}
+}}
+"""
 _SPEC = """
 fragment Spec on Repository {
   specFolder: object(expression: $specFolder) {
@@ -31,7 +48,7 @@ query ValidateWorkItem(
     isLocked
     lockReason
     viewerPermission
-    defaultBranchRef {{ name }}
+    ...DefaultBranch
     ref(qualifiedName: $ref) {{
       name
       target {{ __typename oid }}
@@ -41,7 +58,7 @@ query ValidateWorkItem(
     ...Spec
     pullRequests(headRefName: $branch, states: [OPEN], first: 20) {{
       nodes {{
-        id number url isCrossRepository authorAssociation author {{ __typename login }} headRefOid baseRefName
+        id number url isCrossRepository isDraft authorAssociation author {{ __typename login }} headRefOid baseRefName
         mergeable @include(if: $withMergeable)
       }}
     }}
@@ -51,13 +68,25 @@ query ValidateWorkItem(
   }}
   {RATE_LIMIT}
 }}
+{_DEFAULT_BRANCH}
 {_SPEC}"""
 )
-"""The branch and its rules, spec folder, tasks, open pull requests and the last closed one, in one request.
+"""The branch and its rules, spec folder, tasks, open pull requests, the last closed one, and the repository's own file.
 
+The file is read below the default branch's commit, so that both are of one state even if the branch moves meanwhile.
 That is 53 requests in GitHub's formula: 1 point. The expressions start with ``refs/heads/`` because a bare name
 resolves to a tag first.
 """
+
+READ_REPOSITORY_FILE: Final = GraphQLRequest(
+    f"""
+query ReadRepositoryFile($owner: String!, $name: String!) {{
+  repository(owner: $owner, name: $name) {{ nameWithOwner ...DefaultBranch }}
+  {RATE_LIMIT}
+}}
+{_DEFAULT_BRANCH}"""
+)
+"""The repository's own file, for a person who asks what applies to the repository."""
 
 RULES: Final = ("refUpdateRule", "rules")
 """The fields of ``VALIDATE_WORK_ITEM`` that a token may be forbidden to read."""
@@ -86,6 +115,28 @@ query ReadSpec($owner: String!, $name: String!, $specFolder: String!, $tasks: St
 {_SPEC}"""
 )
 """A spec folder that is not named after the branch."""
+
+COMPARED_FILES: Final = 20
+"""How many files ``COMPARE_FILES`` compares. One that compares fewer repeats a path."""
+
+COMPARE_FILES: Final = GraphQLRequest(
+    f"""
+query CompareFiles(
+  $owner: String!, $name: String!, $default: GitObjectID!, $commit: GitObjectID!,
+  {", ".join(f"$path{number}: String!" for number in range(COMPARED_FILES))}
+) {{
+  repository(owner: $owner, name: $name) {{
+    default: object(oid: $default) {{ __typename ...Files }}
+    commit: object(oid: $commit) {{ __typename ...Files }}
+  }}
+  {RATE_LIMIT}
+}}
+fragment Files on Commit {{
+  {" ".join(f"file{number}: file(path: $path{number}) {{ mode oid }}" for number in range(COMPARED_FILES))}
+}}
+"""
+)
+"""The versions of files in two commits."""
 
 READ_MERGEABLE: Final = GraphQLRequest(
     f"""

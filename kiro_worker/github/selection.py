@@ -15,7 +15,7 @@ from kiro_worker.state import HOW_TO_START
 if TYPE_CHECKING:
     from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
-    from kiro_worker.github.readiness import ReadRun
+    from kiro_worker.github.readiness import ChooseMachine, ReadRun
     from kiro_worker.models import Work, WorkItem
 
 
@@ -62,8 +62,11 @@ async def validate_selected(
     request: ExecutionInput,
     item: WorkItem,
     read_run: ReadRun,
+    choose_machine: ChooseMachine,
 ) -> Work:
     """What to build for the selected card. ``read_run`` returns the record of this execution.
+
+    ``choose_machine`` returns the machine that the repository's settings choose.
 
     Raises :class:`WorkItemInvalid` for a card from the queue, which is then rejected on the board. If the input names
     the card, or a redrive found it outside the queue, its pull request may be merged and its work done by now, so that
@@ -71,7 +74,7 @@ async def validate_selected(
     written.
     """
     try:
-        return await validate_item(session, configuration, item, read_run)
+        return await validate_item(session, configuration, item, read_run, choose_machine)
     except WorkItemInvalid as error:
         if request.item_id != item.id and item.status == configuration.target_status_column:
             raise

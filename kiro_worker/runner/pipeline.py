@@ -121,9 +121,11 @@ class Pipeline:
 
     def _require_trusted(self, checkout: Checkout) -> None:
         different = self._guard.require_trusted(checkout)
-        found = f"{len(different)} guarded files differ from" if different else "guarded files are the same as on"
+        found = f"{len(different)} guarded files" if different else "no guarded file"
         self._effects.note(
-            "guard", f"{found} the default branch ({checkout.default[:12]})", {"different": list(different)}
+            "guard",
+            f"the branch changes {found}, compared with the default branch ({checkout.default[:12]})",
+            {"different": list(different)},
         )
 
     def _load_submodules(self, prepared: Prepared) -> None:

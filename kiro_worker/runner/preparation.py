@@ -120,7 +120,7 @@ def fetch_submodules(request: BuildRequest, edges: Edges, checkout: Checkout, gu
         edges.load_git_credentials(),
         edges.environment,
     )
-    return load_submodules(checkout, fetch_default_branch(checkout), source, guard.require_trusted_submodule)
+    return load_submodules(checkout, guard.trusted_gitlinks(checkout), source, guard.require_trusted_submodule)
 
 
 def read_central_steering(source: str, edges: Edges) -> Steering:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _PATTERNS: Final = {
     "REPOSITORY": re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/(?!\.{1,2}$)[A-Za-z0-9._-]+"),
     "COMMIT_SHA": re.compile(r"[0-9a-f]{40}"),
+    "DEFAULT_COMMIT_SHA": re.compile(r"[0-9a-f]{40}"),
     "SPEC_PATH": re.compile(r"(?!.*(?:^|/)\.\.?(?:/|$))[A-Za-z0-9._+#-]+(?:/[A-Za-z0-9._+#-]+)*"),
     "PULL_REQUEST_NUMBER": re.compile(r"[0-9]{1,12}"),
     "LOCK_KEY": re.compile(r"work-item-processor-lock(?:#[A-Za-z0-9._/#+-]+)?"),
@@ -38,7 +39,9 @@ _REMEDY: Final = "leave this variable to the state machine; to start a build by 
 class BuildRequest:
     """One build. ``commit`` is the commit that was validated, and the only one that is built.
 
-    ``owner`` holds the lock: the execution, or the build itself if it was ``started_by_hand``.
+    ``owner`` holds the lock: the execution, or the build itself if it was ``started_by_hand``. ``default_commit`` is
+    the default branch's commit at the time of the validation, with which the guard compares; if it is empty, that is
+    the default branch's head when the build fetches it.
     """
 
     repository: str
@@ -49,6 +52,7 @@ class BuildRequest:
     lease: Lease
     work_item_id: str = ""
     started_by_hand: bool = False
+    default_commit: str = ""
 
     @property
     def owner(self) -> str:
@@ -79,6 +83,7 @@ def request_from_environment(environment: Mapping[str, str]) -> BuildRequest:
             value["LOCK_KEY"], value["EXECUTION_ARN"], int(value["LOCK_FENCE"]), expires_at=0, slot=value["LOCK_SLOT"]
         ),
         work_item_id=value["WORK_ITEM_ID"],
+        default_commit=value["DEFAULT_COMMIT_SHA"],
     )
 
 
@@ -109,6 +114,7 @@ async def request_from_branch(
         pull_request=work.pull_request,
         lease=Lease(lock_key(configuration, work.repository, work.branch), owner, fence=0, expires_at=0),
         started_by_hand=True,
+        default_commit=work.default_commit,
     )
 
 

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
+from infra.stacks.grants import NEVER_OVERRIDDEN
+
 PREFIX: Final = "kiro-worker-probe"
 
 # Exports one variable in the build phase, which fails on request, and one in the phase after it, to find out which of
@@ -61,6 +63,8 @@ class ProbeContext:
     limit: int
     patience: float
     poll: float
+    #: The role that may start builds only as the workflow's role may.
+    restricted_role_arn: str = ""
 
 
 @contextmanager
@@ -75,7 +79,9 @@ def probe_stack(client: Callable[[str], Any], *, limit: int, patience: float, po
         cloudformation.get_waiter("stack_create_complete").wait(StackName=name)
         stack = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
         outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
-        yield ProbeContext(client, outputs["Project"], outputs["RoleArn"], limit, patience, poll)
+        yield ProbeContext(
+            client, outputs["Project"], outputs["RoleArn"], limit, patience, poll, outputs["RestrictedRoleArn"]
+        )
     finally:
         cloudformation.delete_stack(StackName=name)
         cloudformation.get_waiter("stack_delete_complete").wait(StackName=name)
@@ -132,6 +138,12 @@ def _template(name: str) -> dict[str, Any]:
             },
             "BuildRole": _role("codebuild", (["logs:CreateLogStream", "logs:PutLogEvents"], logs), (reports, groups)),
             "StatesRole": _role("states", (builds, project), (rules, rule)),
+            "RestrictedRole": _role(
+                "states",
+                (builds[:1], project, {"Null": dict.fromkeys(NEVER_OVERRIDDEN, "true")}),
+                (builds[1:], project),
+                (rules, rule),
+            ),
             "Project": {
                 "Type": "AWS::CodeBuild::Project",
                 "Properties": {
@@ -152,13 +164,16 @@ def _template(name: str) -> dict[str, Any]:
         "Outputs": {
             "Project": {"Value": {"Ref": "Project"}},
             "RoleArn": {"Value": {"Fn::GetAtt": ["StatesRole", "Arn"]}},
+            "RestrictedRoleArn": {"Value": {"Fn::GetAtt": ["RestrictedRole", "Arn"]}},
         },
     }
 
 
-def _role(service: str, *grants: tuple[list[str], Any]) -> dict[str, Any]:
+def _role(service: str, *grants: tuple[Any, ...]) -> dict[str, Any]:
+    """A role with permissions, each of which is the actions, the resource, and perhaps a condition."""
     trust = {"Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    statements = [{"Effect": "Allow", "Action": actions, "Resource": resource} for actions, resource in grants]
+    keys = ("Action", "Resource", "Condition")
+    statements = [{"Effect": "Allow", **dict(zip(keys, grant, strict=False))} for grant in grants]
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {

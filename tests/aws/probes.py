@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from tests.aws.probe_stack import REPORTING_BUILDSPEC, ProbeContext, machine
@@ -112,6 +113,36 @@ def missing_report(context: ProbeContext) -> Answers:
     build = context.client("codebuild").batch_get_builds(ids=[build_id])["builds"][0]
     failed = [phase["phaseType"] for phase in build["phases"] if phase.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"]
     return {"build status": build["buildStatus"], "phases that did not succeed": failed}
+
+
+def build_overrides(context: ProbeContext) -> Answers:
+    """What a build gets of the overrides that RunBuild makes, with the permissions of the workflow's role. The image is
+    one of others, which has no Python; whether a request with a further override is denied.
+    """
+    restricted = replace(context, role_arn=context.restricted_role_arn)
+    image = "public.ecr.aws/docker/library/debian:bookworm-slim"
+    state = _build(context.project, "0", TimeoutSeconds="{% 6 * 60 + 2100 %}")
+    state["Arguments"] |= {
+        "ImageOverride": image,
+        "ImagePullCredentialsTypeOverride": "SERVICE_ROLE",
+        "ComputeTypeOverride": "BUILD_GENERAL1_MEDIUM",
+        "TimeoutInMinutesOverride": "{% 6 %}",
+    }
+    with machine(restricted, "overrides", {"Build": state}) as arn:
+        chosen = _ended(context, _start(context, arn))
+    further = {**state, "Arguments": {**state["Arguments"], "BuildspecOverride": REPORTING_BUILDSPEC}}
+    with machine(restricted, "further", {"Build": further}) as arn:
+        denied = _ended(context, _start(context, arn))
+    build = json.loads(chosen.get("output", "{}")).get("Build", {})
+    environment = build.get("Environment", {})
+    return {
+        "status": chosen["status"],
+        "image is the chosen one": environment.get("Image") == image,
+        "compute type": environment.get("ComputeType"),
+        "timeout": build.get("TimeoutInMinutes"),
+        "a buildspec of the request is denied": "AccessDenied" in denied.get("error", "") + denied.get("cause", "")
+        or "not authorized" in denied.get("cause", ""),
+    }
 
 
 def abort_and_redrive(context: ProbeContext) -> Answers:

@@ -45,6 +45,7 @@ def context() -> Iterator[ProbeContext]:
         probes.arguments_after_redrive,
         probes.failed_build,
         probes.missing_report,
+        probes.build_overrides,
         probes.abort_and_redrive,
         probes.state_timeout,
         probes.machine_timeout,

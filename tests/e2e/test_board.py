@@ -7,8 +7,9 @@ from typing import Literal
 
 import pytest
 
+from kiro_local.github.git_repository import Symlink
 from kiro_local.github.model import Item
-from tests.support.world import PROJECT, SPEC, World
+from tests.support.world import IMPLEMENT, PROJECT, SPEC, World
 
 pytestmark = pytest.mark.e2e
 
@@ -121,14 +122,88 @@ def test_spec_folder_that_is_not_clear_is_refused(world: World, folders: tuple[s
     assert f".kiro/specs contains {', '.join(sorted({'old', *folders}))}: commit" in comment
 
 
-def test_conflict_is_refused_before_build_if_required(world: World) -> None:
-    card = world.card()
+def make_draft(world: World) -> None:
+    world.repository.pull_requests[0].is_draft = True
+
+
+def make_conflict(world: World) -> None:
     world.repository.git.commit("main", {"test_sums.py": "TOTAL = 0\n"})
-    world.configure(requireMergeable=True)
+
+
+def change_steering_file(world: World) -> None:
+    world.repository.git.commit("feature/sum", {".kiro/steering/style.md": "Obey.\n"})
+
+
+def take_over_steering_of_another_base(world: World) -> None:
+    """The base of the pull request counts for nothing, because its author may have pushed it."""
+    world.repository.git.commit("mine", {"AGENTS.md": "Obey.\n"}, base="main")
+    world.repository.git.commit("feature/sum", {"AGENTS.md": "Obey.\n"})
+    world.repository.pull_requests[0].base_ref_name = "mine"
+
+
+def break_own_file(world: World) -> None:
+    world.repository.git.commit("main", {".kiro-worker.yml": "# Settings\ntests: make\n"})
+
+
+def link_own_file(world: World) -> None:
+    world.repository.git.commit("main", {".kiro-worker.yml": Symlink("README.md")})
+
+
+@pytest.mark.parametrize(
+    ("arrange", "reason"),
+    [
+        (make_draft, "pull request #1 is a draft: mark it as ready for review (gh pr ready 1)"),
+        (make_conflict, "conflicts with its base main: merge main into feature/sum"),
+        (
+            change_steering_file,
+            "feature/sum changes files that steer an agent or run commands (.kiro/steering/style.md)",
+        ),
+        (
+            take_over_steering_of_another_base,
+            "feature/sum changes files that steer an agent or run commands (AGENTS.md)",
+        ),
+        (break_own_file, '.kiro-worker.yml on main, line 2: unknown key "tests"; did you mean "test"?'),
+        (link_own_file, ".kiro-worker.yml on main is a symbolic link: commit the file itself"),
+    ],
+)
+def test_card_is_refused_before_build(world: World, arrange: Callable[[World], None], reason: str) -> None:
+    card = world.card()
+    arrange(world)
     before = world.builds()
     world.tick()
     assert (world.status(card), world.builds()) == ("Blocked", before)
-    assert "conflicts with its base main: merge main into feature/sum" in world.comments()[0]
+    assert reason in world.comments()[0]
+
+
+def test_change_of_steering_on_the_default_branch_stops_no_open_branch(world: World) -> None:
+    world.repository.git.commit("main", {"AGENTS.md": "Be kind.\n"})
+    card = world.card()
+    world.repository.git.commit("main", {"AGENTS.md": "Be careful.\n", ".kiro/steering/new.md": "New.\n"})
+    assert world.tick().outcome == "Succeeded"
+    assert (world.status(card), world.file("AGENTS.md")) == ("In Review", "Be kind.\n")
+
+
+def test_own_file_of_the_branch_changes_nothing(world: World) -> None:
+    card = world.card()
+    world.repository.git.commit("feature/sum", {".kiro-worker.yml": "test: 'true'\nunknown: 1\n"})
+    world.agent(IMPLEMENT.replace("a + b", "a - b - 1"))
+    failed = world.tick()
+    assert (failed.error, world.status(card)) == ("TestsFailed", "Blocked")
+
+
+def test_build_uses_the_default_branch_as_it_was_validated(world: World) -> None:
+    """A file that appears on the default branch after the validation has no effect on this build."""
+    card = world.card()
+    validated = world.repository.git.head_of("main")
+
+    def fail_tests() -> None:
+        world.repository.git.commit("main", {".kiro-worker.yml": "test: 'false'\n"})
+
+    during_build(world, fail_tests)
+    run = world.tick()
+    assert (run.outcome, world.status(card)) == ("Succeeded", "In Review")
+    [built] = [state for state in run.states if state.name == "RunBuild"]
+    assert built.document["work"]["defaultCommit"] == validated
 
 
 def test_rejection_of_fork_says_where_to_push(world: World) -> None:

@@ -31,6 +31,7 @@ ENVIRONMENT = ValidateWorkItemEnvironment(
     git_credentials_secret_name=NAMES.git_credentials_secret,
     kiro_api_key_secret_name=NAMES.kiro_api_key_secret,
     build_project_name=NAMES.build_project,
+    build_timeout_minutes=150,
 )
 PIN = {"KIRO_CLI_URL": "https://cli.example/kirocli.tar.gz", "KIRO_CLI_SHA256": "0A" * 32}
 IMAGE = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
@@ -157,7 +158,7 @@ def test_no_secret_is_read(preflight: Preflight, secrets: Any, codebuild: Any) -
     for client in (secrets, codebuild):
         client.meta.events.register("before-call", lambda model, **_: called.append(model.name))
     preflight()
-    assert called == ["DescribeSecret", "DescribeSecret", "BatchGetProjects"]
+    assert called == ["DescribeSecret", "BatchGetProjects", "DescribeSecret"]
 
 
 def test_preflight_knows_what_adapters_need() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from kiro_local.aws.build_shell import BuildShell
 from kiro_local.aws.replacements import Replacements
 
-_RUNNER = "python3 -m kiro_worker.runner"
+_RUNNER = 'sh "$CODEBUILD_SRC_DIR/start.sh"'
 _HERE = Path(__file__).parent
 
 

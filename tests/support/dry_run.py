@@ -13,7 +13,7 @@ from typing import Any
 from tests.support.worker import AGENT_KEY, BRANCH, BUCKET, LOCK_KEY, PASSWORD, ROOT, TABLE, TOKEN, Worker
 
 NO_AWS = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": "", "AWS_ENDPOINT_URL": "", "AWS_DEFAULT_REGION": ""}
-_READS = ("ValidateWorkItem", "FindSpec", "ReadSpec", "ReadMergeable", "ReadLabels", "ReadPermission")
+_READS = ("ValidateWorkItem", "CompareFiles", "FindSpec", "ReadSpec", "ReadMergeable", "ReadLabels", "ReadPermission")
 
 
 @dataclass

@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any, Final
 
 from gql import Client, GraphQLRequest
@@ -111,6 +112,8 @@ def ready_repository(branch: str = "feature/x", **changes: Any) -> Answer:
         "number": 7,
         "url": "https://github.example/acme/shop/pull/7",
         "isCrossRepository": False,
+        "isDraft": False,
+        "mergeable": "MERGEABLE",
         "authorAssociation": "MEMBER",
         "headRefOid": "a" * 40,
         "baseRefName": "main",
@@ -118,7 +121,7 @@ def ready_repository(branch: str = "feature/x", **changes: Any) -> Answer:
     return {
         "nameWithOwner": "acme/shop",
         "isArchived": False,
-        "defaultBranchRef": {"name": "main"},
+        "defaultBranchRef": default_branch(),
         "ref": {"name": branch, "target": {"__typename": "Commit", "oid": "a" * 40}},
         "specFolder": {
             "__typename": "Tree",
@@ -128,6 +131,14 @@ def ready_repository(branch: str = "feature/x", **changes: Any) -> Answer:
         "closedPullRequests": {"nodes": []},
         "pullRequests": {"nodes": [pull_request]},
     } | changes
+
+
+def default_branch(file: str | Answer | None = None) -> Answer:
+    """The answer about the default branch, perhaps with the repository's own file: its text, or the whole entry."""
+    if isinstance(file, str):
+        blob = {"__typename": "Blob", "byteSize": len(file), "isBinary": False, "isTruncated": False, "text": file}
+        file = {"mode": 0o100644, "type": "blob", "object": blob}
+    return {"name": "main", "target": {"__typename": "Commit", "oid": "d" * 40, "file": file}}
 
 
 def spec_roots(on_branch: Sequence[str | Answer], on_base: Sequence[str] | None = ()) -> Answer:
@@ -180,6 +191,8 @@ class Board:
 
     ``specs`` are the spec folders that are not named after the branch, and ``mergeable`` the answers about conflicts.
     ``history`` are the commits of the branch, the newest first, and ``before`` those that a run started from.
+    ``comparison`` is what REST answers about the branch, ``None`` for no answer, and ``versions`` what GraphQL answers
+    about its files.
     """
 
     cards: list[FakeCard] = field(default_factory=list)
@@ -194,6 +207,8 @@ class Board:
     reviewed: Answer | None = field(default_factory=reviewed_pull_request)
     history: list[str] = field(default_factory=list)
     before: list[str] = field(default_factory=list)
+    comparison: Any = None
+    versions: Answer | None = None
 
     def card(self, card_id: str) -> FakeCard:
         return next(card for card in self.cards if card.id == card_id)
@@ -205,7 +220,9 @@ class FakeGitHub(AIOHTTPTransport):
     def __init__(self, board: Board | None = None) -> None:
         super().__init__(url="https://github.invalid/graphql")
         self.board = board or Board()
+        self.session: Any = _FakeRest(self)
         self.requests: list[Request] = []
+        self.rest: list[str] = []
         self.errors: dict[str, Answer] = {}
         self.outages: dict[str, Exception] = {}
         self._odd_errors: Any = None
@@ -245,8 +262,10 @@ class FakeGitHub(AIOHTTPTransport):
             "ReadCard": self._read_card,
             "SetStatus": self._set_status,
             "ValidateWorkItem": lambda _: {"repository": copy.deepcopy(self.board.repository)},
+            "ReadRepositoryFile": lambda _: {"repository": copy.deepcopy(self.board.repository)},
             "FindSpec": lambda _: {"repository": copy.deepcopy(self.board.spec_roots)},
             "ReadSpec": self._read_spec,
+            "CompareFiles": lambda _: {"repository": copy.deepcopy(self.board.versions)},
             "ReadMergeable": lambda _: {"node": {"__typename": "PullRequest", "mergeable": self._next_mergeable()}},
             "ReadPushed": self._read_pushed,
             "FindComments": self._find_comments,
@@ -314,7 +333,9 @@ class FakeGitHub(AIOHTTPTransport):
         comments = self.board.comments.get(variables["subjectId"])
         if comments is None:
             return {"node": None}
-        last = int(variables["before"]) if variables["before"] else len(comments)
+        before = str(variables["before"] or "")
+        # A test that changes answers sends any text as a cursor.
+        last = int(before) if before.isdecimal() else len(comments) if not before else 0
         first = max(0, last - self.page_size)
         nodes = [
             {"id": comment.id, "url": comment.url, "body": comment.body, "viewerDidAuthor": comment.is_own}
@@ -343,6 +364,27 @@ class FakeGitHub(AIOHTTPTransport):
         ]
         updated.body = variables["body"]
         return {"updateIssueComment": {"issueComment": {"id": updated.id, "url": updated.url}}}
+
+
+class _FakeRest:
+    """The transport's HTTP session, as far as the worker uses it for the REST API."""
+
+    def __init__(self, github: FakeGitHub) -> None:
+        self._github = github
+
+    @asynccontextmanager
+    async def get(self, url: str, **_: Any) -> AsyncIterator[Any]:
+        """The comparison, in two pieces."""
+        self._github.rest.append(url)
+        body = json.dumps(self._github.board.comparison).encode()
+
+        async def pieces(_size: int) -> AsyncIterator[bytes]:
+            for piece in (body[:10], body[10:]):
+                yield piece
+
+        yield SimpleNamespace(
+            status=404 if self._github.board.comparison is None else 200, content=SimpleNamespace(iter_chunked=pieces)
+        )
 
 
 @contextmanager

@@ -176,6 +176,7 @@ class Worker:
             "REPOSITORY": "acme/shop",
             "BRANCH_NAME": BRANCH,
             "COMMIT_SHA": self.commit,
+            "DEFAULT_COMMIT_SHA": self.repository.git.head_of(self.repository.git.default_branch()) or "",
             "SPEC_PATH": ".kiro/specs/feature-discounts",
             "PULL_REQUEST_NUMBER": "1",
             "LOCK_KEY": LOCK_KEY,

@@ -23,6 +23,7 @@ from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing
 
 ALL = {
     "BUILD_PROJECT_NAME": "project",
+    "BUILD_TIMEOUT_MINUTES": "150",
     "CONFIG_PARAMETER_NAME": "parameter",
     "GITHUB_TOKEN_SECRET_NAME": "token",
     "GIT_CREDENTIALS_SECRET_NAME": "git",
@@ -38,6 +39,7 @@ REQUIRED: list[tuple[type[Environment], set[str]]] = [
         ValidateWorkItemEnvironment,
         {
             "BUILD_PROJECT_NAME",
+            "BUILD_TIMEOUT_MINUTES",
             "CONFIG_PARAMETER_NAME",
             "GITHUB_TOKEN_SECRET_NAME",
             "GIT_CREDENTIALS_SECRET_NAME",

@@ -37,6 +37,7 @@ OWNERS = {
         "ProjectNotFound",
         "StatusNotFound",
         "BuildProjectMissing",
+        "BuildImageUnsuitable",
         "AgentNotPinned",
         "SecretMissing",
         "SecretPendingDeletion",

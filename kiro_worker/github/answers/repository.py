@@ -20,6 +20,7 @@ class _Object(Answer):
 class _Blob(Answer):
     byte_size: int = 0
     is_binary: bool | None = None
+    is_truncated: bool = False
     text: str | None = None
 
 
@@ -40,6 +41,23 @@ class SpecFile(Answer):
     @property
     def is_binary(self) -> bool:
         return bool(self.blob and self.blob.is_binary)
+
+
+class RepositoryFile(Answer):
+    """The entry of the repository's own file. ``mode`` and ``type`` are git's; a submodule has no ``blob``."""
+
+    mode: int
+    type: str
+    blob: _Blob | None = Field(default=None, alias="object")
+
+
+class _DefaultCommit(_Object):
+    file: RepositoryFile | None = None
+
+
+class _DefaultBranch(Answer):
+    name: str
+    target: _DefaultCommit | None = None
 
 
 class BranchHead(Answer):
@@ -68,6 +86,7 @@ class PullRequest(Answer):
     author_association: str
     account: Actor | None = Field(default=None, alias="author")
     base_branch: str = Field(alias="baseRefName")
+    is_draft: bool = False
     mergeable: str = UNKNOWN
 
     @property
@@ -121,20 +140,53 @@ class SpecAnswer(Answer):
     repository: SpecState | None = None
 
 
-class RepositoryState(SpecState):
+class DefaultBranchState(Answer):
+    """A repository's default branch, and the repository's own file on it."""
+
+    name: str = Field(alias="nameWithOwner")
+    default_branch_ref: _DefaultBranch | None = None
+
+    @property
+    def default_branch(self) -> str:
+        """Empty if the repository has no commit."""
+        return self.default_branch_ref.name if self.default_branch_ref else ""
+
+    @property
+    def default_commit(self) -> str:
+        """The commit that the default branch points to; empty if there is none, or the token may not see it."""
+        target = self._default_target
+        return target.oid if target else ""
+
+    @property
+    def own_file(self) -> RepositoryFile | None:
+        """The repository's own file at ``default_commit``; ``None`` if it has none."""
+        target = self._default_target
+        return target.file if target else None
+
+    @property
+    def _default_target(self) -> _DefaultCommit | None:
+        target = self.default_branch_ref.target if self.default_branch_ref else None
+        return target if target and target.typename == "Commit" else None
+
+
+class DefaultBranchAnswer(Answer):
+    """The answer to ``READ_REPOSITORY_FILE``; ``repository`` is ``None`` if the token does not see it."""
+
+    repository: DefaultBranchState | None = None
+
+
+class RepositoryState(SpecState, DefaultBranchState):
     """A repository as the readiness check of one branch sees it.
 
     ``head`` is ``None`` if the branch does not exist. ``pull_requests`` are the open ones from branches of that name,
     including those in forks; ``closed_pull_requests`` holds at most the last one.
     """
 
-    name: str = Field(alias="nameWithOwner")
     is_archived: bool
     is_disabled: bool = False
     is_locked: bool = False
     lock_reason: str | None = None
     viewer_permission: str | None = None
-    default_branch_ref: _Named | None = None
     head: BranchHead | None = Field(alias="ref")
     pull_requests: Nodes[PullRequest]
     closed_pull_requests: Nodes[ClosedPullRequest]
@@ -144,11 +196,6 @@ class RepositoryState(SpecState):
         locked = (self.lock_reason or "no reason given") if self.is_locked else ""
         rule, rules = (self.head.ref_update_rule, self.head.rules) if self.head else (None, ())
         return BranchAccess(self.is_archived, locked, self.is_disabled, self.viewer_permission or "", rule, rules)
-
-    @property
-    def default_branch(self) -> str:
-        """Empty if the repository has no commit."""
-        return self.default_branch_ref.name if self.default_branch_ref else ""
 
     @property
     def commit(self) -> str:

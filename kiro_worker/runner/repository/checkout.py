@@ -13,6 +13,7 @@ into a commit.
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +50,8 @@ HISTORY_DEPTH: Final = 50
 commits and trees of a long history take as long to fetch as all files of the last commit. Where older commits matter,
 :func:`descends` fetches the rest."""
 _DEFAULT: Final = "refs/kiro-worker/default"
+_NOT_ADVERTISED: Final = re.compile("unadvertised object|not our ref")
+"""https://github.com/git/git/blob/v2.39.5/fetch-pack.c and upload-pack.c"""
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ class Checkout:
     """A checkout of ``commit``. ``git`` works on the trusted repository.
 
     ``head`` is the branch's head when it was fetched, with the option ``fetch_mode``, which later fetches also use.
-    ``default`` is the head of the default branch at that time. ``checkpoint`` is what the server's ref for the branch's
+    ``default`` is the request's commit of the default branch, or the head of that branch if it has none; empty if it is
+    not fetched yet. ``checkpoint`` is what the server's ref for the branch's
     checkpoint held, no matter who pushed it: empty if there is none, and None if it was not fetched.
     """
 
@@ -108,7 +112,7 @@ def check_out(
 
 
 def fetch_default_branch(checkout: Checkout) -> str:
-    """Return the head of the repository's default branch, from the checkout if it has one, or else from the server.
+    """Return the default branch's commit: the checkout's if it has one, or else the head of that branch on the server.
 
     Raises :class:`BuildStopped` (CheckoutFailed).
     """
@@ -201,7 +205,7 @@ def _fetch_and_populate(git: Git, request: BuildRequest, fetch_mode: str) -> dic
     git.work_tree.mkdir(parents=True)
     _create_trusted_repository(git)
     # Fetch all that this build needs in one request, because each request takes several round trips.
-    refspecs = [f"+refs/heads/{request.branch}:{_tracking(request.branch)}", f"+HEAD:{_DEFAULT}"]
+    refspecs = [f"+refs/heads/{request.branch}:{_tracking(request.branch)}"]
     if fetch_mode != SHALLOW:
         # A pattern, because a refspec that names a missing ref fails, and usually there is no checkpoint.
         pattern = checkpoint_ref(request.branch).replace("refs/kiro-worker", "refs/kiro-worke*r", 1)
@@ -209,7 +213,7 @@ def _fetch_and_populate(git: Git, request: BuildRequest, fetch_mode: str) -> dic
     options = _options(fetch_mode)
     if fetch_mode == BLOBLESS:
         options.append(f"--depth={HISTORY_DEPTH}")
-    git.network("fetch", "--quiet", "--no-tags", *options, "origin", *refspecs)
+    _fetch_with_default(git, request, options, refspecs)
     lines = git.text("for-each-ref", "--format=%(refname) %(objectname)").splitlines()
     fetched = dict(line.split() for line in lines)
     head = fetched[_tracking(request.branch)]
@@ -218,6 +222,34 @@ def _fetch_and_populate(git: Git, request: BuildRequest, fetch_mode: str) -> dic
     _require_on_branch(git, request, head)
     git.network("read-tree", "--reset", "-u", request.commit, in_work_tree=True)
     return fetched
+
+
+def _fetch_with_default(git: Git, request: BuildRequest, options: list[str], refspecs: list[str]) -> None:
+    """Fetch the refs, and the recorded commit of the default branch, or the head of that branch if none is recorded.
+
+    A server may refuse a commit that no ref points to. Then the default branch is fetched, and must contain the commit.
+    """
+    fetch, commit = ("fetch", "--quiet", "--no-tags", *options, "origin", *refspecs), request.default_commit
+    if commit:
+        try:
+            git.network(*fetch, f"+{commit}:{_DEFAULT}")
+        except GitFailed as failure:
+            if not _NOT_ADVERTISED.search(failure.error):
+                raise
+        else:
+            return
+    git.network(*fetch, f"+HEAD:{_DEFAULT}")
+    if commit:
+        head = git.text("rev-parse", "--verify", _DEFAULT)
+        if SHALLOW in options and head != commit:
+            raise GitFailed("fetch", "the validated commit of the default branch is not its last one")
+        if not descends(git, head, commit):
+            raise BuildStopped(
+                Outcome.CHECKOUT_FAILED,
+                f"the commit {commit} is no longer on the default branch: that branch was rewritten",
+                "redrive the execution, or move the card back, to validate the branch again",
+            )
+        git.run("update-ref", _DEFAULT, commit)
 
 
 def _options(fetch_mode: str) -> list[str]:

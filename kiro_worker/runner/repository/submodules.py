@@ -23,11 +23,12 @@ from kiro_worker.runner.repository.attributes import keep_bytes
 from kiro_worker.runner.repository.entries import GITLINK, SYMLINK, decode_path, find_entry, list_tree
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import Git, GitFailed
+from kiro_worker.runner.repository.git_answers import TRANSIENT
 from kiro_worker.runner.repository.layout import symlinks_leaving_tree
 from kiro_worker.runner.sandbox.untrusted_files import empty_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from kiro_worker.models import GitCredentials
@@ -55,12 +56,12 @@ class Source:
 
 
 class RequireTrusted(Protocol):
-    """Raises :class:`BuildStopped` if the submodule at ``path`` changes guarded files between two of its commits.
+    """Raises :class:`BuildStopped` if a guarded file of the submodule at ``path`` differs from all earlier commits.
 
-    ``before`` is the default branch's commit, or empty if that branch has no submodule there.
+    ``before`` are those commits, each empty if the trusted version has no submodule there.
     """
 
-    def __call__(self, git: Git, path: str, before: str, after: str) -> None: ...
+    def __call__(self, git: Git, path: str, before: Sequence[str], after: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,12 @@ class Submodules:
             git.run("checkout-index", "--all", "--force", "--quiet", in_work_tree=True)
 
 
-def load_submodules(checkout: Checkout, default: str, source: Source, require_trusted: RequireTrusted) -> Submodules:
-    """Fetch the submodules of the pinned commit and check them out. ``default`` is the default branch's commit.
+def load_submodules(
+    checkout: Checkout, trusted: Sequence[Mapping[str, str]], source: Source, require_trusted: RequireTrusted
+) -> Submodules:
+    """Fetch the submodules of the pinned commit and check them out.
 
+    ``trusted`` are the submodules' commits by path, of the default branch and of where the pinned commit left it.
     Raises :class:`BuildStopped`: CheckoutFailed, or GuardTripped for a submodule whose steering files differ from those
     on the default branch.
     """
@@ -87,7 +91,7 @@ def load_submodules(checkout: Checkout, default: str, source: Source, require_tr
         return Submodules({})
     if len(gitlinks) > MAX_SUBMODULES:
         raise _rejected(f"{checkout.branch} has {len(gitlinks)} submodules, and the limit is {MAX_SUBMODULES}")
-    urls, default_gitlinks = _urls(checkout), _gitlinks(checkout.git, default)
+    urls = _urls(checkout)
     repositories = {}
     for number, (path, commit) in enumerate(sorted(gitlinks.items())):
         if path not in urls:
@@ -100,10 +104,12 @@ def load_submodules(checkout: Checkout, default: str, source: Source, require_tr
             credentials=source.credentials,
             parent=source.parent,
         )
-        before = default_gitlinks.get(path, "")
-        _fetch(git, path, *{commit, before or commit})
-        if before != commit:
-            require_trusted(git, path, before, commit)
+        before = list(dict.fromkeys(version.get(path, "") for version in trusted))
+        if commit in before:
+            _fetch(git, path, commit)
+        else:
+            _fetch(git, path, commit)
+            require_trusted(git, path, [each for each in before if not each or _can_fetch(git, each)], commit)
         empty_folder(checkout.folder, path)
         _populate(git, path, commit)
         repositories[path] = git
@@ -163,17 +169,28 @@ def repository_of(path: str, url: str, source: Source) -> str:
     return f"{owner}/{name}"
 
 
-def _fetch(git: Git, path: str, *commits: str) -> None:
+def _can_fetch(git: Git, commit: str) -> bool:
+    """Fetch an earlier commit, and return whether the server still has it. Without it, less is trusted."""
+    try:
+        git.network("fetch", "--quiet", "--no-tags", "--depth=1", "origin", commit)
+    except GitFailed as failure:
+        if failure.answer.cause in TRANSIENT:
+            raise
+        return False
+    return True
+
+
+def _fetch(git: Git, path: str, commit: str) -> None:
     git.run("init", "--bare", "--quiet", "--template=", str(git.directory))
     git.run("config", "remote.origin.url", git.url)
     keep_bytes(git.directory)
     try:
-        git.network("fetch", "--quiet", "--no-tags", "--depth=1", "origin", *commits)
+        git.network("fetch", "--quiet", "--no-tags", "--depth=1", "origin", commit)
     except GitFailed as failure:
         raise stop_because(
             failure,
             Outcome.CHECKOUT_FAILED,
-            f"the submodule {path!a} cannot be fetched from {git.url} at {' and '.join(commits)}",
+            f"the submodule {path!a} cannot be fetched from {git.url} at {commit}",
             "check that the commit is pushed there, and that the git credentials can read that repository",
         ) from None
 

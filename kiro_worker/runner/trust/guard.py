@@ -1,8 +1,9 @@
 """The guard: files that can run commands or steer the agent must be the default branch's, which a person reviewed.
 
-The agent does not start on a branch that changes such files, and its own changes to them are not kept. A label on the
-pull request allows both. The guard compares trees, not text. Both commits are in the trusted repository, so this costs
-one small fetch and no blob.
+Each must be as it is on the default branch, or as it was there when the branch left it: a change on the default branch
+stops no branch that is older. The agent sees the files of its branch. It does not start on a branch that changes such
+files, and its own changes to them are not kept. A label on the pull request allows both. The guard compares trees, not
+text, and usually needs no fetch and no blob.
 """
 
 from __future__ import annotations
@@ -15,13 +16,12 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.checkout import fetch_default_branch
-from kiro_worker.runner.repository.entries import SYMLINK, decode_path, encode_path, list_tree
-from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.merge_base import default_branch_name, merge_base
+from kiro_worker.runner.repository.entries import GITLINK, SYMLINK, decode_path, encode_path, list_tree
+from kiro_worker.runner.repository.fork_points import fork_points
 from kiro_worker.runner.sandbox.printable import listed, printable_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from kiro_worker.config.model import Configuration
     from kiro_worker.github.labels import Labeling
@@ -54,13 +54,21 @@ class Guard:
         """Require that the guarded files of the pinned commit, or of ``commit``, are the default branch's.
 
         Raises :class:`BuildStopped` (GuardTripped) if they are not and no label allows it. Returns the files that
-        differ.
+        differ both from the default branch and from where the pinned commit left it.
         """
-        default = fetch_default_branch(checkout)
-        different = different_paths(
-            checkout.git, default, commit or checkout.commit, self.configuration.everything_guarded
+        changed, outdated = self._compare(checkout, commit or checkout.commit)
+        different = tuple(printable_name(decode_path(name)) for name in changed)
+        branch = self.request.branch
+        self._require_label(
+            different,
+            lambda: (
+                f"{branch} differs from the default branch in files that steer the agent or run commands",
+                f"merge the default branch, or undo the changes to these files on {branch}",
+            ),
         )
-        self._require_label(different, lambda: self._explain(checkout, default, commit or checkout.commit))
+        if outdated:
+            names = [printable_name(decode_path(name)) for name in outdated]
+            self.say(f"older than on the default branch, as they were when {branch} left it: {_listed(names)}")
         return different
 
     def require_unchanged(self, checkout: Checkout, before: str, after: str) -> None:
@@ -69,21 +77,34 @@ class Guard:
         A file that it plants would steer the next agent. ``before`` and ``after`` are commits or trees.
         """
         self._require_label(
-            different_paths(checkout.git, before, after, self.configuration.everything_guarded),
+            different_paths(checkout.git, [before], after, self.configuration.everything_guarded),
             lambda: (_CHANGED_BY_AGENT, _CONTINUE_WITHOUT),
         )
 
-    def require_trusted_submodule(self, git: Git, path: str, before: str, after: str) -> None:
-        """Require that the submodule at ``path`` changes no guarded files between ``before`` and ``after``.
+    def trusted_gitlinks(self, checkout: Checkout) -> list[Mapping[str, str]]:
+        """Return the submodules' commits by path: of the default branch, and of where the pinned commit left it."""
+        default = fetch_default_branch(checkout)
+        found = [_gitlinks(checkout.git, default)]
+        unknown = _gitlinks(checkout.git, checkout.commit).items() - found[0].items()
+        with fork_points(checkout, default) as points:
+            while unknown and (point := next(points, None)):
+                found.append(_gitlinks(*point))
+                unknown -= found[-1].items()
+        return list(found)
 
-        ``before`` is the default branch's commit, empty when it has no submodule there.
+    def require_trusted_submodule(self, git: Git, path: str, before: Sequence[str], after: str) -> None:
+        """Require that each guarded file of the submodule at ``path`` is as in one of the commits ``before``.
+
+        These are the commits of the default branch and of where the branch left it. One is empty when it has no
+        submodule there.
         """
         empty_tree = git.run("mktree").decode().strip()
+        versions = [commit or empty_tree for commit in before]
         configured = self.configuration.guarded_paths
         guarded = [name for name in configured if "/" not in name]
         guarded += [name.removeprefix(f"{path}/") for name in configured if name.startswith(f"{path}/")]
         self._require_label(
-            tuple(f"{path}/{name}" for name in different_paths(git, before or empty_tree, after, guarded)),
+            tuple(f"{path}/{name}" for name in different_paths(git, versions, after, guarded)),
             lambda: (
                 f"the submodule {path} differs from the default branch's in files that steer the agent or run commands",
                 f"undo the change to {path} on {self.request.branch}",
@@ -105,21 +126,25 @@ class Guard:
             after = git.text("write-tree")
         return after
 
-    def _explain(self, checkout: Checkout, default: str, commit: str) -> tuple[str, str]:
-        """Return why ``commit`` is not trusted, and the remedy."""
-        branch = self.request.branch
-        # An agent's commit is above the pinned one, which the guard has already compared.
-        if commit == checkout.commit and _is_behind(checkout, default, self.configuration.everything_guarded):
-            name = printable_name(default_branch_name(checkout.git))
-            behind = f"{branch} is behind {name or 'the default branch'}"
-            return (
-                f"{behind}, where files that steer the agent or run commands have since changed",
-                f"git fetch origin && git merge origin/{name or 'HEAD'} && git push",
-            )
-        return (
-            f"{branch} differs from the default branch in files that steer the agent or run commands",
-            f"merge the default branch, or undo the changes to these files on {branch}",
-        )
+    def _compare(self, checkout: Checkout, commit: str) -> tuple[list[bytes], list[bytes]]:
+        """Return the guarded files of ``commit`` that are no version to trust, and those that are an older one."""
+        guarded, default = self.configuration.everything_guarded, fetch_default_branch(checkout)
+        unlike_default = _raw_paths(checkout.git, default, commit, guarded)
+        if not unlike_default:
+            return [], []
+        # A link from one version may lead to a file that steered nothing in the version which that file is from.
+        is_mixable = not _has_guarded_links(checkout.git, commit, guarded)
+        changed = unlike_default
+        with fork_points(checkout, default) as points:
+            for git, point in points:
+                unlike_point = set(_raw_paths(git, point, commit, guarded))
+                if is_mixable:
+                    changed = [name for name in changed if name in unlike_point]
+                elif not unlike_point:
+                    changed = []
+                if not changed:
+                    break
+        return changed, [name for name in unlike_default if name not in changed]
 
     def _require_label(self, different: tuple[str, ...], explain: Callable[[], tuple[str, str]]) -> None:
         """Require the label if there are ``different`` paths. ``explain`` returns the finding and the remedy."""
@@ -145,29 +170,17 @@ class Guard:
         )
 
 
-def different_paths(git: Git, default: str, commit: str, guarded: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of the guarded files that differ between the two commits.
+def different_paths(git: Git, versions: Sequence[str], commit: str, guarded: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the guarded files of ``commit`` that differ from all ``versions``, which are other commits.
 
     A guarded path with a slash is one file or folder. Without a slash it is a name in any folder, because agents read
     ``AGENTS.md`` wherever it is. Where the file or a folder above it is a symbolic link, the link's target is guarded,
     too.
     """
-    return tuple(printable_name(decode_path(name)) for name in _raw_paths(git, default, commit, guarded))
-
-
-def _is_behind(checkout: Checkout, default: str, guarded: Sequence[str]) -> bool:
-    """Return whether the guarded files differ only because the default branch changed them since the merge base."""
-    commit = checkout.commit
-    try:
-        with merge_base(checkout, default, commit) as found:
-            if found is None:
-                return False
-            git, base = found
-            changed = set(_raw_paths(git, base, commit, guarded))
-        return changed.isdisjoint(_raw_paths(checkout.git, default, commit, guarded))
-    except GitFailed:
-        # The guard trips in any case: only the wording of the finding depends on this.
-        return False
+    # Without a version that is still known, everything differs.
+    known = versions or [git.run("mktree").decode().strip()]
+    first, *others = (_raw_paths(git, version, commit, guarded) for version in known)
+    return tuple(printable_name(decode_path(name)) for name in first if all(name in other for other in others))
 
 
 def _raw_paths(git: Git, default: str, commit: str, guarded: Sequence[str]) -> list[bytes]:
@@ -190,6 +203,14 @@ def _with_targets(git: Git, commit: str, guarded: Sequence[str]) -> list[str]:
         if len(paths) > _MAX_LINKS + len(guarded):
             break
     return paths
+
+
+def _has_guarded_links(git: Git, commit: str, guarded: Sequence[str]) -> bool:
+    return any(_concerns(link, path) for link in _links(git, commit) for path in guarded)
+
+
+def _gitlinks(git: Git, commit: str) -> dict[str, str]:
+    return {entry.path: entry.oid for entry in list_tree(git, commit, GITLINK)}
 
 
 def _concerns(link: str, path: str) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from kiro_local.github.faults import FaultKind
+from kiro_local.github.git_repository import Submodule, Symlink
 from kiro_local.github.model import Item, Repository
 from kiro_local.github.push_rules import PushRule
 from kiro_local.github.stand_in import StandInGitHub
@@ -311,3 +312,114 @@ def test_pushed_commit_is_head_or_ancestor(
     assert found(pushed, work=None, started_from=first.commit) == pushed
     ask_elsewhere = RunRecord("one", "acme/unknown", "feature/x", "", frozenset({pushed}))
     assert ask(lambda session: pushed_commit(session, ask_elsewhere)) == ""
+
+
+def guarded_branch(repository: Repository, **files: str | None) -> None:
+    """Change files of the branch, whose names have a double underscore for a slash and a single one for a dot."""
+    named = {name.replace("__", "/").replace("_", "."): text for name, text in files.items()}
+    repository.git.commit("feature/x", named, "Change")
+
+
+def refused(ask: Callable[..., Any], **changes: Any) -> str:
+    with pytest.raises(WorkItemInvalid) as invalid:
+        ask(lambda session: validate_branch(session, configuration(**changes), "acme/shop", "feature/x"))
+    return invalid.value.reason
+
+
+def accepted(ask: Callable[..., Any], **changes: Any) -> Any:
+    return ask(lambda session: validate_branch(session, configuration(**changes), "acme/shop", "feature/x"))
+
+
+def test_guarded_files_are_compared_with_the_default_branch(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    github.board.add_pull_request(repository, "feature/x")
+    assert accepted(ask).default_commit == repository.git.head_of("main")
+    guarded_branch(repository, AGENTS_md="Obey.\n", deep__AGENTS_md="Obey.\n", README_md="# Shop 2\n")
+    assert "commands (AGENTS.md, deep/AGENTS.md): undo these changes" in refused(ask)
+    # A file that the branch took over from the default branch is no change.
+    repository.git.commit("main", {"AGENTS.md": "Obey.\n"}, "Guide")
+    assert "commands (deep/AGENTS.md): undo" in refused(ask)
+    repository.git.commit("main", {"deep/AGENTS.md": "Obey.\n"}, "Guide")
+    assert accepted(ask).commit == repository.git.head_of("feature/x")
+
+
+def test_renamed_and_removed_guarded_files_are_named(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    guide = "".join(f"Rule {number}\n" for number in range(20))
+    repository.git.commit("main", {"a/AGENTS.md": guide, "b/AGENTS.md": "x\n"}, "Guide")
+    repository.git.create_branch("feature/x", "main")
+    files = {f".kiro/specs/feature-x/{name}": text for name, text in SPEC.items()}
+    repository.git.commit("feature/x", {**files, "a/AGENTS.md": None, "notes.md": guide, "b/AGENTS.md": None})
+    github.board.add_pull_request(repository, "feature/x")
+    assert "(b/AGENTS.md, a/AGENTS.md)" in refused(ask)
+
+
+@pytest.mark.parametrize("permission", ["WRITE", "READ"])
+def test_label_allows_guarded_files_before_a_build(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any], permission: str
+) -> None:
+    pull_request = github.board.add_pull_request(repository, "feature/x")
+    guarded_branch(repository, AGENTS_md="Obey.\n")
+    assert 'the label "reviewed" does not allow this' in refused(ask, guardLabel="reviewed")
+    github.board.set_permission(repository, "alice", permission)
+    github.board.add_label(pull_request, "reviewed", by="alice")
+    if permission == "WRITE":
+        assert accepted(ask, guardLabel="reviewed").pull_request == pull_request.number
+    else:
+        assert "alice, who added it last, may not push" in refused(ask, guardLabel="reviewed")
+
+
+@pytest.mark.parametrize(
+    "kind", [kind for kind in FaultKind if kind not in (FaultKind.SLOW, FaultKind.SERVER_ERROR, FaultKind.HANG_UP)]
+)
+def test_unanswered_comparison_leaves_the_decision_to_the_build(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any], kind: FaultKind
+) -> None:
+    github.board.add_pull_request(repository, "feature/x")
+    guarded_branch(repository, AGENTS_md="Obey.\n")
+    # The HTTP client repeats a request once whose connection was reset.
+    github.faults.add(kind, "compare", times=None)
+    if kind is FaultKind.NOT_FOUND:
+        assert "AGENTS.md" in refused(ask)
+    else:
+        assert accepted(ask).commit == repository.git.head_of("feature/x")
+
+
+def test_files_beyond_the_limit_are_left_to_the_build(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    github.board.add_pull_request(repository, "feature/x")
+    repository.git.commit("feature/x", {"AGENTS.md": "Obey.\n"} | {f".kiro/a/{n:03}": "x" for n in range(300)})
+    assert accepted(ask).commit == repository.git.head_of("feature/x")
+
+
+def test_own_file_is_read_from_the_default_branch(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    github.board.add_pull_request(repository, "feature/x")
+    repository.git.commit("feature/x", {".kiro-worker.yml": "wrong: 1\n"})
+    assert accepted(ask).pull_request == 1
+    repository.git.commit("feature/x", {".kiro-worker.yml": None})
+    repository.git.commit("main", {".kiro-worker.yml": "wrong: 1\n"})
+    assert ".kiro-worker.yml on main, line 1" in refused(ask)
+    repository.git.commit("main", {".kiro-worker.yml": "directory: services\n"})
+    assert accepted(ask).default_commit == repository.git.head_of("main")
+
+
+@pytest.mark.parametrize("content", [Symlink("README.md"), Submodule("1" * 40), b"a\0b"])
+def test_own_file_of_another_kind_is_refused(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any], content: Any
+) -> None:
+    github.board.add_pull_request(repository, "feature/x")
+    repository.git.commit("main", {".kiro-worker.yml": content})
+    assert refused(ask).startswith(".kiro-worker.yml on main is ")
+
+
+def test_own_file_that_is_a_folder_is_refused(
+    github: StandInGitHub, repository: Repository, ask: Callable[..., Any]
+) -> None:
+    github.board.add_pull_request(repository, "feature/x")
+    repository.git.commit("main", {".kiro-worker.yml/x": "1"})
+    assert refused(ask).startswith(".kiro-worker.yml on main is not a file")

@@ -79,7 +79,7 @@ def test_environment_test_keeps_nothing(stacks: Stacks) -> None:
 @pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory, synthesize: Synthesize) -> Any:
     outdir: Path = tmp_path_factory.mktemp("production")
-    done = synthesize(outdir, environment="production", packagingPlatform="host", lockLeaseSeconds=9000)
+    done = synthesize(outdir, environment="production", packagingPlatform="host", lockLeaseSeconds=19000)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     stacks = ("KiroWorkerCore", "KiroWorkerWorkflow")
     return {stack: json.loads((outdir / f"{stack}.template.json").read_text()) for stack in stacks}
@@ -96,4 +96,4 @@ def test_names_and_lease_follow_context(production: Any) -> None:
     functions = [r["Properties"] for r in resources if r["Type"] == "AWS::Lambda::Function"]
     assert all(f["FunctionName"].startswith("kiro-worker-production-") for f in functions)
     leases = {f["Environment"]["Variables"].get("LOCK_LEASE_SECONDS") for f in functions} - {None}
-    assert leases == {"9000"}
+    assert leases == {"19000"}

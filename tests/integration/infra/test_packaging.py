@@ -1,18 +1,33 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
 import pytest
 
-from infra.packaging import AWS_SERVICES, HOST, LAMBDA, ROOT, Package, Platform, package, package_runtime
+from infra.errors import SynthError
+from infra.packaging import (
+    AWS_SERVICES,
+    HOST,
+    LAMBDA,
+    LAMBDA_PLATFORMS,
+    ROOT,
+    Package,
+    Platform,
+    package,
+    package_runtime,
+)
 from infra.packaging.files import link_tree
+from infra.packaging.wheels import _merge as merge
+from infra.packaging.wheels import run_uv
 from kiro_worker.names import Names
 from tests.support.stacks import Stacks
 
@@ -36,9 +51,10 @@ def library(folder: Path) -> set[str]:
 
 
 CORE = {
-    "__init__", "agent_pin", "availability", "build_result", "builds", "config", "document", "environment", "errors",
-    "execution_status", "exported_variables", "github", "lock", "models", "names", "observability", "outcomes",
-    "ownership", "platform_errors", "preflight", "records", "recovery", "redaction", "spec", "state", "work_queue",
+    "__init__", "agent_pin", "availability", "build_machine", "build_result", "builds", "config", "document",
+    "environment", "errors", "execution_status", "exported_variables", "github", "lock", "models", "names",
+    "observability", "outcomes", "ownership", "platform_errors", "preflight", "records", "recovery", "redaction",
+    "spec", "state", "work_queue",
 }  # fmt: skip
 
 
@@ -50,7 +66,7 @@ def test_layer_holds_only_core(lambda_package: Package) -> None:
 
 def test_build_source_adds_the_runner(lambda_package: Package) -> None:
     assert library(lambda_package.source.path) == CORE | {"runner"}
-    assert {path.name for path in lambda_package.source.path.iterdir()} == {"buildspec.yml", "python"}
+    assert {path.name for path in lambda_package.source.path.iterdir()} == {"buildspec.yml", "start.sh", "python"}
 
 
 def test_only_build_has_report_parsers(lambda_package: Package) -> None:
@@ -72,6 +88,92 @@ def test_layer_is_for_arm_and_python_3_13(lambda_package: Package) -> None:
         header = (lambda_package.layer.path / name).read_bytes()[:20]
         assert int.from_bytes(header[18:20], "little") == 183, f"{name} is not for aarch64"
         assert "abi3" in name or "cpython-313-" in name
+
+
+def test_build_source_fits_every_python_of_an_image(lambda_package: Package) -> None:
+    compiled = [Path(name) for name in files(lambda_package.source.path) if name.endswith(".so")]
+    modules = {name.with_name(name.name.split(".")[0]) for name in compiled if "abi3" not in name.name}
+    assert modules
+    for module in modules:
+        variants = {name.name.split(".")[1] for name in compiled if name.with_name(name.name.split(".")[0]) == module}
+        assert variants == {f"cpython-3{minor}-aarch64-linux-gnu" for minor in (11, 12, 13, 14)}, module
+
+
+def test_x86_gets_its_own_wheels() -> None:
+    packaged = package(LAMBDA_PLATFORMS["x86_64"])
+    for asset in (packaged.layer, packaged.source):
+        compiled = [name for name in files(asset.path) if name.endswith(".so")]
+        assert compiled
+        for name in compiled:
+            header = (asset.path / name).read_bytes()[:20]
+            assert int.from_bytes(header[18:20], "little") == 62, f"{name} is not for x86_64"
+
+
+def test_files_that_differ_between_pythons_are_rejected(tmp_path: Path) -> None:
+    for name, text in (("further", "1"), ("folder", "2")):
+        (tmp_path / name / "package").mkdir(parents=True)
+        (tmp_path / name / "package" / "module.py").write_text(text)
+    with pytest.raises(SynthError, match=r"package/module\.py differs between the wheels of two Pythons"):
+        merge(tmp_path / "further", tmp_path / "folder")
+
+
+def standalone_python(folder: Path, platform: Platform) -> dict[str, str]:
+    """Offer an archive of a Python as python-build-standalone makes them, and return uv's variables for it."""
+    python = folder / "python"
+    for name in ("bin", "lib/python3.13/test", "lib/python3.13/encodings", "share/man"):
+        (python / name).mkdir(parents=True)
+    (python / "bin" / "python3.13").write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    (python / "bin" / "python3.13").chmod(0o755)
+    (python / "bin" / "python3").symlink_to("python3.13")
+    data = "# system configuration generated and used by the sysconfig module\nbuild_time_vars = {}\n"
+    _, version, _, architecture, _ = platform.bundled_python.split("-")
+    (python / "lib" / "python3.13" / f"_sysconfigdata__linux_{architecture}-linux-gnu.py").write_text(data)
+    for name in ("os.py", "test/test_os.py", "encodings/utf_8.py"):
+        (python / "lib" / "python3.13" / name).write_text("")
+    archive = folder / "python.tar.gz"
+    with tarfile.open(archive, "w:gz") as opened:
+        opened.add(python, "python")
+    major, minor, patch = map(int, version.split("."))
+    offered = {
+        "name": "cpython", "arch": {"family": architecture, "variant": None}, "os": "linux", "libc": "gnu",
+        "major": major, "minor": minor, "patch": patch, "prerelease": "", "variant": None, "build": "20261025",
+        "url": archive.as_uri(), "sha256": hashlib.sha256(archive.read_bytes()).hexdigest(),
+    }  # fmt: skip
+    downloads = folder / "downloads.json"
+    downloads.write_text(json.dumps({platform.bundled_python: offered}))
+    return {"UV_PYTHON_DOWNLOADS_JSON_URL": downloads.as_uri(), "UV_PYTHON_CACHE_DIR": str(folder / "cache")}
+
+
+def test_source_can_bring_a_python(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in standalone_python(tmp_path, LAMBDA).items():
+        monkeypatch.setenv(name, value)
+    source = package(LAMBDA, small, bundles_python=True).source
+    bundled = source.path / "bundled-python"
+    assert "lib/python3.13/test/test_os.py" not in files(bundled)
+    assert {"lib/python3.13/os.py", "lib/python3.13/encodings/utf_8.py"} <= files(bundled)
+    assert [path.name for path in (bundled / "bin").iterdir()] == ["python3.13"]
+    assert {path.name for path in bundled.iterdir()} == {"bin", "lib"}
+    assert not [path for path in bundled.rglob("*") if path.is_symlink()]
+    assert os.access(bundled / "bin" / "python3.13", os.X_OK)
+    assert package(LAMBDA, small).source.digest != source.digest
+
+
+def test_python_with_another_hash_is_not_brought(small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in standalone_python(tmp_path, LAMBDA).items():
+        monkeypatch.setenv(name, value)
+    downloads = tmp_path / "downloads.json"
+    offered = json.loads(downloads.read_text())
+    offered[LAMBDA.bundled_python]["sha256"] = "0a" * 32
+    downloads.write_text(json.dumps(offered))
+    with pytest.raises(SynthError, match=r"(?s)Hash mismatch.*runnerPython=image"):
+        package(LAMBDA, small, bundles_python=True)
+
+
+@pytest.mark.parametrize("platform", [*LAMBDA_PLATFORMS.values(), HOST], ids=lambda platform: platform.name)
+def test_pinned_uv_knows_hash_of_bundled_python(platform: Platform) -> None:
+    """uv contains the hashes, so that a Python that it does not know could not be checked."""
+    known = run_uv(["python", "list", "--all-platforms", "--all-arches", "--all-versions", "--only-downloads"])
+    assert platform.bundled_python in known.stdout.split()
 
 
 def test_layer_is_same_on_every_machine(lambda_package: Package) -> None:
@@ -164,6 +266,7 @@ def small(tmp_path: Path) -> Path:
     (root / "functions" / "only_step").mkdir(parents=True)
     (root / "functions" / "only_step" / "handler.py").write_text("def handler(event, context): ...\n")
     (root / "buildspec.yml").write_text("version: 0.2\n")
+    (root / "start.sh").write_text("exit 0\n")
     (root / "requirements").mkdir()
     for lock in ("lambda.txt", "gate.txt"):
         (root / "requirements" / lock).write_text("")

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from infra.machine import DEFAULT_MINUTES
 from infra.packaging import ROOT
+from infra.settings import build_state_seconds
+from kiro_worker.names import QUEUE_MINUTES
 from tests.support.definitions import definition
 from tests.support.stacks import Stacks
 
@@ -20,7 +23,7 @@ CONFIG, TOKEN, TABLE, RECORDS, LEASE = (
 BUILD_SECRETS = {"GIT_CREDENTIALS_SECRET_NAME", "KIRO_API_KEY_SECRET_NAME"}
 STEPS = {
     "fetch-work-item": ({CONFIG, TOKEN, TABLE, RECORDS}, 60),
-    "validate-work-item": ({CONFIG, TOKEN, RECORDS, "BUILD_PROJECT_NAME", *BUILD_SECRETS}, 60),
+    "validate-work-item": ({CONFIG, TOKEN, RECORDS, "BUILD_PROJECT_NAME", "BUILD_TIMEOUT_MINUTES", *BUILD_SECRETS}, 60),
     "read-build-result": ({CONFIG, TOKEN, TABLE, RECORDS, "BUILD_PROJECT_NAME"}, 60),
     "update-status": ({CONFIG, TOKEN, RECORDS}, 60),
     "acquire-lock": ({CONFIG, TABLE, LEASE, RECORDS}, 30),
@@ -64,7 +67,7 @@ def test_build_runs_unprivileged_on_arm(stacks: Stacks) -> None:
     assert environment["Image"] == "aws/codebuild/amazonlinux-aarch64-standard:3.0"
     assert (environment["Type"], environment["ComputeType"]) == ("ARM_CONTAINER", "BUILD_GENERAL1_SMALL")
     assert environment["PrivilegedMode"] is False
-    assert (project["TimeoutInMinutes"], project["QueuedTimeoutInMinutes"]) == (60, 30)
+    assert (project["TimeoutInMinutes"], project["QueuedTimeoutInMinutes"]) == (150, 30)
     log_group = project["LogsConfig"]["CloudWatchLogs"]["GroupName"]
     assert stacks.resolve(log_group) == "AWS::Logs::LogGroup /aws/codebuild/kiro-worker-test"
 
@@ -77,13 +80,15 @@ def test_build_gets_names_of_secrets_only(stacks: Stacks) -> None:
         "CONFIG_PARAMETER_NAME": "AWS::SSM::Parameter /kiro-worker/test/github-project-config",
         "LOCKS_TABLE_NAME": "AWS::DynamoDB::Table kiro-worker-test-locks",
         "RECORDS_TABLE_NAME": "AWS::DynamoDB::Table kiro-worker-test-records",
-        "LOCK_LEASE_SECONDS": "7200",
+        "LOCK_LEASE_SECONDS": "12600",
         "GITHUB_TOKEN_SECRET_NAME": "kiro-worker-test-github-token",
         "GIT_CREDENTIALS_SECRET_NAME": "kiro-worker-test-git-credentials",
         "KIRO_API_KEY_SECRET_NAME": "kiro-worker-test-kiro-api-key",
         "ARTIFACTS_BUCKET_NAME": "AWS::S3::Bucket kiro-worker-test-artifacts-<AccountId>-<Region>",
         "KIRO_CLI_URL": "",
         "KIRO_CLI_SHA256": "",
+        "BUILD_IMAGE": "aws/codebuild/amazonlinux-aarch64-standard:3.0",
+        "BUILD_PRIVILEGED": "false",
         "AGENT_USER": "own",
     }
 
@@ -114,9 +119,8 @@ def test_placeholder_names_its_function(stacks: Stacks) -> None:
 
 def test_build_ends_before_its_state() -> None:
     """AWS does not document that the timeout of a state stops its build, so the build must end first."""
-    work_item = definition("work_item")
-    queued_and_built = (30 + 60) * 60
-    assert queued_and_built < work_item["States"]["RunBuild"]["TimeoutSeconds"] < work_item["TimeoutSeconds"]
+    queued_and_built = (QUEUE_MINUTES + DEFAULT_MINUTES) * 60
+    assert queued_and_built < build_state_seconds(DEFAULT_MINUTES) < definition("work_item")["TimeoutSeconds"]
 
 
 def test_schedule_has_few_retries_and_queue(stacks: Stacks) -> None:

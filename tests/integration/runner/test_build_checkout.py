@@ -47,6 +47,8 @@ def test_refused_credentials_fail_checkout(worker: Worker) -> None:
         ("BRANCH_NAME", "../../x"),
         ("BRANCH_NAME", "feature/dіscounts"),  # noqa: RUF001  # a Cyrillic letter, on purpose
         ("COMMIT_SHA", "HEAD"),
+        ("DEFAULT_COMMIT_SHA", "HEAD"),
+        ("DEFAULT_COMMIT_SHA", ""),
         ("COMMIT_SHA", "--output=x"),
         ("REPOSITORY", "acme/../other"),
         ("REPOSITORY", "ext::sh -c id/x"),

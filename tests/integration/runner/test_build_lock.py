@@ -92,7 +92,7 @@ def test_ended_executions_build_does_not_start(worker: Worker) -> None:
 def by_hand() -> dict[str, str]:
     """Return the variables that a build does not have if a person starts it."""
     set_by_the_state_machine = (
-        *("WORK_ITEM_ID", "REPOSITORY", "COMMIT_SHA", "SPEC_PATH", "PULL_REQUEST_NUMBER"),
+        *("WORK_ITEM_ID", "REPOSITORY", "COMMIT_SHA", "DEFAULT_COMMIT_SHA", "SPEC_PATH", "PULL_REQUEST_NUMBER"),
         *("LOCK_KEY", "LOCK_FENCE", "EXECUTION_ARN"),
     )
     return dict.fromkeys(set_by_the_state_machine, "")

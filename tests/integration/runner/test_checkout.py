@@ -19,6 +19,7 @@ from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import checkpoint_ref
 from kiro_worker.runner.repository.checkout import HISTORY_DEPTH, Checkout, check_out, fetch_default_branch
+from kiro_worker.runner.repository.entries import find_entry
 from kiro_worker.runner.request import BuildRequest
 
 BRANCH = "feature/discounts"
@@ -40,10 +41,13 @@ def workspace() -> Iterator[Path]:
         yield Path(folder)
 
 
-def checked_out(github: StandInGitHub, repository: Repository, workspace: Path, commit: str = "") -> Checkout:
+def checked_out(
+    github: StandInGitHub, repository: Repository, workspace: Path, commit: str = "", default: str = ""
+) -> Checkout:
     lease = Lease("work-item-processor-lock", "arn:aws:states:x:1:execution:w:run-1", 1, expires_at=0)
     commit = commit or repository.git.head_of(BRANCH) or ""
-    request = BuildRequest("acme/shop", BRANCH, commit, ".kiro/specs/feature-discounts", 1, lease)
+    spec = ".kiro/specs/feature-discounts"
+    request = BuildRequest("acme/shop", BRANCH, commit, spec, 1, lease, default_commit=default)
     credentials = GitCredentials("git", "p4ss/w0rd+of=the&worker")
     return check_out(request, workspace, github.git_url, credentials, {"PATH": os.environ["PATH"]})
 
@@ -166,6 +170,52 @@ def test_every_fetch_mode_can_compare_and_push(
     git.network("push", "--quiet", "origin", f"{commit}:refs/heads/{BRANCH}")
     assert repository.git.head_of(BRANCH) == commit
     assert repository.git.run("rev-list", "--count", BRANCH) == b"4\n"
+
+
+@pytest.mark.parametrize("refuses_unadvertised", [False, True])
+@pytest.mark.parametrize("setting", [("uploadpack.allowFilter", "true"), NO_FILTER])
+def test_recorded_commit_of_default_branch_is_used(
+    github: StandInGitHub,
+    repository: Repository,
+    workspace: Path,
+    refuses_unadvertised: bool,
+    setting: tuple[str, str],
+) -> None:
+    repository.refuses_unadvertised = refuses_unadvertised
+    repository.git.run("config", *setting)
+    recorded = str(repository.git.head_of("main"))
+    repository.git.commit("main", {"README.md": "# shop, open\n"}, "Open the shop")
+
+    checkout = checked_out(github, repository, workspace, default=recorded)
+
+    assert (checkout.default, fetch_default_branch(checkout)) == (recorded, recorded)
+    assert find_entry(checkout.git, recorded, "README.md")
+
+
+@pytest.mark.parametrize("refuses_unadvertised", [False, True])
+def test_recorded_commit_beyond_fetched_history_is_used(
+    github: StandInGitHub, repository: Repository, workspace: Path, refuses_unadvertised: bool
+) -> None:
+    repository.refuses_unadvertised = refuses_unadvertised
+    recorded = str(repository.git.head_of("main"))
+    for number in range(HISTORY_DEPTH + 5):
+        repository.git.commit("main", {"NEWS.md": f"{number}\n"}, "By a person")
+
+    assert checked_out(github, repository, workspace, default=recorded).default == recorded
+
+
+def test_rewritten_default_branch_fails_checkout_if_its_commit_is_refused(
+    github: StandInGitHub, repository: Repository, workspace: Path
+) -> None:
+    recorded = repository.git.commit("main", {"README.md": "# shop, open\n"}, "Open the shop")
+    repository.git.run("update-ref", "refs/heads/main", f"{recorded}~1")
+    assert checked_out(github, repository, workspace, default=recorded).default == recorded
+    repository.refuses_unadvertised = True
+
+    with pytest.raises(BuildStopped, match=f"{recorded} is no longer on the default branch") as stopped:
+        checked_out(github, repository, workspace, default=recorded)
+
+    assert stopped.value.outcome is Outcome.CHECKOUT_FAILED
 
 
 def test_links_inside_tree_are_kept(github: StandInGitHub, repository: Repository, workspace: Path) -> None:

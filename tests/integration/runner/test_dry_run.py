@@ -20,7 +20,7 @@ def test_plan_without_aws_shows_every_step(worker: Worker, config: Path) -> None
     lines = done.lines
     assert lines["job"].startswith(f"acme/shop {BRANCH} at {worker.commit[:12]}, pull request #1, spec in .kiro/specs/")
     assert "not checked without AWS" in lines["lock"]
-    assert lines["guard"].startswith("guarded files are the same as on the default branch")
+    assert lines["guard"].startswith("the branch changes no guarded file, compared with the default branch")
     assert lines["checkpoint"].startswith("none")
     assert "scripted_agent.py, at most 45 minutes per turn" in lines["agent"]
     assert [lines[f"turn {number}"][:3] for number in range(1, 6)] == ["1.1", "1.2", "1.3", "2.1", "2.2"]
@@ -119,8 +119,19 @@ def test_taken_slots_would_stop_build(worker: Worker, builds: int, outcomes: lis
     assert done.document["slots"] == {"total": builds, "owners": [EXECUTION]}
 
 
+def test_guarded_file_is_refused_before_a_build(worker: Worker, config: Path) -> None:
+    worker.repository.git.commit(BRANCH, {"AGENTS.md": "Obey.\n"}, "Steer")
+
+    done = dry_run_without_aws(worker, config, "--token-variable", "MY_TOKEN", MY_TOKEN=TOKEN)
+
+    assert done.exit_code == 1
+    assert f"{BRANCH} changes files that steer an agent or run commands (AGENTS.md)" in done.out
+    assert not worker.github.requests.git()
+
+
 def test_guarded_file_would_stop_build(worker: Worker, config: Path) -> None:
     worker.repository.git.commit(BRANCH, {"AGENTS.md": "Obey.\n"}, "Steer")
+    worker.github.faults.add("bad_gateway", "compare")
 
     done = dry_run_without_aws(worker, config, "--token-variable", "MY_TOKEN", MY_TOKEN=TOKEN)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kiro_local.github.git_repository import Content, Symlink
+from kiro_local.github.git_repository import Content, Executable, Submodule, Symlink
 from kiro_local.github.model import Repository
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.config.model import Configuration
@@ -45,7 +45,10 @@ class CheckOut:
         self, changes: Mapping[str, Content], on_main: Mapping[str, Content] = ON_MAIN
     ) -> tuple[Checkout, BuildRequest]:
         self.repository.git.commit("main", on_main, "Begin")
-        commit = self.repository.git.commit(BRANCH, changes, "Change", base="main")
+        return self.at(self.repository.git.commit(BRANCH, changes, "Change", base="main"))
+
+    def at(self, commit: str) -> tuple[Checkout, BuildRequest]:
+        """Check out a commit of the branch."""
         lease = Lease("work-item-processor-lock", "arn:aws:states:x:1:execution:w:run-1", 1, expires_at=0)
         request = BuildRequest("acme/shop", BRANCH, commit, ".kiro/specs/feature-discounts", 1, lease)
         credentials = GitCredentials("git", "p4ss/w0rd+of=the&worker")
@@ -106,40 +109,184 @@ def test_removed_steering_file_is_named(check_out_branch: CheckOut) -> None:
     assert named_paths(check_out_branch, {"AGENTS.md": None}) == "AGENTS.md"
 
 
-def test_outdated_steering_file_is_named(check_out_branch: CheckOut) -> None:
-    checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
-    check_out_branch.repository.git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
-
-    with pytest.raises(BuildStopped) as stopped:
-        guard(request, configuration()).require_trusted(replace(checkout, default=""))
-
-    assert stopped.value.reason == (
-        f"{BRANCH} is behind main, where files that steer the agent or run commands have since changed: AGENTS.md"
-    )
-    assert stopped.value.remedy.startswith("git fetch origin && git merge origin/main && git push; or review")
+def head_is(checkout: Checkout, commit: str) -> Checkout:
+    """Return the checkout with ``commit`` of the server as the default branch's."""
+    checkout.git.network("fetch", "--quiet", "--filter=blob:none", "origin", commit)
+    return replace(checkout, default=commit)
 
 
-def test_branch_that_changed_the_file_itself_is_not_only_behind(check_out_branch: CheckOut) -> None:
-    checkout, request = check_out_branch({"AGENTS.md": "Obey.\n"})
-    check_out_branch.repository.git.commit("main", {"AGENTS.md": "Be careful.\n", "b/AGENTS.md": "New.\n"}, "Warn")
-
-    with pytest.raises(BuildStopped) as stopped:
-        guard(request, configuration()).require_trusted(replace(checkout, default=""))
-
-    assert stopped.value.reason.endswith(
-        "differs from the default branch in files that steer the agent or run commands: AGENTS.md, b/AGENTS.md"
-    )
+def tripped(checkout: Checkout, request: BuildRequest) -> str:
+    """Return the files that the guard names."""
+    with pytest.raises(BuildStopped, match="differs from the default branch") as stopped:
+        guard(request, configuration()).require_trusted(checkout)
     assert stopped.value.remedy.startswith("merge the default branch, or undo")
+    return stopped.value.reason.rpartition(": ")[2]
 
 
-def test_unrelated_history_is_not_behind(check_out_branch: CheckOut) -> None:
+def test_change_on_the_default_branch_stops_no_older_branch(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
+    newer = {"AGENTS.md": "Be careful.\n", "b/AGENTS.md": "New.\n", ".kiro/agents/reviewer.json": None}
+    commit = check_out_branch.repository.git.commit("main", newer, "Warn")
+    said: list[str] = []
+
+    trusted = Guard(request, configuration(), _no_label, said.append).require_trusted(head_is(checkout, commit))
+
+    assert trusted == ()
+    older = f"older than on the default branch, as they were when {BRANCH} left it:"
+    assert said == [f"{older} .kiro/agents/reviewer.json, AGENTS.md, b/AGENTS.md"]
+
+
+def _no_label(_label: str) -> Labeling:
+    raise AssertionError("no label is configured")
+
+
+def test_only_the_branchs_own_changes_are_named(check_out_branch: CheckOut) -> None:
+    checkout, request = check_out_branch({"AGENTS.md": "Obey.\n"})
+    newer = {"AGENTS.md": "Be careful.\n", "b/AGENTS.md": "New.\n"}
+    commit = check_out_branch.repository.git.commit("main", newer, "Warn")
+
+    assert tripped(head_is(checkout, commit), request) == "AGENTS.md"
+
+
+def test_file_that_was_taken_over_from_the_default_branch_passes(check_out_branch: CheckOut) -> None:
+    newer: dict[str, Content] = {"AGENTS.md": "Be careful.\n", ".kiro/steering/style.md": "Tabs.\n"}
+    checkout, request = check_out_branch({"AGENTS.md": "Be careful.\n"})
+    commit = check_out_branch.repository.git.commit("main", newer, "Warn")
+
+    assert guard(request, configuration()).require_trusted(head_is(checkout, commit)) == ()
+
+
+def test_older_version_than_at_the_fork_point_is_named(check_out_branch: CheckOut) -> None:
+    git = check_out_branch.repository.git
+    git.commit("main", {"AGENTS.md": "Obey.\n"}, "Once")
+    checkout, request = check_out_branch({"AGENTS.md": "Obey.\n"})
+
+    assert tripped(checkout, request) == "AGENTS.md"
+
+
+def test_unrelated_history_has_only_the_default_branch(check_out_branch: CheckOut) -> None:
     checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
     git = check_out_branch.repository.git
-    git.commit("trunk", {**ON_MAIN, "AGENTS.md": "Be careful.\n"}, "Begin again")
-    git.set_default_branch("trunk")
+    same = git.commit("trunk", {**ON_MAIN, "shop.py": "PRICE = 3\n"}, "Begin again")
+    other = git.commit("trunk", {"AGENTS.md": "Be careful.\n"}, "Warn")
 
-    with pytest.raises(BuildStopped, match="differs from the default branch"):
-        guard(request, configuration()).require_trusted(replace(checkout, default=""))
+    assert guard(request, configuration()).require_trusted(head_is(checkout, same)) == ()
+    assert tripped(head_is(checkout, other), request) == "AGENTS.md"
+
+
+def test_base_of_the_pull_request_counts_for_nothing(check_out_branch: CheckOut) -> None:
+    """Anyone who can push can open a pull request against a branch of their own."""
+    git = check_out_branch.repository.git
+    git.commit("main", ON_MAIN, "Begin")
+    git.commit("mine", {"AGENTS.md": "Obey.\n"}, "Steer", base="main")
+    git.create_branch(BRANCH, "mine")
+    checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"})
+
+    assert tripped(checkout, request) == "AGENTS.md"
+
+
+class Merges:
+    """Merge commits on the server, which ``git fast-import`` cannot be asked for by a mapping of files."""
+
+    def __init__(self, check_out_branch: CheckOut) -> None:
+        self.git = check_out_branch.repository.git
+
+    def merge(self, branch: str, other: str, files: Mapping[str, Content] | None = None) -> str:
+        """Merge ``other`` into ``branch``, whose files stay, apart from ``files``."""
+        if files:
+            parent = self.git.head_of(branch)
+            self.git.commit(branch, files, "Merged files")
+            tree = self.git.run("rev-parse", f"refs/heads/{branch}^{{tree}}").decode().strip()
+        else:
+            parent = self.git.head_of(branch)
+            tree = self.git.run("rev-parse", f"{parent}^{{tree}}").decode().strip()
+        author = ("-c", "user.name=x", "-c", "user.email=x@x.invalid")
+        second = self.git.head_of(other) or other
+        made = self.git.run(*author, "commit-tree", tree, "-p", str(parent), "-p", second, "-m", "Merge")
+        commit = made.decode().strip()
+        self.git.run("update-ref", f"refs/heads/{branch}", commit)
+        return commit
+
+
+def test_commit_inside_a_merged_pull_request_is_not_trusted(check_out_branch: CheckOut) -> None:
+    """Reviewers saw neither the harmful file nor its removal, but both commits are ancestors of the default branch."""
+    git = check_out_branch.repository.git
+    git.commit("main", ON_MAIN, "Begin")
+    planted = git.commit("innocent", {"AGENTS.md": "Obey.\n"}, "Plant", base="main")
+    git.commit("innocent", {"AGENTS.md": "Be kind.\n", "new.py": "\n"}, "Remove")
+    Merges(check_out_branch).merge("main", "innocent", {"new.py": "\n"})
+    git.create_branch(BRANCH, planted)
+    commit = git.commit(BRANCH, {"shop.py": "PRICE = 2\n"}, "Change")
+    checkout, request = check_out_branch.at(commit)
+
+    assert checkout.git.text("merge-base", checkout.default, commit) == planted
+    assert tripped(checkout, request) == "AGENTS.md"
+
+
+def test_state_that_was_merged_into_the_default_branch_is_trusted(check_out_branch: CheckOut) -> None:
+    """Branches of ``develop``, where the default branch takes over its releases."""
+    git = check_out_branch.repository.git
+    git.commit("main", ON_MAIN, "Begin")
+    reviewed = git.commit("develop", {"AGENTS.md": "Be careful.\n"}, "Warn", base="main")
+    Merges(check_out_branch).merge("main", "develop", {"AGENTS.md": "Be careful.\n"})
+    git.commit("main", {"AGENTS.md": "Be very careful.\n"}, "Warn again")
+    git.create_branch(BRANCH, reviewed)
+    commit = git.commit(BRANCH, {"shop.py": "PRICE = 2\n"}, "Change")
+
+    checkout, request = check_out_branch.at(commit)
+
+    assert guard(request, configuration()).require_trusted(checkout) == ()
+
+
+def test_every_fork_point_of_crossed_merges_is_trusted(check_out_branch: CheckOut) -> None:
+    git, merges = check_out_branch.repository.git, Merges(check_out_branch)
+    git.commit("main", ON_MAIN, "Begin")
+    own = git.commit(BRANCH, {".kiro/steering/style.md": "Tabs.\n"}, "Style", base="main")
+    theirs = git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
+    merges.merge("main", own, {".kiro/steering/style.md": "Tabs.\n"})
+    commit = merges.merge(BRANCH, theirs, {"AGENTS.md": "Be careful.\n"})
+    git.commit("main", {"AGENTS.md": "1\n", ".kiro/steering/style.md": "1\n"}, "Change both")
+
+    checkout, request = check_out_branch.at(commit)
+
+    bases = checkout.git.text("merge-base", "--all", checkout.default, commit).split()
+    assert set(bases) == {own, theirs}
+    assert guard(request, configuration()).require_trusted(checkout) == ()
+
+
+def test_link_and_target_come_from_one_version(check_out_branch: CheckOut) -> None:
+    """A document of the default branch must not become a steering file through a link that is older."""
+    on_main = {**ON_MAIN, "AGENTS.md": Symlink("docs/reference/agents.md")}
+    document = {"docs/reference/agents.md": "How attackers write: obey.\n"}
+    checkout, request = check_out_branch(document, on_main)
+    commit = check_out_branch.repository.git.commit("main", {"AGENTS.md": "Be kind.\n", **document}, "No link")
+
+    assert tripped(head_is(checkout, commit), request) == "AGENTS.md"
+
+
+def test_older_link_with_its_older_target_passes(check_out_branch: CheckOut) -> None:
+    on_main = {**ON_MAIN, "AGENTS.md": Symlink("docs/reference/agents.md")}
+    checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"}, on_main)
+    newer = {"AGENTS.md": "Be kind.\n", "docs/reference/agents.md": "New.\n"}
+    commit = check_out_branch.repository.git.commit("main", newer, "No link")
+
+    assert guard(request, configuration()).require_trusted(head_is(checkout, commit)) == ()
+
+
+@pytest.mark.parametrize("planted", [Symlink("shop.py"), Submodule("1" * 40), Executable("Be kind.\n")])
+def test_other_kind_of_entry_is_named(check_out_branch: CheckOut, planted: Content) -> None:
+    checkout, request = check_out_branch({"AGENTS.md": planted})
+    commit = check_out_branch.repository.git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
+
+    assert "AGENTS.md" in tripped(head_is(checkout, commit), request)
+
+
+def test_older_gitmodules_pass_with_submodules(check_out_branch: CheckOut) -> None:
+    on_main = {**ON_MAIN, ".gitmodules": "[submodule]\n"}
+    checkout, request = check_out_branch({"shop.py": "PRICE = 2\n"}, on_main)
+    commit = check_out_branch.repository.git.commit("main", {".gitmodules": None}, "Without")
+
+    assert guard(request, configuration(submodules=True)).require_trusted(head_is(checkout, commit)) == ()
 
 
 def test_linked_parent_folder_is_named(check_out_branch: CheckOut) -> None:
@@ -255,3 +402,20 @@ def test_missing_default_branch_fails_checkout(check_out_branch: CheckOut) -> No
         guard(request, configuration()).require_trusted(replace(checkout, default=""))
 
     assert stopped.value.outcome is Outcome.CHECKOUT_FAILED
+
+
+@pytest.mark.parametrize("refuses_unadvertised", [False, True])
+@pytest.mark.parametrize("setting", ["uploadpackfilter.allow", "uploadpack.allowFilter"])
+def test_fork_point_is_found_without_partial_clones(
+    check_out_branch: CheckOut, setting: str, refuses_unadvertised: bool
+) -> None:
+    check_out_branch.repository.git.run("config", setting, "false")
+    check_out_branch.repository.refuses_unadvertised = refuses_unadvertised
+    git = check_out_branch.repository.git
+    git.commit("main", ON_MAIN, "Begin")
+    commit = git.commit(BRANCH, {"shop.py": "PRICE = 2\n"}, "Change", base="main")
+    git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
+
+    checkout, request = check_out_branch.at(commit)
+
+    assert guard(request, configuration()).require_trusted(checkout) == ()

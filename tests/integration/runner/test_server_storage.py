@@ -99,7 +99,7 @@ def test_moved_default_branch_is_fetched(worker: Worker, storage: Storage) -> No
 
 
 @pytest.mark.parametrize("is_changed", [False, True], ids=["behind", "changed"])
-def test_merge_base_beyond_fetched_history_is_found(worker: Worker, storage: Storage, is_changed: bool) -> None:
+def test_fork_point_beyond_fetched_history_is_found(worker: Worker, storage: Storage, is_changed: bool) -> None:
     git = worker.repository.git
     for branch in ("main", BRANCH):
         git.commit(branch, {"AGENTS.md": "Be kind.\n"}, "Guide")
@@ -110,19 +110,47 @@ def test_merge_base_beyond_fetched_history_is_found(worker: Worker, storage: Sto
     git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
     git.store_as(storage)
     checkout = checked_out(worker)
-    lease = Lease("work-item-processor-lock", EXECUTION, 1, expires_at=0)
-    request = BuildRequest("acme/shop", BRANCH, worker.commit, ".kiro/specs/feature-discounts", 1, lease)
-    required = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Go"}
-    guard = Guard(request, Configuration.model_validate(required), _no_label, lambda _text: None)
+    guard = guard_of(worker)
     assert not checkout.git.succeeds("merge-base", checkout.default, checkout.commit)
     before = (checkout.git.directory / "shallow").read_text()
 
-    with pytest.raises(BuildStopped) as stopped:
-        guard.require_trusted(checkout)
+    if is_changed:
+        with pytest.raises(BuildStopped, match=r"differs from the default branch .*: AGENTS\.md"):
+            guard.require_trusted(checkout)
+    else:
+        assert guard.require_trusted(checkout) == ()
 
-    assert (f"{BRANCH} is behind main" in stopped.value.reason) is not is_changed
     assert (checkout.git.directory / "shallow").read_text() == before
     assert not (checkout.git.directory.parent / "history.git").exists()
+
+
+def test_newer_fork_point_than_in_fetched_history_is_found(worker: Worker, storage: Storage) -> None:
+    """A short way to an old common commit hides the newer one, which is further away from the default branch."""
+    git = worker.repository.git
+    old = str(git.head_of("main"))
+    git.commit("side", {"side.txt": "1\n"}, "Aside", base="main")
+    git.commit("main", {"AGENTS.md": "Be kind.\n"}, "Guide")
+    git.create_branch(BRANCH, "main")
+    worker.commit = git.commit(BRANCH, {"a": "b"}, "Change")
+    for number in range(HISTORY_DEPTH + 5):
+        git.commit("main", {"NEWS.md": f"{number}\n"}, "By a person")
+    git.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
+    head, side = (str(git.head_of(name)) for name in ("main", "side"))
+    author = ("-c", "user.name=x", "-c", "user.email=x@x.invalid")
+    merge = git.run(*author, "commit-tree", f"{head}^{{tree}}", "-p", head, "-p", side, "-m", "Merge")
+    git.run("update-ref", "refs/heads/main", merge.decode().strip())
+    git.store_as(storage)
+    checkout = checked_out(worker)
+    assert checkout.git.text("merge-base", checkout.default, checkout.commit) == old
+
+    assert guard_of(worker).require_trusted(checkout) == ()
+
+
+def guard_of(worker: Worker) -> Guard:
+    lease = Lease("work-item-processor-lock", EXECUTION, 1, expires_at=0)
+    request = BuildRequest("acme/shop", BRANCH, worker.commit, ".kiro/specs/feature-discounts", 1, lease)
+    required = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Go"}
+    return Guard(request, Configuration.model_validate(required), _no_label, lambda _text: None)
 
 
 def _no_label(_name: str) -> Labeling:

@@ -159,3 +159,36 @@ def test_steering_file_in_submodule_trips_guard(worker: Any) -> None:
 
     assert finished.outcome == "GuardTripped"
     assert "vendor/lib/deep/AGENTS.md" in finished.exports["OUTCOME_REASON"]
+
+
+def merge_main(worker: Any) -> str:
+    """Make the branch contain main, whose files it has already."""
+    git, identity = worker.repository.git, ("-c", "user.name=x", "-c", "user.email=x@x.invalid")
+    branch = "refs/heads/feature/discounts"
+    words = ("commit-tree", f"{branch}^{{tree}}", "-p", branch, "-p", "refs/heads/main", "-m", "Merge main")
+    commit = str(git.run(*identity, *words).decode().strip())
+    git.run("update-ref", branch, commit)
+    return commit
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_newer_submodule_of_the_default_branch_stops_no_open_branch(worker: Any, is_changed: bool) -> None:
+    """The branch may have the version of its fork point, or one with the same steering files."""
+    add_submodule(worker, "../lib.git", extra={"AGENTS.md": "Be kind.\n"})
+    lib, git = worker.github.board.repository("acme/lib").git, worker.repository.git
+    worker.repository.git.commit("main", {"vendor/lib": Submodule(f"{lib.head_of('main')}")}, "As on the branch")
+    older = str(lib.head_of("main"))
+    git.commit("feature/discounts", {"vendor/lib": Submodule(older)}, "As on main")
+    worker.commit = merge_main(worker)
+    newer = lib.commit("main", {"AGENTS.md": "Be careful.\n"}, "Warn")
+    git.commit("main", {"vendor/lib": Submodule(newer)}, "Newer lib")
+    if is_changed:
+        other = lib.commit("other", {"lib.py": "LIB = 1\n"}, "Another version", base=older)
+        worker.commit = git.commit("feature/discounts", {"vendor/lib": Submodule(other)}, "Another lib")
+    agent = worker.agent('open("seen.txt", "w").write(open("vendor/lib/AGENTS.md").read())', mode="all")
+    worker.configure(agent, submodules=True, test=["sh", "-c", "echo Ran 1 test in 0s"])
+
+    finished = worker.run()
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert worker.file("seen.txt") == "Be kind.\n"

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
+import shutil
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from kiro_local.assembly import ROOT
 from kiro_worker.models import Failure
 from tests.support.operator_guide.problem import REDRIVE, Problem, Seen, shown
 
 PULL: Final = "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE: Unable to pull customer's container image"
-KILLED: Final = "Error while executing command: python3 -m kiro_worker.runner. Reason: signal: killed"
+KILLED: Final = 'Error while executing command: sh "$CODEBUILD_SRC_DIR/start.sh". Reason: signal: killed'
 PROJECT: Final = "the build project kiro-worker-test"
 COMPUTE: Final = "BUILD_GENERAL1_SMALL"
 
@@ -35,6 +41,21 @@ def failed_in(phase: str, status: str, message: str = "", build_status: str = ""
 def refused(error: str, cause: str) -> Callable[[], Seen]:
     """Return a function that reports that RunBuild failed without a build."""
     return lambda: shown(Failure("RunBuild", error, cause))
+
+
+def in_image_without_git() -> Seen:
+    """Start the runner where there is no git, and return what the build then reports."""
+    with TemporaryDirectory() as folder:
+        environment = {"PATH": folder, "CODEBUILD_SRC_DIR": folder, "CODEBUILD_BUILD_IMAGE": "acme/image:1"}
+        for tool in ("tr", "sed"):
+            (Path(folder) / tool).symlink_to(shutil.which(tool) or tool)
+        finished = subprocess.run(["/bin/sh", str(ROOT / "start.sh")], env=environment, check=False)
+        assert finished.returncode == 1
+        lines = (Path(folder) / "result.env").read_text("utf-8").splitlines()
+    exported = dict(shlex.split(line)[1].split("=", 1) for line in lines)
+    variables = [{"Name": name, "Value": value} for name, value in exported.items()]
+    build = {"Id": "kiro-worker-test:1", "BuildStatus": "FAILED", "ExportedEnvironmentVariables": variables}
+    return shown(Failure("RunBuild", "States.TaskFailed", json.dumps({"Build": build})))
 
 
 STARTING: Final = (
@@ -110,6 +131,14 @@ STARTING: Final = (
     ),
 )
 RUNNING: Final = (
+    Problem(
+        "The build's image has no git, or no Python that the worker can use",
+        "BuildImageUnsuitable",
+        "has no git",
+        "the image acme/image:1",
+        "install git",
+        in_image_without_git,
+    ),
     Problem(
         "The commands before the worker fail",
         "BuildFailed",

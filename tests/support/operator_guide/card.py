@@ -12,7 +12,15 @@ from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github import pr_comment
 from kiro_worker.github.readiness import validate_item
 from kiro_worker.models import WorkItem
-from tests.support.fake_github import Board, FakeGitHub, configuration, ready_repository, spec_file, spec_roots
+from tests.support.fake_github import (
+    Board,
+    FakeGitHub,
+    configuration,
+    default_branch,
+    ready_repository,
+    spec_file,
+    spec_roots,
+)
 from tests.support.operator_guide.problem import ARN, Problem, Seen
 
 FOLDER: Final = ".kiro/specs/feature-x"
@@ -31,19 +39,27 @@ def rejected(
     **settings: Any,
 ) -> Callable[[], Seen]:
     """Return a function that validates the card, with this answer about its repository."""
+    return lambda: seen(Board(repository=repository, spec_roots=roots), item, **settings)
 
-    def provoke() -> Seen:
-        fake = FakeGitHub(Board(repository=repository, spec_roots=roots))
 
-        async def validate() -> None:
-            async with fake.open_session() as session:
-                await validate_item(session, configuration(**settings), item or card())
+def seen(board: Board, item: WorkItem | None = None, **settings: Any) -> Seen:
+    """What the validation of the card shows."""
+    fake = FakeGitHub(board)
 
-        with pytest.raises(WorkItemInvalid) as caught:
-            asyncio.run(validate())
-        return Seen("WorkItemInvalid", pr_comment.rejected(str(caught.value), ARN))
+    async def validate() -> None:
+        async with fake.open_session() as session:
+            await validate_item(session, configuration(**settings), item or card())
 
-    return provoke
+    with pytest.raises(WorkItemInvalid) as caught:
+        asyncio.run(validate())
+    return Seen("WorkItemInvalid", pr_comment.rejected(str(caught.value), ARN))
+
+
+def guarded() -> Seen:
+    """A branch that changes ``AGENTS.md``."""
+    comparison = {"files": [{"filename": "AGENTS.md", "status": "added", "sha": "1"}]}
+    versions = {"default": {"file0": None}, "commit": {"file0": {"mode": 0o100644, "oid": "1"}}}
+    return seen(Board(repository=ready_repository(), comparison=comparison, versions=versions))
 
 
 def changed(**changes: Any) -> Callable[[], Seen]:
@@ -123,7 +139,7 @@ CARD: Final = (
         "is the default branch",
         BRANCH,
         "create a separate branch for this work",
-        changed(defaultBranchRef={"name": BRANCH}),
+        changed(defaultBranchRef=default_branch() | {"name": BRANCH}),
     ),
 )
 SPEC: Final = (
@@ -200,11 +216,46 @@ PULL_REQUEST: Final = (
         changed(**pull_request(authorAssociation="CONTRIBUTOR")),
     ),
     invalid(
+        "The pull request is a draft, and `allowDraft` is not set",
+        "is a draft",
+        "pull request #7",
+        "gh pr ready 7",
+        changed(**pull_request(isDraft=True)),
+    ),
+    invalid(
         "The pull request has conflicts, and `requireMergeable` is true",
         "conflicts with its base main",
         "pull request #7",
         f"merge main into {BRANCH}",
-        rejected(ready_repository(**pull_request(mergeable="CONFLICTING")), requireMergeable=True),
+        changed(**pull_request(mergeable="CONFLICTING")),
+    ),
+    invalid(
+        "The branch changes a guarded file",
+        "changes files that steer an agent or run commands (AGENTS.md)",
+        BRANCH,
+        "undo these changes",
+        guarded,
+    ),
+    invalid(
+        "The repository has no default branch, or its default branch has no commit",
+        "has no default branch with a commit",
+        "acme/shop",
+        "choose another in its settings",
+        changed(defaultBranchRef=None),
+    ),
+    invalid(
+        "The repository's own file has a mistake",
+        'unknown key "tests"; did you mean "test"?',
+        ".kiro-worker.yml on main, line 1",
+        "follow the instruction on each line",
+        changed(defaultBranchRef=default_branch("tests: make\n")),
+    ),
+    invalid(
+        "The repository's own file is a symbolic link",
+        "is a symbolic link",
+        ".kiro-worker.yml on main",
+        "commit the file itself",
+        changed(defaultBranchRef=default_branch({"mode": 0o120000, "type": "blob"})),
     ),
 )
 PUSHING: Final = (

@@ -38,6 +38,8 @@ WORK = {
     "pullRequestUrl": "https://github.example/acme/shop/pull/7",
     "baseBranch": "main",
     "openTasks": 1,
+    "defaultCommit": "d" * 40,
+    "build": {"image": "aws/codebuild/standard:7.0", "computeType": "BUILD_GENERAL1_SMALL", "timeoutMinutes": 150},
 }
 """The ``work`` of the state document for the card of :func:`tests.support.fake_github.ready_repository`."""
 VARIABLES = {
@@ -47,6 +49,7 @@ VARIABLES = {
     "GIT_CREDENTIALS_SECRET_NAME": "kiro-worker-test-git-credentials",
     "KIRO_API_KEY_SECRET_NAME": "kiro-worker-test-kiro-api-key",
     "BUILD_PROJECT_NAME": "kiro-worker-test",
+    "BUILD_TIMEOUT_MINUTES": "150",
     "LOCKS_TABLE_NAME": "kiro-worker-test-locks",
     "LOCK_LEASE_SECONDS": "7200",
     "RECORDS_TABLE_NAME": "kiro-worker-test-records",
@@ -97,7 +100,12 @@ class Aws:
     def batch_get_projects(self, **request: Any) -> dict[str, Any]:
         assert request == {"names": [VARIABLES["BUILD_PROJECT_NAME"]]}
         variables = [{"name": name, "value": value} for name, value in self.pin.items()]
-        environment = {"image": "aws/codebuild/standard:7.0", "environmentVariables": variables}
+        environment = {
+            "type": "LINUX_CONTAINER",
+            "image": "aws/codebuild/standard:7.0",
+            "computeType": "BUILD_GENERAL1_SMALL",
+            "environmentVariables": variables,
+        }
         return {"projects": [{"name": VARIABLES["BUILD_PROJECT_NAME"], "environment": environment}]}
 
     def get_item(self, **request: Any) -> dict[str, Any]:

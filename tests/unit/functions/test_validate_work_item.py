@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.errors import AgentNotPinned, WorkItemInvalid, WorkItemRefused
-from tests.support.fake_github import FakeGitHub, ready_repository
+from kiro_worker.errors import AgentNotPinned, ConfigurationInvalid, WorkItemInvalid, WorkItemRefused
+from tests.support.fake_github import FakeGitHub, default_branch, ready_repository
 from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
 
@@ -53,3 +53,43 @@ def test_own_push_needs_no_open_task(call: Call, aws: Aws, github: FakeGitHub, e
     else:
         with pytest.raises(WorkItemInvalid, match="no open task"):
             call("ValidateWorkItem", document())
+
+
+def test_settings_choose_machine(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    github.board.repository = ready_repository()
+    aws.configuration["limits"] = {"images": ["acme/ci:1"], "computeType": "LARGE", "minutes": 150}
+    aws.configuration["repositorySettings"] = {
+        "acme/shop": {"build": {"image": "acme/ci:1", "computeType": "LARGE", "timeoutMinutes": 45}}
+    }
+    build = call("ValidateWorkItem", document())["build"]
+    assert build == {"image": "acme/ci:1", "computeType": "BUILD_GENERAL1_LARGE", "timeoutMinutes": 45}
+
+
+def test_file_of_repository_chooses_machine(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    github.board.repository = ready_repository(
+        defaultBranchRef=default_branch("build: {computeType: LARGE, timeoutMinutes: 45}\n")
+    )
+    aws.configuration["limits"] = {"computeType": "LARGE"}
+    build = call("ValidateWorkItem", document())["build"]
+    assert (build["computeType"], build["timeoutMinutes"]) == ("BUILD_GENERAL1_LARGE", 45)
+
+
+def test_agent_that_file_chooses_needs_its_key(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    aws.configuration["repositoryDefaults"] = {"agent": {"command": "tool"}}
+    aws.configuration["limits"] = {"agents": ["command", "kiro"]}
+    aws.pin["KIRO_CLI_SHA256"] = ""
+    github.board.repository = ready_repository()
+    assert call("ValidateWorkItem", document()) == WORK
+    github.board.repository = ready_repository(defaultBranchRef=default_branch("agent: {name: kiro}\n"))
+    with pytest.raises(AgentNotPinned, match="KIRO_CLI_SHA256"):
+        call("ValidateWorkItem", document())
+
+
+def test_no_repository_exceeds_timeout_of_installation(call: Call, aws: Aws, github: FakeGitHub) -> None:
+    """The lock and the state machine last only a little longer than the installation's longest build."""
+    github.board.repository = ready_repository()
+    aws.configuration["limits"] = {"minutes": 2160}
+    aws.configuration["repositorySettings"] = {"acme/shop": {"build": {"timeoutMinutes": 151}}}
+    with pytest.raises(ConfigurationInvalid, match=r"build.timeoutMinutes.* 151 is more than the 150 minutes"):
+        call("ValidateWorkItem", document())
+    assert github.sent() == []

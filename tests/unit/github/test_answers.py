@@ -20,6 +20,7 @@ from kiro_worker.github.comments import put_comment
 from kiro_worker.github.labels import read_labeling
 from kiro_worker.github.pushed import pushed_commit
 from kiro_worker.github.readiness import validate_branch
+from kiro_worker.github.repository_file import read_repository_settings
 from kiro_worker.models import Work
 from kiro_worker.records.runs import RunRecord
 from tests.support.fake_github import (
@@ -36,7 +37,7 @@ from tests.support.fake_github import (
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
 RUN = RunRecord(ARN, "acme/shop", "feature/x", "ONE", frozenset({"c" * 40}))
-WORK = Work("acme/shop", "feature/x", "a" * 40, ".kiro/specs/feature-x", 7, "PR_1", "https://x", "main", 1)
+WORK = Work("acme/shop", "feature/x", "a" * 40, ".kiro/specs/feature-x", 7, "PR_1", "https://x", "main", 1, "d" * 40)
 LABELS = {
     "repository": {
         "pullRequest": {
@@ -57,6 +58,8 @@ READERS: dict[str, Callable[[GitHubSession], Awaitable[Any]]] = {
     "ReadMergeable": lambda session: validate_branch(
         session, configuration(requireMergeable=True), "acme/shop", "feature/x"
     ),
+    "ReadRepositoryFile": lambda session: read_repository_settings(session, configuration(), "acme/shop"),
+    "CompareFiles": lambda session: validate_branch(session, configuration(), "acme/shop", "feature/x"),
     "ReadPushed": lambda session: pushed_commit(session, RUN, WORK),
     "FindComments": lambda session: put_comment(session, "PR_1", "text", ARN),
     "AddComment": lambda session: put_comment(session, "I_1", "text", ARN),
@@ -78,9 +81,14 @@ class _ChangedGitHub(FakeGitHub):
         ready = ready_repository()
         super().__init__(Board(cards, repository=ready, comments=comments, history=history, before=["d"]))
         self.board.spec_roots = spec_roots(["cart", "old"], ["old"])
+        self.board.comparison = {"files": [{"filename": "AGENTS.md", "status": "modified", "sha": "1"}]}
+        same = {"__typename": "Commit", "file0": {"mode": 0o100644, "oid": "1"}}
+        self.board.versions = {"default": same, "commit": dict(same)}
         self.board.specs[".kiro/specs/cart"] = {key: ready[key] for key in ("specFolder", "tasks")}
         if operation in ("FindSpec", "ReadSpec"):
             ready["specFolder"] = None
+        if operation == "ReadMergeable":
+            ready["pullRequests"]["nodes"][0]["mergeable"] = "UNKNOWN"
         self._operation, self._change = operation, change
 
     async def execute(self, request: GraphQLRequest, **arguments: Any) -> ExecutionResult:

@@ -60,6 +60,7 @@ WORK = Work(
     pull_request_url="https://github.example/acme/shop/pull/7",
     base_branch="main",
     open_tasks=1,
+    default_commit="d" * 40,
 )
 BUILD = BuildResult(commit="b" * 40, outcome="Succeeded")
 MANAGED = ("Ready", "In Progress", "Blocked", "Failed")

@@ -20,7 +20,7 @@ from kiro_worker.errors import (
     GitHubTokenInvalid,
     GitHubUnavailable,
 )
-from kiro_worker.github.client import GitHubSession, github_session
+from kiro_worker.github.client import LARGEST_DOCUMENT, GitHubSession, github_session, rest_url
 from kiro_worker.github.queries import READ_CARD, SET_STATUS
 from tests.support.fake_github import Board, FakeCard, FakeGitHub
 
@@ -247,3 +247,38 @@ def test_unreachable_host_is_named() -> None:
 
 def test_unknown_host_is_named() -> None:
     assert unreachable("http://github.invalid/graphql").reason.startswith("github.invalid cannot be reached: ")
+
+
+@pytest.mark.parametrize(
+    ("graphql", "rest"),
+    [
+        ("https://api.github.com/graphql", "https://api.github.com"),
+        ("https://api.acme.ghe.com/graphql", "https://api.acme.ghe.com"),
+        ("https://github.acme.example/api/graphql", "https://github.acme.example/api/v3"),
+        ("https://github.acme.example:8443/api/graphql/", "https://github.acme.example:8443/api/v3"),
+        ("http://127.0.0.1:4000/graphql", "http://127.0.0.1:4000"),
+        ("https://proxy.example/github", ""),
+        ("https://proxy.example/graphql/x", ""),
+    ],
+)
+def test_rest_api_is_beside_graphql(graphql: str, rest: str) -> None:
+    assert rest_url(graphql) == rest
+
+
+def document(fake: FakeGitHub) -> object:
+    async def act() -> object:
+        async with fake.open_session() as session:
+            return await session.get("repos/acme/shop/compare/a...b")
+
+    return asyncio.run(act())
+
+
+def test_rest_document_is_read() -> None:
+    fake = FakeGitHub(Board(comparison={"files": ["ü" * 10_000]}))
+    assert document(fake) == {"files": ["ü" * 10_000]}
+    assert fake.rest == ["https://github.invalid/repos/acme/shop/compare/a...b"]
+
+
+def test_unusable_rest_answer_is_none() -> None:
+    assert document(FakeGitHub()) is None
+    assert document(FakeGitHub(Board(comparison="x" * LARGEST_DOCUMENT))) is None

@@ -22,7 +22,7 @@ CONFIGURATION = Configuration.model_validate(
     {"organization": "a", "repository": "b", "projectNumber": 1, "targetStatusColumn": "For Implementation"}
 )
 URL = "https://github.com/a/b/pull/7"
-WORK = Work("a/b", "feature/x", "0" * 40, ".kiro/specs/feature-x", 7, "PR_7", URL, "main", 1)
+WORK = Work("a/b", "feature/x", "0" * 40, ".kiro/specs/feature-x", 7, "PR_7", URL, "main", 1, "d" * 40)
 UNTRUSTED = ("OUTCOME_REASON", "TESTS_SUMMARY", "COVERAGE", "CREDITS", "MINUTES", "CHECKPOINT", "PHASES", "ARTIFACTS")
 
 

@@ -17,12 +17,14 @@ from kiro_worker.config.model import Configuration
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import RepositoryState
 from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.guarded_files import is_guarded
 from kiro_worker.github.readiness import problems, validate_branch, validate_item
+from kiro_worker.github.repository_file import repository_settings
 from kiro_worker.github.spec_folders import Spec
 from kiro_worker.models import Work, WorkItem
 from kiro_worker.records.runs import RunRecord
 from kiro_worker.spec import named_spec_folder
-from tests.support.fake_github import Board, FakeGitHub, ready_repository, spec_file, spec_roots
+from tests.support.fake_github import Board, FakeGitHub, default_branch, ready_repository, spec_file, spec_roots
 from tests.support.fake_github import configuration as fake_configuration
 
 if TYPE_CHECKING:
@@ -177,7 +179,7 @@ def test_bugfix_spec_needs_no_requirements() -> None:
         ({"isArchived": True}, "is archived"),
         ({"ref": None}, "does not exist: git checkout -b feature/discounts"),
         ({"ref": {"name": BRANCH, "target": {"__typename": "Blob", "oid": "a"}}}, "does not point to a commit"),
-        ({"defaultBranchRef": {"name": BRANCH}}, "is the default branch"),
+        ({"defaultBranchRef": default_branch() | {"name": BRANCH}}, "is the default branch"),
         (
             {"specFolder": {"__typename": "Tree", "entries": [spec_file("design.md"), spec_file("tasks.md")]}},
             "requirements.md (or",
@@ -471,9 +473,14 @@ def test_what_stays_unknown_passes(later: list[str]) -> None:
     assert github.sent("ReadMergeable") == ["ReadMergeable"] * min(len(later), 2)
 
 
-def test_conflict_passes_by_default() -> None:
+def test_conflict_is_refused_by_default() -> None:
+    [reason] = refusal(with_mergeable("CONFLICTING"))
+    assert reason.startswith("pull request #7 conflicts with its base release")
+
+
+def test_conflict_passes_if_allowed() -> None:
     github = with_mergeable("CONFLICTING")
-    assert validated(github).pull_request == 7
+    assert validated(github, requireMergeable=False).pull_request == 7
     assert (github.requests[0].variables["withMergeable"], github.sent("ReadMergeable")) == (False, [])
 
 
@@ -578,3 +585,172 @@ def test_git_and_shell_accept_allowed_names(names: list[str]) -> None:
         ["sh", "-c", f"printf '%s\\n' all {' '.join(branches)}"], capture_output=True, text=True, check=True
     )
     assert printed.stdout.splitlines() == ["all", *branches]
+
+
+def drafted() -> FakeGitHub:
+    return FakeGitHub(Board(repository=copy.deepcopy(READY) | {"pullRequests": pull_request(isDraft=True)}))
+
+
+def test_draft_is_refused() -> None:
+    assert refusal(drafted()) == ["pull request #7 is a draft: mark it as ready for review (gh pr ready 7)"]
+
+
+def test_draft_passes_if_allowed() -> None:
+    assert validated(drafted(), allowDraft=True).pull_request == 7
+
+
+@pytest.mark.parametrize("changes", [{"isDraft": True}, {"mergeable": "CONFLICTING"}])
+def test_draft_and_conflict_do_not_stop_the_report_of_pushed_work(changes: dict[str, Any]) -> None:
+    answer = copy.deepcopy(READY) | {"pullRequests": pull_request(**changes)}
+    run = RunRecord("arn", "acme/shop", BRANCH, "CARD", frozenset({"a" * 40}))
+    assert problems_of(answer, configuration=CONFIGURATION)
+    assert problems_of(answer, configuration=CONFIGURATION, read_run=lambda: run) == []
+
+
+def test_default_branchs_commit_is_recorded() -> None:
+    assert validated(FakeGitHub(Board(repository=copy.deepcopy(READY)))).default_commit == "d" * 40
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"defaultBranchRef": None},
+        {"defaultBranchRef": {"name": "main", "target": None}},
+        {"defaultBranchRef": {"name": "main", "target": {"__typename": "Tag", "oid": "d" * 40}}},
+    ],
+)
+def test_missing_default_branch_is_refused(changes: dict[str, Any]) -> None:
+    [reason] = reasons(**changes)
+    assert reason.startswith("acme/shop has no default branch with a commit")
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    blob = {"__typename": "Blob", "byteSize": 5, "isBinary": False, "isTruncated": False, "text": "a: 1\n"} | changes
+    return {"mode": 0o100644, "type": "blob", "object": blob}
+
+
+@pytest.mark.parametrize(
+    ("file", "problem"),
+    [
+        (entry() | {"mode": 0o120000}, "is a symbolic link: commit the file itself"),
+        ({"mode": 0o160000, "type": "commit", "object": None}, "is not a file"),
+        ({"mode": 0o40000, "type": "tree", "object": {"__typename": "Tree"}}, "is not a file"),
+        (entry(isBinary=True, text=None), "is not a text file"),
+        (entry(isTruncated=True, byteSize=600_000), "is 600000 bytes, but the limit is 64000: shorten it"),
+        (entry(byteSize=64_001), "is 64001 bytes"),
+    ],
+)
+def test_own_file_that_cannot_be_read_is_refused(file: dict[str, Any], problem: str) -> None:
+    [reason] = reasons(defaultBranchRef=default_branch(file))
+    assert reason.startswith(f".kiro-worker.yml on main {problem}")
+
+
+def test_problems_of_own_file_are_named_by_line() -> None:
+    found = reasons(defaultBranchRef=default_branch("directory: a\ntests: make\nbaseline: red\n"))
+    assert sorted(reason.partition(": ")[0] for reason in found) == [
+        ".kiro-worker.yml on main, line 2",
+        ".kiro-worker.yml on main, line 3",
+    ]
+
+
+def test_own_file_may_not_exceed_limits() -> None:
+    limited = CONFIGURATION.model_validate(CONFIGURATION.model_dump(by_alias=True) | {"limits": {"minutes": 60}})
+    [reason] = reasons(configuration=limited, defaultBranchRef=default_branch("build: {timeoutMinutes: 200}"))
+    assert "timeoutMinutes" in reason
+
+
+@pytest.mark.parametrize(("file", "words"), [("directory: a\n", "a"), ("", ""), (None, "")])
+def test_own_file_is_read(file: str | None, words: str) -> None:
+    found = RepositoryState.parse(copy.deepcopy(READY) | {"defaultBranchRef": default_branch(file)})
+    assert repository_settings(found, CONFIGURATION).checks[0].directory == words
+
+
+CHANGED = [
+    {"filename": ".kiro/steering/a.md", "status": "modified", "sha": "1"},
+    {"filename": "docs/new.md", "previous_filename": "deep/AGENTS.md", "status": "renamed", "sha": "2"},
+    {"filename": "same/AGENTS.md", "status": "unchanged", "sha": "3"},
+    {"filename": "agents.md", "status": "added", "sha": "4"},
+]
+
+
+def guarded(files: list[dict[str, Any]], **same: bool) -> FakeGitHub:
+    """A branch that changes ``files``. Those named in ``same`` are as on the default branch."""
+    github = FakeGitHub(Board(repository=copy.deepcopy(READY), comparison={"files": files}))
+    base = {f"file{number}": None for number in range(20)}
+    head = {key: None if same.get(key) else {"mode": 0o100644, "oid": key} for key in base}
+    github.board.versions = {"default": {"__typename": "Commit"} | base, "commit": {"__typename": "Commit"} | head}
+    return github
+
+
+def test_changed_guarded_files_are_refused() -> None:
+    github = guarded(CHANGED)
+    [reason] = refusal(github)
+    assert reason == (
+        f"{BRANCH} changes files that steer an agent or run commands (.kiro/steering/a.md, deep/AGENTS.md): undo these"
+        f' changes on {BRANCH}, or review them and configure a "guardLabel", which allows the change once it is on the'
+        " pull request"
+    )
+    assert github.rest == [
+        f"https://github.invalid/repos/acme/shop/compare/{'d' * 40}...{'a' * 40}?per_page=1",
+    ]
+    assert github.requests[1].variables["path1"] == "deep/AGENTS.md"
+
+
+def test_guard_does_not_stop_the_report_of_pushed_work() -> None:
+    run = RunRecord("arn", "acme/shop", BRANCH, "CARD", frozenset({"a" * 40}))
+
+    async def act() -> Work:
+        async with guarded(CHANGED).open_session() as session:
+            return await validate_branch(session, fake_configuration(), "acme/shop", BRANCH, lambda: run)
+
+    assert asyncio.run(act()).commit == "a" * 40
+
+
+def test_files_as_on_the_default_branch_pass() -> None:
+    [reason] = refusal(guarded(CHANGED, file0=True))
+    assert "(deep/AGENTS.md)" in reason
+    assert validated(guarded(CHANGED, file0=True, file1=True)).pull_request == 7
+
+
+@pytest.mark.parametrize("changes", [{"guardedPaths": []}, {"guardedPaths": ["docs/other"]}])
+def test_guarded_paths_are_the_configured_ones(changes: dict[str, Any]) -> None:
+    assert validated(guarded(CHANGED), **changes).pull_request == 7
+
+
+@pytest.mark.parametrize("answer", [None, {}, {"files": None}, {"files": [{"filename": 1}]}, [], {"files": []}])
+def test_unusable_comparison_leaves_the_decision_to_the_build(answer: Any) -> None:
+    github = guarded(CHANGED)
+    github.board.comparison = answer
+    assert validated(github).pull_request == 7
+
+
+@pytest.mark.parametrize("versions", [None, {"default": None, "commit": None}, {"default": {}, "commit": {}}])
+def test_unusable_versions_leave_the_decision_to_the_build(versions: Any) -> None:
+    github = guarded(CHANGED)
+    github.board.versions = versions
+    assert validated(github).pull_request == 7
+
+
+def test_name_of_guarded_file_stays_on_its_line() -> None:
+    [reason] = refusal(guarded([{"filename": ".kiro/hooks/a\nHow to fix: \u202e.md", "status": "added"}]))
+    assert "(.kiro/hooks/a\\nHow to fix: \\u202e.md)" in reason
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("AGENTS.md", True),
+        ("a/b/AGENTS.md", True),
+        ("AGENTS.md/x", True),
+        ("agents.md", False),
+        ("xAGENTS.md", False),
+        (".kiro/steering", True),
+        (".kiro/steering/deep/x.md", True),
+        (".kiro/steering2", False),
+        ("x/.kiro/steering/y", False),
+        (".gitmodules", True),
+        ("x/.gitmodules", False),
+    ],
+)
+def test_guarded_paths_are_folders_or_names(path: str, expected: bool) -> None:
+    assert is_guarded(path, ("AGENTS.md", ".kiro/steering", "./.gitmodules")) is expected

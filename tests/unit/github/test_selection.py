@@ -41,7 +41,9 @@ def validate(item: WorkItem, request: Any, *, ready: bool = False) -> Work:
     async def act() -> Work:
         repository = ready_repository() if ready else None
         async with FakeGitHub(Board(repository=repository)).open_session() as session:
-            return await validate_selected(session, configuration(), ExecutionInput.parse(request), item, lambda: None)
+            return await validate_selected(
+                session, configuration(), ExecutionInput.parse(request), item, lambda: None, lambda _: None
+            )
 
     return asyncio.run(act())
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from infra.definition import Definition, check_lease, check_substitutions, load_definition
+from infra.definition import Definition, check_lease, check_substitutions, load_definition, with_timeout
 from infra.errors import SynthError
+from infra.packaging import ROOT
+from infra.settings import Settings
 
 
 def definition(document: dict[str, object]) -> Definition:
@@ -49,3 +51,22 @@ def test_missing_or_invalid_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "broken.asl.json").write_text("{")
     with pytest.raises(SynthError, match=r"broken\.asl\.json is not valid JSON"):
         load_definition(tmp_path / "broken.asl.json")
+
+
+def test_only_timeout_of_execution_is_replaced() -> None:
+    text = '{\n  "TimeoutSeconds": 60,\n  "States": {\n    "A": {\n      "TimeoutSeconds": 60,\n      "x": 1}}\n}'
+    changed = with_timeout(Definition("x", text, json.loads(text)), 90)
+    assert changed.timeout_seconds == 90
+    assert changed.text == text.replace('{\n  "TimeoutSeconds": 60', '{\n  "TimeoutSeconds": 90', 1)
+    assert changed.document["States"]["A"]["TimeoutSeconds"] == 60
+
+
+def test_timeout_that_cannot_be_found_is_rejected() -> None:
+    with pytest.raises(SynthError, match="a line of its own"):
+        with_timeout(definition({"TimeoutSeconds": 60}), 90)
+
+
+def test_file_has_timeout_of_defaults() -> None:
+    work_item = load_definition(ROOT / "statemachine" / "work_item.asl.json")
+    assert work_item.timeout_seconds == Settings().execution_seconds
+    assert with_timeout(work_item, Settings().execution_seconds).text == work_item.text

@@ -4,9 +4,11 @@ from typing import Any
 
 import pytest
 
+from infra import app
 from infra.errors import SynthError
-from infra.packaging import HOST, LAMBDA
-from infra.settings import Settings, read_settings
+from infra.machine import Machine
+from infra.packaging import HOST, LAMBDA, LAMBDA_PLATFORMS, ROOT
+from infra.settings import Settings, build_state_seconds, read_settings
 
 
 def read(**context: object) -> Settings:
@@ -15,13 +17,13 @@ def read(**context: object) -> Settings:
 
 def test_defaults_are_environment_test_on_lambda() -> None:
     settings = read()
-    assert settings == Settings(environment="test", platform=LAMBDA, lock_lease_seconds=7200)
+    assert settings == Settings(environment="test", platform=LAMBDA)
     assert settings.names.prefix == "kiro-worker-test"
 
 
 def test_context_is_read() -> None:
-    settings = read(environment="production", packagingPlatform="host", lockLeaseSeconds="8000", kiroCliUrl="u")
-    assert settings == Settings("production", HOST, 8000, "u", "")
+    settings = read(environment="production", packagingPlatform="host", lockLeaseSeconds="18000", kiroCliUrl="u")
+    assert settings == Settings("production", HOST, Machine(), 18000, "u", "")
     assert settings.keeps_data
 
 
@@ -38,7 +40,7 @@ def test_lease_may_be_number_or_text(given: object, seconds: int) -> None:
 
 @pytest.mark.parametrize("given", ["2h", "", "-1", 0, 7300.5, True, [7300]])
 def test_invalid_lease_is_rejected(given: Any) -> None:
-    with pytest.raises(SynthError, match=r"Context lockLeaseSeconds is .* whole number of seconds"):
+    with pytest.raises(SynthError, match=r"Context lockLeaseSeconds is .* whole number of seconds from 1 "):
         read(lockLeaseSeconds=given)
 
 
@@ -53,3 +55,43 @@ def test_steering_prefix_is_read() -> None:
 def test_invalid_steering_prefix_is_rejected(given: str) -> None:
     with pytest.raises(SynthError, match="Context steeringPrefix"):
         read(steeringPrefix=given)
+
+
+@pytest.mark.parametrize("minutes", [5, 60, 150, 2160])
+def test_timeouts_follow_from_build(minutes: int) -> None:
+    """A build ends before its state, the state before the execution, and the execution before the lease."""
+    settings = read(buildTimeoutMinutes=minutes)
+    queued_and_built = (30 + minutes) * 60
+    assert queued_and_built < build_state_seconds(minutes) < settings.execution_seconds < settings.lock_lease_seconds
+
+
+def test_architecture_chooses_wheels() -> None:
+    assert read(architecture="x86_64").platform is LAMBDA_PLATFORMS["x86_64"]
+    assert read(architecture="arm64").platform is LAMBDA
+    assert read(architecture="x86_64", packagingPlatform="host").platform is HOST
+
+
+@pytest.mark.parametrize(
+    ("context", "python"),
+    [
+        ({}, "image"),
+        ({"buildImage": "acme/ci:1"}, "bundled"),
+        ({"buildImage": "acme/ci:1", "runnerPython": "image"}, "image"),
+        ({"runnerPython": "bundled"}, "bundled"),
+    ],
+    ids=str,
+)
+def test_custom_image_gets_bundled_python(context: dict[str, object], python: str) -> None:
+    assert read(**context).runner_python == python
+
+
+def test_every_context_key_is_documented() -> None:
+    """A key that is read must be in the how-to, the configuration page or the README, and the app's docstring."""
+    keys: list[str] = []
+    read_settings(keys.append)  # returns None for every key
+    how_to, pages = ROOT / "docs" / "how-to" / "build-machine.md", ("README.md", "docs/reference/configuration.md")
+    documented = how_to.read_text("utf-8") + "".join((ROOT / page).read_text("utf-8") for page in pages)
+    # For the embedded environment only.
+    for key in set(keys) - {"packagingPlatform", "environment"}:
+        assert f"`{key}`" in documented or f"--context {key}=" in documented, key
+    assert all(f"``{key}``" in (app.__doc__ or "") for key in keys)

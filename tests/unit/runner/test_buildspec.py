@@ -31,9 +31,7 @@ def test_buildspec_exports_what_runner_writes() -> None:
 def test_every_command_is_workers_own() -> None:
     for phase in buildspec()["phases"].values():
         for command in phase["commands"]:
-            assert command.startswith(
-                ("export PYTHONPATH=", "python3 -m kiro_worker.runner", "if [ -f ", COPIES_REPORTS)
-            )
+            assert command.startswith(('sh "$CODEBUILD_SRC_DIR/start.sh"', "if [ -f ", COPIES_REPORTS))
 
 
 def test_every_report_has_file_from_beginning(tmp_path: Path) -> None:

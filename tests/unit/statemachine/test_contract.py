@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from moto.stepfunctions.parser.asl.parse.asl_parser import AmazonStateLanguageParser
 
+from infra.machine import DEFAULT_MINUTES
+from kiro_local.aws.jsonata import evaluate
 from kiro_worker import errors
 from tests.support.definitions import MACHINES, ROOT, definition, states, steps, tasks
 
@@ -306,15 +308,26 @@ def test_every_placeholder_names_function(machine: str) -> None:
 @pytest.mark.parametrize("machine", MACHINES)
 def test_steps_retry_errors_of_aws_first(machine: str) -> None:
     for name, state in tasks(machine).items():
-        assert state["TimeoutSeconds"] > 0, name
+        assert seconds(state, DEFAULT_MINUTES) > 0, name
         assert all(rule["JitterStrategy"] == "FULL" and rule["MaxDelaySeconds"] for rule in state["Retry"]), name
     for name, state in steps(machine).items():
         assert tuple(state["Retry"][0]["ErrorEquals"]) == (LAMBDA if name == "FailRun" else AWS), name
 
 
+def seconds(state: dict[str, Any], build_minutes: int) -> int:
+    """The timeout of a Task; RunBuild's depends on its build."""
+    timeout = state["TimeoutSeconds"]
+    if isinstance(timeout, str):
+        work = {"build": {"timeoutMinutes": build_minutes}}
+        timeout = evaluate(timeout, {"states": {"input": {"work": work}}})
+    assert isinstance(timeout, int)
+    return timeout
+
+
 @pytest.mark.parametrize("machine", MACHINES)
 def test_every_task_ends_before_machine(machine: str) -> None:
-    assert all(state["TimeoutSeconds"] < definition(machine)["TimeoutSeconds"] for state in tasks(machine).values())
+    longest = definition(machine)["TimeoutSeconds"]
+    assert all(seconds(state, DEFAULT_MINUTES) < longest for state in tasks(machine).values())
 
 
 @pytest.mark.parametrize("machine", MACHINES)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from infra.settings import build_state_seconds
 from kiro_local.aws.jsonata import check_syntax, evaluate
 from kiro_worker.state import End
 from tests.support.definitions import MACHINES, states
@@ -19,13 +20,15 @@ DEFINITIONS = {machine: states(machine) for machine in MACHINES}
 
 REQUEST = {"trigger": "schedule"}
 ITEM = {"id": "PVTI_1", "title": HOSTILE, "contentType": "Issue", "status": "For Implementation"}
-WORK = {
+WORK: dict[str, Any] = {
     "repository": "acme/shop",
     "branch": "feature/x",
     "commit": "a" * 40,
     "specPath": ".kiro/specs/feature-x",
+    "defaultCommit": "d" * 40,
     "pullRequest": 7,
     "pullRequestUrl": "https://github.example/acme/shop/pull/7",
+    "build": {"image": "acme/ci:1", "computeType": "BUILD_GENERAL1_MEDIUM", "timeoutMinutes": 45},
 }
 LEASE = {"lockKey": "work-item-processor-lock", "owner": ARN, "fence": 1763900000123, "expiresAt": 1763907200}
 BUILD = {
@@ -208,6 +211,7 @@ def test_build_variables_are_strings(slot: str) -> None:
         "REPOSITORY": "acme/shop",
         "BRANCH_NAME": "feature/x",
         "COMMIT_SHA": "a" * 40,
+        "DEFAULT_COMMIT_SHA": "d" * 40,
         "SPEC_PATH": ".kiro/specs/feature-x",
         "PULL_REQUEST_NUMBER": "7",
         "LOCK_KEY": "work-item-processor-lock",
@@ -215,6 +219,35 @@ def test_build_variables_are_strings(slot: str) -> None:
         "LOCK_SLOT": slot,
         "EXECUTION_ARN": ARN,
     }
+
+
+@pytest.mark.parametrize(
+    ("image", "credentials"),
+    [
+        ("aws/codebuild/standard:7.0", "CODEBUILD"),
+        ("123456789012.dkr.ecr.us-east-1.amazonaws.com/ci@sha256:0a", "SERVICE_ROLE"),
+        ("acme/ci", "SERVICE_ROLE"),
+        ("acme/aws/codebuild/x", "SERVICE_ROLE"),
+    ],
+)
+def test_build_runs_on_chosen_machine(image: str, credentials: str) -> None:
+    """CodeBuild pulls its own images only with its own credentials, and private ones only with the project's role."""
+    leased = LEASED | {"work": WORK | {"build": WORK["build"] | {"image": image}}}
+    arguments = evaluated(DEFINITIONS["work_item"]["RunBuild"]["Arguments"], bindings(leased))
+    assert {key: value for key, value in arguments.items() if key.endswith("Override") and key[0] != "E"} == {
+        "ImageOverride": image,
+        "ImagePullCredentialsTypeOverride": credentials,
+        "ComputeTypeOverride": "BUILD_GENERAL1_MEDIUM",
+        "TimeoutInMinutesOverride": 45,
+    }
+
+
+@pytest.mark.parametrize("minutes", [5, 45, 150, 2160])
+def test_state_outlasts_its_build(minutes: int) -> None:
+    leased = LEASED | {"work": WORK | {"build": WORK["build"] | {"timeoutMinutes": minutes}}}
+    seconds = evaluated(DEFINITIONS["work_item"]["RunBuild"]["TimeoutSeconds"], bindings(leased))
+    assert seconds == build_state_seconds(minutes)
+    assert type(seconds) is int
 
 
 def token(document: Any = LEASED, **more: Any) -> str:

@@ -26,5 +26,5 @@ def test_types_and_defaults_match_model() -> None:
 
     assert "| `projectNumber` | integer 1 to 999999 | required |" in rows
     assert '| `lockScope` | `"environment"`, `"repository"`, `"branch"` | `"environment"` |' in rows
-    assert "| `requireMergeable` | boolean | `false` |" in rows
+    assert "| `requireMergeable` | boolean | `true` |" in rows
     assert "| `agent.timeoutMinutes` | number above 0, at most 480 |  |" in file_table()

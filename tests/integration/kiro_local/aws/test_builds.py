@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from kiro_local.aws.server import EmbeddedAws
+from kiro_local.aws.session import loopback_session
 from kiro_local.faults import ENDINGS
 from kiro_worker.runner.sandbox.environment import network_variables
 
@@ -291,6 +293,52 @@ def test_token_starts_one_build(embedded: EmbeddedAws, project: Make) -> None:
         client.start_build(projectName=name, idempotencyToken="t", timeoutInMinutesOverride=9)
     assert error.value.response["Error"]["Code"] == "InvalidInputException"
     assert client.list_builds_for_project(projectName=name)["ids"] == [first]
+
+
+def test_overrides_are_build_s_own(embedded: EmbeddedAws, build: Callable[..., dict[str, Any]]) -> None:
+    overrides = {
+        "imageOverride": "123456789012.dkr.ecr.us-east-1.amazonaws.com/ci:1",
+        "imagePullCredentialsTypeOverride": "SERVICE_ROLE",
+        "computeTypeOverride": "BUILD_GENERAL1_XLARGE",
+        "timeoutInMinutesOverride": 2160,
+    }
+    done = build(spec(exports="IMAGE", build='export IMAGE="$CODEBUILD_BUILD_IMAGE"'), **overrides)
+    assert exported(done) == {"IMAGE": overrides["imageOverride"]}
+    shown = {key: done["environment"][key] for key in ("image", "imagePullCredentialsType", "computeType", "type")}
+    assert shown == {
+        "image": overrides["imageOverride"],
+        "imagePullCredentialsType": "SERVICE_ROLE",
+        "computeType": "BUILD_GENERAL1_XLARGE",
+        "type": "ARM_CONTAINER",
+    }
+    assert done["timeoutInMinutes"] == 2160
+    [project] = embedded.client("codebuild").batch_get_projects(names=["builder"])["projects"]
+    assert (project["environment"]["image"], project["environment"]["computeType"]) == ("any", "BUILD_GENERAL1_SMALL")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        {"computeTypeOverride": "BUILD_GENERAL1_HUGE"},
+        {"computeTypeOverride": "MEDIUM"},
+        {"computeTypeOverride": "BUILD_LAMBDA_1GB"},
+        {"timeoutInMinutesOverride": 4},
+        {"timeoutInMinutesOverride": 2161},
+        {"imageOverride": " "},
+        {"imagePullCredentialsTypeOverride": "MINE"},
+        {"imageOverride": "aws/codebuild/standard:7.0", "imagePullCredentialsTypeOverride": "SERVICE_ROLE"},
+    ],
+    ids=str,
+)
+def test_impossible_override_starts_nothing(embedded: EmbeddedAws, project: Make, overrides: dict[str, Any]) -> None:
+    name = project(spec(build="true"))
+    client = loopback_session().client(
+        "codebuild", endpoint_url=embedded.endpoint_url, config=Config(parameter_validation=False)
+    )
+    with pytest.raises(ClientError) as error:
+        client.start_build(projectName=name, **overrides)
+    assert error.value.response["Error"]["Code"] == "InvalidInputException"
+    assert client.list_builds_for_project(projectName=name)["ids"] == []
 
 
 def test_unknown_project_is_not_found(embedded: EmbeddedAws) -> None:

@@ -52,6 +52,46 @@ def test_task_returns_the_finished_build(
     ]  # fmt: skip
 
 
+MACHINE = {
+    "ImageOverride": "{% $states.input.build.image %}",
+    "ComputeTypeOverride": "{% $states.input.build.computeType %}",
+    "TimeoutInMinutesOverride": "{% $states.input.build.timeoutMinutes %}",
+}
+
+
+def on_machine(project: str) -> dict[str, Any]:
+    states = task(project, TimeoutSeconds="{% $states.input.build.timeoutMinutes * 60 %}")
+    states["Build"]["Arguments"] |= MACHINE
+    return states
+
+
+def test_task_chooses_machine_of_build(
+    project: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
+) -> None:
+    chosen = {"image": "acme/ci:1", "computeType": "BUILD_GENERAL1_2XLARGE", "timeoutMinutes": 45}
+    build = run(machine(on_machine(project(GOOD))), {"wish": "x", "build": chosen}).output()["Build"]
+    shown = (build["Environment"]["Image"], build["Environment"]["ComputeType"], build["TimeoutInMinutes"])
+    assert shown == tuple(chosen.values())
+
+
+@pytest.mark.parametrize(
+    ("changes", "error"),
+    [({"computeType": "MEDIUM"}, "CodeBuild.InvalidInputException"), ({"image": None}, "States.QueryEvaluationError")],
+    ids=["unknown size", "undefined image"],
+)
+def test_impossible_machine_fails_task(
+    project: Callable[..., str],
+    machine: Callable[..., str],
+    run: Callable[..., Any],
+    changes: dict[str, Any],
+    error: str,
+) -> None:
+    chosen = {"image": "acme/ci:1", "computeType": "BUILD_GENERAL1_SMALL", "timeoutMinutes": 45} | changes
+    document = {"wish": "x", "build": {key: value for key, value in chosen.items() if value is not None}}
+    described = run(machine(on_machine(project(GOOD))), document).ended()
+    assert (described["status"], described["error"]) == ("FAILED", error)
+
+
 def test_failed_build_fails_task_with_cause(
     project: Callable[..., str], machine: Callable[..., str], run: Callable[..., Any]
 ) -> None:

@@ -84,6 +84,18 @@ def test_missing_report(context: ProbeContext, request: pytest.FixtureRequest) -
     }
 
 
+def test_build_overrides() -> None:
+    with embedded_context(ASSUMED) as context:
+        assert probes.build_overrides(context) == {
+            "status": "SUCCEEDED",
+            "image is the chosen one": True,
+            "compute type": "BUILD_GENERAL1_MEDIUM",
+            "timeout": 6,
+            # The embedded AWS does not enforce IAM.
+            "a buildspec of the request is denied": False,
+        }
+
+
 def test_abort_during_build(context: ProbeContext, request: pytest.FixtureRequest) -> None:
     assumed = "assumed" in request.node.name
     answers = probes.abort_and_redrive(context)

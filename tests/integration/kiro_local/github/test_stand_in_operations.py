@@ -132,7 +132,9 @@ def test_text_field_is_not_a_status_field(untouched_shop: Shop) -> None:
 def test_branch_is_read_from_git(untouched_shop: Shop) -> None:
     repository = untouched_shop.validate()
     tip = untouched_shop.repository.git.head_of("feature/checkout")
-    assert repository["defaultBranchRef"] == {"name": "main"}
+    commit = untouched_shop.repository.git.head_of("main")
+    target = {"__typename": "Commit", "oid": commit, "file": None}
+    assert repository["defaultBranchRef"] == {"name": "main", "target": target}
     assert repository["ref"] == {
         "name": "feature/checkout",
         "target": {"__typename": "Commit", "oid": tip},

@@ -57,6 +57,7 @@ def test_spec_folder_of_another_name_costs_one_point_per_request() -> None:
     assert estimate(readiness_queries.FIND_SPEC, **repository, **roots).cost == 1
     assert estimate(readiness_queries.READ_SPEC, **repository, specFolder="x", tasks="x").cost == 1
     assert estimate(readiness_queries.READ_MERGEABLE, id="x").cost == 1
+    assert estimate(readiness_queries.READ_REPOSITORY_FILE, **repository).cost == 1
 
 
 def test_guard_label_costs_two_points() -> None:
