@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from kiro_worker.config.settings import Check, CoverageSettings
-from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.gate import GateResult, run_gate
 from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.gate.setup import Setup, plan_setup
 from kiro_worker.runner.sandbox.environment import scrubbed_environment
@@ -44,6 +44,39 @@ def require_npm(home: Path) -> None:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"no npm registry: {asked.stderr[:300]}")
 
 
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    folders = Folders(tmp_path / "workspace")
+    for folder in (folders.checkout, *folders.private):
+        folder.mkdir(parents=True)
+    return folders
+
+
+def set_up_and_test(folders: Folders, directory: str = "") -> GateResult:
+    check, parent = Check(directory=directory, coverage=CoverageSettings(threshold=None)), {**os.environ, "PATH": PATH}
+    Setup((check,), parent, printed, str).run(plan_setup((check,), folders.checkout), folders, Sandbox())
+    return run_gate(check, Place(folders.checkout / directory, folders.home, parent, print, str))
+
+
+def test_package_of_a_workspace_is_installed_from_its_root(folders: Folders) -> None:
+    """Without a network, because the packages need only each other."""
+    root = {"name": "shop", "workspaces": ["packages/*"]}
+    packages: dict[str, object] = {"": root}
+    files = {".git/HEAD": "", "packages/a/a.test.js": "const {test} = require('node:test'); test('b', require('b'))"}
+    for name in ("a", "b"):
+        package = {"name": name, "version": "1.0.0", "scripts": {"test": "node --test"}}
+        files[f"packages/{name}/package.json"] = json.dumps(package)
+        packages |= {
+            f"packages/{name}": package,
+            f"node_modules/{name}": {"resolved": f"packages/{name}", "link": True},
+        }
+    files["packages/b/index.js"] = "module.exports = () => {}"
+    lock = {"name": "shop", "lockfileVersion": 3, "requires": True, "packages": packages}
+    project(folders.checkout, files | {"package.json": json.dumps(root), "package-lock.json": json.dumps(lock)})
+
+    assert set_up_and_test(folders, "packages/a").summary == "1 passed"
+
+
 @pytest.mark.parametrize(
     ("manager", "version"),
     [
@@ -54,28 +87,23 @@ def require_npm(home: Path) -> None:
         ),
     ],
 )
-def test_pinned_manager_runs_the_tests(tmp_path: Path, manager: str, version: str) -> None:
-    folders = Folders(tmp_path / "workspace")
-    for folder in (folders.checkout, *folders.private):
-        folder.mkdir(parents=True)
+def test_pinned_manager_runs_the_tests(folders: Folders, manager: str, version: str) -> None:
     require_npm(folders.home)
     is_bun = manager == "bun"
     package = {"name": "shop", "packageManager": f"{manager}@{version}"}
-    scripts = {"test": "bun test" if is_bun else "node --test", "shown": f"{manager} --version"}
+    scripts = {"test": "bun test" if is_bun else "node --test"}
     files = {"package.json": json.dumps({**package, "scripts": scripts}), **(BUN_TEST if is_bun else NODE_TEST)}
     project(folders.checkout, files)
-    check, parent = Check(coverage=CoverageSettings(threshold=None)), {**os.environ, "PATH": PATH}
 
-    Setup((check,), parent, printed, str).run(plan_setup((check,), folders.checkout), folders, Sandbox())
-    result = run_gate(check, Place(folders.checkout, folders.home, parent, print, str))
+    result = set_up_and_test(folders)
 
     assert result.summary.startswith("2 pass")
     program = folders.home / ".local" / "bin" / manager
     assert not program.readlink().is_absolute(), "the agent gets a copy of the folder"
     shown = subprocess.run(
         (program, "--version"),
-        cwd=tmp_path,
-        env=scrubbed_environment(folders.home, parent),
+        cwd=folders.home,
+        env=scrubbed_environment(folders.home, {"PATH": PATH}),
         capture_output=True,
         text=True,
         timeout=60,

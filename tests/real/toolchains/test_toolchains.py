@@ -51,6 +51,7 @@ def gate_of(folders: Folders, box: Sandbox) -> Gate:
 
     Setup((check,), PARENT, log, str).run(plan_setup((check,), folders.checkout), folders, box)
     place = Place(folders.checkout, folders.home, PARENT, print, str, box, folders.temporary)
+    place = Place(folders.checkout, folders.home, PARENT, print, str, box, folders.temporary)
     return lambda: run_gate(check, place)
 
 

@@ -119,15 +119,25 @@ CASES: list[tuple[str, dict[str, str], str, str]] = [
         COMPOSER,
         "./bin/phpunit",
     ),
-    ("dotnet", {"shop.sln": ""}, "dotnet restore ./shop.sln", "dotnet test ./shop.sln --no-restore"),
-    ("dotnet", {"shop.slnx": ""}, "dotnet restore ./shop.slnx", "dotnet test ./shop.slnx --no-restore"),
+    ("dotnet", {"shop.sln": "", "a/a.csproj": ""}, "dotnet restore ./shop.sln", "dotnet test ./shop.sln --no-restore"),
+    (
+        "dotnet",
+        {"shop.slnx": "", "a/b/c/d.fsproj": ""},
+        "dotnet restore ./shop.slnx",
+        "dotnet test ./shop.slnx --no-restore",
+    ),
     (
         "dotnet",
         {"shop.sln": "", "shop.csproj": "", "packages.lock.json": ""},
         "dotnet restore ./shop.sln --locked-mode",
         "dotnet test ./shop.sln --no-restore",
     ),
-    ("dotnet", {"src/a b.sln": ""}, "dotnet restore ./src/a b.sln", "dotnet test ./src/a b.sln --no-restore"),
+    (
+        "dotnet",
+        {"src/a b.sln": "", "src/a/a.vbproj": ""},
+        "dotnet restore ./src/a b.sln",
+        "dotnet test ./src/a b.sln --no-restore",
+    ),
     ("dotnet", {"-x.fsproj": ""}, "dotnet restore ./-x.fsproj", "dotnet test ./-x.fsproj --no-restore"),
     (
         "dotnet",
@@ -160,7 +170,7 @@ def test_files_decide(tmp_path: Path, name: str, files: dict[str, str], setup: s
         ("php", {"composer.json": "{}"}, "vendor/bin/phpunit"),
         ("php", {"composer.json": REQUIRES.format("phpunit/phpunit")}, "vendor/bin/phpunit"),
         ("php", {"composer.json": "[" * 99_999}, "vendor/bin/phpunit"),
-        ("dotnet", {"a.sln": "", "b.sln": ""}, "a.sln, b.sln"),
+        ("dotnet", {"a.sln": "", "b.sln": "", "c/c.csproj": ""}, "a.sln, b.sln"),
         ("dotnet", {"src/a.csproj": "", "src/b.csproj": ""}, "src/a.csproj, src/b.csproj"),
         ("dotnet", {"src/a.csproj": TEST_SDK, "tests/b.csproj": TEST_SDK}, "src/a.csproj, tests/b.csproj"),
     ],
@@ -176,7 +186,10 @@ def test_unclear_project_says_what_to_write(tmp_path: Path, name: str, files: di
 
 @pytest.mark.parametrize("name", DETECT)
 def test_other_folder_is_none(tmp_path: Path, name: str) -> None:
-    project(tmp_path, {"README.md": "", "vendor/x/test/a_test.rb": "", "node_modules/x/package.json": "{}"})
+    project(
+        tmp_path,
+        {"README.md": "", "vendor/x/test/a_test.rb": "", "windows/cpp.sln": "", "node_modules/x/package.json": "{}"},
+    )
 
     assert DETECT[name](tmp_path) is None
 
@@ -216,6 +229,9 @@ def test_search_is_bounded(tmp_path: Path) -> None:
 
     assert files.names("*.sln", levels=9) == ("a/b/c/x.sln",)
     assert files.names("*.sln", levels=3) == ()
+    assert files.names("*.sln", levels=1, under="a/b/c") == ("a/b/c/x.sln",)
+    assert files.names("*.sln", levels=2, under="a") == ()
+    assert files.names("*", levels=9, under="a0") == ()
     assert files.folders("*/*") == ("a/b",)
     assert files.folders("../*") == ()
 
@@ -348,6 +364,11 @@ def test_go_shows_each_test_and_coverage(tmp_path: Path) -> None:
         ({"composer.json": '{"scripts": {"test": "x"}}', "package.json": '{"scripts": {"test": "x"}}'}, "php"),
         ({"Gemfile": "", "package.json": '{"scripts": {"test": "x"}}'}, "node"),
         ({"Gemfile": "", "spec/a_spec.rb": "", "package.json": '{"scripts": {"test": "x"}}'}, "ruby"),
+        ({"Cargo.toml": "", "src/lib.rs": "#[napi]\n", "package.json": '{"scripts": {"test": "x"}}'}, "node"),
+        ({"Cargo.toml": "", "src/lib.rs": "#[test]\n", "package.json": '{"scripts": {"test": "x"}}'}, "cargo"),
+        ({"Cargo.toml": "", "a/src/b.rs": " #[tokio::test]\n", "package.json": '{"scripts": {"test": "x"}}'}, "cargo"),
+        ({"a.csproj": "", "package.json": '{"scripts": {"test": "x"}}'}, "node"),
+        ({"a.csproj": TEST_SDK, "package.json": '{"scripts": {"test": "x"}}'}, "dotnet"),
         ({"pom.xml": "", "package.json": '{"scripts": {"test": "x"}}'}, "maven"),
     ],
 )

@@ -191,8 +191,8 @@ def test_workspace_without_root_script_lists_packages(tmp_path: Path, files: dic
     assert found
     assert found.test == ()
     assert "packages/a, packages/c d have one" in found.problem
-    assert f'"test: {command}' in found.problem
-    assert "checks: [{directory: packages/a}]" in found.problem
+    assert f"\ntest: {command}" in found.problem
+    assert 'checks:\n  - directory: packages/a\n  - directory: "packages/c d"\n' in found.problem
 
 
 TURBO = ("npx", "--no-install", "turbo", "run", "test", "--force")

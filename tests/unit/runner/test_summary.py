@@ -76,6 +76,13 @@ OUTPUTS = [
     ("uvu", "• •   (2 / 2)\n\n  Total:     3\n  Passed:    3\n  Skipped:   1\n  Duration:  0.85ms", 0, 3, 1),
     ("uvu, none", "\n  Total:     0\n  Passed:    0\n  Skipped:   0\n  Duration:  0.85ms", 0, 0, 0),
     ("tap-spec", "\n  total:     2\n  passing:   1\n  failing:   1\n  duration:  8ms", 1, 1, 0),
+    ("tap-arc", "total:     1\npassing:   1\n262 ms", 0, 1, 0),
+    ("tap-dot", "\n  .  \n\n  1 tests\n  1 passed\n\n  Pass!", 0, 1, 0),
+    ("tap-min", "1 test complete (64ms)", 0, 1, 0),
+    ("tap-difflet", "  a\n    ✓ should be strictly equal\n\n1 passing (13ms)", 0, 1, 0),
+    ("nodeunit", "a\n✔ a\n\nOK: 2 assertions (23ms)", 0, 2, 0),
+    ("ospec", "––––––\nThe 1 assertion passed", 0, 1, 0),  # noqa: RUF001  # as ospec prints
+    ("phpspec", "1 specs\n3 examples (1 passed, 1 failed, 1 skipped)\n10ms", 1, 1, 1),
     ("lab", "1 tests complete (1 skipped)\nTest duration: 4 ms\nLeaks: No issues", 0, 1, 1),
     ("lab, failed", "1 of 2 tests failed (1 skipped)\nTest duration: 50 ms", 1, 1, 1),
     ("Playwright", "  1 flaky\n  1 skipped\n  3 passed (1.2s)", 0, 3, 1),

@@ -32,9 +32,8 @@ def detect_bundler(folder: Path) -> Detected | None:
     """
     files = ProjectFiles(folder)
     gemfile = files.first("Gemfile.lock", "Gemfile", "gems.rb")
-    ruby_files = files.names("*.rb", levels=_LEVELS)
-    tests = any(name.startswith("test/") and _is_test(name) for name in ruby_files)
-    specs = any(name.startswith("spec/") and name.endswith("_spec.rb") for name in ruby_files)
+    tests = any(map(_is_test, files.names("*.rb", levels=_LEVELS, under="test")))
+    specs = bool(files.names("*_spec.rb", levels=_LEVELS, under="spec"))
     gemspec = next(iter(files.names("*.gemspec")), "")
     if not gemfile and not gemspec and not tests and not specs:
         return None

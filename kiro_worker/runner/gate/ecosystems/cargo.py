@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.gate.ecosystems.detected import Detected
 from kiro_worker.runner.gate.ecosystems.project_files import ProjectFiles, table
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+_TEST: Final = re.compile(r"^[ \t]*#\[(?:\w{1,50}::){0,3}(?:test|rstest|quickcheck)\b|^[ \t]*proptest!", re.MULTILINE)
+_LEVELS: Final = 6
+_MAX_READ: Final = 300
+_LONGEST_BEGINNING: Final = 200_000
 
 
 def detect_cargo(folder: Path) -> Detected | None:
@@ -26,4 +33,11 @@ def detect_cargo(folder: Path) -> Detected | None:
     setup, test = ("cargo", "fetch", *locked), ("cargo", "test", *whole, *locked)
     decided = "Cargo.lock" if locked else "Cargo.toml"
     named = "[workspace]" if whole else "Cargo.toml"
-    return Detected("cargo", f"{decided} → {' '.join(setup)}; {named} → {' '.join(test)}", setup, test)
+    reason = f"{decided} → {' '.join(setup)}; {named} → {' '.join(test)}"
+    return Detected("cargo", reason, setup, test, likely=_has_tests(files))
+
+
+def _has_tests(files: ProjectFiles) -> bool:
+    """Return whether a source has a test. The Rust part of a package for Python or Node often has none."""
+    sources = files.names("*.rs", levels=_LEVELS)[:_MAX_READ]
+    return any(_TEST.search(files.beginning(name, _LONGEST_BEGINNING)) for name in sources)

@@ -16,29 +16,37 @@ _SOLUTIONS: Final = ("*.sln", "*.slnx")
 _PROJECTS: Final = ("*.csproj", "*.fsproj", "*.vbproj")
 _TEST_SDK: Final = re.compile(r"Microsoft\.NET\.Test\.Sdk|<IsTestProject>\s*true|<TestingPlatformDotnetTestSupport>")
 _LEVELS: Final = 3
+_LEVELS_OF_PROJECTS: Final = 6
+_MAX_READ: Final = 100
 
 
 def detect_dotnet(folder: Path) -> Detected | None:
     """Return how the .NET solution or project in ``folder`` is restored and tested; None if there is none.
 
-    A solution decides before a project, and the topmost one before others.
+    A solution decides before a project, and the topmost one before others. One without a project is of another
+    language, such as C++.
     """
     files = ProjectFiles(folder)
     solutions = files.names(*_SOLUTIONS, levels=_LEVELS)
-    projects = files.names(*_PROJECTS, levels=_LEVELS + 1)
-    if not solutions and not projects:
+    projects = files.names(*_PROJECTS, levels=_LEVELS_OF_PROJECTS)
+    if not projects:
         return None
+    settings = files.names("Directory.*.props", levels=_LEVELS)
+    tested = tuple(name for name in (*projects, *settings)[:_MAX_READ] if _TEST_SDK.search(files.text(name)))
     candidates = _topmost(solutions) or _topmost(projects)
     if len(candidates) > 1 and not solutions:
-        candidates = tuple(name for name in projects if _TEST_SDK.search(files.text(name)))
+        candidates = tuple(name for name in tested if name in projects)
     if len(candidates) != 1:
-        return Detected("dotnet", "*.sln, *.csproj", problem=_problem(candidates or solutions or projects))
+        return Detected(
+            "dotnet", "*.sln, *.csproj", problem=_problem(candidates or solutions or projects), likely=bool(tested)
+        )
     # With its folder, so that no name is taken for an option or a response file.
     target = f"./{candidates[0]}"
     locked = ("--locked-mode",) if files.has("packages.lock.json") else ()
     setup, test = ("dotnet", "restore", target, *locked), ("dotnet", "test", target, "--no-restore")
     name = printable_name(candidates[0])
-    return Detected("dotnet", f"{name} → dotnet restore; {name} → dotnet test", setup, test)
+    reason = f"{name} → dotnet restore; {name} → dotnet test"
+    return Detected("dotnet", reason, setup, test, likely=bool(tested))
 
 
 def _topmost(names: tuple[str, ...]) -> tuple[str, ...]:

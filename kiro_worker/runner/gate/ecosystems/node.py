@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.gate.ecosystems.detected import Detected
 from kiro_worker.runner.gate.ecosystems.package_managers import package_manager_of
+from kiro_worker.runner.gate.ecosystems.parts import choose_parts
 from kiro_worker.runner.gate.ecosystems.project_files import ProjectFiles, script, string, strings, table
 from kiro_worker.runner.sandbox.printable import listed, printable_name
 
@@ -22,11 +23,9 @@ _INSTALL_SCRIPTS: Final = ("preinstall", "install", "postinstall", "prepublish",
 """https://docs.npmjs.com/cli/using-npm/scripts#npm-install"""
 _MAX_PACKAGES: Final = 100
 _NO_TEST_SCRIPT: Final = "no test specified"
-_PLAIN_PATH: Final = re.compile(r"[\w@./-]{1,100}$")
 _PNPM_PACKAGE: Final = re.compile(r"^\s*-\s*['\"]?([^'\"#\s]+)['\"]?\s*$", re.MULTILINE)
 _MAX_PATTERNS: Final = 50
 _MAX_LEVELS_UP: Final = 6
-_SHOWN_PACKAGES: Final = 5
 
 
 def detect_node(folder: Path) -> Detected | None:
@@ -157,13 +156,8 @@ def _problem(files: ProjectFiles, packages: tuple[str, ...], manager: PackageMan
             'package.json has no "test" script. Add one, or write the command into .kiro-worker.yml, for example'
             f' "test: {manager.name} run test:unit"'
         )
-    plain = [path for path in tested if _PLAIN_PATH.match(path)][:_SHOWN_PACKAGES]
-    parts = ", ".join(f"{{directory: {path}}}" for path in plain)
-    return (
-        f'package.json is the root of a workspace and has no "test" script; {listed(tested, printable_name)} have one.'
-        f' Add a "test" script to the root, or write into .kiro-worker.yml "test: {_all_packages(manager)}" to run'
-        f' those of all packages, or the packages to test: "checks: [{parts}]"'
-    )
+    why = f'package.json is the root of a workspace without a "test" script; {listed(tested, printable_name)} have one'
+    return f"{choose_parts(tested, why)}\nor, for all packages at once,\ntest: {_all_packages(manager)}"
 
 
 def _all_packages(manager: PackageManager) -> str:

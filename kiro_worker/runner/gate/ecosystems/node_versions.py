@@ -35,6 +35,13 @@ def wanted_node(files: ProjectFiles, package: Mapping[str, Any]) -> str:
     return wanted if _RANGE.match(wanted) and re.search(r"\d", wanted) else ""
 
 
+def npm_install_locally(wanted: str, package: str) -> str:
+    """Return the command that installs a ``package`` with programs, ``wanted`` in the words of the shell."""
+    # Newer versions of npm run the script that fetches a program only if it is allowed.
+    options = f'--prefix "$HOME/.local" --no-audit --no-fund --allow-scripts={package}'
+    return f"npm install --global {options} {wanted}"
+
+
 def lines_that_install_node(wanted: str) -> tuple[str, ...]:
     """Return the lines of a script that install a version in the range ``wanted`` if the machine has an older one.
 
@@ -43,7 +50,7 @@ def lines_that_install_node(wanted: str) -> tuple[str, ...]:
     if not wanted:
         return ()
     ask = f'node -e {shlex.quote(_MISSING)} "$(npm root --global)" {shlex.quote(wanted)} 2> /dev/null'
-    install = 'npm install --global --prefix "$HOME/.local" --no-audit --no-fund "$missing"'
+    install = npm_install_locally('"$missing"', "node")
     return (
         f'if missing=$({ask}) && [ -n "$missing" ]; then',
         f'  {install} || echo "$missing cannot be installed; the machine has $(node --version)"',

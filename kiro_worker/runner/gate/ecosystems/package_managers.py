@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Literal
 
-from kiro_worker.runner.gate.ecosystems.node_versions import lines_that_install_node, wanted_node
+from kiro_worker.runner.gate.ecosystems.node_versions import lines_that_install_node, npm_install_locally, wanted_node
 from kiro_worker.runner.gate.ecosystems.project_files import script, string, table
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class PackageManager:
                 # The folder's own settings must not choose: a corepack shim would, and might ask a question.
                 f'case "$(cd / && {self.name} --version 2> /dev/null < /dev/null)" in',
                 f"  {self._installed_pattern}) ;;",
-                f'  *) npm install --global --prefix "$HOME/.local" {" ".join(_QUIET)} {wanted} ;;',
+                f"  *) {npm_install_locally(wanted, package)} ;;",
                 "esac",
             ]
         if self.name == "yarn" and not self.is_classic_yarn:

@@ -57,12 +57,16 @@ class ProjectFiles:
         """Return the TOML document in the file; empty if there is none."""
         return self._parsed(name, tomllib.loads)
 
-    def names(self, *patterns: str, levels: int = 1) -> tuple[str, ...]:
+    def names(self, *patterns: str, levels: int = 1, under: str = "") -> tuple[str, ...]:
         """Return the regular files, sorted, whose names match one of ``patterns``, relative to the folder.
 
-        ``levels`` counts the levels of folders that are searched, 1 for the folder alone.
+        ``under`` is the folder that is searched, and ``levels`` counts its levels of folders, 1 for itself alone.
         """
-        found = (name for name in self._files(levels) if any(fnmatchcase(Path(name).name, each) for each in patterns))
+        found = (
+            name
+            for name in self._files(under, levels)
+            if any(fnmatchcase(name.rpartition("/")[2], each) for each in patterns)
+        )
         return tuple(sorted(found, key=lambda name: (name.count("/"), name)))
 
     def folders(self, pattern: str) -> tuple[str, ...]:
@@ -97,23 +101,27 @@ class ProjectFiles:
         return document if isinstance(document, dict) else {}
 
     def _subfolders(self, folder: str) -> list[str]:
-        return [entry.name for entry in self._entries(folder) if entry.is_dir(follow_symlinks=False)]
+        entries = self._entries(folder, frozenset(("node_modules",)))
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
 
-    def _entries(self, folder: str) -> list[os.DirEntry[str]]:
+    def _entries(self, folder: str, skipped: frozenset[str] = _TOOL_FOLDERS) -> list[os.DirEntry[str]]:
         entries: list[os.DirEntry[str]] = []
+        if folder and (self.folder / folder).is_symlink():
+            return []
         try:
             with os.scandir(self.folder / folder) as scanned:
                 for entry in scanned:
                     if len(entries) >= MAX_ENTRIES:
                         break
-                    if not entry.name.startswith(".") and entry.name not in _TOOL_FOLDERS:
+                    if not entry.name.startswith(".") and entry.name not in skipped:
                         entries.append(entry)
         except OSError:
             return []
         return sorted(entries, key=lambda entry: entry.name)
 
-    def _files(self, levels: int) -> Iterator[str]:
-        remaining, waiting = MAX_ENTRIES, [""]
+    def _files(self, under: str, levels: int) -> Iterator[str]:
+        remaining, waiting = MAX_ENTRIES, [under]
+        deepest = levels + under.count("/") + bool(under)
         while waiting:
             here = waiting.pop(0)
             for entry in self._entries(here):
@@ -122,7 +130,7 @@ class ProjectFiles:
                     return
                 path = f"{here}/{entry.name}".lstrip("/")
                 if entry.is_dir(follow_symlinks=False):
-                    if path.count("/") + 1 < levels:
+                    if path.count("/") + 1 < deepest:
                         waiting.append(path)
                 elif entry.is_file(follow_symlinks=False):
                     yield path

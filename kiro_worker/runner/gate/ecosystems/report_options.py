@@ -126,7 +126,7 @@ def _composer_script(files: ProjectFiles) -> str:
 
 
 def _dotnet_options(files: ProjectFiles, home: Path) -> tuple[str, ...]:
-    projects = files.names("*.csproj", "*.fsproj", "*.vbproj", "Directory.*.props", levels=4)
+    projects = files.names("*.csproj", "*.fsproj", "*.vbproj", "Directory.*.props", levels=6)
     if not any("coverlet.collector" in files.text(name) for name in projects):
         return ()
     return ("--collect:XPlat Code Coverage", f"--results-directory={home / 'coverage'}")
