@@ -17,7 +17,7 @@ GENERATORS := state_diagram configuration_reference configuration_schema outcome
 
 help:
 	@echo 'make demo      turns a card into pushed code, on this machine only        (ARGS=--fail-build, ARGS=--json)'
-	@echo 'make test      runs all tests except the exhaustive ones                  (ARGS="-k lock")'
+	@echo 'make test      runs all tests except the exhaustive ones and real projects (ARGS="-k lock")'
 	@echo 'make test-unit runs only the unit tests, in seconds, without npm or servers'
 	@echo 'make test-all  runs all tests, with every fault of every state and every mutant'
 	@echo 'make check     runs linters and type checker, and checks imports, docs, ASL and templates'
