@@ -116,7 +116,8 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Make the open tasks more specific, or tick those that are done.",
     ),
     Outcome.SETUP_FAILED: OutcomeFacts(
-        "The `setup` command failed, timed out or could not be started: on the branch, or on the agent's work.",
+        "Setup, configured or detected, failed, timed out or could not be started: on the branch, or on the agent's"
+        " work. Or nothing is configured for a repository with several projects.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Read `setup.log`. Correct `setup`, or the files that it reads on the branch, then redrive the execution.",

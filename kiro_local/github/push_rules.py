@@ -23,6 +23,7 @@ class PushRule(StrEnum):
     RULESET_SIGNATURES = "ruleset signatures"
     RULESET_PULL_REQUEST = "ruleset pull request"
     RULESET_LOCKED = "ruleset locked"
+    RULESET_COMMIT_MESSAGE = "ruleset commit message"
     WORKFLOW_SCOPE = "workflow scope"
     """The token lacks the scope ``workflow``, and the push changes a workflow."""
     WORKFLOW_TIMEOUT = "workflow timeout"
@@ -79,6 +80,14 @@ REFUSALS: Final[Mapping[PushRule, Refusal]] = {
         _VIOLATIONS,
         ("error: GH013: Repository rule violations found for {ref}.", "", "- Cannot update this protected ref."),
     ),
+    PushRule.RULESET_COMMIT_MESSAGE: Refusal(
+        _VIOLATIONS,
+        (
+            "error: GH013: Repository rule violations found for {ref}.",
+            "",
+            "- Commit message must match a given regex pattern: ^(feat|fix): .+",
+        ),
+    ),
     PushRule.WORKFLOW_SCOPE: Refusal(
         "refusing to allow a Personal Access Token to create or update workflow `.github/workflows/test.yml` without"
         " `workflow` scope"
@@ -111,5 +120,6 @@ RULE_TYPES: Final[Mapping[PushRule, str]] = {
     PushRule.RULESET_SIGNATURES: "REQUIRED_SIGNATURES",
     PushRule.RULESET_PULL_REQUEST: "PULL_REQUEST",
     PushRule.RULESET_LOCKED: "LOCK_BRANCH",
+    PushRule.RULESET_COMMIT_MESSAGE: "COMMIT_MESSAGE_PATTERN",
 }
 """The rules that ``Ref.rules`` shows, as values of ``RepositoryRuleType``."""

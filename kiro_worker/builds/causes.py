@@ -85,7 +85,8 @@ _TABLE: Final = (
     _Known(
         "the build exceeded its timeout of {minutes} minutes in {phase}",
         f"{_REDRIVE}, which continues with the open tasks. If the work needs longer, split the tasks, make setup and"
-        " tests faster, or ask the operators of this installation to raise the timeout of the build project {project}",
+        " tests faster, raise build.timeoutMinutes in .kiro-worker.yml, or ask the operators of this installation to"
+        " raise the timeout of the build project {project}",
         FaultOwner.REPOSITORY,
         statuses=frozenset({"TIMED_OUT"}),
         name=BuildFailure.TIMED_OUT,
@@ -121,8 +122,9 @@ _TABLE: Final = (
     ),
     _Known(
         "the disk of the build is full in {phase} (compute type {compute_type}){quote}",
-        "have setup, tests and the agent's work write less, or ask the operators of this installation to choose a"
-        f" larger compute type for the build project {{project}}, then {_REDRIVE}",
+        "have setup, tests and the agent's work write less, choose a larger build.computeType in .kiro-worker.yml, or"
+        " ask the operators of this installation to choose a larger compute type for the build project {project}, then"
+        f" {_REDRIVE}",
         FaultOwner.REPOSITORY,
         pattern=_DISK_FULL,
         keeps_work=True,
@@ -136,8 +138,9 @@ _TABLE: Final = (
     ),
     _Known(
         "the build ran out of memory, or its process was killed, in {phase} (compute type {compute_type}){quote}",
-        "have setup, tests and the agent's work use less memory, or ask the operators of this installation to choose a"
-        f" compute type with more memory for the build project {{project}}, then {_REDRIVE}",
+        "have setup, tests and the agent's work use less memory, choose a larger build.computeType in .kiro-worker.yml,"
+        " or ask the operators of this installation to choose a compute type with more memory for the build project"
+        f" {{project}}, then {_REDRIVE}",
         FaultOwner.REPOSITORY,
         pattern=_OUT_OF_MEMORY,
         keeps_work=True,

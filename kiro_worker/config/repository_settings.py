@@ -139,11 +139,13 @@ class CommitConfiguration(Model):
     """How the worker writes commits."""
 
     author: Author | None = None
-    """the author and committer of every commit, as `name <address>`; without it, the worker's own"""
+    """the author and committer of every commit, as `name <address>`; without it, the worker's own. Addresses that
+    GitHub gives to strangers are refused (see commits.md)"""
     sign_off: bool | None = None
     """whether every commit ends with a `Signed-off-by` line of its author; `false` by default"""
     subject: SubjectTemplate | None = None
-    """the first line of every commit, with `{title}` for the title of the task, for example `feat: {title}`"""
+    """the first line of every commit, with `{title}` for the title of the task, for example `feat: {title}` (see
+    commits.md)"""
     squash: bool | None = None
     """whether the work is pushed as one commit instead of one per task; `false` by default"""
 

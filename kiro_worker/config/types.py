@@ -9,6 +9,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from kiro_worker.commit_rules import parse_author, subject_problem
+
 
 def _split_command(value: object) -> object:
     return tuple(shlex.split(value)) if isinstance(value, str) else value
@@ -35,15 +37,12 @@ def _text_of_scalar(value: object) -> object:
 
 
 def _author(value: str) -> str:
-    name, _, address = value.partition("<")
-    if not name.strip() or not re.fullmatch(r"[^\s<>@]+@[^\s<>@]+>", address):
-        raise ValueError("must be name <address>, such as build bot <bot@example.com>")
-    return value
+    return str(parse_author(value))
 
 
 def _subject(value: str) -> str:
-    if value.count("{title}") != 1 or "{" in value.replace("{title}", "") or "}" in value.replace("{title}", ""):
-        raise ValueError("must contain {title} once, and no other braces")
+    if problem := subject_problem(value):
+        raise ValueError(problem)
     return value
 
 

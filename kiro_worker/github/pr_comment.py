@@ -10,7 +10,7 @@ from kiro_worker.github.markdown import block, code, link
 from kiro_worker.models import BuildResult
 from kiro_worker.names import with_environment
 from kiro_worker.outcomes import Outcome
-from kiro_worker.records.summaries import RunSummary
+from kiro_worker.records.summaries import GATE_NOTES, RunSummary
 from kiro_worker.redaction import redact
 from kiro_worker.spec import completion
 
@@ -26,7 +26,9 @@ _MAX_PHASES: Final = 40
 _PULL_REQUEST: Final = re.compile(r"(https?://[^\s?#]+/[^/\s?#]+/[^/\s?#]+)/pull/[0-9]+")
 _LONGEST_SECTION: Final = 18_000
 """The maximum length of the list of tasks, and of the agent's words, so that no comment is cut off."""
+_LONGEST_FAILURES: Final = 8_000
 _LONGEST_WORDS: Final = 1_000
+_MOST_NOTES: Final = 10
 _NO_SUMMARY: Final = RunSummary()
 
 
@@ -104,6 +106,7 @@ def failed(
         _done_tasks(build or BuildResult(), summary),
         _open_tasks(build) if build else "",
         _failed_tests(summary),
+        "\n".join(f"- ⚠️ {note}" for note in _gate_notes(summary)),
         _facts(build) if build else "",
         "The last lines of output:\n" + block(redact(build.tail)[-4000:]) if build and build.tail.strip() else "",
         _words(summary),
@@ -146,12 +149,9 @@ def _done_tasks(build: BuildResult, summary: RunSummary, pull_request_url: str =
 
 
 def _gate_notes(summary: RunSummary) -> list[str]:
-    """What the gate found besides its verdict. The names come from the repository, and the sentences do not."""
-    notes = []
-    for note in summary.notes:
-        text = " ".join(re.sub(r"[^A-Za-z0-9 ,.'-]", "", redact(note.text)).split())
-        notes.append(f"{text}: {_cell(redact(note.names))}" if note.names else text)
-    return notes
+    """What the gate found besides its verdict."""
+    known = [note for note in summary.notes if note.kind in GATE_NOTES]
+    return [f"{GATE_NOTES[note.kind]}: {_cell(redact(note.names))}" for note in known[:_MOST_NOTES]]
 
 
 def _failed_tests(summary: RunSummary) -> str:
@@ -161,7 +161,7 @@ def _failed_tests(summary: RunSummary) -> str:
         # Without blank lines, so that nothing in it can look like a part that is added to the comment later.
         said = "\n".join(filter(str.strip, redact(test.said).splitlines()))[-_LONGEST_WORDS:]
         part = f"- {_cell(redact(test.name))}" + (f"\n{block(said)}" if said else "")
-        if sum(map(len, parts)) + len(part) > _LONGEST_SECTION:
+        if sum(map(len, parts)) + len(part) > _LONGEST_FAILURES:
             break
         parts.append(part)
     if not parts:

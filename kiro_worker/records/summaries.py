@@ -9,12 +9,22 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LARGEST_SUMMARY: Final = 30_000
 """The bytes of the JSON text. DynamoDB's limit for the whole record is 400 KB."""
 MOST_ENTRIES: Final = 100
 MOST_FAILED: Final = 20
+GATE_NOTES: Final[Mapping[str, str]] = {
+    "notMeasured": "Coverage was not measured, so the default threshold was not applied",
+    "excused": "Not counted, because they failed before the agent started, too",
+    "flaky": "Flaky: they failed, and passed when they were run again",
+    "vanished": "Ran before the agent started, and no longer run",
+}
+"""What the gate reports to reviewers besides its verdict, by kind, as the comment says it."""
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -45,9 +55,9 @@ class FailedTest:
 
 @dataclass(frozen=True)
 class GateNote:
-    """What reviewers have to know about the tests: a sentence of the worker, and names from the repository."""
+    """What reviewers have to know about the tests: a ``kind`` of ``GATE_NOTES``, and names from the repository."""
 
-    text: str
+    kind: str
     names: str = ""
 
 
@@ -92,12 +102,12 @@ class RunSummary:
         tasks = (DoneTask(**_texts(entry, "name", "commit", "identity")) for entry in _entries(document, "tasks"))
         turns = (Turn(**_texts(entry, "about", "said")) for entry in _entries(document, "turns"))
         failed = (FailedTest(**_texts(entry, "name", "said")) for entry in _entries(document, "failed"))
-        notes = (GateNote(**_texts(entry, "text", "names")) for entry in _entries(document, "notes"))
+        notes = (GateNote(**_texts(entry, "kind", "names")) for entry in _entries(document, "notes"))
         return cls(
             tuple(task if _COMMIT.fullmatch(task.commit) else replace(task, commit="") for task in tasks if task.name),
             tuple(turn for turn in turns if turn.about or turn.said),
             tuple(test for test in failed if test.name),
-            tuple(note for note in notes if note.text),
+            tuple(note for note in notes if note.kind in GATE_NOTES),
         )
 
 

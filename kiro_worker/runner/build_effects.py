@@ -32,7 +32,7 @@ from kiro_worker.runner.recording import (
     run_recorded_gate,
     take_recorded_baseline,
 )
-from kiro_worker.runner.repository.commit import with_execution_trailer
+from kiro_worker.runner.repository.commit_style import CommitStyle
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint
+    from kiro_worker.runner.repository.finish import FinishedWork
     from kiro_worker.runner.request import BuildRequest
     from kiro_worker.runner.trust.guard import Guard
 
@@ -75,6 +76,7 @@ class BuildEffects(Effects):
     _test_secrets: dict[str, str]
     _commit: str
     """The commit that the gate tests and that is pushed."""
+    _finished: FinishedWork
 
     def __init__(self, request: BuildRequest, edges: BuildEdges, progress: BuildProgress) -> None:
         self._request = request
@@ -219,6 +221,7 @@ class BuildEffects(Effects):
             temporary=self._gate.folders.temporary,
             is_setups=self._gate.is_setups,
             virtual_environments=self._gate.virtual_environments,
+            style=CommitStyle.of(prepared.settings.commits, agent.adapter.name),
         )
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
         self._loop.work(self._settings.agent)
@@ -250,9 +253,11 @@ class BuildEffects(Effects):
 
     def push(self, prepared: Prepared) -> str:
         """Push the work to the branch. If another push came first: rebase onto it, run the gate, and push once more."""
+        in_work = dict(self._progress.commits)
         try:
             self._publish(prepared, self._commit)
         except BranchMoved as moved:
+            self._progress.commits = in_work
             self._edges.log.say(
                 f"{self._request.branch} is now at {moved.head[:12]}: the work is rebased onto it, once"
             )
@@ -272,14 +277,15 @@ class BuildEffects(Effects):
 
     def _complete(self, checkout: Checkout, work: str = "", why_open: str = "") -> str:
         """Return the commit for the gate and the push, which names this execution for people."""
-        commit = self._loop.complete(checkout, work, why_open)
-        self._commit = with_execution_trailer(checkout, self._request, commit, self._edges.log.say)
+        self._finished = self._loop.complete(checkout, work, why_open)
+        self._commit = self._finished.commit
         return self._commit
 
     def _publish(self, prepared: Prepared, commit: str) -> None:
         """Record the commit, and push it. Without the record, a redrive could not know that the push is its own."""
         # A rebase, or an earlier build, may have made the commits.
         require_no_secret_in_work(prepared.checkout, commit, self._edges.redaction.is_in)
+        self._progress.replace_commits(self._finished.moved)
         self._progress.keep_commits(commits_between(prepared.checkout, commit))
         self._note_summary()
         note_push(self._edges.records, self._run, commit)

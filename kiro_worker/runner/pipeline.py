@@ -29,6 +29,7 @@ from kiro_worker.runner.preparation import (
 )
 from kiro_worker.runner.repository.checkout import require_unmoved_branch
 from kiro_worker.runner.repository.checkpoint import Checkpoint
+from kiro_worker.runner.repository.commit_style import CommitStyle
 from kiro_worker.runner.trust.guard import Guard
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ class Pipeline:
         with effects.phase("settings"):
             settings = read_settings(self._request, self._edges, checkout)
             effects.use_settings(settings)
+            checkout.git.author = CommitStyle.of(settings.commits).author
         checkpoint = Checkpoint(self._request, checkout, self._edges.records, partial(effects.note, "checkpoint"))
         prepared = Prepared(checkout, checkpoint, self._guard, settings)
         if commit := find_earlier_push(self._request, self._edges, checkout):

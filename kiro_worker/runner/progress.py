@@ -103,6 +103,10 @@ class BuildProgress:
         """Forget every commit that is not in ``kept``, the commits that lead to the one that is pushed."""
         self.commits = {identity: commit if commit in kept else "" for identity, commit in self.commits.items()}
 
+    def replace_commits(self, replaced: Mapping[str, str]) -> None:
+        """Replace each commit that has a counterpart in ``replaced``."""
+        self.commits = {identity: replaced.get(commit, commit) for identity, commit in self.commits.items()}
+
     def move_commits(self, moved: Mapping[str, str]) -> None:
         """Replace each commit by its counterpart in ``moved``. One without a counterpart is not part of the work."""
         self.commits = {

@@ -84,6 +84,12 @@ class TaskList:
         return completion(done, done + len(self.open))
 
     @property
+    def leaves(self) -> tuple[Task, ...]:
+        """The required tasks that are no groups."""
+        groups = {task.parent for task in self.tasks if not task.optional}
+        return tuple(task for task in self.tasks if not task.optional and task.ordinal not in groups)
+
+    @property
     def pending_leaves(self) -> tuple[Task, ...]:
         """The open tasks to give to the agent. Groups are left out, because the agent gets their subtasks instead."""
         groups = {task.parent for task in self.tasks if not task.optional}

@@ -36,7 +36,10 @@ def test_ready_card_becomes_pushed_code(world: World) -> None:
     assert run.output["commit"] == world.head()
     assert world.file("sums.py") == "def add(a, b):\n    return a + b\n"
     assert world.file(".kiro/specs/feature-sum/tasks.md").endswith("- [x] 1. Write the function\n")
-    assert f"Kiro-Worker-Execution: {run.arn}" in world.repository.git.run("log", "-1", "feature/sum").decode()
+    assert (
+        f"Kiro-Worker-Execution: {run.arn.rpartition(':')[2]}"
+        in world.repository.git.run("log", "-1", "feature/sum").decode()
+    )
     assert world.local.lock() is None
     [comment] = world.comments()
     assert "✅ **Implemented**" in comment

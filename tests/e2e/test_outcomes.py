@@ -106,6 +106,16 @@ def repair_setup(world: World) -> None:
     world.configure(setup="true")
 
 
+def break_tests_before_agent(world: World) -> None:
+    agent_works(world)
+    report = "<testsuite><testcase classname='test_old.Old' name='test_old'><failure/></testcase></testsuite>"
+    world.configure(baseline="green", test=f'echo "{report}" > junit.xml; exit 1')
+
+
+def repair_tests(world: World) -> None:
+    world.configure(baseline="off", test=["python3", "-m", "unittest", "-v"])
+
+
 def require_coverage(world: World) -> None:
     agent_works(world)
     world.configure(coverage={"threshold": 80})
@@ -233,6 +243,13 @@ ENDINGS = {
         break_setup,
         repair_setup,
         artifacts=("agent.log", "setup.log"),
+    ),
+    "TestsAlreadyFailing": Ending(
+        Outcome.TESTS_ALREADY_FAILING,
+        "1 test fails already, before the agent starts: test_old.Old.test_old",
+        break_tests_before_agent,
+        repair_tests,
+        artifacts=("agent.log", "baseline.log"),
     ),
     "TestsFailed": Ending(
         Outcome.TESTS_FAILED,

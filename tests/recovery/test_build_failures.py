@@ -107,7 +107,7 @@ FAILURES = {
     "source-denied": ("BuildFailed", ("cannot read the worker's own source", "Access Denied", "operators of this")),
     "queue-timed-out": ("BuildTimedOut", ("waited 30 minutes in CodeBuild's queue", "redrive the execution")),
     "out-of-memory": ("BuildFailed", ("ran out of memory", "compute type BUILD_GENERAL1_SMALL", "operators of this")),
-    "build-timed-out": ("BuildTimedOut", ("exceeded its timeout of 60 minutes in the phase BUILD",)),
+    "build-timed-out": ("BuildTimedOut", ("exceeded its timeout of 150 minutes in the phase BUILD",)),
     "build-stopped": ("BuildFailed", ("a person or a program stopped the build",)),
     "build-limit:always": ("BuildNotStarted", ("How to fix: ", "request a higher quota")),
 }

@@ -21,7 +21,7 @@ from tests.recovery.conftest import DEPLOYED_TREE
 pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 _TREE = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "start.sh", "cdk.json")
-_WHEELS = ("wheels", "gate")
+_WHEELS = ("wheels", "build-wheels", "gate")
 _FILES = ("matrix", "abandoned_runs", "breaker", "build_failures", "builds_bounded", "slots_recovery")
 _PLAYED = tuple(f"tests/recovery/test_{name}.py" for name in _FILES)
 

@@ -24,7 +24,8 @@ from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.gate.workspace import GateWorkspace
 from kiro_worker.runner.report.log import Redaction
 from kiro_worker.runner.repository.checkout import Checkout, check_out
-from kiro_worker.runner.repository.commit import Change, CommitMessage, changes_between, commit_turn
+from kiro_worker.runner.repository.commit import Change, changes_between, commit_turn
+from kiro_worker.runner.repository.commit_style import CommitMessage
 from kiro_worker.runner.repository.submodules import Submodules
 from kiro_worker.runner.request import BuildRequest
 from kiro_worker.runner.sandbox.agent_user import running

@@ -10,16 +10,19 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.agent.task_list import load_task_list
+from kiro_worker.runner.agent.commit_message import checks_message, squash_message
+from kiro_worker.runner.agent.task_list import load_task_list, tasks_done_in
 from kiro_worker.runner.agent.workspace import materialize
-from kiro_worker.runner.repository.checkpoint import TASK_TRAILER
-from kiro_worker.runner.repository.commit import CommitMessage, commit_turn, execution_trailer, with_file
+from kiro_worker.runner.repository.commit import with_file
+from kiro_worker.runner.repository.finish import finish_work
 from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from kiro_worker.runner.repository.checkout import Checkout
+    from kiro_worker.runner.repository.commit_style import CommitStyle
+    from kiro_worker.runner.repository.finish import FinishedWork
     from kiro_worker.runner.request import BuildRequest
     from kiro_worker.spec import TaskList
 
@@ -35,32 +38,30 @@ def with_checks(task_list: TaskList, checks: Collection[str]) -> TaskList:
     return task_list.ticked(ordinals).with_parents_completed()
 
 
-def complete_commit(
+def complete_work(
     request: BuildRequest,
     checkout: Checkout,
     commit: str,
     checks: Collection[str],
     why_stopped: str,
+    style: CommitStyle,
     say: Callable[[str], None],
-) -> str:
-    """Return the commit for the gate and the push: ``commit``, or one on top of it that ticks ``checks``.
+) -> FinishedWork:
+    """Return the work up to ``commit`` for the gate and the push, with ``checks`` ticked, in ``style``.
 
-    Checks it out if it is a new one. Raises :class:`BuildStopped` (Incomplete) if a required task is open besides
-    ``checks``; ``why_stopped`` then says why the agent did no more.
+    Raises :class:`BuildStopped` (Incomplete) if a required task is open besides ``checks``; ``why_stopped`` then says
+    why the agent did no more.
     """
     before = load_task_list(checkout, request.spec_path, commit)
     after = with_checks(before, checks)
     if after.open:
         raise BuildStopped(Outcome.INCOMPLETE, f"{before.completion}: {why_stopped}", _REMEDY)
-    if not before.open:
-        return commit
-    materialize(checkout, commit)
-    path = f"{request.spec_path}/{TASKS_FILE}"
-    tree = with_file(checkout, path, after.text.encode(errors="surrogateescape"))
-    title = f"Complete the checks of {request.spec_path.rpartition('/')[2]}"
-    message = CommitMessage(
-        title if len(title) <= 72 else f"{title[:71]}…",
-        "The gate carries them out on this commit, which is pushed only if it passes.",
-        (execution_trailer(request), f"{TASK_TRAILER}: checks"),
-    )
-    return commit_turn(checkout, commit, tree, tree, message, say, adopt_commits=False)
+    tree = f"{commit}^{{tree}}"
+    if before.open:
+        materialize(checkout, commit)
+        path = f"{request.spec_path}/{TASKS_FILE}"
+        tree = with_file(checkout, path, after.text.encode(errors="surrogateescape"))
+    done_before = tasks_done_in(checkout, request.spec_path, checkout.commit)
+    done = [task for task in after.leaves if task.state == "done" and task.identity not in done_before]
+    message = (squash_message if style.squash else checks_message)(request, done, style)
+    return finish_work(checkout, commit, checkout.git.text("rev-parse", tree), message, style, say)

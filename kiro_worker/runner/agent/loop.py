@@ -13,12 +13,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.commit_rules import DEFAULT_AUTHOR
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
 from kiro_worker.records.summaries import Turn
 from kiro_worker.runner.agent.commit_message import turn_message
-from kiro_worker.runner.agent.completion import complete_commit, with_checks
+from kiro_worker.runner.agent.completion import complete_work, with_checks
 from kiro_worker.runner.agent.limits import note_usage, require_within_limits
 from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
 from kiro_worker.runner.agent.task_list import (
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from kiro_worker.runner.agent.workspace import TurnContext
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
+    from kiro_worker.runner.repository.finish import FinishedWork
     from kiro_worker.runner.request import BuildRequest
     from kiro_worker.spec import Task
 
@@ -75,8 +77,11 @@ class AgentLoop:
         self._last_run: AgentRun | None = None
         self._checks: set[str] = set()
         self._why_stopped = f"{agent.adapter.name} got no turn"
-        if start.commit != checkout.commit:
+        is_resumed = start.commit != checkout.commit
+        if is_resumed:
             materialize(checkout, start.commit)
+        # The first one was created before the settings were read.
+        if is_resumed or context.style.author != DEFAULT_AUTHOR:
             self._workspace.replace_repository(start.commit)
         require_visible_spec(checkout, request.spec_path)
         self._tasks = load_task_list(checkout, request.spec_path, start.commit)
@@ -116,18 +121,19 @@ class AgentLoop:
                 self._context.say(f"{name} changed nothing, so {tasks_label(tasks)} stays open")
         self._why_stopped = f"{name} had a turn for every open task, and left some of them unfinished"
 
-    def complete(self, checkout: Checkout | None = None, commit: str = "", why_open: str = "") -> str:
-        """Return the commit for the gate and the push, on which the checks are done.
+    def complete(self, checkout: Checkout | None = None, commit: str = "", why_open: str = "") -> FinishedWork:
+        """Return the work for the gate and the push, on which the checks are done.
 
         ``commit`` is the work as it was rebased in ``checkout``, if it was. Raises :class:`BuildStopped` (Incomplete)
         if a required task is open, and says ``why_open``, or else why the agent got no further turn.
         """
-        return complete_commit(
+        return complete_work(
             self._request,
             checkout or self._checkout,
             commit or self.commit,
             self._checks,
             why_open or self._why_stopped,
+            self._context.style,
             self._context.say,
         )
 
@@ -232,10 +238,11 @@ class AgentLoop:
             self.commit,
             agent_tree,
             tree,
-            turn_message(self._request, tasks, finished=finished),
+            turn_message(self._request, tasks, context.style, finished=finished),
             context.say,
             adopt_commits=adopt_commits,
             excluded=tuple(context.steering.files),
+            style=context.style,
         )
         change = changes_between(checkout, commit)
         require_no_secret(change.history, context.redaction.is_in)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import KiroWorkerError
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.commit import patch_between, tree_of_files
+from kiro_worker.runner.repository.commit_style import CommitStyle
 from kiro_worker.runner.repository.lent_objects import open_lent_objects
 from kiro_worker.runner.trust.secret_scan import require_no_secret
 
@@ -35,6 +36,7 @@ class TurnContext:
 
     ``is_setups`` tells whether a file of the checkout is as setup created it. It is ``None`` if there was no setup.
     ``virtual_environments`` are the directories of the checkout in which setup made one.
+    ``style`` is how the commits are written.
     """
 
     home: Path
@@ -50,6 +52,7 @@ class TurnContext:
     temporary: Path | None = None
     is_setups: Callable[[str], bool] | None = None
     virtual_environments: tuple[str, ...] = ()
+    style: CommitStyle = field(default_factory=CommitStyle)
 
 
 @dataclass(frozen=True)

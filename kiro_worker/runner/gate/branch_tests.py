@@ -75,6 +75,11 @@ class BranchTests:
             if path in self._files and path not in known and _suffix(path) in suffixes and is_test_name(path)
         )
 
+    @property
+    def has_test_files(self) -> bool:
+        """Whether a file holds tests, by its name."""
+        return any(map(is_test_name, self._files))
+
     def _find(self, identity: Identity) -> Iterable[str]:
         if identity.file:
             return self._at(identity.file)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _JUNIT_OPTION: Final = "--junitxml="
 _ENDED_EARLY: Final = re.compile(
     # pytest -x; jest --bail ("Test Suites: 1 failed, 1 of 3 total"); Maven's summary of a reactor.
-    r"!+ .*\bstopping after \d+ failures? !+|^Test Suites: .*, \d+ of \d+ total|\.{3,} SKIPPED(?: \[.*\])?$"
+    r"^!{3,} .*\bstopping after \d+ failures? !|^Test Suites: .*, \d+ of \d+ total|(?<=\s)\.{3,} SKIPPED\b"
 )
 _LONGEST_LINE: Final = 1000
 NO_COMMAND: Final = "no test command"
@@ -125,6 +125,11 @@ class Run:
         if self.finished.succeeded or (self.exit_code == _PYTEST_NO_TESTS and self._says_no_tests):
             return not self.summaries.counts.failed
         return self.exit_code == 1 and self._says_no_tests
+
+    @property
+    def says_no_test_ran(self) -> bool:
+        """Whether the run itself says so, and does not only fail to show a test."""
+        return self.summaries.found or self.reports.tests is not None or self._says_no_tests
 
     @property
     def _executed(self) -> int:

@@ -73,6 +73,9 @@ def take_baseline(check: Check, place: Place, mode: Mode, tests: BranchTests, ch
         said = f": {run.finished.lines[-1][:200]}" if run.finished.lines else ""
         reason = f"the test command cannot be started (exit code {run.exit_code}){said}"
         return _already(place.redact(reason), _FIX_START, run.finished.last_lines(), summary)
+    if run.ran_no_test and not run.says_no_test_ran and tests.has_test_files:
+        # The gate would reject every work.
+        return _already(f"{run.failure.reason}, {_BEFORE}", run.failure.remedy, run.finished.last_lines(), summary)
     if run.ran_no_test:
         if mode == "green":
             return _already(f"no test runs {_BEFORE} ({summary})", _ADD_TESTS, run.finished.last_lines(), summary)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.records.summaries import GateNote
+from kiro_worker.records.summaries import GATE_NOTES, GateNote
 from kiro_worker.runner.gate.coverage.formats import as_cobertura
 from kiro_worker.runner.gate.coverage.model import merged
 from kiro_worker.runner.sandbox.printable import listed
@@ -21,11 +21,6 @@ if TYPE_CHECKING:
 
 _MOST_SHOWN: Final = 10
 _LONGEST_DETAILS: Final = 8_000
-_NOTES: Final = (
-    ("excused", "Not counted, because they failed before the agent started, too"),
-    ("flaky", "Flaky: they failed, and passed when they were run again"),
-    ("vanished", "Ran before the agent started, and no longer run"),
-)
 
 
 def stop_of(checks: Sequence[Check], verdicts: Sequence[Verdict]) -> BuildStopped | None:
@@ -77,19 +72,24 @@ def notes_of(results: Sequence[GateResult]) -> tuple[GateNote, ...]:
 
 
 def _notes(results: Sequence[GateResult]) -> Iterator[GateNote]:
-    for result in results:
-        check = result.check if len(results) > 1 else ""
-        if result.not_measured:
-            text = "Coverage was not measured, so the default threshold was not applied"
-            yield GateNote(text, _named(check, [result.not_measured]))
-    for kind, text in _NOTES:
+    for kind in GATE_NOTES:
         found = [
             _named(result.check if len(results) > 1 else "", names)
             for result in results
-            if (names := getattr(result, kind))
+            if (names := _names_for(kind, result))
         ]
         if found:
-            yield GateNote(text, "; ".join(found))
+            yield GateNote(kind, "; ".join(found))
+
+
+def _names_for(kind: str, result: GateResult) -> Sequence[str]:
+    not_measured = (result.not_measured,) if result.not_measured else ()
+    return {
+        "notMeasured": not_measured,
+        "excused": result.excused,
+        "flaky": result.flaky,
+        "vanished": result.vanished,
+    }[kind]
 
 
 def _named(check: str, names: Sequence[str]) -> str:

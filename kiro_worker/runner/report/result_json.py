@@ -39,7 +39,7 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "summary": {"tasks": [{"name": "1.1 Charge", "commit": "…40 hex…", "identity": "2-1f0e9d8c"}],   done by this run
                  "turns": [{"about": "1.1 Charge", "said": "…"}],    the agent's last words of each turn; at most 600
                                                                      characters
-                 "failed": [{"name", "said"}], "notes": [{"text", "names"}]},   what the gate reports to reviewers
+                 "failed": [{"name", "said"}], "notes": [{"kind", "names"}]},   what the gate reports to reviewers
      "settings": {"effective": {…}, "origins": {"coverage.threshold": ".kiro-worker.yml", …}},   what applied to this
                  repository, and where each value came from; a key without an origin has its default; null before
                  they were read

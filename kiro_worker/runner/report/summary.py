@@ -21,7 +21,7 @@ def run_summary(progress: BuildProgress, redact: Callable[[str], str]) -> RunSum
     )
     turns = (Turn(shown_name(turn.about, redact), turn.said) for turn in progress.turns)
     failed = tuple(FailedTest(shown_test(test.name, redact), test.said) for test in progress.failed_tests)
-    notes = tuple(GateNote(note.text, shown_test(note.names, redact)) for note in progress.gate_notes)
+    notes = tuple(GateNote(note.kind, shown_test(note.names, redact)) for note in progress.gate_notes)
     return RunSummary(tuple(tasks), tuple(turns), failed, notes)
 
 

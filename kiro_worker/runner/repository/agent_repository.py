@@ -10,7 +10,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 from kiro_worker.runner.repository.attributes import keep_bytes
-from kiro_worker.runner.repository.git import AUTHOR_EMAIL, AUTHOR_NAME
 from kiro_worker.runner.repository.lent_objects import borrow_objects
 from kiro_worker.runner.repository.lent_references import lent_references
 
@@ -42,7 +41,7 @@ def create_agent_repository(git: Git, request: BuildRequest, excluded: tuple[str
     keep_bytes(repository)
     (repository / "config").write_text(
         "[core]\n\trepositoryformatversion = 0\n\tbare = false\n\tsymlinks = true\n[gc]\n\tauto = 0\n"
-        f"[user]\n\tname = {AUTHOR_NAME}\n\temail = {AUTHOR_EMAIL}\n"
+        f"[user]\n\tname = {_quoted(git.author.name)}\n\temail = {_quoted(git.author.address)}\n"
         f'[remote "origin"]\n\turl = {git.url}\n'
         # So that `git status` compares pointers with files. Objects that only the server has stay pointers.
         + ('[filter "lfs"]\n\tprocess = git-lfs filter-process --skip\n\trequired = false\n' if git.lfs else "")
@@ -62,3 +61,9 @@ def _write_references(git: Git, repository: Path) -> None:
             head.write_text(f"ref: {name}\n")
     if references:
         (repository / "packed-refs").write_text("".join(f"{line}\n" for line in lines))
+
+
+def _quoted(value: str) -> str:
+    """Return ``value``, which is one line, as git's configuration reads it."""
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -24,6 +24,7 @@ from kiro_worker.records.checkpoints import (
     note_checkpoint,
     read_checkpoint,
 )
+from kiro_worker.records.runs import read_run
 from kiro_worker.runner.repository.checkout import descends, fetch_contents
 from kiro_worker.runner.repository.commit import rebased
 from kiro_worker.runner.repository.git import GitFailed
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.request import BuildRequest
 
-TASK_TRAILER: Final = "Kiro-Worker-Task"
-PARTIAL_TRAILER: Final = "Kiro-Worker-Partial"
 _FETCHED: Final = "refs/kiro-worker/found"
 
 
@@ -101,7 +100,7 @@ class Checkpoint:
             if self._checkout.checkpoint != work.commit:
                 git.network("fetch", "--quiet", "--no-tags", "--no-filter", "origin", f"+{self.ref}:{_FETCHED}")
             base = self._base_of(work)
-            if base == work.commit:
+            if base == work.commit or self._was_pushed(work):
                 self.has_work = False
                 return nothing
             if not base:
@@ -274,6 +273,20 @@ class Checkpoint:
         if work.base == head or not descends(git, head, work.base):
             return work.base
         return git.text("merge-base", head, work.commit)
+
+    def _was_pushed(self, work: KeptWork) -> bool:
+        """Return whether the run that kept ``work`` pushed it to the branch, which the records say.
+
+        The commits that were pushed are not those of the checkpoint: they may be one, or have another author. What a
+        person removed from them must not come back.
+        """
+        if self._records is None or self._record is None:
+            return False
+        run = read_run(self._records, self._record.execution)
+        if run is None or not run.is_about(self._request.repository, self._request.branch):
+            return False
+        git, head = self._checkout.git, self._checkout.commit
+        return any(descends(git, head, pushed) and not descends(git, work.base, pushed) for pushed in run.commits)
 
     def _resumed(self, work: KeptWork, rebase_from: str) -> KeptWork | None:
         """Return ``work`` on top of the head, of which it is a descendant, or else its part above ``rebase_from``,

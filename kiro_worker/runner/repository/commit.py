@@ -12,21 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.commit_rules.subject import fits_template, subject_line
 from kiro_worker.errors import BuildStopped
-from kiro_worker.models import EXECUTION_TRAILER
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.adopt import adopt_head
+from kiro_worker.runner.repository.agent_message import agent_message
+from kiro_worker.runner.repository.commit_style import SIGN_OFF, CommitStyle
 from kiro_worker.runner.repository.entries import REGULAR_FILE, decode_path, encode_path, find_entry
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, GitFailed
 from kiro_worker.runner.repository.git_answers import TRANSIENT
 from kiro_worker.runner.repository.lfs import touched_pointers
-from kiro_worker.runner.sandbox.printable import listed, printable, printable_name
+from kiro_worker.runner.sandbox.printable import listed, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from kiro_worker.runner.repository.checkout import Checkout
-    from kiro_worker.runner.request import BuildRequest
+    from kiro_worker.runner.repository.commit_style import CommitMessage
 
 _PLAIN_PATCH: Final = ("--binary", "--no-ext-diff", "--no-textconv", "--no-color")
 
@@ -41,23 +43,6 @@ class Change:
     history: bytes = field(repr=False)
 
 
-@dataclass(frozen=True)
-class CommitMessage:
-    """The message of a commit that the worker writes; ``trailers`` name the execution and the finished tasks."""
-
-    title: str
-    body: str
-    trailers: tuple[str, ...]
-
-    def __str__(self) -> str:
-        return printable("\n".join([self.title, "", self.body, "", *self.trailers, ""]))
-
-
-def execution_trailer(request: BuildRequest) -> str:
-    """Return the trailer that names the execution, for people: anybody can write it into a commit."""
-    return f"{EXECUTION_TRAILER}: {request.owner}"
-
-
 def commit_turn(
     checkout: Checkout,
     base: str,
@@ -68,12 +53,13 @@ def commit_turn(
     *,
     adopt_commits: bool = True,
     excluded: tuple[str, ...] = (),
+    style: CommitStyle | None = None,
 ) -> str:
     """Commit ``tree`` on top of ``base``, or on top of the agent's own commits if it made any and they may be kept.
 
     ``agent_tree`` is the tree as the agent left it; ``tree`` can differ in the task boxes that the worker ticked.
     The agent's commits are dropped without ``adopt_commits``, and if any of them touches an ``excluded`` file or an
-    LFS file.
+    LFS file. Those that are kept are written anew in ``style``, because the agent can forge authors and messages.
     """
     git = checkout.git
     head = adopt_head(checkout, base, log) if adopt_commits else base
@@ -84,22 +70,14 @@ def commit_turn(
         # The agent may have committed pointers without their objects, or contents in place of pointers.
         log("the agent's own commits are not kept, only its files: the commits change LFS files")
         head = base
+    if head != base:
+        head = _written_anew(checkout, base, head, message.title, style or CommitStyle(), log)
     if head != base and agent_tree == git.text("rev-parse", f"{head}^{{tree}}"):
         # The agent committed everything itself: amend its last commit, so that no empty commit goes on top.
         parents = git.text("rev-parse", f"{head}^@").split()
-        if amended := _rewrite_commit(checkout, head, parents, tree, message.trailers, log):
+        if amended := rewrite_commit(checkout, head, parents, tree, message.trailers, log):
             return amended
-    return _commit(checkout, tree, [head], str(message))
-
-
-def with_execution_trailer(checkout: Checkout, request: BuildRequest, commit: str, log: Callable[[str], None]) -> str:
-    """Return ``commit`` itself if its message names this execution, or else a copy that does."""
-    trailer = execution_trailer(request)
-    if trailer in checkout.git.text("show", "--no-patch", "--format=%(trailers:unfold)", commit).splitlines():
-        return commit
-    parents = checkout.git.text("rev-parse", f"{commit}^@").split()
-    tree = checkout.git.text("rev-parse", f"{commit}^{{tree}}")
-    return _rewrite_commit(checkout, commit, parents, tree, (trailer,), log) or commit
+    return write_commit(checkout, tree, [head], str(message))
 
 
 def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[str], None]) -> dict[str, str]:
@@ -117,7 +95,7 @@ def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[s
             log(f"{commit[:12]} is a merge commit, which cannot be rebased")
             return {}
         onto_tree = git.text("rev-parse", f"{onto}^{{tree}}")
-        side = _commit(checkout, onto_tree, parents, "side\n")
+        side = write_commit(checkout, onto_tree, parents, "side\n")
         try:
             # May fetch contents that the partial clone left on the server.
             tree = git.network("merge-tree", "--write-tree", side, commit).splitlines()[0]
@@ -127,7 +105,7 @@ def rebased(checkout: Checkout, base: str, tip: str, onto: str, log: Callable[[s
             log(f"{commit[:12]} does not apply cleanly to {onto[:12]}")
             return {}
         if tree != onto_tree:
-            onto = _rewrite_commit(checkout, commit, [onto], tree, (), log)
+            onto = rewrite_commit(checkout, commit, [onto], tree, (), log)
             if not onto:
                 return {}
         moved[commit] = onto
@@ -240,34 +218,69 @@ def _touches(checkout: Checkout, base: str, head: str, paths: tuple[str, ...]) -
     return bool(checkout.git.text("log", *options, f"{base}..{head}", "--", *specs))
 
 
-def _rewrite_commit(
+def _written_anew(
+    checkout: Checkout, base: str, head: str, title: str, style: CommitStyle, log: Callable[[str], None]
+) -> str:
+    """Return the last of the agent's commits ``base..head``, each with our author and a message that nobody obeys.
+
+    Signatures and other headers are dropped. Returns ``base``, which drops the commits, if git cannot read them.
+    ``title`` is the subject of a commit that has none.
+    """
+    git, anew = checkout.git, {base: base}
+    try:
+        for line in git.text("rev-list", "--reverse", "--topo-order", "--parents", f"{base}..{head}").splitlines():
+            commit, *parents = line.split()
+            text = git.run("show", "--no-patch", "--format=%B", commit).decode(errors="replace")
+            message = str(agent_message(text, style, title))
+            anew[commit] = write_commit(
+                checkout,
+                f"{commit}^{{tree}}",
+                [anew.get(parent, parent) for parent in parents],
+                message,
+                style.identity,
+            )
+    except GitFailed as failure:
+        log(f"the agent's own commits are not kept, only its files: {failure}")
+        return base
+    return anew[head]
+
+
+def rewrite_commit(
     checkout: Checkout,
     commit: str,
     parents: list[str],
     tree: str,
     trailers: tuple[str, ...],
     log: Callable[[str], None],
+    style: CommitStyle | None = None,
 ) -> str:
     """Write a copy of ``commit`` with other parents, another tree and more trailers, but the same author and message.
 
-    Returns the copy; empty if git cannot write it.
+    With ``style``, author, subject and sign-off are those of the style. Returns the copy; empty if git cannot write it.
     """
     git = checkout.git
     try:
         raw = git.text("show", "--no-patch", "--format=%an%x00%ae%x00%aI%x00%B", commit)
         name, email, date, message = raw.split("\0", 3)
+        author = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email, "GIT_AUTHOR_DATE": date}
+        if style:
+            author |= style.identity
+            trailers += style.sign_offs
+            lines = [line for line in message.split("\n") if not line.startswith(f"{SIGN_OFF}:")]
+            if not fits_template(lines[0], style.subject):
+                lines[0] = subject_line(lines[0], style.subject)
+            message = "\n".join(lines)
         text = f"{message.rstrip()}\n".encode()
         if trailers:
             options = [word for trailer in trailers for word in ("--trailer", trailer)]
-            text = git.run("interpret-trailers", "--no-divider", *options, stdin=text)
-        author = {"GIT_AUTHOR_NAME": name, "GIT_AUTHOR_EMAIL": email, "GIT_AUTHOR_DATE": date}
-        return _commit(checkout, tree, parents, text.decode(errors="replace"), author)
+            text = git.run("interpret-trailers", "--no-divider", "--if-exists=addIfDifferent", *options, stdin=text)
+        return write_commit(checkout, tree, parents, text.decode(errors="replace"), author)
     except (GitFailed, ValueError) as failure:
         log(f"the commit {commit[:12]} cannot be rewritten: {failure}")
         return ""
 
 
-def _commit(
+def write_commit(
     checkout: Checkout, tree: str, parents: list[str], message: str, author: Mapping[str, str] | None = None
 ) -> str:
     """Write a commit and return it. ``author``, git's environment variables, replaces the worker's own name."""

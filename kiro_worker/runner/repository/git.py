@@ -19,6 +19,7 @@ import subprocess
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.commit_rules import DEFAULT_AUTHOR
 from kiro_worker.redaction import redact
 from kiro_worker.runner.repository.credential_offer import offered
 from kiro_worker.runner.repository.git_answers import TRANSIENT, Cause, GitAnswer, read_answer
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
     from kiro_worker.models import GitCredentials
 
-AUTHOR_NAME: Final = "Kiro CodeBuild Worker"
-AUTHOR_EMAIL: Final = "kiro-worker@users.noreply.github.com"
 NETWORK_TIMEOUT_MINUTES: Final = 20
 LOCAL_TIMEOUT_MINUTES: Final = 5
 
@@ -109,6 +108,7 @@ class Git:
 
     ``home`` is an empty folder that only the worker writes to. Network commands talk to ``url`` and offer
     ``credentials`` to that server alone. With ``lfs``, the work tree holds LFS files in place of their pointers.
+    ``author`` is the author and committer of the commits that it writes.
     """
 
     def __init__(
@@ -127,6 +127,7 @@ class Git:
         self.work_tree = work_tree
         self.url, self.lfs = url, lfs
         self.index = directory / "index"
+        self.author = DEFAULT_AUTHOR
         self._credentials = credentials
         self._parent = parent
         self._retries = retries or Retries()
@@ -273,10 +274,10 @@ class Git:
             "GIT_CONFIG_GLOBAL": str(self._home / "gitconfig"),
             "GIT_OPTIONAL_LOCKS": "0",
             "GIT_INDEX_FILE": str(self.index),
-            "GIT_AUTHOR_NAME": AUTHOR_NAME,
-            "GIT_AUTHOR_EMAIL": AUTHOR_EMAIL,
-            "GIT_COMMITTER_NAME": AUTHOR_NAME,
-            "GIT_COMMITTER_EMAIL": AUTHOR_EMAIL,
+            "GIT_AUTHOR_NAME": self.author.name,
+            "GIT_AUTHOR_EMAIL": self.author.address,
+            "GIT_COMMITTER_NAME": self.author.name,
+            "GIT_COMMITTER_EMAIL": self.author.address,
         }
 
 

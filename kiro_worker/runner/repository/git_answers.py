@@ -40,6 +40,7 @@ class Cause(StrEnum):
     MOVED = "moved"
     SHALLOW = "shallow"
     SIGNATURES = "signatures"
+    COMMIT_RULES = "commit rules"
     PROTECTED_BRANCH = "protected branch"
     RULES = "rules"
     WORKFLOW_SCOPE = "workflow scope"
@@ -127,6 +128,12 @@ CAUSES: Final[Mapping[Cause, CauseFacts]] = {
         FaultOwner.REPOSITORY,
         "exempt the branch, or the account that pushes, from the rule in the repository's settings (Rules, Branches),"
         " then redrive the execution",
+    ),
+    Cause.COMMIT_RULES: CauseFacts(
+        "a rule about the messages or the authors of commits forbids this",
+        FaultOwner.REPOSITORY,
+        'set "commits" in .kiro-worker.yml on the default branch as the rule demands (author, signOff, subject, squash)'
+        ", or exempt the branch or the account that pushes from the rule; then redrive the execution",
     ),
     Cause.PROTECTED_BRANCH: CauseFacts(
         "the branch is protected",
@@ -231,6 +238,11 @@ _PATTERNS: Final = tuple(
         (Cause.SIGNATURES, r"[Cc]ommits must have (?:verified|valid) signatures"),
         (Cause.SECRETS, r"PUSH PROTECTION|[Pp]ush cannot contain secrets"),
         (Cause.LARGE_FILES, r"GH001|exceeds .*file size limit|Large files detected"),
+        (
+            Cause.COMMIT_RULES,
+            r"^remote: .*(?:[Cc]ommit message|(?:[Aa]uthor|[Cc]ommitter)(?:'s)? (?:e-?mail|name))\b.*(?:must|pattern)",
+        ),
+        (Cause.COMMIT_RULES, r"GH007|would publish a private email|email privacy restrictions"),
         (Cause.PROTECTED_BRANCH, r"GH006|protected branch hook declined"),
         (Cause.RULES, r"GH013|repository rule violations"),
         (Cause.UNAVAILABLE, r"^remote: .*(?:Internal Server Error|fatal error in commit_refs)|\[remote failure\]"),

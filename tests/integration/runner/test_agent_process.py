@@ -98,7 +98,9 @@ def test_kiro_cli_gets_only_its_key(worker: Worker, tmp_path: Path) -> None:
     assert (seen / "arguments").read_text() == "chat --no-interactive --v2 --trust-all-tools\n"
     environment = dict(line.split("=", 1) for line in (seen / "environment").read_text().splitlines())
     assert environment.pop("KIRO_API_KEY") == AGENT_KEY
-    assert set(environment) <= {"PATH", "HOME", "TMPDIR", "LANG", "TERM", "PWD", "OLDPWD", "SHLVL", "_"}
+    known = {"PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "LANG", "TERM", "EMAIL", "GIT_TERMINAL_PROMPT"}
+    known |= {"GRADLE_USER_HOME", "MAVEN_USER_HOME", "MAVEN_OPTS"}
+    assert set(environment) <= known | {"PWD", "OLDPWD", "SHLVL", "_"}
     prompt = (seen / "prompt").read_text()
     assert "- .kiro/specs/feature-discounts/requirements.md" in prompt
     assert "- 1.1 Add `apply_discount`" in prompt.replace("1.1. ", "1.1 ")

@@ -130,7 +130,10 @@ def test_trailers_of_the_agent_decide_nothing(worker: Any) -> None:
     )
     log = agent(worker, commit + WRITE_FILE)
     assert worker.run().outcome == "AgentFailed"
-    assert "arn:aws:other" in worker.repository.git.run("log", "-3", worker.checkpoint()).decode()
+    kept = worker.repository.git.run("log", "-3", worker.checkpoint()).decode()
+    assert "    Half\n" in kept
+    assert "arn:aws:other" not in kept
+    assert "Kiro-Worker-Partial: 1.3" not in kept
     log.write_text("")
 
     tick = f"tasks = pathlib.Path({TASKS!r}); tasks.write_text(tasks.read_text().replace('[ ] 1.3', '[x] 1.3'))\n"

@@ -138,7 +138,7 @@ def test_detected_command_that_runs_no_test_fails(tmp_path: Path, case: str, thr
 
     assert stop.outcome is Outcome.TESTS_FAILED
     assert re.search("nothing shows that a test ran|no test ran|did not write the requested JUnit", stop.reason)
-    assert "test" in stop.remedy or "exit code 1" in stop.reason
+    assert '"test" in .kiro-worker.yml' in stop.remedy or "exit code 1" in stop.reason
 
 
 def test_unittest_without_coverage_module_needs_its_summary(tmp_path: Path) -> None:
@@ -418,10 +418,10 @@ def test_every_command_runs_in_sandbox(tmp_path: Path) -> None:
     (programs / "python3").write_text(f'#!/bin/sh\necho "$(ulimit -n) $2" >> {log}\n')
     (programs / "python3").chmod(0o755)
 
-    path = {"PATH": f"{programs}:{SYSTEM['PATH']}"}
     box = Sandbox(limits=Limits(open_files=77))
+    place = Place(checkout, tmp_path / "home", {"PATH": f"{programs}:{SYSTEM['PATH']}"}, print, str, box)
     with pytest.raises(BuildStopped, match="did not write the requested JUnit report"):
-        run_gate(check(), Place(checkout, tmp_path / "home", path, print, str, box))
+        run_gate(check(), place)
 
     assert log.read_text().splitlines() == ["77 import pytest_cov", "77 pytest"]
 

@@ -192,6 +192,7 @@ REFUSED_PUSHES = [
     (PushRule.RULESET_SIGNATURES, Cause.SIGNATURES, FaultOwner.REPOSITORY, "GH013"),
     (PushRule.RULESET_PULL_REQUEST, Cause.RULES, FaultOwner.REPOSITORY, "Changes must be made through a pull request"),
     (PushRule.RULESET_LOCKED, Cause.RULES, FaultOwner.REPOSITORY, "Cannot update this protected ref"),
+    (PushRule.RULESET_COMMIT_MESSAGE, Cause.COMMIT_RULES, FaultOwner.REPOSITORY, "Commit message must match"),
     (PushRule.WORKFLOW_SCOPE, Cause.WORKFLOW_SCOPE, FaultOwner.CARD, "`.github/workflows/test.yml` without"),
     (PushRule.LARGE_FILE, Cause.LARGE_FILES, FaultOwner.CARD, "File data/big.bin is 301.74 MB"),
     (PushRule.PUSH_PROTECTION, Cause.SECRETS, FaultOwner.CARD, "Push cannot contain secrets"),

@@ -259,6 +259,18 @@ def test_repository_without_tests_can_be_built(tmp_path: Path, case: str) -> Non
     assert project.judge(taken.baseline).stop, "the work has to add a test"
 
 
+def test_output_that_shows_no_test_stops_if_there_are_tests(tmp_path: Path) -> None:
+    """The gate would reject every work."""
+    project = Project(tmp_path)
+    (tmp_path / "package.json").write_text('{"scripts": {"test": "echo done"}}')
+    assert project.take().stop is None
+
+    (tmp_path / "cart.test.js").touch()
+    stop = project.take().stop
+    assert stop
+    assert "nothing shows that a test ran" in stop.reason
+
+
 def test_flaky_test_passes_when_run_again(project: Project) -> None:
     """It fails in its first run only. Its file is run again, and no other."""
     project.write(tests__test_old_py=OLD)

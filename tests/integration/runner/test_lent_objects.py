@@ -16,7 +16,8 @@ from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.runner.repository import adopt
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.checkout import Checkout, check_out
-from kiro_worker.runner.repository.commit import CommitMessage, commit_turn, tree_of_files
+from kiro_worker.runner.repository.commit import commit_turn, tree_of_files
+from kiro_worker.runner.repository.commit_style import CommitMessage
 from kiro_worker.runner.request import BuildRequest
 from tests.support.builder import Builder, needs_linux, printed
 from tests.support.worker import BRANCH, PASSWORD

@@ -26,7 +26,7 @@ def test_branch_gets_one_commit_per_task(worker: Worker) -> None:
     author, titles, trailers = zip(*(line.split("|") for line in show.decode().splitlines()), strict=True)
     assert set(author) == {"Kiro CodeBuild Worker"}
     assert [title.split()[1] for title in titles] == ["1.1", "1.2", "1.3", "2.1", "2.2"], "one commit per task"
-    assert trailers[0].startswith(f"{EXECUTION},1.1 Add `apply_discount`")
+    assert trailers[0].startswith("run-1,1.1 Add `apply_discount`")
     assert worker.checkpoint() == "", "the branch carries everything now"
     assert worker.lock()["owner"] == EXECUTION, "the state machine releases it, not the build"
 

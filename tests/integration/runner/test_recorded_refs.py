@@ -22,6 +22,7 @@ from kiro_worker.records.checkpoints import (
     note_checkpoint,
     read_checkpoint,
 )
+from kiro_worker.records.runs import RunRecord, note_push
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.runner.repository.checkout import HISTORY_DEPTH, Checkout, check_out
 from kiro_worker.runner.repository.checkpoint import Checkpoint
@@ -394,3 +395,20 @@ def test_removed_and_forged_pushes_do_not_count(server: Server) -> None:
     for checkout in (server.build(pinned).checkout, server.build().checkout):
         assert pushed_since_pinned(checkout, recorded(own)) == ""
         assert pushed_before_pinned(checkout, recorded(own)) == ""
+
+
+def test_work_pushed_as_one_commit_does_not_come_back(server: Server) -> None:
+    """The build died after the push, and a person then removed a part of the work."""
+    base = server.at(f"refs/heads/{BRANCH}")
+    *_, last = server.interrupted("one.py", "two.py")
+    squashed = server.repository.git.commit(BRANCH, {"one.py": "x\n", "two.py": "x\n"}, "Squashed")
+    server.repository.git.commit(BRANCH, {"two.py": None}, "Remove a part")
+    build = server.build()
+    assert build.checkpoint.resume().commit != build.checkout.commit, "unknown work is added to the branch"
+
+    note_push(server.records, RunRecord(EXECUTION, REPOSITORY, BRANCH), squashed)
+    build = server.build()
+
+    assert build.checkpoint.resume() == KeptWork.none_at(build.checkout.commit)
+    assert not build.checkpoint.has_work
+    assert (server.at(), base) == (last, build.checkout.git.text("rev-parse", f"{squashed}^"))

@@ -29,6 +29,13 @@ def test_misspelled_field_is_found() -> None:
     assert problem.startswith("States/First/Coment: Additional properties are not allowed")
 
 
+@pytest.mark.parametrize(("timeout", "sound"), [("{% $states.input.x * 60 %}", True), ("soon", False), ("{% %", False)])
+def test_timeout_is_number_or_expression(timeout: str, sound: bool) -> None:
+    task = {"Type": "Task", "Resource": "arn:aws:states:::lambda:invoke", "TimeoutSeconds": timeout, "End": True}
+    found = problems(First=task)
+    assert (found == []) is sound, found
+
+
 def test_jsonpath_field_is_found() -> None:
     (problem,) = problems(First={"Type": "Pass", "End": True, "ResultPath": "$.x"})
     assert "ResultPath" in problem

@@ -14,9 +14,11 @@ from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
 from kiro_worker.runner.agent.install import install_kiro_cli
 from kiro_worker.runner.agent.limits import require_within_limits
 from kiro_worker.runner.agent.turn import run_agent
+from kiro_worker.runner.gate.branch_tests import BranchTests
 from kiro_worker.runner.gate.gate import run_gate
 from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.gate.setup import Setup, plan_setup
+from kiro_worker.runner.gate.take_baseline import take_baseline
 from kiro_worker.runner.progress import BuildProgress
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Sandbox
@@ -55,6 +57,21 @@ def gate(**keys: Any) -> Seen:
         folder.mkdir()
         place = Place(folder, Path(name) / "home", {}, lambda _: None, str)
         return stopped(lambda: run_gate(check(**{"coverage": {}, **keys}), place))
+
+
+def baseline(**keys: Any) -> Seen:
+    """Return how a build ends whose baseline runs with these keys of the configuration."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "checkout"
+        folder.mkdir()
+        place = Place(folder, Path(name) / "home", {}, lambda _: None, str)
+
+        def take() -> None:
+            taken = take_baseline(check(**keys), place, "known", BranchTests((), ()))
+            if taken.stop:
+                raise taken.stop
+
+        return stopped(take)
 
 
 def setup(command: str) -> Seen:
@@ -129,6 +146,22 @@ GATE: Final = (
         partial(setup, "exit 3"),
     ),
     Problem(
+        "The tests fail before the agent starts",
+        "TestsAlreadyFailing",
+        "the tests fail already, before the agent starts",
+        "the tests ended with exit code 3",
+        "set baseline in .kiro-worker.yml",
+        partial(baseline, test=["sh", "-eu", "-c", "exit 3"]),
+    ),
+    Problem(
+        "The tests cannot be started before the agent starts",
+        "TestsAlreadyFailing",
+        "no-such-program cannot be started",
+        "setup",
+        "correct test in .kiro-worker.yml",
+        partial(baseline, test=["no-such-program"]),
+    ),
+    Problem(
         "The tests fail",
         "TestsFailed",
         "the tests ended with exit code 3",
@@ -156,8 +189,8 @@ GATE: Final = (
         "Coverage is not measured, or too low",
         "CoverageBelowThreshold",
         "coverage cannot be measured: the tests wrote no coverage report",
-        "coverage.threshold is 80%, its default",
+        "coverage.threshold is 80%",
         "name it in coverage.report, or set coverage.threshold: null",
-        partial(gate, test=["true"]),
+        partial(gate, test=["true"], coverage={"threshold": 80}),
     ),
 )

@@ -24,7 +24,7 @@ baseline: known
 environment: {TZ: UTC, PORT: 8080, ANSWER: no}
 agent: {name: kiro, model: claude-sonnet-4, timeoutMinutes: 45, maxCredits: 20}
 build: {computeType: MEDIUM, timeoutMinutes: 120}
-commits: {signOff: true, subject: "feat: {title}", author: "build bot <bot@example.com>"}
+commits: {signOff: true, subject: "feat: {title}", author: "build bot <bot@acme.com>"}
 """
 
 
@@ -46,7 +46,7 @@ def test_every_key_is_read() -> None:
     assert file.agent
     assert file.agent.max_credits == 20
     assert file.commits
-    assert file.commits.author == "build bot <bot@example.com>"
+    assert file.commits.author == "build bot <bot@acme.com>"
 
 
 @pytest.mark.parametrize("text", ["", "# only a comment\n", "---\n", "{}"])

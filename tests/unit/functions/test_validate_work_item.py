@@ -93,3 +93,19 @@ def test_no_repository_exceeds_timeout_of_installation(call: Call, aws: Aws, git
     with pytest.raises(ConfigurationInvalid, match=r"build.timeoutMinutes.* 151 is more than the 150 minutes"):
         call("ValidateWorkItem", document())
     assert github.sent() == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("build: {image: 'acme/evil:1'}", "acme/evil:1 is not allowed"),
+        ("build: {timeoutMinutes: 151}", "151 is more than"),
+        ("build: {computeType: XLARGE}", "XLARGE is larger than MEDIUM"),
+        ("build: {image: 'aws/codebuild/amazonlinux-aarch64-standard:3.0'}", "run on x86_64"),
+    ],
+)
+def test_file_cannot_exceed_installation(call: Call, aws: Aws, github: FakeGitHub, text: str, words: str) -> None:
+    aws.configuration["limits"] = {"images": ["aws/codebuild/amazonlinux-aarch64-standard:3.0"]}
+    github.board.repository = ready_repository(defaultBranchRef=default_branch(text))
+    with pytest.raises(WorkItemInvalid, match=words):
+        call("ValidateWorkItem", document())

@@ -26,7 +26,7 @@ def facts(exit_code: int | None = None, unreported: int = 0, **results: str) -> 
 
 
 def compared(now: RunFacts, before: RunFacts | None, *changed: str) -> Comparison:
-    return compare(now, before and Baseline(before), BranchTests(FILES, changed), changed)
+    return compare(now, Baseline(before) if before else None, BranchTests(FILES, changed), changed)
 
 
 def test_failure_from_before_is_excused_and_new_one_is_not() -> None:
