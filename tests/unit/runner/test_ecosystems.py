@@ -22,7 +22,7 @@ from kiro_worker.runner.gate.ecosystems.go import detect_go
 from kiro_worker.runner.gate.ecosystems.gradle import detect_gradle
 from kiro_worker.runner.gate.ecosystems.maven import detect_maven
 from kiro_worker.runner.gate.ecosystems.node import detect_node
-from kiro_worker.runner.gate.ecosystems.project_files import MAX_FILE_BYTES, ProjectFiles
+from kiro_worker.runner.gate.ecosystems.project_files import MAX_ENTRIES, MAX_FILE_BYTES, ProjectFiles
 from kiro_worker.runner.gate.ecosystems.report_options import with_report_options
 from tests.support.project_folder import project
 
@@ -118,6 +118,15 @@ CASES: list[tuple[str, dict[str, str], str, str]] = [
         },
         COMPOSER,
         "./bin/phpunit",
+    ),
+    (
+        "php",
+        {
+            "composer.json": '{"config": {"bin-dir": "../bin"}, "require-dev": {"phpunit/phpunit": "9"}}',
+            "phpunit.xml": "",
+        },
+        COMPOSER,
+        "phpunit",
     ),
     ("dotnet", {"shop.sln": "", "a/a.csproj": ""}, "dotnet restore ./shop.sln", "dotnet test ./shop.sln --no-restore"),
     (
@@ -236,6 +245,17 @@ def test_search_is_bounded(tmp_path: Path) -> None:
     assert files.folders("../*") == ()
 
 
+def test_search_ends_in_a_large_project(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        for number in range(MAX_ENTRIES // 2 + 1):
+            (tmp_path / folder / f"{number:04}.txt").touch()
+    (tmp_path / "b" / "z.sln").touch()
+
+    assert ProjectFiles(tmp_path).names("*.sln", levels=2) == ()
+    assert ProjectFiles(tmp_path).names("*.sln", under="b") == ("b/z.sln",)
+
+
 NAMES = (
     *("package.json", "pnpm-workspace.yaml", "pnpm-lock.yaml", ".yarnrc.yml", "yarn.lock", "lerna.json", "turbo.json"),
     *("go.mod", "go.work", "Cargo.toml", "Rakefile", "composer.json", "a.csproj"),
@@ -291,6 +311,7 @@ def test_any_content_is_handled(tmp_path_factory: pytest.TempPathFactory, name: 
         ("composer.lock", True),
         ("src/Shop/Shop.csproj", True),
         ("Directory.Packages.props", True),
+        ("gradle", False),
         ("src/shop.py", False),
         ("README.md", False),
         ("", False),

@@ -110,6 +110,13 @@ def test_lock_file_of_another_manager_is_not_used(tmp_path: Path) -> None:
     assert package_manager_of(ProjectFiles(project(tmp_path, files))).lock == ""
 
 
+def test_classic_yarn_is_not_started_from_later_settings(tmp_path: Path) -> None:
+    files = {".yarnrc.yml": "yarnPath: .yarn/releases/yarn-4.cjs\n", ".yarn/releases/yarn-4.cjs": ""}
+    pinned = {"package.json": package(packageManager="yarn@1.22.22")}
+
+    assert package_manager_of(ProjectFiles(project(tmp_path, files | pinned))).program == ""
+
+
 def test_yarn_outside_the_folder_is_not_started(tmp_path: Path) -> None:
     (tmp_path / "evil.cjs").write_text("")
     folder = project(tmp_path / "shop", {"package.json": package(), ".yarnrc.yml": "yarnPath: ../evil.cjs\n"})

@@ -73,8 +73,6 @@ class ProjectFiles:
         """Return the folders that a workspace pattern such as ``packages/*`` names, relative to the folder, sorted."""
         here = [""]
         for part in [part for part in pattern.split("/") if part not in ("", ".")][:10]:
-            if part == "..":
-                return ()
             below = [f"{folder}/{name}".lstrip("/") for folder in here for name in self._subfolders(folder)]
             here = [path for path in below if fnmatchcase(path.rpartition("/")[2], part)][:MAX_ENTRIES]
         return tuple(sorted(path for path in here if path))
