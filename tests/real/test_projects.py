@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.real.conftest import Note
 from tests.real.distributions import committed_files, fetch, require_index
 from tests.real.projects import OWN_TEST_WORDS, PROJECTS, RealProject
-from tests.real.work import CONFIGURATION_FILE, SPEC, Work, add_card, create_project, use_scripted_agent, work_off
+from tests.real.work import (
+    CONFIGURATION_FILE,
+    SPEC,
+    Work,
+    add_card,
+    create_project,
+    ecosystem,
+    use_scripted_agent,
+    work_off,
+)
 from tests.support.world import World
 
 pytestmark = pytest.mark.e2e
@@ -34,12 +45,12 @@ def build(world: World, project: RealProject, *, broken: bool = False) -> Work:
 
 
 @EACH
-def test_project_needs_at_most_a_short_file(world: World, project: RealProject, note: Note) -> None:
+def test_project_needs_at_most_a_short_file(world: World, project: RealProject, note: Note, tmp_path: Path) -> None:
     work = build(world, project)
     note(
         project=f"{project.name} {project.distribution.version}",
         style=project.style,
-        detected=work.detected,
+        detected=f"{ecosystem(world.repository, tmp_path)}: {work.detected}",
         configuration=project.configuration_lines,
         seconds=round(work.seconds),
         outcome=work.outcome,

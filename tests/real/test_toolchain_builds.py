@@ -8,7 +8,7 @@ import pytest
 
 from tests.real.conftest import Note
 from tests.real.toolchains import ToolchainRepository, toolchain_repositories
-from tests.real.work import SPEC, Edits, Work, add_card, create_project, use_scripted_agent, work_off
+from tests.real.work import SPEC, Edits, Work, add_card, create_project, ecosystem, use_scripted_agent, work_off
 from tests.support.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.real]
@@ -33,12 +33,12 @@ def build(world: World, toolchain: ToolchainRepository, *, broken: bool = False)
     return work_off(world)
 
 
-def test_toolchain_needs_no_file(world: World, toolchain: ToolchainRepository, note: Note) -> None:
+def test_toolchain_needs_no_file(world: World, toolchain: ToolchainRepository, note: Note, tmp_path: Path) -> None:
     work = build(world, toolchain)
     note(
         project=f"own {toolchain.name} repository",
         style="no dependencies",
-        detected=work.detected,
+        detected=f"{ecosystem(world.repository, tmp_path)}: {work.detected}",
         configuration=0,
         seconds=round(work.seconds),
         outcome=work.outcome,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import shutil
 import sys
+import tarfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from kiro_local.github.git_repository import Content
 from kiro_local.github.model import Item, Repository
 from kiro_worker.executions.follow import wait_for
 from kiro_worker.executions.history import Run
+from kiro_worker.runner.gate.ecosystems.choose import detect
 from tests.real.spec_files import spec_files
 from tests.support.world import World
 
@@ -110,6 +113,13 @@ def work_off(world: World) -> Work:
     # Shown if the test fails.
     print(setup_log, tests_log, result, sep="\n")
     return Work(run, json.loads(result) if result else {}, setup_log, tests_log, seconds)
+
+
+def ecosystem(repository: Repository, folder: Path) -> str:
+    """What is detected in the default branch, which is laid out in ``folder``."""
+    with tarfile.open(fileobj=io.BytesIO(repository.git.run("archive", "main"))) as files:
+        files.extractall(folder, filter="data")
+    return detect(folder).ecosystem
 
 
 def artifacts(run: Run) -> str:
