@@ -15,7 +15,7 @@ from tests.real.work import (
     Work,
     add_card,
     create_project,
-    ecosystem,
+    detection,
     use_scripted_agent,
     work_off,
 )
@@ -50,7 +50,7 @@ def test_project_needs_at_most_a_short_file(world: World, project: RealProject, 
     note(
         project=f"{project.name} {project.distribution.version}",
         style=project.style,
-        detected=f"{ecosystem(world.repository, tmp_path)}: {work.detected}",
+        detected=detection(work, world.repository, tmp_path),
         configuration=project.configuration_lines,
         seconds=round(work.seconds),
         outcome=work.outcome,

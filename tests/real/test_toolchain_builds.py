@@ -8,7 +8,7 @@ import pytest
 
 from tests.real.conftest import Note
 from tests.real.toolchains import ToolchainRepository, toolchain_repositories
-from tests.real.work import SPEC, Edits, Work, add_card, create_project, ecosystem, use_scripted_agent, work_off
+from tests.real.work import SPEC, Edits, Work, add_card, create_project, detection, use_scripted_agent, work_off
 from tests.support.world import World
 
 pytestmark = [pytest.mark.e2e, pytest.mark.real]
@@ -38,7 +38,7 @@ def test_toolchain_needs_no_file(world: World, toolchain: ToolchainRepository, n
     note(
         project=f"own {toolchain.name} repository",
         style="no dependencies",
-        detected=f"{ecosystem(world.repository, tmp_path)}: {work.detected}",
+        detected=detection(work, world.repository, tmp_path),
         configuration=0,
         seconds=round(work.seconds),
         outcome=work.outcome,

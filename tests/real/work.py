@@ -115,11 +115,12 @@ def work_off(world: World) -> Work:
     return Work(run, json.loads(result) if result else {}, setup_log, tests_log, seconds)
 
 
-def ecosystem(repository: Repository, folder: Path) -> str:
-    """What is detected in the default branch, which is laid out in ``folder``."""
+def detection(work: Work, repository: Repository, folder: Path) -> str:
+    """What is detected in the default branch, which is laid out in ``folder``, and why, if possible as logged."""
     with tarfile.open(fileobj=io.BytesIO(repository.git.run("archive", "main"))) as files:
         files.extractall(folder, filter="data")
-    return detect(folder).ecosystem
+    found = detect(folder)
+    return f"{found.ecosystem}: {work.detected or found.reason}"
 
 
 def artifacts(run: Run) -> str:
