@@ -17,8 +17,11 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
 from kiro_worker.records.runs import RunRecord, note_push, note_start
 from kiro_worker.runner.agent.adapters import configured_agent
-from kiro_worker.runner.agent.install import install_kiro_cli
+from kiro_worker.runner.agent.install import install_agent
+from kiro_worker.runner.agent.limits import note_usage
 from kiro_worker.runner.agent.loop import AgentLoop
+from kiro_worker.runner.agent.task_list import load_task_list
+from kiro_worker.runner.agent.trial import require_working, run_trial
 from kiro_worker.runner.agent.workspace import TurnContext
 from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.setup import Setup, is_set_up
@@ -143,16 +146,36 @@ class BuildEffects(Effects):
         return pushed
 
     def install_agent(self) -> None:
-        """Install the Kiro CLI if it is missing."""
+        """Install the configured agent if it is missing."""
         environment, folder = self._edges.environment, self._edges.workspace / "agent-bin"
-        self._edges.log.say(install_kiro_cli(environment, folder))
+        self._edges.log.say(install_agent(self._settings.agent.name, environment, folder))
         path = f"{environment.get('PATH', os.defpath)}{os.pathsep}{folder}"
         self._agent_environment = BuildEnvironment({**environment, "PATH": path}, self._settings.environment)
+
+    def try_agent(self, prepared: Prepared, start: KeptWork) -> None:
+        """Give the agent a trial turn, whose cost counts like that of any other, if there is a task for it."""
+        edges, agent = self._edges, self._agent
+        if not load_task_list(prepared.checkout, self._request.spec_path, start.commit).pending_leaves:
+            edges.log.say("no task is open, so the agent is not tried")
+            return
+        self._progress.agent_unit = agent.adapter.unit
+        self._gate.secure()
+        trial = run_trial(
+            agent,
+            edges.workspace,
+            parent=self._agent_environment,
+            sink=self._agent_log,
+            redact=edges.redaction,
+            sandbox=self._gate.agents_sandbox,
+        )
+        note_usage(trial, self._progress)
+        require_working(agent, trial)
 
     @cached_property
     def _agent(self) -> PreparedAgent:
         edges = self._edges
-        agent = configured_agent(self._settings.agent, self._request, edges.load_agent_key)
+        settings = self._settings
+        agent = configured_agent(settings.agent, self._request, edges.load_agent_key, settings.origins)
         edges.redaction.know(*agent.variables.values())
         return agent
 

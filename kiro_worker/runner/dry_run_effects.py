@@ -107,6 +107,10 @@ class DryRunEffects(Effects):
     def install_agent(self) -> None:
         """Install nothing: the plan says whether this machine has the agent."""
 
+    def try_agent(self, prepared: Prepared, start: KeptWork) -> None:  # noqa: ARG002  # the build needs both
+        """Start nothing, because a turn costs money."""
+        self._plan.note("trial turn", "not in a dry run: a build would first ask the agent to reply with OK")
+
     def sandboxed(self) -> AbstractContextManager[None]:
         """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()
@@ -147,13 +151,13 @@ class DryRunEffects(Effects):
         }
         configured = self._settings.agent
         # Without the agent's key, because no part of the plan depends on it.
-        agent = configured_agent(configured, self._request, lambda: "").adapter
+        agent = configured_agent(configured, self._request, lambda: "")
         path = shutil.which(agent.argv[0], path=self._edges.environment.get("PATH"))
         self._plan.note(
             "agent",
             f"{shlex.join(agent.argv)}, at most {configured.timeout_minutes} minutes per turn;"
             f" on this machine: {path or 'not installed'}",
-            {"name": agent.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
+            {"name": agent.adapter.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
         )
         require_visible_spec(checkout, self._request.spec_path)
         task_list = load_task_list(checkout, self._request.spec_path, start.commit)

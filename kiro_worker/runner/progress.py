@@ -31,6 +31,7 @@ class BuildProgress:
     """What the pipeline records as it goes, so that a build that fails half-way reports what it did until then.
 
     ``error`` is the name of the worker's own error that ended the build; empty if the outcome alone describes it.
+    ``retry_after`` is when another attempt may succeed, in epoch seconds; 0 if that is not known.
     ``checkpoint_ref`` and ``checkpoint_commit`` are empty while the checkpoint holds no work. ``checkpoint_ignored`` is
     a commit on its ref that the worker did not write, and ``checkpoint_problem`` is why the last task is not on it.
     ``tasks_done``, ``tasks_open`` and ``open_tasks`` (their names) are about required tasks only. ``done_before`` are
@@ -48,6 +49,7 @@ class BuildProgress:
     details: str = ""
     fault_owner: FaultOwner | None = None
     error: str = ""
+    retry_after: int = 0
     fence: int = 0
     slot: str = ""
     commit: str = ""
@@ -118,5 +120,5 @@ class BuildProgress:
     def stopped(self, stop: BuildStopped) -> None:
         """Record why the build ends here."""
         self.outcome, self.remedy, self.details = stop.outcome, stop.remedy, stop.details
-        self.fault_owner, self.error = stop.owner, stop.error
+        self.fault_owner, self.error, self.retry_after = stop.owner, stop.error, stop.retry_after
         self.reason = "; ".join(filter(None, (stop.reason, self.checkpoint_problem)))

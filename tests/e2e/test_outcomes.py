@@ -203,7 +203,7 @@ ENDINGS = {
         kept=BOTH,
         artifacts=AGENTS,
     ),
-    "AgentTimedOut: a turn": Ending(
+    "AgentTimedOut": Ending(
         Outcome.AGENT_TIMED_OUT,
         "after 0.1 minutes",
         agent_hangs_at_second_task,
@@ -211,8 +211,8 @@ ENDINGS = {
         kept=BOTH,
         artifacts=AGENTS,
     ),
-    "AgentTimedOut: maxMinutes": Ending(
-        Outcome.AGENT_TIMED_OUT,
+    "BudgetExhausted": Ending(
+        Outcome.BUDGET_EXHAUSTED,
         "agent.maxMinutes is 0.001: 1 tasks are done and kept, 1 are open",
         agent_gets_too_little_time,
         agent_works,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.last_words import last_words
+from kiro_worker.runner.agent.unavailable import unavailable
 from kiro_worker.runner.gate.setup import active_environment, installed_programs
 from kiro_worker.runner.sandbox.environment import scrubbed_environment
 from kiro_worker.runner.sandbox.processes import Finished, stream
@@ -67,11 +68,11 @@ def run_agent(
         additions |= active_environment(path)
     programs = installed_programs(home, *virtual_environments)
     # The agent itself is never a program that setup installed, even if that has the same name.
-    program = shutil.which(adapter.argv[0], path=parent.get("PATH")) or adapter.argv[0]
+    program = shutil.which(agent.argv[0], path=parent.get("PATH")) or agent.argv[0]
     sandbox.grant(folder, *private)
     try:
         finished = stream(
-            (program, *adapter.argv[1:]),
+            (program, *agent.argv[1:]),
             cwd=folder,
             environment=scrubbed_environment(home, parent, programs, **additions, **agent.variables),
             timeout_seconds=agent.timeout_seconds,
@@ -82,7 +83,7 @@ def run_agent(
         )
     except OSError as error:
         raise BuildStopped(
-            Outcome.AGENT_UNAVAILABLE, f"{adapter.argv[0]} cannot be started: {error.strerror}", adapter.how_to_install
+            Outcome.AGENT_UNAVAILABLE, f"{agent.argv[0]} cannot be started: {error.strerror}", adapter.how_to_install
         ) from None
     finally:
         sandbox.reclaim(folder, *private)
@@ -116,10 +117,8 @@ def _problem(agent: PreparedAgent, finished: Finished, usage: Usage) -> BuildSto
     if adapter.always_reports_cost and usage.cost is None:
         return BuildStopped(
             Outcome.AGENT_FAILED,
-            f"{adapter.name} ended with exit code 0 but did not print its closing line, which is what a rejected"
-            " API key causes",
-            "read agent.log in the artifacts; if it names the key, put a valid one into the secret"
-            " kiro-worker-<env>-kiro-api-key; then redrive the execution",
+            f"{adapter.name} ended with exit code 0 but did not print its closing line",
+            _READ_LOG,
             finished.last_lines(),
         )
     return None
@@ -128,9 +127,7 @@ def _problem(agent: PreparedAgent, finished: Finished, usage: Usage) -> BuildSto
 def _refused(agent: PreparedAgent, finished: Finished) -> BuildStopped | None:
     """Return the stop for a turn that the agent's service refused. A program that was killed proves nothing."""
     refusal = None if finished.timed_out or finished.exit_code < 0 else agent.adapter.read_refusal(finished.lines)
-    if refusal is None:
-        return None
-    return BuildStopped(Outcome.AGENT_UNAVAILABLE, refusal.reason, refusal.remedy, finished.last_lines())
+    return unavailable(agent, refusal, finished.last_lines()) if refusal else None
 
 
 def _exit_status(finished: Finished) -> str:

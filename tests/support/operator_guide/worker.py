@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
-from kiro_worker.runner.agent.install import install_kiro_cli
+from kiro_worker.runner.agent.install import install_agent
 from kiro_worker.runner.agent.limits import require_within_limits
 from kiro_worker.runner.agent.turn import run_agent
 from kiro_worker.runner.gate.branch_tests import BranchTests
@@ -117,7 +117,7 @@ AGENT: Final = (
         "kiro-cli is not installed, and the CodeBuild project does not set KIRO_CLI_URL and KIRO_CLI_SHA256",
         "the CodeBuild project",
         "make deploy ARGS='--context kiroCliUrl=",
-        lambda: stopped(lambda: install_kiro_cli({"PATH": ""}, Path())),
+        lambda: stopped(lambda: install_agent("kiro", {"PATH": ""}, Path())),
     ),
     Problem(
         "The agent ends with an error",
@@ -128,8 +128,16 @@ AGENT: Final = (
         partial(turn, "raise SystemExit(3)"),
     ),
     Problem(
-        "The agent works for too long",
+        "A turn of the agent takes too long",
         "AgentTimedOut",
+        "kiro was stopped after 0.002 minutes",
+        "agent.timeoutMinutes in the configuration parameter",
+        "raise agent.timeoutMinutes in the configuration parameter, or split the task",
+        partial(turn, "import time; time.sleep(600)", minutes=0.002),
+    ),
+    Problem(
+        "The agent reaches the limit of the build",
+        "BudgetExhausted",
         "the agent worked for 11.7 minutes, and agent.maxMinutes is 10",
         "2 tasks are done and kept, 3 are open",
         "raise agent.maxMinutes",
