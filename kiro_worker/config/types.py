@@ -32,8 +32,8 @@ def _environment(value: dict[str, str]) -> dict[str, str]:
 
 
 def _text_of_scalar(value: object) -> object:
-    """Accept a number as text, because YAML reads the value of ``PORT: 8080`` as one."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    """Accept a whole number as text, such as ``"PORT": 8080``. Of others, such as 3.10, the digits are lost."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _author(value: str) -> str:
@@ -55,6 +55,8 @@ def _without_control_characters(value: str) -> str:
 def _without_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must not contain half of a surrogate pair, which is no character")
     return value
 
 

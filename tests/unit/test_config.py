@@ -148,7 +148,7 @@ def test_placeholder_counts_as_missing() -> None:
             MINIMAL | {"limits": {"minutes": 60}, "repositoryDefaults": {"build": {"timeoutMinutes": 61}}},
             "limits.minutes",
         ),
-        (MINIMAL | {"zzz": 1}, 'unknown key "zzz"; the known keys are allowedAuthorAssociations, blockedStatus'),
+        (MINIMAL | {"zzz": 1}, 'unknown key "zzz"; the known keys are allowDraft, allowedAuthorAssociations'),
     ],
 )
 def test_invalid_configuration_is_explained(value: Any, message: str) -> None:
