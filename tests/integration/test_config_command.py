@@ -75,6 +75,19 @@ def test_effective_settings_have_their_origins(github: StandInGitHub, parameter:
     assert lines["setup"] == ["detected", "from", "the", "files", "default"]
 
 
+def test_settings_of_checks_have_their_origins(github: StandInGitHub, parameter: Path) -> None:
+    commit_file(github, "checks: [{directory: api, test: make check, coverage: {mode: changed}}]\n")
+
+    shown = run("show", "acme/shop", "--config", str(parameter), cwd=parameter.parent)
+
+    assert shown.returncode == 0, shown.stderr
+    origins = {line.split()[0]: line.split()[-1] for line in shown.stdout.splitlines()[3:] if line.strip()}
+    for key in ("directory", "test", "coverage.mode"):
+        assert origins[f"checks[0].{key}"] == REPOSITORY_FILE
+    assert origins["checks[0].coverage.threshold"] == "repositoryDefaults"
+    assert origins["checks[0].setup"] == "default"
+
+
 def test_json_has_documented_form(github: StandInGitHub, parameter: Path) -> None:
     commit = commit_file(github, None)
 
