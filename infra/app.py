@@ -1,11 +1,13 @@
 """``python -m infra.app``: synthesize the stacks into CDK_OUTDIR (``cdk.out`` by default).
 
 Context keys: ``environment`` (test, staging or production), ``packagingPlatform`` (lambda or host),
-``lockLeaseSeconds``, ``kiroCliUrl``, ``kiroCliSha256``, ``steeringPrefix``, and those of the build machine:
-``buildImage``, ``computeType``, ``architecture``, ``buildTimeoutMinutes``, ``privileged``, ``vpcId``, ``subnetIds``,
-``securityGroupIds``, ``imageRepositories``, ``runnerPython``. docs/how-to/build-machine.md explains them. The ``cdk``
-command passes them with ``--context key=value``. Without that command they come from the environment variable
-CDK_CONTEXT_JSON, as in any CDK app.
+``lockLeaseSeconds``, ``kiroCliUrl``, ``kiroCliSha256``, ``steeringPrefix``; those that pin other versions of agents:
+``claudeVersion``, ``claudeIntegrity``, ``codexVersion``, ``codexIntegrity``, ``geminiVersion``, ``geminiIntegrity``;
+and those of the build machine: ``buildImage``, ``computeType``, ``architecture``, ``buildTimeoutMinutes``,
+``privileged``, ``vpcId``, ``subnetIds``, ``securityGroupIds``, ``imageRepositories``, ``runnerPython``.
+docs/how-to/build-machine.md and docs/reference/agents.md explain them. The ``cdk`` command passes them with
+``--context key=value``. Without that command they come from the environment variable CDK_CONTEXT_JSON, as in any CDK
+app.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from infra.context import Context, one_of, whole_number
@@ -14,6 +15,7 @@ from kiro_worker.names import ENVIRONMENTS, QUEUE_MINUTES, Names
 EXECUTION_MARGIN_SECONDS = 900
 """For the steps before and after the build."""
 LEASE_MARGIN_SECONDS = 600
+NPM_AGENTS = ("claude", "codex", "gemini")
 _LEASES = range(1, 1_000_000)
 
 
@@ -28,6 +30,8 @@ class Settings:
     kiro_cli_sha256: str = ""
     runner_python: str = "image"
     """Whose Python runs the runner: the image's, or one that the build's source brings (``bundled``)."""
+    agent_pins: Mapping[str, str] = field(default_factory=dict)
+    """The variables that pin other versions of the npm packages of agents, by name: see kiro_worker/agent_pin.py."""
     steering_prefix: str = ""
     """``bucket/prefix`` of the central steering files that the build may read; empty if there are none."""
 
@@ -69,8 +73,23 @@ def read_settings(context: Context) -> Settings:
         runner_python=one_of(
             context, "runnerPython", ("image", "bundled"), default="image" if machine.has_aws_image else "bundled"
         ),
+        agent_pins=_agent_pins(context),
         steering_prefix=_s3_prefix(context, "steeringPrefix"),
     )
+
+
+def _agent_pins(context: Context) -> dict[str, str]:
+    pins: dict[str, str] = {}
+    for agent in NPM_AGENTS:
+        version, integrity = (str(context(f"{agent}{key}") or "") for key in ("Version", "Integrity"))
+        if not version and not integrity:
+            continue
+        if not re.fullmatch(r"\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?", version):
+            raise SynthError(f"Context {agent}Version is {version!r}, but it must be a version such as 1.2.3.")
+        if not re.fullmatch(r"sha512-[A-Za-z0-9+/]{86}==", integrity):
+            raise SynthError(f"Context {agent}Integrity is {integrity!r}, but it must be sha512-<base64>.")
+        pins |= {f"{agent.upper()}_VERSION": version, f"{agent.upper()}_INTEGRITY": integrity}
+    return pins
 
 
 def _s3_prefix(context: Context, key: str) -> str:

@@ -246,6 +246,7 @@ class BuildStopped(KiroWorkerError):
 
     ``owner`` is given where the reason says who has to act, and is the outcome's usual owner otherwise. ``error`` is
     the name of the error of this module that ends the build, and empty if the outcome's own name says it.
+    ``retry_after`` is when another attempt may succeed, in epoch seconds, if that is known.
     """
 
     def __init__(
@@ -256,13 +257,15 @@ class BuildStopped(KiroWorkerError):
         details: str = "",
         owner: FaultOwner | None = None,
         error: str = "",
+        retry_after: int = 0,
     ) -> None:
         super().__init__(reason, remedy)
         self.owner = owner or OUTCOMES[outcome].owner
-        self.args = (outcome, reason, remedy, details, self.owner, error)
+        self.args = (outcome, reason, remedy, details, self.owner, error, retry_after)
         self.outcome = outcome
         self.details = details
         self.error = error
+        self.retry_after = retry_after
 
     def __str__(self) -> str:
         return with_remedy(f"{self.outcome}: {self.reason}", self.remedy)

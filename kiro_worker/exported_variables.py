@@ -15,6 +15,7 @@ EXPORTED_VARIABLES: Final[Mapping[str, str]] = {
     "OUTCOME_REASON": "reason",
     "OUTCOME_OWNER": "owner",
     "OUTCOME_ERROR": "error",
+    "RETRY_AFTER": "retry_after",
     "RESULT_COMMIT": "commit",
     "RESULT_FENCE": "fence",
     "TASKS_DONE": "tasks_done",

@@ -126,7 +126,8 @@ class Lease(Document):
 class BuildResult:
     """What a build reported through its exported variables.
 
-    A value is empty (``fence``: 0) if the build did not get that far. ``owner`` is the
+    A value is empty (``fence``: 0) if the build did not get that far. ``retry_after`` is when the agent's service works
+    again, in epoch seconds, if the agent named it. ``owner`` is the
     :class:`~kiro_worker.outcomes.FaultOwner` who has to act, and ``error`` the worker's own error behind the outcome.
     ``phases`` is ``name:seconds;…`` in order; ``tail`` holds the last relevant lines of output, and ``open_tasks`` one
     name per line.
@@ -155,6 +156,7 @@ class BuildResult:
     phases: str = ""
     tail: str = ""
     fence: int = 0
+    retry_after: int = 0
 
     @classmethod
     def from_document(cls, build: dict[str, Any]) -> BuildResult:
@@ -181,7 +183,8 @@ class BuildResult:
         for key, known in _CLOSED_LISTS.items():
             values[key] = values[key] if values[key] in known else ""
         values |= {key: _text_of_json(values[key]) for key in ("tail", "open_tasks")}
-        values["fence"] = int(values["fence"]) if values["fence"].isdecimal() else 0
+        for key in ("fence", "retry_after"):
+            values[key] = int(values[key]) if values[key].isdecimal() else 0
         return cls(build_id=build_id, status=status, log_url=log_url, **values)
 
     @property
@@ -191,13 +194,16 @@ class BuildResult:
 
     @property
     def agent_has_worked(self) -> bool:
-        """Whether the agent had a turn, so that the build cost something. Not every agent reports its cost.
+        """Whether the agent received the spec and worked. The trial turn before that does not count.
 
-        An agent that its service refuses ends at once. One that worked for minutes could only pretend that.
+        An agent that its service refuses ends at once. One that worked for minutes could only pretend that. Without
+        phases, a cost counts as work.
         """
+        if not self.phases:
+            return self.credits != ""
         turns = [float(seconds) for seconds in _AGENT_PHASE.findall(self.phases)]
         at_once = self.outcome == Outcome.AGENT_UNAVAILABLE and max(turns, default=0.0) <= _REFUSED_SECONDS
-        return self.credits != "" or (bool(turns) and not at_once)
+        return bool(turns) and (self.credits != "" or not at_once)
 
     @property
     def stopping_outcome(self) -> str:

@@ -47,8 +47,10 @@ class Outcome(StrEnum):
     AGENT_UNAVAILABLE = "AgentUnavailable"
     AGENT_FAILED = "AgentFailed"
     AGENT_TIMED_OUT = "AgentTimedOut"
+    BUDGET_EXHAUSTED = "BudgetExhausted"
     NO_CHANGES = "NoChanges"
     SETUP_FAILED = "SetupFailed"
+    TESTS_ALREADY_FAILING = "TestsAlreadyFailing"
     TESTS_FAILED = "TestsFailed"
     COVERAGE_BELOW_THRESHOLD = "CoverageBelowThreshold"
     PUSH_REJECTED = "PushRejected"
@@ -87,26 +89,33 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         " does not change anything for more specific, mark them as optional, or tick them if they are done.",
     ),
     Outcome.AGENT_UNAVAILABLE: OutcomeFacts(
-        "The agent could not be installed or started, its key was rejected, its quota or credits are used up, or a rate"
-        " limit is reached.",
+        "The agent could not be installed or started, its key was rejected, its quota or credits are used up, a rate"
+        " limit is reached, its service cannot be reached, or it could not complete a short turn before the spec.",
         FaultOwner.INSTALLATION,
         CardEffect.QUEUE,
         "Follow the fix in the reason, which names the secret, the quota page or the deployment, then redrive the"
         " execution.",
     ),
     Outcome.AGENT_FAILED: OutcomeFacts(
-        "The agent was started and ended with an error, showed no evidence of work, left files that cannot be"
-        " committed, or spent `agent.maxCredits`.",
+        "The agent was started and ended with an error, showed no evidence of work, or left files that cannot be"
+        " committed; or it does not report its cost, which `agent.maxCredits` limits.",
         FaultOwner.CARD,
         CardEffect.FAILED,
         "Read the last lines of `agent.log` in the comment, make the open tasks smaller or more specific, then redrive"
         " the execution, which continues with them.",
     ),
     Outcome.AGENT_TIMED_OUT: OutcomeFacts(
-        "One turn of the agent exceeded `agent.timeoutMinutes`, or all turns together exceeded `agent.maxMinutes`.",
+        "One turn of the agent exceeded `agent.timeoutMinutes`.",
         FaultOwner.CARD,
         CardEffect.FAILED,
         "Redrive the execution, which resumes after the finished tasks. Split large tasks, or raise the limit.",
+    ),
+    Outcome.BUDGET_EXHAUSTED: OutcomeFacts(
+        "The turns of the build reached `agent.maxCredits` or `agent.maxMinutes` before every task was done.",
+        FaultOwner.CARD,
+        CardEffect.FAILED,
+        "Redrive the execution, which resumes after the finished tasks with a new budget. Or raise the limit, or split"
+        " the spec.",
     ),
     Outcome.NO_CHANGES: OutcomeFacts(
         "The agent changed nothing, or no task was open.",
@@ -115,10 +124,19 @@ OUTCOMES: Final[Mapping[Outcome, OutcomeFacts]] = {
         "Make the open tasks more specific, or tick those that are done.",
     ),
     Outcome.SETUP_FAILED: OutcomeFacts(
-        "The `setup` command failed, timed out or could not be started: on the branch, or on the agent's work.",
+        "Setup, configured or detected, failed, timed out or could not be started: on the branch, or on the agent's"
+        " work. Or nothing is configured for a repository with several projects.",
         FaultOwner.REPOSITORY,
         CardEffect.FAILED,
         "Read `setup.log`. Correct `setup`, or the files that it reads on the branch, then redrive the execution.",
+    ),
+    Outcome.TESTS_ALREADY_FAILING: OutcomeFacts(
+        "Before the agent started, the project's tests failed on the branch, or their command could not be started. The"
+        " agent was not started.",
+        FaultOwner.REPOSITORY,
+        CardEffect.FAILED,
+        "Read `baseline.log`. Fix the named tests or the test command, then redrive the execution. `baseline` decides"
+        " which failures are accepted.",
     ),
     Outcome.TESTS_FAILED: OutcomeFacts(
         "The project's tests failed, timed out or could not be started, or nothing shows that a test ran.",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kiro_worker.agent_pin import AgentPin
+from kiro_worker.agent_pin import parse_pin
 from kiro_worker.build_machine import AWS_IMAGES, choose_machine
 from kiro_worker.config.secrets import require_agent_key, require_git_credentials, require_test_secret
 from kiro_worker.errors import AgentNotPinned, BuildProjectMissing
@@ -55,8 +55,8 @@ def prepare_machine(
     if settings.agent.needs_key:
         require_agent_key(secrets, environment.kiro_api_key_secret_name)
     build = choose_machine(settings, project, environment.build_timeout_minutes)
-    if settings.agent.is_kiro:
-        _require_pin(project, build.image)
+    if settings.agent.name != "command":
+        _require_pin(project, build.image, settings.agent.name)
     return build
 
 
@@ -69,12 +69,12 @@ def _find_project(codebuild: CodeBuildClient, name: str) -> ProjectTypeDef:
     return projects[0]
 
 
-def _require_pin(project: ProjectTypeDef, image: str) -> None:
-    # A custom image may have the Kiro CLI. Only the build can find out.
+def _require_pin(project: ProjectTypeDef, image: str, agent: str) -> None:
+    # A custom image may have the agent. Only the build can find out.
     if not image.startswith(AWS_IMAGES):
         return
     variables = project["environment"].get("environmentVariables", [])
     try:
-        AgentPin.parse({variable["name"]: variable["value"] for variable in variables})
+        parse_pin(agent, {variable["name"]: variable["value"] for variable in variables})
     except AgentNotPinned as error:
         raise AgentNotPinned(f"{project['name']}: {error.reason}", error.remedy) from None

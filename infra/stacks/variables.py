@@ -67,6 +67,7 @@ class Variables:
             "ARTIFACTS_BUCKET_NAME": self.core.artifacts.bucket_name,
             "KIRO_CLI_URL": self.settings.kiro_cli_url,
             "KIRO_CLI_SHA256": self.settings.kiro_cli_sha256,
+            **self.settings.agent_pins,
             # The installation's own image. A build that runs on another one was given it by its repository's settings.
             "BUILD_IMAGE": self.settings.machine.image,
             "BUILD_PRIVILEGED": "true" if self.settings.machine.privileged else "false",

@@ -44,8 +44,11 @@ def fix_on_this_machine(run: Run, config: Path | None, token_variable: str | Non
 
 def _fix(name: str, text: str, config: Path | None, token_variable: str | None) -> str:
     kind = getattr(errors, name, None)
-    if kind is errors.AgentNotPinned or name == Outcome.AGENT_UNAVAILABLE:
+    is_missing = name == Outcome.AGENT_UNAVAILABLE and re.search(r"is not installed|cannot be started", text)
+    if kind is errors.AgentNotPinned or is_missing:
         return "install kiro-cli on this machine, or name another agent with --agent-command"
+    if name == Outcome.AGENT_UNAVAILABLE and "API key is not accepted" in text:
+        return f"export {AGENT_KEY_VARIABLE}=…"
     if not isinstance(kind, type):
         return ""
     if issubclass(kind, errors.SecretError) and NAMES.kiro_api_key_secret in text:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from kiro_worker.agent_steering import STEERING
 from kiro_worker.config.repository_settings import Limits, RepositorySettings
 from kiro_worker.config.types import (
     KeyVariable,
@@ -91,7 +92,8 @@ class Configuration(Model):
         "AGENTS.md",
     )
     """the files and folders that must be as on the default branch, or as they were there when the branch left it,
-    because they steer the agent (see security.md)"""
+    because they steer the agent (see security.md). Unless this key is set, what the configured agent reads is guarded,
+    too (see agents.md)"""
     guard_label: Name | None = None
     """the pull request label that permits changes to guarded paths; `null` means that no label does"""
     steering: SteeringSource | None = None
@@ -159,6 +161,13 @@ class Configuration(Model):
     def allowed_repositories(self) -> tuple[str, ...]:
         """The repositories whose cards may be built, each as ``owner/name``."""
         return self.repositories or (f"{self.organization}/{self.repository}",)
+
+    def for_agent(self, name: str) -> Self:
+        """The configuration that guards what the agent reads, too, unless ``guardedPaths`` is configured."""
+        if "guarded_paths" in self.model_fields_set:
+            return self
+        paths = dict.fromkeys((*self.guarded_paths, *STEERING.get(name, ())))
+        return self.model_copy(update={"guarded_paths": tuple(paths)})
 
     @property
     def everything_guarded(self) -> tuple[str, ...]:

@@ -98,7 +98,8 @@ def _goes_back(event: StepEvent, failure: Failure, records: RecordsTable) -> boo
     if owner in (FaultOwner.CARD, FaultOwner.REPOSITORY) and failure.state == RUN_BUILD and document.lease:
         close_breaker(records, event.execution_arn, document.lease.fence / 1000)
     if owner is FaultOwner.INSTALLATION:
-        open_breaker(records, failure.name, failure.reason, require(document.item, "item").id)
+        item_id, retry_after = require(document.item, "item").id, build.retry_after if build else 0
+        open_breaker(records, failure.name, failure.reason, item_id, retry_after)
         if not (build and build.agent_has_worked):
             return True
     if owner not in (FaultOwner.INSTALLATION, FaultOwner.SERVICE) or _may_move_late(failure):

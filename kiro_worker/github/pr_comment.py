@@ -10,7 +10,7 @@ from kiro_worker.github.markdown import block, code, link
 from kiro_worker.models import BuildResult
 from kiro_worker.names import with_environment
 from kiro_worker.outcomes import Outcome
-from kiro_worker.records.summaries import RunSummary
+from kiro_worker.records.summaries import GATE_NOTES, RunSummary
 from kiro_worker.redaction import redact
 from kiro_worker.spec import completion
 
@@ -26,7 +26,9 @@ _MAX_PHASES: Final = 40
 _PULL_REQUEST: Final = re.compile(r"(https?://[^\s?#]+/[^/\s?#]+/[^/\s?#]+)/pull/[0-9]+")
 _LONGEST_SECTION: Final = 18_000
 """The maximum length of the list of tasks, and of the agent's words, so that no comment is cut off."""
+_LONGEST_FAILURES: Final = 8_000
 _LONGEST_WORDS: Final = 1_000
+_MOST_NOTES: Final = 10
 _NO_SUMMARY: Final = RunSummary()
 
 
@@ -68,7 +70,7 @@ def succeeded(
     """
     return _comment(
         f"✅ **Implemented**: {code(build.commit[:12])} on {code(branch)} is ready for review",
-        "\n".join(f"- ⚠️ {note}" for note in notes),
+        "\n".join(f"- ⚠️ {note}" for note in (*notes, *_gate_notes(summary))),
         redact(code(build.reason)) if build.reason else "",
         _done_tasks(build, summary, pull_request_url),
         _facts(build),
@@ -103,6 +105,8 @@ def failed(
         block(reason) if reason else "",
         _done_tasks(build or BuildResult(), summary),
         _open_tasks(build) if build else "",
+        _failed_tests(summary),
+        "\n".join(f"- ⚠️ {note}" for note in _gate_notes(summary)),
         _facts(build) if build else "",
         "The last lines of output:\n" + block(redact(build.tail)[-4000:]) if build and build.tail.strip() else "",
         _words(summary),
@@ -142,6 +146,28 @@ def _done_tasks(build: BuildResult, summary: RunSummary, pull_request_url: str =
     count = int(done) - int(before) if done.isdecimal() and before.isdecimal() else len(summary.tasks)
     more = [f"- and {count - len(lines)} more"] if count > len(lines) else []
     return "\n".join(["Tasks done by this run:", *lines, *more])
+
+
+def _gate_notes(summary: RunSummary) -> list[str]:
+    """What the gate found besides its verdict."""
+    known = [note for note in summary.notes if note.kind in GATE_NOTES]
+    return [f"{GATE_NOTES[note.kind]}: {_cell(redact(note.names))}" for note in known[:_MOST_NOTES]]
+
+
+def _failed_tests(summary: RunSummary) -> str:
+    """The tests that stopped the build, each with the last lines of its failure, as many as fit."""
+    parts: list[str] = []
+    for test in summary.failed:
+        # Without blank lines, so that nothing in it can look like a part that is added to the comment later.
+        said = "\n".join(filter(str.strip, redact(test.said).splitlines()))[-_LONGEST_WORDS:]
+        part = f"- {_cell(redact(test.name))}" + (f"\n{block(said)}" if said else "")
+        if sum(map(len, parts)) + len(part) > _LONGEST_FAILURES:
+            break
+        parts.append(part)
+    if not parts:
+        return ""
+    more = len(summary.failed) - len(parts)
+    return "\n".join(["Failed tests:", *parts, *([f"- and {more} more"] if more else [])])
 
 
 def _words(summary: RunSummary) -> str:

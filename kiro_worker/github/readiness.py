@@ -143,7 +143,9 @@ async def validate_branch(
     reasons = list(problems(found, spec, configuration, branch, read_run))
     pull_request = next(iter(allowed_pull_requests(found, configuration)), None)
     if pull_request is not None:
-        stopped = await guard_problem(session, configuration, found, pull_request, branch)
+        # Which agent would read them is known unless the settings are wrong, which is a reason already.
+        agent = "" if reasons else repository_settings(found, configuration).agent.name
+        stopped = await guard_problem(session, configuration.for_agent(agent), found, pull_request, branch)
         reasons += [stopped] if stopped and not _has_pushed(found, branch, read_run) else []
     if reasons or pull_request is None:
         raise WorkItemInvalid("\n".join(reasons), _after_fixing(configuration))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 FIRST_WAIT_SECONDS: Final = 300
 LONGEST_WAIT_SECONDS: Final = 3600
+LONGEST_NAMED_WAIT_SECONDS: Final = 24 * 3600
 _KEY: Final = "breaker"
 _LONGEST_REASON: Final = 2000
 _FAILURE: Final = ("error", "reason", "since", "retryAfter", "waitSeconds", "probe", "item")
@@ -73,20 +74,26 @@ def read_breaker(records: RecordsTable) -> Breaker:
     )
 
 
-def open_breaker(records: RecordsTable, error: str, reason: str, item_id: str = "") -> None:
+def open_breaker(records: RecordsTable, error: str, reason: str, item_id: str = "", retry_after: int = 0) -> None:
     """Record a failure of the installation. Callers do so before they raise or report the failure.
 
     ``item_id`` is the card of the run that failed, if it had one. The next probe prefers another card, because a
     failure of one card that only looks like one of the installation must not stop the others.
 
     A breaker that is already open keeps its times. Only the election of a probe prolongs the wait: a repeated write and
-    failures of several runs at once do not.
+    failures of several runs at once do not. ``retry_after`` is when the service that failed works again, if it named a
+    time: no probe goes on before, but none waits for more than a day.
     """
     latest = {"error": error, "reason": reason[:_LONGEST_REASON], "item": item_id}
     now = records.now()
-    times = {"since": now, "retryAfter": now + FIRST_WAIT_SECONDS, "waitSeconds": FIRST_WAIT_SECONDS}
-    if not records.update_if(_KEY, {**latest, **times}, equals={"error": None}):
-        records.update_if(_KEY, latest, present=("error",))
+    first = max(now + FIRST_WAIT_SECONDS, min(retry_after, now + LONGEST_NAMED_WAIT_SECONDS))
+    times = {"since": now, "retryAfter": first, "waitSeconds": FIRST_WAIT_SECONDS}
+    if records.update_if(_KEY, {**latest, **times}, equals={"error": None}):
+        return
+    records.update_if(_KEY, latest, present=("error",))
+    known = read_breaker(records).retry_after
+    if retry_after and first > known:
+        records.update_if(_KEY, {"retryAfter": first}, equals={"retryAfter": known}, present=("error",))
 
 
 def elect_probe(records: RecordsTable, breaker: Breaker, execution: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,21 +17,31 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
 from kiro_worker.records.runs import RunRecord, note_push, note_start
 from kiro_worker.runner.agent.adapters import configured_agent
-from kiro_worker.runner.agent.install import install_kiro_cli
+from kiro_worker.runner.agent.install import install_agent
+from kiro_worker.runner.agent.limits import note_usage
 from kiro_worker.runner.agent.loop import AgentLoop
+from kiro_worker.runner.agent.task_list import load_task_list
+from kiro_worker.runner.agent.trial import require_working, run_trial
 from kiro_worker.runner.agent.workspace import TurnContext
 from kiro_worker.runner.effects import Effects
-from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.gate.setup import Setup, is_set_up
 from kiro_worker.runner.gate.workspace import GateWorkspace
 from kiro_worker.runner.preparation import fetch_submodules, note_done_before, note_kept, note_rebased_work, note_work
 from kiro_worker.runner.rebase import rebase_onto_push
-from kiro_worker.runner.recording import commits_between, recall_summary, record_summary, run_recorded_gate
+from kiro_worker.runner.recording import (
+    commits_between,
+    recall_summary,
+    record_summary,
+    run_recorded_gate,
+    take_recorded_baseline,
+)
 from kiro_worker.runner.repository.commit_style import CommitStyle
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
 from kiro_worker.runner.repository.push_check import check_push
 from kiro_worker.runner.repository.submodules import Submodules
+from kiro_worker.runner.sandbox.environment import BuildEnvironment, withheld_variables
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import another_user, sandbox
 from kiro_worker.runner.trust.secret_scan import require_no_secret_in_work
@@ -44,6 +55,7 @@ if TYPE_CHECKING:
     from kiro_worker.runner.agent.adapters import PreparedAgent
     from kiro_worker.runner.edges import BuildEdges
     from kiro_worker.runner.effects import Prepared
+    from kiro_worker.runner.gate.baseline import Baseline
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint
@@ -76,6 +88,7 @@ class BuildEffects(Effects):
         self._lease = request.lease
         self._run = RunRecord(request.owner, request.repository, request.branch, request.work_item_id)
         self._agent_environment = edges.environment
+        self._baselines: tuple[Baseline, ...] = ()
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -106,6 +119,8 @@ class BuildEffects(Effects):
     def use_settings(self, settings: Settings) -> None:
         """Use ``settings`` from here on, and report them in ``result.json``."""
         self._settings = self._progress.settings = settings
+        self._edges = replace(self._edges, environment=BuildEnvironment(self._edges.environment, settings.environment))
+        self._agent_environment = self._edges.environment
 
     def load_agent_key(self) -> None:
         """Load the agent's key and setup's, so that one that cannot be used costs neither a push nor setup."""
@@ -131,16 +146,36 @@ class BuildEffects(Effects):
         return pushed
 
     def install_agent(self) -> None:
-        """Install the Kiro CLI if it is missing."""
+        """Install the configured agent if it is missing."""
         environment, folder = self._edges.environment, self._edges.workspace / "agent-bin"
-        self._edges.log.say(install_kiro_cli(environment, folder))
+        self._edges.log.say(install_agent(self._settings.agent.name, environment, folder))
         path = f"{environment.get('PATH', os.defpath)}{os.pathsep}{folder}"
-        self._agent_environment = {**environment, "PATH": path}
+        self._agent_environment = BuildEnvironment({**environment, "PATH": path}, self._settings.environment)
+
+    def try_agent(self, prepared: Prepared, start: KeptWork) -> None:
+        """Give the agent a trial turn, whose cost counts like that of any other, if there is a task for it."""
+        edges, agent = self._edges, self._agent
+        if not load_task_list(prepared.checkout, self._request.spec_path, start.commit).pending_leaves:
+            edges.log.say("no task is open, so the agent is not tried")
+            return
+        self._progress.agent_unit = agent.adapter.unit
+        self._gate.secure()
+        trial = run_trial(
+            agent,
+            edges.workspace,
+            parent=self._agent_environment,
+            sink=self._agent_log,
+            redact=edges.redaction,
+            sandbox=self._gate.agents_sandbox,
+        )
+        note_usage(trial, self._progress)
+        require_working(agent, trial)
 
     @cached_property
     def _agent(self) -> PreparedAgent:
         edges = self._edges
-        agent = configured_agent(self._settings.agent, self._request, edges.load_agent_key)
+        settings = self._settings
+        agent = configured_agent(settings.agent, self._request, edges.load_agent_key, settings.origins)
         edges.redaction.know(*agent.variables.values())
         return agent
 
@@ -148,9 +183,8 @@ class BuildEffects(Effects):
     def sandboxed(self) -> Iterator[None]:
         """Open the agent's log, and reserve the users that the agent and the tests run as."""
         edges, checks = self._edges, self._settings.checks
-        has_setup = any(check.setup for check in checks)
         setup = None
-        if has_setup:
+        if is_set_up(checks):
             secrets = self._test_secrets
             setup = Setup(checks, edges.environment, self._open_setup_log, edges.redaction, secrets)
         with (
@@ -158,6 +192,8 @@ class BuildEffects(Effects):
             sandbox(edges.environment, edges.workspace, edges.log.say) as agent,
             another_user(agent) as gate,
         ):
+            for name in withheld_variables(edges.environment):
+                edges.log.say(f"agent, setup and tests do not get {name}, because its address contains credentials")
             folders = Folders(edges.workspace)
             self._gate = GateWorkspace(self._request, folders, agent, gate, setup, edges.log.say)
             try:
@@ -171,6 +207,11 @@ class BuildEffects(Effects):
     def set_up(self, prepared: Prepared) -> None:
         """Run the setup command, and give the agent what it installed."""
         self._gate.prepare(prepared.checkout, prepared.submodules)
+
+    def take_baseline(self, prepared: Prepared) -> None:
+        """Run the tests on the pinned commit. No earlier build's result counts, because the image may have changed."""
+        self._gate.secure()
+        self._baselines = take_recorded_baseline(self._edges, self._gate, prepared, self._progress)
 
     def keep(self, checkpoint: Checkpoint, work: KeptWork) -> None:
         """Push ``work`` to the checkpoint, under the lock like every push."""
@@ -202,6 +243,7 @@ class BuildEffects(Effects):
             submodules=prepared.submodules,
             temporary=self._gate.folders.temporary,
             is_setups=self._gate.is_setups,
+            virtual_environments=self._gate.virtual_environments,
             style=CommitStyle.of(prepared.settings.commits, agent.adapter.name),
         )
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
@@ -219,12 +261,13 @@ class BuildEffects(Effects):
     def pass_gate(self, prepared: Prepared) -> None:
         """Run the gate. If an earlier build finished all tasks and failed here, give the agent one turn to fix that.
 
-        Without that turn, a redrive could only fail again.
+        Without that turn, a redrive could only fail again. There is none for tests that failed before the work, too.
         """
         try:
             self._run_gate(prepared, self._commit)
         except BuildStopped as stop:
-            if stop.outcome not in _FIXABLE or not self._loop.only_fixing_is_left:
+            is_old = stop.outcome is Outcome.TESTS_FAILED and not self._progress.gate_failed_anew
+            if stop.outcome not in _FIXABLE or is_old or not self._loop.only_fixing_is_left:
                 raise
             self._edges.log.say(f"{stop.outcome}: {stop.reason}")
             self._loop.fix(stop)
@@ -309,7 +352,7 @@ class BuildEffects(Effects):
         note_kept(checkpoint, self._progress)
 
     def _run_gate(self, prepared: Prepared, commit: str) -> None:
-        run_recorded_gate(self._edges, self._gate, prepared, commit, self._progress)
+        run_recorded_gate(self._edges, self._gate, prepared, commit, self._progress, self._baselines)
 
     def _load_submodules(self, guard: Guard, checkout: Checkout) -> Submodules:
         if not self._edges.configuration.submodules:

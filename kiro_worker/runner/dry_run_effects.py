@@ -16,9 +16,10 @@ from kiro_worker.runner.agent.task_list import load_task_list, require_visible_s
 from kiro_worker.runner.agent.workspace import materialize
 from kiro_worker.runner.effects import Effects
 from kiro_worker.runner.gate.detect import with_report_options
-from kiro_worker.runner.gate.gate import find_test_command
+from kiro_worker.runner.gate.run import find_test_command, full_run
+from kiro_worker.runner.gate.setup import plan_setup
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.sandbox.processes import scrubbed_environment
+from kiro_worker.runner.sandbox.environment import scrubbed_environment
 from kiro_worker.runner.stops import stop_for
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from kiro_worker.config.settings import Settings
+    from kiro_worker.config.settings import Check, Settings
     from kiro_worker.lock.table import LockTable
     from kiro_worker.records.checkpoints import KeptWork
     from kiro_worker.runner.edges import Edges
@@ -106,15 +107,34 @@ class DryRunEffects(Effects):
     def install_agent(self) -> None:
         """Install nothing: the plan says whether this machine has the agent."""
 
+    def try_agent(self, prepared: Prepared, start: KeptWork) -> None:  # noqa: ARG002  # the build needs both
+        """Start nothing, because a turn costs money."""
+        self._plan.note("trial turn", "not in a dry run: a build would first ask the agent to reply with OK")
+
     def sandboxed(self) -> AbstractContextManager[None]:
         """Prepare nothing, because neither the agent nor the tests run."""
         return nullcontext()
 
-    def set_up(self, prepared: Prepared) -> None:  # noqa: ARG002  # the build needs it
-        """Note the setup command."""
-        for check in self._settings.checks:
-            command = check.setup or ()
-            self._plan.note("setup", shlex.join(command), list(command))
+    def set_up(self, prepared: Prepared) -> None:
+        """Note how each check would be set up, and why."""
+        steps = plan_setup(self._settings.checks, prepared.checkout.folder)
+        for step in steps:
+            where = f" in {step.directory}" if step.directory else ""
+            shown = f"detected{where}: {step.reason}" if step.reason else f"{shlex.join(step.words)}{where}"
+            self._plan.note("setup", shown)
+        self._plan.facts["setup"] = [
+            {"directory": step.directory, "command": list(step.words), "reason": step.reason} for step in steps
+        ]
+        if not steps:
+            self._plan.note("setup", "nothing to install is configured or detected")
+
+    def take_baseline(self, prepared: Prepared) -> None:  # noqa: ARG002  # the build needs it
+        """Note that the tests would run before the agent."""
+        mode = self._settings.baseline
+        counted = (
+            "failures that a report names do not count later" if mode == "known" else "every failure ends the build"
+        )
+        self._plan.note("baseline", f"{mode}: the tests would run before the agent, and {counted}", mode)
 
     def implement(self, prepared: Prepared, start: KeptWork) -> None:
         """Note the agent's command line and the tasks of each of its turns."""
@@ -131,13 +151,13 @@ class DryRunEffects(Effects):
         }
         configured = self._settings.agent
         # Without the agent's key, because no part of the plan depends on it.
-        agent = configured_agent(configured, self._request, lambda: "").adapter
+        agent = configured_agent(configured, self._request, lambda: "")
         path = shutil.which(agent.argv[0], path=self._edges.environment.get("PATH"))
         self._plan.note(
             "agent",
             f"{shlex.join(agent.argv)}, at most {configured.timeout_minutes} minutes per turn;"
             f" on this machine: {path or 'not installed'}",
-            {"name": agent.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
+            {"name": agent.adapter.name, "argv": list(agent.argv), "timeoutMinutes": configured.timeout_minutes},
         )
         require_visible_spec(checkout, self._request.spec_path)
         task_list = load_task_list(checkout, self._request.spec_path, start.commit)
@@ -151,20 +171,26 @@ class DryRunEffects(Effects):
 
     def pass_gate(self, prepared: Prepared) -> None:
         """Note the test command and the required coverage."""
-        check = self._settings.checks[0]
+        checks = self._settings.checks
+        for check in checks:
+            self._note_check(check, prepared, f"{check.name}: " if len(checks) > 1 else "")
+
+    def _note_check(self, check: Check, prepared: Prepared, name: str) -> None:
         folder = prepared.checkout.folder / check.directory
-        command, source = find_test_command(check, folder), "configured"
+        command, source = find_test_command(check, folder, is_set_up=check.setup is not None), "configured"
         if not check.test:
             command = self._with_report_options(command, folder)
+            command = command if self._settings.baseline == "off" else full_run(command)
             source = f"detected in the files of {self._start[:12]}"
-        self._plan.note("tests", f"{shlex.join(command)} ({source})", {"command": list(command)})
+        self._plan.note("tests", f"{name}{shlex.join(command)} ({source})", {"command": list(command)})
         threshold, mode = check.coverage.threshold, check.coverage.mode
         lines = "changed lines" if mode == "changed" else "lines"
         required = "not required" if threshold is None else f"at least {threshold:g} % of the {lines}"
+        required += ", if coverage is measured" if threshold is not None and check.coverage.is_default else ""
         report = f", read from {check.coverage.report}" if check.coverage.report else ""
         self._plan.note(
             "coverage",
-            required + report,
+            name + required + report,
             {"threshold": threshold, "mode": mode, "report": check.coverage.report},
         )
 

@@ -68,8 +68,16 @@ class Effects(Protocol):
         """Install the agent if the build image does not have it. Raise :class:`BuildStopped` if that fails."""
         ...
 
+    def try_agent(self, prepared: Prepared, start: KeptWork) -> None:
+        """Give the agent a short turn before it gets the spec. Raise :class:`BuildStopped` if the agent cannot work."""
+        ...
+
     def set_up(self, prepared: Prepared) -> None:
         """Run the configured setup command before the agent starts."""
+        ...
+
+    def take_baseline(self, prepared: Prepared) -> None:
+        """Run the project's tests on the pinned commit. Raise :class:`BuildStopped` if the agent must not start."""
         ...
 
     def sandboxed(self) -> AbstractContextManager[None]:

@@ -1,8 +1,8 @@
 """The pipeline of a build and of a dry run.
 
     hold the lock → check out the pinned commit → settings → guard → agent's key → push check → submodules and central
-    steering files → install the agent → set up → agent, task by task → completeness check → gate → hold the lock →
-    record → push → report
+    steering files → install the agent → try the agent → set up → baseline → agent, task by task → completeness check →
+    gate → hold the lock → record → push → report
 
 Every step that writes or spends is a method of :class:`~kiro_worker.runner.effects.Effects`; all others only read.
 :mod:`kiro_worker.runner.main` reports a build, and :mod:`kiro_worker.runner.dry_run` prints what a dry run found.
@@ -10,13 +10,16 @@ Every step that writes or spends is a method of :class:`~kiro_worker.runner.effe
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
+from kiro_worker.runner.agent.install import program_of
 from kiro_worker.runner.effects import Prepared
+from kiro_worker.runner.gate.setup import is_set_up
 from kiro_worker.runner.preparation import (
     check_out_request,
     fetch_submodules,
@@ -70,6 +73,8 @@ class Pipeline:
         with effects.phase("settings"):
             settings = read_settings(self._request, self._edges, checkout)
             effects.use_settings(settings)
+            guarded = self._edges.configuration.for_agent(settings.agent.name)
+            self._guard = replace(self._guard, configuration=guarded)
             checkout.git.author = CommitStyle.of(settings.commits).author
         checkpoint = Checkpoint(self._request, checkout, self._edges.records, partial(effects.note, "checkpoint"))
         prepared = Prepared(checkout, checkpoint, self._guard, settings)
@@ -96,12 +101,17 @@ class Pipeline:
         self._load_submodules(prepared)
         self._load_steering(prepared)
         with effects.sandboxed():
-            if prepared.settings.agent.is_kiro:
+            if program_of(prepared.settings.agent.name):
                 with effects.phase("install the agent"):
                     effects.install_agent()
-            if any(check.setup for check in prepared.settings.checks):
+                with effects.phase("try the agent"):
+                    effects.try_agent(prepared, start)
+            if is_set_up(prepared.settings.checks):
                 with effects.phase("set up"):
                     effects.set_up(prepared)
+            if prepared.settings.baseline != "off":
+                with effects.phase("baseline"):
+                    effects.take_baseline(prepared)
             with effects.phase("agent"):
                 effects.hold_lock()
                 effects.implement(prepared, start)

@@ -41,6 +41,7 @@ def check_out_request(request: BuildRequest, edges: Edges) -> Checkout:
         credentials,
         edges.environment,
         lfs=edges.configuration.lfs,
+        with_references=True,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kiro_worker.outcomes import Outcome
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from kiro_worker.config.settings import Settings
     from kiro_worker.errors import BuildStopped
     from kiro_worker.outcomes import FaultOwner
-    from kiro_worker.records.summaries import Turn
+    from kiro_worker.records.summaries import FailedTest, GateNote, Turn
 
 
 class Phase(NamedTuple):
@@ -31,12 +31,16 @@ class BuildProgress:
     """What the pipeline records as it goes, so that a build that fails half-way reports what it did until then.
 
     ``error`` is the name of the worker's own error that ended the build; empty if the outcome alone describes it.
+    ``retry_after`` is when another attempt may succeed, in epoch seconds; 0 if that is not known.
     ``checkpoint_ref`` and ``checkpoint_commit`` are empty while the checkpoint holds no work. ``checkpoint_ignored`` is
     a commit on its ref that the worker did not write, and ``checkpoint_problem`` is why the last task is not on it.
     ``tasks_done``, ``tasks_open`` and ``open_tasks`` (their names) are about required tasks only. ``done_before`` are
     the identities of the tasks that were done before this run, and ``tasks_done_before`` is their number; ``None`` if
     that is not known. ``done_tasks`` are the names of those that this run has done, and ``commits`` the commits that
     finished them, by identity; empty if that is not known. ``settings`` are the effective settings of the repository.
+    ``baseline`` and ``gate`` are what the tests showed before the agent, and what the last gate measured; ``None``
+    before that. ``failed_tests`` stopped the build, and ``gate_notes`` are what reviewers have to know about the tests.
+    ``gate_failed_anew`` means that the work made the last gate fail, so that the agent may be able to fix it.
     """
 
     outcome: Outcome = Outcome.WORKER_FAILED
@@ -45,6 +49,7 @@ class BuildProgress:
     details: str = ""
     fault_owner: FaultOwner | None = None
     error: str = ""
+    retry_after: int = 0
     fence: int = 0
     slot: str = ""
     commit: str = ""
@@ -60,6 +65,11 @@ class BuildProgress:
     settings: Settings | None = None
     tests: str = ""
     test_command: tuple[str, ...] = ()
+    baseline: dict[str, Any] | None = None
+    gate: dict[str, Any] | None = None
+    failed_tests: tuple[FailedTest, ...] = ()
+    gate_notes: tuple[GateNote, ...] = ()
+    gate_failed_anew: bool = True
     files_changed: tuple[str, ...] = ()
     patch: bytes = field(default=b"", repr=False)
     agent_credits: float | None = None
@@ -110,5 +120,5 @@ class BuildProgress:
     def stopped(self, stop: BuildStopped) -> None:
         """Record why the build ends here."""
         self.outcome, self.remedy, self.details = stop.outcome, stop.remedy, stop.details
-        self.fault_owner, self.error = stop.owner, stop.error
+        self.fault_owner, self.error, self.retry_after = stop.owner, stop.error, stop.retry_after
         self.reason = "; ".join(filter(None, (stop.reason, self.checkpoint_problem)))

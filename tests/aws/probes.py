@@ -25,6 +25,7 @@ AGENT_RAN: Final = frozenset(
         "Incomplete",
         "AgentFailed",
         "AgentTimedOut",
+        "BudgetExhausted",
         "NoChanges",
         "TestsFailed",
         "CoverageBelowThreshold",

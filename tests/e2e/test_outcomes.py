@@ -106,6 +106,16 @@ def repair_setup(world: World) -> None:
     world.configure(setup="true")
 
 
+def break_tests_before_agent(world: World) -> None:
+    agent_works(world)
+    report = "<testsuite><testcase classname='test_old.Old' name='test_old'><failure/></testcase></testsuite>"
+    world.configure(baseline="green", test=f'echo "{report}" > junit.xml; exit 1')
+
+
+def repair_tests(world: World) -> None:
+    world.configure(baseline="off", test=["python3", "-m", "unittest", "-v"])
+
+
 def require_coverage(world: World) -> None:
     agent_works(world)
     world.configure(coverage={"threshold": 80})
@@ -193,7 +203,7 @@ ENDINGS = {
         kept=BOTH,
         artifacts=AGENTS,
     ),
-    "AgentTimedOut: a turn": Ending(
+    "AgentTimedOut": Ending(
         Outcome.AGENT_TIMED_OUT,
         "after 0.1 minutes",
         agent_hangs_at_second_task,
@@ -201,8 +211,8 @@ ENDINGS = {
         kept=BOTH,
         artifacts=AGENTS,
     ),
-    "AgentTimedOut: maxMinutes": Ending(
-        Outcome.AGENT_TIMED_OUT,
+    "BudgetExhausted": Ending(
+        Outcome.BUDGET_EXHAUSTED,
         "agent.maxMinutes is 0.001: 1 tasks are done and kept, 1 are open",
         agent_gets_too_little_time,
         agent_works,
@@ -233,6 +243,13 @@ ENDINGS = {
         break_setup,
         repair_setup,
         artifacts=("agent.log", "setup.log"),
+    ),
+    "TestsAlreadyFailing": Ending(
+        Outcome.TESTS_ALREADY_FAILING,
+        "1 test fails already, before the agent starts: test_old.Old.test_old",
+        break_tests_before_agent,
+        repair_tests,
+        artifacts=("agent.log", "baseline.log"),
     ),
     "TestsFailed": Ending(
         Outcome.TESTS_FAILED,

@@ -136,6 +136,22 @@ def test_kiro_needs_pin(preflight: Preflight, codebuild: Any, variables: dict[st
     preflight("claude")
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"CLAUDE_VERSION": "1.2.3"}, "does not set CLAUDE_INTEGRITY"),
+        ({"CLAUDE_VERSION": "next", "CLAUDE_INTEGRITY": f"sha512-{'A' * 86}=="}, "is not a version such as"),
+        ({"CLAUDE_VERSION": "1.2.3", "CLAUDE_INTEGRITY": "sha512-AAAA"}, "is not sha512- with a hash"),
+    ],
+)
+def test_other_pin_of_agent_needs_form(
+    preflight: Preflight, codebuild: Any, variables: dict[str, str], expected: str
+) -> None:
+    create_project(codebuild, variables)
+    check_refused(preflight, AgentNotPinned, expected, "--context claudeVersion=", agent="claude")
+    preflight("codex")
+
+
 def test_custom_image_may_have_kiro(preflight: Preflight, codebuild: Any) -> None:
     create_project(codebuild, {}, image="123456789012.dkr.ecr.us-east-1.amazonaws.com/tools:1")
     preflight()

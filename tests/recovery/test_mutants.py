@@ -160,7 +160,7 @@ MUTANTS = {
     ),
     "the breaker opens after the card has moved": Mutant(
         "kiro_worker/github/failed_cards.py",
-        '        open_breaker(records, failure.name, failure.reason, require(document.item, "item").id)\n',
+        "        open_breaker(records, failure.name, failure.reason, item_id, retry_after)\n",
         "        pass\n",
         "test_breaker_opens_before_card_moves",
         "another tick could have taken the next card",

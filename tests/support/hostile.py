@@ -20,6 +20,7 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
 from kiro_worker.runner.agent.workspace import AgentWorkspace, TurnContext
 from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.gate.workspace import GateWorkspace
 from kiro_worker.runner.report.log import Redaction
 from kiro_worker.runner.repository.checkout import Checkout, check_out
@@ -108,18 +109,17 @@ class Scene:
         """Run the gate in the scene's folders, which are those of the tests."""
         command_line = f"$ {' '.join(argv)}"
         try:
-            run_gate(
-                check(test=list(argv)),
+            place = Place(
                 self.checkout.folder,
                 self.home,
-                parent={"PATH": SYSTEM_PATH},
+                {"PATH": SYSTEM_PATH},
                 # The gate itself logs to the sink, too: the command before the run, changed files after it.
-                sink=lambda line: None if line == command_line or line.startswith("the tests changed ") else sink(line),
-                redact=Redaction(),
-                keep=self.reports,
-                sandbox=box,
-                temporary=self.gate.folders.temporary,
+                lambda line: None if line == command_line or line.startswith("the tests changed ") else sink(line),
+                Redaction(),
+                box,
+                self.gate.folders.temporary,
             )
+            run_gate(check(test=list(argv)), place, keep=self.reports)
         except BuildStopped as stop:
             if stop.outcome is not Outcome.TESTS_FAILED:
                 raise

@@ -9,7 +9,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import boto3
 
@@ -70,6 +70,13 @@ class Finished:
     @property
     def outcome(self) -> str:
         return str(self.result["outcome"])
+
+
+ANSWERS_TRIAL: Final = """#!/bin/sh
+prompt=$(cat)
+case "$prompt" in "Reply with OK."*) echo '▸ Credits: 0.01 • Time: 1s'; exit 0;; esac
+"""
+"""The beginning of a stand-in for the Kiro CLI: it answers a trial turn, and goes on with the prompt of any other."""
 
 
 @dataclass

@@ -37,6 +37,7 @@ WORK = {
     "pullRequestUrl": "https://github.example/acme/shop/pull/7",
     "baseBranch": "main",
     "openTasks": 1,
+    "defaultCommit": "d" * 40,
 }
 KILLED = [
     {

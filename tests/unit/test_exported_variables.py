@@ -39,6 +39,7 @@ def test_steps_read_every_variable_into_its_field() -> None:
         "OUTCOME_OWNER": ("repository", "repository"),
         "OUTCOME_ERROR": ("SecretPlaceholder", "SecretPlaceholder"),
         "RESULT_FENCE": ("17", 17),
+        "RETRY_AFTER": ("1790000000", 1_790_000_000),
         "TAIL": ('"a\\nb"', "a\nb"),
         "OPEN_TASKS": ('"1. a\\n2. b"', "1. a\n2. b"),
     }

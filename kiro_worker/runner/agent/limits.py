@@ -24,14 +24,14 @@ def note_usage(run: AgentRun, progress: BuildProgress) -> None:
 def require_within_limits(
     configuration: AgentSettings, adapter: Adapter, progress: BuildProgress, last_run: AgentRun
 ) -> None:
-    """Raise :class:`BuildStopped` (AgentTimedOut, AgentFailed) when a limit allows no further turn."""
+    """Raise :class:`BuildStopped` (BudgetExhausted, AgentFailed) when a limit allows no further turn."""
     # The reason names what prevented the push to the checkpoint, if anything did.
     done = "done" if progress.checkpoint_problem else "done and kept"
     work = f"{progress.tasks_done} tasks are {done}, {progress.tasks_open} are open"
     minutes, max_minutes = (progress.agent_seconds or 0) / 60, configuration.max_minutes
     if max_minutes is not None and minutes >= max_minutes:
         raise BuildStopped(
-            Outcome.AGENT_TIMED_OUT,
+            Outcome.BUDGET_EXHAUSTED,
             f"the agent worked for {minutes:.1f} minutes, and agent.maxMinutes is {max_minutes:g}: {work}",
             "redrive the execution, which continues with the open tasks, or raise agent.maxMinutes",
         )
@@ -47,7 +47,7 @@ def require_within_limits(
         )
     if spent >= max_credits:
         raise BuildStopped(
-            Outcome.AGENT_FAILED,
+            Outcome.BUDGET_EXHAUSTED,
             f"the agent spent {spent:g} {adapter.unit}, and agent.maxCredits is {max_credits:g}: {work}",
             "redrive the execution, which continues with the open tasks, or raise agent.maxCredits",
         )

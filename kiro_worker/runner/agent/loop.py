@@ -112,7 +112,7 @@ class AgentLoop:
             tasks = pending if configuration.mode == "all" else pending[:1]
             attempted |= {task.identity for task in tasks}
             self._context.say(f"{name} starts on {tasks_label(tasks)}")
-            if self._turn(prompt(self._request, self._checkout.folder, tasks), tasks):
+            if self._turn(prompt(self._request, self._checkout.folder, tasks, self._context.facts), tasks):
                 idle_turns = 0
             elif all(map(is_check_only, tasks)):
                 self._context.say(f"{name} changed nothing: {tasks_label(tasks)} is done if the gate passes")
@@ -141,7 +141,8 @@ class AgentLoop:
         """Give the agent one turn to fix what the gate rejected, when all tasks are done."""
         self._context.say(f"{self._agent.adapter.name} starts on {_FIXING}")
         clean(self._checkout, self.commit)
-        self._turn(fixing_prompt(self._request, self._checkout.folder, stop.reason, stop.details), ())
+        folder, facts = self._checkout.folder, self._context.facts
+        self._turn(fixing_prompt(self._request, folder, stop.reason, stop.details, facts), ())
 
     @property
     def only_fixing_is_left(self) -> bool:

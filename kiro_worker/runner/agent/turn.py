@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.last_words import last_words
-from kiro_worker.runner.sandbox.processes import Finished, scrubbed_environment, stream
+from kiro_worker.runner.agent.unavailable import unavailable
+from kiro_worker.runner.gate.setup import active_environment, installed_programs
+from kiro_worker.runner.sandbox.environment import scrubbed_environment
+from kiro_worker.runner.sandbox.processes import Finished, stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from kiro_worker.runner.agent.adapters import PreparedAgent, Usage
@@ -49,20 +53,28 @@ def run_agent(
     redact: Callable[[str], str],
     sandbox: Sandbox,
     temporary: Path | None = None,
+    virtual_environments: Sequence[Path] = (),
 ) -> AgentRun:
     """Run one turn in ``folder`` and wait until it ends. ``temporary`` is the agent's folder for temporary files.
+
+    The agent finds the programs of the virtual environments in the folders ``virtual_environments``, as the tests do.
 
     Raises :class:`BuildStopped` (AgentUnavailable) when the program cannot be started.
     """
     adapter = agent.adapter
     private = [home, *([temporary] if temporary else [])]
     additions = {"TMPDIR": str(temporary)} if temporary else {}
+    for path in virtual_environments[:1]:
+        additions |= active_environment(path)
+    programs = installed_programs(home, *virtual_environments)
+    # The agent itself is never a program that setup installed, even if that has the same name.
+    program = shutil.which(agent.argv[0], path=parent.get("PATH")) or agent.argv[0]
     sandbox.grant(folder, *private)
     try:
         finished = stream(
-            adapter.argv,
+            (program, *agent.argv[1:]),
             cwd=folder,
-            environment=scrubbed_environment(home, parent, **additions, **agent.variables),
+            environment=scrubbed_environment(home, parent, programs, **additions, **agent.variables),
             timeout_seconds=agent.timeout_seconds,
             sink=sink,
             redact=redact,
@@ -71,7 +83,7 @@ def run_agent(
         )
     except OSError as error:
         raise BuildStopped(
-            Outcome.AGENT_UNAVAILABLE, f"{adapter.argv[0]} cannot be started: {error.strerror}", adapter.how_to_install
+            Outcome.AGENT_UNAVAILABLE, f"{agent.argv[0]} cannot be started: {error.strerror}", adapter.how_to_install
         ) from None
     finally:
         sandbox.reclaim(folder, *private)
@@ -105,10 +117,8 @@ def _problem(agent: PreparedAgent, finished: Finished, usage: Usage) -> BuildSto
     if adapter.always_reports_cost and usage.cost is None:
         return BuildStopped(
             Outcome.AGENT_FAILED,
-            f"{adapter.name} ended with exit code 0 but did not print its closing line, which is what a rejected"
-            " API key causes",
-            "read agent.log in the artifacts; if it names the key, put a valid one into the secret"
-            " kiro-worker-<env>-kiro-api-key; then redrive the execution",
+            f"{adapter.name} ended with exit code 0 but did not print its closing line",
+            _READ_LOG,
             finished.last_lines(),
         )
     return None
@@ -117,9 +127,7 @@ def _problem(agent: PreparedAgent, finished: Finished, usage: Usage) -> BuildSto
 def _refused(agent: PreparedAgent, finished: Finished) -> BuildStopped | None:
     """Return the stop for a turn that the agent's service refused. A program that was killed proves nothing."""
     refusal = None if finished.timed_out or finished.exit_code < 0 else agent.adapter.read_refusal(finished.lines)
-    if refusal is None:
-        return None
-    return BuildStopped(Outcome.AGENT_UNAVAILABLE, refusal.reason, refusal.remedy, finished.last_lines())
+    return unavailable(agent, refusal, finished.last_lines()) if refusal else None
 
 
 def _exit_status(finished: Finished) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from kiro_worker.errors import KiroWorkerError
+from kiro_worker.runner.agent.prompt import PromptFacts
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.commit import patch_between, tree_of_files
@@ -34,8 +35,9 @@ if TYPE_CHECKING:
 class TurnContext:
     """What every turn of a build shares. ``keep`` is called with all work so far, and pushes it to the checkpoint.
 
-    ``is_setups`` tells whether a file of the checkout is as setup created it. It is ``None`` if there was no setup.
-    ``style`` is how the commits are written.
+    ``facts`` are what the prompts say about the checkout. ``is_setups`` tells whether a file of the checkout is as
+    setup created it. It is ``None`` if there was no setup. ``virtual_environments`` are the directories of the checkout
+    in which setup made one. ``style`` is how the commits are written.
     """
 
     home: Path
@@ -49,7 +51,9 @@ class TurnContext:
     steering: Steering
     submodules: Submodules
     temporary: Path | None = None
+    facts: PromptFacts = field(default_factory=PromptFacts)
     is_setups: Callable[[str], bool] | None = None
+    virtual_environments: tuple[str, ...] = ()
     style: CommitStyle = field(default_factory=CommitStyle)
 
 
@@ -79,6 +83,7 @@ class AgentWorkspace:
             redact=context.redaction,
             sandbox=context.sandbox,
             temporary=context.temporary,
+            virtual_environments=[checkout.folder / directory for directory in context.virtual_environments],
         )
 
     def collect(self) -> str:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
+import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.runner.gate.ecosystems.choose import detect
+from kiro_worker.runner.gate.ecosystems.python import PYTHON
+from kiro_worker.runner.gate.ecosystems.report_options import with_report_options as options_for
 from kiro_worker.runner.gate.project_settings import ProjectSettings
 from kiro_worker.runner.sandbox.processes import stream
 
@@ -15,13 +19,14 @@ if TYPE_CHECKING:
 
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
-_PYTEST: Final = ("python3", "-m", "pytest", "-q")
-_UNITTEST: Final = ("python3", "-m", "unittest")
+_PYTEST: Final = ("-m", "pytest", "-q")
+_UNITTEST: Final = ("-m", "unittest")
+_MACHINES_PYTHON: Final = "python3"
 _MEASURED_UNITTEST: Final = (
-    'python3 -m coverage run {options} -m unittest "$@"'
+    '{python} -m coverage run {options} -m unittest "$@"'
     # There is something to combine only if the project's settings make each process write its own data.
-    " && { python3 -m coverage combine > /dev/null 2>&1 || true; }"
-    ' && python3 -m coverage xml -q -o "$HOME/coverage.xml"'
+    " && { {python} -m coverage combine > /dev/null 2>&1 || true; }"
+    ' && {python} -m coverage xml -q -o "$HOME/coverage.xml"'
 )
 
 
@@ -34,28 +39,20 @@ class DetectedCommand:
     notes: tuple[str, ...] = ()
 
 
-def detected_command(folder: Path) -> tuple[str, ...]:
-    """Return the usual test command of the repository's ecosystem; empty if no known ecosystem is detected."""
-    settings = ProjectSettings(folder)
-    if settings.uses_pytest:
-        return _PYTEST
-    if settings.npm_test_script:
-        return _npm_command(folder)
-    for file, command in (
-        ("go.mod", ("go", "test", "./...")),
-        ("Cargo.toml", ("cargo", "test")),
-        ("pom.xml", ("mvn", "-B", "verify")),
-        ("gradlew", ("sh", "gradlew", "test", "--console=plain")),
-        ("build.gradle", ("gradle", "test", "--console=plain")),
-        ("build.gradle.kts", ("gradle", "test", "--console=plain")),
-    ):
-        if (folder / file).is_file():
-            return command
-    if (folder / "tests" / "__init__.py").is_file() or any(folder.glob("test_*.py")):
-        return (*_UNITTEST, "discover", "-v")
-    if any((folder / "tests").glob("test_*.py")):
-        return (*_UNITTEST, "discover", "-v", "-s", "tests")
-    return ()
+def detected_command(folder: Path, *, is_set_up: bool = True) -> tuple[str, ...]:
+    """Return the usual test command of the folder's ecosystem; empty if no known ecosystem with tests is detected.
+
+    Before setup, it names the virtual environment that setup is going to make.
+    """
+    command = detect(folder).test
+    return _runnable(command, folder) if is_set_up else command
+
+
+def _runnable(command: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """Return ``command`` for the machine's Python if the setup that was configured made no virtual environment."""
+    if command[:1] == (PYTHON,) and not os.path.lexists(folder / PYTHON):
+        return (_MACHINES_PYTHON, *command[1:])
+    return command
 
 
 def with_report_options(
@@ -71,20 +68,23 @@ def with_report_options(
     words = command
     tools: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    if command == _PYTEST:
-        has_plugin = _has_module("pytest_cov", home, environment, sandbox)
+    python, arguments = command[:1], command[1:]
+    is_python = python in ((PYTHON,), (_MACHINES_PYTHON,))
+    # An absolute path, because the question is asked in another folder.
+    has_module = partial(_has_module, str(folder / PYTHON) if python == (PYTHON,) else _MACHINES_PYTHON)
+    if is_python and arguments == _PYTEST:
+        has_plugin = has_module("pytest_cov", home, environment, sandbox)
         options, notes = _pytest_options(settings, home, has_plugin=has_plugin)
         words = (*command, *options)
-    elif command[:3] == _UNITTEST:
+    elif is_python and arguments[:2] == _UNITTEST:
         tools = ("unittest",)
-        if _has_module("coverage", home, environment, sandbox):
+        if has_module("coverage", home, environment, sandbox):
             script = _MEASURED_UNITTEST.replace("{options}", " ".join(_unittest_options(settings)))
-            words = ("sh", "-c", script, "unittest", *command[3:])
-    elif command[:2] == ("go", "test"):
-        # Without -v, "ok" does not say whether a test ran.
-        words, tools = ("go", "test", "-v", f"-coverprofile={home / 'coverage.out'}", *command[2:]), ("go",)
-    elif settings.npm_test_script and command == _npm_command(folder):
-        words = _with_jest_options(command, settings, home)
+            words = ("sh", "-c", script.replace("{python}", python[0]), "unittest", *arguments[2:])
+    elif is_python and arguments[:2] == ("manage.py", "test"):
+        tools = ("unittest",)
+    elif found := options_for(command, folder, home):
+        words, tools = found
     return DetectedCommand(words, tools, (*settings.notes, *notes))
 
 
@@ -109,28 +109,11 @@ def _unittest_options(settings: ProjectSettings) -> tuple[str, ...]:
     return (*(() if "branch" in run else ("--branch",)), *(() if chooses_files else ("--source=.",)))
 
 
-def _with_jest_options(command: tuple[str, ...], settings: ProjectSettings, home: Path) -> tuple[str, ...]:
-    """Return the npm command with options that make jest write an LCOV report, if its script is one call of jest."""
-    own = settings.jest_options
-    if own is None:
-        return command
-    names = {option.partition("=")[0] for option in own}
-    options: list[str] = []
-    if not settings.jest_collects_coverage and not names & {"--coverage", "--collectCoverage", "--no-coverage"}:
-        options.append("--coverage")
-    options.append("--coverageReporters=lcovonly")
-    if "--coverageDirectory" not in names:
-        options.append(f"--coverageDirectory={home}")
-    if command[0] == "sh":
-        return (*command[:2], f"{command[2]} -- {shlex.join(options)}")
-    return (*command, "--", *options)
-
-
-def _has_module(module: str, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None) -> bool:
+def _has_module(python: str, module: str, home: Path, environment: Mapping[str, str], sandbox: Sandbox | None) -> bool:
     """Return whether the tests' Python can import ``module``. Runs in the sandbox, because an import runs code."""
     try:
         return stream(
-            ("python3", "-c", f"import {module}"),
+            (python, "-c", f"import {module}"),
             cwd=home,
             environment=environment,
             timeout_seconds=30,
@@ -139,9 +122,3 @@ def _has_module(module: str, home: Path, environment: Mapping[str, str], sandbox
         ).succeeded
     except OSError:
         return False
-
-
-def _npm_command(folder: Path) -> tuple[str, ...]:
-    if (folder / "package-lock.json").is_file() and not (folder / "node_modules").is_dir():
-        return ("sh", "-c", "npm ci && npm test")
-    return ("npm", "test")

@@ -1,6 +1,7 @@
 """The gate: the project's own tests, and how much of the code they ran, decide whether the work may be pushed.
 
-:mod:`kiro_worker.runner.gate.evidence` decides what a run proves.
+:mod:`kiro_worker.runner.gate.evidence` decides what a run proves, and :mod:`kiro_worker.runner.gate.baseline` which of
+its failures do not count.
 """
 
 from __future__ import annotations
@@ -8,50 +9,73 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.document import camel_case
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
+from kiro_worker.records.summaries import FailedTest
+from kiro_worker.runner.gate.baseline import MOST_NAMES, compare, names_of, shortened
 from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
-from kiro_worker.runner.gate.detect import DetectedCommand, detected_command, with_report_options
-from kiro_worker.runner.gate.evidence import TIMEOUT_MINUTES, Evidence
-from kiro_worker.runner.gate.report_files import files_altered_since, take_snapshot
-from kiro_worker.runner.gate.reports import COVERAGE, TESTS, Reports
-from kiro_worker.runner.gate.setup import gate_environment
-from kiro_worker.runner.gate.summaries.summaries import Summaries
-from kiro_worker.runner.sandbox.printable import printable_document, printable_name
-from kiro_worker.runner.sandbox.processes import stream
+from kiro_worker.runner.gate.reports import COVERAGE
+from kiro_worker.runner.gate.run import again, altered_by, find_test_command, prepare_command, run_tests
+from kiro_worker.runner.sandbox.printable import listed, printable, printable_document
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from kiro_worker.config.settings import Check, CoverageSettings
+    from kiro_worker.runner.gate.baseline import Baseline, Comparison
+    from kiro_worker.runner.gate.branch_tests import BranchTests
+    from kiro_worker.runner.gate.cases import Identity
     from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
     from kiro_worker.runner.gate.evidence import Sign
     from kiro_worker.runner.gate.junit import JUnitTotals
-    from kiro_worker.runner.sandbox.processes import Finished
-    from kiro_worker.runner.sandbox.sandbox import Sandbox
+    from kiro_worker.runner.gate.run import Place, Run
 
 GATE_FILE: Final = "gate.json"
+MOST_RUN_AGAIN: Final = 10
+"""How many failed tests are run again. More of them are no coincidence."""
 _LONGEST_COMMAND: Final = 300
+_MOST_SHOWN: Final = 10
+_SHOWN_LINES: Final = 6
+_LONGEST_SHOWN_LINE: Final = 300
 
-_JUNIT_OPTION: Final = "--junitxml="
 _COVERAGE_REMEDY: Final = (
     "have the tests write one of the usual reports, name it in coverage.report, or set coverage.threshold: null"
     " in .kiro-worker.yml to turn the check off"
 )
+_KEEP_TESTS: Final = "keep these tests on the branch, and have them pass: they describe the work"
+
+
+@dataclass(frozen=True)
+class Work:
+    """The work that the gate measures.
+
+    ``patch`` is its change, and ``changed`` are all files that it or the branch changes. ``tests`` are the branch's
+    own; without them, no failure is excused. ``elsewhere`` are the folders of other checks.
+    """
+
+    patch: bytes = b""
+    changed: Sequence[str] = ()
+    tests: BranchTests | None = None
+    baseline: Baseline | None = None
+    elsewhere: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """What the gate measured.
+    """What the gate measured with one check.
 
     ``exit_code`` is ``None`` if the tests were stopped. ``passed`` is the verdict on the tests, without the coverage.
     ``sign`` is what shows that a test ran, None if nothing does. ``changed_by_tests`` are files of the checkout that
     the tests changed or removed. ``notes`` says, by the kind of report, what was ignored and why.
+
+    ``failed`` are the tests whose failures count. ``excused`` failed before the agent started, too, ``flaky`` passed
+    when they were run again, and ``vanished`` ran before the agent started and do not run now.
+    ``not_measured`` says why the default threshold for coverage was not applied.
     """
 
     command: tuple[str, ...]
@@ -64,6 +88,12 @@ class GateResult:
     exit_code: int | None = None
     passed: bool = False
     sign: Sign | None = None
+    check: str = ""
+    failed: tuple[FailedTest, ...] = ()
+    excused: tuple[str, ...] = ()
+    flaky: tuple[str, ...] = ()
+    vanished: tuple[str, ...] = ()
+    not_measured: str = ""
 
     @property
     def coverage_line(self) -> str:
@@ -72,15 +102,20 @@ class GateResult:
         return ", ".join(filter(None, parts))
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the content of ``gate.json``, and of ``gate`` in ``result.json``."""
+        """Return the content of ``gate.json``, and of an entry of ``gate.checks`` in ``result.json``."""
         coverage = self.coverage
         return {
+            "check": self.check,
             "command": list(self.command),
             "summary": self.summary,
             "exitCode": self.exit_code,
             "passed": self.passed,
             "sign": self.sign,
             "junit": self.tests and {camel_case(key): value for key, value in asdict(self.tests).items()},
+            "failed": [asdict(test) for test in self.failed],
+            "excused": shortened(self.excused),
+            "flaky": shortened(self.flaky),
+            "vanished": shortened(self.vanished),
             "coverage": coverage
             and {
                 "format": coverage.format,
@@ -89,170 +124,234 @@ class GateResult:
                 "changedLines": self.changed_lines and self.changed_lines._asdict(),
                 "line": self.coverage_line,
             },
+            "coverageNotMeasured": self.not_measured,
             "changedByTests": list(self.changed_by_tests),
             "notes": {kind: list(notes) for kind, notes in self.notes.items()},
         }
 
 
-def run_gate(
-    check: Check,
-    folder: Path,
-    home: Path,
-    *,
-    parent: Mapping[str, str],
-    sink: Callable[[str], None],
-    redact: Callable[[str], str],
-    patch: bytes = b"",
-    keep: Path | None = None,
-    sandbox: Sandbox | None = None,
-    temporary: Path | None = None,
-) -> GateResult:
-    """Run the tests of ``check`` in ``folder``, its folder, and return the result if they pass.
+@dataclass(frozen=True)
+class Verdict:
+    """The result of one check, and why it stops the build; ``None`` if it passes.
 
-    ``patch`` is the change that the coverage mode ``changed`` measures. The reports and ``gate.json`` are copied to
-    ``keep``, even if the run does not pass. Raises :class:`BuildStopped`: TestsFailed if a test fails, if none
-    ran or if there is no test command; CoverageBelowThreshold if coverage is too low or cannot be measured.
-    ``temporary`` is the folder for temporary files.
+    ``is_new`` means that the work made it fail. It is false if only tests fail that failed before, too, and that cannot
+    be excused.
     """
-    found = find_test_command(check, folder)
 
-    def log(text: str) -> None:
-        sink(redact(text))
+    result: GateResult
+    stop: BuildStopped | None
+    is_new: bool = True
 
-    home.mkdir(parents=True, exist_ok=True)
-    environment = gate_environment(home, parent, temporary)
-    is_detected = not check.test
-    command = with_report_options(found, folder, home, environment, sandbox) if is_detected else DetectedCommand(found)
-    before = take_snapshot(folder, home)
-    for line in (*command.notes, f"$ {' '.join(command.words)}"):
-        log(line)
-    finished, summaries = _run(command.words, folder, environment, sink, redact, sandbox)
-    reports = Reports.written_since(before, check.coverage, folder, home, log).with_notes(COVERAGE, command.notes)
-    coverage, changed_lines = reports.coverage, None
+
+def run_gate(check: Check, place: Place, work: Work | None = None, keep: Path | None = None) -> GateResult:
+    """Run the tests of ``check``, and return the result if they pass. Raises the stop of :func:`judge`."""
+    verdict = judge(check, place, work or Work(), keep)
+    if verdict.stop:
+        raise verdict.stop
+    return verdict.result
+
+
+def judge(check: Check, place: Place, work: Work, keep: Path | None = None) -> Verdict:
+    """Run the tests of ``check``, and return what they show.
+
+    The reports and ``gate.json`` are copied to ``keep``, even if the run does not pass. The stop is TestsFailed if a
+    test fails that counts, if none ran, or if there is no test command; CoverageBelowThreshold if coverage is too low,
+    or cannot be measured although a threshold is configured.
+    """
+    try:
+        words = find_test_command(check, place.folder)
+        command = prepare_command(check, words, place, keeps_going=work.baseline is not None)
+        run = run_tests(check, command, place)
+    except BuildStopped as not_run:
+        return Verdict(GateResult(check.test or (), not_run.reason, check=check.name), not_run)
+    found = compare(run.facts, work.baseline, work.tests, work.changed)
+    flaky = () if found.missing else flaky_tests(check, run, found, place, work)
+    new = tuple(each for each in found.new if each not in flaky)
+    is_tolerated = run.facts.is_explained and not new and not found.problem
+    failure = None if is_tolerated else run.failure
+    counted = () if is_tolerated or not run.failure else new or found.excused
+    if failure or found.missing:
+        failure = _stop(failure, run, found, counted, place)
+    result = _result(check, run, found, flaky, counted or found.missing, place, work, passed=failure is None)
+    stop = _with_command(failure, words, place) if failure else coverage_problem(result, check.coverage)
+    result = _with_note(result, check.coverage)
+    if keep:
+        _keep(result, run, keep, place)
+    if altered := result.changed_by_tests:
+        place.log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
+    is_new = bool(new or found.missing or not found.excused or not failure)
+    return Verdict(result, stop, is_new)
+
+
+def flaky_tests(check: Check, run: Run, found: Comparison, place: Place, work: Work) -> tuple[Identity, ...]:
+    """Run the tests whose failures would count again, once, and return those that pass then.
+
+    Without names, or if anything but tests failed, no second run could show what the first one did.
+    """
+    if not run.facts.is_explained or found.problem or not 0 < len(found.new) <= MOST_RUN_AGAIN:
+        return ()
+    place.log(f"{len(found.new)} tests failed: they are run again, once")
+    try:
+        second = run_tests(check, again(run.command, place.home, is_detected=not check.test), place)
+    except BuildStopped:
+        return ()
+    facts = second.facts
+    if second.failure and not facts.is_explained:
+        return ()
+    others = compare(facts, work.baseline, work.tests).new
+    if any(each not in found.new for each in others):
+        return ()
+    return tuple(each for each in found.new if facts.cases.passed(each))
+
+
+def _stop(
+    failure: BuildStopped | None, run: Run, found: Comparison, counted: Sequence[Identity], place: Place
+) -> BuildStopped:
+    """Return the stop for a run with failures that count, or without tests that have to run."""
+    details = place.redact(shown_failures(failed_tests(counted, run, place)))
+    details = "\n".join(filter(None, (details, run.finished.last_lines())))
+    if found.missing:
+        names = listed(names_of(found.missing), str, 5)
+        reason = f"tests of the branch that failed before the agent started did not run, or were skipped: {names}"
+        return BuildStopped(Outcome.TESTS_FAILED, place.redact(reason), _KEEP_TESTS, details)
+    if failure is None:
+        raise ValueError("a run without a failure and without missing tests is not stopped")
+    reason = failure.reason
+    if run.cannot_start:
+        said = f": {run.finished.lines[-1][:_LONGEST_SHOWN_LINE]}" if run.finished.lines else ""
+        reason = f"the test command cannot be started (exit code {run.exit_code}){said}"
+    if found.excused and run.facts.is_explained:
+        if found.problem:
+            reason = f"{reason}; failures from before the agent started are not excused, because {found.problem}"
+        else:
+            names = listed(names_of(counted), str, 5)
+            tests = "1 test fails that has" if len(counted) == 1 else f"{len(counted)} tests fail that have"
+            reason = (
+                f"{tests} to pass: {names} (not counted: {len(found.excused)} that failed before the agent started)"
+            )
+    return BuildStopped(failure.outcome, place.redact(reason), failure.remedy, details)
+
+
+def failed_tests(identities: Sequence[Identity], run: Run, place: Place) -> tuple[FailedTest, ...]:
+    """Return the tests with the last lines of what the report says of each, redacted."""
+    texts = (run.reports.cases.texts if run.reports.cases else None) or {}
+    shown = identities[:MOST_NAMES]
+    return tuple(
+        FailedTest(place.redact(name), _end_of(place.redact(texts.get(identity, ""))))
+        for identity, name in zip(shown, names_of(shown), strict=True)
+    )
+
+
+def shown_failures(failed: Sequence[FailedTest]) -> str:
+    """Return the tests with their last lines, for the prompt and the details of the stop."""
+    parts = []
+    for test in failed[:_MOST_SHOWN]:
+        parts += [test.name, *(f"    {line}" for line in test.said.splitlines())]
+    more = len(failed) - _MOST_SHOWN
+    return "\n".join([*parts, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _end_of(text: str) -> str:
+    lines = [line.rstrip()[:_LONGEST_SHOWN_LINE] for line in printable(text).splitlines() if line.strip()]
+    return "\n".join(lines[-_SHOWN_LINES:])
+
+
+def _result(
+    check: Check,
+    run: Run,
+    found: Comparison,
+    flaky: tuple[Identity, ...],
+    counted: Sequence[Identity],
+    place: Place,
+    work: Work,
+    *,
+    passed: bool,
+) -> GateResult:
+    coverage, changed_lines = run.reports.coverage, None
     if coverage and check.coverage.mode == "changed":
-        changed_lines = changed_lines_coverage(coverage, patch, str(folder), check.coverage.exclude)
-    evidence = Evidence(finished, summaries, reports.tests, is_detected, command.tools)
-    altered = tuple(map(printable_name, files_altered_since(before, folder, except_for=reports.contents)))
-    failure = evidence.failure(_missing_report(command.words, reports), require_report=check.require_report)
-    result = GateResult(
-        command.words,
-        evidence.summary,
-        reports.tests,
+        changed_lines = changed_lines_coverage(
+            coverage, work.patch, str(place.folder), check.coverage.exclude, check.directory, work.elsewhere
+        )
+    return GateResult(
+        run.command.words,
+        _summary(run, found, flaky),
+        run.reports.tests,
         coverage,
         changed_lines,
-        altered,
-        reports.notes,
-        None if finished.timed_out else finished.exit_code,
-        passed=failure is None,
-        sign=evidence.sign,
+        altered_by(run, place.folder),
+        run.reports.notes,
+        run.exit_code,
+        passed=passed,
+        sign=run.evidence.sign,
+        check=check.name,
+        failed=failed_tests(counted, run, place),
+        excused=names_of(found.excused) if passed else (),
+        flaky=names_of(flaky),
+        vanished=names_of(found.vanished),
     )
-    if keep:
-        _keep(result, reports, keep, redact)
-    if altered:
-        log(f"the tests changed {len(altered)} files of the checkout: {', '.join(altered[:10])}")
-    if failure:
-        raise _with_command(failure, redact(shlex.join(found)))
-    require_coverage(result, check.coverage)
-    return result
 
 
-def _with_command(stop: BuildStopped, command: str) -> BuildStopped:
+def _summary(run: Run, found: Comparison, flaky: Sequence[Identity]) -> str:
+    before = f"{len(found.excused)} failed before the agent started, too" if found.excused else ""
+    unsure = f"{len(flaky)} flaky" if flaky else ""
+    return "; ".join(filter(None, (run.evidence.summary, before, unsure)))
+
+
+def _with_command(stop: BuildStopped, words: Sequence[str], place: Place) -> BuildStopped:
     """Return ``stop``, whose remedy also names the test command, without the options that ask for reports."""
-    remedy = f"{stop.remedy}. What ran is the test command {command[:_LONGEST_COMMAND]}"
+    command = place.redact(shlex.join(words))[:_LONGEST_COMMAND]
+    remedy = f"{stop.remedy}. What ran is the test command {command}"
     return BuildStopped(stop.outcome, stop.reason, remedy, stop.details, stop.owner)
 
 
-def find_test_command(check: Check, folder: Path) -> tuple[str, ...]:
-    """Return the configured test command, or else the one that the files in ``folder`` suggest.
-
-    Raises :class:`BuildStopped` (TestsFailed) if there is neither.
-    """
-    if command := check.test or detected_command(folder):
-        return command
-    raise BuildStopped(
-        Outcome.TESTS_FAILED,
-        "no test command: none is configured, and none can be detected from the files of the repository",
-        "write the command into .kiro-worker.yml on the default branch, for example test: make test",
-    )
+def _with_note(result: GateResult, settings: CoverageSettings) -> GateResult:
+    """Return the result with why the default threshold was not applied, if it was not."""
+    if not settings.is_default or settings.threshold is None or not result.passed:
+        return result
+    return replace(result, not_measured=_why_not_measured(result, settings))
 
 
-def _missing_report(command: Sequence[str], reports: Reports) -> str:
-    """Return why a report is missing that the command was asked for; empty if it was asked for none."""
-    asked = [Path(word.removeprefix(_JUNIT_OPTION)) for word in command if word.startswith(_JUNIT_OPTION)]
-    if all(path in reports.contents for path in asked):
-        return ""
-    return "; ".join(reports.notes.get(TESTS, ())) or "did not write the requested JUnit report"
-
-
-def require_coverage(result: GateResult, settings: CoverageSettings) -> None:
-    """Raise :class:`BuildStopped` (CoverageBelowThreshold) if coverage is too low or cannot be measured."""
+def coverage_problem(result: GateResult, settings: CoverageSettings) -> BuildStopped | None:
+    """Return CoverageBelowThreshold if coverage is too low, or if a configured threshold cannot be applied."""
     threshold, coverage = settings.threshold, result.coverage
     if threshold is None:
-        return
+        return None
     required = f"coverage.threshold is {threshold:g}%" + (", its default" if settings.is_default else "")
+    if missing := _why_not_measured(result, settings):
+        if settings.is_default:
+            return None
+        return _coverage_error(f"coverage cannot be measured: {missing}, and {required}")
+    if settings.mode == "changed":
+        changed = result.changed_lines
+        if changed and changed.total and not changed.meets(threshold):
+            return _coverage_error(f"coverage of the changed lines is {changed}, and {required}", "add tests")
+    elif coverage and not coverage.lines.meets(threshold):
+        return _coverage_error(f"coverage is {coverage}, and {required} of the lines", "add tests")
+    return None
+
+
+def _why_not_measured(result: GateResult, settings: CoverageSettings) -> str:
+    """Return why the threshold cannot be applied; empty if it can."""
+    coverage = result.coverage
     if coverage is None:
         named = settings.report
         missing = f"{named} is missing or old" if named else "the tests wrote no coverage report"
-        missing = "; ".join(result.notes.get(COVERAGE, ())) or missing
-        raise _coverage_error(f"coverage cannot be measured: {missing}, and {required}")
+        return "; ".join(result.notes.get(COVERAGE, ())) or missing
     if settings.mode == "changed":
         if coverage.by_line is None:
-            raise _coverage_error(f"a {coverage.format} report does not contain the coverage of individual lines")
-        if result.changed_lines is None:
-            raise _coverage_error("coverage cannot be measured: the report contains none of the changed files")
-        if result.changed_lines.total and not result.changed_lines.meets(threshold):
-            reason = f"coverage of the changed lines is {result.changed_lines}, and {required}"
-            raise _coverage_error(reason, "add tests")
-    elif not coverage.lines.total:
-        raise _coverage_error(
-            f"coverage cannot be measured: the report contains no lines of product code, and {required}"
-        )
-    elif not coverage.lines.meets(threshold):
-        raise _coverage_error(f"coverage is {coverage}, and {required} of the lines", "add tests")
+            return f"a {coverage.format} report does not contain the coverage of individual lines"
+        return "" if result.changed_lines is not None else "the report contains none of the changed files"
+    return "" if coverage.lines.total else "the report contains no lines of product code"
 
 
 def _coverage_error(reason: str, remedy: str = _COVERAGE_REMEDY) -> BuildStopped:
     return BuildStopped(Outcome.COVERAGE_BELOW_THRESHOLD, reason, remedy)
 
 
-def _run(
-    command: tuple[str, ...],
-    folder: Path,
-    environment: Mapping[str, str],
-    sink: Callable[[str], None],
-    redact: Callable[[str], str],
-    sandbox: Sandbox | None,
-) -> tuple[Finished, Summaries]:
-    """Return how the command ended, and what its whole output says, of which the result keeps only the end."""
-    summaries = Summaries()
-
-    def watch(line: str) -> None:
-        summaries.read(line)
-        sink(line)
-
-    try:
-        finished = stream(
-            command,
-            cwd=folder,
-            environment=environment,
-            timeout_seconds=TIMEOUT_MINUTES * 60.0,
-            sink=watch,
-            redact=redact,
-            sandbox=sandbox,
-        )
-    except OSError as error:
-        raise BuildStopped(
-            Outcome.TESTS_FAILED,
-            f"{command[0]} cannot be started: {error.strerror}",
-            "install it in the build image, or correct test in .kiro-worker.yml",
-        ) from None
-    return finished, summaries
-
-
-def _keep(result: GateResult, reports: Reports, target: Path, redact: Callable[[str], str]) -> None:
+def _keep(result: GateResult, run: Run, target: Path, place: Place) -> None:
     """Replace what an earlier run left in ``target`` by the reports and the result, redacted."""
     shutil.rmtree(target, ignore_errors=True)
-    reports.copy_to(target, redact)
+    run.reports.copy_to(target, place.redact)
     target.mkdir(parents=True, exist_ok=True)
     text = json.dumps(printable_document(result.to_dict()), indent=2, ensure_ascii=False)
-    (target / GATE_FILE).write_text(redact(text), "utf-8")
+    (target / GATE_FILE).write_text(place.redact(text), "utf-8")

@@ -1,4 +1,4 @@
-"""The totals of a test run, read from JUnit XML: how many tests ran, failed and were skipped, and which ones failed."""
+"""What JUnit XML says of a test run: how many tests ran, failed and were skipped, and the result of each of them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from junitparser import Error, Failure, JUnitXml, JUnitXmlError, Skipped, TestCase, TestSuite
 
+from kiro_worker.runner.gate.cases import ERROR, FAILURE, PASSED, SKIPPED, CaseResult, CaseResults, Identity
 from kiro_worker.runner.gate.report_files import Unreadable, parse_xml, unreadable_on_error
 
 if TYPE_CHECKING:
@@ -24,16 +25,14 @@ _Kind = TypeVar("_Kind")
 Case = tuple[str, str, str]
 """The class, the name and the result of a test."""
 
-_ERROR: Final = "error"
-_FAILURE: Final = "failure"
-_SKIPPED: Final = "skipped"
-_PASSED: Final = "passed"
-_RESULTS: Final[Mapping[type, str]] = {Error: _ERROR, Failure: _FAILURE, Skipped: _SKIPPED}
+_RESULTS: Final[Mapping[type, str]] = {Error: ERROR, Failure: FAILURE, Skipped: SKIPPED}
 """In this order, if a case has several."""
 _NOT_RUN: Final = frozenset(("notrun", "disabled", "skipped", "ignored", "suppressed"))
 """How GoogleTest and CTest mark a test that did not run, in the attributes "status" and "result"."""
 MAX_NAMES: Final = 20
 MAX_NAME_LENGTH: Final = 200
+LONGEST_TEXT: Final = 4_000
+"""How much of what a case says about its failure is kept, from its end."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +76,13 @@ class JUnitTotals:
 class Suite:
     """A suite of a JUnit document, nested suites included.
 
-    ``cases`` has the class, name and result of every case. Two suites are the same if they differ in nothing but times,
-    order and the suites' names.
+    ``cases`` has the class, name and result of every case, and ``results`` also its file and what it printed. Two
+    suites are the same if they differ in nothing but times, order and the suites' names.
     """
 
     totals: JUnitTotals
     cases: tuple[Case, ...] = field(default=(), repr=False)
+    results: tuple[CaseResult, ...] = field(default=(), repr=False)
 
     @property
     def claimed_beyond_cases(self) -> JUnitTotals:
@@ -137,22 +137,47 @@ def total_of(documents: Iterable[tuple[Suite, ...]]) -> JUnitTotals:
     return counted + beyond
 
 
+def results_of(documents: Iterable[tuple[Suite, ...]]) -> CaseResults:
+    """Return the result of each case of a run that wrote ``documents``.
+
+    As in :func:`total_of`, the same case in another document is the same run of it.
+    """
+    found = list(documents)
+    counts: Counter[tuple[Identity, str]] = Counter()
+    texts: dict[Identity, str] = {}
+    for suites in found:
+        cases = [case for suite in suites for case in suite.results]
+        counts |= Counter((case.identity, case.result) for case in cases)
+        for case in cases:
+            if case.text:
+                texts.setdefault(case.identity, case.text)
+    shown = sum(number for (_, result), number in counts.items() if result in (ERROR, FAILURE))
+    results: dict[Identity, Counter[str]] = {}
+    for (identity, result), number in counts.items():
+        results.setdefault(identity, Counter())[result] += number
+    return CaseResults(results, texts, max(0, total_of(found).failed - shown))
+
+
 def _totals_of(cases: Mapping[Case, int], names: tuple[str, ...]) -> JUnitTotals:
     counts: Counter[str] = Counter()
     for (*_, result), number in cases.items():
         counts[result] += number
-    return JUnitTotals(counts.total(), counts[_FAILURE], counts[_ERROR], counts[_SKIPPED], names)
+    return JUnitTotals(counts.total(), counts[FAILURE], counts[ERROR], counts[SKIPPED], names)
 
 
 def _joined(suites: Iterable[Suite]) -> Suite:
     found = list(suites)
     cases = sorted(case for suite in found for case in suite.cases)
-    return Suite(sum((suite.totals for suite in found), JUnitTotals()), tuple(cases))
+    results = tuple(result for suite in found for result in suite.results)
+    return Suite(sum((suite.totals for suite in found), JUnitTotals()), tuple(cases), results)
 
 
-def _suite(suite: TestSuite) -> Suite:
+def _suite(suite: TestSuite, file: str = "") -> Suite:
+    """Return the suite. ``file`` is that of the suite around it, which mocha's reporters name there only."""
+    file = suite._elem.get("file") or file  # noqa: SLF001  # junitparser has no accessor for it
     # Iterating over a suite would yield the cases of its nested suites as well.
-    counted = _joined([_own_cases(_children(suite, TestCase)), *map(_suite, _children(suite, TestSuite))])
+    nested = (_suite(inner, file) for inner in _children(suite, TestSuite))
+    counted = _joined([_own_cases(_children(suite, TestCase), file), *nested])
     totals = JUnitTotals(
         max(counted.totals.tests, _claimed(suite, "tests")),
         max(counted.totals.failures, _claimed(suite, "failures")),
@@ -161,7 +186,7 @@ def _suite(suite: TestSuite) -> Suite:
         counted.totals.skipped if counted.totals.tests else _claimed(suite, "skipped") + _claimed(suite, "disabled"),
         counted.totals.failed_names,
     )
-    return Suite(totals, counted.cases)
+    return Suite(totals, counted.cases, counted.results)
 
 
 def _children(parent: Any, kind: type[_Kind]) -> Iterator[_Kind]:
@@ -169,23 +194,32 @@ def _children(parent: Any, kind: type[_Kind]) -> Iterator[_Kind]:
     return found
 
 
-def _own_cases(cases: Iterable[TestCase]) -> Suite:
+def _own_cases(cases: Iterable[TestCase], file: str) -> Suite:
     found: list[Case] = []
+    results: list[CaseResult] = []
     names: list[str] = []
     for case in cases:
         kinds = {type(entry) for entry in case.result}
         result = next((name for kind, name in _RESULTS.items() if kind in kinds), _result_of_attributes(case))
         found.append((case.classname or "", case.name or "", result))
-        if result in (_ERROR, _FAILURE) and len(names) < MAX_NAMES:
+        identity = Identity(case._elem.get("file") or file, case.classname or "", case.name or "")  # noqa: SLF001
+        results.append(CaseResult(identity, result, _text_of(case) if result in (ERROR, FAILURE) else ""))
+        if result in (ERROR, FAILURE) and len(names) < MAX_NAMES:
             name = ".".join(filter(None, (case.classname, case.name)))[:MAX_NAME_LENGTH]
             names.append(name or "an unnamed test")
-    return Suite(_totals_of(Counter(found), tuple(names)), tuple(sorted(found)))
+    return Suite(_totals_of(Counter(found), tuple(names)), tuple(sorted(found)), tuple(results))
+
+
+def _text_of(case: TestCase) -> str:
+    """Return what the case says about its failure: the trace if there is one, or else the message."""
+    entries = [entry for entry in case.result if isinstance(entry, Error | Failure)]
+    return "\n".join(str(entry.text or entry.message or "")[-LONGEST_TEXT:] for entry in entries)
 
 
 def _result_of_attributes(case: TestCase) -> str:
     attributes = case._elem.attrib  # noqa: SLF001  # junitparser has no accessor for them
     marks = {str(attributes.get(name, "")).lower() for name in ("status", "result")}
-    return _SKIPPED if marks & _NOT_RUN else _PASSED
+    return SKIPPED if marks & _NOT_RUN else PASSED
 
 
 def _claimed_beyond(suites: Iterable[Suite], root: Any) -> Iterator[Suite]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MAX_SETTINGS_BYTES: Final = 512 * 1024
 _LONGEST_CAUSE: Final = 200
-_NO_TEST_SCRIPT: Final = "no test specified"
 _PYTEST_FILES: Final = (
     # In pytest's order of precedence: https://docs.pytest.org/en/stable/reference/customize.html
     *("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"),
@@ -35,7 +34,6 @@ _COVERAGE_FILES: Final = (
     *((".coveragerc", ""), (".coveragerc.toml", ""), ("setup.cfg", "coverage:"), ("tox.ini", "coverage:")),
     ("pyproject.toml", ""),
 )
-_SHELL_SYNTAX: Final = frozenset(";&|<>()`$\n")
 
 
 @dataclass(frozen=True)
@@ -57,6 +55,21 @@ class ProjectSettings:
     def has(self, name: str) -> bool:
         """Return whether the folder has a regular file ``name``."""
         return regular_file_in(self._folder, name) is not None
+
+    def document(self, name: str) -> Mapping[str, Any] | None:
+        """Return the parsed file; None if there is none. A file that cannot be parsed is empty, and gets a note."""
+        if name not in self._documents:
+            self._documents[name] = self._parsed(name)
+        return self._documents[name]
+
+    def text(self, name: str) -> str:
+        """Return the content of a small regular file; empty if there is none, or it cannot be read."""
+        path = regular_file_in(self._folder, name)
+        try:
+            return read_report(path, MAX_SETTINGS_BYTES).decode("utf-8-sig", "replace") if path else ""
+        except Unreadable as error:
+            self.notes.append(printable_name(f"file ignored: {error}"))
+            return ""
 
     @property
     def uses_pytest(self) -> bool:
@@ -85,58 +98,26 @@ class ProjectSettings:
     def coverage_run(self) -> Mapping[str, Any]:
         """The ``run`` section of coverage.py's configuration, from the first file that configures it."""
         for name, prefix in _COVERAGE_FILES:
-            document = self._document(name)
+            document = self.document(name)
             if document is None:
                 continue
             sections = {key: value for key, value in document.items() if key.startswith(prefix)}
             if name.endswith(".toml"):
-                sections = dict(_table(document, "tool", "coverage")) or (sections if name != "pyproject.toml" else {})
+                sections = dict(table(document, "tool", "coverage")) or (sections if name != "pyproject.toml" else {})
             if sections or name == ".coveragerc":
-                return _table(sections, f"{prefix}run")
+                return table(sections, f"{prefix}run")
         return {}
-
-    @property
-    def npm_test_script(self) -> str:
-        """The ``test`` script of ``package.json``; empty if there is none, or only npm's placeholder."""
-        script = _table(self._document("package.json"), "scripts").get("test")
-        return script if isinstance(script, str) and _NO_TEST_SCRIPT not in script else ""
-
-    @property
-    def jest_options(self) -> tuple[str, ...] | None:
-        """The options of a ``test`` script that is one call of jest, to which options can be appended; else None."""
-        words = _words(self.npm_test_script)
-        if not words or _SHELL_SYNTAX.intersection(self.npm_test_script):
-            return None
-        for position, word in enumerate(words):
-            program = word.rpartition("/")[2]
-            if program in ("jest", "jest.js"):
-                return tuple(words[position + 1 :])
-            is_launcher = program in ("cross-env", "npx", "node") or word.startswith("--") or "=" in word
-            if not is_launcher:
-                return None
-        return None
-
-    @property
-    def jest_collects_coverage(self) -> bool:
-        """Whether the ``jest`` key of ``package.json`` asks for coverage."""
-        return _table(self._document("package.json"), "jest").get("collectCoverage") is True
 
     def _pytest(self) -> Mapping[str, Any] | None:
         """Return pytest's settings from the file that pytest would use; None if no file configures it."""
         for name in _PYTEST_FILES:
-            document = self._document(name)
+            document = self.document(name)
             if document is None:
                 continue
             found = _pytest_section(name, document)
             if found is not None or name in _ALWAYS_PYTEST:
                 return found or {}
         return None
-
-    def _document(self, name: str) -> Mapping[str, Any] | None:
-        """Return the parsed file; None if there is none. A file that cannot be parsed is empty, and gets a note."""
-        if name not in self._documents:
-            self._documents[name] = self._parsed(name)
-        return self._documents[name]
 
     def _parsed(self, name: str) -> Mapping[str, Any] | None:
         path = regular_file_in(self._folder, name)
@@ -153,9 +134,9 @@ class ProjectSettings:
 
 
 def _parser_of(name: str) -> Callable[[str], Mapping[str, Any]]:
-    if name.endswith(".toml"):
+    if name.endswith(".toml") or name == "Pipfile":
         return tomllib.loads
-    return _json_object if name.endswith(".json") else _ini
+    return _json_object if name.endswith(".json") else parsed_ini
 
 
 def _json_object(text: str) -> Mapping[str, Any]:
@@ -165,14 +146,15 @@ def _json_object(text: str) -> Mapping[str, Any]:
     return document
 
 
-def _ini(text: str) -> Mapping[str, Any]:
+def parsed_ini(text: str) -> Mapping[str, Any]:
+    """Return the sections of an INI file. Raises :class:`configparser.Error`."""
     # No section gives defaults to the others, and nothing is interpolated.
     parser = ConfigParser(interpolation=None, strict=False, allow_no_value=True, default_section="\0")
     parser.read_string(text)
     return {section: dict(parser.items(section)) for section in parser.sections()}
 
 
-def _table(document: Mapping[str, Any] | None, *keys: str) -> Mapping[str, Any]:
+def table(document: Mapping[str, Any] | None, *keys: str) -> Mapping[str, Any]:
     """Return the object below ``keys``; empty if there is none."""
     found: Any = document
     for key in keys:
@@ -182,12 +164,12 @@ def _table(document: Mapping[str, Any] | None, *keys: str) -> Mapping[str, Any]:
 
 def _pytest_section(name: str, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
     if name == "pyproject.toml":
-        table = _table(document, "tool").get("pytest")
-        if not isinstance(table, dict):
+        settings = table(document, "tool").get("pytest")
+        if not isinstance(settings, dict):
             return None
-        ini_options = table.get("ini_options")
+        ini_options = settings.get("ini_options")
         # Since pytest 9, [tool.pytest] itself has settings.
-        return ini_options if isinstance(ini_options, dict) else table
+        return ini_options if isinstance(ini_options, dict) else settings
     section = document.get("tool:pytest" if name == "setup.cfg" else "pytest")
     return section if isinstance(section, dict) else None
 

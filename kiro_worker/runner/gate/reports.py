@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kiro_worker.config.settings import CoverageSettings
+    from kiro_worker.runner.gate.cases import CaseResults
     from kiro_worker.runner.gate.coverage.model import Coverage
     from kiro_worker.runner.gate.junit import JUnitTotals
     from kiro_worker.runner.gate.report_files import Signature
@@ -39,14 +40,15 @@ _Read = TypeVar("_Read")
 class Reports:
     """The reports of a run: of its tests, and of coverage in one format.
 
-    ``contents`` maps the path of each report that was read to its kind and content. ``notes`` says, by kind, which
-    reports were ignored and why.
+    ``cases`` has the result of each test in ``tests``. ``contents`` maps the path of each report that was read to its
+    kind and content. ``notes`` says, by kind, which reports were ignored and why.
     """
 
     tests: JUnitTotals | None = None
     coverage: Coverage | None = None
     contents: Mapping[Path, tuple[str, bytes]] = field(default_factory=dict, repr=False)
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    cases: CaseResults | None = field(default=None, repr=False)
 
     @classmethod
     def written_since(
@@ -67,7 +69,9 @@ class Reports:
         coverages = reading.read(COVERAGE, found, partial(formats.read_coverage, left_out=left_out))
         coverages = [coverage for coverage in coverages if coverage.format == coverages[0].format]
         notes = {kind: tuple(notes) for kind, notes in reading.notes.items()}
-        return cls(junit.total_of(suites) if suites else None, merged(coverages), reading.contents, notes)
+        if not suites:
+            return cls(None, merged(coverages), reading.contents, notes)
+        return cls(junit.total_of(suites), merged(coverages), reading.contents, notes, junit.results_of(suites))
 
     def with_notes(self, kind: str, notes: tuple[str, ...]) -> Reports:
         """Return the same reports with further notes."""

@@ -20,7 +20,19 @@ if TYPE_CHECKING:
 
 _BYTECODE: Final = "__pycache__"
 DEPENDENCY_FOLDERS: Final = (
-    *(".bundle", ".cache", ".cargo", ".composer", ".gem", ".gradle", ".ivy2", ".local/bin", ".local/lib", ".m2"),
+    *(
+        ".bun",
+        ".bundle",
+        ".cache",
+        ".cargo",
+        ".composer",
+        ".gem",
+        ".gradle",
+        ".ivy2",
+        ".local/bin",
+        ".local/lib",
+        ".m2",
+    ),
     *(".npm", ".nuget", ".pnpm-store", ".pub-cache", ".rustup", ".sbt", ".yarn", "go"),
 )
 """The folders of setup's home that the agent gets. It gets no other, because agents read their settings there: the

@@ -8,12 +8,14 @@ because editable installs, workspaces and virtual environments remember paths.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from kiro_worker.runner.gate.ecosystems.choose import changes_installation
+from kiro_worker.runner.gate.setup import VIRTUAL_ENVIRONMENT, plan_setup
 from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.entries import decode_path, list_tree
@@ -28,7 +30,7 @@ from kiro_worker.runner.sandbox.untrusted_files import remove_tree
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from kiro_worker.runner.gate.setup import Setup
+    from kiro_worker.runner.gate.setup import Setup, SetupStep
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.submodules import Submodules
     from kiro_worker.runner.request import BuildRequest
@@ -36,9 +38,13 @@ if TYPE_CHECKING:
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
 
+class _OtherSetup(Exception):
+    """The commit needs another setup than the one whose result there is."""
+
+
 @dataclass
 class GateWorkspace:
-    """The gate's view of ``folders``. ``setup`` is ``None`` if no command is configured.
+    """The gate's view of ``folders``. ``setup`` is ``None`` if nothing is to be installed.
 
     ``agent`` and ``gate`` are the sandboxes of the two users. ``machine`` is the folder that is searched for places
     that every user may write to. ``snapshot`` is the result of setup that the agent gets.
@@ -53,6 +59,7 @@ class GateWorkspace:
     machine: Path = Path("/")
     snapshot: Snapshot | None = field(default=None, init=False)
     _for_tests: Snapshot | None = field(default=None, init=False)
+    _set_up_for: tuple[str, tuple[SetupStep, ...]] | None = field(default=None, init=False)
     _stray_files: StrayFiles | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -86,23 +93,54 @@ class GateWorkspace:
     def opened(self, checkout: Checkout, submodules: Submodules, commit: str) -> Iterator[Folders]:
         """Yield folders that hold ``commit`` and the result of setup; afterwards the agent's are back in place.
 
-        Setup may copy or compile any file, as ``pip install .`` does, so it runs again if anything but the spec has
-        changed since its last run. Raises :class:`BuildStopped` (SetupFailed, or CheckoutFailed if the commit's files
-        cannot be laid out or a link leaves them).
+        Setup runs again if the work changes what it installs. A configured setup may copy or compile any file, as
+        ``pip install .`` does, so that is anything but the spec. One that was detected refers to the sources, so that
+        is a manifest, a lock file, or a source that it compiles. Raises :class:`BuildStopped` (SetupFailed, or
+        CheckoutFailed if the commit's files cannot be laid out or a link leaves them).
         """
-        if self._for_tests and (changed := self._changed_sources(checkout, self._for_tests.commit, commit)):
-            self.say(f"setup runs again, because the work changes {listed(changed, ascii)}")
-            earlier, self._for_tests = self._for_tests, self._set_up(checkout, submodules, commit, worked_before=True)
-            if earlier is not self.snapshot:
-                remove_tree(earlier.folder)
-        with self._laid_out(checkout, submodules, commit, self._for_tests) as folders:
+        again = partial(self._set_up_again, checkout, submodules, commit)
+        lay_out = partial(self._laid_out, checkout, submodules, commit)
+        if causes := self._new_dependencies(checkout, commit):
+            again(f"the work changes {listed(causes, ascii)}")
+        with ExitStack() as stack:
+            try:
+                folders = stack.enter_context(lay_out(self._for_tests, self._set_up_for and self._set_up_for[1]))
+            except _OtherSetup:
+                # The first test that uses pytest, for example, needs it although no manifest changes.
+                again("the work changes how the project is installed")
+                folders = stack.enter_context(lay_out(self._for_tests))
             yield folders
+
+    def _set_up_again(self, checkout: Checkout, submodules: Submodules, commit: str, why: str) -> None:
+        self.say(f"setup runs again, because {why}")
+        earlier, self._for_tests = self._for_tests, self._set_up(checkout, submodules, commit, worked_before=True)
+        if earlier and earlier is not self.snapshot:
+            remove_tree(earlier.folder)
+
+    def _new_dependencies(self, checkout: Checkout, commit: str) -> list[str]:
+        """Return the files that differ between ``commit`` and the last setup, and that decide what is installed."""
+        if self._set_up_for is None:
+            return []
+        before, steps = self._set_up_for
+        changed = self._changed_sources(checkout, before, commit)
+        if not all(step.follows_sources for step in steps):
+            return changed
+        # An editable install knows the packages that there were.
+        packages = [name for name in changed if name.endswith("__init__.py")]
+        new = [name for name in packages if not checkout.git.succeeds("cat-file", "-e", f"{before}:{name}")]
+        return changes_installation(changed) + new
 
     @property
     def agents_sandbox(self) -> Sandbox:
         """The agent's sandbox, which knows the files that setup created: their links may lead anywhere."""
         created = self.snapshot.created if self.snapshot else ()
         return replace(self.agent, uncommitted=frozenset(created))
+
+    @property
+    def virtual_environments(self) -> tuple[str, ...]:
+        """The directories of the checkout whose virtual environments setup made."""
+        names = (PurePosixPath(path) for path in (self.snapshot.created if self.snapshot else ()))
+        return tuple(str(name.parent) for name in names if name.name == VIRTUAL_ENVIRONMENT)
 
     @property
     def is_setups(self) -> Callable[[str], bool] | None:
@@ -120,15 +158,28 @@ class GateWorkspace:
     ) -> Snapshot | None:
         if self.setup is None:
             return None
-        with self._laid_out(checkout, submodules, commit, None) as folders:
-            self.setup.run(folders, self.gate, worked_before=worked_before)
+        with self._laid_out(checkout, submodules, commit) as folders:
+            steps = plan_setup(self.setup.checks, folders.checkout)
+            self.setup.run(steps, folders, self.gate, worked_before=worked_before)
+            self._set_up_for = commit, steps
+            if not steps:
+                return None
             committed = [entry.path for entry in list_tree(checkout.git, commit)]
             return Snapshot.take(folders, commit, committed)
 
     @contextmanager
     def _laid_out(
-        self, checkout: Checkout, submodules: Submodules, commit: str, snapshot: Snapshot | None
+        self,
+        checkout: Checkout,
+        submodules: Submodules,
+        commit: str,
+        snapshot: Snapshot | None = None,
+        steps: tuple[SetupStep, ...] | None = None,
     ) -> Iterator[Folders]:
+        """Yield folders with ``commit`` and ``snapshot``.
+
+        Raises :class:`_OtherSetup` if the commit needs another setup than ``steps``.
+        """
         folders = self.folders
         self._remove_traces(self.agent)
         with folders.set_aside():
@@ -150,6 +201,8 @@ class GateWorkspace:
                 require_sound_layout(git, request)
             create_agent_repository(git, request)
             submodules.materialize(checkout)
+            if self.setup and steps is not None and plan_setup(self.setup.checks, folders.checkout) != steps:
+                raise _OtherSetup
             if snapshot:
                 snapshot.restore(folders, self.gate.uid)
             open_lent_objects(git)

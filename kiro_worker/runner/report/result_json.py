@@ -16,20 +16,30 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "tasks": {"done": 3, "doneByThisRun": 2, "doneBefore": 1,   required tasks; the last two are null if not known
                "open": 1, "openNames": ["2.1 Charge once"],        required tasks; at most 20 names
                "optional": 1},                                   optional tasks, which are never required
-     "tests": {"command": ["python3", …], "summary": "Ran 7 tests in 0.002s",
+     "baseline": {"mode": "known", "commit": "…40 hex…",       what the tests showed before the agent; null without one
+                  "checks": [{"check", "summary", "exitCode",
+                              "failing": ["tests.test_a.test_b"],     at most 50 names, here and below
+                              "flaky": [], "problem": ""}]},          why it cannot name failures
+     "tests": {"command": ["python3", …], "summary": "Ran 7 tests in 0.002s",   no command if there are several checks
                "exitCode": 0,           null if there was none: the tests did not run or were stopped
                "passed": true},         the verdict of the last gate; null if there was none
-     "gate": {"command", "summary",     what the last gate measured; null before the first one
-              "exitCode": 0, "passed": true,
-              "sign": "report",                  what shows that a test ran: report, summary, exitCode or null
-              "junit": {"tests": 7, "failures": 0, "errors": 0, "skipped": 0, "failedNames": []},   or null
-              "coverage": {"format": "lcov", "lines": {"covered": 9, "total": 10}, "branches": {…},
-                           "changedLines": {…} or null, "line": "lines 90 % (9/10)"},               or null
-              "changedByTests": ["conftest.py"],
-              "notes": {"tests": [], "coverage": ["report ignored: lcov.info is not a coverage report: …"]}},
+     "gate": {"passed": true,           what the last gate measured; null before the first one
+              "checks": [{"check": "root", "command", "summary", "exitCode": 0, "passed": true,
+                "sign": "report",                  what shows that a test ran: report, summary, exitCode or null
+                "junit": {"tests": 7, "failures": 0, "errors": 0, "skipped": 0, "failedNames": []},   or null
+                "failed": [{"name": "tests.test_a.test_c", "said": "E  assert 1 == 2"}],   those that count
+                "excused": ["tests.test_a.test_b"],    failed before the agent started, too
+                "flaky": [],                           passed when they were run again
+                "vanished": [],                        ran before the agent started, and not now
+                "coverage": {"format": "lcov", "lines": {"covered": 9, "total": 10}, "branches": {…},
+                             "changedLines": {…} or null, "line": "lines 90 % (9/10)"},               or null
+                "coverageNotMeasured": "",         why the default threshold was not applied
+                "changedByTests": ["conftest.py"],
+                "notes": {"tests": [], "coverage": ["report ignored: lcov.info is not a coverage report: …"]}}]},
      "summary": {"tasks": [{"name": "1.1 Charge", "commit": "…40 hex…", "identity": "2-1f0e9d8c"}],   done by this run
-                 "turns": [{"about": "1.1 Charge", "said": "…"}]},   the agent's last words of each turn; at most 600
+                 "turns": [{"about": "1.1 Charge", "said": "…"}],    the agent's last words of each turn; at most 600
                                                                      characters
+                 "failed": [{"name", "said"}], "notes": [{"kind", "names"}]},   what the gate reports to reviewers
      "settings": {"effective": {…}, "origins": {"coverage.threshold": ".kiro-worker.yml", …}},   what applied to this
                  repository, and where each value came from; a key without an origin has its default; null before
                  they were read
@@ -43,38 +53,31 @@ Every key is always present. A value that is not known is ``null``, ``""`` or em
      "artifacts": "s3://…/runs/<run>/<attempt>/"}
 
 Version 2 lists the phases with their starts, and adds "gate" and "checkpoint". Version 3 adds "faultOwner", "error",
-"summary", "settings" and keys of "tasks", "tests", "gate" and "checkpoint", where "ref" replaces "branch".
+"baseline", "summary", "settings" and keys of "tasks", "tests" and "checkpoint", where "ref" replaces "branch". "gate"
+has an entry per check.
 """
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.config.settings import settings_document
-from kiro_worker.runner.gate.gate import GATE_FILE
-from kiro_worker.runner.report.artifacts import REPORTS
 from kiro_worker.runner.report.summary import run_summary
 from kiro_worker.runner.report.variables import MOST_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.report.artifacts import ArtifactLocation
     from kiro_worker.runner.request import BuildRequest
 
 SCHEMA_VERSION: Final = 3
-_NO_TESTS: Final = {"summary": "", "exitCode": None, "passed": None}
 
 
 def result_document(
-    progress: BuildProgress,
-    request: BuildRequest | None,
-    location: ArtifactLocation,
-    gate: Mapping[str, Any] | None = None,
+    progress: BuildProgress, request: BuildRequest | None, location: ArtifactLocation
 ) -> dict[str, Any]:
     """Return the document of ``result.json``, before redaction."""
     return {
@@ -99,11 +102,9 @@ def result_document(
         "fence": progress.fence,
         "commit": progress.commit,
         "tasks": _tasks(progress),
-        "tests": {
-            "command": list(progress.test_command) or (gate or {}).get("command", []),
-            **{key: (gate or {}).get(key, default) for key, default in _NO_TESTS.items()},
-        },
-        "gate": gate,
+        "baseline": progress.baseline,
+        "tests": _tests(progress),
+        "gate": progress.gate,
         "summary": asdict(run_summary(progress, str)),
         "settings": progress.settings and settings_document(progress.settings),
         "filesChanged": list(progress.files_changed),
@@ -133,10 +134,13 @@ def _tasks(progress: BuildProgress) -> dict[str, Any]:
     }
 
 
-def read_gate_result(logs: Path) -> dict[str, Any] | None:
-    """Return what the last gate measured, from the file beside its reports; ``None`` if no gate ran."""
-    try:
-        document = json.loads((logs / REPORTS / GATE_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return document if isinstance(document, dict) else None
+def _tests(progress: BuildProgress) -> dict[str, Any]:
+    """Return the verdict on the tests. The command and its exit code are those of the only check, if there is one."""
+    checks: list[Mapping[str, Any]] = (progress.gate or {}).get("checks", [])
+    only = checks[0] if len(checks) == 1 else {}
+    return {
+        "command": list(only.get("command", progress.test_command)),
+        "summary": progress.tests,
+        "exitCode": only.get("exitCode"),
+        "passed": (progress.gate or {}).get("passed"),
+    }

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kiro_worker.records.summaries import DoneTask, RunSummary, Turn
-from kiro_worker.runner.report.variables import shown_name
+from kiro_worker.records.summaries import DoneTask, FailedTest, GateNote, RunSummary, Turn
+from kiro_worker.runner.report.variables import LONGEST_VALUE, one_line, shown_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,4 +20,11 @@ def run_summary(progress: BuildProgress, redact: Callable[[str], str]) -> RunSum
         for identity, name in progress.done_tasks.items()
     )
     turns = (Turn(shown_name(turn.about, redact), turn.said) for turn in progress.turns)
-    return RunSummary(tuple(tasks), tuple(turns))
+    failed = tuple(FailedTest(shown_test(test.name, redact), test.said) for test in progress.failed_tests)
+    notes = tuple(GateNote(note.kind, shown_test(note.names, redact)) for note in progress.gate_notes)
+    return RunSummary(tuple(tasks), tuple(turns), failed, notes)
+
+
+def shown_test(name: str, redact: Callable[[str], str]) -> str:
+    """Return the names of tests for a report: redacted, on one line."""
+    return one_line(redact(name))[:LONGEST_VALUE]

@@ -29,11 +29,9 @@ MOST_NAMES: Final = 20
 _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-def exported_variables(
-    progress: BuildProgress, redact: Callable[[str], str] = str, gate: Mapping[str, Any] | None = None
-) -> dict[str, str]:
-    """Return the variables by name. ``gate`` is what the last gate measured, for a build that it stopped."""
-    values = _values(progress, redact, gate or {})
+def exported_variables(progress: BuildProgress, redact: Callable[[str], str] = str) -> dict[str, str]:
+    """Return the variables by name."""
+    values = _values(progress, redact)
     return {variable: values[field] for variable, field in EXPORTED_VARIABLES.items()}
 
 
@@ -47,24 +45,22 @@ def one_line(text: str) -> str:
     return printable(_CONTROLS.sub(" ", text).strip())
 
 
-def _values(progress: BuildProgress, redact: Callable[[str], str], gate: Mapping[str, Any]) -> dict[str, str]:
+def _values(progress: BuildProgress, redact: Callable[[str], str]) -> dict[str, str]:
     """Return each value by its :class:`BuildResult` field. Redacts before it cuts, or half a secret could remain."""
-    notes: Mapping[str, list[str]] = gate.get("notes") or {}
-    tests = progress.tests or str(gate.get("summary", ""))
-    coverage = progress.coverage_line or str((gate.get("coverage") or {}).get("line", ""))
     texts = {
         "outcome": progress.outcome.value,
         "reason": _reason(progress, redact),
         "owner": progress.fault_owner or "",
         "error": progress.error,
+        "retry_after": str(progress.retry_after or ""),
         "commit": progress.commit,
         "fence": str(progress.fence or ""),
         "tasks_done": _number(progress.tasks_done),
         "tasks_done_before": _number(progress.tasks_done_before),
         "tasks_open": _number(progress.tasks_open),
         "tasks_optional": _number(progress.tasks_optional),
-        "tests": redact(_joined(tests, *notes.get(TESTS, ()))),
-        "coverage": redact(_joined(coverage, *notes.get(COVERAGE, ()))),
+        "tests": redact(_joined(progress.tests, *_notes(progress, TESTS))),
+        "coverage": redact(_joined(progress.coverage_line, *_notes(progress, COVERAGE))),
         "files_changed": str(len(progress.files_changed)) if progress.files_changed else "",
         "credits": "" if progress.agent_credits is None else f"{progress.agent_credits:g} {progress.agent_unit}",
         "minutes": f"{progress.seconds / 60:.1f}" if progress.seconds else "",
@@ -95,6 +91,12 @@ def _names(names: list[str]) -> str:
     while names and len(json.dumps("\n".join(names))) > LONGEST_LIST:
         names = names[:-1]
     return json.dumps("\n".join(names)) if names else ""
+
+
+def _notes(progress: BuildProgress, kind: str) -> list[str]:
+    """Return what the last gate ignored, and why."""
+    checks: list[Mapping[str, Any]] = (progress.gate or {}).get("checks", [])
+    return [note for check in checks for note in check["notes"].get(kind, ())]
 
 
 def _joined(*texts: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from kiro_worker.runner.report.artifacts import REPORTS, collect_artifacts, upload_artifacts
-from kiro_worker.runner.report.result_json import read_gate_result, result_document
+from kiro_worker.runner.report.result_json import result_document
 from kiro_worker.runner.report.variables import exported_variables, shell_exports
 from kiro_worker.runner.sandbox.printable import printable_document
 
@@ -44,10 +44,9 @@ def write_report(
 
     A failed upload does not change the outcome, because a build that has pushed has succeeded.
     """
-    gate = read_gate_result(logs)
 
     def result() -> str:
-        document = printable_document(result_document(progress, request, location, gate))
+        document = printable_document(result_document(progress, request, location))
         return redact(json.dumps(document, indent=2, ensure_ascii=False)) + "\n"
 
     progress.artifacts, problem = location.url, ""
@@ -60,7 +59,7 @@ def write_report(
         progress.artifacts = ""
     _lay_out_reports(logs / REPORTS, folder / REPORTS)
     (folder / "result.json").write_text(result(), encoding="utf-8")
-    (folder / "result.env").write_text(shell_exports(exported_variables(progress, redact, gate)), encoding="utf-8")
+    (folder / "result.env").write_text(shell_exports(exported_variables(progress, redact)), encoding="utf-8")
     return problem
 
 
@@ -72,6 +71,10 @@ def _lay_out_reports(made: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     if made.is_dir():
         shutil.copytree(made, target)
+        # With several checks, each has its own folder, and CodeBuild reads one.
+        for report in sorted(made.glob("*/tests/*.xml")):
+            (target / "tests").mkdir(exist_ok=True)
+            shutil.copyfile(report, target / "tests" / f"{report.parents[1].name}-{report.name}")
     for empty in EMPTY_REPORTS.glob("*/*.xml"):
         folder = target / empty.parent.name
         folder.mkdir(parents=True, exist_ok=True)

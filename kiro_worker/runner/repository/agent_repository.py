@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 from kiro_worker.runner.repository.attributes import keep_bytes
 from kiro_worker.runner.repository.lent_objects import borrow_objects
+from kiro_worker.runner.repository.lent_references import lent_references
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kiro_worker.runner.repository.git import Git
     from kiro_worker.runner.request import BuildRequest
 
@@ -30,6 +33,7 @@ def create_agent_repository(git: Git, request: BuildRequest, excluded: tuple[str
     reference.write_text(f"{request.commit}\n")
     (repository / "HEAD").write_text(f"ref: refs/heads/{request.branch}\n")
     borrow_objects(git, repository, request.commit)
+    _write_references(git, repository)
     never_committed = (git.directory / "info" / "exclude").read_text("utf-8", "surrogateescape")
     (repository / "info" / "exclude").write_text(
         never_committed + "".join(f"/{path}\n" for path in excluded), "utf-8", "surrogateescape"
@@ -43,6 +47,20 @@ def create_agent_repository(git: Git, request: BuildRequest, excluded: tuple[str
         + ('[filter "lfs"]\n\tprocess = git-lfs filter-process --skip\n\trequired = false\n' if git.lfs else "")
     )
     shutil.copy(git.index, repository / "index")
+
+
+def _write_references(git: Git, repository: Path) -> None:
+    """Write tags and the base to ``packed-refs``, and which branch of the server is the default one."""
+    references = lent_references(git)
+    lines = ["# pack-refs with: peeled fully-peeled sorted "]
+    for name, (oid, commit) in sorted(references.items()):
+        lines += [f"{oid} {name}", *([f"^{commit}"] if commit != oid else [])]
+        if name.startswith("refs/remotes/origin/"):
+            head = repository / "refs" / "remotes" / "origin" / "HEAD"
+            head.parent.mkdir(parents=True)
+            head.write_text(f"ref: {name}\n")
+    if references:
+        (repository / "packed-refs").write_text("".join(f"{line}\n" for line in lines))
 
 
 def _quoted(value: str) -> str:

@@ -29,6 +29,7 @@ from kiro_worker.runner.repository.git import NEVER_COMMITTED, Git, GitFailed
 from kiro_worker.runner.repository.git_answers import FINAL, Cause
 from kiro_worker.runner.repository.layout import cannot_lay_out, is_local, require_sound_layout
 from kiro_worker.runner.repository.lent_objects import lend_objects
+from kiro_worker.runner.repository.lent_references import keep_references
 from kiro_worker.runner.repository.lfs import lfs_files_missing, require_git_lfs
 
 if TYPE_CHECKING:
@@ -81,9 +82,11 @@ def check_out(
     parent: Mapping[str, str],
     *,
     lfs: bool = False,
+    with_references: bool = False,
 ) -> Checkout:
     """Fetch the branch and check out the pinned commit and no other; with ``lfs``, its LFS files as well.
 
+    ``with_references`` gives the agent and the tests tags and the base, which costs more requests.
     Raises :class:`BuildStopped` (CheckoutFailed).
     """
     if lfs:
@@ -99,10 +102,12 @@ def check_out(
     )
     fetch_mode, fetched = _fetch(git, request)
     require_sound_layout(git, request)
+    head, default = fetched[_tracking(request.branch)], fetched.get(_DEFAULT, "")
+    if with_references and fetch_mode != SHALLOW:
+        keep_references(git, request.commit, default, _options(fetch_mode))
     lend_objects(git, request.commit)
     create_agent_repository(git, request)
     checkpoint = None if fetch_mode == SHALLOW else fetched.get(checkpoint_ref(request.branch), "")
-    head, default = fetched[_tracking(request.branch)], fetched.get(_DEFAULT, "")
     return Checkout(git.work_tree, git, request.branch, request.commit, head, fetch_mode, default, checkpoint)
 
 
@@ -132,7 +137,8 @@ def descends(git: Git, commit: str, ancestor: str) -> bool:
     if not (git.directory / "shallow").is_file():
         return False
     # Fetched by object ID, so that no reference moves.
-    oids = git.text("for-each-ref", "--format=%(objectname)").split()
+    fetched = ("refs/remotes", _DEFAULT, "refs/kiro-worker/checkpoints")
+    oids = git.text("for-each-ref", "--format=%(objectname)", *fetched).split()
     git.network(
         *("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--unshallow", BLOBLESS, "origin"),
         *dict.fromkeys(oids),

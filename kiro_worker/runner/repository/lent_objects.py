@@ -12,6 +12,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kiro_worker.runner.repository.lent_references import lent_references
+
 if TYPE_CHECKING:
     from kiro_worker.runner.repository.git import Git
 
@@ -22,7 +24,8 @@ def lend_objects(git: Git, commit: str) -> None:
     for folder in (lent, lent / "objects", lent / "objects" / "pack"):
         folder.mkdir()
         folder.chmod(0o755)
-    _copy_objects(git, f"{commit}\n", lent / "objects")
+    tags = (oid for oid, _ in lent_references(git).values())
+    _copy_objects(git, "".join(f"{oid}\n" for oid in (commit, *tags)), lent / "objects")
     for file in (lent / "objects" / "pack").iterdir():
         file.chmod(0o444)
     (lent / "HEAD").write_text(f"{commit}\n")

@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.sandbox import orphans
 from kiro_worker.runner.sandbox.output import Lines
-from kiro_worker.runner.sandbox.toolchains import TOOLCHAINS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -65,18 +64,6 @@ class Answer:
     @property
     def text(self) -> str:
         return self.output.decode(errors="replace").strip()
-
-
-def scrubbed_environment(home: Path, parent: Mapping[str, str], **additions: str) -> dict[str, str]:
-    """Return the environment of an untrusted child: an allow-list, so that a new variable is left out by default."""
-    return {
-        "PATH": parent.get("PATH", os.defpath),
-        **{name: parent[name] for name in TOOLCHAINS if name in parent},
-        "HOME": str(home),
-        "LANG": "C.UTF-8",
-        "TERM": "dumb",
-        **additions,
-    }
 
 
 def stream(
@@ -151,7 +138,7 @@ def _child(
         return subprocess.Popen(
             command,
             cwd=cwd,
-            env=dict(environment),
+            env={**sandbox.identity, **environment} if sandbox else dict(environment),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=stderr,

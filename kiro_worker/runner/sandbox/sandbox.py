@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import BuildStopped, ConfigurationInvalid
 from kiro_worker.runner.sandbox import entry as sandbox_entry
+from kiro_worker.runner.sandbox.accounts import account, account_name
 from kiro_worker.runner.sandbox.agent_user import ReservedUid, end_processes, thread_count
 from kiro_worker.runner.sandbox.toolchains import grant_traversal, unreachable_toolchains
 from kiro_worker.runner.sandbox.untrusted_files import chown_tree, make_harmless
@@ -62,7 +63,7 @@ class Sandbox:
 
     ``uncommitted`` are paths in the user's checkout, beside those that are never committed anyway, that no commit will
     contain: symbolic links there may lead out of the checkout. ``closes_machine`` says whether files of the machine may
-    be closed to the user, because the machine is discarded after the build.
+    be closed to the user, because the machine is discarded after the build. ``home`` is the user's home folder.
     """
 
     uid: int | None = None
@@ -70,6 +71,13 @@ class Sandbox:
     say: Callable[[str], None] = field(default=lambda _text: None, repr=False)
     uncommitted: frozenset[str] = frozenset()
     closes_machine: bool = False
+    home: Path | None = None
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """The variables that say which user a program runs as."""
+        name = account_name(self.uid)
+        return {"USER": name, "LOGNAME": name} if name else {}
 
     def command(self, argv: Sequence[str], report: int) -> list[str]:
         """Return the command that starts ``argv`` in the sandbox.
@@ -149,7 +157,8 @@ def sandbox(environment: Mapping[str, str], workspace: Path, say: Callable[[str]
         return
     grant_traversal(unreachable, say)
     _close_worker_folders(workspace, environment)
-    with ReservedUid() as uid, _ended(Sandbox(uid, Limits(), say, closes_machine=choice == "own")) as box:
+    home = workspace / "home"
+    with ReservedUid() as uid, _ended(Sandbox(uid, Limits(), say, closes_machine=choice == "own", home=home)) as box:
         yield box
 
 
@@ -165,10 +174,12 @@ def another_user(box: Sandbox) -> Iterator[Sandbox]:
 
 @contextlib.contextmanager
 def _ended(box: Sandbox) -> Iterator[Sandbox]:
-    """Yield ``box``, and let no process of its user exist before and after."""
+    """Yield ``box``, whose user has a name meanwhile, and let no process of the user exist before and after."""
     box.end()
+    named = account(box.uid, box.home, box.say) if box.uid is not None and box.home else contextlib.nullcontext()
     try:
-        yield box
+        with named:
+            yield box
     finally:
         # No other user of the build starts after this, and the next build with this ID ends its processes first.
         try:

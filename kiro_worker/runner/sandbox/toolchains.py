@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 TOOLCHAINS: Final = (
-    *("DOTNET_ROOT", "GOROOT", "JAVA_HOME", "MAVEN_HOME", "NVM_DIR", "N_PREFIX"),
+    *("DOTNET_ROOT", "GOENV_ROOT", "GOROOT", "JAVA_HOME", "MAVEN_HOME", "NVM_DIR", "N_PREFIX"),
     *("PHPENV_ROOT", "PYENV_ROOT", "RBENV_ROOT", "RUSTUP_HOME"),
 )
 """Variables that name folders of runtimes. They hold no secrets, and the shims on PATH do not work without them.

@@ -8,10 +8,14 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.runner.agent.adapters import ADAPTERS
+from kiro_worker.config.settings import AgentSettings
+from kiro_worker.models import Lease
+from kiro_worker.runner.agent.adapters import ADAPTERS, configured_agent
+from kiro_worker.runner.request import BuildRequest
 from tests.support.worker import writable_file
 
 AGENT_KEY = "the-agents-own-key-42"
+REQUEST = BuildRequest("acme/shop", "feature/x", "0" * 40, ".kiro/specs/feature-x", 1, Lease("k", "o", 1, 0))
 OUTPUT = {
     "kiro": ("kiro-cli", " ▸ Credits: 0.42 • Time: 1m 5s"),
     "claude": (
@@ -38,17 +42,20 @@ OUTPUT = {
 EXPECTED: dict[str, float] = {"kiro": 0.42, "claude": 0.42, "codex": 42, "gemini": 42}
 
 
-def install(folder: Path, program: str, output: str) -> str:
-    """Install a program that does some work, records how it was called, and prints ``output``. Returns the prefix of a
-    PATH that contains it.
+def install(folder: Path, name: str, output: str) -> str:
+    """Install a program that does some work, records how it was called, and prints ``output``. It answers a trial turn
+    well. Returns the prefix of a PATH that contains it.
     """
-    path = folder / "bin" / program
+    path = folder / "bin" / OUTPUT[name][0]
     path.parent.mkdir()
     (folder / "output").write_text(f"{output}\n")
-    for name in ("arguments", "prompt", "environment"):
-        writable_file(folder / name)
+    for file in ("arguments", "prompt", "environment"):
+        writable_file(folder / file)
+    (folder / "trial").write_text(f"{OUTPUT[name][1]}\n")
     path.write_text(
-        f'#!/bin/sh\necho "$@" > {folder}/arguments\ncat > {folder}/prompt\nenv > {folder}/environment\n'
+        "#!/bin/sh\nprompt=$(cat)\n"
+        f'case "$prompt" in "Reply with OK."*) cat {folder}/trial; exit 0;; esac\n'
+        f'echo "$@" > {folder}/arguments\nprintf "%s" "$prompt" > {folder}/prompt\nenv > {folder}/environment\n'
         "echo 'NOTES = 1' > shop/notes.py\nsed -i 's/\\[ \\]/[x]/' .kiro/specs/*/tasks.md\n"
         f"cat {folder}/output\n"
     )
@@ -58,31 +65,32 @@ def install(folder: Path, program: str, output: str) -> str:
 
 @pytest.mark.parametrize("name", OUTPUT)
 def test_agent_gets_prompt_and_key(worker: Any, tmp_path: Path, name: str) -> None:
-    program, output = OUTPUT[name]
-    path = install(tmp_path, program, output)
+    path = install(tmp_path, name, OUTPUT[name][1])
     worker.configure({"name": name, "mode": "all"})
 
     finished = worker.run(PATH=path + worker.environment()["PATH"])
 
     assert finished.outcome == "Succeeded", finished.log
-    assert (tmp_path / "arguments").read_text().split() == " ".join(ADAPTERS[name].argv[1:]).split()
+    arguments = (tmp_path / "arguments").read_text().split()
+    expected = configured_agent(AgentSettings(name=name), REQUEST, str).argv  # type: ignore[arg-type]
+    assert arguments == " ".join(expected[1:]).split()
     environment = dict(line.split("=", 1) for line in (tmp_path / "environment").read_text().splitlines())
     assert environment.pop(ADAPTERS[name].key_variable) == AGENT_KEY
     assert AGENT_KEY not in str(environment)
     assert "Add `apply_discount`" in (tmp_path / "prompt").read_text()
-    assert finished.result["agent"]["credits"] == EXPECTED[name]
+    assert finished.result["agent"]["credits"] == 2 * EXPECTED[name], "the trial turn counts"
     assert AGENT_KEY not in finished.log
 
 
 @pytest.mark.parametrize("name", OUTPUT)
 def test_missing_closing_line_fails_turn(worker: Any, tmp_path: Path, name: str) -> None:
-    path = install(tmp_path, OUTPUT[name][0], "I am done!")
+    path = install(tmp_path, name, "I am done!")
     worker.configure(name)
 
     finished = worker.run(PATH=path + worker.environment()["PATH"])
 
     assert (finished.outcome, finished.exports["OUTCOME_OWNER"]) == ("AgentFailed", "card")
-    assert "rejected API key" in finished.exports["OUTCOME_REASON"]
+    assert "did not print its closing line" in finished.exports["OUTCOME_REASON"]
     assert worker.head() == worker.commit
 
 
@@ -94,7 +102,7 @@ def test_missing_closing_line_fails_turn(worker: Any, tmp_path: Path, name: str)
     ],
 )
 def test_reported_failure_fails_turn(worker: Any, tmp_path: Path, name: str, output: str) -> None:
-    path = install(tmp_path, OUTPUT[name][0], output)
+    path = install(tmp_path, name, output)
     worker.configure(name)
 
     finished = worker.run(PATH=path + worker.environment()["PATH"])

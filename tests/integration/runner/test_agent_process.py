@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.worker import AGENT_KEY, WORK, Worker, writable_file
+from tests.support.worker import AGENT_KEY, ANSWERS_TRIAL, WORK, Worker, writable_file
 
 
 def test_agent_failure_shows_its_last_lines(worker: Worker) -> None:
@@ -71,9 +71,8 @@ def test_agents_daemons_end_with_its_turn(worker: Worker, tmp_path: Path) -> Non
             os.kill(int(process), 0)
 
 
-KIRO = """#!/bin/sh
-echo "$@" > {seen}/arguments
-cat > {seen}/prompt
+KIRO = """echo "$@" > {seen}/arguments
+printf "%s" "$prompt" > {seen}/prompt
 env > {seen}/environment
 echo "NOTES = 1" > shop/notes.py
 sed -i 's/- \\[ \\]/- [x]/' .kiro/specs/feature-discounts/tasks.md
@@ -88,7 +87,7 @@ def test_kiro_cli_gets_only_its_key(worker: Worker, tmp_path: Path) -> None:
         writable_file(seen / name)
     kiro = tmp_path / "bin" / "kiro-cli"
     kiro.parent.mkdir()
-    kiro.write_text(KIRO.format(seen=seen))
+    kiro.write_text(ANSWERS_TRIAL + KIRO.format(seen=seen))
     kiro.chmod(0o755)
     worker.configure({"name": "kiro", "mode": "all"})
 
@@ -98,33 +97,33 @@ def test_kiro_cli_gets_only_its_key(worker: Worker, tmp_path: Path) -> None:
     assert (seen / "arguments").read_text() == "chat --no-interactive --v2 --trust-all-tools\n"
     environment = dict(line.split("=", 1) for line in (seen / "environment").read_text().splitlines())
     assert environment.pop("KIRO_API_KEY") == AGENT_KEY
-    assert set(environment) <= {"PATH", "HOME", "TMPDIR", "LANG", "TERM", "PWD", "OLDPWD", "SHLVL", "_"}
+    known = {"PATH", "HOME", "TMPDIR", "USER", "LOGNAME", "LANG", "TERM", "EMAIL", "GIT_TERMINAL_PROMPT"}
+    known |= {"GRADLE_USER_HOME", "MAVEN_USER_HOME", "MAVEN_OPTS"}
+    assert set(environment) <= known | {"PWD", "OLDPWD", "SHLVL", "_"}
     prompt = (seen / "prompt").read_text()
     assert "- .kiro/specs/feature-discounts/requirements.md" in prompt
     assert "- 1.1 Add `apply_discount`" in prompt.replace("1.1. ", "1.1 ")
     assert "Describe discounts in the README" not in prompt, "the agent is not asked for an optional task"
-    assert finished.result["agent"] == {"credits": 0.42, "seconds": 65}
+    assert finished.result["agent"] == {"credits": 0.43, "seconds": 66}
     assert AGENT_KEY not in finished.log
 
 
 def test_kiro_cli_needs_closing_line(worker: Worker, tmp_path: Path) -> None:
     kiro = tmp_path / "bin" / "kiro-cli"
     kiro.parent.mkdir()
-    kiro.write_text("#!/bin/sh\ncat > /dev/null\nexit 0\n")
+    kiro.write_text(ANSWERS_TRIAL)
     kiro.chmod(0o755)
     worker.configure("kiro")
 
     finished = worker.run(PATH=f"{kiro.parent}{os.pathsep}{worker.environment()['PATH']}")
 
     assert finished.outcome == "AgentFailed"
-    assert "rejected API key" in finished.exports["OUTCOME_REASON"]
+    assert "did not print its closing line" in finished.exports["OUTCOME_REASON"]
     assert finished.exports["OUTCOME_OWNER"] == "card", "the output does not say that the key is rejected"
 
 
 REJECTED = "Access denied: The bearer token included in the request is invalid."
-REFUSED = """#!/bin/sh
-cat > /dev/null
-{work}
+REFUSED = """{work}
 printf '%s\\n' '{text}' >&2
 """
 LINE = "▸ Credits: 0.42 • Time: 1m 5s"
@@ -148,7 +147,7 @@ def test_only_refused_turn_is_the_installations(
 ) -> None:
     kiro = tmp_path / "bin" / "kiro-cli"
     kiro.parent.mkdir()
-    kiro.write_text(REFUSED.format(work=work, text=text))
+    kiro.write_text(ANSWERS_TRIAL + REFUSED.format(work=work, text=text))
     kiro.chmod(0o755)
     worker.configure("kiro")
 

@@ -376,7 +376,7 @@ def test_spend_cap_stops_between_tasks(worker: Any) -> None:
     report_cost = "print('▸ Credits: 2 • Time: 3s')\n"
     log = agent(worker, WRITE_FILE + report_cost, maxCredits=4)
     finished = worker.run()
-    assert finished.outcome == "AgentFailed"
+    assert finished.outcome == "BudgetExhausted"
     assert "spent 4 credits, and agent.maxCredits is 4: 2 tasks are done" in finished.exports["OUTCOME_REASON"]
     assert requested(log) == ["1.1", "1.2"]
 
@@ -393,7 +393,7 @@ def test_spend_cap_needs_reported_cost(worker: Any) -> None:
 def test_minutes_are_capped(worker: Any) -> None:
     log = agent(worker, WRITE_FILE + "time.sleep(0.7)\n", maxMinutes=0.02)
     finished = worker.run()
-    assert finished.outcome == "AgentTimedOut"
+    assert finished.outcome == "BudgetExhausted"
     assert "agent.maxMinutes is 0.02" in finished.exports["OUTCOME_REASON"]
     assert 1 <= len(requested(log)) < 5
 

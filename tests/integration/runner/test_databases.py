@@ -16,6 +16,7 @@ import pytest
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.runner.gate.gate import GateResult, run_gate
+from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.sandbox.sandbox import Sandbox, another_user, sandbox
 from tests.support.builder import as_root
 from tests.support.settings import check
@@ -88,17 +89,8 @@ def run(box: Sandbox, folder: Path, tests: str) -> tuple[GateResult, list[int]]:
         f"PGPORT={ports[0]} REDIS_PORT={ports[1]} sh with-services.sh {sys.executable} -m unittest -v test_services.py"
     )
     box.grant(checkout, home, temporary)
-    result = run_gate(
-        check(test=test, coverage={"threshold": None}),
-        checkout,
-        home,
-        parent={"PATH": os.environ["PATH"]},
-        sink=print,
-        redact=str,
-        sandbox=box,
-        temporary=temporary,
-    )
-    return result, ports
+    place = Place(checkout, home, {"PATH": os.environ["PATH"]}, print, str, box, temporary)
+    return run_gate(check(test=test, coverage={"threshold": None}), place), ports
 
 
 def test_tests_reach_services_of_their_script(box: Sandbox, tmp_path: Path) -> None:

@@ -25,9 +25,37 @@ def test_plan_without_aws_shows_every_step(worker: Worker, config: Path) -> None
     assert "scripted_agent.py, at most 45 minutes per turn" in lines["agent"]
     assert [lines[f"turn {number}"][:3] for number in range(1, 6)] == ["1.1", "1.2", "1.3", "2.1", "2.2"]
     assert lines["tests"].startswith("python3 -m unittest discover") or "coverage run" in lines["tests"]
+    assert "setup" not in lines
     assert lines["coverage"] == "not required"
     assert lines["push"].endswith(f"until then each finished task to {CHECKPOINT}")
     assert done.out.endswith("\nnothing would stop the build\n")
+
+
+def test_plan_shows_what_is_detected_and_why(worker: Worker) -> None:
+    worker.configure(setup=None)
+    free_lock(worker)
+
+    done, document = dry_run_on_aws(worker), dry_run_on_aws(worker, "--json").document
+
+    assert done.lines["setup"].startswith("detected: no manifest → a virtual environment without packages; tests that")
+    assert done.lines["tests"].startswith(".venv/bin/python -m unittest discover -v (detected in the files of")
+    [step] = document["setup"]
+    assert step["command"][:3] == ["sh", "-eu", "-c"]
+    assert step["reason"].endswith("tests that use unittest → unittest")
+
+
+def test_plan_names_projects_of_repository_with_several(worker: Worker) -> None:
+    worker.configure(setup=None)
+    gone = dict.fromkeys(("tests/__init__.py", "tests/test_orders.py"))
+    projects = {f"{name}/go.mod": "module x\n" for name in ("api", "web")} | {"api/x_test.go": "", "web/x_test.go": ""}
+    worker.repository.git.commit(BRANCH, {**gone, **projects}, "Split")
+    free_lock(worker)
+
+    done = dry_run_on_aws(worker)
+
+    assert done.exit_code == 1
+    assert "would stop: SetupFailed: nothing can be chosen to test: the root is no project" in done.out
+    assert "  - directory: api\n  - directory: web" in done.out
 
 
 def test_spec_folder_of_another_name_is_found_without_card(worker: Worker, config: Path) -> None:

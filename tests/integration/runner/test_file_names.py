@@ -33,7 +33,7 @@ def test_files_changed_by_tests_are_named(worker: Worker) -> None:
     finished = worker.run()
 
     assert finished.outcome == "Succeeded", finished.log
-    assert finished.result["gate"]["changedByTests"] == [ESCAPED]
+    assert finished.result["gate"]["checks"][0]["changedByTests"] == [ESCAPED]
     assert f"the tests changed 1 files of the checkout: {ESCAPED}" in finished.log
     assert ESCAPED in worker.artifact("tests.log")
 

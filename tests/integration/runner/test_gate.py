@@ -12,7 +12,8 @@ import pytest
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.gate.gate import GateResult, run_gate
+from kiro_worker.runner.gate.gate import GateResult, Work, run_gate
+from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, sandbox
 from tests.support.settings import check
 
@@ -27,7 +28,7 @@ SECRET = "hunter2-hunter2"
 def run(folder: Path, *, patch: bytes = b"", keep: Path | None = None, **more: object) -> GateResult:
     home = folder.parent / f"{folder.name}-home"
     environment = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    return run_gate(check(**more), folder, home, parent=environment, sink=print, redact=str, patch=patch, keep=keep)
+    return run_gate(check(**more), Place(folder, home, environment, print, str), Work(patch=patch), keep)
 
 
 def failure(folder: Path, **more: object) -> BuildStopped:
@@ -57,6 +58,9 @@ def test_missing_test_command_fails(tmp_path: Path) -> None:
 
 def test_failed_start_is_reported(tmp_path: Path) -> None:
     assert "no-such-runner cannot be started" in failure(tmp_path, test=["no-such-runner", "--all"]).reason
+    reason = failure(tmp_path, test="no-such-runner --all").reason
+    assert reason.startswith("the test command cannot be started (exit code 127): sh: ")
+    assert "no-such-runner" in reason
 
 
 def test_run_without_tests_fails(tmp_path: Path) -> None:
@@ -149,12 +153,7 @@ def test_unittest_without_coverage_module_needs_its_summary(tmp_path: Path) -> N
 
     with pytest.raises(BuildStopped, match="no test ran"):
         run_gate(
-            check(),
-            tmp_path,
-            tmp_path.parent / "home",
-            parent={"PATH": f"{programs}:{SYSTEM['PATH']}"},
-            sink=print,
-            redact=str,
+            check(), Place(tmp_path, tmp_path.parent / "home", {"PATH": f"{programs}:{SYSTEM['PATH']}"}, print, str)
         )
 
 
@@ -306,12 +305,10 @@ def test_report_under_two_names_counts_once(tmp_path: Path) -> None:
 
 
 def test_default_threshold_has_remedy(tmp_path: Path) -> None:
-    defaults = check(test=["true"], coverage={})
-    with pytest.raises(BuildStopped) as stopped:
-        run_gate(defaults, tmp_path, tmp_path / "home", parent=os.environ, sink=print, redact=str)
+    command = writes(tmp_path, {"lcov.info": LCOV.format(hits=0)})
+    stop = failure(tmp_path, test=command, coverage={})
 
-    assert "coverage.threshold is 80%, its default" in stopped.value.reason
-    assert "coverage.threshold: null" in stopped.value.remedy
+    assert "coverage.threshold is 80%, its default" in stop.reason
 
 
 def test_low_coverage_is_reported_in_numbers(tmp_path: Path) -> None:
@@ -406,15 +403,7 @@ def test_tests_run_as_sandbox_user(tmp_path: Path) -> None:
         if box.uid is None:
             pytest.skip("only root can change the user; the limits of the sandbox are tested below")
         box.grant(checkout, home)
-        run_gate(
-            check(test=["id", "-u"]),
-            checkout,
-            home,
-            parent=SYSTEM,
-            sink=lines.append,
-            redact=str,
-            sandbox=box,
-        )
+        run_gate(check(test=["id", "-u"]), Place(checkout, home, SYSTEM, lines.append, str, box))
         box.reclaim(checkout, home)
 
     assert lines == ["$ id -u", str(box.uid)]
@@ -429,16 +418,10 @@ def test_every_command_runs_in_sandbox(tmp_path: Path) -> None:
     (programs / "python3").write_text(f'#!/bin/sh\necho "$(ulimit -n) $2" >> {log}\n')
     (programs / "python3").chmod(0o755)
 
+    box = Sandbox(limits=Limits(open_files=77))
+    place = Place(checkout, tmp_path / "home", {"PATH": f"{programs}:{SYSTEM['PATH']}"}, print, str, box)
     with pytest.raises(BuildStopped, match="did not write the requested JUnit report"):
-        run_gate(
-            check(),
-            checkout,
-            tmp_path / "home",
-            parent={"PATH": f"{programs}:{SYSTEM['PATH']}"},
-            sink=print,
-            redact=str,
-            sandbox=Sandbox(limits=Limits(open_files=77)),
-        )
+        run_gate(check(), place)
 
     assert log.read_text().splitlines() == ["77 import pytest_cov", "77 pytest"]
 
@@ -448,14 +431,8 @@ def test_logged_command_and_file_names_are_redacted(tmp_path: Path) -> None:
     command = [*writes(tmp_path, {f"{SECRET}.txt": "after\n"}), f"--token={SECRET}"]
     lines: list[str] = []
 
-    run_gate(
-        check(test=command),
-        tmp_path,
-        tmp_path.parent / "home",
-        parent=SYSTEM,
-        sink=lines.append,
-        redact=lambda text: text.replace(SECRET, "***"),
-    )
+    home = tmp_path.parent / "home"
+    run_gate(check(test=command), Place(tmp_path, home, SYSTEM, lines.append, lambda text: text.replace(SECRET, "***")))
 
     assert lines[0].endswith(" --token=***")
     assert lines[-1].endswith(": ***.txt")
@@ -467,19 +444,13 @@ def test_output_and_kept_reports_are_redacted(tmp_path: Path) -> None:
     lines: list[str] = []
     kept = tmp_path.parent / "kept"
 
+    place = Place(tmp_path, tmp_path.parent / "home", SYSTEM, lines.append, lambda text: text.replace(SECRET, "***"))
     with pytest.raises(BuildStopped) as stopped:
-        run_gate(
-            check(test=command),
-            tmp_path,
-            tmp_path.parent / "home",
-            parent=SYSTEM,
-            sink=lines.append,
-            redact=lambda text: text.replace(SECRET, "***"),
-            keep=kept,
-        )
+        run_gate(check(test=command), place, keep=kept)
 
-    assert lines[1:] == ["***", "Ran 1 test in 0.1s of ***"]
-    assert stopped.value.details == "***\nRan 1 test in 0.1s of ***"
+    assert lines[1:3] == ["***", "Ran 1 test in 0.1s of ***"]
+    assert SECRET not in "".join(lines), "the second run, too"
+    assert stopped.value.details == "c.***\n    m\n***\nRan 1 test in 0.1s of ***"
     contents = {path.name: path.read_text() for path in kept.rglob("*") if path.is_file()}
     assert sorted(contents) == ["001-junit.xml", "002-lcov.info", "cobertura.xml", "gate.json"]
     assert all("***" in text and SECRET not in text for text in contents.values())

@@ -628,12 +628,13 @@ RUN_TESTS = """
 import sys
 from pathlib import Path
 from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.sandbox.sandbox import Sandbox
 from tests.support.settings import check
 uid, folder, home, *argv = sys.argv[1:]
 box = Sandbox(int(uid) if uid else None)
 box.grant(Path(folder), Path(home))
-run_gate(check(test=argv), Path(folder), Path(home), parent={}, sink=print, redact=str, sandbox=box)
+run_gate(check(test=argv), Place(Path(folder), Path(home), {}, print, str, box))
 """
 
 

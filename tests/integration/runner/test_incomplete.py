@@ -191,7 +191,7 @@ def test_spent_limit_keeps_its_outcome(worker: Worker) -> None:
 
     finished = worker.run(COMMIT_SHA=commit)
 
-    assert finished.outcome == "AgentTimedOut", finished.log
+    assert finished.outcome == "BudgetExhausted", finished.log
     assert finished.result["tasks"]["openNames"][:1] == ["2 Price"]
     require_nothing_pushed(worker, commit, finished)
 

@@ -1,7 +1,8 @@
-"""The Kiro CLI is installed only from its pinned archive, by the build, which reports if that fails."""
+"""Agents are installed only from their pinned archives, by the build, which reports if that fails."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import http.server
 import io
@@ -16,9 +17,10 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.errors import BuildStopped
+from kiro_worker.agent_pin import NPM_PACKAGES, npm_variables, parse_pin
+from kiro_worker.errors import AgentNotPinned, BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.agent.install import install_kiro_cli
+from kiro_worker.runner.agent.install import install_agent
 from tests.support.worker import AGENT_KEY, BRANCH, Worker
 
 PROGRAM = b"#!/bin/sh\necho kiro-cli 3.0.0\n"
@@ -79,7 +81,7 @@ def serve() -> Iterator[Callable[[bytes], str]]:
 
 
 def install(folder: Path, **environment: str) -> str:
-    return install_kiro_cli({"PATH": os.environ["PATH"], **environment}, folder)
+    return install_agent("kiro", {"PATH": os.environ["PATH"], **environment}, folder)
 
 
 def refused(folder: Path, **environment: str) -> BuildStopped:
@@ -202,3 +204,128 @@ def test_other_agents_need_no_installation(worker: Worker) -> None:
 
     assert finished.outcome == "Succeeded", finished.log
     assert "install the agent" not in [phase["name"] for phase in finished.result["phases"]]
+
+
+def package_of(files: dict[str, bytes]) -> tuple[bytes, str]:
+    """Return an npm package and its integrity, with a script that must not run and links that must not be made."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        scripts = b'{"scripts": {"postinstall": "touch /tmp/ran"}, "type": "module"}'
+        for name, content in {"package/package.json": scripts, **files}.items():
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o666
+            tar.addfile(member, io.BytesIO(content))
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+            link = tarfile.TarInfo(f"package/link{kind.decode()}")
+            link.type, link.linkname = kind, "/etc/passwd"
+            tar.addfile(link)
+    content = buffer.getvalue()
+    return content, f"sha512-{base64.b64encode(hashlib.sha512(content).digest()).decode()}"
+
+
+LAYOUTS = {
+    "claude": "package/claude",
+    "codex": "package/vendor/aarch64-unknown-linux-musl/bin/codex",
+    "gemini": "package/bundle/gemini.js",
+}
+PACKAGED = b"#!/bin/sh\ncat $(dirname $(readlink -f $0))/data/text\n"
+
+
+def npm_pin(name: str, serve: Any, files: dict[str, bytes]) -> dict[str, str]:
+    content, integrity = package_of(files)
+    registry = serve(content).rpartition("/")[0]
+    return {"npm_config_registry": registry, **dict(zip(npm_variables(name), ("9.9.9", integrity), strict=True))}
+
+
+def npm_path(tmp_path: Path, node: str = "v22.1.0") -> str:
+    """Return a PATH with a stand-in for Node, and without agents."""
+    folder = tmp_path / "node"
+    folder.mkdir(exist_ok=True)
+    (folder / "node").write_text(f"#!/bin/sh\necho {node}\n")
+    (folder / "node").chmod(0o755)
+    return f"{folder}{os.pathsep}/usr/bin{os.pathsep}/bin"
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_pinned_package_is_installed(serve: Any, tmp_path: Path, name: str) -> None:
+    program, folder = LAYOUTS[name], tmp_path / "bin"
+    beside = f"{program.rpartition('/')[0]}/data/text"
+    pin = npm_pin(name, serve, {program: PACKAGED, beside: b"from the package"})
+
+    done = install_agent(name, {"PATH": npm_path(tmp_path), **pin}, folder)
+
+    assert done.startswith(f"installed {name} 9.9.9 into")
+    assert subprocess.run([folder / name], capture_output=True, text=True, check=True).stdout == "from the package"
+    modes = {path.stat().st_mode & 0o022 for path in folder.rglob("*")}
+    assert modes == {0}, "no one but the runner may write"
+    assert not list(folder.rglob("link*"))
+    assert [path.name for path in folder.rglob("*") if path.is_symlink()] == [name]
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_wrong_integrity_is_refused(serve: Any, tmp_path: Path, name: str) -> None:
+    pin = npm_pin(name, serve, {LAYOUTS[name]: PROGRAM})
+    serve(package_of({LAYOUTS[name]: b"other"})[0])
+
+    with pytest.raises(BuildStopped, match="not the pinned") as caught:
+        install_agent(name, {"PATH": npm_path(tmp_path), **pin}, tmp_path / "bin")
+
+    assert f"--context {name}Version=" in caught.value.remedy
+    assert "dist.integrity" in caught.value.remedy
+    assert not (tmp_path / "bin").exists()
+
+
+@pytest.mark.parametrize("path", ["package/../../claude", "/package/claude", "package/./claude", "package//claude"])
+def test_package_cannot_choose_its_target(serve: Any, tmp_path: Path, path: str) -> None:
+    pin = npm_pin("claude", serve, {path: PROGRAM})
+
+    with pytest.raises(BuildStopped, match="contains no program claude"):
+        install_agent("claude", {"PATH": npm_path(tmp_path), **pin}, tmp_path / "bin")
+
+    assert not list(tmp_path.rglob("claude"))
+
+
+@pytest.mark.parametrize(("node", "reason"), [("v18.20.0", "has v18.20.0"), ("", "has none")])
+def test_gemini_needs_node(serve: Any, tmp_path: Path, node: str, reason: str) -> None:
+    pin = npm_pin("gemini", serve, {LAYOUTS["gemini"]: PROGRAM})
+
+    with pytest.raises(BuildStopped, match=reason) as caught:
+        install_agent("gemini", {"PATH": npm_path(tmp_path, node), **pin}, tmp_path / "bin")
+
+    assert caught.value.outcome is Outcome.AGENT_UNAVAILABLE
+
+
+def test_build_installs_configured_agent(worker: Worker, serve: Any) -> None:
+    """The program runs as the agent's user, which can use the installation and not change it."""
+    program = b"""#!/bin/sh
+cat > /dev/null
+own=$(readlink -f "$0")
+[ -w "$own" ] && [ "$(id -u)" != 0 ] && [ -O "$own" ] || echo "NOTES = 1" >> shop/notes.py
+echo '{"type":"result","is_error":false,"duration_ms":1000,"total_cost_usd":0.5,"result":"done"}'
+"""
+    worker.configure("claude")
+
+    finished = worker.run(**npm_pin("claude", serve, {LAYOUTS["claude"]: program}))
+
+    assert finished.outcome == "Succeeded", finished.log
+    assert "installed claude 9.9.9 into" in finished.log
+    assert finished.result["agent"]["credits"] == 3.0
+
+
+def test_known_packages_have_both_architectures() -> None:
+    for name in NPM_PACKAGES:
+        pins = {parse_pin(name, {}, machine) for machine in ("x86_64", "aarch64")}
+        assert {pin.url.startswith("https://registry.npmjs.org/@") for pin in pins} == {True}
+        assert all(len(pin.digest) == 128 for pin in pins)
+        assert len(pins) == (1 if name == "gemini" else 2)
+
+
+def test_unknown_architecture_is_named() -> None:
+    with pytest.raises(AgentNotPinned, match="Claude Code has no package for the architecture riscv64"):
+        parse_pin("claude", {}, "riscv64")
+
+
+@pytest.mark.parametrize("registry", ["file:///etc", "https://user:word@registry.example", "registry.example"])
+def test_registry_is_an_address_without_password(registry: str) -> None:
+    with pytest.raises(AgentNotPinned, match="npm_config_registry is not an http"):
+        parse_pin("codex", {"npm_config_registry": registry}, "x86_64")

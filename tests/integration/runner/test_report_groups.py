@@ -22,11 +22,11 @@ def test_reports_reach_report_groups(worker: Worker) -> None:
 
     assert done.exit_code == 0, done.log
     assert done.result["schemaVersion"] == 3
-    assert done.result["gate"]["junit"]["tests"] == 1
-    assert done.result["gate"]["coverage"]["lines"] == {"covered": 1, "total": 2}
+    assert done.result["gate"]["checks"][0]["junit"]["tests"] == 1
+    assert done.result["gate"]["checks"][0]["coverage"]["lines"] == {"covered": 1, "total": 2}
     assert done.exports["COVERAGE"] == "lines 50% (1/2)"
     assert "agent:" in done.exports["PHASES"]
-    assert json.loads(worker.artifact("reports/gate.json")) == done.result["gate"]
+    assert json.loads(worker.artifact("reports/gate.json")) == done.result["gate"]["checks"][0]
     assert "testcase" in worker.artifact("reports/tests/001-junit.xml")
     assert (done.folder / "reports" / "tests" / "001-junit.xml").is_file()
     assert "shop/orders.py" in (done.folder / "reports" / "coverage" / "cobertura.xml").read_text()

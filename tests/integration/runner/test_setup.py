@@ -336,7 +336,9 @@ def test_slow_setup_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     folders = Folders(tmp_path)
     for folder in (folders.checkout, *folders.private):
         folder.mkdir()
-    setup = gate_setup.Setup((check(setup=["sleep", "60"]),), {}, lambda: nullcontext(print), str)
+    checks = (check(setup=["sleep", "60"]),)
+    setup = gate_setup.Setup(checks, {}, lambda: nullcontext(print), str)
+    steps = gate_setup.plan_setup(checks, folders.checkout)
 
     with pytest.raises(BuildStopped, match="did not finish within"):
-        setup.run(folders, Sandbox())
+        setup.run(steps, folders, Sandbox())

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
-from kiro_worker.runner.agent.install import install_kiro_cli
+from kiro_worker.runner.agent.install import install_agent
 from kiro_worker.runner.agent.limits import require_within_limits
 from kiro_worker.runner.agent.turn import run_agent
+from kiro_worker.runner.gate.branch_tests import BranchTests
 from kiro_worker.runner.gate.gate import run_gate
-from kiro_worker.runner.gate.setup import Setup
+from kiro_worker.runner.gate.run import Place
+from kiro_worker.runner.gate.setup import Setup, plan_setup
+from kiro_worker.runner.gate.take_baseline import take_baseline
 from kiro_worker.runner.progress import BuildProgress
 from kiro_worker.runner.sandbox.folders import Folders
 from kiro_worker.runner.sandbox.sandbox import Sandbox
@@ -52,8 +55,23 @@ def gate(**keys: Any) -> Seen:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "checkout"
         folder.mkdir()
-        run = partial(run_gate, check(**{"coverage": {}, **keys}), folder, Path(name) / "home", parent={}, redact=str)
-        return stopped(lambda: run(sink=lambda _: None))
+        place = Place(folder, Path(name) / "home", {}, lambda _: None, str)
+        return stopped(lambda: run_gate(check(**{"coverage": {}, **keys}), place))
+
+
+def baseline(**keys: Any) -> Seen:
+    """Return how a build ends whose baseline runs with these keys of the configuration."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "checkout"
+        folder.mkdir()
+        place = Place(folder, Path(name) / "home", {}, lambda _: None, str)
+
+        def take() -> None:
+            taken = take_baseline(check(**keys), place, "known", BranchTests((), ()))
+            if taken.stop:
+                raise taken.stop
+
+        return stopped(take)
 
 
 def setup(command: str) -> Seen:
@@ -63,7 +81,9 @@ def setup(command: str) -> Seen:
         for folder in (folders.checkout, folders.home, folders.temporary):
             folder.mkdir()
         log: Any = lambda: _Log()  # noqa: E731
-        return stopped(lambda: Setup((check(setup=command),), {}, log, str).run(folders, Sandbox()))
+        checks = (check(setup=command),)
+        steps = plan_setup(checks, folders.checkout)
+        return stopped(lambda: Setup(checks, {}, log, str).run(steps, folders, Sandbox()))
 
 
 class _Log:
@@ -97,7 +117,7 @@ AGENT: Final = (
         "kiro-cli is not installed, and the CodeBuild project does not set KIRO_CLI_URL and KIRO_CLI_SHA256",
         "the CodeBuild project",
         "make deploy ARGS='--context kiroCliUrl=",
-        lambda: stopped(lambda: install_kiro_cli({"PATH": ""}, Path())),
+        lambda: stopped(lambda: install_agent("kiro", {"PATH": ""}, Path())),
     ),
     Problem(
         "The agent ends with an error",
@@ -108,8 +128,16 @@ AGENT: Final = (
         partial(turn, "raise SystemExit(3)"),
     ),
     Problem(
-        "The agent works for too long",
+        "A turn of the agent takes too long",
         "AgentTimedOut",
+        "kiro was stopped after 0.002 minutes",
+        "agent.timeoutMinutes in the configuration parameter",
+        "raise agent.timeoutMinutes in the configuration parameter, or split the task",
+        partial(turn, "import time; time.sleep(600)", minutes=0.002),
+    ),
+    Problem(
+        "The agent reaches the limit of the build",
+        "BudgetExhausted",
         "the agent worked for 11.7 minutes, and agent.maxMinutes is 10",
         "2 tasks are done and kept, 3 are open",
         "raise agent.maxMinutes",
@@ -124,6 +152,22 @@ GATE: Final = (
         '"setup" in .kiro-worker.yml',
         REDRIVE,
         partial(setup, "exit 3"),
+    ),
+    Problem(
+        "The tests fail before the agent starts",
+        "TestsAlreadyFailing",
+        "the tests fail already, before the agent starts",
+        "the tests ended with exit code 3",
+        "set baseline in .kiro-worker.yml",
+        partial(baseline, test=["sh", "-eu", "-c", "exit 3"]),
+    ),
+    Problem(
+        "The tests cannot be started before the agent starts",
+        "TestsAlreadyFailing",
+        "no-such-program cannot be started",
+        "setup",
+        "correct test in .kiro-worker.yml",
+        partial(baseline, test=["no-such-program"]),
     ),
     Problem(
         "The tests fail",
@@ -153,8 +197,8 @@ GATE: Final = (
         "Coverage is not measured, or too low",
         "CoverageBelowThreshold",
         "coverage cannot be measured: the tests wrote no coverage report",
-        "coverage.threshold is 80%, its default",
+        "coverage.threshold is 80%",
         "name it in coverage.report, or set coverage.threshold: null",
-        partial(gate, test=["true"]),
+        partial(gate, test=["true"], coverage={"threshold": 80}),
     ),
 )

@@ -644,6 +644,22 @@ def test_repeat_of_build_was_the_other_attempt() -> None:
     assert fail_with(fake, table, SERVICE, build=BuildResult("b:1"), repeat=True) == "Failed", "it did not start"
 
 
+def test_reset_that_the_agent_named_reaches_the_breaker() -> None:
+    fake, table = github(), records()
+    until = int(table.now()) + 7200
+    failure = Failure("RunBuild", "AgentUnavailable", "the quota is used up", owner="installation")
+    assert fail_with(fake, table, failure, build=BuildResult("b:1", retry_after=until)) == "Ready"
+    assert read_breaker(table).retry_after == until
+
+
+def test_cost_of_trial_turn_is_no_work() -> None:
+    """The agent has not received the spec when the baseline fails, or a secret of setup is missing."""
+    fake, table = github(), records()
+    for number in range(3):
+        build = BuildResult(f"b:{number}", outcome="WorkerFailed", credits="0.01 credits", phases="try the agent:3.0")
+        assert fail_with(fake, table, INSTALLATION, build=build) == "Ready"
+
+
 def test_agent_that_worked_is_paid_at_most_twice() -> None:
     fake, table = github(), records()
     worked = {"failure": INSTALLATION, "build": BuildResult("b:1", credits="3")}

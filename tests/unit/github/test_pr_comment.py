@@ -15,7 +15,7 @@ from kiro_worker.cli.app import app
 from kiro_worker.config.model import Configuration
 from kiro_worker.github.pr_comment import failed, rejected, succeeded
 from kiro_worker.models import BuildResult, Failure, Work
-from kiro_worker.records.summaries import DoneTask, RunSummary, Turn
+from kiro_worker.records.summaries import DoneTask, FailedTest, GateNote, RunSummary, Turn
 
 ARN = "arn:aws:states:eu-west-1:123456789012:execution:kiro-worker-test:run-1"
 CONFIGURATION = Configuration.model_validate(
@@ -177,9 +177,34 @@ def test_secrets_of_agent_are_redacted() -> None:
     assert "I used [redacted]" in text
 
 
+def test_failed_tests_are_listed_by_name() -> None:
+    tests = (FailedTest("tests.test_shop.test_add", "E   assert 1 == 2\n\ntests/test_shop.py:3"), FailedTest("b"))
+    text = failed(CONFIGURATION, failure(OUTCOME="TestsFailed"), ARN, summary=RunSummary(failed=tests))
+
+    assert (
+        "Failed tests:\n- `tests.test_shop.test_add`\n```text\nE   assert 1 == 2\ntests/test_shop.py:3\n```\n- `b`\n"
+        in text
+    )
+
+
+def test_notes_of_the_gate_come_first() -> None:
+    notes = (GateNote("notMeasured", "no report"), GateNote("flaky", "tests.a, tests.b"), GateNote("other", "x"))
+    text = success(RunSummary(notes=notes))
+
+    lines = [line for line in text.splitlines() if line]
+    assert lines[1:3] == [
+        "- ⚠️ Coverage was not measured, so the default threshold was not applied: `no report`",
+        "- ⚠️ Flaky: they failed, and passed when they were run again: `tests.a, tests.b`",
+    ]
+
+
 def test_longest_summary_fits_into_comment() -> None:
     tasks = tuple(DoneTask(f"{number} {'`' * 95}", "a" * 40) for number in range(1000))
     turns = tuple(Turn(task.name, f"turn {number} {'`' * 590}") for number, task in enumerate(tasks))
+    tests = tuple(FailedTest(task.name, "`" * 600) for task in tasks)
+    notes = tuple(GateNote("flaky", "`" * 500) for _ in tasks)
+    stopped = failed(CONFIGURATION, failure(OUTCOME="TestsFailed"), ARN, summary=RunSummary(tasks, turns, tests, notes))
+    assert len(stopped) < 60_000
     text = success(RunSummary(tasks, turns), tasks_done="1000", tasks_done_before="0")
     shown = text.count("/commit/")
     assert 20 < shown < 1000
@@ -319,7 +344,9 @@ TERMINAL = st.sampled_from(["\x1b[31m", "\x1b]8;;https://e.example\x07", "\x9b2J
 @given(HOSTILE | TERMINAL, HOSTILE, st.sampled_from(["</details>\n\n", "```\n\n", "\n\n# ", "`", ""]))
 def test_github_renders_words_of_agent_as_code(before: str, after: str, breaking: str) -> None:
     hostile = f"{before}{breaking}{EVIL} @octocat #1 <b>{after}"
-    summary = RunSummary((DoneTask(hostile, "a" * 40),), (Turn(hostile, hostile), Turn("1 Parse", hostile)))
+    turns = (Turn(hostile, hostile), Turn("1 Parse", hostile))
+    gate = (FailedTest(hostile, hostile),), (GateNote(hostile, hostile), GateNote("flaky", hostile))
+    summary = RunSummary((DoneTask(hostile, "a" * 40),), turns, *gate)
     require_harmless(success(summary))
     require_harmless(failed(CONFIGURATION, failure(OUTCOME="AgentFailed"), ARN, summary=summary))
     assert "octocat" not in outside_code(success(summary))

@@ -712,6 +712,15 @@ def test_files_as_on_the_default_branch_pass() -> None:
     assert validated(guarded(CHANGED, file0=True, file1=True)).pull_request == 7
 
 
+@pytest.mark.parametrize(("agent", "is_refused"), [("gemini", True), ("claude", False)])
+def test_files_of_the_configured_agent_are_guarded(agent: str, is_refused: bool) -> None:
+    github = guarded([{"filename": ".env", "status": "added"}])
+    if is_refused:
+        assert ".env" in refusal(github, repositoryDefaults={"agent": agent})[0]
+    else:
+        assert validated(github, repositoryDefaults={"agent": agent}).pull_request == 7
+
+
 @pytest.mark.parametrize("changes", [{"guardedPaths": []}, {"guardedPaths": ["docs/other"]}])
 def test_guarded_paths_are_the_configured_ones(changes: dict[str, Any]) -> None:
     assert validated(guarded(CHANGED), **changes).pull_request == 7

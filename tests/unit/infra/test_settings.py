@@ -8,7 +8,8 @@ from infra import app
 from infra.errors import SynthError
 from infra.machine import Machine
 from infra.packaging import HOST, LAMBDA, LAMBDA_PLATFORMS, ROOT
-from infra.settings import Settings, build_state_seconds, read_settings
+from infra.settings import NPM_AGENTS, Settings, build_state_seconds, read_settings
+from kiro_worker.agent_pin import NPM_PACKAGES, npm_variables
 
 
 def read(**context: object) -> Settings:
@@ -25,6 +26,31 @@ def test_context_is_read() -> None:
     settings = read(environment="production", packagingPlatform="host", lockLeaseSeconds="18000", kiroCliUrl="u")
     assert settings == Settings("production", HOST, Machine(), 18000, "u", "")
     assert settings.keeps_data
+
+
+INTEGRITY = f"sha512-{'A' * 86}=="
+
+
+def test_pins_of_agents_become_variables() -> None:
+    settings = read(codexVersion="1.2.3", codexIntegrity=INTEGRITY)
+
+    assert settings.agent_pins == {"CODEX_VERSION": "1.2.3", "CODEX_INTEGRITY": INTEGRITY}
+    assert tuple(settings.agent_pins) == npm_variables("codex")
+    assert tuple(NPM_AGENTS) == tuple(NPM_PACKAGES)
+
+
+@pytest.mark.parametrize(
+    ("context", "reason"),
+    [
+        ({"claudeVersion": "1.2.3"}, "claudeIntegrity is ''"),
+        ({"claudeIntegrity": INTEGRITY}, "claudeVersion is ''"),
+        ({"claudeVersion": "latest", "claudeIntegrity": INTEGRITY}, "must be a version such as 1.2.3"),
+        ({"geminiVersion": "1.2.3", "geminiIntegrity": "0" * 64}, "must be sha512-<base64>"),
+    ],
+)
+def test_invalid_pin_is_rejected(context: dict[str, str], reason: str) -> None:
+    with pytest.raises(SynthError, match=reason):
+        read(**context)
 
 
 def test_unknown_environment_lists_known_ones() -> None:
@@ -89,7 +115,10 @@ def test_every_context_key_is_documented() -> None:
     """A key that is read must be in the how-to, the configuration page or the README, and the app's docstring."""
     keys: list[str] = []
     read_settings(keys.append)  # returns None for every key
-    how_to, pages = ROOT / "docs" / "how-to" / "build-machine.md", ("README.md", "docs/reference/configuration.md")
+    how_to, pages = (
+        ROOT / "docs" / "how-to" / "build-machine.md",
+        ("README.md", "docs/reference/configuration.md", "docs/reference/agents.md"),
+    )
     documented = how_to.read_text("utf-8") + "".join((ROOT / page).read_text("utf-8") for page in pages)
     # For the embedded environment only.
     for key in set(keys) - {"packagingPlatform", "environment"}:

@@ -42,6 +42,8 @@ def failed(error: str, message: str) -> Run:
             None,
             f"install kiro-cli on this machine, or name another agent with --agent-command{AGAIN}",
         ),
+        ("AgentUnavailable", "the Kiro API key is not accepted", None, None, f"export KIRO_API_KEY=…{AGAIN}"),
+        ("AgentUnavailable", "Kiro cannot be reached from the build", None, None, ""),
         ("TestsFailed", "StatusOfTests: 1 failed", CONFIG, "TOKEN", ""),
         ("GitHubUnavailable", "502", CONFIG, "TOKEN", ""),
         ("BuildProjectMissing", "gone", CONFIG, "TOKEN", ""),

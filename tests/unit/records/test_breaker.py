@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from kiro_worker.records.breaker import (
+    FIRST_WAIT_SECONDS,
     Breaker,
     close_breaker,
     elect_probe,
@@ -135,3 +136,31 @@ def test_resume_clears_both(table: Table) -> None:
     before = resume(table.records)
     assert (before.paused_by, before.error) == ("ann", "SecretEmpty")
     assert table.read() == Breaker()
+
+
+def test_named_reset_is_awaited(table: Table) -> None:
+    now = table.records.now()
+    open_breaker(table.records, "AgentUnavailable", "x", "ONE", now + 7200)
+    assert read_breaker(table.records).retry_after == now + 7200
+
+
+def test_named_reset_is_awaited_for_a_day_at_most(table: Table) -> None:
+    now = table.records.now()
+    open_breaker(table.records, "AgentUnavailable", "x", "ONE", now + 10**6)
+    assert read_breaker(table.records).retry_after == now + 86_400
+
+
+def test_near_or_past_reset_changes_nothing(table: Table) -> None:
+    now = table.records.now()
+    open_breaker(table.records, "AgentUnavailable", "x", "ONE", now - 5)
+    assert read_breaker(table.records).retry_after == now + FIRST_WAIT_SECONDS
+
+
+def test_reset_named_by_probe_prolongs_the_wait(table: Table) -> None:
+    open_breaker(table.records, "SecretEmpty", "x")
+    since, now = read_breaker(table.records).since, table.records.now()
+    open_breaker(table.records, "AgentUnavailable", "y", "ONE", now + 7200)
+    breaker = read_breaker(table.records)
+    assert (breaker.error, breaker.since, breaker.retry_after) == ("AgentUnavailable", since, now + 7200)
+    open_breaker(table.records, "AgentUnavailable", "y", "ONE", now + 3600)
+    assert read_breaker(table.records).retry_after == now + 7200

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from kiro_worker.records.cards import Rejection, claim_repeat, note_rejection, read_rejections
 from kiro_worker.records.checkpoints import CheckpointRecord, KeptWork, note_checkpoint, read_checkpoint
 from kiro_worker.records.runs import RunRecord, note_push, note_start, note_summary, read_run, read_summary
-from kiro_worker.records.summaries import LARGEST_SUMMARY, DoneTask, RunSummary, Turn
+from kiro_worker.records.summaries import LARGEST_SUMMARY, DoneTask, FailedTest, GateNote, RunSummary, Turn
 from kiro_worker.records.table import RecordsTable
 from tests.support.memory_dynamodb import MemoryDynamoDB
 
@@ -58,7 +58,12 @@ def test_run_names_where_last_attempt_started(records: RecordsTable) -> None:
     )
 
 
-SUMMARY = RunSummary((DoneTask("1 Parse", FIRST, "1-0"), DoneTask("2 Price")), (Turn("1 Parse", "Done.\n✓"),))
+SUMMARY = RunSummary(
+    (DoneTask("1 Parse", FIRST, "1-0"), DoneTask("2 Price")),
+    (Turn("1 Parse", "Done.\n✓"),),
+    (FailedTest("t", "x"),),
+    (GateNote("flaky", "t"),),
+)
 
 
 def test_run_remembers_what_it_has_done(records: RecordsTable) -> None:
@@ -86,6 +91,9 @@ def test_summary_that_cannot_be_read_is_empty() -> None:
 def test_longest_summary_fits_into_record(letter: str) -> None:
     tasks = tuple(DoneTask(f"{number} {letter * 90}", FIRST, f"{number}-0") for number in range(1000))
     turns = tuple(Turn(letter * 99, f"{number} {letter * 590}") for number in range(1000))
+    failed = tuple(FailedTest(letter * 200, letter * 1800) for _ in range(100))
+    notes = tuple(GateNote("flaky", letter * 500) for _ in range(100))
+    assert len(RunSummary(tasks, turns, failed, notes).to_json().encode()) <= LARGEST_SUMMARY
     text = RunSummary(tasks, turns).to_json()
     kept = RunSummary.from_json(text)
     assert len(text.encode()) <= LARGEST_SUMMARY
@@ -94,7 +102,7 @@ def test_longest_summary_fits_into_record(letter: str) -> None:
     assert not kept.turns or kept.turns[-1] == turns[-1], "the last words matter most"
 
 
-KEYS = st.sampled_from(["tasks", "turns", "name", "commit", "said"])
+KEYS = st.sampled_from(["tasks", "turns", "failed", "notes", "name", "commit", "said", "kind", "names"])
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats() | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
@@ -104,7 +112,11 @@ JSON = st.recursive(
 @given(JSON.map(json.dumps) | st.text())
 def test_summary_of_other_form_is_read_without_it(text: str) -> None:
     found = RunSummary.from_json(text)
-    assert all(isinstance(value, str) for entry in (*found.tasks, *found.turns) for value in vars(entry).values())
+    assert all(
+        isinstance(value, str)
+        for entry in (*found.tasks, *found.turns, *found.failed, *found.notes)
+        for value in vars(entry).values()
+    )
 
 
 def test_commit_of_summary_is_commit() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from kiro_worker.config.settings import AgentSettings
 from kiro_worker.models import Lease
 from kiro_worker.runner.agent.adapters import ADAPTERS, configured_agent
+from kiro_worker.runner.agent.adapters.refusal import Cause
 from kiro_worker.runner.request import BuildRequest
 from tests.support.settings import settings
 
@@ -28,6 +31,53 @@ def test_command_is_named_without_its_folder() -> None:
     configuration = AgentSettings(name="command", command=("/opt/tools/bin/tool", "--go"))
 
     assert configured_agent(configuration, REQUEST, load_key=str).adapter.name == "tool"
+
+
+def test_command_can_name_model() -> None:
+    named = AgentSettings(name="command", command=("tool", "--model={model}", "{branch}"), model="{branch}")
+
+    agent = configured_agent(named, REQUEST, load_key=str)
+
+    assert agent.argv == ("tool", "--model={branch}", "feature/x")
+
+
+def test_command_gets_key_under_configured_name() -> None:
+    configured = AgentSettings(name="command", command=("kiro",), key_variable="TOOL_KEY")
+
+    agent = configured_agent(configured, REQUEST, load_key=lambda: "the-key")
+
+    assert agent.variables == {"TOOL_KEY": "the-key"}
+    assert agent.argv == ("kiro",), "a command that is called like a known agent is none"
+
+
+@pytest.mark.parametrize(
+    ("keys", "arguments"),
+    [
+        ({}, "--v2 --trust-all-tools"),
+        ({"harness": "v3"}, "--v3 --trust-all-tools"),
+        ({"model": "m", "arguments": ["--effort", "high"]}, "--v2 --trust-all-tools --model m --effort high"),
+        ({"name": "claude", "model": "opus"}, "--model opus"),
+        ({"name": "gemini", "arguments": ["-d"]}, "-d"),
+        ({"name": "codex", "model": "m", "arguments": ["-c", "x=1"]}, "--model m -c x=1 -"),
+    ],
+)
+def test_settings_become_arguments(keys: dict[str, Any], arguments: str) -> None:
+    agent = configured_agent(settings(agent={"name": "kiro", **keys}).agent, REQUEST, load_key=str)
+
+    assert " ".join(agent.argv[len(agent.adapter.argv) :]) == arguments
+
+
+@pytest.mark.parametrize(
+    ("origins", "chosen"),
+    [
+        ({"agent.name": ".kiro-worker.yml", "agent.model": ".kiro-worker.yml"}, {"name", "model"}),
+        ({"agent.name": "repositoryDefaults", "agent.model": ".kiro-worker.yml"}, {"model"}),
+        ({"agent.timeoutMinutes": ".kiro-worker.yml"}, set()),
+        ({}, set()),
+    ],
+)
+def test_choices_of_repository_are_known(origins: dict[str, str], chosen: set[str]) -> None:
+    assert configured_agent(AgentSettings(), REQUEST, str, origins).chosen_by_repository == chosen
 
 
 @pytest.mark.parametrize("name", ADAPTERS)
@@ -53,6 +103,16 @@ def test_quoted_cost_in_answer_is_ignored() -> None:
     assert (usage.cost, usage.seconds, usage.failed) == (0.5, 1.5, False)
 
 
+def test_tokens_of_gemini_are_counted_once() -> None:
+    models = {"m": {"api": {"totalRequests": 2}, "tokens": {"total": 84}, "roles": {"main": ROLE, "router": ROLE}}}
+    output = json.dumps({"response": "OK", "stats": {"models": models, "tools": {"totalCalls": 0}}}, indent=2)
+
+    assert ADAPTERS["gemini"].read_usage(output.splitlines()).cost == 84
+
+
+ROLE = {"totalRequests": 1, "totalLatencyMs": 9, "tokens": {"input": 40, "total": 42}}
+
+
 @pytest.mark.parametrize("name", ADAPTERS)
 def test_unrelated_output_reports_no_cost(name: str) -> None:
     lines: Sequence[str] = ["hello"]
@@ -64,23 +124,20 @@ REJECTED = "Access denied: The bearer token included in the request is invalid."
 
 
 @pytest.mark.parametrize(
-    ("lines", "remedy"),
+    ("lines", "cause"),
     [
-        ([REJECTED], "put-secret-value --secret-id kiro-worker-<env>-kiro-api-key"),
-        (["", f"error: {REJECTED}", " "], "put-secret-value"),
-        (
-            ["▰▱ Thinking...", "The monthly usage limit has been reached. Upgrade."],
-            "https://app.kiro.dev/account/usage",
-        ),
-        (["You have reached the limit for overages"], "https://app.kiro.dev/account/usage"),
-        (["Kiro rate limit reached", "Try again later"], "wait"),
+        ([REJECTED], Cause.KEY),
+        (["", f"error: {REJECTED}", " "], Cause.KEY),
+        (["▰▱ Thinking...", "The monthly usage limit has been reached. Upgrade."], Cause.PLAN),
+        (["You have reached the limit for overages"], Cause.PLAN),
+        (["Kiro rate limit reached", "Try again later"], Cause.BUSY),
     ],
 )
-def test_kiro_refusal_is_recognized(lines: list[str], remedy: str) -> None:
+def test_kiro_refusal_is_recognized(lines: list[str], cause: Cause) -> None:
     refusal = ADAPTERS["kiro"].read_refusal(lines)
 
     assert refusal is not None
-    assert remedy in refusal.remedy
+    assert refusal.cause is cause
 
 
 @pytest.mark.parametrize(

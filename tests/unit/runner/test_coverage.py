@@ -406,3 +406,16 @@ def _kept_lines(old: list[str], patch: bytes) -> list[str]:
             number, left = int(start), int(count or 1)
             skip = int(after[1:].partition(",")[2] or 1)
     return [text for position, text in enumerate(old, 1) if position not in removed]
+
+
+def test_check_measures_only_lines_of_its_own_directory() -> None:
+    """Two checks have a file of the same name, and each report writes it from its own directory."""
+    report = read_coverage(b"SF:shop/a.py\nDA:1,0\nend_of_record\n", "lcov.info")
+    change = b"--- a/%s/shop/a.py\n+++ b/%s/shop/a.py\n@@ -0,0 +1 @@\n+x = 1\n"
+    api, web = change.replace(b"%s", b"api"), change.replace(b"%s", b"web")
+
+    assert changed_lines_coverage(report, api + web, directory="api") == (0, 1)
+    assert changed_lines_coverage(report, web, directory="api") == (0, 0), "another check measures it"
+    assert changed_lines_coverage(report, web, elsewhere=["web"]) == (0, 0)
+    assert changed_lines_coverage(report, api, directory="api", elsewhere=["", "api", "web"]) == (0, 1)
+    assert changed_lines_coverage(report, change.replace(b"%s/", b""), elsewhere=["api"]) == (0, 1)

@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_worker.runner.gate.detect import detected_command, with_report_options
+from kiro_worker.runner.gate.ecosystems.python import detect_python
 from kiro_worker.runner.gate.project_settings import MAX_SETTINGS_BYTES, CoverageRequest, ProjectSettings
 
 PYTEST = ("python3", "-m", "pytest", "-q")
 UNITTEST = ("python3", "-m", "unittest", "discover", "-v")
+TEST_CASE = "import unittest\nclass A(unittest.TestCase): ...\n"
 MEASURED, OFF, ABSENT = CoverageRequest(is_measured=True), CoverageRequest(is_off=True), CoverageRequest()
 PROGRAMS = {"PATH": "/nowhere"}
 
@@ -34,17 +36,15 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         ({"pyproject.toml": "[tool.pytest]\naddopts = ['-q']\n"}, PYTEST),
         ({"setup.cfg": "[tool:pytest]\n"}, PYTEST),
         ({"tox.ini": "[pytest]\n"}, PYTEST),
-        ({"pyproject.toml": "# [tool.pytest.ini_options]\n[project]\nname = '[tool.pytest'\n"}, ()),
-        ({"setup.cfg": "[metadata]\nname = x\n# [tool:pytest]\n"}, ()),
-        ({"tox.ini": "[testenv]\ncommands = see [pytest]\n"}, ()),
-        ({"tests/__init__.py": "", "tests/test_a.py": ""}, UNITTEST),
-        ({"tests/test_a.py": ""}, (*UNITTEST, "-s", "tests")),
+        ({"pyproject.toml": "# [tool.pytest.ini_options]\n[tool.ruff]\nname = '[tool.pytest'\n"}, ()),
+        ({"setup.cfg": "[flake8]\nname = x\n# [tool:pytest]\n"}, ()),
+        ({"tox.ini": "[other]\ncommands = see [pytest]\n"}, ()),
+        ({"tests/__init__.py": "", "tests/test_a.py": TEST_CASE}, UNITTEST),
+        ({"tests/test_a.py": TEST_CASE}, (*UNITTEST, "-s", "tests")),
+        ({"test_a.py": TEST_CASE}, UNITTEST),
         ({"test_a.py": ""}, UNITTEST),
         ({"package.json": '{"scripts": {"test": "jest"}}'}, ("npm", "test")),
-        (
-            {"package.json": '{"scripts": {"test": "jest"}}', "package-lock.json": "{}"},
-            ("sh", "-c", "npm ci && npm test"),
-        ),
+        ({"package.json": '{"scripts": {"test": "jest"}}', "package-lock.json": "{}"}, ("npm", "test")),
         ({"package.json": '{"scripts": {"test": "echo \\"Error: no test specified\\" && exit 1"}}'}, ()),
         ({"package.json": "not json"}, ()),
         ({"package.json": '{"scripts": {"test": null}, "test": "jest"}'}, ()),
@@ -52,8 +52,6 @@ def write(folder: Path, files: dict[str, str]) -> Path:
         ({"go.mod": "module x"}, ("go", "test", "./...")),
         ({"Cargo.toml": ""}, ("cargo", "test")),
         ({"pom.xml": ""}, ("mvn", "-B", "verify")),
-        ({"build.gradle": "", "gradlew": ""}, ("sh", "gradlew", "test", "--console=plain")),
-        ({"build.gradle.kts": ""}, ("gradle", "test", "--console=plain")),
         ({"README.md": ""}, ()),
     ],
 )
@@ -159,7 +157,7 @@ def test_jest_that_collects_coverage_is_not_asked_again(tmp_path: Path) -> None:
 
     words = with_report_options(detected_command(tmp_path), tmp_path, Path("/home"), PROGRAMS).words
 
-    assert words == ("sh", "-c", f"npm ci && npm test -- {' '.join(OURS)}")
+    assert words == ("npm", "test", "--", *OURS)
 
 
 def test_pytest_gets_what_its_settings_lack(tmp_path: Path, all_modules: dict[str, str]) -> None:
@@ -180,7 +178,8 @@ def test_pytest_gets_what_its_settings_lack(tmp_path: Path, all_modules: dict[st
     [
         ({"go.mod": ""}, ("go",)),
         ({"Cargo.toml": ""}, ()),
-        ({"test_a.py": ""}, ("unittest",)),
+        ({"test_a.py": TEST_CASE}, ("unittest",)),
+        ({"manage.py": "DJANGO_SETTINGS_MODULE"}, ("unittest",)),
         ({"pytest.ini": ""}, ()),
         ({"pom.xml": ""}, ()),
         ({"package.json": '{"scripts": {"test": "x"}}'}, ()),
@@ -190,7 +189,7 @@ def test_detected_command_names_its_tool(tmp_path: Path, files: dict[str, str], 
     command = with_report_options(detected_command(write(tmp_path, files)), tmp_path, Path("/home"), PROGRAMS)
 
     assert command.tools == tools
-    assert ("-v" in command.words) == (tools in (("go",), ("unittest",)))
+    assert ("-v" in command.words) == (tools in (("go",), ("unittest",)) and "manage.py" not in files)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +198,6 @@ def test_detected_command_names_its_tool(tmp_path: Path, files: dict[str, str], 
         ("pyproject.toml", b"[tool.pytest", "pyproject.toml: "),
         ("pyproject.toml", b"\xff", "pyproject.toml: "),
         ("pyproject.toml", b"a = " + b"[" * 9000, "pyproject.toml: "),
-        ("package.json", b"[]", "package.json: "),
-        ("package.json", b"[" * 99_999, "package.json: "),
         ("tox.ini", b"addopts = --cov", "tox.ini: "),
         ("setup.cfg", b"#" * MAX_SETTINGS_BYTES + b"#", "setup.cfg is larger than 512 KB"),
     ],
@@ -209,7 +206,7 @@ def test_unreadable_settings_are_a_note(tmp_path: Path, name: str, content: byte
     (tmp_path / name).write_bytes(content)
     settings = ProjectSettings(tmp_path)
 
-    assert (settings.uses_pytest, settings.npm_test_script, settings.coverage_run) == (False, "", {})
+    assert (settings.uses_pytest, settings.coverage_run) == (False, {})
     assert len(settings.notes) == 1
     assert settings.notes[0].startswith(f"settings ignored: {note}")
 
@@ -226,7 +223,7 @@ def test_settings_outside_the_folder_are_not_read(tmp_path: Path) -> None:
     assert (settings.uses_pytest, settings.pytest_coverage, settings.notes) == (False, ABSENT, [])
 
 
-NAMES = ("pytest.toml", "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", ".coveragerc", "package.json")
+NAMES = ("pytest.toml", "pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", ".coveragerc", "Pipfile", "tox.toml")
 
 
 @given(st.sampled_from(NAMES), st.binary() | st.text().map(str.encode))
@@ -235,6 +232,7 @@ def test_any_settings_are_handled(tmp_path_factory: pytest.TempPathFactory, name
     (folder / name).write_bytes(content)
     settings = ProjectSettings(folder)
 
+    found = detect_python(folder)
+    assert found is None or found.test
     assert settings.pytest_coverage == ABSENT
-    assert (settings.npm_test_script, settings.jest_options, settings.jest_collects_coverage) == ("", None, False)
     assert isinstance(settings.coverage_run, dict)

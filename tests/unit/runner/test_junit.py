@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_worker.runner.gate.junit import JUnitTotals, read_suites, total_of
+from kiro_worker.runner.gate.baseline import names_of
+from kiro_worker.runner.gate.cases import Identity
+from kiro_worker.runner.gate.junit import JUnitTotals, read_suites, results_of, total_of
 from kiro_worker.runner.gate.report_files import Unreadable
 from tests.support.mutated_bytes import mutations
 
@@ -147,3 +149,50 @@ def test_mutated_reports_are_handled(document: bytes) -> None:
         total = totals(document)
         assert 0 <= total.executed <= total.tests
         str(total)
+
+
+CASES = b"""<testsuites>
+<testsuite name="pytest" tests="4" failures="2" errors="1">
+<testcase classname="" name="tests.test_b"><error message="collection failure">ImportError: no</error></testcase>
+<testcase classname="tests.test_a.TestX" name="test_p[a::b]"><failure message="m">E   assert 1</failure></testcase>
+<testcase classname="tests.test_a" name="test_twice"/>
+<testcase classname="tests.test_a" name="test_twice"><failure message="only a message"/></testcase>
+</testsuite>
+<testsuite name="mocha" file="/src/cart.test.js"><testcase classname="cart" name="adds"/></testsuite>
+<testsuite name="phpunit"><testsuite name="Shop"><testcase file="tests/ShopTest.php" classname="ShopTest" name="t"/>
+</testsuite></testsuite></testsuites>"""
+
+
+def test_each_case_has_its_identity_and_result() -> None:
+    results = results_of([read_suites(CASES)])
+
+    assert {str(each) for each in results.failing} == {
+        "tests.test_b",
+        "tests.test_a.TestX.test_p[a::b]",
+        "tests.test_a.test_twice",
+    }
+    twice = Identity("", "tests.test_a", "test_twice")
+    assert (results.failures(twice), results.always_failed(twice), results.passed(twice)) == (1, False, False)
+    assert results.texts[twice] == "only a message"
+    assert results.texts[Identity("", "tests.test_a.TestX", "test_p[a::b]")] == "E   assert 1"
+    assert Identity("/src/cart.test.js", "cart", "adds") in results.results
+    assert results.passed(Identity("tests/ShopTest.php", "ShopTest", "t"))
+    assert results.unnamed_failures == 0
+
+
+def test_case_in_two_reports_counts_once() -> None:
+    assert results_of([read_suites(CASES)] * 2).number_of_failures == 3
+
+
+def test_failures_without_a_case_are_counted() -> None:
+    claimed = CASES.replace(b'failures="2"', b'failures="5"')
+
+    assert results_of([read_suites(claimed)]).unnamed_failures == 3
+
+
+@given(mutations(CASES))
+def test_mutated_cases_are_handled(report: bytes) -> None:
+    with suppress(Unreadable):
+        results = results_of([read_suites(report)])
+        assert all(results.failures(each) for each in results.failing)
+        assert all(names_of(results.results))

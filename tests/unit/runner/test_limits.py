@@ -44,11 +44,11 @@ def test_turn_within_limits_is_allowed(limits: dict[str, Any], runs: list[tuple[
         (
             {"max_credits": 4},
             [(2, 1), (2, 1)],
-            Outcome.AGENT_FAILED,
+            Outcome.BUDGET_EXHAUSTED,
             "the agent spent 4 credits, and agent.maxCredits is 4",
         ),
         ({"max_credits": 4}, [(1, 1), (None, 1)], Outcome.AGENT_FAILED, "kiro does not report the cost of its turns"),
-        ({"max_minutes": 2}, [(1, 60), (1, 60)], Outcome.AGENT_TIMED_OUT, "the agent worked for 2.0 minutes"),
+        ({"max_minutes": 2}, [(1, 60), (1, 60)], Outcome.BUDGET_EXHAUSTED, "the agent worked for 2.0 minutes"),
     ],
 )
 def test_reached_limit_stops_build(

@@ -10,6 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kiro_worker.records.summaries import FailedTest, GateNote
+from kiro_worker.runner.gate.gate import GateResult
+from kiro_worker.runner.gate.verdicts import gate_document
 from kiro_worker.runner.progress import BuildProgress
 from kiro_worker.runner.report.artifacts import ArtifactLocation
 from kiro_worker.runner.report.log import Log, Redaction
@@ -48,9 +51,18 @@ def test_any_file_name_can_be_encoded(raw: bytes) -> None:
 
 @given(ANY_TEXT)
 def test_any_text_can_be_reported(text: str) -> None:
-    progress = BuildProgress(reason=text, remedy=text, details=text, tests=text, files_changed=(text,))
+    gate = gate_document([GateResult((text,), text, failed=(FailedTest(text, text),), excused=(text,), check=text)])
+    progress = BuildProgress(
+        reason=text,
+        remedy=text,
+        details=text,
+        tests=text,
+        files_changed=(text,),
+        gate=gate,
+        gate_notes=(GateNote(text),),
+    )
 
-    document = printable_document(result_document(progress, None, ArtifactLocation("", "", "", "1"), {text: text}))
+    document = printable_document(result_document(progress, None, ArtifactLocation("", "", "", "1")))
 
     json.dumps(document, ensure_ascii=False).encode()
     shell_exports(exported_variables(progress)).encode()

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from kiro_worker.runner.sandbox import processes
-from kiro_worker.runner.sandbox.processes import Finished, capture, scrubbed_environment, stream
+from kiro_worker.runner.sandbox.environment import scrubbed_environment
+from kiro_worker.runner.sandbox.processes import Finished, capture, stream
 
 
 def run(code: str, tmp_path: Path, *, timeout_seconds: float = 30, stdin: str = "") -> tuple[Finished, list[str]]:
@@ -174,5 +175,10 @@ def test_environment_is_an_allow_list(tmp_path: Path) -> None:
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
         "TERM": "dumb",
+        "EMAIL": "kiro-worker@localhost",
+        "GIT_TERMINAL_PROMPT": "0",
+        "MAVEN_OPTS": f"-Duser.home={tmp_path}",
+        "MAVEN_USER_HOME": f"{tmp_path}/.m2",
+        "GRADLE_USER_HOME": f"{tmp_path}/.gradle",
         "KEY": "k",
     }

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_worker.errors import BuildStopped
+from kiro_worker.models import BuildResult
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.progress import BuildProgress, Phase
 from kiro_worker.runner.report.variables import LONGEST_LIST, LONGEST_VALUE, exported_variables, shell_exports
@@ -90,6 +91,7 @@ def test_unknown_values_are_empty() -> None:
                 "OUTCOME_REASON",
                 "OUTCOME_OWNER",
                 "OUTCOME_ERROR",
+                "RETRY_AFTER",
                 "RESULT_COMMIT",
                 "RESULT_FENCE",
                 "TASKS_DONE",
@@ -137,15 +139,29 @@ def test_name_is_redacted_before_cut() -> None:
 
 
 def test_verdict_of_failed_gate_is_exported() -> None:
-    gate = {"summary": "exit code 5"}
+    progress = BuildProgress(Outcome.TESTS_FAILED, tests="exit code 5")
 
-    assert exported_variables(BuildProgress(Outcome.TESTS_FAILED), gate=gate)["TESTS_SUMMARY"] == "exit code 5"
+    assert exported_variables(progress)["TESTS_SUMMARY"] == "exit code 5"
 
 
 def test_ignored_reports_are_exported() -> None:
-    gate = {"summary": "Ran 2 tests", "notes": {"tests": ["report ignored: a"], "coverage": ["report ignored: b"]}}
+    notes = {"tests": ["report ignored: a"], "coverage": ["report ignored: b"]}
 
-    values = exported_variables(BuildProgress(), gate=gate)
+    values = exported_variables(BuildProgress(tests="Ran 2 tests", gate={"checks": [{"notes": notes}]}))
 
     assert values["TESTS_SUMMARY"] == "Ran 2 tests; report ignored: a"
     assert values["COVERAGE"] == "report ignored: b"
+
+
+def test_reset_of_the_agents_limit_is_exported() -> None:
+    progress = BuildProgress()
+    progress.stopped(BuildStopped(Outcome.AGENT_UNAVAILABLE, "no plan", retry_after=1_800_000_000))
+
+    exported = exported_variables(progress)
+
+    assert exported["RETRY_AFTER"] == "1800000000"
+    variables = [{"Name": name, "Value": value} for name, value in exported.items()]
+    assert BuildResult.from_document({"variables": variables}).retry_after == 1_800_000_000
+    for hostile in ("-1", "soon", "1e9", ""):
+        document = {"variables": [{"Name": "RETRY_AFTER", "Value": hostile}]}
+        assert BuildResult.from_document(document).retry_after == 0

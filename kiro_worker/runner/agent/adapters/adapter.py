@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from kiro_worker.runner.agent.adapters.refusal import Refusal
+
 NUMBER_FIELD: Final = r"\s*:\s*(\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)"
 """Matches what follows a JSON key whose value is a number.
 
@@ -33,11 +35,12 @@ class Usage:
 
 
 @dataclass(frozen=True)
-class Refusal:
-    """Why the agent's service refuses to work for this installation, and how to fix it."""
+class Service:
+    """The service behind an agent: its name, its host, and the page that shows and raises the limits of a key."""
 
-    reason: str
-    remedy: str
+    name: str
+    host: str
+    limits_page: str
 
 
 def never_refused(_lines: Sequence[str]) -> Refusal | None:
@@ -63,10 +66,14 @@ def last_text(lines: Sequence[str], field_name: str) -> str:
 class Adapter:
     """How to start one program as the agent, and how to read its output.
 
-    The prompt goes to standard input. ``read_refusal`` returns why the agent's service refused the turn, and ``None``
-    for output with any evidence of work. ``read_words`` returns the part of the output that the agent said, which ends
-    with its last words. ``unit`` is what ``maxCredits`` counts. ``always_reports_cost`` means that output without a
-    cost proves that no turn took place. ``how_to_install`` is the fix when the program cannot be started.
+    The prompt goes to standard input. ``last_arguments`` come after all others.
+    ``read_refusal`` returns why the agent's service refused the turn, and ``None`` for output with any evidence of
+    work. ``read_words`` returns the part of the output that the agent said, which ends with its last words. ``unit`` is
+    what ``maxCredits`` counts. ``always_reports_cost`` means that output without a cost proves that no turn took place.
+    ``how_to_install`` is the fix when the program cannot be started.
+
+    ``service`` is ``None`` for a program that gets no trial turn. ``trial_arguments`` and ``trial_variables`` make that
+    turn cheap and quick.
     """
 
     name: str
@@ -75,15 +82,30 @@ class Adapter:
     read_usage: Callable[[Sequence[str]], Usage]
     read_refusal: Callable[[Sequence[str]], Refusal | None] = never_refused
     how_to_install: str
+    service: Service | None = None
     key_variable: str = ""
+    last_arguments: tuple[str, ...] = ()
     always_reports_cost: bool = True
     read_words: Callable[[Sequence[str]], str] = whole_output
+    trial_arguments: tuple[str, ...] = ()
+    trial_variables: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class PreparedAgent:
-    """An adapter, the time limit of a turn, and the environment variables that hold its key."""
+    """An adapter, the time limit of a turn, the environment variables that hold its key, and further arguments.
+
+    ``chosen_by_repository`` are the settings (``name``, ``model``) that the repository's own file chose, so that their
+    failure is the repository's.
+    """
 
     adapter: Adapter
     timeout_seconds: float
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    arguments: tuple[str, ...] = ()
+    chosen_by_repository: frozenset[str] = frozenset()
+
+    @property
+    def argv(self) -> tuple[str, ...]:
+        """The command line of a turn."""
+        return (*self.adapter.argv, *self.arguments, *self.adapter.last_arguments)

@@ -1,9 +1,9 @@
 """The Kiro CLI, run without a terminal.
 
-The command names a harness, because the default depends on how the CLI is started and on its version. It names V2, the
-default of a headless run, for three reasons: its exit codes and closing line have been observed; it does not require a
-recent Linux; and, unlike V3, it does not rewrite a workspace's agent files when it starts, which would end up in the
-commit.
+The command names a harness, because the default depends on how the CLI is started and on its version. Unless it is
+configured, it names V2, the default of a headless run, for three reasons: its exit codes and closing line have been
+observed; it does not require a recent Linux; and, unlike V3, it does not rewrite a workspace's agent files when it
+starts, which would end up in the commit.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.agent_pin import HOW_TO_PIN
-from kiro_worker.runner.agent.adapters.adapter import Adapter, Refusal, Usage
+from kiro_worker.agent_pin import how_to_install
+from kiro_worker.runner.agent.adapters.adapter import Adapter, Service, Usage
+from kiro_worker.runner.agent.adapters.refusal import Cause, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,22 +23,11 @@ _DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([hms])")
 _SECONDS: Final = {"h": 3600, "m": 60, "s": 1}
 
 _PREFIX: Final = r"^\W*(?:error\W+)?"
-_NEW_KEY: Final = Refusal(
-    "the Kiro API key is not accepted",
-    "aws secretsmanager put-secret-value --secret-id kiro-worker-<env>-kiro-api-key --secret-string <key>, with a valid"
-    " key; then redrive the execution",
-)
-_QUOTA: Final = Refusal(
-    "the quota or the credits of the Kiro API key are used up",
-    "raise the limit or add credits at https://app.kiro.dev/account/usage, wait until the quota resets, or store the"
-    " key of another account in the secret kiro-worker-<env>-kiro-api-key; then redrive the execution",
-)
-_RATE: Final = Refusal("the rate limit of the Kiro API key is reached", "wait, then redrive the execution")
 _REFUSALS: Final = (
-    (re.compile(rf"{_PREFIX}access denied\W+the bearer token", re.IGNORECASE), _NEW_KEY),
-    (re.compile(rf"{_PREFIX}the monthly usage limit has been reached", re.IGNORECASE), _QUOTA),
-    (re.compile(rf"{_PREFIX}you have reached the limit for overages", re.IGNORECASE), _QUOTA),
-    (re.compile(rf"{_PREFIX}(?:\w+ ){{0,2}}rate limit reached(?:[.,:;!]|\W*$)", re.IGNORECASE), _RATE),
+    (re.compile(rf"{_PREFIX}access denied\W+the bearer token", re.IGNORECASE), Cause.KEY),
+    (re.compile(rf"{_PREFIX}the monthly usage limit has been reached", re.IGNORECASE), Cause.PLAN),
+    (re.compile(rf"{_PREFIX}you have reached the limit for overages", re.IGNORECASE), Cause.PLAN),
+    (re.compile(rf"{_PREFIX}(?:\w+ ){{0,2}}rate limit reached(?:[.,:;!]|\W*$)", re.IGNORECASE), Cause.BUSY),
 )
 _LAST_LINES: Final = 5
 """The CLI ends after such a text. Anywhere else, it comes from a model, a program or a spec."""
@@ -60,7 +50,9 @@ def read_kiro_refusal(lines: Sequence[str]) -> Refusal | None:
     if any(_CLOSING_LINE.search(line) for line in lines):
         return None
     said = [line for line in lines if line.strip()][-_LAST_LINES:]
-    return next((refusal for line in said for pattern, refusal in _REFUSALS if pattern.search(line)), None)
+    return next(
+        (Refusal(cause, line.strip()) for line in said for pattern, cause in _REFUSALS if pattern.search(line)), None
+    )
 
 
 def read_kiro_words(lines: Sequence[str]) -> str:
@@ -70,11 +62,17 @@ def read_kiro_words(lines: Sequence[str]) -> str:
 
 KIRO: Final = Adapter(
     name="kiro",
-    argv=("kiro-cli", "chat", "--no-interactive", "--v2", "--trust-all-tools"),
+    argv=("kiro-cli", "chat", "--no-interactive"),
+    service=Service("Kiro", "the Kiro service", "https://app.kiro.dev/account/usage"),
     key_variable="KIRO_API_KEY",
     unit="credits",
     read_usage=read_kiro_usage,
     read_refusal=read_kiro_refusal,
-    how_to_install=HOW_TO_PIN,
+    how_to_install=how_to_install("kiro"),
     read_words=read_kiro_words,
 )
+
+
+def kiro_harness(configured: str | None) -> tuple[str, ...]:
+    """Return the arguments that choose the harness and let it use every tool."""
+    return (f"--{configured or 'v2'}", "--trust-all-tools")

@@ -20,13 +20,21 @@ _ESCAPED: Final = bytes.maketrans(b"abtnvfr", b"\a\b\t\n\v\f\r")
 
 
 def changed_lines_coverage(
-    coverage: Coverage, patch: bytes, root: str = "", exclude: Iterable[str] = ()
+    coverage: Coverage,
+    patch: bytes,
+    root: str = "",
+    exclude: Iterable[str] = (),
+    directory: str = "",
+    elsewhere: Iterable[str] = (),
 ) -> Ratio | None:
     """Return how many of the executable lines of product code that ``patch`` adds ran.
 
     Returns None if the report contains none of the patch's files, because it then proves nothing, unless tests and the
     files that the globs in ``exclude`` name are the only code that the patch changes. ``root`` is the folder with which
     absolute paths in the report begin.
+
+    Only files in ``directory``, and not in the folders ``elsewhere`` of other checks, count. A patch that changes none
+    of them has no lines to run.
     """
     if coverage.by_line is None:
         return None
@@ -34,7 +42,15 @@ def changed_lines_coverage(
     reported = {_relative(path.replace("\\", "/"), root): lines for path, lines in coverage.by_line.items()}
     reported |= {_relative(path, root): lines for path, lines in coverage.by_line.items()}
     covered = total = 0
-    changed = changed_lines(patch)
+    others = tuple(f"{folder}/" for folder in elsewhere if _is_below(folder, directory))
+    everything = changed_lines(patch)
+    changed = {
+        path[len(directory) + 1 if directory else 0 :]: lines
+        for path, lines in everything.items()
+        if _is_below(path, directory) and not path.startswith(others)
+    }
+    if everything and not changed and (directory or others):
+        return Ratio(0, 0)
     globs = tuple(map(Glob, exclude))
     left_out = {path for path in changed if is_test_file(path) or any(glob.matches(path) for glob in globs)}
     code = SOURCE_SUFFIXES.union(PurePosixPath(path).suffix for path in reported)
@@ -89,6 +105,10 @@ def unquoted(name: bytes) -> bytes:
     return _ESCAPE.sub(
         lambda escape: bytes([int(escape[1], 8)]) if escape[1] else escape[2].translate(_ESCAPED), name[1:-1]
     )
+
+
+def _is_below(path: str, directory: str) -> bool:
+    return not directory or path.startswith(f"{directory}/")
 
 
 def _relative(path: str, root: str) -> str:

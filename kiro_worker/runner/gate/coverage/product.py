@@ -41,6 +41,7 @@ _FOLDER_NAMES: Final = (
     # Only below src: a package of product code may be called "test".
     (_JVM, r"(?!)"),
 )
+_HELPERS: Final = frozenset(("conftest", "spec_helper", "test_helper"))
 _LONGEST_PATH: Final = 4096
 """PATH_MAX on Linux: a longer path names no file."""
 _ANY_FOLDER: Final = re.compile("tests?", re.IGNORECASE)
@@ -66,6 +67,13 @@ def is_test_file(path: str) -> bool:
         return True
     folder = _FOLDERS_BY_SUFFIX.get(file.suffix, _ANY_FOLDER)
     return any(folder.fullmatch(part) for part in file.parts[:-1])
+
+
+def is_test_name(path: str) -> bool:
+    """Return whether the file's own name makes it one that holds tests; a helper or a folder of tests does not."""
+    file = PurePosixPath(path)
+    name = _FILES_BY_SUFFIX.get(file.suffix)
+    return bool(name and name.fullmatch(file.stem)) and file.stem not in _HELPERS
 
 
 class NotProduct:

@@ -58,6 +58,7 @@ class GoReader(Reader):
         failed = package[1] == "FAIL"
         nothing = "[no tests to run]" in package[3]
         self._packages = self._packages.plus(Counts(passed=int(not failed and not nothing), failed=int(failed)))
+        self.parts_failed += failed
         self._show(line, failed=failed)
 
     def _show(self, line: str, *, failed: bool) -> None:

@@ -55,11 +55,25 @@ FORMATS: Final = (
     Format("vitest", r"\s*(?:Test Files|(?:Type )?Errors)\s+\d+ (?:failed|errors?)\b", "failure"),
     Format("vitest", r"\s*RUN\s+v\d", "begins"),
     # mocha's spec and dot reporters: https://mochajs.org/#spec
-    Format("mocha", r"\s{1,8}\d+ passing \(\w+\)$", "opens"),
+    Format("mocha", r"\s{0,8}\d+ passing \(\w+\)$", "opens"),
     Format("mocha", r"\s{1,8}\d+ (?:failing|pending)$", "inside"),
     # AVA: https://github.com/avajs/ava/blob/main/docs/05-command-line.md
     Format("AVA", r"\s{0,4}\d+ tests? (?:passed|failed|skipped|todo)(?: \[[\d:]+\])?$"),
     Format("AVA", r"\s{0,4}\d+ (?:known failure|uncaught exception|unhandled rejection)s?$"),
+    # uvu: https://github.com/lukeed/uvu, which counts skipped tests apart
+    Format("uvu", r"  Total: {5}\d+$", "opens", repeats=True),
+    Format("uvu", r"  (?:Passed: {4}|Skipped: {3})\d+$", "inside", word_first=True),
+    # What replaces tape's own output: tap-spec and tap-arc, tap-dot. The exit code says whether a test failed.
+    Format("tap-spec", r"(?:  )?total: {5}\d+$", "opens", repeats=True),
+    Format("tap-spec", r"(?:  )?(?:passing|failing): {3}\d+$", "inside", word_first=True),
+    Format("tap-dot", r"  \d+ tests$", "opens", repeats=True),
+    Format("tap-dot", r"  \d+ passed$", "inside"),
+    # lab: https://hapi.dev/module/lab, and tap-min
+    Format("lab", r"\d+ tests? complete(?: \([^()]*\))?$"),
+    Format("lab", r"\d+ of \d+ tests failed(?: \([^()]*\))?$"),
+    # nodeunit and ospec count assertions
+    Format("nodeunit", r"OK: \d+ assertions? \(\d+ms\)$"),
+    Format("ospec", r"(?:The|All) \d+ assertions? passed\b"),
     # Playwright: https://playwright.dev/docs/test-reporters#line-reporter
     Format("Playwright", r"\s{2}\d+ (?:failed|flaky|skipped|interrupted|did not run)$", "held"),
     Format("Playwright", r"\s{2}\d+ passed \([\d.]+m?[smh]\)$", "closes"),
@@ -82,6 +96,7 @@ FORMATS: Final = (
     Format("PHPUnit", r"Tests: \d+, Assertions: \d+[\w ,:]*\.$", word_first=True),
     Format("PHPUnit", r"No tests executed!$", "nothing"),
     Format("PHPUnit", r"PHPUnit \d+\.\S* by Sebastian Bergmann", "begins"),
+    Format("phpspec", r"\d+ examples? \(\d+ [a-z]+(?:, \d+ [a-z]+)*\)$"),
     Format("Pest", r"\s*Tests:\s+\d+ [a-z]+(?:, \d+ [a-z]+)* \(\d+ assertions?\)$"),
     Format("TestNG", r"Total tests run: \d+, (?:Passes|Failures): \d+", word_first=True),
     Format("JUnit", r"\[ +\d+ tests (?:successful|failed|skipped|aborted) +\]$"),
@@ -125,11 +140,24 @@ FORMATS: Final = (
     Format("tests", r"\s{0,4}(?:\w+: )?\d+ passed, \d+ failed(?:, \d+ (?:skipped|ignored|total))*\.?$"),
 )
 _SAYS_FAILED: Final = re.compile(r"FAILED|\bFailed!|\bfailed after|Result: FAIL|Zero tests ran")
+_LAB: Final = re.compile(r"(\d{1,9}) (?:of (\d{1,9}) tests failed|tests? complete)")
 _ONE_NUMBER: Final = re.compile(r"\[  (FAILED|SKIPPED) +\] (\d{1,9})")
 _SBT: Final = re.compile(r"(Total|Failed|Errors|Passed|Skipped|Ignored|Pending) (\d{1,9})")
+
+
+def _lab(line: str) -> str:
+    """Return lab's line in the words of others: its total is of the tests that ran."""
+    match = _LAB.match(line)
+    number, total = (int(match[1]), int(match[2] or 0)) if match else (0, 0)
+    counted = f"{number} failed, {max(0, total - number)} passed" if total else f"{number} passed"
+    return f"{counted} {line.partition(' (')[2]}"
+
+
 _CUTS: Final[Mapping[str, Callable[[str], str]]] = {
     "pytest": lambda line: line.rpartition(" in ")[0],
     "gotestsum": lambda line: line.partition(" runs, ")[2] or line,
+    "lab": _lab,
+    "nodeunit": lambda line: line.partition(" ")[2].replace("assertion", "passed assertion"),
     "Swift Testing": lambda line: re.split(" in | passed ", line)[0],
 }
 """The part of a line that counts tests, where others count something else in the same words."""
@@ -158,8 +186,10 @@ class FormatReader(Reader):
             # No tool prints more of them.
             self._held = [*self._held, (_counts(format_, line), line)][-8:]
         elif role == "failure":
-            if says_failed or _counts(format_, line).failed:
+            failed = _counts(format_, line).failed
+            if says_failed or failed:
                 self.note(Counts(), line, failed=True)
+                self.parts_failed += max(0, failed - 1)
         elif role != "inside" or self._is_open:
             self._is_open = self._is_open or role == "opens"
             says_nothing = role == "nothing" or format_.repeats

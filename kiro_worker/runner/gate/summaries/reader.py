@@ -11,7 +11,7 @@ class Reader:
     """Reads one tool's output, line by line, in constant memory.
 
     ``found`` says that a summary was recognized, ``counts`` what the summaries add up to, ``failure`` is the last line
-    that reports a failure.
+    that reports a failure. ``parts_failed`` counts failures of something larger than a test: a file, suite or package.
     """
 
     tool = ""
@@ -20,6 +20,7 @@ class Reader:
         self.found = False
         self.counts = Counts()
         self.failure = ""
+        self.parts_failed = 0
         self._lines = 0
         self._line = ""
 
@@ -47,3 +48,4 @@ class Reader:
             self._line = shown
         if counts.failed or failed:
             self.failure = shown
+            self.parts_failed += not counts.failed

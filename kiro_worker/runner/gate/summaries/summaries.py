@@ -70,6 +70,11 @@ class Summaries:
             total = total.plus(reader.counts)
         return total
 
+    @property
+    def parts_failed(self) -> int:
+        """How many files, suites or packages failed, over all tools."""
+        return sum(reader.parts_failed for reader in self._found())
+
     def executed_by(self, tools: Iterable[str]) -> int:
         """Return how many tests ran according to the summaries of ``tools``, or of any tool if that is empty."""
         wanted = set(tools)
@@ -81,8 +86,13 @@ class Summaries:
         for reader in self._found():
             if reader.failure:
                 return reader.failure
+        return self._tap.reported_failure or self.unfinished
+
+    @property
+    def unfinished(self) -> str:
+        """Why a tool seems to have ended before its tests did; empty if none does."""
         readers = (*self._stateful, *self._by_format.values())
-        return self._tap.reported_failure or next((text for text in (each.unfinished for each in readers) if text), "")
+        return next((text for text in (each.unfinished for each in readers) if text), "")
 
     @property
     def text(self) -> str:

@@ -1,0 +1,4 @@
+#[test]
+fn all_off() {
+    assert_eq!(shop::apply(200, 100), 0);
+}
