@@ -17,7 +17,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from kiro_worker.config.problems import LONGEST_SHOWN, describe_problem, first_problems
 from kiro_worker.config.repository_settings import RepositoryFile
-from kiro_worker.config.settings import REPOSITORY_FILE
+from kiro_worker.config.settings import MISNAMED_FILE, REPOSITORY_FILE
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.redaction import shortened
 
@@ -75,6 +75,14 @@ def parse_repository_file(text: str, source: str = REPOSITORY_FILE) -> Repositor
     except ValidationError as error:
         details, more = first_problems(error.errors(include_url=False))
         raise _invalid([*(_describe(detail, tree, source) for detail in details), *more]) from None
+
+
+def misnamed(source: str) -> WorkItemInvalid:
+    """The error for a repository that has a file ``source`` of the wrong name only."""
+    return WorkItemInvalid(
+        f"{source} has the wrong name: git mv {MISNAMED_FILE} {REPOSITORY_FILE}",
+        "rename it on the default branch, then move the card back",
+    )
 
 
 def _yaml() -> YAML:

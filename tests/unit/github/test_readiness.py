@@ -645,6 +645,13 @@ def test_own_file_that_cannot_be_read_is_refused(file: dict[str, Any], problem: 
     assert reason.startswith(f".kiro-worker.yml on main {problem}")
 
 
+def test_own_file_of_wrong_name_is_named() -> None:
+    wrong = {"mode": 0o100644, "type": "blob"}
+    [reason] = reasons(defaultBranchRef=default_branch(misnamed=wrong))
+    assert reason.startswith(".kiro-worker.yaml on main has the wrong name: git mv .kiro-worker.yaml .kiro-worker.yml")
+    assert reasons(defaultBranchRef=default_branch("directory: a\n", wrong)) == []
+
+
 def test_problems_of_own_file_are_named_by_line() -> None:
     found = reasons(defaultBranchRef=default_branch("directory: a\ntests: make\nbaseline: red\n"))
     assert sorted(reason.partition(": ")[0] for reason in found) == [
