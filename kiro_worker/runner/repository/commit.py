@@ -266,10 +266,10 @@ def rewrite_commit(
         if style:
             author |= style.identity
             trailers += style.sign_offs
-            lines = [line for line in message.split("\n") if not line.startswith(f"{SIGN_OFF}:")]
-            if not fits_template(lines[0], style.subject):
-                lines[0] = subject_line(lines[0], style.subject)
-            message = "\n".join(lines)
+            subject, *rest = message.split("\n")
+            if not fits_template(subject, style.subject):
+                subject = subject_line(subject, style.subject)
+            message = "\n".join([subject, *(line for line in rest if not line.startswith(f"{SIGN_OFF}:"))])
         text = f"{message.rstrip()}\n".encode()
         if trailers:
             options = [word for trailer in trailers for word in ("--trailer", trailer)]
