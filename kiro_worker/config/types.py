@@ -27,7 +27,7 @@ def _environment(value: dict[str, str]) -> dict[str, str]:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError(f"{name!a} is not the name of an environment variable")
         if _RESERVED.fullmatch(name):
-            raise ValueError(f"{name} cannot be set, because the worker, git or the system's loader uses it")
+            raise ValueError(f"{name} cannot be set, because the worker, an agent, git or the system's loader uses it")
     return value
 
 
@@ -100,6 +100,9 @@ def _steering_source(value: str) -> str:
 _RESERVED = re.compile(
     r"(?:LD|DYLD|AWS|CODEBUILD|ECS|GIT|KIRO|MALLOC)_.*|PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|PWD|IFS|ENV|BASH_ENV|CI"
     r"|COVERAGE_FILE|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|NLSPATH|GETCONF_DIR"
+    # Where an agent sends its key, and what it runs to get one.
+    r"|(?:ANTHROPIC|OPENAI|GEMINI|GOOGLE_GEMINI|GOOGLE_VERTEX)_(?:[A-Z]+_)*(?:URL|BASE|ENDPOINT|TOKEN|HEADERS)"
+    r"|CODE_ASSIST_ENDPOINT|CLAUDE_.*|CODEX_.*|GEMINI_CLI_.*"
 )
 
 Name = Annotated[

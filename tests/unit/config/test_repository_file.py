@@ -102,6 +102,14 @@ def test_setup_can_install_nothing(text: str) -> None:
         ("agent: claude\n", ', line 1: "agent": must be a mapping of keys to values'),
         ("a: &a [x]\nb: *a\n", ", line 1: anchors and aliases are not supported"),
         ("environment:\n  LD_PRELOAD: x\n", ', line 1: "environment": LD_PRELOAD cannot be set'),
+        *(
+            (f"environment:\n  {name}: x\n", f', line 1: "environment": {name} cannot be set')
+            for name in (
+                *("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "OPENAI_BASE_URL"),
+                *("GOOGLE_GEMINI_BASE_URL", "CODE_ASSIST_ENDPOINT", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "KIRO_X"),
+                *("GIT_SSH_COMMAND", "LD_AUDIT", "DYLD_X", "AWS_PROFILE", "BASH_ENV", "GLIBC_TUNABLES", "PATH"),
+            )
+        ),
         ("environment:\n  A-B: x\n", ", line 1: \"environment\": 'A-B' is not the name of an environment variable"),
         ("environment:\n  A: true\n", ', line 2: "environment.A": '),
         ("baseline: red\n", ', line 1: "baseline": '),
@@ -124,6 +132,10 @@ def test_mistake_names_line_and_key(text: str, expected: str) -> None:
 
 def test_every_mistake_is_reported() -> None:
     assert len(problems("tests: a\nsetups: b\nbaseline: x\n")) == 3
+
+
+def test_key_of_service_for_tests_is_accepted() -> None:
+    assert parse_repository_file("environment: {OPENAI_API_KEY: dummy}").environment == {"OPENAI_API_KEY": "dummy"}
 
 
 def test_variable_keeps_its_text() -> None:
