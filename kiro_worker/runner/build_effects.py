@@ -8,24 +8,21 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
-from botocore.exceptions import BotoCoreError, ClientError
-
-from kiro_worker.errors import BuildStopped, KiroWorkerError
-from kiro_worker.lock.item import Subject
-from kiro_worker.lock.slots import acquire_with_slot, keep_slot
+from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.checkpoints import KeptWork
 from kiro_worker.records.runs import RunRecord, note_push, note_start
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.install import install_agent
+from kiro_worker.runner.agent.known_facts import known_facts
 from kiro_worker.runner.agent.limits import note_usage
 from kiro_worker.runner.agent.loop import AgentLoop
 from kiro_worker.runner.agent.task_list import load_task_list
 from kiro_worker.runner.agent.trial import require_working, run_trial
 from kiro_worker.runner.agent.workspace import TurnContext
 from kiro_worker.runner.effects import Effects
-from kiro_worker.runner.gate.setup import Setup, is_set_up
-from kiro_worker.runner.gate.workspace import GateWorkspace
+from kiro_worker.runner.held_lock import HeldLock
+from kiro_worker.runner.kept_checkpoint import KeptCheckpoint
 from kiro_worker.runner.preparation import fetch_submodules, note_done_before, note_kept, note_rebased_work, note_work
 from kiro_worker.runner.rebase import rebase_onto_push
 from kiro_worker.runner.recording import (
@@ -36,26 +33,23 @@ from kiro_worker.runner.recording import (
     take_recorded_baseline,
 )
 from kiro_worker.runner.repository.commit_style import CommitStyle
-from kiro_worker.runner.repository.failures import stop_because
-from kiro_worker.runner.repository.git import GitFailed
 from kiro_worker.runner.repository.publish import BranchMoved, publish
 from kiro_worker.runner.repository.push_check import check_push
 from kiro_worker.runner.repository.submodules import Submodules
-from kiro_worker.runner.sandbox.environment import BuildEnvironment, withheld_variables
-from kiro_worker.runner.sandbox.folders import Folders
-from kiro_worker.runner.sandbox.sandbox import another_user, sandbox
+from kiro_worker.runner.sandbox.environment import BuildEnvironment
 from kiro_worker.runner.trust.secret_scan import require_no_secret_in_work
+from kiro_worker.runner.workspaces import open_workspaces
 from kiro_worker.spec import TASKS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
     from kiro_worker.config.settings import Settings
     from kiro_worker.runner.agent.adapters import PreparedAgent
     from kiro_worker.runner.edges import BuildEdges
     from kiro_worker.runner.effects import Prepared
     from kiro_worker.runner.gate.baseline import Baseline
+    from kiro_worker.runner.gate.workspace import GateWorkspace
     from kiro_worker.runner.progress import BuildProgress
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.repository.checkpoint import Checkpoint
@@ -85,7 +79,8 @@ class BuildEffects(Effects):
         self._request = request
         self._edges = edges
         self._progress = progress
-        self._lease = request.lease
+        self._lock = HeldLock(request, edges, progress)
+        self._kept = KeptCheckpoint(edges.log.say, progress, self._lock.hold, self._note_summary)
         self._run = RunRecord(request.owner, request.repository, request.branch, request.work_item_id)
         self._agent_environment = edges.environment
         self._baselines: tuple[Baseline, ...] = ()
@@ -103,18 +98,7 @@ class BuildEffects(Effects):
 
     def hold_lock(self) -> None:
         """Make sure that this run holds the lock. A build that a person started acquires it on the first call."""
-        request, locks, configuration = self._request, self._edges.locks, self._edges.configuration
-        build_id = self._edges.environment.get("CODEBUILD_BUILD_ID", "")
-        subject = Subject(request.work_item_id, request.repository, request.branch, build_id=build_id)
-        if request.started_by_hand and not self._lease.fence:
-            key, owner = self._lease.lock_key, self._lease.owner
-            self._lease = acquire_with_slot(locks, configuration, key, owner, subject)
-        else:
-            self._lease = locks.ensure(self._lease, subject)
-            # Recorded before the slot check: a build that a person started must release the lock even if that fails.
-            self._progress.fence = self._lease.fence
-            self._lease = keep_slot(locks, configuration, self._lease, subject)
-        self._progress.fence, self._progress.slot = self._lease.fence, self._lease.slot
+        self._lock.hold()
 
     def use_settings(self, settings: Settings) -> None:
         """Use ``settings`` from here on, and report them in ``result.json``."""
@@ -182,27 +166,12 @@ class BuildEffects(Effects):
     @contextmanager
     def sandboxed(self) -> Iterator[None]:
         """Open the agent's log, and reserve the users that the agent and the tests run as."""
-        edges, checks = self._edges, self._settings.checks
-        setup = None
-        if is_set_up(checks):
-            secrets = self._test_secrets
-            setup = Setup(checks, edges.environment, self._open_setup_log, edges.redaction, secrets)
-        with (
-            edges.log.sink("agent", edges.logs / "agent.log") as self._agent_log,
-            sandbox(edges.environment, edges.workspace, edges.log.say) as agent,
-            another_user(agent) as gate,
-        ):
-            for name in withheld_variables(edges.environment):
-                edges.log.say(f"agent, setup and tests do not get {name}, because its address contains credentials")
-            folders = Folders(edges.workspace)
-            self._gate = GateWorkspace(self._request, folders, agent, gate, setup, edges.log.say)
+        with open_workspaces(self._request, self._edges, self._settings.checks, self._test_secrets) as opened:
+            self._gate, self._agent_log = opened
             try:
                 yield
             finally:
                 self._note_summary()
-
-    def _open_setup_log(self) -> AbstractContextManager[Callable[[str], None]]:
-        return self._edges.log.sink("setup", self._edges.logs / "setup.log")
 
     def set_up(self, prepared: Prepared) -> None:
         """Run the setup command, and give the agent what it installed."""
@@ -212,17 +181,6 @@ class BuildEffects(Effects):
         """Run the tests on the pinned commit. No earlier build's result counts, because the image may have changed."""
         self._gate.secure()
         self._baselines = take_recorded_baseline(self._edges, self._gate, prepared, self._progress)
-
-    def keep(self, checkpoint: Checkpoint, work: KeptWork) -> None:
-        """Push ``work`` to the checkpoint, under the lock like every push."""
-        if work.commit != checkpoint.commit:
-            self.hold_lock()
-            checkpoint.save(work)
-            self._note_summary()
-        note_kept(checkpoint, self._progress)
-        if failure := checkpoint.failure:
-            stop = stop_because(failure, Outcome.PUSH_REJECTED, "the checkpoint could not be pushed", "")
-            self._progress.checkpoint_problem = stop.reason
 
     def implement(self, prepared: Prepared, start: KeptWork) -> None:
         """Let the agent implement the open tasks, beginning at ``start``, and keep every task that it finishes."""
@@ -237,7 +195,7 @@ class BuildEffects(Effects):
             sink=self._agent_log,
             say=edges.log.say,
             redaction=edges.redaction,
-            keep=lambda work: self.keep(prepared.checkpoint, work),
+            keep=lambda work: self._kept.keep(prepared.checkpoint, work),
             guard=prepared.guard,
             steering=prepared.steering,
             submodules=prepared.submodules,
@@ -245,13 +203,14 @@ class BuildEffects(Effects):
             is_setups=self._gate.is_setups,
             virtual_environments=self._gate.virtual_environments,
             style=CommitStyle.of(prepared.settings.commits, agent.adapter.name),
+            facts=known_facts(self._settings.checks, prepared.checkout.folder, self._gate.setup_steps, self._baselines),
         )
         self._loop = AgentLoop(self._request, prepared.checkout, agent, context, progress, start)
         self._loop.work(self._settings.agent)
         if self._loop.changed_nothing:
             # Ticked boxes alone are not work that a later build could resume. Work that did not apply this time is.
             if prepared.checkpoint.commit == self._loop.commit:
-                self._remove(prepared.checkpoint)
+                self._kept.drop(prepared.checkpoint)
             raise self._loop.nothing_changed()
         self._complete(prepared.checkout)
         edges.log.say(
@@ -291,7 +250,7 @@ class BuildEffects(Effects):
             self._progress.move_commits(commits)
             note_rebased_work(self._request, prepared.checkout, work, self._progress)
             require_no_secret_in_work(prepared.checkout, work, self._edges.redaction.is_in)
-            self.keep(prepared.checkpoint, KeptWork(work, prepared.checkout.commit, work))
+            self._kept.keep(prepared.checkpoint, KeptWork(work, prepared.checkout.commit, work))
             self._run_gate(prepared, self._complete(prepared.checkout, work, "the other push opened them"))
             self._note_checks(prepared, work, self._commit)
             self.hold_lock()
@@ -325,31 +284,11 @@ class BuildEffects(Effects):
 
     def remove_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Remove the checkpoint, unless the push to the branch already removed it."""
-        if not checkpoint.commit:
-            try:
-                checkpoint.find()
-            except (GitFailed, BotoCoreError, ClientError) as failure:
-                self._edges.log.say(f"could not check whether a checkpoint remains: {failure}")
-                return
-        self._remove(checkpoint)
+        self._kept.remove(checkpoint)
 
     def remove_empty_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Remove the checkpoint if it holds no work, under the lock like every push.
-
-        If another run holds the lock, that run may have found the checkpoint, and replaces or removes it itself. Why
-        the build ends is more important than an error here.
-        """
-        if not checkpoint.commit or checkpoint.has_work:
-            return
-        try:
-            self.hold_lock()
-            checkpoint.drop()
-        except (KiroWorkerError, BotoCoreError, ClientError) as error:
-            self._edges.log.say(f"{checkpoint.ref}, which holds no work, was not removed: {error}")
-
-    def _remove(self, checkpoint: Checkpoint) -> None:
-        checkpoint.drop()
-        note_kept(checkpoint, self._progress)
+        """Remove the checkpoint if it holds no work, because the build ends without any."""
+        self._kept.remove_if_empty(checkpoint)
 
     def _run_gate(self, prepared: Prepared, commit: str) -> None:
         run_recorded_gate(self._edges, self._gate, prepared, commit, self._progress, self._baselines)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from kiro_worker.config.settings import Check, CoverageSettings
-from kiro_worker.runner.gate.gate import GateResult, run_gate
+from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.result import GateResult
 from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.gate.setup import Setup, plan_setup
 from kiro_worker.runner.sandbox.environment import scrubbed_environment

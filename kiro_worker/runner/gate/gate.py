@@ -9,30 +9,27 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from kiro_worker.document import camel_case
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.summaries import FailedTest
-from kiro_worker.runner.gate.baseline import MOST_NAMES, compare, names_of, shortened
+from kiro_worker.runner.gate.baseline import MOST_NAMES, compare, names_of
 from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
-from kiro_worker.runner.gate.reports import COVERAGE
+from kiro_worker.runner.gate.result import GateResult
 from kiro_worker.runner.gate.run import again, altered_by, find_test_command, prepare_command, run_tests
+from kiro_worker.runner.gate.threshold import coverage_problem, with_coverage_note
 from kiro_worker.runner.sandbox.printable import listed, printable, printable_document
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
-    from kiro_worker.config.settings import Check, CoverageSettings
+    from kiro_worker.config.settings import Check
     from kiro_worker.runner.gate.baseline import Baseline, Comparison
     from kiro_worker.runner.gate.branch_tests import BranchTests
     from kiro_worker.runner.gate.cases import Identity
-    from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
-    from kiro_worker.runner.gate.evidence import Sign
-    from kiro_worker.runner.gate.junit import JUnitTotals
     from kiro_worker.runner.gate.run import Place, Run
 
 GATE_FILE: Final = "gate.json"
@@ -43,10 +40,6 @@ _MOST_SHOWN: Final = 10
 _SHOWN_LINES: Final = 6
 _LONGEST_SHOWN_LINE: Final = 300
 
-_COVERAGE_REMEDY: Final = (
-    "have the tests write one of the usual reports, name it in coverage.report, or set coverage.threshold: null"
-    " in .kiro-worker.yml to turn the check off"
-)
 _KEEP_TESTS: Final = "keep these tests on the branch, and have them pass: they describe the work"
 
 
@@ -63,71 +56,6 @@ class Work:
     tests: BranchTests | None = None
     baseline: Baseline | None = None
     elsewhere: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class GateResult:
-    """What the gate measured with one check.
-
-    ``exit_code`` is ``None`` if the tests were stopped. ``passed`` is the verdict on the tests, without the coverage.
-    ``sign`` is what shows that a test ran, None if nothing does. ``changed_by_tests`` are files of the checkout that
-    the tests changed or removed. ``notes`` says, by the kind of report, what was ignored and why.
-
-    ``failed`` are the tests whose failures count. ``excused`` failed before the agent started, too, ``flaky`` passed
-    when they were run again, and ``vanished`` ran before the agent started and do not run now.
-    ``not_measured`` says why the default threshold for coverage was not applied.
-    """
-
-    command: tuple[str, ...]
-    summary: str
-    tests: JUnitTotals | None = None
-    coverage: Coverage | None = None
-    changed_lines: Ratio | None = None
-    changed_by_tests: tuple[str, ...] = ()
-    notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    exit_code: int | None = None
-    passed: bool = False
-    sign: Sign | None = None
-    check: str = ""
-    failed: tuple[FailedTest, ...] = ()
-    excused: tuple[str, ...] = ()
-    flaky: tuple[str, ...] = ()
-    vanished: tuple[str, ...] = ()
-    not_measured: str = ""
-
-    @property
-    def coverage_line(self) -> str:
-        """The coverage in words; empty if none was measured."""
-        parts = [str(self.coverage or ""), f"changed lines {self.changed_lines}" if self.changed_lines else ""]
-        return ", ".join(filter(None, parts))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the content of ``gate.json``, and of an entry of ``gate.checks`` in ``result.json``."""
-        coverage = self.coverage
-        return {
-            "check": self.check,
-            "command": list(self.command),
-            "summary": self.summary,
-            "exitCode": self.exit_code,
-            "passed": self.passed,
-            "sign": self.sign,
-            "junit": self.tests and {camel_case(key): value for key, value in asdict(self.tests).items()},
-            "failed": [asdict(test) for test in self.failed],
-            "excused": shortened(self.excused),
-            "flaky": shortened(self.flaky),
-            "vanished": shortened(self.vanished),
-            "coverage": coverage
-            and {
-                "format": coverage.format,
-                "lines": coverage.lines._asdict(),
-                "branches": coverage.branches._asdict(),
-                "changedLines": self.changed_lines and self.changed_lines._asdict(),
-                "line": self.coverage_line,
-            },
-            "coverageNotMeasured": self.not_measured,
-            "changedByTests": list(self.changed_by_tests),
-            "notes": {kind: list(notes) for kind, notes in self.notes.items()},
-        }
 
 
 @dataclass(frozen=True)
@@ -174,7 +102,7 @@ def judge(check: Check, place: Place, work: Work, keep: Path | None = None) -> V
         failure = _stop(failure, run, found, counted, place)
     result = _result(check, run, found, flaky, counted or found.missing, place, work, passed=failure is None)
     stop = _with_command(failure, words, place) if failure else coverage_problem(result, check.coverage)
-    result = _with_note(result, check.coverage)
+    result = with_coverage_note(result, check.coverage)
     if keep:
         _keep(result, run, keep, place)
     if altered := result.changed_by_tests:
@@ -302,50 +230,6 @@ def _with_command(stop: BuildStopped, words: Sequence[str], place: Place) -> Bui
     command = place.redact(shlex.join(words))[:_LONGEST_COMMAND]
     remedy = f"{stop.remedy}. What ran is the test command {command}"
     return BuildStopped(stop.outcome, stop.reason, remedy, stop.details, stop.owner)
-
-
-def _with_note(result: GateResult, settings: CoverageSettings) -> GateResult:
-    """Return the result with why the default threshold was not applied, if it was not."""
-    if not settings.is_default or settings.threshold is None or not result.passed:
-        return result
-    return replace(result, not_measured=_why_not_measured(result, settings))
-
-
-def coverage_problem(result: GateResult, settings: CoverageSettings) -> BuildStopped | None:
-    """Return CoverageBelowThreshold if coverage is too low, or if a configured threshold cannot be applied."""
-    threshold, coverage = settings.threshold, result.coverage
-    if threshold is None:
-        return None
-    required = f"coverage.threshold is {threshold:g}%" + (", its default" if settings.is_default else "")
-    if missing := _why_not_measured(result, settings):
-        if settings.is_default:
-            return None
-        return _coverage_error(f"coverage cannot be measured: {missing}, and {required}")
-    if settings.mode == "changed":
-        changed = result.changed_lines
-        if changed and changed.total and not changed.meets(threshold):
-            return _coverage_error(f"coverage of the changed lines is {changed}, and {required}", "add tests")
-    elif coverage and not coverage.lines.meets(threshold):
-        return _coverage_error(f"coverage is {coverage}, and {required} of the lines", "add tests")
-    return None
-
-
-def _why_not_measured(result: GateResult, settings: CoverageSettings) -> str:
-    """Return why the threshold cannot be applied; empty if it can."""
-    coverage = result.coverage
-    if coverage is None:
-        named = settings.report
-        missing = f"{named} is missing or old" if named else "the tests wrote no coverage report"
-        return "; ".join(result.notes.get(COVERAGE, ())) or missing
-    if settings.mode == "changed":
-        if coverage.by_line is None:
-            return f"a {coverage.format} report does not contain the coverage of individual lines"
-        return "" if result.changed_lines is not None else "the report contains none of the changed files"
-    return "" if coverage.lines.total else "the report contains no lines of product code"
-
-
-def _coverage_error(reason: str, remedy: str = _COVERAGE_REMEDY) -> BuildStopped:
-    return BuildStopped(Outcome.COVERAGE_BELOW_THRESHOLD, reason, remedy)
 
 
 def _keep(result: GateResult, run: Run, target: Path, place: Place) -> None:

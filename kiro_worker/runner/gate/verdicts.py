@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from kiro_worker.config.settings import Check
     from kiro_worker.runner.gate.coverage.model import Coverage
-    from kiro_worker.runner.gate.gate import GateResult, Verdict
+    from kiro_worker.runner.gate.gate import Verdict
+    from kiro_worker.runner.gate.result import GateResult
 
 _MOST_SHOWN: Final = 10
 _LONGEST_DETAILS: Final = 8_000

@@ -137,6 +137,11 @@ class GateWorkspace:
         return replace(self.agent, uncommitted=frozenset(created))
 
     @property
+    def setup_steps(self) -> tuple[SetupStep, ...]:
+        """What setup ran last; empty if it has not run."""
+        return self._set_up_for[1] if self._set_up_for else ()
+
+    @property
     def virtual_environments(self) -> tuple[str, ...]:
         """The directories of the checkout whose virtual environments setup made."""
         names = (PurePosixPath(path) for path in (self.snapshot.created if self.snapshot else ()))

@@ -132,6 +132,23 @@ def test_failing_test_is_named_before_the_agent(worker: Worker) -> None:
     assert finished.exports["TESTS_SUMMARY"].startswith("1 failed")
 
 
+def test_agent_is_told_what_is_known(worker: Worker) -> None:
+    """What is installed, what tests the work, and what failed before the agent started."""
+    commit_to_default(worker, {**PYTEST, "tests/test_old.py": OLD})
+    prompt = writable_file(worker.folder / "prompt")
+    works, _ = agent(worker, f"import sys\nopen({str(prompt)!r}, 'w').write(sys.stdin.read())\n{WORK}")
+    worker.configure(works, baseline="known", coverage={}, setup="touch installed")
+
+    finished = worker.run()
+
+    assert finished.outcome == "Succeeded", finished.log
+    told = prompt.read_text()
+    assert "Already installed for you" in told
+    assert "touch installed" in told
+    assert "-m pytest" in told
+    assert "tests.test_old.Old.test_old" in told
+
+
 def test_off_runs_the_tests_once(worker: Worker) -> None:
     works, _ = agent(worker)
     worker.configure(works, baseline="off")

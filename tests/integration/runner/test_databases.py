@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from kiro_worker.errors import BuildStopped
-from kiro_worker.runner.gate.gate import GateResult, run_gate
+from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.result import GateResult
 from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.sandbox.sandbox import Sandbox, another_user, sandbox
 from tests.support.builder import as_root

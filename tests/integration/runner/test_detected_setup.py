@@ -15,7 +15,8 @@ from kiro_worker.config.settings import Check, CoverageSettings
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.gate.gate import GateResult, run_gate
+from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.result import GateResult
 from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.gate.setup import Setup
 from kiro_worker.runner.gate.workspace import GateWorkspace

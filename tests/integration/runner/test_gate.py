@@ -12,7 +12,8 @@ import pytest
 
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.gate.gate import GateResult, Work, run_gate
+from kiro_worker.runner.gate.gate import Work, run_gate
+from kiro_worker.runner.gate.result import GateResult
 from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.sandbox.sandbox import Limits, Sandbox, sandbox
 from tests.support.settings import check

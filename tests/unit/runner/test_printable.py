@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_worker.records.summaries import FailedTest, GateNote
-from kiro_worker.runner.gate.gate import GateResult
+from kiro_worker.runner.gate.result import GateResult
 from kiro_worker.runner.gate.verdicts import gate_document
 from kiro_worker.runner.progress import BuildProgress
 from kiro_worker.runner.report.artifacts import ArtifactLocation

@@ -7,7 +7,8 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.records.summaries import GateNote
 from kiro_worker.runner.gate.coverage.model import Coverage, Ratio
-from kiro_worker.runner.gate.gate import GateResult, Verdict
+from kiro_worker.runner.gate.gate import Verdict
+from kiro_worker.runner.gate.result import GateResult
 from kiro_worker.runner.gate.verdicts import joined_coverage, notes_of, stop_of, summaries_of
 
 CHECKS = (Check("api", "services/api"), Check("web", "web"))
