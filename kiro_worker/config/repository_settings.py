@@ -175,8 +175,8 @@ class RepositoryFile(Model):
     fail; with `green`, all of them must pass before the agent starts; with `off`, they are not run then"""
     environment: EnvironmentVariables | None = None
     """environment variables of setup, agent and tests. They are not secret: the agent and every test can read them.
-    Variables that the system's loader, git or an agent obeys, such as `LD_PRELOAD`, `GIT_DIR` and `OPENAI_BASE_URL`, are
-    refused: set them in `test`"""
+    Variables that the system's loader, git or an agent obeys, such as `LD_PRELOAD`, `GIT_DIR` and `OPENAI_BASE_URL`,
+    are refused: set them in `test`"""
     secrets: Annotated[tuple[KeyVariable, ...], Field(max_length=20)] | None = None
     """the variables of the installation's `testSecrets` that `setup` gets, such as the token of a private registry.
     Agent and tests do not get them, but the code that `setup` runs comes from the branch of the card: use tokens that

@@ -28,7 +28,7 @@ from kiro_worker.records.runs import read_run
 from kiro_worker.runner.repository.checkout import descends, fetch_contents
 from kiro_worker.runner.repository.commit import rebased
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.git_answers import TRANSIENT
+from kiro_worker.runner.repository.git_causes import TRANSIENT
 from kiro_worker.runner.repository.lfs import upload
 
 if TYPE_CHECKING:

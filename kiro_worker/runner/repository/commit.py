@@ -20,7 +20,7 @@ from kiro_worker.runner.repository.agent_message import agent_message
 from kiro_worker.runner.repository.commit_style import SIGN_OFF, CommitStyle
 from kiro_worker.runner.repository.entries import REGULAR_FILE, decode_path, encode_path, find_entry
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, GitFailed
-from kiro_worker.runner.repository.git_answers import TRANSIENT
+from kiro_worker.runner.repository.git_causes import TRANSIENT
 from kiro_worker.runner.repository.lfs import touched_pointers
 from kiro_worker.runner.sandbox.printable import listed, printable_name
 
