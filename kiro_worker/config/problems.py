@@ -29,6 +29,11 @@ _MESSAGES: Final = {
 """By the type of the problem, where pydantic's own words name types of Python."""
 
 
+def on_one_line(text: str) -> str:
+    """``text``, shortened, and without line breaks and invisible characters: a key can look like another message."""
+    return shortened(text if text.isprintable() else ascii(text)[1:-1], LONGEST_SHOWN)
+
+
 def first_problems(details: Sequence[ErrorDetails]) -> tuple[list[ErrorDetails], list[str]]:
     """Return the first problems, without consequences of others, and a line that says how many more there are."""
     wrong = {detail["loc"][:depth] for detail in details for depth in range(len(detail["loc"]))}
@@ -41,12 +46,12 @@ def first_problems(details: Sequence[ErrorDetails]) -> tuple[list[ErrorDetails],
 def describe_problem(detail: ErrorDetails, model: type[BaseModel]) -> str:
     """Return what is wrong, with the key's whole path. ``model`` is the model of the whole document."""
     kind, parts = detail["type"], [str(part) for part in detail["loc"] if part != "[key]"]
-    path = shortened(".".join(parts), LONGEST_SHOWN)
+    path = on_one_line(".".join(parts))
     if kind == "extra_forbidden":
         return f'unknown key "{path}"{_suggest(parts[-1][:LONGEST_SHOWN], _known_keys(model, detail["loc"][:-1]))}'
     if kind == "missing":
         return f'"{path}" is missing'
-    message = _MESSAGES.get(kind) or shortened(detail["msg"].removeprefix("Value error, "), LONGEST_SHOWN)
+    message = _MESSAGES.get(kind) or on_one_line(detail["msg"].removeprefix("Value error, "))
     if kind == "tuple_type" and parts[-1:] and parts[-1] in _SCRIPTS:
         message = "must be text or a list of texts"
     elif kind == "too_short" and detail.get("ctx", {}).get("actual_length") == 0:

@@ -15,11 +15,10 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, NodeEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from kiro_worker.config.problems import LONGEST_SHOWN, describe_problem, first_problems
+from kiro_worker.config.problems import describe_problem, first_problems, on_one_line
 from kiro_worker.config.repository_settings import RepositoryFile
 from kiro_worker.config.settings import MISNAMED_FILE, REPOSITORY_FILE
 from kiro_worker.errors import WorkItemInvalid
-from kiro_worker.redaction import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,10 +60,10 @@ def parse_repository_file(text: str, source: str = REPOSITORY_FILE) -> Repositor
         mark = error.problem_mark or error.context_mark
         line_of_mark = f", line {mark.line + 1}" if mark else ""
         raise _invalid(
-            [f"{source}{line_of_mark}: {_shortened((error.problem or 'is not YAML').splitlines()[0])}"]
+            [f"{source}{line_of_mark}: {on_one_line((error.problem or 'is not YAML').splitlines()[0])}"]
         ) from None
     except (YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:
-        problem = _shortened(str(error).splitlines()[0]) if str(error) else "nested too deeply"
+        problem = on_one_line(str(error).splitlines()[0]) if str(error) else "nested too deeply"
         raise _invalid([f"{source} is not YAML: {problem}"]) from None
     if document is None:
         return RepositoryFile()
@@ -160,10 +159,6 @@ def _children(node: Node) -> Iterator[tuple[Any, int, Node]]:
         yield from ((key.value, key.start_mark.line, value) for key, value in node.value)
     elif isinstance(node, SequenceNode):
         yield from ((number, value.start_mark.line, value) for number, value in enumerate(node.value))
-
-
-def _shortened(text: str) -> str:
-    return shortened(text, LONGEST_SHOWN)
 
 
 def _invalid(problems: list[str]) -> WorkItemInvalid:

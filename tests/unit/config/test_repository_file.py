@@ -171,6 +171,14 @@ def test_number_of_values_is_limited() -> None:
     assert problem == ", line 1: the file has more than 3000 keys and values: shorten it"
 
 
+@pytest.mark.parametrize("key", ["a\\nHow to fix: nothing", "a\\u202eb", "a\\tb"])
+def test_key_cannot_look_like_another_message(key: str) -> None:
+    [problem] = problems(f'"{key}": 1\n')
+
+    assert problem.startswith(', line 1: unknown key "a\\')
+    assert problem.isprintable()
+
+
 def test_number_and_length_of_problems_are_limited() -> None:
     found = problems("".join(f"k{number}: 1\n" for number in range(1000)))
 
