@@ -20,12 +20,8 @@ if TYPE_CHECKING:
 
 EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
 """The commit trailer that names the execution which made the commit. It is for people, because anybody can write it."""
-
-
 REDACTED: Final = "Redacted"
 """The ``content_type`` of a card whose issue or pull request the token may not see."""
-
-
 _CLOSED_LISTS: Final[Mapping[str, Container[str]]] = {
     "outcome": set(Outcome),
     "owner": set(FaultOwner),
@@ -73,11 +69,18 @@ class WorkItem(Document):
 
 @dataclass(frozen=True)
 class WorkBuild(Document):
-    """The machine of the build, with concrete values only: an undefined argument would fail the state RunBuild."""
+    """The machine of the build, with concrete values only: an undefined argument would fail the state RunBuild.
+
+    ``by_repository`` says that the repository's own file chose at least one of them. The JSON has it only if so.
+    """
 
     image: str
     compute_type: str
     timeout_minutes: int
+    by_repository: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return {key: value for key, value in super().to_dict().items() if value is not False}
 
 
 @dataclass(frozen=True)
