@@ -165,4 +165,5 @@ def _shown(key: str, value: Any) -> str:
         return "detected from the files" if key.rpartition(".")[2] in ("setup", "test") else "none"
     if value in ([], ""):
         return "none"
-    return value if isinstance(value, str) else json.dumps(value)
+    # A terminal would obey the control characters of a value.
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)

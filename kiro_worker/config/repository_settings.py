@@ -228,7 +228,7 @@ class Limits(Model):
     agents: tuple[AgentName, ...] | None = None
     """the agents that a repository's file may name; without it, only the agent of `repositoryDefaults`"""
     images: tuple[Image, ...] = ()
-    """the images that a repository may name besides that of the CodeBuild project"""
+    """the images that a repository may name; a build without `build.image` has that of the CodeBuild project"""
     compute_type: ComputeType = "MEDIUM"
     """the largest compute type that a repository may name"""
     minutes: Annotated[int, Field(ge=5, le=2160, strict=True)] | None = None

@@ -204,7 +204,7 @@ class _Resolver:
     def _build(self) -> BuildSettings:
         values, limits = self._part("build"), self._limits
         if (image := values.get("image")) and image not in limits.images and self._is_of_file("build.image"):
-            allowed = ", ".join(limits.images) or "none besides that of the installation"
+            allowed = ", ".join(limits.images) or "none is"
             self._refuse("build.image", f"the image {image} is not allowed ({allowed})", "limits.images")
         if size := values.get("compute_type"):
             if _COMPUTE_TYPES.index(size) > _COMPUTE_TYPES.index(limits.compute_type):

@@ -61,7 +61,7 @@ def commit_file(github: StandInGitHub, text: str | None) -> str:
 
 
 def test_effective_settings_have_their_origins(github: StandInGitHub, parameter: Path) -> None:
-    commit = commit_file(github, "test: make check\nenvironment: {TZ: UTC}\n")
+    commit = commit_file(github, 'test: make check\nenvironment: {TZ: UTC, A: "\\e[2J"}\n')
 
     shown = run("show", "acme/shop", "--config", str(parameter), cwd=parameter.parent)
 
@@ -70,6 +70,7 @@ def test_effective_settings_have_their_origins(github: StandInGitHub, parameter:
     assert commit[:12] in shown.stdout
     assert lines["test"][-1] == REPOSITORY_FILE
     assert lines["environment.TZ"] == ["UTC", REPOSITORY_FILE]
+    assert lines["environment.A"] == ['"\\u001b[2J"', REPOSITORY_FILE]
     assert lines["coverage.threshold"] == ["70.0", "repositoryDefaults"]
     assert lines["agent.maxCredits"] == ["20.0", "limits.credits"]
     assert lines["setup"] == ["detected", "from", "the", "files", "default"]
