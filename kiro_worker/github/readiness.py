@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from kiro_worker.config.resolve import resolve
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import RepositoryAnswer, RepositoryState
 from kiro_worker.github.branch_names import branch_problem
@@ -133,7 +134,7 @@ async def validate_branch(
     pull_request = next(iter(allowed_pull_requests(found, configuration)), None)
     if pull_request is not None:
         # Which agent would read them is known unless the settings are wrong, which is a reason already.
-        agent = "" if reasons else repository_settings(found, configuration).agent.name
+        agent = "" if reasons else _settings(found, configuration, branch, read_run).agent.name
         stopped = await guard_problem(session, configuration.for_agent(agent), found, pull_request, branch)
         reasons += [stopped] if stopped and not _has_pushed(found, branch, read_run) else []
     if reasons or pull_request is None:
@@ -149,8 +150,18 @@ async def validate_branch(
         base_branch=pull_request.base_branch,
         open_tasks=len(open_tasks(spec.tasks)),
         default_commit=found.default_commit,
-        build=choose_machine(repository_settings(found, configuration)),
+        build=choose_machine(_settings(found, configuration, branch, read_run)),
     )
+
+
+def _settings(repository: RepositoryState, configuration: Configuration, branch: str, read_run: ReadRun) -> Settings:
+    """The settings of the repository. To report what this run has pushed, its own file is not needed."""
+    try:
+        return repository_settings(repository, configuration)
+    except WorkItemInvalid:
+        if not _has_pushed(repository, branch, read_run):
+            raise
+        return resolve(configuration, repository.name)
 
 
 async def find_pull_request(session: GitHubSession, configuration: Configuration, repository: str, branch: str) -> str:
@@ -204,7 +215,10 @@ def problems(
         yield f"{branch} is the default branch: create a separate branch for this work"
     if not repository.default_commit:
         yield f"{repository.name} has no default branch with a commit: push one, or choose another in its settings"
-    yield from repository_file_problems(repository, configuration)
+    if (wrong := list(repository_file_problems(repository, configuration))) and not _has_pushed(
+        repository, branch, read_run
+    ):
+        yield from wrong
     yield from spec_problems(spec, lambda: _has_pushed(repository, branch, read_run))
     yield from pull_request_problems(repository, configuration, branch)
     waiting = [*draft_problems(repository, configuration), *conflict_problems(repository, configuration, branch)]

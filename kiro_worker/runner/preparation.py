@@ -47,11 +47,21 @@ def check_out_request(request: BuildRequest, edges: Edges) -> Checkout:
     )
 
 
-def read_settings(request: BuildRequest, edges: Edges, checkout: Checkout) -> Settings:
+def read_settings(request: BuildRequest, edges: Edges, checkout: Checkout, *, has_pushed: bool = False) -> Settings:
     """Return the effective settings of the repository, whose own file is read from the default branch.
 
-    Raises :class:`WorkItemInvalid`, :class:`ConfigurationInvalid` or :class:`BuildStopped` (CheckoutFailed).
+    A wrong file does not keep the run from reporting what it ``has_pushed``. Raises :class:`WorkItemInvalid`,
+    :class:`ConfigurationInvalid` or :class:`BuildStopped` (CheckoutFailed).
     """
+    try:
+        return _read_settings(request, edges, checkout)
+    except WorkItemInvalid:
+        if not has_pushed:
+            raise
+        return resolve(edges.configuration, request.repository)
+
+
+def _read_settings(request: BuildRequest, edges: Edges, checkout: Checkout) -> Settings:
     git, default = checkout.git, fetch_default_branch(checkout)
     entry = find_entry(git, default, REPOSITORY_FILE)
     where = f"on the default branch ({default[:12]})"

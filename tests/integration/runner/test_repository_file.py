@@ -77,6 +77,16 @@ def test_file_that_cannot_be_read_is_not_ignored(worker: Worker, name: str, cont
     assert reason in finished.result["reason"]
 
 
+def test_wrong_file_does_not_hide_earlier_push(worker: Worker) -> None:
+    first = worker.run()
+    commit_file(worker, "tests: x\n")
+
+    second = worker.run(CODEBUILD_BUILD_NUMBER="8")
+
+    assert (first.outcome, second.outcome) == ("Succeeded", "Succeeded"), second.log
+    assert "has already pushed" in second.exports["OUTCOME_REASON"]
+
+
 def test_link_is_no_file(worker: Worker) -> None:
     worker.repository.git.commit("main", {REPOSITORY_FILE: Symlink("elsewhere")}, "Link the file")
 

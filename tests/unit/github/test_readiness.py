@@ -703,6 +703,19 @@ def test_changed_guarded_files_are_refused() -> None:
     assert github.requests[1].variables["path1"] == "deep/AGENTS.md"
 
 
+def test_wrong_file_does_not_stop_the_report_of_pushed_work() -> None:
+    run = RunRecord("arn", "acme/shop", BRANCH, "CARD", frozenset({"a" * 40}))
+    wrong = copy.deepcopy(READY) | {"defaultBranchRef": default_branch("tests: x\n")}
+
+    async def act(read_run: Callable[[], RunRecord | None]) -> Work:
+        async with FakeGitHub(Board(repository=copy.deepcopy(wrong))).open_session() as session:
+            return await validate_branch(session, fake_configuration(), "acme/shop", BRANCH, read_run)
+
+    assert asyncio.run(act(lambda: run)).commit == "a" * 40
+    with pytest.raises(WorkItemInvalid, match='unknown key "tests"'):
+        asyncio.run(act(lambda: None))
+
+
 def test_guard_does_not_stop_the_report_of_pushed_work() -> None:
     run = RunRecord("arn", "acme/shop", BRANCH, "CARD", frozenset({"a" * 40}))
 
