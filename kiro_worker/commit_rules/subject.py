@@ -41,6 +41,8 @@ def subject_problem(template: str) -> str:
         return f"must not contain what CI systems or GitHub obey; it would be written as: {obeyed}"
     if _OBEYED_BY_GIT.match(template):
         return "must not begin with what git obeys: # or --- or fixup!"
+    if _SPEAKS_FOR_PERSON.match(template):
+        return "must not begin like a trailer that speaks for a person, such as Signed-off-by:"
     if template[-1] in _LAST_PUNCTUATION:
         return "must not end with punctuation"
     return ""

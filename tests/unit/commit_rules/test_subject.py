@@ -76,6 +76,7 @@ def test_template_is_accepted(template: str) -> None:
     [
         ("", "must not be empty"),
         (" {title}", "begin or end with a space"),
+        ("Signed-off-by: {title}", "must not begin like a trailer"),
         ("feat: {title}\n\nx", "one line"),
         ("feat: {number} {title}", "unknown placeholder {number}"),
         ("{title} {title}", "must contain {title} once"),
