@@ -188,6 +188,9 @@ class _Resolver:
             origin_of_key = self._origins.get(f"agent.{camel_case(key)}")
             if key in values and self._agent_of(origin_of_key) != name:
                 del values[key], self._origins[f"agent.{camel_case(key)}"]
+        for key, others in (("harness", name != "kiro"), ("arguments", name == "command")):
+            if others and key in values:
+                self._refuse(f"agent.{key}", f"it would be ignored, because the agent is {name}", "agent.name")
         if name == "command" and "command" not in values:
             self._refuse("agent.name", "no command is configured for the agent", f"{DEFAULTS}.agent.command")
         self._bound(values, "max_credits", self._limits.credits, "agent.maxCredits", "limits.credits")

@@ -179,6 +179,20 @@ def test_other_agent_does_not_inherit_what_was_for_the_first() -> None:
     assert (agent.name, agent.model, agent.harness, agent.timeout_minutes) == ("codex", None, None, 10)
 
 
+@pytest.mark.parametrize(
+    ("defaults", "own"),
+    [
+        ({"name": "claude"}, {"harness": "v3"}),
+        ({"command": "tool"}, {"arguments": ["--fast"]}),
+    ],
+)
+def test_key_that_agent_of_defaults_ignores_is_refused(defaults: dict[str, Any], own: dict[str, Any]) -> None:
+    with pytest.raises(
+        ConfigurationInvalid, match=r'"agent\.\w+" of repositorySettings.Acme/Shop: it would be ignored'
+    ):
+        resolved(defaults={"agent": defaults}, own={"agent": own})
+
+
 def test_same_agent_keeps_the_rest() -> None:
     defaults = {"agent": {"command": "tool", "keyVariable": "TOOL_KEY"}}
     agent = resolved("agent: {name: command, maxCredits: 5}", defaults=defaults).agent
