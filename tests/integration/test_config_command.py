@@ -135,12 +135,14 @@ def test_missing_token_is_named(github: StandInGitHub, parameter: Path) -> None:
         ("tset: make\n", (), 1, 'line 1: unknown key "tset"; did you mean "test"?'),
         ("agent: {maxCredits: 30}\n", ("--config", "parameter.json"), 1, "30 is more than 20"),
         ("test: make\n", ("missing.yml",), 2, "cannot be read"),
+        ("test: make\n", (".kiro-worker.yaml",), 1, "has the wrong name"),
     ],
 )
 def test_file_is_checked_before_it_is_pushed(
     parameter: Path, text: str, arguments: tuple[str, ...], code: int, expected: str
 ) -> None:
-    (parameter.parent / REPOSITORY_FILE).write_text(text)
+    for name in (REPOSITORY_FILE, ".kiro-worker.yaml"):
+        (parameter.parent / name).write_text(text)
 
     checked = run("check", *arguments, cwd=parameter.parent)
 
