@@ -14,6 +14,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, NodeEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from ruamel.yaml.reader import ReaderError
 
 from kiro_worker.config.problems import describe_problem, first_problems, on_one_line
 from kiro_worker.config.repository_settings import RepositoryFile
@@ -62,6 +63,9 @@ def parse_repository_file(text: str, source: str = REPOSITORY_FILE) -> Repositor
         raise _invalid(
             [f"{source}{line_of_mark}: {on_one_line((error.problem or 'is not YAML').splitlines()[0])}"]
         ) from None
+    except ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        raise _invalid([f"{source}, line {line}: contains a control character, which YAML does not allow"]) from None
     except (YAMLError, ValueError, LookupError, TypeError, RecursionError) as error:
         problem = on_one_line(str(error).splitlines()[0]) if str(error) else "nested too deeply"
         raise _invalid([f"{source} is not YAML: {problem}"]) from None

@@ -122,7 +122,8 @@ def test_setup_can_install_nothing(text: str) -> None:
         ('test: "a\\0b"\n', ', line 1: "test": must not contain a NUL character'),
         ("[" * 1000, ", line 1: is nested too deeply"),
         ("%YAML 1.1\n%TAG x y\n", ", line 2: "),
-        ("\x00", " is not YAML"),
+        ("\x00", ", line 1: contains a control character"),
+        ("\ufefftest: é\r\n\ntest: \x0b\n", ", line 3: contains a control character"),
         ("a: " + "x" * LARGEST_REPOSITORY_FILE, " is larger than 64 KB"),
     ],
 )
