@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 AWS_IMAGES: Final = "aws/codebuild/"
 """The prefix of the images that CodeBuild provides. None of them has the Kiro CLI."""
+_KEYS: Final = ("image", "computeType", "timeoutMinutes")
 
 
 def choose_machine(settings: Settings, project: ProjectTypeDef, longest_minutes: int) -> WorkBuild:
@@ -28,6 +29,7 @@ def choose_machine(settings: Settings, project: ProjectTypeDef, longest_minutes:
         image=chosen.image or own["image"],
         compute_type=chosen.compute_type or own["computeType"],
         timeout_minutes=chosen.timeout_minutes or longest_minutes,
+        by_repository=any(settings.origins.get(f"build.{key}") == REPOSITORY_FILE for key in _KEYS),
     )
     if build.timeout_minutes > longest_minutes:
         _refuse(

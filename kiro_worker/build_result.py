@@ -16,6 +16,7 @@ from kiro_worker.builds.causes import explain, explain_without_build
 from kiro_worker.builds.description import IN_PROGRESS, BuildDescription
 from kiro_worker.builds.failure import BuildFailure
 from kiro_worker.builds.reader import RunBuildFailure
+from kiro_worker.config.settings import REPOSITORY_FILE
 from kiro_worker.github.pushed import pushed_before_end, pushed_commit, pushes_of
 from kiro_worker.models import BuildResult, Failure
 from kiro_worker.outcomes import Outcome
@@ -68,12 +69,15 @@ async def read_build_result(event: StepEvent, edges: BuildEdges) -> dict[str, An
         return {"build": _document(build, _pushed_variables(build, commit, ended_as)), "repeat": False}
     if build and _is_to_be_repeated(event, edges, build, result):
         return {"build": _document(build), "repeat": True}
+    work = require(event.document.work, "work")
     if reported := result.explanation:
         named = Failure(failure.state, reported.name, reported.reason, failure.redrive_count, reported.owner or "")
     else:
         # A build that RunBuild gave up on was stopped by this step, which explains nothing.
         explains = build is not None and not (sought.gave_up and build.status in ("STOPPED", IN_PROGRESS))
         explanation = explain(build) if build and explains else explain_without_build(failure.error, failure.cause)
+        if work.build and work.build.by_repository:
+            explanation = explanation.for_repository(REPOSITORY_FILE)
         text = _with_checkpoint(event, edges, explanation)
         named = Failure(failure.state, explanation.name, text, failure.redrive_count, explanation.owner)
     return {"build": _document(build), "repeat": False, "failure": named.to_dict()}

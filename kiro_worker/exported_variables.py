@@ -5,6 +5,7 @@ This is the only list: the runner writes the variables, the steps read them, and
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -33,3 +34,12 @@ EXPORTED_VARIABLES: Final[Mapping[str, str]] = {
     "TAIL": "tail",
     "ARTIFACTS": "artifacts",
 }
+
+
+def text_of_json(text: str) -> str:
+    """The string that ``text`` encodes as JSON, which keeps it on one line; empty for any other text."""
+    try:
+        document = json.loads(text or '""')
+    except ValueError:
+        return ""
+    return document if isinstance(document, str) else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
@@ -12,21 +11,17 @@ from kiro_worker.builds.description import BuildDescription
 from kiro_worker.builds.failure import BuildFailure
 from kiro_worker.document import Document
 from kiro_worker.errors import ERRORS_OF_BUILDS
-from kiro_worker.exported_variables import EXPORTED_VARIABLES
+from kiro_worker.exported_variables import EXPORTED_VARIABLES, text_of_json
 from kiro_worker.outcomes import OUTCOMES, FaultOwner, Outcome
-from kiro_worker.platform_errors import explain_platform_error
+from kiro_worker.platform_errors import cause_message, explain_platform_error
 
 if TYPE_CHECKING:
     from collections.abc import Container, Mapping
 
 EXECUTION_TRAILER: Final = "Kiro-Worker-Execution"
 """The commit trailer that names the execution which made the commit. It is for people, because anybody can write it."""
-
-
 REDACTED: Final = "Redacted"
 """The ``content_type`` of a card whose issue or pull request the token may not see."""
-
-
 _CLOSED_LISTS: Final[Mapping[str, Container[str]]] = {
     "outcome": set(Outcome),
     "owner": set(FaultOwner),
@@ -74,11 +69,18 @@ class WorkItem(Document):
 
 @dataclass(frozen=True)
 class WorkBuild(Document):
-    """The machine of the build, with concrete values only: an undefined argument would fail the state RunBuild."""
+    """The machine of the build, with concrete values only: an undefined argument would fail the state RunBuild.
+
+    ``by_repository`` says that the repository's own file chose at least one of them. The JSON has it only if so.
+    """
 
     image: str
     compute_type: str
     timeout_minutes: int
+    by_repository: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return {key: value for key, value in super().to_dict().items() if value is not False}
 
 
 @dataclass(frozen=True)
@@ -182,7 +184,7 @@ class BuildResult:
         # Outcome and error become an error name and a heading, so any other text is rejected.
         for key, known in _CLOSED_LISTS.items():
             values[key] = values[key] if values[key] in known else ""
-        values |= {key: _text_of_json(values[key]) for key in ("tail", "open_tasks")}
+        values |= {key: text_of_json(values[key]) for key in ("tail", "open_tasks")}
         for key in ("fence", "retry_after"):
             values[key] = int(values[key]) if values[key].isdecimal() else 0
         return cls(build_id=build_id, status=status, log_url=log_url, **values)
@@ -292,24 +294,3 @@ class GitCredentials:
     username: str
     password: str = field(repr=False)
     secret: str = field(default="", compare=False)
-
-
-def cause_message(cause: str) -> str:
-    """The message in a failed function's Cause, which is JSON ``{errorMessage, errorType, …}``.
-
-    Any other ``cause`` is returned unchanged.
-    """
-    try:
-        document = json.loads(cause)
-    except ValueError:
-        return cause
-    return str(document.get("errorMessage", cause)) if isinstance(document, dict) else cause
-
-
-def _text_of_json(text: str) -> str:
-    """The string that ``text`` encodes as JSON, which keeps it on one line; empty for any other text."""
-    try:
-        document = json.loads(text or '""')
-    except ValueError:
-        return ""
-    return document if isinstance(document, str) else ""

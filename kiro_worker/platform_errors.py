@@ -7,6 +7,7 @@ functions that it stopped or that died. RunBuild's errors have a table of their 
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -178,3 +179,15 @@ def _text(known: _Known, state: str, message: str) -> str:
     reason = template.format_map(facts) + (f": {quote}" if quote else "")
     text = with_remedy(reason, known.remedy.format_map(facts))
     return text if known.is_decision else f"{text}\n{WHO_ACTS[known.owner]}"
+
+
+def cause_message(cause: str) -> str:
+    """The message in a failed function's Cause, which is JSON ``{errorMessage, errorType, …}``.
+
+    Any other ``cause`` is returned unchanged.
+    """
+    try:
+        document = json.loads(cause)
+    except ValueError:
+        return cause
+    return str(document.get("errorMessage", cause)) if isinstance(document, dict) else cause

@@ -5,14 +5,18 @@ Nothing is written, and no secret is read. The run that finds a part missing fai
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from kiro_worker.agent_pin import parse_pin
 from kiro_worker.build_machine import AWS_IMAGES, choose_machine
 from kiro_worker.config.secrets import require_agent_key, require_git_credentials, require_test_secret
-from kiro_worker.errors import AgentNotPinned, BuildProjectMissing
+from kiro_worker.config.settings import REPOSITORY_FILE
+from kiro_worker.errors import AgentNotPinned, BuildProjectMissing, SecretError, WorkItemInvalid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_codebuild import CodeBuildClient
     from mypy_boto3_codebuild.type_defs import ProjectTypeDef
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -50,14 +54,34 @@ def prepare_machine(
     Raises :class:`SecretMissing`, :class:`SecretPendingDeletion`, :class:`AwsAccessDenied` or :class:`AgentNotPinned`;
     and, for a machine that is not possible, :class:`WorkItemInvalid` or :class:`ConfigurationInvalid`.
     """
-    for name in settings.secrets.values():
-        require_test_secret(secrets, name)
-    if settings.agent.needs_key:
-        require_agent_key(secrets, environment.kiro_api_key_secret_name)
+    with _choice_of_file(settings, "secrets"):
+        for name in settings.secrets.values():
+            require_test_secret(secrets, name)
     build = choose_machine(settings, project, environment.build_timeout_minutes)
-    if settings.agent.name != "command":
-        _require_pin(project, build.image, settings.agent.name)
+    with _choice_of_file(settings, "agent.name"):
+        if settings.agent.needs_key:
+            require_agent_key(secrets, environment.kiro_api_key_secret_name)
+        if settings.agent.name != "command":
+            _require_pin(project, build.image, settings.agent.name)
     return build
+
+
+@contextmanager
+def _choice_of_file(settings: Settings, key: str) -> Iterator[None]:
+    """Leave what is missing to the repository whose own file chose it with ``key``: others do not need it.
+
+    Otherwise the file of one repository could stop the queue for all of them.
+    """
+    try:
+        yield
+    except (SecretError, AgentNotPinned) as error:
+        if settings.origins.get(key) != REPOSITORY_FILE:
+            raise
+        raise WorkItemInvalid(
+            f'"{key}" of {REPOSITORY_FILE}: {error.reason}',
+            f"choose otherwise, or ask the operators of this installation to do this: {error.remedy}; then move the"
+            " card back",
+        ) from None
 
 
 def _find_project(codebuild: CodeBuildClient, name: str) -> ProjectTypeDef:

@@ -1,11 +1,11 @@
-"""The table of git's answers in docs/how-to/fix-git.md, from :mod:`kiro_worker.runner.repository.git_answers`."""
+"""The table of git's answers in docs/how-to/fix-git.md, from :mod:`kiro_worker.runner.repository.git_causes`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from kiro_worker.runner.repository.git_answers import CAUSES, Cause, CauseFacts
+from kiro_worker.runner.repository.git_causes import CAUSES, Cause, CauseFacts
 from tools.generator import GeneratedFile, Section, command_line, markdown_table, write_or_check
 from tools.outcomes_table import ACTORS
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_local.environment import NAMES
 from kiro_worker import errors
-from kiro_worker.models import cause_message
 from kiro_worker.outcomes import Outcome
+from kiro_worker.platform_errors import cause_message
 
 if TYPE_CHECKING:
     from pathlib import Path

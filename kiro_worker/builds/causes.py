@@ -41,6 +41,7 @@ class _Known:
     pattern: str = ""
     name: BuildFailure = BuildFailure.FAILED
     keeps_work: bool = False
+    of_machine: bool = False
 
 
 _BEFORE_COMMANDS: Final = frozenset({"SUBMITTED", "QUEUED", "PROVISIONING"})
@@ -81,6 +82,7 @@ _TABLE: Final = (
         phases=_BEFORE_WORKER,
         statuses=frozenset({"TIMED_OUT"}),
         name=BuildFailure.TIMED_OUT,
+        of_machine=True,
     ),
     _Known(
         "the build exceeded its timeout of {minutes} minutes in {phase}",
@@ -99,6 +101,7 @@ _TABLE: Final = (
         FaultOwner.INSTALLATION,
         phases=_BEFORE_WORKER,
         pattern=r"UNABLE_TO_PULL_IMAGE|CannotPullContainer|pull.{0,40}image|manifest.{0,20}(?:unknown|not found)",
+        of_machine=True,
     ),
     _Known(
         "CodeBuild cannot read the worker's own source {source}{quote}",
@@ -119,6 +122,7 @@ _TABLE: Final = (
         FaultOwner.INSTALLATION,
         phases=_BEFORE_WORKER,
         pattern=_DISK_FULL,
+        of_machine=True,
     ),
     _Known(
         "the disk of the build is full in {phase} (compute type {compute_type}){quote}",
@@ -135,6 +139,7 @@ _TABLE: Final = (
         FaultOwner.INSTALLATION,
         phases=_BEFORE_WORKER,
         pattern=_OUT_OF_MEMORY,
+        of_machine=True,
     ),
     _Known(
         "the build ran out of memory, or its process was killed, in {phase} (compute type {compute_type}){quote}",
@@ -163,6 +168,7 @@ _TABLE: Final = (
         f"fix what the message names in the build project {{project}}, then {_REDRIVE}",
         FaultOwner.INSTALLATION,
         phases=_BEFORE_COMMANDS,
+        of_machine=True,
     ),
     _Known(
         "the commands that prepare the build failed in {phase}{quote}",
@@ -193,7 +199,7 @@ def explain(build: BuildDescription) -> Explanation:
         ):
             facts = _facts(build)
             reason, remedy = known.reason.format_map(facts), known.remedy.format_map(facts)
-            return Explanation(known.name, reason, remedy, known.owner, known.keeps_work)
+            return Explanation(known.name, reason, remedy, known.owner, known.keeps_work, known.of_machine)
     raise AssertionError("the last row matches every build")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -30,7 +30,8 @@ class BuildFailure(StrEnum):
 class Explanation:
     """Why a build failed: what people need to know, how to fix it, and who has to act.
 
-    ``keeps_work`` says that the agent may have finished tasks, which are then on the checkpoint.
+    ``keeps_work`` says that the agent may have finished tasks, which are then on the checkpoint. ``of_machine`` says
+    that another image, size or time limit of the build may be all that is needed.
     """
 
     name: BuildFailure
@@ -38,6 +39,17 @@ class Explanation:
     remedy: str
     owner: FaultOwner
     keeps_work: bool = False
+    of_machine: bool = False
+
+    def for_repository(self, file: str) -> Explanation:
+        """The same for a machine that the repository's own ``file`` chose: others can be built without it.
+
+        Otherwise the choice of one repository could stop the queue for all of them.
+        """
+        if not self.of_machine or self.owner is not FaultOwner.INSTALLATION:
+            return self
+        remedy = f'correct "build" in {file} on the default branch, which chose the machine; or {self.remedy}'
+        return replace(self, owner=FaultOwner.REPOSITORY, remedy=remedy)
 
     @property
     def text(self) -> str:

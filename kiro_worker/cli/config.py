@@ -16,10 +16,10 @@ from rich.table import Table
 
 from kiro_worker.cli.queue import EndpointOption, EnvironmentOption, JsonOption
 from kiro_worker.config.parameter import load_configuration, parse_configuration_file
-from kiro_worker.config.repository_file import parse_repository_file
+from kiro_worker.config.repository_file import misnamed, parse_repository_file
 from kiro_worker.config.resolve import resolve
 from kiro_worker.config.secrets import load_github_token
-from kiro_worker.config.settings import REPOSITORY_FILE, settings_document
+from kiro_worker.config.settings import MISNAMED_FILE, REPOSITORY_FILE, settings_document
 from kiro_worker.names import ENVIRONMENTS, Names
 
 if TYPE_CHECKING:
@@ -91,6 +91,8 @@ def check(
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise typer.BadParameter(f"{file} cannot be read: {error}") from None
+    if file.name == MISNAMED_FILE:
+        raise misnamed(str(file))
     parsed = parse_repository_file(text, str(file))
     settings = resolve(_read_parameter(config), repository, parsed) if config else None
     if as_json:
@@ -165,4 +167,5 @@ def _shown(key: str, value: Any) -> str:
         return "detected from the files" if key.rpartition(".")[2] in ("setup", "test") else "none"
     if value in ([], ""):
         return "none"
-    return value if isinstance(value, str) else json.dumps(value)
+    # A terminal would obey the control characters of a value.
+    return value if isinstance(value, str) and value.isprintable() else json.dumps(value)

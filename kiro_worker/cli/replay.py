@@ -16,8 +16,8 @@ from kiro_worker.errors import KiroWorkerError
 from kiro_worker.executions.follow import follow
 from kiro_worker.executions.history import read_events, read_run
 from kiro_worker.executions.naming import ExecutionNameInvalid, NamedExecution, find_execution, replay_name
-from kiro_worker.models import cause_message
 from kiro_worker.outcomes import FaultOwner, Outcome
+from kiro_worker.platform_errors import cause_message
 from kiro_worker.state import End
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from rich.markup import escape
 
-from kiro_worker.models import BuildResult, Failure, cause_message
+from kiro_worker.models import BuildResult, Failure
+from kiro_worker.platform_errors import cause_message
 
 if TYPE_CHECKING:
     from rich.console import Console

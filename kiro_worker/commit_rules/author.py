@@ -41,7 +41,7 @@ _LOGIN: Final = re.compile(r"[A-Za-z0-9_-]+(?:\[bot\])?")
 _NOREPLY: Final = "users.noreply."
 """GitHub's domains for such addresses begin so: ``users.noreply.github.com``, and those of other servers."""
 _WITHOUT_OWNER: Final = re.compile(
-    r"(?:.*\.)?(?:example\.(?:com|org|net|edu)|example|invalid|test|local|localdomain|localhost|internal|lan|home\.arpa)"
+    r"(?:.*\.)?(?:example\.(?:com|org|net|edu)|example|invalid|test|local|localdomain|localhost|internal|lan|home\.arpa|onion|alt|\d+)"
 )
 _CRUD: Final = ".,:;<>\"\\'"
 """git removes these from both ends of a name, which would then differ from the sign-off."""

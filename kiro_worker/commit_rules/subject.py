@@ -18,6 +18,8 @@ _PLACEHOLDER: Final = re.compile(r"\{[^{}]*\}")
 _PLAIN_WORD: Final = re.compile(r"[^\W\d_][a-z'-]*(?![^\W_]|\d)")
 _OBEYED_BY_GIT: Final = re.compile(r"(?:[#\s]|-{3,}|(?:fixup|squash|amend)!)+", re.IGNORECASE)
 """At the beginning of a subject: a comment, the divider below which git reads no trailers, and autosquash."""
+_SPEAKS_FOR_PERSON: Final = re.compile(r"([\w-]+-by|on-behalf-of|release-as)\s*[:=]+", re.IGNORECASE)
+"""At the beginning of a line. Checks of the sign-off and release tools read it outside the trailers, too."""
 _NO_TITLE: Final = "(no title)"
 _LAST_PUNCTUATION: Final = " .,;:!?。，、；：！？"  # noqa: RUF001  # as other languages write them
 
@@ -39,6 +41,8 @@ def subject_problem(template: str) -> str:
         return f"must not contain what CI systems or GitHub obey; it would be written as: {obeyed}"
     if _OBEYED_BY_GIT.match(template):
         return "must not begin with what git obeys: # or --- or fixup!"
+    if _SPEAKS_FOR_PERSON.match(template):
+        return "must not begin like a trailer that speaks for a person, such as Signed-off-by:"
     if template[-1] in _LAST_PUNCTUATION:
         return "must not end with punctuation"
     return ""
@@ -76,7 +80,10 @@ def _plain(title: str) -> str:
     """Return ``title`` on one line, without what git or a linter reads at its ends."""
     text = defused_line(title)
     begin = _OBEYED_BY_GIT.match(text)
-    return text[begin.end() if begin else 0 :].rstrip(_LAST_PUNCTUATION) or _NO_TITLE
+    text = text[begin.end() if begin else 0 :]
+    while spoken := _SPEAKS_FOR_PERSON.match(text):
+        text = spoken[1] + text[spoken.end() :]
+    return text.rstrip(_LAST_PUNCTUATION) or _NO_TITLE
 
 
 def _small(title: str) -> str:

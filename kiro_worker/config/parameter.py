@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from kiro_worker.config.model import Configuration
-from kiro_worker.config.problems import describe_problem
+from kiro_worker.config.problems import describe_problem, first_problems
 from kiro_worker.config.resolve import resolve
 from kiro_worker.errors import ConfigurationInvalid, ConfigurationMissing
 
@@ -80,7 +80,8 @@ def _parse(text: str, source: str, remedy: str) -> Configuration:
         for repository in ("", *configuration.repository_settings):
             resolve(configuration, repository)
     except ValidationError as error:
-        problems = "; ".join(describe_problem(detail, Configuration) for detail in error.errors())
+        details, more = first_problems(error.errors(include_url=False))
+        problems = "; ".join([*(describe_problem(detail, Configuration) for detail in details), *more])
         raise ConfigurationInvalid(f"{source} is not valid: {problems}", remedy) from None
     except ConfigurationInvalid as error:
         raise ConfigurationInvalid(f"{source} is not valid: {error.reason}", remedy) from None

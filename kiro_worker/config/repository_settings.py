@@ -43,7 +43,7 @@ class CoverageConfiguration(Model):
     report: RepositoryPath | None = None
     """the path of the coverage report that the tests write, relative to the folder of the check; without it, the report
     is found by its usual name"""
-    threshold: Annotated[float, Field(ge=0, le=100)] | None = None
+    threshold: Annotated[float, Field(ge=0, le=100, strict=True)] | None = None
     """the percentage of lines that must be covered; `null` turns the check off. Without this key, 80 applies wherever
     coverage is measured, and the comment says where it is not. A threshold that is set and cannot be measured fails"""
     mode: Literal["all", "changed"] | None = None
@@ -87,11 +87,11 @@ class AgentConfiguration(Model):
     """the model that the agent uses, in the agent's own notation; without it, the agent's default"""
     mode: Literal["task", "all"] | None = None
     """how many tasks the agent gets per turn: one (`task`, the default), or every open task (`all`)"""
-    timeout_minutes: Annotated[float, Field(gt=0, le=480)] | None = None
+    timeout_minutes: Annotated[float, Field(gt=0, le=480, strict=True)] | None = None
     """the time limit for one turn of the agent, in minutes; 45 by default"""
-    max_credits: Annotated[float, Field(gt=0)] | None = None
+    max_credits: Annotated[float, Field(gt=0, strict=True)] | None = None
     """how many credits one build may spend, in the agent's own unit; no turn starts once the limit is reached"""
-    max_minutes: Annotated[float, Field(gt=0, le=2160)] | None = None
+    max_minutes: Annotated[float, Field(gt=0, le=2160, strict=True)] | None = None
     """how many minutes all turns of one build may take in total; no turn starts once the limit is reached"""
 
 
@@ -174,7 +174,9 @@ class RepositoryFile(Model):
     """what the tests did before the agent started: with `known` (the default), only tests that passed then may not
     fail; with `green`, all of them must pass before the agent starts; with `off`, they are not run then"""
     environment: EnvironmentVariables | None = None
-    """environment variables of setup, agent and tests. They are not secret: the agent and every test can read them"""
+    """environment variables of setup, agent and tests. They are not secret: the agent and every test can read them.
+    Variables that the system's loader, git or an agent obeys, such as `LD_PRELOAD`, `GIT_DIR` and `OPENAI_BASE_URL`,
+    are refused: set them in `test`"""
     secrets: Annotated[tuple[KeyVariable, ...], Field(max_length=20)] | None = None
     """the variables of the installation's `testSecrets` that `setup` gets, such as the token of a private registry.
     Agent and tests do not get them, but the code that `setup` runs comes from the branch of the card: use tokens that
@@ -226,11 +228,11 @@ class Limits(Model):
     agents: tuple[AgentName, ...] | None = None
     """the agents that a repository's file may name; without it, only the agent of `repositoryDefaults`"""
     images: tuple[Image, ...] = ()
-    """the images that a repository may name besides that of the CodeBuild project"""
+    """the images that a repository may name; a build without `build.image` has that of the CodeBuild project"""
     compute_type: ComputeType = "MEDIUM"
     """the largest compute type that a repository may name"""
     minutes: Annotated[int, Field(ge=5, le=2160, strict=True)] | None = None
     """the longest `build.timeoutMinutes`, and the total of `agent.maxMinutes`, that a repository may choose; without
     it, the timeout of the CodeBuild project"""
-    credits: Annotated[float, Field(gt=0)] | None = None
+    credits: Annotated[float, Field(gt=0, strict=True)] | None = None
     """the largest `agent.maxCredits`, which also applies where none is set; without it, there is no limit"""

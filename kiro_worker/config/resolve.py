@@ -119,8 +119,10 @@ class _Resolver:
         for position, source in enumerate(self._sources):
             if source.settings.checks is not None:
                 self._origins["checks"] = source.origin
-                lower = self._sources[position + 1 :]
-                return tuple(self._check(check, lower, require_report, coverage) for check in source.settings.checks)
+                return tuple(
+                    self._check(check, f"checks[{number}]", position, require_report, coverage)
+                    for number, check in enumerate(source.settings.checks)
+                )
             if any(getattr(source.settings, key) is not None for key in _SINGLE):
                 break
         # A source with `checks` has decided, or a source above it replaces them by a single one.
@@ -135,16 +137,31 @@ class _Resolver:
         )
 
     def _check(
-        self, check: CheckConfiguration, lower: Sequence[_Source], require_report: bool, coverage: CoverageSettings
+        self, check: CheckConfiguration, path: str, position: int, require_report: bool, coverage: CoverageSettings
     ) -> Check:
+        """Return the check at ``path`` of the source at ``position``. What a source above that one has wins."""
+        origin, lower = self._sources[position].origin, self._sources[position + 1 :]
+        above = {source.origin for source in self._sources[:position]}
         own = check.coverage.model_dump(exclude_unset=True) if check.coverage else {}
-        own = {key: value for key, value in own.items() if value is not None or key in _NULL_COUNTS}
+        own = {
+            key: value
+            for key, value in own.items()
+            if (value is not None or key in _NULL_COUNTS)
+            and self._origins.get(f"coverage.{camel_case(key)}") not in above
+        }
+        if check.require_report is not None and self._origins.get("requireReport") not in above:
+            require_report = check.require_report
+            self._origins[f"{path}.requireReport"] = origin
+        for key in ("name", "directory", "setup", "test"):
+            if getattr(check, key) is not None:
+                self._origins[f"{path}.{key}"] = origin
+        self._origins |= {f"{path}.coverage.{camel_case(key)}": origin for key in own}
         return Check(
             name=check.shown_name,
             directory=check.directory or "",
             setup=self._first("setup", sources=lower) if check.setup is None else check.setup,
             test=self._first("test", sources=lower) if check.test is None else check.test,
-            require_report=require_report if check.require_report is None else check.require_report,
+            require_report=require_report,
             coverage=self._coverage(own, coverage),
         )
 
@@ -164,12 +181,16 @@ class _Resolver:
         name, default = values.get("name", "kiro"), _default_agent(self._configuration)
         allowed = self._limits.agents if self._limits.agents is not None else (default,)
         if origin == REPOSITORY_FILE and name not in allowed:
-            self._refuse("agent.name", f"the agent {name} is not one of {', '.join(allowed)}", "limits.agents")
+            named = ", ".join(allowed) or "none: no file may name an agent"
+            self._refuse("agent.name", f"the agent {name} is not one of {named}", "limits.agents")
         # What a source says about its own agent is not about another one, which a source above it has chosen.
         for key in ("command", "arguments", "key_variable", "harness", "model"):
             origin_of_key = self._origins.get(f"agent.{camel_case(key)}")
             if key in values and self._agent_of(origin_of_key) != name:
                 del values[key], self._origins[f"agent.{camel_case(key)}"]
+        for key, others in (("harness", name != "kiro"), ("arguments", name == "command")):
+            if others and key in values:
+                self._refuse(f"agent.{key}", f"it would be ignored, because the agent is {name}", "agent.name")
         if name == "command" and "command" not in values:
             self._refuse("agent.name", "no command is configured for the agent", f"{DEFAULTS}.agent.command")
         self._bound(values, "max_credits", self._limits.credits, "agent.maxCredits", "limits.credits")
@@ -177,15 +198,16 @@ class _Resolver:
         return AgentSettings(**values)
 
     def _agent_of(self, origin: str | None) -> str:
-        """Return the name of the agent that a source's keys are about."""
+        """Return the name of the agent that a source's keys are about. The parameter's are not about the file's."""
         names = [source.origin for source in self._sources]
         below = self._sources[names.index(origin) if origin in names else 0 :]
-        return next((agent.name for source in below if (agent := source.settings.agent) and agent.name), "kiro")
+        known = [source for source in below if source.origin in (origin, DEFAULTS)]
+        return next((agent.name for source in known if (agent := source.settings.agent) and agent.name), "kiro")
 
     def _build(self) -> BuildSettings:
         values, limits = self._part("build"), self._limits
         if (image := values.get("image")) and image not in limits.images and self._is_of_file("build.image"):
-            allowed = ", ".join(limits.images) or "none besides that of the installation"
+            allowed = ", ".join(limits.images) or "none is"
             self._refuse("build.image", f"the image {image} is not allowed ({allowed})", "limits.images")
         if size := values.get("compute_type"):
             if _COMPUTE_TYPES.index(size) > _COMPUTE_TYPES.index(limits.compute_type):

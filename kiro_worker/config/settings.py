@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 REPOSITORY_FILE: Final = ".kiro-worker.yml"
 """The repository's own file, at the root of its default branch."""
+MISNAMED_FILE: Final = ".kiro-worker.yaml"
+"""What people call that file by mistake. Without a word about it, nothing that it says would apply."""
 AgentName = Literal["kiro", "claude", "codex", "gemini", "command"]
 Baseline = Literal["known", "green", "off"]
 

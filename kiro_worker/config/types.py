@@ -27,13 +27,13 @@ def _environment(value: dict[str, str]) -> dict[str, str]:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
             raise ValueError(f"{name!a} is not the name of an environment variable")
         if _RESERVED.fullmatch(name):
-            raise ValueError(f"{name} cannot be set, because the worker, git or the system's loader uses it")
+            raise ValueError(f"{name} cannot be set, because the worker, an agent, git or the system's loader uses it")
     return value
 
 
 def _text_of_scalar(value: object) -> object:
-    """Accept a number as text, because YAML reads the value of ``PORT: 8080`` as one."""
-    return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
+    """Accept a whole number as text, such as ``"PORT": 8080``. Of others, such as 3.10, the digits are lost."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _author(value: str) -> str:
@@ -55,6 +55,8 @@ def _without_control_characters(value: str) -> str:
 def _without_nul(value: str) -> str:
     if "\0" in value:
         raise ValueError("must not contain a NUL character")
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must not contain half of a surrogate pair, which is no character")
     return value
 
 
@@ -98,6 +100,9 @@ def _steering_source(value: str) -> str:
 _RESERVED = re.compile(
     r"(?:LD|DYLD|AWS|CODEBUILD|ECS|GIT|KIRO|MALLOC)_.*|PATH|HOME|USER|LOGNAME|SHELL|TMPDIR|PWD|IFS|ENV|BASH_ENV|CI"
     r"|COVERAGE_FILE|GCONV_PATH|GLIBC_TUNABLES|LOCPATH|NLSPATH|GETCONF_DIR"
+    # Where an agent sends its key, and what it runs to get one.
+    r"|(?:ANTHROPIC|OPENAI|GEMINI|GOOGLE_GEMINI|GOOGLE_VERTEX)_(?:[A-Z]+_)*(?:URL|BASE|ENDPOINT|TOKEN|HEADERS)"
+    r"|CODE_ASSIST_ENDPOINT|CLAUDE_.*|CODEX_.*|GEMINI_CLI_.*"
 )
 
 Name = Annotated[

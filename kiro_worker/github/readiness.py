@@ -6,8 +6,9 @@ them at once.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
+from kiro_worker.config.resolve import resolve
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import RepositoryAnswer, RepositoryState
 from kiro_worker.github.branch_names import branch_problem
@@ -25,33 +26,22 @@ from kiro_worker.github.pull_requests import (
 from kiro_worker.github.pushable import push_problems
 from kiro_worker.github.readiness_queries import RULES, VALIDATE_WORK_ITEM
 from kiro_worker.github.repository_file import repository_file_problems, repository_settings
-from kiro_worker.github.spec_folders import SUBMODULE, SYMLINK, Spec, find_spec
+from kiro_worker.github.spec_folders import Spec, find_spec
+from kiro_worker.github.spec_problems import spec_problems
 from kiro_worker.models import REDACTED, Work
-from kiro_worker.spec import (
-    DESIGN_FILE,
-    LARGEST_FILE,
-    REQUIREMENTS_FILES,
-    TASKS_FILE,
-    invisible_character,
-    open_tasks,
-    read_task_list,
-    spec_folder,
-)
+from kiro_worker.spec import TASKS_FILE, invisible_character, open_tasks, spec_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from kiro_worker.config.model import Configuration
     from kiro_worker.config.settings import Settings
-    from kiro_worker.github.answers.repository import SpecFile
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkBuild, WorkItem
     from kiro_worker.records.runs import RunRecord
 
 ReadRun: TypeAlias = "Callable[[], RunRecord | None]"
 ChooseMachine: TypeAlias = "Callable[[Settings], WorkBuild | None]"
-
-_NO_OPEN_TASK: Final = "has no open task: untick a box, or add a line such as '- [ ] 1. …'"
 
 
 def _no_record() -> None:
@@ -144,7 +134,7 @@ async def validate_branch(
     pull_request = next(iter(allowed_pull_requests(found, configuration)), None)
     if pull_request is not None:
         # Which agent would read them is known unless the settings are wrong, which is a reason already.
-        agent = "" if reasons else repository_settings(found, configuration).agent.name
+        agent = "" if reasons else _settings(found, configuration, branch, read_run).agent.name
         stopped = await guard_problem(session, configuration.for_agent(agent), found, pull_request, branch)
         reasons += [stopped] if stopped and not _has_pushed(found, branch, read_run) else []
     if reasons or pull_request is None:
@@ -160,8 +150,18 @@ async def validate_branch(
         base_branch=pull_request.base_branch,
         open_tasks=len(open_tasks(spec.tasks)),
         default_commit=found.default_commit,
-        build=choose_machine(repository_settings(found, configuration)),
+        build=choose_machine(_settings(found, configuration, branch, read_run)),
     )
+
+
+def _settings(repository: RepositoryState, configuration: Configuration, branch: str, read_run: ReadRun) -> Settings:
+    """The settings of the repository. To report what this run has pushed, its own file is not needed."""
+    try:
+        return repository_settings(repository, configuration)
+    except WorkItemInvalid:
+        if not _has_pushed(repository, branch, read_run):
+            raise
+        return resolve(configuration, repository.name)
 
 
 async def find_pull_request(session: GitHubSession, configuration: Configuration, repository: str, branch: str) -> str:
@@ -215,19 +215,15 @@ def problems(
         yield f"{branch} is the default branch: create a separate branch for this work"
     if not repository.default_commit:
         yield f"{repository.name} has no default branch with a commit: push one, or choose another in its settings"
-    yield from repository_file_problems(repository, configuration)
-    yield from _spec_problems(repository, spec, branch, read_run)
+    if (wrong := list(repository_file_problems(repository, configuration))) and not _has_pushed(
+        repository, branch, read_run
+    ):
+        yield from wrong
+    yield from spec_problems(spec, lambda: _has_pushed(repository, branch, read_run))
     yield from pull_request_problems(repository, configuration, branch)
     waiting = [*draft_problems(repository, configuration), *conflict_problems(repository, configuration, branch)]
     if waiting and not _has_pushed(repository, branch, read_run):
         yield from waiting
-
-
-def only_lacks_open_task(reasons: str) -> bool:
-    """Whether the text of a :class:`WorkItemInvalid` has no other reason than that no task is open."""
-    first, _, rest = reasons.partition("\n")
-    # Only at the end, because a reason can quote text from the card.
-    return first.endswith(f"/{TASKS_FILE} {_NO_OPEN_TASK}") and rest.startswith("How to fix: ")
 
 
 def _raise_if_any(reasons: Iterator[str], configuration: Configuration) -> None:
@@ -257,54 +253,7 @@ def _problems_known_offline(configuration: Configuration, repository: str, branc
         yield problem
 
 
-def _spec_problems(repository: RepositoryState, spec: Spec, branch: str, read_run: ReadRun) -> Iterator[str]:
-    if not spec.folder:
-        yield from filter(None, [spec.problem])
-        return
-    folder, files = spec.folder, {file.name: file for file in spec.files}
-    requirements = next((name for name in REQUIREMENTS_FILES if name in files), None)
-    if requirements is None:
-        yield f"{folder}/requirements.md (or bugfix.md) is missing: write it, commit and push it"
-    tasks_are_readable = True
-    for name in filter(None, (requirements, DESIGN_FILE, TASKS_FILE)):
-        if problem := _file_problem(files.get(name), f"{folder}/{name}"):
-            tasks_are_readable = tasks_are_readable and name != TASKS_FILE
-            yield problem
-    if tasks_are_readable:
-        yield from _tasks_problems(repository, branch, spec, read_run)
-
-
-def _file_problem(file: SpecFile | None, path: str) -> str | None:
-    if file is None:
-        return f"{path} is missing: write it, commit and push it"
-    if file.mode == SYMLINK:
-        return f"{path} is a symbolic link: commit the file itself"
-    if file.mode == SUBMODULE or file.type != "blob":
-        return f"{path} is not a file: commit the file itself"
-    if file.size == 0:
-        return f"{path} is empty: write it, commit and push it"
-    if file.size > LARGEST_FILE:
-        return f"{path} is {file.size / 10**6:.1f} MB, but the limit is {LARGEST_FILE // 1000} KB: split the spec"
-    if file.is_binary:
-        return f"{path} is not a text file: commit it as plain text"
-    return None
-
-
 def _has_pushed(repository: RepositoryState, branch: str, read_run: ReadRun) -> bool:
     """Whether this run was about to push to the branch, which only a redriven run can be."""
     run = read_run()
     return run is not None and run.is_about(repository.name, branch)
-
-
-def _tasks_problems(repository: RepositoryState, branch: str, spec: Spec, read_run: ReadRun) -> Iterator[str]:
-    text, path = spec.tasks, f"{spec.folder}/{TASKS_FILE}"
-    if not text.strip():
-        yield f"{path} is empty: write it, commit and push it"
-        return
-    try:
-        task_list = read_task_list(text, path)
-    except WorkItemInvalid as error:
-        yield from error.reason.splitlines()
-        return
-    if not task_list.open and not _has_pushed(repository, branch, read_run):
-        yield f"{path} {_NO_OPEN_TASK}"

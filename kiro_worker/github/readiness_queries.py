@@ -6,7 +6,7 @@ from typing import Final
 
 from gql import GraphQLRequest
 
-from kiro_worker.config.settings import REPOSITORY_FILE
+from kiro_worker.config.settings import MISNAMED_FILE, REPOSITORY_FILE
 from kiro_worker.github.queries import RATE_LIMIT
 
 _DEFAULT_BRANCH = f"""
@@ -20,6 +20,7 @@ fragment DefaultBranch on Repository {{
         file(path: "{REPOSITORY_FILE}") {{
           mode type object {{ __typename ... on Blob {{ byteSize isBinary isTruncated text }} }}
         }}
+        misnamed: file(path: "{MISNAMED_FILE}") {{ mode type }}
       }}
     }}
   }}

@@ -10,7 +10,8 @@ from kiro_worker.github import pr_comment
 from kiro_worker.github.board import managed_statuses, read_card
 from kiro_worker.github.cards import commentable_content, is_elsewhere, move
 from kiro_worker.github.comments import add_to_success, find_comments, write_comment
-from kiro_worker.github.readiness import find_pull_request, only_lacks_open_task
+from kiro_worker.github.readiness import find_pull_request
+from kiro_worker.github.spec_problems import only_lacks_open_task
 from kiro_worker.state import CardReport, require
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kiro_worker.config.repository_file import LARGEST_REPOSITORY_FILE, parse_repository_file
+from kiro_worker.config.repository_file import LARGEST_REPOSITORY_FILE, misnamed, parse_repository_file
 from kiro_worker.config.resolve import resolve
-from kiro_worker.config.settings import REPOSITORY_FILE
+from kiro_worker.config.settings import MISNAMED_FILE, REPOSITORY_FILE
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.github.answers.repository import DefaultBranchAnswer
 from kiro_worker.github.readiness_queries import READ_REPOSITORY_FILE
@@ -48,6 +48,8 @@ def repository_settings(repository: DefaultBranchState, configuration: Configura
 
     Raises :class:`WorkItemInvalid` with every problem of the file, and :class:`ConfigurationInvalid`.
     """
+    if repository.has_misnamed_file:
+        raise misnamed(f"{MISNAMED_FILE} on {repository.default_branch}")
     source = f"{REPOSITORY_FILE} on {repository.default_branch}"
     return resolve(configuration, repository.name, parse_repository_file(_text(repository, source), source))
 

@@ -70,16 +70,17 @@ class Pipeline:
             checkout = check_out_request(self._request, self._edges)
             if self._edges.configuration.lfs:
                 effects.note("lfs", "LFS files are checked out", fact=True)
+        pushed = find_earlier_push(self._request, self._edges, checkout)
         with effects.phase("settings"):
-            settings = read_settings(self._request, self._edges, checkout)
+            settings = read_settings(self._request, self._edges, checkout, has_pushed=bool(pushed))
             effects.use_settings(settings)
             guarded = self._edges.configuration.for_agent(settings.agent.name)
             self._guard = replace(self._guard, configuration=guarded)
             checkout.git.author = CommitStyle.of(settings.commits).author
         checkpoint = Checkpoint(self._request, checkout, self._edges.records, partial(effects.note, "checkpoint"))
         prepared = Prepared(checkout, checkpoint, self._guard, settings)
-        if commit := find_earlier_push(self._request, self._edges, checkout):
-            self._accept_earlier_attempt(prepared, commit)
+        if pushed:
+            self._accept_earlier_attempt(prepared, pushed)
             return
         require_unmoved_branch(checkout)
         with effects.phase("guard"):

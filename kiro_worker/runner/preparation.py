@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from kiro_worker.config.repository_file import LARGEST_REPOSITORY_FILE, parse_repository_file
+from kiro_worker.config.repository_file import LARGEST_REPOSITORY_FILE, misnamed, parse_repository_file
 from kiro_worker.config.resolve import resolve
-from kiro_worker.config.settings import REPOSITORY_FILE
+from kiro_worker.config.settings import MISNAMED_FILE, REPOSITORY_FILE
 from kiro_worker.errors import WorkItemInvalid
 from kiro_worker.records.runs import read_run
 from kiro_worker.runner.agent.task_list import load_task_list, note_tasks, tasks_done_in
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from kiro_worker.runner.trust.guard import Guard
     from kiro_worker.runner.trust.steering import Steering
 
+_AGAIN: Final = "move the card back"
+
 
 def check_out_request(request: BuildRequest, edges: Edges) -> Checkout:
     """Return the checkout of the pinned commit. The redaction learns the git credentials before git uses them."""
@@ -45,23 +47,38 @@ def check_out_request(request: BuildRequest, edges: Edges) -> Checkout:
     )
 
 
-def read_settings(request: BuildRequest, edges: Edges, checkout: Checkout) -> Settings:
+def read_settings(request: BuildRequest, edges: Edges, checkout: Checkout, *, has_pushed: bool = False) -> Settings:
     """Return the effective settings of the repository, whose own file is read from the default branch.
 
-    Raises :class:`WorkItemInvalid`, :class:`ConfigurationInvalid` or :class:`BuildStopped` (CheckoutFailed).
+    A wrong file does not keep the run from reporting what it ``has_pushed``. Raises :class:`WorkItemInvalid`,
+    :class:`ConfigurationInvalid` or :class:`BuildStopped` (CheckoutFailed).
     """
-    default = fetch_default_branch(checkout)
-    entry = find_entry(checkout.git, default, REPOSITORY_FILE)
+    try:
+        return _read_settings(request, edges, checkout)
+    except WorkItemInvalid:
+        if not has_pushed:
+            raise
+        return resolve(edges.configuration, request.repository)
+
+
+def _read_settings(request: BuildRequest, edges: Edges, checkout: Checkout) -> Settings:
+    git, default = checkout.git, fetch_default_branch(checkout)
+    entry = find_entry(git, default, REPOSITORY_FILE)
+    where = f"on the default branch ({default[:12]})"
+    source = f"{REPOSITORY_FILE} {where}"
     file = None
     if entry:
         if not entry.is_regular_file:
-            raise WorkItemInvalid(f"{REPOSITORY_FILE} of the default branch is not a file", "commit the file itself")
+            raise WorkItemInvalid(f"{source} is not a file", f"commit the file itself, then {_AGAIN}")
         # The partial clone has the contents of the branch only.
-        checkout.git.fetch_objects([entry.oid])
-        if int(checkout.git.text("cat-file", "-s", entry.oid)) > LARGEST_REPOSITORY_FILE:
-            raise WorkItemInvalid(f"{REPOSITORY_FILE} of the default branch is too large", "make it smaller")
-        content = checkout.git.run("cat-file", "blob", entry.oid)
-        file = parse_repository_file(content.decode(errors="replace"))
+        git.fetch_objects([entry.oid])
+        if (size := int(git.text("cat-file", "-s", entry.oid))) > LARGEST_REPOSITORY_FILE:
+            raise WorkItemInvalid(
+                f"{source} is {size} bytes, but the limit is {LARGEST_REPOSITORY_FILE}", f"shorten it, then {_AGAIN}"
+            )
+        file = parse_repository_file(git.run("cat-file", "blob", entry.oid).decode(errors="replace"), source)
+    elif find_entry(git, default, MISNAMED_FILE):
+        raise misnamed(f"{MISNAMED_FILE} {where}")
     return resolve(edges.configuration, request.repository, file)
 
 

@@ -11,7 +11,7 @@ from kiro_worker.runner.repository.checkout import fetch_contents
 from kiro_worker.runner.repository.commit import rebased
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.git_answers import TRANSIENT
+from kiro_worker.runner.repository.git_causes import TRANSIENT
 from kiro_worker.runner.repository.publish import with_kept_work
 
 if TYPE_CHECKING:

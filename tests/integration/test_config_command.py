@@ -61,7 +61,7 @@ def commit_file(github: StandInGitHub, text: str | None) -> str:
 
 
 def test_effective_settings_have_their_origins(github: StandInGitHub, parameter: Path) -> None:
-    commit = commit_file(github, "test: make check\nenvironment: {TZ: UTC}\n")
+    commit = commit_file(github, 'test: make check\nenvironment: {TZ: UTC, A: "\\e[2J"}\n')
 
     shown = run("show", "acme/shop", "--config", str(parameter), cwd=parameter.parent)
 
@@ -70,9 +70,23 @@ def test_effective_settings_have_their_origins(github: StandInGitHub, parameter:
     assert commit[:12] in shown.stdout
     assert lines["test"][-1] == REPOSITORY_FILE
     assert lines["environment.TZ"] == ["UTC", REPOSITORY_FILE]
+    assert lines["environment.A"] == ['"\\u001b[2J"', REPOSITORY_FILE]
     assert lines["coverage.threshold"] == ["70.0", "repositoryDefaults"]
     assert lines["agent.maxCredits"] == ["20.0", "limits.credits"]
     assert lines["setup"] == ["detected", "from", "the", "files", "default"]
+
+
+def test_settings_of_checks_have_their_origins(github: StandInGitHub, parameter: Path) -> None:
+    commit_file(github, "checks: [{directory: api, test: make check, coverage: {mode: changed}}]\n")
+
+    shown = run("show", "acme/shop", "--config", str(parameter), cwd=parameter.parent)
+
+    assert shown.returncode == 0, shown.stderr
+    origins = {line.split()[0]: line.split()[-1] for line in shown.stdout.splitlines()[3:] if line.strip()}
+    for key in ("directory", "test", "coverage.mode"):
+        assert origins[f"checks[0].{key}"] == REPOSITORY_FILE
+    assert origins["checks[0].coverage.threshold"] == "repositoryDefaults"
+    assert origins["checks[0].setup"] == "default"
 
 
 def test_json_has_documented_form(github: StandInGitHub, parameter: Path) -> None:
@@ -121,12 +135,14 @@ def test_missing_token_is_named(github: StandInGitHub, parameter: Path) -> None:
         ("tset: make\n", (), 1, 'line 1: unknown key "tset"; did you mean "test"?'),
         ("agent: {maxCredits: 30}\n", ("--config", "parameter.json"), 1, "30 is more than 20"),
         ("test: make\n", ("missing.yml",), 2, "cannot be read"),
+        ("test: make\n", (".kiro-worker.yaml",), 1, "has the wrong name"),
     ],
 )
 def test_file_is_checked_before_it_is_pushed(
     parameter: Path, text: str, arguments: tuple[str, ...], code: int, expected: str
 ) -> None:
-    (parameter.parent / REPOSITORY_FILE).write_text(text)
+    for name in (REPOSITORY_FILE, ".kiro-worker.yaml"):
+        (parameter.parent / name).write_text(text)
 
     checked = run("check", *arguments, cwd=parameter.parent)
 

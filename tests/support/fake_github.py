@@ -133,12 +133,12 @@ def ready_repository(branch: str = "feature/x", **changes: Any) -> Answer:
     } | changes
 
 
-def default_branch(file: str | Answer | None = None) -> Answer:
+def default_branch(file: str | Answer | None = None, misnamed: Answer | None = None) -> Answer:
     """The answer about the default branch, perhaps with the repository's own file: its text, or the whole entry."""
     if isinstance(file, str):
         blob = {"__typename": "Blob", "byteSize": len(file), "isBinary": False, "isTruncated": False, "text": file}
         file = {"mode": 0o100644, "type": "blob", "object": blob}
-    return {"name": "main", "target": {"__typename": "Commit", "oid": "d" * 40, "file": file}}
+    return {"name": "main", "target": {"__typename": "Commit", "oid": "d" * 40, "file": file, "misnamed": misnamed}}
 
 
 def spec_roots(on_branch: Sequence[str | Answer], on_base: Sequence[str] | None = ()) -> Answer:

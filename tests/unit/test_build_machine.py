@@ -23,6 +23,14 @@ def test_default_is_machine_of_project() -> None:
     assert choose(BuildSettings()) == WorkBuild(ARM, "BUILD_GENERAL1_SMALL", 150)
 
 
+@pytest.mark.parametrize(("origin", "chosen"), [(REPOSITORY_FILE, True), ("repositorySettings.acme/shop", False)])
+def test_machine_says_whether_file_chose_it(origin: str, chosen: bool) -> None:
+    build = choose(BuildSettings(timeout_minutes=5), origin)
+
+    assert build.by_repository is chosen
+    assert ("byRepository" in build.to_dict()) is chosen
+
+
 def test_settings_replace_single_values() -> None:
     assert choose(BuildSettings(image="acme/ci:1")) == WorkBuild("acme/ci:1", "BUILD_GENERAL1_SMALL", 150)
     assert choose(BuildSettings(compute_type="BUILD_GENERAL1_LARGE", timeout_minutes=5)) == WorkBuild(
@@ -70,7 +78,9 @@ def test_image_of_project_is_never_refused() -> None:
     assert choose(BuildSettings(), project={"environment": {**PROJECT["environment"], "image": X86}}).image == X86
 
 
-@pytest.mark.parametrize("build", [None, WorkBuild("acme/ci:1", "BUILD_GENERAL1_SMALL", 45)], ids=["none", "chosen"])
+@pytest.mark.parametrize(
+    "build", [None, WorkBuild("acme/ci:1", "BUILD_GENERAL1_SMALL", 45, by_repository=True)], ids=["none", "chosen"]
+)
 def test_machine_survives_state_document(build: WorkBuild | None) -> None:
     work = Work("acme/shop", "x", "a" * 40, ".kiro/specs/x", 7, "PR_1", "https://x", "main", 1, "d" * 40, build)
     document = work.to_dict()
@@ -80,4 +90,5 @@ def test_machine_survives_state_document(build: WorkBuild | None) -> None:
             "image": "acme/ci:1",
             "computeType": "BUILD_GENERAL1_SMALL",
             "timeoutMinutes": 45,
+            "byRepository": True,
         }

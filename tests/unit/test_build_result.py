@@ -228,6 +228,33 @@ def test_death_is_explained_with_owner() -> None:
     assert "checkpoint" not in failure.reason
 
 
+PULL = [
+    {
+        "PhaseType": "PROVISIONING",
+        "PhaseStatus": "FAILED",
+        "Contexts": [
+            {"StatusCode": "BUILD_CONTAINER_UNABLE_TO_PULL_IMAGE", "Message": "Unable to pull image: not found"}
+        ],
+    }
+]
+ROLE = [PULL[0] | {"Contexts": [{"StatusCode": "CLIENT_ERROR", "Message": "CodeBuild is not authorized to perform x"}]}]
+
+
+@pytest.mark.parametrize(
+    ("by_repository", "phases", "owner"),
+    [(True, PULL, "repository"), (False, PULL, "installation"), (True, ROLE, "installation")],
+)
+def test_machine_that_file_chose_is_left_to_repository(by_repository: bool, phases: Any, owner: str) -> None:
+    step = Step()
+    machine = {"image": "acme/ci:1", "computeType": "BUILD_GENERAL1_SMALL", "timeoutMinutes": 5}
+    step.work["build"] = machine | ({"byRepository": True} if by_repository else {})
+
+    failure = Failure.from_dict(step.read(cause=cause(phases=phases))["failure"])
+
+    assert (failure.name, failure.owner) == ("BuildFailed", owner)
+    assert ('correct "build" in .kiro-worker.yml' in failure.reason) is (owner == "repository")
+
+
 @pytest.mark.parametrize(
     ("commit", "execution", "named"), [(PUSHED, ARN, True), (PUSHED, "arn:other", False), (BASE, ARN, False)]
 )

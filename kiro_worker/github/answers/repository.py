@@ -53,6 +53,7 @@ class RepositoryFile(Answer):
 
 class _DefaultCommit(_Object):
     file: RepositoryFile | None = None
+    misnamed: RepositoryFile | None = None
 
 
 class _DefaultBranch(Answer):
@@ -162,6 +163,12 @@ class DefaultBranchState(Answer):
         """The repository's own file at ``default_commit``; ``None`` if it has none."""
         target = self._default_target
         return target.file if target else None
+
+    @property
+    def has_misnamed_file(self) -> bool:
+        """Whether the repository has no file of its own, but one whose name is almost right."""
+        target = self._default_target
+        return bool(target and target.misnamed and not target.file)
 
     @property
     def _default_target(self) -> _DefaultCommit | None:

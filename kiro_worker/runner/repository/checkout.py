@@ -26,7 +26,7 @@ from kiro_worker.runner.repository.agent_repository import create_agent_reposito
 from kiro_worker.runner.repository.attributes import keep_bytes
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, Git, GitFailed
-from kiro_worker.runner.repository.git_answers import FINAL, Cause
+from kiro_worker.runner.repository.git_causes import FINAL, Cause
 from kiro_worker.runner.repository.layout import cannot_lay_out, is_local, require_sound_layout
 from kiro_worker.runner.repository.lent_objects import lend_objects
 from kiro_worker.runner.repository.lent_references import keep_references

@@ -25,15 +25,17 @@ from kiro_worker.records.checkpoints import (
     read_checkpoint,
 )
 from kiro_worker.records.runs import read_run
-from kiro_worker.runner.repository.checkout import descends, fetch_contents
+from kiro_worker.runner.repository.checkout import fetch_contents
 from kiro_worker.runner.repository.commit import rebased
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.git_answers import TRANSIENT
+from kiro_worker.runner.repository.git_causes import TRANSIENT
 from kiro_worker.runner.repository.lfs import upload
+from kiro_worker.runner.repository.resumable import base_of, was_pushed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from kiro_worker.records.runs import RunRecord
     from kiro_worker.records.table import RecordsTable
     from kiro_worker.runner.repository.checkout import Checkout
     from kiro_worker.runner.request import BuildRequest
@@ -99,8 +101,8 @@ class Checkpoint:
                 return nothing
             if self._checkout.checkpoint != work.commit:
                 git.network("fetch", "--quiet", "--no-tags", "--no-filter", "origin", f"+{self.ref}:{_FETCHED}")
-            base = self._base_of(work)
-            if base == work.commit or self._was_pushed(work):
+            base = base_of(self._checkout, work)
+            if base == work.commit or was_pushed(self._checkout, self._earlier_run(), work):
                 self.has_work = False
                 return nothing
             if not base:
@@ -184,6 +186,13 @@ class Checkpoint:
         record = self._record
         return record.done_before if record and record.execution == self._request.owner else None
 
+    def _earlier_run(self) -> RunRecord | None:
+        """What the run that kept the work recorded about its pushes to the branch; ``None`` if there is nothing."""
+        if self._records is None or self._record is None:
+            return None
+        run = read_run(self._records, self._record.execution)
+        return run if run and run.is_about(self._request.repository, self._request.branch) else None
+
     def _work_at(self, commit: str) -> KeptWork | None:
         if not commit:
             return None
@@ -257,36 +266,6 @@ class Checkpoint:
             return not self._look_up()
         except GitFailed:
             return False
-
-    def _base_of(self, work: KeptWork) -> str:
-        """Return the last commit of ``work``, or its base, below which nothing is to be added to the branch's head.
-
-        That is ``work.commit`` if the head contains all of it. Empty if the work does not begin at its recorded base.
-
-        If the head lacks the base, the branch was rewritten: only what is above the base is the agent's, and what is
-        below it may be what was removed. Otherwise the head may contain the first part of the work. Adding that again
-        could undo what a person changed in it.
-        """
-        git, head = self._checkout.git, self._checkout.commit
-        if not work.base or not descends(git, work.commit, work.base):
-            return ""
-        if work.base == head or not descends(git, head, work.base):
-            return work.base
-        return git.text("merge-base", head, work.commit)
-
-    def _was_pushed(self, work: KeptWork) -> bool:
-        """Return whether the run that kept ``work`` pushed it to the branch, which the records say.
-
-        The commits that were pushed are not those of the checkpoint: they may be one, or have another author. What a
-        person removed from them must not come back.
-        """
-        if self._records is None or self._record is None:
-            return False
-        run = read_run(self._records, self._record.execution)
-        if run is None or not run.is_about(self._request.repository, self._request.branch):
-            return False
-        git, head = self._checkout.git, self._checkout.commit
-        return any(descends(git, head, pushed) and not descends(git, work.base, pushed) for pushed in run.commits)
 
     def _resumed(self, work: KeptWork, rebase_from: str) -> KeptWork | None:
         """Return ``work`` on top of the head, of which it is a descendant, or else its part above ``rebase_from``,

@@ -20,7 +20,7 @@ from kiro_worker.runner.repository.agent_message import agent_message
 from kiro_worker.runner.repository.commit_style import SIGN_OFF, CommitStyle
 from kiro_worker.runner.repository.entries import REGULAR_FILE, decode_path, encode_path, find_entry
 from kiro_worker.runner.repository.git import NEVER_COMMITTED, GitFailed
-from kiro_worker.runner.repository.git_answers import TRANSIENT
+from kiro_worker.runner.repository.git_causes import TRANSIENT
 from kiro_worker.runner.repository.lfs import touched_pointers
 from kiro_worker.runner.sandbox.printable import listed, printable_name
 
@@ -266,10 +266,10 @@ def rewrite_commit(
         if style:
             author |= style.identity
             trailers += style.sign_offs
-            lines = [line for line in message.split("\n") if not line.startswith(f"{SIGN_OFF}:")]
-            if not fits_template(lines[0], style.subject):
-                lines[0] = subject_line(lines[0], style.subject)
-            message = "\n".join(lines)
+            subject, *rest = message.split("\n")
+            if not fits_template(subject, style.subject):
+                subject = subject_line(subject, style.subject)
+            message = "\n".join([subject, *(line for line in rest if not line.startswith(f"{SIGN_OFF}:"))])
         text = f"{message.rstrip()}\n".encode()
         if trailers:
             options = [word for trailer in trailers for word in ("--trailer", trailer)]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from kiro_worker.errors import BuildStopped, GitHubRateLimited, GitHubUnavailable
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.repository.git_answers import CAUSES, TRANSIENT, Cause
+from kiro_worker.runner.repository.git_causes import CAUSES, TRANSIENT, Cause
 
 if TYPE_CHECKING:
     from kiro_worker.outcomes import FaultOwner

@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.commit_rules import DEFAULT_AUTHOR
 from kiro_worker.redaction import redact
 from kiro_worker.runner.repository.credential_offer import offered
-from kiro_worker.runner.repository.git_answers import TRANSIENT, Cause, GitAnswer, read_answer
+from kiro_worker.runner.repository.git_answers import GitAnswer, read_answer
+from kiro_worker.runner.repository.git_causes import TRANSIENT, Cause
+from kiro_worker.runner.repository.git_settings import LFS_FILTER, LFS_SERVER, SETTINGS
 from kiro_worker.runner.repository.retries import Retries
 from kiro_worker.runner.sandbox.processes import Answer, capture
 
@@ -41,46 +43,8 @@ NEVER_COMMITTED: Final = "\n".join(
 """Files that tools leave behind when the agent runs tests; excluded even if the repository's .gitignore lacks them."""
 
 _PROXIES: Final = ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "no_proxy", "SSL_CERT_FILE")
-_SETTINGS: Final = (
-    "core.hooksPath={no_hooks}",
-    "core.symlinks=true",
-    "core.fsmonitor=false",
-    "core.untrackedCache=false",
-    "core.autocrlf=false",
-    "core.protectHFS=true",
-    "core.protectNTFS=true",
-    "submodule.recurse=false",
-    "fetch.recurseSubmodules=false",
-    "diff.ignoreSubmodules=all",
-    "gc.auto=0",
-    "maintenance.auto=false",
-    "commit.gpgSign=false",
-    "push.gpgSign=false",
-    "push.followTags=false",
-    "http.followRedirects=false",
-    "credential.helper=",
-    # One worker per core when there are many files to write.
-    "checkout.workers=0",
-    # Nothing here has to survive a crash: everything that matters is on the server.
-    "core.fsync=none",
-)
-_LFS_SERVER: Final = (
-    # All effective keys that git-lfs also reads from the branch's .lfsconfig. These take precedence.
-    # https://github.com/git-lfs/git-lfs/blob/main/docs/man/git-lfs-config.adoc#lfsconfig
-    "lfs.url={lfs}",
-    "lfs.pushurl={lfs}",
-    "lfs.{lfs}.access=basic",
-    "lfs.fetchinclude=",
-    "lfs.fetchexclude=",
-    "lfs.allowincompletepush=false",
-    "lfs.skipdownloaderrors=false",
-    "lfs.locksverify=false",
-    # git-lfs itself transfers files, not a custom program.
-    "lfs.basictransfersonly=true",
-)
 _LEASE: Final = "--force-with-lease="
 _NO_NEGOTIATION: Final = ("-c", "fetch.negotiationAlgorithm=noop")
-_LFS_FILTER: Final = ("filter.lfs.process=git-lfs filter-process", "filter.lfs.required=true")
 
 
 class GitFailed(Exception):
@@ -257,10 +221,10 @@ class Git:
             raise GitFailed(_command(arguments), str(error)) from None
 
     def _settings(self, in_work_tree: bool) -> list[str]:
-        settings: tuple[str, ...] = _SETTINGS
+        settings: tuple[str, ...] = SETTINGS
         if self.lfs:
             # Only commands on the work tree check out or add files, so only they need the filter.
-            settings += _LFS_SERVER + (_LFS_FILTER if in_work_tree else ())
+            settings += LFS_SERVER + (LFS_FILTER if in_work_tree else ())
         return [setting.format(no_hooks=self._no_hooks, lfs=f"{self.url}/info/lfs") for setting in settings]
 
     def _base_environment(self) -> dict[str, str]:

@@ -18,7 +18,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.repository.entries import SYMLINK, TreeEntry, decode_path, encode_path, list_tree
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.git_answers import Cause
+from kiro_worker.runner.repository.git_causes import Cause
 from kiro_worker.runner.sandbox.printable import listed, printable_name
 from kiro_worker.runner.sandbox.untrusted_files import leads_out
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.git_answers import FINAL
+from kiro_worker.runner.repository.git_causes import FINAL
 from kiro_worker.runner.sandbox.printable import printable_name
 
 if TYPE_CHECKING:

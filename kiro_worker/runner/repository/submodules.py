@@ -23,7 +23,7 @@ from kiro_worker.runner.repository.attributes import keep_bytes
 from kiro_worker.runner.repository.entries import GITLINK, SYMLINK, decode_path, find_entry, list_tree
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import Git, GitFailed
-from kiro_worker.runner.repository.git_answers import TRANSIENT
+from kiro_worker.runner.repository.git_causes import TRANSIENT
 from kiro_worker.runner.repository.layout import symlinks_leaving_tree
 from kiro_worker.runner.sandbox.untrusted_files import empty_folder
 

@@ -27,7 +27,7 @@ from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import Git, GitFailed
-from kiro_worker.runner.repository.git_answers import Cause
+from kiro_worker.runner.repository.git_causes import Cause
 from kiro_worker.runner.sandbox.untrusted_files import place_file, remove_file
 
 if TYPE_CHECKING:

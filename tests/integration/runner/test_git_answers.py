@@ -21,7 +21,7 @@ from kiro_worker.models import GitCredentials
 from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import Git, GitFailed
-from kiro_worker.runner.repository.git_answers import Cause
+from kiro_worker.runner.repository.git_causes import Cause
 from kiro_worker.runner.repository.retries import PAUSES, Retries
 from tests.support.worker import PASSWORD
 

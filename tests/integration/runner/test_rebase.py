@@ -12,7 +12,7 @@ from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.runner.repository.checkout import Checkout, check_out
 from kiro_worker.runner.repository.commit import rebased
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.git_answers import Cause
+from kiro_worker.runner.repository.git_causes import Cause
 from kiro_worker.runner.request import BuildRequest
 from tests.support.worker import BRANCH, PASSWORD, WORK, Worker
 

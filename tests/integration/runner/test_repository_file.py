@@ -58,6 +58,35 @@ def test_wrong_file_starts_no_agent(worker: Worker, text: str, reason: str) -> N
     assert [phase["name"] for phase in finished.result["phases"]][-1] == "settings"
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        (".kiro-worker.yaml", "test: x\n", ".kiro-worker.yaml on the default branch ("),
+        (REPOSITORY_FILE, "test: caf\xe9\n".encode("latin-1"), "line 1: is not UTF-8"),
+        (REPOSITORY_FILE, "test: x\n".encode("utf-16"), "not UTF-8"),
+        (REPOSITORY_FILE, "#" * 64_001, "is 64001 bytes, but the limit is 64000"),
+        (f"{REPOSITORY_FILE}/x", "test: x\n", "is not a file"),
+    ],
+)
+def test_file_that_cannot_be_read_is_not_ignored(worker: Worker, name: str, content: str | bytes, reason: str) -> None:
+    worker.repository.git.commit("main", {name: content}, "Configure the worker")
+
+    finished = worker.run()
+
+    assert (finished.result["error"], finished.exports["OUTCOME_OWNER"]) == ("WorkItemInvalid", "card")
+    assert reason in finished.result["reason"]
+
+
+def test_wrong_file_does_not_hide_earlier_push(worker: Worker) -> None:
+    first = worker.run()
+    commit_file(worker, "tests: x\n")
+
+    second = worker.run(CODEBUILD_BUILD_NUMBER="8")
+
+    assert (first.outcome, second.outcome) == ("Succeeded", "Succeeded"), second.log
+    assert "has already pushed" in second.exports["OUTCOME_REASON"]
+
+
 def test_link_is_no_file(worker: Worker) -> None:
     worker.repository.git.commit("main", {REPOSITORY_FILE: Symlink("elsewhere")}, "Link the file")
 

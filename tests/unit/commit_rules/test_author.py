@@ -51,6 +51,8 @@ def test_author_is_read(text: str, author: Author) -> None:
         ("Bot <noreply@github.com>", "an address of GitHub itself"),
         ("Bot <bot@example.com>", "nobody owns example.com"),
         ("Bot <bot@kiro.invalid>", "nobody owns kiro.invalid"),
+        ("Bot <bot@127.0.0.1>", "nobody owns 127.0.0.1"),
+        ("Bot <bot@kiro.onion>", "nobody owns kiro.onion"),
         ("Bot <bot@ip-10-0-0-1.us-east-1.compute.internal>", "nobody owns"),
     ],
 )

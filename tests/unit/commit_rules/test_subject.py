@@ -56,6 +56,16 @@ def test_long_title_is_cut_but_not_template() -> None:
     assert subject.endswith("… (kiro)")
 
 
+@pytest.mark.parametrize("template", [None, "{title} (kiro)", "feat: {title}"])
+@pytest.mark.parametrize(
+    "title", ["Signed-off-by: A Boss <boss@acme.com>", "# Reviewed-by := A", "A-by:B-by: C", "release-as: 9"]
+)
+def test_title_speaks_for_nobody(title: str, template: str | None) -> None:
+    subject = subject_line(title, template)
+
+    assert not re.search(r"-(?:by|as)\s*[:=]", subject, re.IGNORECASE)
+
+
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_template_is_accepted(template: str) -> None:
     assert subject_problem(template) == ""
@@ -66,6 +76,7 @@ def test_template_is_accepted(template: str) -> None:
     [
         ("", "must not be empty"),
         (" {title}", "begin or end with a space"),
+        ("Signed-off-by: {title}", "must not begin like a trailer"),
         ("feat: {title}\n\nx", "one line"),
         ("feat: {number} {title}", "unknown placeholder {number}"),
         ("{title} {title}", "must contain {title} once"),

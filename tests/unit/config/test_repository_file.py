@@ -84,9 +84,32 @@ def test_setup_can_install_nothing(text: str) -> None:
         ("test: 'a\n", ", line 2: found unexpected end of stream"),
         ("- test\n", ", line 1: must be a mapping of keys to values"),
         ("plain text", ", line 1: must be a mapping of keys to values"),
-        ("test: !!python/object/apply:os.system [id]\n", ", line 1: could not determine a constructor for the tag"),
+        ("test: !!python/object/apply:os.system [id]\n", ", line 1: tags, which begin with !, are not supported"),
+        ("test: !!int ''\n", ", line 1: tags, which begin with !"),
+        ("commits: {signOff: !!bool maybe}\n", ", line 1: tags, which begin with !"),
+        ("test: a\n<<: {setup: b}\n", ", line 2: merge keys are not supported"),
+        ("coverage: {threshold: true}\n", ', line 1: "coverage.threshold": Input should be a valid number'),
+        ("agent: {maxCredits: true}\n", ', line 1: "agent.maxCredits": Input should be a valid number'),
+        ("coverage: {threshold: .nan}\n", ', line 1: "coverage.threshold": Input should be a finite number'),
+        ("coverage:\n  threshold: " + "9" * 5000, ', line 2: "coverage.threshold": Input should be a valid number'),
+        ('environment:\n  A: "\\ud800"\n', ', line 2: "environment.A": must not contain half of a surrogate pair'),
+        ("test: a\nsetup: caf\ufffd\n", ", line 2: is not UTF-8"),
+        ("test: a\n1: b\n", ', line 2: "1": is not text: write the key in quotes'),
+        ("test: 5\n", ', line 1: "test": must be text or a list of texts'),
+        ("test: ''\n", ', line 1: "test": must not be empty'),
+        ("secrets: NPM_TOKEN\n", ', line 1: "secrets": must be a list'),
+        ("test: [make, -j, 8]\n", ', line 1: "test.2": must be text; write a number'),
+        ("agent: claude\n", ', line 1: "agent": must be a mapping of keys to values'),
         ("a: &a [x]\nb: *a\n", ", line 1: anchors and aliases are not supported"),
         ("environment:\n  LD_PRELOAD: x\n", ', line 1: "environment": LD_PRELOAD cannot be set'),
+        *(
+            (f"environment:\n  {name}: x\n", f', line 1: "environment": {name} cannot be set')
+            for name in (
+                *("ANTHROPIC_BASE_URL", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_CUSTOM_HEADERS", "OPENAI_BASE_URL"),
+                *("GOOGLE_GEMINI_BASE_URL", "CODE_ASSIST_ENDPOINT", "CLAUDE_CONFIG_DIR", "CODEX_HOME", "KIRO_X"),
+                *("GIT_SSH_COMMAND", "LD_AUDIT", "DYLD_X", "AWS_PROFILE", "BASH_ENV", "GLIBC_TUNABLES", "PATH"),
+            )
+        ),
         ("environment:\n  A-B: x\n", ", line 1: \"environment\": 'A-B' is not the name of an environment variable"),
         ("environment:\n  A: true\n", ', line 2: "environment.A": '),
         ("baseline: red\n", ', line 1: "baseline": '),
@@ -96,10 +119,11 @@ def test_setup_can_install_nothing(text: str) -> None:
         ("commits: {author: 'me'}\n", ', line 1: "commits.author": must be name <address>'),
         ("build: {computeType: HUGE}\n", ', line 1: "build.computeType": '),
         ("agent: {model: 'x; rm -rf /'}\n", ', line 1: "agent.model": '),
-        ('test: "a\\0b"\n', ', line 1: "test.3": must not contain a NUL character'),
+        ('test: "a\\0b"\n', ', line 1: "test": must not contain a NUL character'),
         ("[" * 1000, ", line 1: is nested too deeply"),
         ("%YAML 1.1\n%TAG x y\n", ", line 2: "),
-        ("\x00", " is not YAML"),
+        ("\x00", ", line 1: contains a control character"),
+        ("\ufefftest: é\r\n\ntest: \x0b\n", ", line 3: contains a control character"),
         ("a: " + "x" * LARGEST_REPOSITORY_FILE, " is larger than 64 KB"),
     ],
 )
@@ -109,6 +133,58 @@ def test_mistake_names_line_and_key(text: str, expected: str) -> None:
 
 def test_every_mistake_is_reported() -> None:
     assert len(problems("tests: a\nsetups: b\nbaseline: x\n")) == 3
+
+
+def test_key_of_service_for_tests_is_accepted() -> None:
+    assert parse_repository_file("environment: {OPENAI_API_KEY: dummy}").environment == {"OPENAI_API_KEY": "dummy"}
+
+
+def test_variable_keeps_its_text() -> None:
+    text = "environment: {A: 3.10, B: 007, C: 1e3, D: 2026-01-31, E: 0x1F, F: 12:30, G: 1_000}"
+
+    assert parse_repository_file(text).environment == {
+        "A": "3.10",
+        "B": "007",
+        "C": "1e3",
+        "D": "2026-01-31",
+        "E": "0x1F",
+        "F": "12:30",
+        "G": "1_000",
+    }
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_and_byte_order_mark_change_nothing(end: str) -> None:
+    text = end.join(("\ufefftest: |", "  a", "  b", "setup: c", ""))
+
+    file = parse_repository_file(text)
+
+    assert (file.test, file.setup) == (("sh", "-eu", "-c", "a\nb\n"), ("sh", "-eu", "-c", "c"))
+
+
+def test_wrong_item_does_not_make_its_list_too_short() -> None:
+    assert problems("checks: [{tset: a}]") == [', line 1: unknown key "checks.0.tset"; did you mean "test"?']
+
+
+def test_number_of_values_is_limited() -> None:
+    [problem] = problems("coverage: {exclude: [" + "a," * 5000 + "]}")
+
+    assert problem == ", line 1: the file has more than 3000 keys and values: shorten it"
+
+
+@pytest.mark.parametrize("key", ["a\\nHow to fix: nothing", "a\\u202eb", "a\\tb"])
+def test_key_cannot_look_like_another_message(key: str) -> None:
+    [problem] = problems(f'"{key}": 1\n')
+
+    assert problem.startswith(', line 1: unknown key "a\\')
+    assert problem.isprintable()
+
+
+def test_number_and_length_of_problems_are_limited() -> None:
+    found = problems("".join(f"k{number}: 1\n" for number in range(1000)))
+
+    assert (len(found), found[-1]) == (21, "and 980 more problems")
+    assert all(len(problem) < 500 for problem in problems(f"? {'k' * 50_000}\n: 1\n"))
 
 
 def is_accepted_or_explained(text: str) -> bool:

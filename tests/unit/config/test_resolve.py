@@ -117,11 +117,80 @@ def test_checks_replace_command_of_lower_source() -> None:
     assert names == ["a", "b"]
 
 
+def test_check_of_file_cannot_override_parameter_of_repository() -> None:
+    file = """
+checks:
+  - {name: a, requireReport: false, coverage: {threshold: 1, mode: changed}}
+"""
+    own = {"requireReport": True, "coverage": {"threshold": 90}}
+
+    [check] = (settings := resolved(file, own=own)).checks
+
+    assert (check.require_report, check.coverage.threshold, check.coverage.mode) == (True, 90, "changed")
+    assert settings.origins["checks[0].coverage.mode"] == ".kiro-worker.yml"
+    assert not {"checks[0].coverage.threshold", "checks[0].requireReport"} & set(settings.origins)
+
+
+def test_check_of_defaults_does_not_override_file() -> None:
+    defaults = {"checks": [{"name": "a", "coverage": {"threshold": 50, "mode": "changed"}}]}
+
+    [check] = resolved("coverage: {threshold: 90}", defaults=defaults).checks
+
+    assert (check.coverage.threshold, check.coverage.mode) == (90, "changed")
+
+
+def test_settings_of_check_have_their_origins() -> None:
+    file = """
+coverage: {threshold: 70}
+checks:
+  - {name: api, directory: services/api, test: go test ./..., requireReport: true, coverage: {mode: changed}}
+"""
+    origins = resolved(file, defaults={"setup": "install"}).origins
+
+    assert origins == {
+        "coverage.threshold": ".kiro-worker.yml",
+        "setup": "repositoryDefaults",
+        "checks": ".kiro-worker.yml",
+        **dict.fromkeys(
+            (
+                "checks[0].name",
+                "checks[0].directory",
+                "checks[0].test",
+                "checks[0].requireReport",
+                "checks[0].coverage.mode",
+            ),
+            ".kiro-worker.yml",
+        ),
+    }
+
+
+def test_agent_of_file_does_not_inherit_what_parameter_says_about_its_own() -> None:
+    own = {"agent": {"model": "sonnet", "arguments": ["--effort", "high"], "maxCredits": 5}}
+
+    agent = resolved("agent: {name: codex}", own=own, limits={"agents": ["kiro", "codex"]}).agent
+
+    assert (agent.name, agent.model, agent.arguments, agent.max_credits) == ("codex", None, (), 5)
+
+
 def test_other_agent_does_not_inherit_what_was_for_the_first() -> None:
     defaults = {"agent": {"name": "kiro", "model": "sonnet", "harness": "v3", "timeoutMinutes": 10}}
     agent = resolved("agent: {name: codex}", defaults=defaults, limits={"agents": ["kiro", "codex"]}).agent
 
     assert (agent.name, agent.model, agent.harness, agent.timeout_minutes) == ("codex", None, None, 10)
+
+
+@pytest.mark.parametrize(
+    ("defaults", "own"),
+    [
+        ({"name": "claude"}, {"harness": "v3"}),
+        ({"command": "tool"}, {"arguments": ["--fast"]}),
+    ],
+)
+def test_key_that_agent_of_defaults_ignores_is_refused(defaults: dict[str, Any], own: dict[str, Any]) -> None:
+    with pytest.raises(
+        ConfigurationInvalid, match=r'"agent\.\w+" of repositorySettings.Acme/Shop: it would be ignored'
+    ):
+        resolved(defaults={"agent": defaults}, own={"agent": own})
 
 
 def test_same_agent_keeps_the_rest() -> None:
@@ -135,6 +204,7 @@ def test_same_agent_keeps_the_rest() -> None:
     ("file", "limits", "expected"),
     [
         ("agent: {name: codex}", {}, '"agent.name" of .kiro-worker.yml: the agent codex is not one of kiro'),
+        ("agent: {name: kiro}", {"agents": []}, "the agent kiro is not one of none: no file may name an agent"),
         ("agent: {name: command}", {"agents": ["command"]}, "no command is configured"),
         ("agent: {maxCredits: 30}", {"credits": 20}, "30 is more than 20"),
         ("agent: {maxMinutes: 90}", {"minutes": 60}, "90 is more than 60"),

@@ -81,6 +81,7 @@ class Aws:
     noted: list[dict[str, Any]] = field(default_factory=list)
     held: bool = False
     denied: bool = False
+    missing_secrets: set[str] = field(default_factory=set)
     pin: dict[str, str] = field(
         default_factory=lambda: {"KIRO_CLI_URL": "https://cli.example/kiro.tar.gz", "KIRO_CLI_SHA256": "0a" * 32}
     )
@@ -94,6 +95,8 @@ class Aws:
         return {"SecretString": "ghp_" + "0a1b" * 9}
 
     def describe_secret(self, **request: Any) -> dict[str, Any]:
+        if request["SecretId"] in self.missing_secrets:
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException", "Message": "none"}}, "DescribeSecret")
         assert request["SecretId"] in (VARIABLES["GIT_CREDENTIALS_SECRET_NAME"], VARIABLES["KIRO_API_KEY_SECRET_NAME"])
         return {"VersionIdsToStages": {"1": ["AWSCURRENT"]}}
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.errors import AgentNotPinned, ConfigurationInvalid, WorkItemInvalid, WorkItemRefused
+from kiro_worker.errors import AgentNotPinned, ConfigurationInvalid, SecretMissing, WorkItemInvalid, WorkItemRefused
 from tests.support.fake_github import FakeGitHub, default_branch, ready_repository
 from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
@@ -74,14 +74,23 @@ def test_file_of_repository_chooses_machine(call: Call, aws: Aws, github: FakeGi
     assert (build["computeType"], build["timeoutMinutes"]) == ("BUILD_GENERAL1_LARGE", 45)
 
 
-def test_agent_that_file_chooses_needs_its_key(call: Call, aws: Aws, github: FakeGitHub) -> None:
+def test_missing_part_that_file_chose_is_left_to_repository(call: Call, aws: Aws, github: FakeGitHub) -> None:
     aws.configuration["repositoryDefaults"] = {"agent": {"command": "tool"}}
     aws.configuration["limits"] = {"agents": ["command", "kiro"]}
     aws.pin["KIRO_CLI_SHA256"] = ""
     github.board.repository = ready_repository()
     assert call("ValidateWorkItem", document()) == WORK
     github.board.repository = ready_repository(defaultBranchRef=default_branch("agent: {name: kiro}\n"))
-    with pytest.raises(AgentNotPinned, match="KIRO_CLI_SHA256"):
+    with pytest.raises(WorkItemInvalid, match=r'"agent.name" of .kiro-worker.yml: .*KIRO_CLI_SHA256'):
+        call("ValidateWorkItem", document())
+    aws.configuration["repositoryDefaults"] = {"agent": {"command": "tool"}, "secrets": ["NPM_TOKEN"]}
+    aws.configuration["testSecrets"] = {"NPM_TOKEN": "kiro-worker-test-tests-npm"}
+    aws.missing_secrets.add("kiro-worker-test-tests-npm")
+    with pytest.raises(SecretMissing, match="kiro-worker-test-tests-npm"):
+        call("ValidateWorkItem", document())
+    del aws.configuration["repositoryDefaults"]["secrets"]
+    github.board.repository = ready_repository(defaultBranchRef=default_branch("secrets: [NPM_TOKEN]\n"))
+    with pytest.raises(WorkItemInvalid, match=r'"secrets" of .kiro-worker.yml: the secret kiro-worker-test-tests-npm'):
         call("ValidateWorkItem", document())
 
 

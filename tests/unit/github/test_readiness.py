@@ -645,6 +645,13 @@ def test_own_file_that_cannot_be_read_is_refused(file: dict[str, Any], problem: 
     assert reason.startswith(f".kiro-worker.yml on main {problem}")
 
 
+def test_own_file_of_wrong_name_is_named() -> None:
+    wrong = {"mode": 0o100644, "type": "blob"}
+    [reason] = reasons(defaultBranchRef=default_branch(misnamed=wrong))
+    assert reason.startswith(".kiro-worker.yaml on main has the wrong name: git mv .kiro-worker.yaml .kiro-worker.yml")
+    assert reasons(defaultBranchRef=default_branch("directory: a\n", wrong)) == []
+
+
 def test_problems_of_own_file_are_named_by_line() -> None:
     found = reasons(defaultBranchRef=default_branch("directory: a\ntests: make\nbaseline: red\n"))
     assert sorted(reason.partition(": ")[0] for reason in found) == [
@@ -694,6 +701,19 @@ def test_changed_guarded_files_are_refused() -> None:
         f"https://github.invalid/repos/acme/shop/compare/{'d' * 40}...{'a' * 40}?per_page=1",
     ]
     assert github.requests[1].variables["path1"] == "deep/AGENTS.md"
+
+
+def test_wrong_file_does_not_stop_the_report_of_pushed_work() -> None:
+    run = RunRecord("arn", "acme/shop", BRANCH, "CARD", frozenset({"a" * 40}))
+    wrong = copy.deepcopy(READY) | {"defaultBranchRef": default_branch("tests: x\n")}
+
+    async def act(read_run: Callable[[], RunRecord | None]) -> Work:
+        async with FakeGitHub(Board(repository=copy.deepcopy(wrong))).open_session() as session:
+            return await validate_branch(session, fake_configuration(), "acme/shop", BRANCH, read_run)
+
+    assert asyncio.run(act(lambda: run)).commit == "a" * 40
+    with pytest.raises(WorkItemInvalid, match='unknown key "tests"'):
+        asyncio.run(act(lambda: None))
 
 
 def test_guard_does_not_stop_the_report_of_pushed_work() -> None:

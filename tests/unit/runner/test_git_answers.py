@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.repository.failures import stop_because
 from kiro_worker.runner.repository.git import GitFailed
-from kiro_worker.runner.repository.git_answers import CAUSES, LONGEST_QUOTE, Cause, read_answer
+from kiro_worker.runner.repository.git_answers import LONGEST_QUOTE, read_answer
+from kiro_worker.runner.repository.git_causes import CAUSES, Cause
 from kiro_worker.runner.repository.retries import LONGEST_SECONDS, PAUSES, Retries
 
 ACCESS = "fatal: unable to access 'https://github.com/acme/shop.git/': "
