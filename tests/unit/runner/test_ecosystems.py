@@ -229,6 +229,23 @@ def test_large_file_counts_as_empty(tmp_path: Path) -> None:
     assert (files.json("a.json"), files.json("b.json"), files.beginning("a.json", 4)) == ({}, {"a": 1}, '{"a"')
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "text"),
+    [
+        ("node", "pnpm-workspace.yaml", "packages:{}"),
+        ("ruby", "Rakefile", "{}"),
+        ("ruby", "Rakefile", "task" + " " * (MAX_FILE_BYTES // 2)),
+        ("go", "go.work", "{}"),
+    ],
+)
+def test_empty_lines_are_read_once(tmp_path: Path, name: str, file: str, text: str) -> None:
+    """A pattern that begins to count them anew in each line would take hours."""
+    content = text.format("\n" * (MAX_FILE_BYTES // 2))
+    files = {"package.json": "{}", "Gemfile": "", "test/a_test.rb": "", file: content}
+
+    assert DETECT[name](project(tmp_path, files))
+
+
 def test_search_is_bounded(tmp_path: Path) -> None:
     """The links would be an endless tree."""
     for number in range(200):

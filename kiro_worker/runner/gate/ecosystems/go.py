@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _COMMENT: Final = re.compile(r"//[^\n]*")
-_USE: Final = re.compile(r"^\s*use\s+(?:\(([^)]*)\)|(\S+))", re.MULTILINE)
+_USE: Final = re.compile(r"^[ \t]*use[ \t]+(?:\(([^)]{0,20000})\)|(\S+))", re.MULTILINE)
 _MAX_MODULES: Final = 200
 _LEVELS: Final = 8
 

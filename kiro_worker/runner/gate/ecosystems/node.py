@@ -23,7 +23,7 @@ _INSTALL_SCRIPTS: Final = ("preinstall", "install", "postinstall", "prepublish",
 """https://docs.npmjs.com/cli/using-npm/scripts#npm-install"""
 _MAX_PACKAGES: Final = 100
 _NO_TEST_SCRIPT: Final = "no test specified"
-_PNPM_PACKAGE: Final = re.compile(r"^\s*-\s*['\"]?([^'\"#\s]+)['\"]?\s*$", re.MULTILINE)
+_PNPM_PACKAGE: Final = re.compile(r"^[ \t]*-[ \t]*['\"]?([^'\"#\s]+)['\"]?[ \t\r]*$", re.MULTILINE)
 _MAX_PATTERNS: Final = 50
 _MAX_LEVELS_UP: Final = 6
 
