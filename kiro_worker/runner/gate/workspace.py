@@ -111,6 +111,16 @@ class GateWorkspace:
                 folders = stack.enter_context(lay_out(self._for_tests))
             yield folders
 
+    @contextmanager
+    def renewed(self, checkout: Checkout, submodules: Submodules, commit: str) -> Iterator[None]:
+        """Within :meth:`opened`, give the tests new folders with the same content; afterwards theirs are back.
+
+        Raises :class:`BuildStopped` as :meth:`opened` does.
+        """
+        self._remove_traces(self.gate)
+        with self._laid_out(checkout, submodules, commit, self._for_tests):
+            yield
+
     def _set_up_again(self, checkout: Checkout, submodules: Submodules, commit: str, why: str) -> None:
         self.say(f"setup runs again, because {why}")
         earlier, self._for_tests = self._for_tests, self._set_up(checkout, submodules, commit, worked_before=True)

@@ -167,7 +167,9 @@ def test_accounts_replace_only_their_own_lines(tmp_path: Path) -> None:
 
 
 def test_lines_of_others_are_kept_byte_for_byte(tmp_path: Path) -> None:
-    before = "root:x:0:0:root:/root:/bin/sh\nann:x:1:1:A\u2028n\x85n\x0c:/:/\n\n+::::::\n".encode() + b"b:x:2:2:\xff:/:/\n"
+    before = (
+        "root:x:0:0:root:/root:/bin/sh\nann:x:1:1:A\u2028n\x85n\x0c:/:/\n\n+::::::\n".encode() + b"b:x:2:2:\xff:/:/\n"
+    )
     for name in ("passwd", "group"):
         (tmp_path / name).write_bytes(before)
 
