@@ -132,10 +132,13 @@ OURS = ("--coverageReporters=lcovonly", "--coverageDirectory=/home")
 @pytest.mark.parametrize(
     ("script", "options"),
     [
-        ("jest", ("--coverage", *OURS)),
-        ("jest --ci --runInBand", ("--coverage", *OURS)),
-        ("NODE_OPTIONS=--experimental-vm-modules npx jest", ("--coverage", *OURS)),
-        ("cross-env CI=1 node --expose-gc node_modules/jest/bin/jest.js", ("--coverage", *OURS)),
+        ("jest", ("--coverage", "--coverageThreshold={}", *OURS)),
+        ("jest --ci --runInBand", ("--coverage", "--coverageThreshold={}", *OURS)),
+        ("NODE_OPTIONS=--experimental-vm-modules npx jest", ("--coverage", "--coverageThreshold={}", *OURS)),
+        (
+            "cross-env CI=1 node --expose-gc node_modules/jest/bin/jest.js",
+            ("--coverage", "--coverageThreshold={}", *OURS),
+        ),
         ("jest --coverage", OURS),
         ("jest --coverage=false", OURS),
         ("jest --coverage --coverageDirectory=out", OURS[:1]),
@@ -168,7 +171,7 @@ def test_pytest_gets_what_its_settings_lack(tmp_path: Path, all_modules: dict[st
         return command.words[5:], command.notes
 
     report = "--cov-report=xml:/home/coverage.xml"
-    assert options("-q") == (("--cov", "--cov-branch", report), ())
+    assert options("-q") == (("--cov", "--cov-branch", "--cov-fail-under=0", report), ())
     assert options("--cov=shop") == ((report,), ())
     assert options("-p no:cov") == ((), ("pytest's addopts turn coverage off",))
 
