@@ -436,6 +436,8 @@ def test_change_of_manifest_changes_the_installation() -> None:
         ("node", {"package.json": '{"scripts": {"test": "x", "prepare": "tsc"}}'}),
         ("node", {"package.json": '{"workspaces": ["a"], "scripts": {"test": "x"}}',
                   "a/package.json": '{"scripts": {"postinstall": "x"}}'}),
+        *(("node", {"package.json": json.dumps({"scripts": {"test": "x"}, key: {"lib": "file:./lib"}})})
+          for key in ("dependencies", "devDependencies")),
         ("php", {"composer.json": '{"scripts": {"test": "x"}, "autoload": {"classmap": ["src"]}}'}),
         ("php", {"composer.json": '{"scripts": {"test": "x"}, "config": {"optimize-autoloader": true}}'}),
         ("php", {"composer.json": '{"scripts": {"test": "x", "post-autoload-dump": "x"}}'}),
