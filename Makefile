@@ -13,14 +13,15 @@ NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
 GENERATORS := state_diagram configuration_reference configuration_schema outcomes_table git_answers_table recovery_table
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-unit test-all mutants bench check check-docs docs tables recovery synth bootstrap deploy lock clean
+.PHONY: help demo test test-unit test-all test-real mutants bench check check-docs docs tables recovery synth bootstrap deploy lock clean
 
 help:
 	@echo 'make demo      turns a card into pushed code, on this machine only        (ARGS=--fail-build, ARGS=--json)'
-	@echo 'make test      runs all tests except the exhaustive ones                  (ARGS="-k lock")'
+	@echo 'make test      runs all tests except the exhaustive ones and real projects (ARGS="-k lock")'
 	@echo 'make test-unit runs only the unit tests, in seconds, without npm or servers'
 	@echo 'make test-all  runs all tests, with every fault of every state and every mutant'
 	@echo 'make check     runs linters and type checker, and checks imports, docs, ASL and templates'
+	@echo 'make test-real builds published projects with the whole worker, and prints what was detected (ARGS="-k toolz")'
 	@echo 'make mutants   plants a sample of faults, reports which ones tests detect (ARGS="--seed 7 --count 60")'
 	@echo 'make docs      generates the diagram, the tables and the JSON Schema in docs/'
 	@echo 'make recovery  injects every fault, and records the results in docs/explanation/recovery.md'
@@ -39,10 +40,14 @@ test-unit: .venv/ready
 	$(BIN)/python -m pytest -n 3 --dist worksteal tests/unit $(ARGS)
 
 test: .venv/ready build/node/ready
-	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not exhaustive' $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not exhaustive and not real' $(ARGS)
 
 test-all: .venv/ready build/node/ready
-	$(BIN)/python -m pytest -n 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -n 3 --dist worksteal -m 'not real' $(ARGS)
+
+# It downloads projects and what they depend on, through the package indexes that pip and npm are configured for.
+test-real: .venv/ready build/node/ready
+	$(BIN)/python -m pytest -n 2 --dist worksteal tests/real $(ARGS)
 
 recovery: .venv/ready build/node/ready
 	@rm -rf build/recovery && mkdir -p build/recovery

@@ -1,10 +1,13 @@
 """The environment variables of a build: CodeBuild's own and those of the project, the caller and the buildspec.
-Nothing comes from the user's environment.
+
+Of the user's environment a build gets only what package managers need to reach their indexes, such as proxies and
+certificates. On AWS, an image or the project would name them.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 import time
@@ -18,6 +21,7 @@ from botocore.exceptions import ClientError
 from kiro_local.aws.build_run import SourceMissing
 from kiro_local.aws.buildspec import Buildspec
 from kiro_local.aws.session import ACCOUNT, REGION, Clients
+from kiro_worker.runner.sandbox.environment import network_variables
 from kiro_worker.runner.sandbox.sandbox import AGENT_USER_VARIABLE
 
 _SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin", "/usr/local/sbin", "/usr/sbin", "/sbin")
@@ -68,6 +72,7 @@ class BuildEnvironment:
             "PATH": ":".join(_path()),
             "HOME": str(home),
             "LANG": "C.UTF-8",
+            **_network(),
             **self._aws_variables,
             **_codebuild(facts, source),
             **buildspec.variables,
@@ -100,6 +105,15 @@ def _path() -> list[str]:
     """The directories of the running Python, the system, and this machine's git."""
     tools = [Path(found).parent for tool in ("git",) if (found := shutil.which(tool))]
     return list(dict.fromkeys([str(Path(sys.executable).parent), *_SYSTEM_PATH, *map(str, tools)]))
+
+
+def _network() -> dict[str, str]:
+    """The machine's variables for package managers; with a proxy, loopback is excepted, where AWS and GitHub are."""
+    found = network_variables(os.environ)
+    if any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in found):
+        for name in ("NO_PROXY", "no_proxy"):
+            found[name] = ",".join(filter(None, (os.environ.get(name, ""), "127.0.0.1,localhost")))
+    return found
 
 
 def _codebuild(facts: BuildFacts, source: Path) -> dict[str, str]:

@@ -16,6 +16,7 @@ from kiro_local.github.git_repository import Submodule, Symlink
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.executions.history import Run
 from tests.e2e.conftest import RequestHook
+from tests.support.settings import parameter
 from tests.support.world import TOKEN, World, names
 
 pytestmark = pytest.mark.e2e
@@ -165,7 +166,8 @@ def test_invalid_configuration_fails_by_name(
     world: World, change: Callable[[dict[str, Any]], Any], error: str, expected: str
 ) -> None:
     world.card()
-    world.local.configure(change(world.configuration))
+    changed = change(world.configuration)
+    world.local.configure(parameter(changed) if isinstance(changed, dict) else changed)
     run = world.tick()
     check_failed_untouched(world, run, error)
     assert expected in json.loads(run.cause)["errorMessage"]

@@ -14,7 +14,7 @@ from kiro_worker.redaction import redact
 from kiro_worker.runner.sandbox.toolchains import TOOLCHAINS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 GIT_EMAIL: Final = "kiro-worker@localhost"
@@ -63,7 +63,7 @@ def scrubbed_environment(
     path = os.pathsep.join((*map(str, programs), parent.get("PATH", os.defpath)))
     return {
         **{name: parent[name] for name in TOOLCHAINS if name in parent},
-        **dict(_network_variables(parent)),
+        **network_variables(parent),
         "LANG": "C.UTF-8",
         "TERM": "dumb",
         "EMAIL": GIT_EMAIL,
@@ -94,10 +94,13 @@ def withheld_variables(parent: Mapping[str, str]) -> list[str]:
     return sorted(name for name, value in parent.items() if _ADDRESSES.fullmatch(name) and _has_credentials(value))
 
 
-def _network_variables(parent: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name, value in parent.items():
-        if _OTHERS.fullmatch(name) or (_ADDRESSES.fullmatch(name) and not _has_credentials(value)):
-            yield name, value
+def network_variables(parent: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that package managers need to reach their indexes, without those that hold credentials."""
+    return {
+        name: value
+        for name, value in parent.items()
+        if _OTHERS.fullmatch(name) or (_ADDRESSES.fullmatch(name) and not _has_credentials(value))
+    }
 
 
 def _has_credentials(value: str) -> bool:

@@ -89,7 +89,7 @@ def test_task_title_can_be_latin(worker: Worker) -> None:
     worker.commit = git.commit(BRANCH, {TASKS: tasks}, "Write the tasks")
     work = (
         "import pathlib, sys\nprompt = sys.stdin.buffer.read()\n"
-        "file = pathlib.Path('notes.txt')\nfirst = not file.exists()\nassert first == (b'Caf\\xe9' in prompt)\n"
+        "file = pathlib.Path('notes.txt')\nfirst = not file.exists()\nassert first == (b'Caf\\\\xe9' in prompt)\n"
         "file.write_text('' if first else file.read_text() + '1')\n"
     )
     worker.configure(worker.agent(work), test=["python3", "-c", TESTS])

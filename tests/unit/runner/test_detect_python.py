@@ -49,6 +49,8 @@ def found(folder: Path, files: dict[str, str]) -> Detected:
         ({"pyproject.toml": '[tool.poetry]\nname = "shop"\n[tool.poetry.group.test]\noptional = true\n'},
          "poetry install --no-interaction --with test"),
         ({"pyproject.toml": '[tool.poetry]\nname = "shop"\nrequires-poetry = ">=2,<3"\n'}, "install 'poetry>=2,<3'"),
+        ({"pyproject.toml": PROJECT + "[tool.poetry]\n" + GROUPS}, "pip install -e . --group Testing --group dev"),
+        ({"pyproject.toml": PROJECT + '[tool.poetry.dependencies]\nflask = {source = "own"}\n'}, "poetry install"),
         ({"pdm.lock": "", "pyproject.toml": PROJECT + GROUPS},
          "pdm install --frozen-lockfile --group Testing --group dev"),
         ({"Pipfile": "", "Pipfile.lock": "{}"}, "pipenv sync --dev"),

@@ -94,7 +94,7 @@ def _installer(project: PythonProject) -> _Installer | None:
         (project.has("poetry.lock"), _Installer(install_with_poetry, "poetry.lock → poetry install")),
         (project.has("pdm.lock"), _Installer(install_with_pdm, "pdm.lock → pdm install")),
         (has_project and project.uses_tool("uv"), _Installer(install_with_uv, "[tool.uv] → uv sync", with_pip=False)),
-        (project.uses_tool("poetry"), _Installer(install_with_poetry, "[tool.poetry] → poetry install")),
+        (project.needs_poetry, _Installer(install_with_poetry, "[tool.poetry] → poetry install")),
         (bool(project.tool("pdm", "dev-dependencies")), _Installer(install_with_pdm, "[tool.pdm] → pdm install")),
         (project.is_distribution, _Installer(install_with_pip, f"{_manifest(project)} → pip install -e .")),
         (project.has("Pipfile.lock"), _Installer(install_with_pipenv, "Pipfile.lock → pipenv sync")),

@@ -52,6 +52,16 @@ class PythonProject:
         return name in table(self.pyproject, "tool")
 
     @property
+    def needs_poetry(self) -> bool:
+        """Whether only Poetry can install what the tests need.
+
+        A project that lists everything in ``[project]`` and dependency groups is installed by pip, which is faster and
+        reads the settings for a package index, which Poetry ignores.
+        """
+        own = self.tool("poetry").keys() & {"dependencies", "dev-dependencies", "group"}
+        return self.uses_tool("poetry") and (bool(own) or "project" not in self.pyproject)
+
+    @property
     def is_distribution(self) -> bool:
         """Whether pip can install the folder."""
         setup_cfg = self.settings.document("setup.cfg") or {}

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from kiro_local.aws.server import EmbeddedAws
 from kiro_local.aws.session import loopback_session
 from kiro_local.faults import ENDINGS
+from kiro_worker.runner.sandbox.environment import network_variables
 
 Make = Callable[..., str]
 Eventually = Callable[..., Any]
@@ -102,6 +103,8 @@ def test_builds_do_not_share_top_level_files(embedded: EmbeddedAws, project: Mak
 def test_host_environment_is_not_inherited(
     build: Callable[..., dict[str, Any]], embedded: EmbeddedAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name in network_variables(os.environ):
+        monkeypatch.delenv(name)
     monkeypatch.setenv("SECRET_OF_THE_HOST", "x")
     done = build(spec(build="env | sed 's/=.*//' | sort | sed 's/^/name:/'\necho HOME is $HOME"))
     names = {line.removeprefix("name:") for line in log(done) if line.startswith("name:")}
@@ -112,6 +115,18 @@ def test_host_environment_is_not_inherited(
         "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL",
     }  # fmt: skip
     assert f"HOME is {embedded.workspace}" in "\n".join(log(done))
+
+
+def test_build_reaches_package_indexes_as_the_host_does(
+    build: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NODE_EXTRA_CA_CERTS", "/etc/corporate.pem")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("NO_PROXY", ".example")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://ann:secret@index.example/simple")
+    done = build(spec(build='echo "$NODE_EXTRA_CA_CERTS $HTTPS_PROXY $NO_PROXY ${PIP_INDEX_URL:-withheld}"'))
+    expected = "/etc/corporate.pem http://proxy.example:3128 .example,127.0.0.1,localhost withheld"
+    assert expected in "\n".join(log(done))
 
 
 def test_precedence_of_variables(
