@@ -342,3 +342,17 @@ LOCAL: tuple[tuple[dict[str, str], bool], ...] = (
 def test_installation_that_copies_sources_runs_again(tmp_path: Path, files: dict[str, str], follows: bool) -> None:
     """Else the tests would run against the code as it was before the work."""
     assert found(tmp_path, files | PYTEST_TEST).follows_sources is follows
+
+
+def test_nothing_in_the_virtual_environment_is_committed(tmp_path: Path) -> None:
+    """What an agent installs into it would make its tests pass, and no manifest would name it."""
+    setup = found(tmp_path, UNITTEST_TEST).setup
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    subprocess.run(setup, cwd=tmp_path, env=environment, check=True)
+    (tmp_path / ".venv/lib/new.py").touch()
+
+    git = ["git", "-c", "safe.directory=*"]
+    subprocess.run([*git, "init", "-q"], cwd=tmp_path, check=True)
+    shown = subprocess.run([*git, "status", "--short"], cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    assert shown.stdout == "?? tests/\n"
