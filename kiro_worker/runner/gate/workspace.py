@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kiro_worker.runner.gate.ecosystems.choose import changes_installation
+from kiro_worker.runner.gate.secret_files import remove_secret_files
 from kiro_worker.runner.gate.setup import VIRTUAL_ENVIRONMENT, plan_setup
 from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
@@ -180,7 +181,10 @@ class GateWorkspace:
             if not steps:
                 return None
             committed = [entry.path for entry in list_tree(checkout.git, commit)]
-            return Snapshot.take(folders, commit, committed)
+            snapshot = Snapshot.take(folders, commit, committed)
+            if removed := remove_secret_files(snapshot.folder, self.setup.secrets.values()):
+                self.say(f"agent and tests do not get {listed(removed, ascii)}, because a secret of setup is in it")
+            return snapshot
 
     @contextmanager
     def _laid_out(

@@ -265,3 +265,29 @@ def test_build_sets_up_a_project_without_configuration(worker: Worker) -> None:
                printed(finished, "[setup] "))  # fmt: skip
     assert finished.exports["TESTS_SUMMARY"].startswith("2 passed")
     assert "setup runs again" not in finished.log
+
+
+def test_files_with_a_secret_of_setup_reach_neither_agent_nor_tests(github: StandInGitHub, tmp_path: Path) -> None:
+    """Package managers keep the credentials of a registry in settings, of which the agent gets some folders."""
+    token = "registry-token-4711"
+    setup = """
+        mkdir -p ~/.m2 ~/.config/pip .npm-local
+        echo "<password>$TOKEN</password>" > ~/.m2/settings.xml
+        echo "_auth=$(printf 'user:%s' "$TOKEN" | base64)" > ~/.npmrc
+        echo "https://user:$TOKEN@registry.example" > .npm-local/settings
+        echo kept > ~/.m2/kept; echo kept > .npm-local/kept; ln -s ~/.npmrc .npm-local/link
+    """
+    shown = "cat ~/.m2/* ~/.npmrc .npm-local/* 2>&1; echo '1 passed, 0 failed'"
+    check = chosen(setup=("sh", "-eu", "-c", setup), test=("sh", "-c", shown))
+    with prepared(github, tmp_path, {"a.txt": ""}, check, secrets={"TOKEN": token}) as scene:
+        scene.test(check, scene.checkout.commit)
+        agents = [
+            path.read_text()
+            for path in (*scene.gate.folders.home.rglob("*"), *(scene.checkout.folder / ".npm-local").iterdir())
+            if path.is_file()
+        ]
+
+    assert agents == ["kept\n", "kept\n"]
+    assert scene.lines.count("kept") == 2
+    assert token not in "\n".join((*scene.lines, *scene.said))
+    assert any("because a secret of setup is in it" in line and ".m2/settings.xml" in line for line in scene.said)
