@@ -239,3 +239,14 @@ def test_any_settings_are_handled(tmp_path_factory: pytest.TempPathFactory, name
     assert found is None or found.test
     assert settings.pytest_coverage == ABSENT
     assert isinstance(settings.coverage_run, dict)
+
+
+@pytest.mark.parametrize("key", ["a.", "a . ", '"a".', "'a'."])
+def test_key_of_very_many_parts_is_not_parsed(tmp_path: Path, key: str) -> None:
+    """The parser would take hours."""
+    for start in ("", "[", "[tool]\nx = 1\n[[", "x = { ", "x = {y = 1, "):
+        settings = ProjectSettings(write(tmp_path, {"pyproject.toml": f"{start}{key * 60_000}a"}))
+        assert settings.document("pyproject.toml") == {}
+        assert len(settings.notes) == 1
+    text = f"[project]\nname = 'x'\n# {'a.' * 500}\ndescription = '{'a.' * 500}'\n"
+    assert ProjectSettings(write(tmp_path, {"pyproject.toml": text})).document("pyproject.toml")

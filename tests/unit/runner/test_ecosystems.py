@@ -236,6 +236,7 @@ def test_large_file_counts_as_empty(tmp_path: Path) -> None:
         ("ruby", "Rakefile", "{}"),
         ("ruby", "Rakefile", "task" + " " * (MAX_FILE_BYTES // 2)),
         ("go", "go.work", "{}"),
+        ("go", "go.work", "use (\n" * (MAX_FILE_BYTES // 7)),
     ],
 )
 def test_empty_lines_are_read_once(tmp_path: Path, name: str, file: str, text: str) -> None:
