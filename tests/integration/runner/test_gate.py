@@ -218,6 +218,17 @@ def test_threshold_of_another_command_does_not_apply(tmp_path: Path, test: str) 
     assert result.coverage_line
 
 
+def test_reports_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are kept in memory, so 500 large ones would end the runner."""
+    monkeypatch.setattr("kiro_worker.runner.gate.reports.MAX_BYTES", len(PASSED) + 1)
+    command = writes(tmp_path, {"junit-1.xml": PASSED, "junit-2.xml": PASSED.replace('"n"', '"m"')})
+
+    result = run(tmp_path, test=command, coverage={"threshold": None})
+
+    assert str(result.tests) == "1 test"
+    assert "further reports ignored" in result.notes["tests"][0]
+
+
 def test_coverage_that_the_project_turns_off_is_named(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cov\n")
     (tmp_path / "test_shop.py").write_text("def test_it():\n    pass\n")
