@@ -131,6 +131,7 @@ def run_recorded_gate(
                 tests,
                 baselines[number] if baselines else None,
                 [other.directory for other in checks if other is not check],
+                workspace.ecosystems.get(check.directory, ""),
             )
             _head(checks, check, sink)
             keep = edges.logs / REPORTS / (_report_folder(number, check) if len(checks) > 1 else "")

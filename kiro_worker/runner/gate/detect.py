@@ -41,12 +41,12 @@ class DetectedCommand:
     notes: tuple[str, ...] = ()
 
 
-def detected_command(folder: Path, *, is_set_up: bool = True) -> tuple[str, ...]:
+def detected_command(folder: Path, *, is_set_up: bool = True, preferred: str = "") -> tuple[str, ...]:
     """Return the usual test command of the folder's ecosystem; empty if no known ecosystem with tests is detected.
 
-    Before setup, it names the virtual environment that setup is going to make.
+    Before setup, it names the virtual environment that setup is going to make. ``preferred`` is that of :func:`detect`.
     """
-    command = detect(folder).test
+    command = detect(folder, preferred=preferred).test
     return _runnable(command, folder) if is_set_up else command
 
 

@@ -49,7 +49,8 @@ class Work:
     """The work that the gate measures.
 
     ``patch`` is its change, and ``changed`` are all files that it or the branch changes. ``tests`` are the branch's
-    own; without them, no failure is excused. ``elsewhere`` are the folders of other checks.
+    own; without them, no failure is excused. ``elsewhere`` are the folders of other checks. ``ecosystem`` is that of
+    the pinned commit, if it was detected.
     """
 
     patch: bytes = b""
@@ -57,6 +58,7 @@ class Work:
     tests: BranchTests | None = None
     baseline: Baseline | None = None
     elsewhere: Sequence[str] = ()
+    ecosystem: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ def judge(check: Check, place: Place, work: Work, keep: Path | None = None) -> V
     or cannot be measured although a threshold is configured.
     """
     try:
-        words = find_test_command(check, place.folder)
+        words = find_test_command(check, place.folder, preferred=work.ecosystem)
         command = prepare_command(check, words, place, keeps_going=work.baseline is not None)
         run = run_tests(check, command, place)
     except BuildStopped as not_run:

@@ -145,12 +145,14 @@ class Run:
         return any(_NO_TESTS.search(line[:_LONGEST_LINE]) for line in self.finished.lines)
 
 
-def find_test_command(check: Check, folder: Path, *, is_set_up: bool = True) -> tuple[str, ...]:
+def find_test_command(check: Check, folder: Path, *, is_set_up: bool = True, preferred: str = "") -> tuple[str, ...]:
     """Return the configured test command, or else the one that the files in ``folder`` suggest.
+
+    ``preferred`` is the ecosystem of the pinned commit.
 
     Raises :class:`BuildStopped` (TestsFailed) if there is neither.
     """
-    if command := check.test or detected_command(folder, is_set_up=is_set_up):
+    if command := check.test or detected_command(folder, is_set_up=is_set_up, preferred=preferred):
         return command
     problem = detect(folder).problem or "none is configured, and none can be detected from the files of the repository"
     first = problem.partition("\n")[0]

@@ -466,3 +466,14 @@ def test_installation_of_dependencies_alone_is_kept(tmp_path: Path, name: str, f
 
     assert found
     assert found.follows_sources
+
+
+def test_earlier_ecosystem_stays_while_it_has_tests(tmp_path: Path) -> None:
+    """Else one test of a script in Python would run in place of all tests in JavaScript."""
+    project(tmp_path, {"package.json": '{"scripts": {"test": "x"}}', "tools/test_a.py": "def test_a(): pass\n"})
+
+    assert detect(tmp_path).ecosystem == "python"
+    assert detect(tmp_path, preferred="node").ecosystem == "node"
+    assert detect(tmp_path, preferred="go").ecosystem == "python"
+    (tmp_path / "package.json").write_text("{}")
+    assert detect(tmp_path, preferred="node").ecosystem == "python"
