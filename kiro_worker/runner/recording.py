@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -33,6 +34,7 @@ from kiro_worker.runner.sandbox.printable import listed, printable_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from kiro_worker.config.settings import Check
     from kiro_worker.runner.edges import BuildEdges
@@ -82,8 +84,9 @@ def take_recorded_baseline(
         edges.log.sink("baseline", edges.logs / "baseline.log") as sink,
     ):
         tests = BranchTests(files, changed, str(folders.checkout))
+        anew = partial(workspace.renewed, checkout, prepared.submodules, checkout.commit)
         for check in settings.checks:
-            place = _place(edges, workspace, folders, check, sink)
+            place = _place(edges, workspace, folders, check, sink, anew)
             _head(settings.checks, check, sink)
             taken = take_baseline(check, place, settings.baseline, tests, changed)
             progress.baseline["checks"].append(taken.baseline.to_dict(check.name))
@@ -120,6 +123,7 @@ def run_recorded_gate(
         edges.log.sink("tests", edges.logs / "tests.log") as sink,
     ):
         tests = BranchTests(changes.files, changes.counted, str(folders.checkout)) if changes else None
+        anew = partial(workspace.renewed, checkout, prepared.submodules, commit)
         for number, check in enumerate(checks):
             work = Work(
                 progress.patch,
@@ -127,10 +131,11 @@ def run_recorded_gate(
                 tests,
                 baselines[number] if baselines else None,
                 [other.directory for other in checks if other is not check],
+                workspace.ecosystems.get(check.directory, ""),
             )
             _head(checks, check, sink)
             keep = edges.logs / REPORTS / (_report_folder(number, check) if len(checks) > 1 else "")
-            verdicts.append(judge(check, _place(edges, workspace, folders, check, sink), work, keep))
+            verdicts.append(judge(check, _place(edges, workspace, folders, check, sink, anew), work, keep))
     _record(edges, checks, verdicts, progress)
     if stop := stop_of(checks, verdicts):
         raise stop
@@ -175,7 +180,12 @@ def _changes(checkout: Checkout, commit: str) -> _Changes:
 
 
 def _place(
-    edges: BuildEdges, workspace: GateWorkspace, folders: Folders, check: Check, sink: Callable[[str], None]
+    edges: BuildEdges,
+    workspace: GateWorkspace,
+    folders: Folders,
+    check: Check,
+    sink: Callable[[str], None],
+    anew: Callable[[], AbstractContextManager[None]],
 ) -> Place:
     return Place(
         folders.checkout / check.directory,
@@ -185,6 +195,7 @@ def _place(
         edges.redaction,
         workspace.gate,
         folders.temporary,
+        anew,
     )
 
 

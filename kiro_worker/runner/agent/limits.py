@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kiro_worker.config.settings import REPOSITORY_FILE
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import FaultOwner, Outcome
 
@@ -43,7 +44,7 @@ def require_within_limits(
             Outcome.AGENT_FAILED,
             f"{adapter.name} does not report the cost of its turns, so agent.maxCredits cannot be enforced: {work}",
             "remove agent.maxCredits, or use agent.maxMinutes",
-            owner=FaultOwner.INSTALLATION,
+            owner=_owner_of(progress, "agent.maxCredits"),
         )
     if spent >= max_credits:
         raise BuildStopped(
@@ -51,3 +52,9 @@ def require_within_limits(
             f"the agent spent {spent:g} {adapter.unit}, and agent.maxCredits is {max_credits:g}: {work}",
             "redrive the execution, which continues with the open tasks, or raise agent.maxCredits",
         )
+
+
+def _owner_of(progress: BuildProgress, key: str) -> FaultOwner:
+    """Return who set ``key``: what a repository's own file asks for must not stop the queue."""
+    origins = progress.settings.origins if progress.settings else {}
+    return FaultOwner.REPOSITORY if origins.get(key) == REPOSITORY_FILE else FaultOwner.INSTALLATION

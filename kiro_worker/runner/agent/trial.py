@@ -46,7 +46,8 @@ def run_trial(
         agent,
         arguments=(*agent.arguments, *adapter.trial_arguments),
         variables={**agent.variables, **adapter.trial_variables},
-        timeout_seconds=min(timeout_seconds, agent.timeout_seconds),
+        # Not the limit of a task's turn, which a repository may have made too short for any answer.
+        timeout_seconds=timeout_seconds,
     )
     with _folders(workspace) as (folder, home, temporary):
         return run_agent(

@@ -6,9 +6,11 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from kiro_worker.config.settings import REPOSITORY_FILE
 from kiro_worker.errors import BuildStopped
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.last_words import last_words
+from kiro_worker.runner.agent.own_environment import without
 from kiro_worker.runner.agent.unavailable import unavailable
 from kiro_worker.runner.gate.setup import active_environment, installed_programs
 from kiro_worker.runner.sandbox.environment import scrubbed_environment
@@ -69,6 +71,10 @@ def run_agent(
     programs = installed_programs(home, *virtual_environments)
     # The agent itself is never a program that setup installed, even if that has the same name.
     program = shutil.which(agent.argv[0], path=parent.get("PATH")) or agent.argv[0]
+    parent = without(parent, agent.withheld)
+    if agent.withheld:
+        names = ", ".join(sorted(agent.withheld))
+        sink(f"the agent does not get {names} of {REPOSITORY_FILE}: only the installation can choose them for it")
     sandbox.grant(folder, *private)
     try:
         finished = stream(

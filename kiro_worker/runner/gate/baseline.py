@@ -67,10 +67,13 @@ class Baseline:
             "problem": self.problem,
         }
 
-    def knows(self, identity: Identity, failures: int) -> bool:
-        """Return whether the test failed as often as now, and never passed."""
+    def knows(self, identity: Identity, number: int) -> bool:
+        """Return whether the test never passed, and had at least the ``number`` of cases that it has now.
+
+        Of more cases, with one name, it is not known which failed before.
+        """
         cases = self.facts.cases
-        return identity not in self.flaky and cases.always_failed(identity) and failures <= cases.failures(identity)
+        return identity not in self.flaky and cases.always_failed(identity) and number <= cases.failures(identity)
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,7 @@ def compare(
     excused = tuple(
         each
         for each in failing
-        if before.knows(each, now.cases.failures(each)) and not (tests is None or tests.must_pass(each))
+        if before.knows(each, now.cases.results[each].total()) and not (tests is None or tests.must_pass(each))
     )
     vanished = tuple(
         each

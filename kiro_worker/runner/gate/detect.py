@@ -22,11 +22,13 @@ if TYPE_CHECKING:
 _PYTEST: Final = ("-m", "pytest", "-q")
 _UNITTEST: Final = ("-m", "unittest")
 _MACHINES_PYTHON: Final = "python3"
+# Coverage is measured in another way than the project measures it, so the project's own threshold must not apply.
+_NO_THRESHOLD: Final = "--cov-fail-under=0"
 _MEASURED_UNITTEST: Final = (
     '{python} -m coverage run {options} -m unittest "$@"'
     # There is something to combine only if the project's settings make each process write its own data.
     " && { {python} -m coverage combine > /dev/null 2>&1 || true; }"
-    ' && {python} -m coverage xml -q -o "$HOME/coverage.xml"'
+    ' && {python} -m coverage xml -q --fail-under=0 -o "$HOME/coverage.xml"'
 )
 
 
@@ -39,12 +41,12 @@ class DetectedCommand:
     notes: tuple[str, ...] = ()
 
 
-def detected_command(folder: Path, *, is_set_up: bool = True) -> tuple[str, ...]:
+def detected_command(folder: Path, *, is_set_up: bool = True, preferred: str = "") -> tuple[str, ...]:
     """Return the usual test command of the folder's ecosystem; empty if no known ecosystem with tests is detected.
 
-    Before setup, it names the virtual environment that setup is going to make.
+    Before setup, it names the virtual environment that setup is going to make. ``preferred`` is that of :func:`detect`.
     """
-    command = detect(folder).test
+    command = detect(folder, preferred=preferred).test
     return _runnable(command, folder) if is_set_up else command
 
 
@@ -97,7 +99,7 @@ def _pytest_options(
     if coverage.is_off:
         return options, ("pytest's addopts turn coverage off",)
     if has_plugin:
-        options += () if coverage.is_measured else ("--cov", "--cov-branch")
+        options += () if coverage.is_measured else ("--cov", "--cov-branch", _NO_THRESHOLD)
         options += (f"--cov-report=xml:{home / 'coverage.xml'}",)
     return options, ()
 

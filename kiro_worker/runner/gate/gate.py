@@ -17,8 +17,9 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.records.summaries import FailedTest
 from kiro_worker.runner.gate.baseline import MOST_NAMES, compare, names_of
 from kiro_worker.runner.gate.coverage.diff import changed_lines_coverage
+from kiro_worker.runner.gate.rerun import run_again
 from kiro_worker.runner.gate.result import GateResult
-from kiro_worker.runner.gate.run import again, altered_by, find_test_command, prepare_command, run_tests
+from kiro_worker.runner.gate.run import altered_by, find_test_command, prepare_command, run_tests
 from kiro_worker.runner.gate.threshold import coverage_problem, with_coverage_note
 from kiro_worker.runner.sandbox.printable import listed, printable, printable_document
 
@@ -48,7 +49,8 @@ class Work:
     """The work that the gate measures.
 
     ``patch`` is its change, and ``changed`` are all files that it or the branch changes. ``tests`` are the branch's
-    own; without them, no failure is excused. ``elsewhere`` are the folders of other checks.
+    own; without them, no failure is excused. ``elsewhere`` are the folders of other checks. ``ecosystem`` is that of
+    the pinned commit, if it was detected.
     """
 
     patch: bytes = b""
@@ -56,6 +58,7 @@ class Work:
     tests: BranchTests | None = None
     baseline: Baseline | None = None
     elsewhere: Sequence[str] = ()
+    ecosystem: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def judge(check: Check, place: Place, work: Work, keep: Path | None = None) -> V
     or cannot be measured although a threshold is configured.
     """
     try:
-        words = find_test_command(check, place.folder)
+        words = find_test_command(check, place.folder, preferred=work.ecosystem)
         command = prepare_command(check, words, place, keeps_going=work.baseline is not None)
         run = run_tests(check, command, place)
     except BuildStopped as not_run:
@@ -114,13 +117,15 @@ def judge(check: Check, place: Place, work: Work, keep: Path | None = None) -> V
 def flaky_tests(check: Check, run: Run, found: Comparison, place: Place, work: Work) -> tuple[Identity, ...]:
     """Run the tests whose failures would count again, once, and return those that pass then.
 
+    Nothing that the first run left helps them.
+
     Without names, or if anything but tests failed, no second run could show what the first one did.
     """
     if not run.facts.is_explained or found.problem or not 0 < len(found.new) <= MOST_RUN_AGAIN:
         return ()
     place.log(f"{len(found.new)} tests failed: they are run again, once")
     try:
-        second = run_tests(check, again(run.command, place.home, is_detected=not check.test), place)
+        second = run_again(check, run.command, place)
     except BuildStopped:
         return ()
     facts = second.facts

@@ -7,6 +7,7 @@ library, and a file that cannot be read counts as missing and gets a note.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import tomllib
 from configparser import ConfigParser
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 MAX_SETTINGS_BYTES: Final = 512 * 1024
 _LONGEST_CAUSE: Final = 200
+_MOST_DOTS: Final = 100
+_LONG_KEY: Final = re.compile(
+    r"(?:^[ \t\[]*|[{,][ \t]{0,50})(?:(?:[\w-]{1,200}|\"[^\".]{0,200}\"|'[^'.]{0,200}')[ \t]{0,50}\.[ \t]{0,50}){100}"
+)
 _PYTEST_FILES: Final = (
     # In pytest's order of precedence: https://docs.pytest.org/en/stable/reference/customize.html
     *("pytest.toml", ".pytest.toml", "pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg"),
@@ -135,8 +140,18 @@ class ProjectSettings:
 
 def _parser_of(name: str) -> Callable[[str], Mapping[str, Any]]:
     if name.endswith(".toml") or name == "Pipfile":
-        return tomllib.loads
+        return parsed_toml
     return _json_object if name.endswith(".json") else parsed_ini
+
+
+def parsed_toml(text: str) -> Mapping[str, Any]:
+    """Return a TOML document. Raises :class:`ValueError`, also for a key of very many parts.
+
+    The parser's time grows with the square of their number.
+    """
+    if any(line.count(".") > _MOST_DOTS and _LONG_KEY.search(line) for line in text.splitlines()):
+        raise ValueError("a key has too many parts")
+    return tomllib.loads(text)
 
 
 def _json_object(text: str) -> Mapping[str, Any]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from kiro_worker.runner.gate.report_files import Signature
 
 MAX_REPORTS: Final = 500
+MAX_BYTES: Final = 256 * 1024 * 1024
+"""How large the reports of a run may be together, because all are kept in memory."""
 MAX_NOTES: Final = 5
 TESTS: Final = "tests"
 COVERAGE: Final = "coverage"
@@ -94,6 +96,7 @@ class _Reading:
         self.contents: dict[Path, tuple[str, bytes]] = {}
         self.notes: dict[str, list[str]] = {TESTS: [], COVERAGE: []}
         self._log = log
+        self._size = 0
 
     def read(self, kind: str, paths: list[Path], read: Callable[[bytes, str], _Read]) -> list[_Read]:
         """Return what ``read`` makes of each path."""
@@ -103,6 +106,10 @@ class _Reading:
         for path in paths[:MAX_REPORTS]:
             try:
                 content = read_report(path)
+                self._size += len(content)
+                if self._size > MAX_BYTES:
+                    self._note(kind, f"further reports ignored: together, they are larger than {MAX_BYTES >> 20} MB")
+                    break
                 results.append(read(content, printable_name(path.name)))
             except Unreadable as error:
                 self._note(kind, printable_name(f"report ignored: {error}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,13 +24,14 @@ from kiro_worker.runner.sandbox.processes import stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from kiro_worker.config.settings import Check
     from kiro_worker.runner.gate.report_files import Signature
     from kiro_worker.runner.sandbox.processes import Finished
     from kiro_worker.runner.sandbox.sandbox import Sandbox
 
-_JUNIT_OPTION: Final = "--junitxml="
+JUNIT_OPTION: Final = "--junitxml="
 _ENDED_EARLY: Final = re.compile(
     # pytest -x; jest --bail ("Test Suites: 1 failed, 1 of 3 total"); Maven's summary of a reactor.
     r"^!{3,} .*\bstopping after \d+ failures? !|^Test Suites: .*, \d+ of \d+ total|(?<=\s)\.{3,} SKIPPED\b"
@@ -51,7 +53,8 @@ _PYTEST_NO_TESTS: Final = 5
 class Place:
     """Where a check's tests run, and what they get. ``folder`` is that of the check, ``home`` is shared by all checks.
 
-    ``temporary`` is the folder for temporary files. ``sink`` gets every line, redacted.
+    ``temporary`` is the folder for temporary files. ``sink`` gets every line, redacted. While the context of ``anew``
+    is open, the folders are as they were before the first run.
     """
 
     folder: Path
@@ -61,6 +64,7 @@ class Place:
     redact: Callable[[str], str]
     sandbox: Sandbox | None = None
     temporary: Path | None = None
+    anew: Callable[[], AbstractContextManager[object]] = nullcontext
 
     def log(self, text: str) -> None:
         """Log a line of the worker's own."""
@@ -141,12 +145,14 @@ class Run:
         return any(_NO_TESTS.search(line[:_LONGEST_LINE]) for line in self.finished.lines)
 
 
-def find_test_command(check: Check, folder: Path, *, is_set_up: bool = True) -> tuple[str, ...]:
+def find_test_command(check: Check, folder: Path, *, is_set_up: bool = True, preferred: str = "") -> tuple[str, ...]:
     """Return the configured test command, or else the one that the files in ``folder`` suggest.
+
+    ``preferred`` is the ecosystem of the pinned commit.
 
     Raises :class:`BuildStopped` (TestsFailed) if there is neither.
     """
-    if command := check.test or detected_command(folder, is_set_up=is_set_up):
+    if command := check.test or detected_command(folder, is_set_up=is_set_up, preferred=preferred):
         return command
     problem = detect(folder).problem or "none is configured, and none can be detected from the files of the repository"
     first = problem.partition("\n")[0]
@@ -218,24 +224,14 @@ def full_run(words: tuple[str, ...]) -> tuple[str, ...]:
     return words
 
 
-def again(command: DetectedCommand, home: Path, *, is_detected: bool) -> DetectedCommand:
-    """Return the command that runs the failed tests again: only them with a detected pytest, else all tests."""
-    words = command.words
-    if not (is_detected and is_pytest(words)):
-        return command
-    words = tuple(f"{_JUNIT_OPTION}{home / 'junit-again.xml'}" if _asks_for_junit(word) else word for word in words)
-    # A part of the tests covers too little for a threshold of the project's own.
-    without_coverage = ("--no-cov",) if any(word.startswith("--cov") for word in words) else ()
-    return replace(command, words=(*words, "--last-failed", "--last-failed-no-failures=none", *without_coverage))
-
-
-def _asks_for_junit(word: str) -> bool:
-    return word.startswith(_JUNIT_OPTION)
+def asks_for_junit(word: str) -> bool:
+    """Return whether the word of a command is pytest's option for a JUnit report."""
+    return word.startswith(JUNIT_OPTION)
 
 
 def _missing_report(command: Sequence[str], reports: Reports) -> str:
     """Return why a report is missing that the command was asked for; empty if it was asked for none."""
-    asked = [Path(word.removeprefix(_JUNIT_OPTION)) for word in command if _asks_for_junit(word)]
+    asked = [Path(word.removeprefix(JUNIT_OPTION)) for word in command if asks_for_junit(word)]
     if all(path in reports.contents for path in asked):
         return ""
     return "; ".join(reports.notes.get(TESTS, ())) or "did not write the requested JUnit report"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.config.settings import REPOSITORY_FILE
@@ -14,7 +16,7 @@ from kiro_worker.runner.sandbox.printable import printable_name
 from kiro_worker.runner.sandbox.processes import stream
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -34,6 +36,7 @@ _FIX_WORK: Final = (
     "read setup.log and the changes to dependencies in changes.patch, then redrive the execution, which gives the agent"
     " one turn to fix them; if that fails, name in the spec the dependencies that the tasks need"
 )
+_NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _SINCE: Final = " on the agent's work, although it succeeded before the agent started"
 
 
@@ -56,8 +59,18 @@ def is_set_up(checks: Sequence[Check]) -> bool:
     return any(check.setup != () for check in checks)
 
 
-def plan_setup(checks: Sequence[Check], checkout: Path) -> tuple[SetupStep, ...]:
+def detected_ecosystems(checks: Sequence[Check], checkout: Path) -> dict[str, str]:
+    """Return the ecosystem that is detected in the directory of each check, if it has tests."""
+    found = {check.directory: detect(_directory_of(check, checkout)) for check in checks if not check.test}
+    return {directory: detected.ecosystem for directory, detected in found.items() if detected.test}
+
+
+def plan_setup(
+    checks: Sequence[Check], checkout: Path, preferred: Mapping[str, str] = _NOTHING
+) -> tuple[SetupStep, ...]:
     """Return what is to be run in ``checkout``, whose files no user of the build can change meanwhile.
+
+    ``preferred`` are the ecosystems of the pinned commit, by directory.
 
     Raises :class:`BuildStopped` (SetupFailed) if a check's directory does not exist, or neither its setup nor its tests
     are configured and detection cannot choose.
@@ -68,7 +81,7 @@ def plan_setup(checks: Sequence[Check], checkout: Path) -> tuple[SetupStep, ...]
         if check.setup is not None:
             steps.append(SetupStep(check.directory, check.setup))
             continue
-        detected = detect(folder)
+        detected = detect(folder, preferred=preferred.get(check.directory, ""))
         if detected.problem and check.test is None:
             first = detected.problem.partition("\n")[0]
             raise BuildStopped(

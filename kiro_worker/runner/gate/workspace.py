@@ -15,7 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from kiro_worker.runner.gate.ecosystems.choose import changes_installation
-from kiro_worker.runner.gate.setup import VIRTUAL_ENVIRONMENT, plan_setup
+from kiro_worker.runner.gate.secret_files import remove_secret_files
+from kiro_worker.runner.gate.setup import VIRTUAL_ENVIRONMENT, detected_ecosystems, plan_setup
 from kiro_worker.runner.gate.snapshot import Snapshot
 from kiro_worker.runner.repository.agent_repository import create_agent_repository
 from kiro_worker.runner.repository.entries import decode_path, list_tree
@@ -28,7 +29,7 @@ from kiro_worker.runner.sandbox.stray_files import StrayFiles
 from kiro_worker.runner.sandbox.untrusted_files import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from kiro_worker.runner.gate.setup import Setup, SetupStep
     from kiro_worker.runner.repository.checkout import Checkout
@@ -47,7 +48,8 @@ class GateWorkspace:
     """The gate's view of ``folders``. ``setup`` is ``None`` if nothing is to be installed.
 
     ``agent`` and ``gate`` are the sandboxes of the two users. ``machine`` is the folder that is searched for places
-    that every user may write to. ``snapshot`` is the result of setup that the agent gets.
+    that every user may write to. ``snapshot`` is the result of setup that the agent gets. ``ecosystems`` are those
+    that were detected on the pinned commit, by directory.
     """
 
     request: BuildRequest
@@ -58,6 +60,7 @@ class GateWorkspace:
     say: Callable[[str], None]
     machine: Path = Path("/")
     snapshot: Snapshot | None = field(default=None, init=False)
+    ecosystems: Mapping[str, str] = field(default_factory=dict, init=False)
     _for_tests: Snapshot | None = field(default=None, init=False)
     _set_up_for: tuple[str, tuple[SetupStep, ...]] | None = field(default=None, init=False)
     _stray_files: StrayFiles | None = field(default=None, init=False)
@@ -110,6 +113,16 @@ class GateWorkspace:
                 again("the work changes how the project is installed")
                 folders = stack.enter_context(lay_out(self._for_tests))
             yield folders
+
+    @contextmanager
+    def renewed(self, checkout: Checkout, submodules: Submodules, commit: str) -> Iterator[None]:
+        """Within :meth:`opened`, give the tests new folders with the same content; afterwards theirs are back.
+
+        Raises :class:`BuildStopped` as :meth:`opened` does.
+        """
+        self._remove_traces(self.gate)
+        with self._laid_out(checkout, submodules, commit, self._for_tests):
+            yield
 
     def _set_up_again(self, checkout: Checkout, submodules: Submodules, commit: str, why: str) -> None:
         self.say(f"setup runs again, because {why}")
@@ -164,13 +177,21 @@ class GateWorkspace:
         if self.setup is None:
             return None
         with self._laid_out(checkout, submodules, commit) as folders:
-            steps = plan_setup(self.setup.checks, folders.checkout)
+            if self._set_up_for is None:
+                self.ecosystems = detected_ecosystems(self.setup.checks, folders.checkout)
+            steps = self._plan(folders)
             self.setup.run(steps, folders, self.gate, worked_before=worked_before)
             self._set_up_for = commit, steps
             if not steps:
                 return None
             committed = [entry.path for entry in list_tree(checkout.git, commit)]
-            return Snapshot.take(folders, commit, committed)
+            snapshot = Snapshot.take(folders, commit, committed)
+            if removed := remove_secret_files(snapshot.folder, self.setup.secrets.values()):
+                self.say(f"agent and tests do not get {listed(removed, ascii)}, because a secret of setup is in it")
+            return snapshot
+
+    def _plan(self, folders: Folders) -> tuple[SetupStep, ...]:
+        return plan_setup(self.setup.checks, folders.checkout, self.ecosystems) if self.setup else ()
 
     @contextmanager
     def _laid_out(
@@ -206,7 +227,7 @@ class GateWorkspace:
                 require_sound_layout(git, request)
             create_agent_repository(git, request)
             submodules.materialize(checkout)
-            if self.setup and steps is not None and plan_setup(self.setup.checks, folders.checkout) != steps:
+            if self.setup and steps is not None and self._plan(folders) != steps:
                 raise _OtherSetup
             if snapshot:
                 snapshot.restore(folders, self.gate.uid)

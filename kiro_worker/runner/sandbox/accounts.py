@@ -56,7 +56,8 @@ def _replace_line(file: Path, name: str, line: str) -> None:
     # The lock that useradd and passwd take. https://man7.org/linux/man-pages/man3/lckpwdf.3.html
     with os.fdopen(os.open(file.parent / ".pwd.lock", os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600), "wb") as lock:
         fcntl.lockf(lock, fcntl.LOCK_EX)
-        before = file.read_text("utf-8", "surrogateescape").splitlines()
+        # Only this ends a line there. A full name may contain what ends a line elsewhere.
+        before = file.read_text("utf-8", "surrogateescape").removesuffix("\n").split("\n")
         after = [old for old in before if not old.startswith(f"{name}:")] + ([line] if line else [])
         info = file.stat()
         descriptor, new = tempfile.mkstemp(prefix=f".{file.name}-", dir=file.parent)

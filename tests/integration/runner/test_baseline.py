@@ -187,3 +187,52 @@ def test_every_check_runs_in_its_folder(worker: Worker) -> None:
     assert "testcase" in worker.artifact("reports/02-api/tests/001-junit.xml")
     assert list((finished.folder / "reports" / "tests").glob("02-api-*.xml"))
     assert [check["check"] for check in finished.result["baseline"]["checks"]] == ["web", "api"]
+
+
+LEAVES_FILES = """
+import os, pathlib
+def test_new():
+    from shop.new import VALUE
+    left = [pathlib.Path(folder, "left") for folder in (os.getcwd(), os.environ["HOME"], os.environ["TMPDIR"])]
+    found = [str(path) for path in left if path.exists()]
+    for path in left:
+        path.write_text("left")
+    assert found
+"""
+
+
+@pytest.mark.parametrize("test", [None, "python3 -m pytest -q --junitxml=junit.xml"])
+def test_second_run_gets_nothing_from_the_first(worker: Worker, test: str | None) -> None:
+    """Else a test passes that could pass nowhere: it compares with a snapshot that its own first run wrote."""
+    commit(worker, PYTEST)
+    works, _ = agent(worker, new_test=LEAVES_FILES)
+    worker.configure(works, baseline="off", **({"test": test} if test else {}))
+
+    finished = worker.run()
+
+    assert finished.outcome == "TestsFailed", finished.log
+    assert "1 tests failed: they are run again, once" in finished.log
+    assert "tests.test_new.test_new" in finished.result["reason"]
+
+
+def test_flaky_test_is_named(worker: Worker) -> None:
+    """Only the failed test is run again. What made it fail once is outside the machine's part of the build."""
+    counter = writable_file(worker.folder / "counter")
+    flaky = (
+        "import pathlib\n\ndef test_more():\n    pass\n\n"
+        f"def test_new():\n    counter = pathlib.Path({str(counter)!r})\n    times = counter.read_text()\n"
+        "    counter.write_text(times + '.')\n    assert times\n"
+    )
+    commit(worker, PYTEST)
+    works, _ = agent(worker, new_test=flaky)
+    worker.configure(works, baseline="off", coverage={})
+
+    finished = worker.run()
+
+    assert finished.outcome == "Succeeded", finished.log
+    notes = {note["kind"]: note["names"] for note in finished.result["summary"]["notes"]}
+    assert notes["flaky"] == "tests.test_new.test_new"
+    assert counter.read_text() == ".."
+    log = worker.artifact("tests.log")
+    assert "--last-failed" in log
+    assert "2 deselected" in log or "1 deselected" in log or "1 passed" in log

@@ -15,7 +15,7 @@ from kiro_worker.config.settings import Check, CoverageSettings
 from kiro_worker.errors import BuildStopped
 from kiro_worker.models import GitCredentials, Lease
 from kiro_worker.outcomes import Outcome
-from kiro_worker.runner.gate.gate import run_gate
+from kiro_worker.runner.gate.gate import Work, run_gate
 from kiro_worker.runner.gate.result import GateResult
 from kiro_worker.runner.gate.run import Place
 from kiro_worker.runner.gate.setup import Setup
@@ -86,7 +86,7 @@ class Scene:
         with self.gate.opened(self.checkout, Submodules({}), commit) as folders:
             folder, sink = folders.checkout / check.directory, self.lines.append
             place = Place(folder, folders.home, self.parent, sink, str, self.gate.gate, folders.temporary)
-            return run_gate(check, place)
+            return run_gate(check, place, Work(ecosystem=self.gate.ecosystems.get(check.directory, "")))
 
 
 @contextmanager
@@ -265,3 +265,44 @@ def test_build_sets_up_a_project_without_configuration(worker: Worker) -> None:
                printed(finished, "[setup] "))  # fmt: skip
     assert finished.exports["TESTS_SUMMARY"].startswith("2 passed")
     assert "setup runs again" not in finished.log
+
+
+def test_files_with_a_secret_of_setup_reach_neither_agent_nor_tests(github: StandInGitHub, tmp_path: Path) -> None:
+    """Package managers keep the credentials of a registry in settings, of which the agent gets some folders."""
+    token = "registry-token-4711"
+    setup = """
+        mkdir -p ~/.m2 ~/.config/pip .npm-local
+        echo "<password>$TOKEN</password>" > ~/.m2/settings.xml
+        echo "_auth=$(printf 'user:%s' "$TOKEN" | base64)" > ~/.npmrc
+        echo "https://user:$TOKEN@registry.example" > .npm-local/settings
+        echo kept > ~/.m2/kept; echo kept > .npm-local/kept; ln -s ~/.npmrc .npm-local/link
+    """
+    shown = "cat ~/.m2/* ~/.npmrc .npm-local/* 2>&1; echo '1 passed, 0 failed'"
+    check = chosen(setup=("sh", "-eu", "-c", setup), test=("sh", "-c", shown))
+    with prepared(github, tmp_path, {"a.txt": ""}, check, secrets={"TOKEN": token}) as scene:
+        scene.test(check, scene.checkout.commit)
+        agents = [
+            path.read_text()
+            for path in (*scene.gate.folders.home.rglob("*"), *(scene.checkout.folder / ".npm-local").iterdir())
+            if path.is_file()
+        ]
+
+    assert agents == ["kept\n", "kept\n"]
+    assert scene.lines.count("kept") == 2
+    assert token not in "\n".join((*scene.lines, *scene.said))
+    assert any("because a secret of setup is in it" in line and ".m2/settings.xml" in line for line in scene.said)
+
+
+def test_test_in_another_language_does_not_replace_the_projects_own(github: StandInGitHub, tmp_path: Path) -> None:
+    """The work breaks the tests in JavaScript, and adds a script in Python with a test, which comes first."""
+    node = "require('node:test')('price', () => require('node:assert').equal(require('./shop'), 1))\n"
+    files = {"package.json": '{"scripts": {"test": "node --test"}}', "shop.test.js": node}
+    with prepared(github, tmp_path, files | {"shop.js": "module.exports = 1\n"}, chosen()) as scene:
+        assert scene.test(chosen(), scene.checkout.commit).command == ("npm", "test")
+        script = {"tests/test_tool.py": UNITTEST.replace("from shop import PRICE\n", "PRICE = 1\n")}
+        both = scene.commit(script | {"shop.js": "module.exports = 2\n"})
+        with pytest.raises(BuildStopped) as stop:
+            scene.test(chosen(), both)
+
+    assert stop.value.outcome is Outcome.TESTS_FAILED
+    assert "npm test" in stop.value.remedy

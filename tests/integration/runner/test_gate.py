@@ -203,6 +203,32 @@ def test_comment_and_dependency_do_not_ask_for_coverage(tmp_path: Path) -> None:
     assert run(tmp_path, coverage={"threshold": 100}).coverage_line.startswith("lines 100% (2/2)")
 
 
+@pytest.mark.parametrize(
+    "test", ["def test_a(): import a\n", "import unittest, a\nclass A(unittest.TestCase):\n def test_a(self): pass\n"]
+)
+def test_threshold_of_another_command_does_not_apply(tmp_path: Path, test: str) -> None:
+    """The project measures coverage in its own way, for example of some files only, and not in its usual tests."""
+    settings = "[tool.coverage.report]\nfail_under = 100\n"
+    for name, text in {"pyproject.toml": settings, "test_a.py": test, "a.py": "def unused():\n    return 1\n"}.items():
+        (tmp_path / name).write_text(text)
+
+    result = run(tmp_path, coverage={"threshold": 10})
+
+    assert result.exit_code == 0
+    assert result.coverage_line
+
+
+def test_reports_are_bounded_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of them are kept in memory, so 500 large ones would end the runner."""
+    monkeypatch.setattr("kiro_worker.runner.gate.reports.MAX_BYTES", len(PASSED) + 1)
+    command = writes(tmp_path, {"junit-1.xml": PASSED, "junit-2.xml": PASSED.replace('"n"', '"m"')})
+
+    result = run(tmp_path, test=command, coverage={"threshold": None})
+
+    assert str(result.tests) == "1 test"
+    assert "further reports ignored" in result.notes["tests"][0]
+
+
 def test_coverage_that_the_project_turns_off_is_named(tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = -p no:cov\n")
     (tmp_path / "test_shop.py").write_text("def test_it():\n    pass\n")

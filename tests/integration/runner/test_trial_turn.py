@@ -150,6 +150,17 @@ def test_silence_is_no_refusal(tmp_path: Path) -> None:
     assert stop.owner is FaultOwner.INSTALLATION
 
 
+def test_short_turns_do_not_shorten_the_trial(tmp_path: Path) -> None:
+    """A repository's own ``timeoutMinutes`` must not make the agent look broken, which stops the whole queue."""
+    code = "import time; time.sleep(1); raise SystemExit(3)"
+    agent = PreparedAgent(replace(ADAPTERS["codex"], argv=(sys.executable, "-c", code)), timeout_seconds=0.1)
+
+    run = run_trial(agent, tmp_path, parent={}, sink=print, redact=str, sandbox=Sandbox())
+
+    assert run.finished.exit_code == 3
+    assert not run.finished.timed_out
+
+
 def test_unexplained_failure_is_of_who_chose_the_agent(tmp_path: Path) -> None:
     agent, _, _ = trial(tmp_path, "codex", "raise SystemExit(2)")
     run = run_trial(agent, tmp_path, parent={}, sink=print, redact=str, sandbox=Sandbox())

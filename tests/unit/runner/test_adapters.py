@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.config.settings import AgentSettings
+from kiro_worker.config.settings import REPOSITORY_FILE, AgentSettings
 from kiro_worker.models import Lease
 from kiro_worker.runner.agent.adapters import ADAPTERS, configured_agent
 from kiro_worker.runner.agent.adapters.refusal import Cause
@@ -162,3 +162,23 @@ def test_only_known_texts_are_refusals() -> None:
 
     for adapter in [*others, configured_agent(command, REQUEST, load_key=str).adapter]:
         assert adapter.read_refusal([REJECTED]) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "is_withheld"),
+    [
+        *((name, True) for name in ("HTTPS_PROXY", "https_proxy", "NO_PROXY", "NODE_OPTIONS", "NODE_EXTRA_CA_CERTS")),
+        *((name, True) for name in ("ANTHROPIC_BASE_URL", "OPENAI_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "CODEX_HOME")),
+        *((name, True) for name in ("CLAUDE_CODE_USE_BEDROCK", "XDG_CONFIG_HOME", "SSL_CERT_FILE")),
+        *((name, False) for name in ("TZ", "DATABASE_URL", "PORT", "NODE_ENV", "PYTHONPATH", "MY_HTTPS_PROXY")),
+    ],
+)
+def test_repository_does_not_choose_the_agents_connection(name: str, is_withheld: bool) -> None:
+    """Its file could send the installation's key elsewhere, or make the agent look broken for all repositories."""
+    agent = AgentSettings(name="claude")
+
+    of_file = configured_agent(agent, REQUEST, str, {f"environment.{name}": REPOSITORY_FILE, "agent.name": "x"})
+    of_parameter = configured_agent(agent, REQUEST, str, {f"environment.{name}": "repositoryDefaults"})
+
+    assert of_file.withheld == (frozenset({name}) if is_withheld else frozenset())
+    assert of_parameter.withheld == frozenset()

@@ -58,6 +58,11 @@ def test_repeated_name_is_excused_only_if_all_failed() -> None:
     assert compared(facts(old="failure passed"), facts(old="failure failure")).excused == (OLD,)
 
 
+def test_new_case_with_a_known_name_is_not_excused() -> None:
+    """The known one may be the one that passes now."""
+    assert compared(facts(old="passed failure"), facts(old="failure")).new == (OLD,)
+
+
 def test_flaky_test_is_not_known() -> None:
     before = Baseline(facts(old="failure"), flaky=frozenset({OLD}))
 

@@ -166,6 +166,19 @@ def test_accounts_replace_only_their_own_lines(tmp_path: Path) -> None:
     assert said == []
 
 
+def test_lines_of_others_are_kept_byte_for_byte(tmp_path: Path) -> None:
+    before = (
+        "root:x:0:0:root:/root:/bin/sh\nann:x:1:1:A\u2028n\x85n\x0c:/:/\n\n+::::::\n".encode() + b"b:x:2:2:\xff:/:/\n"
+    )
+    for name in ("passwd", "group"):
+        (tmp_path / name).write_bytes(before)
+
+    with account(607, Path("/new"), print, tmp_path):
+        assert (tmp_path / "passwd").read_bytes().startswith(before)
+
+    assert (tmp_path / "passwd").read_bytes() == before
+
+
 def test_machine_without_account_files_is_no_error(tmp_path: Path) -> None:
     said: list[str] = []
 

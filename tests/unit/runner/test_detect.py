@@ -132,10 +132,13 @@ OURS = ("--coverageReporters=lcovonly", "--coverageDirectory=/home")
 @pytest.mark.parametrize(
     ("script", "options"),
     [
-        ("jest", ("--coverage", *OURS)),
-        ("jest --ci --runInBand", ("--coverage", *OURS)),
-        ("NODE_OPTIONS=--experimental-vm-modules npx jest", ("--coverage", *OURS)),
-        ("cross-env CI=1 node --expose-gc node_modules/jest/bin/jest.js", ("--coverage", *OURS)),
+        ("jest", ("--coverage", "--coverageThreshold={}", *OURS)),
+        ("jest --ci --runInBand", ("--coverage", "--coverageThreshold={}", *OURS)),
+        ("NODE_OPTIONS=--experimental-vm-modules npx jest", ("--coverage", "--coverageThreshold={}", *OURS)),
+        (
+            "cross-env CI=1 node --expose-gc node_modules/jest/bin/jest.js",
+            ("--coverage", "--coverageThreshold={}", *OURS),
+        ),
         ("jest --coverage", OURS),
         ("jest --coverage=false", OURS),
         ("jest --coverage --coverageDirectory=out", OURS[:1]),
@@ -168,7 +171,7 @@ def test_pytest_gets_what_its_settings_lack(tmp_path: Path, all_modules: dict[st
         return command.words[5:], command.notes
 
     report = "--cov-report=xml:/home/coverage.xml"
-    assert options("-q") == (("--cov", "--cov-branch", report), ())
+    assert options("-q") == (("--cov", "--cov-branch", "--cov-fail-under=0", report), ())
     assert options("--cov=shop") == ((report,), ())
     assert options("-p no:cov") == ((), ("pytest's addopts turn coverage off",))
 
@@ -236,3 +239,14 @@ def test_any_settings_are_handled(tmp_path_factory: pytest.TempPathFactory, name
     assert found is None or found.test
     assert settings.pytest_coverage == ABSENT
     assert isinstance(settings.coverage_run, dict)
+
+
+@pytest.mark.parametrize("key", ["a.", "a . ", '"a".', "'a'."])
+def test_key_of_very_many_parts_is_not_parsed(tmp_path: Path, key: str) -> None:
+    """The parser would take hours."""
+    for start in ("", "[", "[tool]\nx = 1\n[[", "x = { ", "x = {y = 1, "):
+        settings = ProjectSettings(write(tmp_path, {"pyproject.toml": f"{start}{key * 60_000}a"}))
+        assert settings.document("pyproject.toml") == {}
+        assert len(settings.notes) == 1
+    text = f"[project]\nname = 'x'\n# {'a.' * 500}\ndescription = '{'a.' * 500}'\n"
+    assert ProjectSettings(write(tmp_path, {"pyproject.toml": text})).document("pyproject.toml")

@@ -313,3 +313,46 @@ def test_hostile_manifests_are_only_read(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").unlink()
     (tmp_path / "pyproject.toml").symlink_to("/etc/passwd")
     assert found(tmp_path, {}).test == PYTEST
+
+
+LOCAL: tuple[tuple[dict[str, str], bool], ...] = (
+    ({"requirements.txt": "flask\n.\n"}, False),
+    ({"requirements.txt": "./libs/common[extra] ; python_version > '3'\n"}, False),
+    ({"requirements.txt": "libs/common\n"}, False),
+    ({"requirements.txt": "common @ file:./libs/common\n"}, False),
+    ({"requirements.txt": "-r more/test.txt\n", "more/test.txt": "-r other.txt", "more/other.txt": "../lib\n"}, False),
+    ({"requirements.txt": "-e .\n--editable ./lib\nflask>=1\nhttps://example.com/a.whl\n# ./lib\n-c limits.txt"}, True),
+    ({"requirements.txt": "-r requirements.txt\nflask @ https://example.com/a.whl\ngit+https://example.com/a\n"}, True),
+    ({"pyproject.toml": PROJECT + 'dependencies = ["common @ file:///${PROJECT_ROOT}/libs/common"]\n'}, False),
+    ({"pyproject.toml": PROJECT + '[dependency-groups]\ntest = ["common @ file:./libs/common"]\n'}, False),
+    ({"pyproject.toml": PROJECT + 'readme = {file = "README"}\ndependencies = ["a @ https://x/a.whl"]\n'}, True),
+    ({"pyproject.toml": PROJECT + '[tool.uv.sources]\ncommon = {path = "libs/common"}\n'}, False),
+    ({"pyproject.toml": PROJECT + '[tool.uv.sources]\ncommon = [{path = "libs/common", editable = true}]\n'}, True),
+    ({"pyproject.toml": PROJECT + "[tool.uv.sources]\ncommon = {workspace = true}\n"}, True),
+    ({"pyproject.toml": PROJECT + "[tool.uv.sources]\ncommon = {workspace = true, editable = false}\n"}, False),
+    ({"pyproject.toml": '[tool.poetry.dependencies]\ncommon = {path = "libs/common"}\n'}, False),
+    ({"pyproject.toml": '[tool.poetry.group.test.dependencies]\ncommon = {path = "../common"}\n'}, False),
+    ({"pyproject.toml": '[tool.poetry.dependencies]\ncommon = {path = "libs/common", develop = true}\n'}, True),
+    ({"Pipfile": '[packages]\nshop = {path = "."}\n'}, False),
+    ({"Pipfile": '[packages]\nshop = {path = ".", editable = true}\n'}, True),
+)
+
+
+@pytest.mark.parametrize(("files", "follows"), LOCAL)
+def test_installation_that_copies_sources_runs_again(tmp_path: Path, files: dict[str, str], follows: bool) -> None:
+    """Else the tests would run against the code as it was before the work."""
+    assert found(tmp_path, files | PYTEST_TEST).follows_sources is follows
+
+
+def test_nothing_in_the_virtual_environment_is_committed(tmp_path: Path) -> None:
+    """What an agent installs into it would make its tests pass, and no manifest would name it."""
+    setup = found(tmp_path, UNITTEST_TEST).setup
+    environment = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "HOME": str(tmp_path)}
+    subprocess.run(setup, cwd=tmp_path, env=environment, check=True)
+    (tmp_path / ".venv/lib/new.py").touch()
+
+    git = ["git", "-c", "safe.directory=*"]
+    subprocess.run([*git, "init", "-q"], cwd=tmp_path, check=True)
+    shown = subprocess.run([*git, "status", "--short"], cwd=tmp_path, check=True, capture_output=True, text=True)
+
+    assert shown.stdout == "?? tests/\n"

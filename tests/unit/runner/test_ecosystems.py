@@ -229,6 +229,24 @@ def test_large_file_counts_as_empty(tmp_path: Path) -> None:
     assert (files.json("a.json"), files.json("b.json"), files.beginning("a.json", 4)) == ({}, {"a": 1}, '{"a"')
 
 
+@pytest.mark.parametrize(
+    ("name", "file", "text"),
+    [
+        ("node", "pnpm-workspace.yaml", "packages:{}"),
+        ("ruby", "Rakefile", "{}"),
+        ("ruby", "Rakefile", "task" + " " * (MAX_FILE_BYTES // 2)),
+        ("go", "go.work", "{}"),
+        ("go", "go.work", "use (\n" * (MAX_FILE_BYTES // 7)),
+    ],
+)
+def test_empty_lines_are_read_once(tmp_path: Path, name: str, file: str, text: str) -> None:
+    """A pattern that begins to count them anew in each line would take hours."""
+    content = text.format("\n" * (MAX_FILE_BYTES // 2))
+    files = {"package.json": "{}", "Gemfile": "", "test/a_test.rb": "", file: content}
+
+    assert DETECT[name](project(tmp_path, files))
+
+
 def test_search_is_bounded(tmp_path: Path) -> None:
     """The links would be an endless tree."""
     for number in range(200):
@@ -419,6 +437,8 @@ def test_change_of_manifest_changes_the_installation() -> None:
         ("node", {"package.json": '{"scripts": {"test": "x", "prepare": "tsc"}}'}),
         ("node", {"package.json": '{"workspaces": ["a"], "scripts": {"test": "x"}}',
                   "a/package.json": '{"scripts": {"postinstall": "x"}}'}),
+        *(("node", {"package.json": json.dumps({"scripts": {"test": "x"}, key: {"lib": "file:./lib"}})})
+          for key in ("dependencies", "devDependencies")),
         ("php", {"composer.json": '{"scripts": {"test": "x"}, "autoload": {"classmap": ["src"]}}'}),
         ("php", {"composer.json": '{"scripts": {"test": "x"}, "config": {"optimize-autoloader": true}}'}),
         ("php", {"composer.json": '{"scripts": {"test": "x", "post-autoload-dump": "x"}}'}),
@@ -446,3 +466,14 @@ def test_installation_of_dependencies_alone_is_kept(tmp_path: Path, name: str, f
 
     assert found
     assert found.follows_sources
+
+
+def test_earlier_ecosystem_stays_while_it_has_tests(tmp_path: Path) -> None:
+    """Else one test of a script in Python would run in place of all tests in JavaScript."""
+    project(tmp_path, {"package.json": '{"scripts": {"test": "x"}}', "tools/test_a.py": "def test_a(): pass\n"})
+
+    assert detect(tmp_path).ecosystem == "python"
+    assert detect(tmp_path, preferred="node").ecosystem == "node"
+    assert detect(tmp_path, preferred="go").ecosystem == "python"
+    (tmp_path / "package.json").write_text("{}")
+    assert detect(tmp_path, preferred="node").ecosystem == "python"

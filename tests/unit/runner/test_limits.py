@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from kiro_worker.config.settings import AgentSettings
+from kiro_worker.config.settings import REPOSITORY_FILE, AgentSettings, Settings
 from kiro_worker.errors import BuildStopped
-from kiro_worker.outcomes import Outcome
+from kiro_worker.outcomes import FaultOwner, Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS
 from kiro_worker.runner.agent.limits import note_usage, require_within_limits
 from kiro_worker.runner.agent.turn import AgentRun
@@ -17,9 +17,10 @@ from kiro_worker.runner.progress import BuildProgress
 from kiro_worker.runner.sandbox.processes import Finished
 
 
-def check(limits: dict[str, Any], *runs: tuple[float | None, float]) -> None:
+def check(limits: dict[str, Any], *runs: tuple[float | None, float], origin: str = "repositoryDefaults") -> None:
     """Note runs of this cost and time, and check the limits."""
-    progress = BuildProgress(tasks_done=2, tasks_open=3)
+    settings = Settings(origins={"agent.maxCredits": origin})
+    progress = BuildProgress(tasks_done=2, tasks_open=3, settings=settings)
     for cost, seconds in runs:
         run = AgentRun(Finished(0, timed_out=False, seconds=seconds), cost, seconds, None)
         note_usage(run, progress)
@@ -59,3 +60,18 @@ def test_reached_limit_stops_build(
 
     assert stopped.value.outcome is outcome
     assert stopped.value.reason.endswith("2 tasks are done and kept, 3 are open")
+
+
+@pytest.mark.parametrize(
+    ("origin", "owner"),
+    [
+        (REPOSITORY_FILE, FaultOwner.REPOSITORY),
+        ("repositoryDefaults", FaultOwner.INSTALLATION),
+        ("limits.credits", FaultOwner.INSTALLATION),
+    ],
+)
+def test_limit_that_cannot_be_enforced_is_of_who_set_it(origin: str, owner: FaultOwner) -> None:
+    with pytest.raises(BuildStopped) as stopped:
+        check({"max_credits": 4}, (None, 1), origin=origin)
+
+    assert stopped.value.owner is owner

@@ -314,16 +314,17 @@ def test_node_is_installed_only_if_the_machines_is_older(tmp_path: Path) -> None
 
 
 OURS = ("--coverageReporters=lcovonly", "--coverageDirectory=/home")
+MEASURE = ("--coverage", "--coverageThreshold={}")
 VITEST = ("--reporter=default", "--reporter=junit", "--outputFile.junit=/home/junit.xml")
 
 
 @pytest.mark.parametrize(
     ("script", "options"),
     [
-        ("jest", ("--coverage", *OURS)),
-        ("jest --ci --runInBand", ("--coverage", *OURS)),
-        ("NODE_OPTIONS=--experimental-vm-modules npx jest", ("--coverage", *OURS)),
-        ("cross-env CI=1 node --expose-gc node_modules/jest/bin/jest.js", ("--coverage", *OURS)),
+        ("jest", (*MEASURE, *OURS)),
+        ("jest --ci --runInBand", (*MEASURE, *OURS)),
+        ("NODE_OPTIONS=--experimental-vm-modules npx jest", (*MEASURE, *OURS)),
+        ("cross-env CI=1 node --expose-gc node_modules/jest/bin/jest.js", (*MEASURE, *OURS)),
         ("jest --coverage", OURS),
         ("jest --coverage=false", OURS),
         ("jest --coverage --coverageDirectory=out", OURS[:1]),
@@ -355,6 +356,20 @@ def test_vitest_measures_coverage_with_its_provider(tmp_path: Path) -> None:
     assert found[0][-3:] == (
         "--coverage.enabled", "--coverage.reporter=lcovonly", "--coverage.reportsDirectory=/home/vitest-coverage",
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["vitest.config.ts", "vite.config.mjs"])
+def test_vitest_does_not_apply_a_threshold_of_another_command(tmp_path: Path, name: str) -> None:
+    document = {"scripts": {"test": "vitest"}, "devDependencies": {"@vitest/coverage-v8": "2"}}
+    config = "export default { test: { coverage: { thresholds: { lines: 99 } } } }"
+    project(tmp_path, {"package.json": json.dumps(document), name: config})
+    found = with_report_options(("npm", "test"), tmp_path, Path("/home"))
+
+    assert found
+    assert found[0][-5:] == tuple(
+        f"--coverage.thresholds.{each}"
+        for each in ("lines=0", "functions=0", "branches=0", "statements=0", "100=false")
+    )
 
 
 def test_jest_that_collects_coverage_is_not_asked_again(tmp_path: Path) -> None:

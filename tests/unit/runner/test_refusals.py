@@ -95,8 +95,10 @@ def test_other_errors_are_no_refusal(message: str, status: int) -> None:
         ("You've hit your usage limit. Try again in 6 days 3 hours.", NOW + 86_400),
         ("Claude AI usage limit reached|1700000000", 0),
         ("Quota exceeded. Check your plan and billing details.", 0),
+        (f"Quota exceeded. Try again in {'9' * 400} days.", 0),
+        (f"Quota exceeded. Try again in 1 day {'9' * 400} s.", NOW + 86_400),
     ],
-    ids=["epoch", "words", "letters", "at most a day", "in the past", "not named"],
+    ids=["epoch", "words", "letters", "at most a day", "in the past", "not named", "no number", "partly a number"],
 )
 def test_named_reset_is_kept(message: str, until: int) -> None:
     found = refusal(message)

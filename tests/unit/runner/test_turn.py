@@ -11,6 +11,7 @@ import pytest
 from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.agent.adapters import ADAPTERS, PreparedAgent
 from kiro_worker.runner.agent.turn import AgentRun, run_agent
+from kiro_worker.runner.sandbox.environment import BuildEnvironment
 from kiro_worker.runner.sandbox.sandbox import Sandbox
 
 
@@ -31,6 +32,26 @@ def run(folder: Path, code: str, timeout_seconds: float = 30) -> AgentRun:
 
 def test_prompt_arrives_on_standard_input(tmp_path: Path) -> None:
     assert run(tmp_path, "print(input())").finished.lines == ("the prompt",)
+
+
+def test_withheld_variable_has_the_machines_value(tmp_path: Path) -> None:
+    code = "import os; print(*map(os.environ.get, ('HTTPS_PROXY', 'NODE_OPTIONS', 'TZ')))"
+    adapter = replace(ADAPTERS["kiro"], argv=(sys.executable, "-c", code), always_reports_cost=False)
+    configured = {"HTTPS_PROXY": "http://127.0.0.1:1", "NODE_OPTIONS": "--require=./x.js", "TZ": "UTC"}
+    lines: list[str] = []
+    done = run_agent(
+        PreparedAgent(adapter, 30, withheld=frozenset({"HTTPS_PROXY", "NODE_OPTIONS"})),
+        "",
+        tmp_path,
+        tmp_path / "home",
+        parent=BuildEnvironment({"HTTPS_PROXY": "http://proxy.example:3128"}, configured),
+        sink=lines.append,
+        redact=str,
+        sandbox=Sandbox(),
+    )
+
+    assert done.finished.lines == ("http://proxy.example:3128 None UTC",)
+    assert lines[0].startswith("the agent does not get HTTPS_PROXY, NODE_OPTIONS of .kiro-worker.yml")
 
 
 def test_slow_turn_is_stopped(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from kiro_worker.runner.agent.adapters.codex import CODEX
 from kiro_worker.runner.agent.adapters.command import command_adapter
 from kiro_worker.runner.agent.adapters.gemini import GEMINI
 from kiro_worker.runner.agent.adapters.kiro import KIRO, kiro_harness
+from kiro_worker.runner.agent.own_environment import withheld_from_agent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,7 +43,10 @@ def configured_agent(
     # Without its key, such a program waits for a person to log in, so a missing key must fail here.
     variables = {adapter.key_variable: load_key()} if settings.needs_key else {}
     own = [key for key in ("name", "model") if (origins or {}).get(f"agent.{key}") == REPOSITORY_FILE]
-    return PreparedAgent(adapter, settings.timeout_minutes * 60.0, variables, _arguments(settings), frozenset(own))
+    withheld = withheld_from_agent(origins or {})
+    return PreparedAgent(
+        adapter, settings.timeout_minutes * 60.0, variables, _arguments(settings), frozenset(own), withheld
+    )
 
 
 def _arguments(settings: AgentSettings) -> tuple[str, ...]:

@@ -96,7 +96,7 @@ class PreparedAgent:
     """An adapter, the time limit of a turn, the environment variables that hold its key, and further arguments.
 
     ``chosen_by_repository`` are the settings (``name``, ``model``) that the repository's own file chose, so that their
-    failure is the repository's.
+    failure is the repository's. ``withheld`` are the variables that this file sets, and that the agent does not get.
     """
 
     adapter: Adapter
@@ -104,6 +104,7 @@ class PreparedAgent:
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
     arguments: tuple[str, ...] = ()
     chosen_by_repository: frozenset[str] = frozenset()
+    withheld: frozenset[str] = frozenset()
 
     @property
     def argv(self) -> tuple[str, ...]:

@@ -12,10 +12,10 @@ from enum import StrEnum
 from typing import Final
 
 _WAIT: Final = re.compile(
-    r"(?:reset|try again|retry)\w*\s+(?:in|after)\s+((?:\d+(?:\.\d+)?\s*(?:d|h|m|s)\w*[\s,]*(?:and\s+)?)+)",
+    r"(?:reset|try again|retry)\w*\s+(?:in|after)\s+((?:\d{1,9}(?:\.\d+)?\s*(?:d|h|m|s)\w*[\s,]*(?:and\s+)?)+)",
     re.IGNORECASE,
 )
-_DURATION: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([dhms])", re.IGNORECASE)
+_DURATION: Final = re.compile(r"(?<![\d.])(\d{1,9}(?:\.\d+)?)\s*([dhms])", re.IGNORECASE)
 _SECONDS: Final = {"d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _EPOCH: Final = re.compile(r"limit reached\|(\d{10})\b")
 _PLAN: Final = re.compile(

@@ -19,7 +19,8 @@ _INSTALL: Final = script(
     "bundle install --jobs 4 --retry 3",
 )
 _TEST_TASK: Final = re.compile(
-    r"^\s*(?:Rake::TestTask\.new|Minitest::TestTask\.create|(?:multi)?task\s*\(?\s*:?[\"']?test\b)", re.MULTILINE
+    r"^[ \t]*(?:Rake::TestTask\.new|Minitest::TestTask\.create|(?:multi)?task[ \t]{0,20}\(?\s{0,200}:?[\"']?test\b)",
+    re.MULTILINE,
 )
 _ALL_TESTS: Final = 'Dir["./test/**/{test_*,*_test}.rb"].sort.each { |file| require file }'
 _LEVELS: Final = 6

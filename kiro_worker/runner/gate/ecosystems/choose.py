@@ -48,8 +48,11 @@ _INSTALLED: Final = frozenset(
 """Ends of names of sources that setup compiles, as extension modules, and of manifests."""
 
 
-def detect(folder: Path, detectors: Sequence[Detector] = DETECTORS) -> Detected:
+def detect(folder: Path, detectors: Sequence[Detector] = DETECTORS, *, preferred: str = "") -> Detected:
     """Return how the project in ``folder`` is installed and tested.
+
+    ``preferred`` is the ecosystem of an earlier commit. It stays as long as it has tests: else the first test of
+    another language, added beside the project's own, would run in place of them.
 
     What has tests is preferred to what has none, and what can be chosen to what has a ``problem``. Without any, the
     ``problem`` names the folders below that are projects; it is empty if there are none.
@@ -57,7 +60,15 @@ def detect(folder: Path, detectors: Sequence[Detector] = DETECTORS) -> Detected:
     found = [detected for detector in detectors if (detected := detector(folder))]
     if not found:
         return _parts(folder, detectors, "is no project of a known ecosystem")
-    best, *others = sorted(found, key=lambda one: (bool(one.problem), not one.test, not one.likely))
+    best, *others = sorted(
+        found,
+        key=lambda one: (
+            not (one.ecosystem == preferred and one.test),
+            bool(one.problem),
+            not one.test,
+            not one.likely,
+        ),
+    )
     if best.problem and not best.likely:
         # Files for tools alone: the projects may be below.
         parts = _parts(folder, detectors, f"has no tests ({best.ecosystem})")

@@ -10,10 +10,11 @@ from kiro_worker.runner.gate.ecosystems.project_files import ProjectFiles
 from kiro_worker.runner.sandbox.printable import printable_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 _COMMENT: Final = re.compile(r"//[^\n]*")
-_USE: Final = re.compile(r"^\s*use\s+(?:\(([^)]*)\)|(\S+))", re.MULTILINE)
+_USE: Final = re.compile(r"^[ \t]*use(?:[ \t]*\(|[ \t]+(\S+))", re.MULTILINE)
 _MAX_MODULES: Final = 200
 _LEVELS: Final = 8
 
@@ -49,10 +50,24 @@ def detect_go(folder: Path) -> Detected | None:
 def _used_modules(text: str) -> list[str]:
     """Return the folders that the ``use`` directives of a ``go.work`` name, without ``./``."""
     found: dict[str, None] = {}
-    for block, single in _USE.findall(_COMMENT.sub("", text)):
-        for name in (block or single).split():
+    for names in _use_directives(_COMMENT.sub("", text)):
+        for name in names.split():
             path = name.strip('"`').strip()
             found["/".join(part for part in path.split("/") if part not in ("", ".")) if path[:1] != "/" else path] = (
                 None
             )
     return [name or "." for name in found][:_MAX_MODULES]
+
+
+def _use_directives(text: str) -> Iterator[str]:
+    """Yield what each directive names: one folder, or the lines of a block. The text is read once."""
+    position = 0
+    while directive := _USE.search(text, position):
+        position = directive.end()
+        if directive[1]:
+            yield directive[1]
+        elif (end := text.find(")", position)) >= 0:
+            yield text[position:end]
+            position = end
+        else:
+            return

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 _INSTALL_SCRIPTS: Final = ("preinstall", "install", "postinstall", "prepublish", "preprepare", "prepare", "postprepare")
 """https://docs.npmjs.com/cli/using-npm/scripts#npm-install"""
+_DEPENDENCIES: Final = ("dependencies", "devDependencies", "optionalDependencies", "resolutions", "overrides")
 _MAX_PACKAGES: Final = 100
 _NO_TEST_SCRIPT: Final = "no test specified"
-_PNPM_PACKAGE: Final = re.compile(r"^\s*-\s*['\"]?([^'\"#\s]+)['\"]?\s*$", re.MULTILINE)
+_PNPM_PACKAGE: Final = re.compile(r"^[ \t]*-[ \t]*['\"]?([^'\"#\s]+)['\"]?[ \t\r]*$", re.MULTILINE)
 _MAX_PATTERNS: Final = 50
 _MAX_LEVELS_UP: Final = 6
 
@@ -73,8 +74,13 @@ def _documents(
 
 
 def _is_built_by_install(package: Mapping[str, Any]) -> bool:
-    """Return whether an installation runs a script of the package, which may compile its sources."""
-    return any(string(table(package, "scripts"), name) for name in _INSTALL_SCRIPTS)
+    """Return whether an installation runs a script of the package, which may compile its sources, or copies a folder.
+
+    Yarn and bun copy what ``file:`` names, and pnpm a folder outside the workspace.
+    """
+    dependencies = (table(package, key) for key in _DEPENDENCIES)
+    copies = any(string(each, name).startswith(("file:", ".", "/")) for each in dependencies for name in each)
+    return copies or any(string(table(package, "scripts"), name) for name in _INSTALL_SCRIPTS)
 
 
 def _setup_reason(manager: PackageManager, path_up: str) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import os
 import stat
-import tomllib
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from kiro_worker.runner.gate.project_settings import parsed_toml
 from kiro_worker.runner.gate.report_files import PARSER_ERRORS, regular_file_in
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ProjectFiles:
 
     def toml(self, name: str) -> Mapping[str, Any]:
         """Return the TOML document in the file; empty if there is none."""
-        return self._parsed(name, tomllib.loads)
+        return self._parsed(name, parsed_toml)
 
     def names(self, *patterns: str, levels: int = 1, under: str = "") -> tuple[str, ...]:
         """Return the regular files, sorted, whose names match one of ``patterns``, relative to the folder.

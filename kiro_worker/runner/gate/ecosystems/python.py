@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.runner.gate.ecosystems.detected import Detected
 from kiro_worker.runner.gate.ecosystems.parts import choose_parts, find_parts
+from kiro_worker.runner.gate.ecosystems.python_copies import copies_sources
 from kiro_worker.runner.gate.ecosystems.python_install import (
     PYTHON as PYTHON,
 )
@@ -70,7 +71,8 @@ def detect_python(folder: Path) -> Detected | None:
     missing = tuple(name for name in runner.needs if not project.mentions(name))
     setup = prepare(project, with_pip=installer.with_pip) + installer.script(project, missing)
     reason = "; ".join((_with_details(installer.why, project, missing), runner.why))
-    return Detected(ECOSYSTEM, reason, _script(setup), runner.words, likely=runner.is_certain)
+    follows = not copies_sources(project)
+    return Detected(ECOSYSTEM, reason, _script(setup), runner.words, likely=runner.is_certain, follows_sources=follows)
 
 
 def _unclear_workspace(project: PythonProject) -> str:

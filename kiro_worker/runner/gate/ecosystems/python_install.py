@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 PYTHON: Final = ".venv/bin/python"
 _NEWEST_MINOR: Final = 15
 _OLDEST_MINOR: Final = 6
+# The venv module writes the .gitignore since Python 3.13. Without it, what the agent installs would be committed, and
+# its tests would pass with packages that no manifest names.
 _FIND_PYTHON: Final = """\
 python=
 shims=$(command -v python3 || true)
@@ -34,6 +36,7 @@ if [ -z "$python" ]; then
   exit 1
 fi
 "$python" -m venv {options}.venv
+[ -e .venv/.gitignore ] || echo '*' > .venv/.gitignore
 echo "Python $(.venv/bin/python -c 'import sys; print(sys.version.split()[0], "of", sys.base_prefix)')"
 export VIRTUAL_ENV="$PWD/.venv" PATH="$PWD/.venv/bin:$HOME/.local/bin:$PATH"
 """

@@ -20,6 +20,10 @@ _SHELL_SYNTAX: Final = frozenset(";&|<>()`$\n")
 _LAUNCHERS: Final = frozenset(("cross-env", "npx", "node", "php", "@php"))
 _PHP_RUNNERS: Final = ("phpunit", "simple-phpunit", "pest", "paratest")
 _VITEST_COVERAGE: Final = frozenset(("@vitest/coverage-v8", "@vitest/coverage-istanbul"))
+_VITEST_FILES: Final = tuple(
+    f"{name}.config.{suffix}" for name in ("vitest", "vite") for suffix in ("ts", "mts", "cts", "js", "mjs", "cjs")
+)
+_NO_VITEST_THRESHOLDS: Final = ("lines=0", "functions=0", "branches=0", "statements=0", "100=false")
 _WATCHES: Final = frozenset(("watch", "-w", "--watch", "--ui", "bench", "list", "related"))
 _RUBY_TOOLS: Final = (("rspec", "RSpec"), ("ruby", "minitest"))
 
@@ -51,7 +55,7 @@ def with_report_options(
     found = detect_node(folder)
     if found is None or command != found.test:
         return None
-    options = _node_options(files.json("package.json"), home)
+    options = _node_options(files, home)
     # Only npm keeps options before the separator for itself.
     separator = ("--",) if options and program == "npm" else ()
     return (*command, *separator, *options), ()
@@ -81,13 +85,14 @@ def _program(command: tuple[str, ...]) -> str:
     return words[0].rpartition("/")[2] if words else ""
 
 
-def _node_options(package: Mapping[str, Any], home: Path) -> tuple[str, ...]:
+def _node_options(files: ProjectFiles, home: Path) -> tuple[str, ...]:
+    package = files.json("package.json")
     script = test_script(package)
     jest = options_of_call(script, "jest")
     if jest is not None:
         return _jest_options(jest, package, home)
     vitest = options_of_call(script, "vitest")
-    return _vitest_options(vitest, package, home) if vitest is not None else ()
+    return _vitest_options(vitest, package, home, files) if vitest is not None else ()
 
 
 def _jest_options(own: tuple[str, ...], package: Mapping[str, Any], home: Path) -> tuple[str, ...]:
@@ -95,14 +100,17 @@ def _jest_options(own: tuple[str, ...], package: Mapping[str, Any], home: Path) 
     options: list[str] = []
     collects = table(package, "jest").get("collectCoverage") is True
     if not collects and not names & {"--coverage", "--collectCoverage", "--no-coverage"}:
-        options.append("--coverage")
+        # The project measures coverage in another way, if at all, so its own threshold must not apply.
+        options += ["--coverage", "--coverageThreshold={}"]
     options.append("--coverageReporters=lcovonly")
     if "--coverageDirectory" not in names:
         options.append(f"--coverageDirectory={home}")
     return tuple(options)
 
 
-def _vitest_options(own: tuple[str, ...], package: Mapping[str, Any], home: Path) -> tuple[str, ...]:
+def _vitest_options(
+    own: tuple[str, ...], package: Mapping[str, Any], home: Path, files: ProjectFiles
+) -> tuple[str, ...]:
     """Return the options for a JUnit report, and for coverage if a provider of it is installed."""
     names = {option.partition("=")[0] for option in own}
     if names & _WATCHES:
@@ -115,6 +123,8 @@ def _vitest_options(own: tuple[str, ...], package: Mapping[str, Any], home: Path
         # Vitest empties the folder first.
         folder = home / "vitest-coverage"
         options += ["--coverage.enabled", "--coverage.reporter=lcovonly", f"--coverage.reportsDirectory={folder}"]
+        if "thresholds" in files.text(files.first(*_VITEST_FILES)):
+            options += [f"--coverage.thresholds.{name}" for name in _NO_VITEST_THRESHOLDS]
     return tuple(options)
 
 
