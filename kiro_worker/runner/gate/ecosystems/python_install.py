@@ -11,7 +11,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Final
 
-from kiro_worker.runner.gate.ecosystems.python_project import DEV_NAMES, PythonProject, normalized
+from kiro_worker.runner.gate.ecosystems.python_project import PythonProject
+from kiro_worker.runner.gate.ecosystems.python_values import DEV_NAMES, normalized
 from kiro_worker.runner.gate.ecosystems.python_versions import pinned_version, version_condition
 
 if TYPE_CHECKING:

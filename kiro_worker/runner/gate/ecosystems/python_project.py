@@ -4,30 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from configparser import Error as IniError
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from kiro_worker.runner.gate.project_settings import ProjectSettings, parsed_ini, table
+from kiro_worker.runner.gate.ecosystems.python_values import (
+    DEV_NAMES,
+    TEST_NAMES,
+    legacy_tox,
+    lines_in,
+    names_for_tests,
+    normalized,
+    requirements_in,
+    words_in,
+)
+from kiro_worker.runner.gate.project_settings import ProjectSettings, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-TEST_NAMES: Final = ("test", "tests", "testing")
-DEV_NAMES: Final = ("dev", "develop", "development")
-"""The names of extras and dependency groups that hold what the tests need."""
-_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,100}[A-Za-z0-9])?")
 _BASE_REQUIREMENTS: Final = ("requirements", "requirements/requirements", "requirements/base", "requirements/common",
                              "requirements/main", "requirements/prod", "requirements/production")  # fmt: skip
 _HATCH_ENVIRONMENTS: Final = ("default", *TEST_NAMES, "hatch-test", *DEV_NAMES)
-_SHORTEST_LIST: Final = 200
-"""No more than this many dependencies of one list are read."""
-
-
-def normalized(name: str) -> str:
-    """Return the name of a distribution, an extra or a group as PEP 503 compares it."""
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 class PythonProject:
@@ -114,31 +112,31 @@ class PythonProject:
         setup_py = self.settings.text("setup.py")
         # pip only warns about an extra that does not exist.
         written = re.findall(r"[\"']([A-Za-z0-9._-]{1,40})[\"']\s*(?:\]\s*=|:)", setup_py)
-        return _for_tests(
+        return names_for_tests(
             (
                 *table(self._project, "optional-dependencies"),
                 *table(self.pyproject, "tool", "setuptools", "dynamic", "optional-dependencies"),
                 *self.tool("poetry", "extras"),
                 *table(setup_cfg, "options.extras_require"),
                 *(written if "extras_require" in setup_py else ()),
-                *_words(self.tox_environment.get("extras")),
+                *words_in(self.tox_environment.get("extras")),
             )
         )
 
     @cached_property
     def groups(self) -> tuple[str, ...]:
         """The dependency groups of PEP 735 whose names say that the tests need them."""
-        return _for_tests(self._groups)
+        return names_for_tests(self._groups)
 
     @property
     def poetry_groups(self) -> tuple[str, ...]:
         """Poetry's own groups that the tests need."""
-        return _for_tests((*self.tool("poetry", "group"), *self._groups))
+        return names_for_tests((*self.tool("poetry", "group"), *self._groups))
 
     @property
     def pdm_groups(self) -> tuple[str, ...]:
         """The development groups of PDM that the tests need."""
-        return _for_tests((*self.tool("pdm", "dev-dependencies"), *self._groups))
+        return names_for_tests((*self.tool("pdm", "dev-dependencies"), *self._groups))
 
     @cached_property
     def test_requirements(self) -> tuple[str, ...]:
@@ -162,7 +160,7 @@ class PythonProject:
     @property
     def dependencies(self) -> tuple[str, ...]:
         """What ``[project]`` depends on."""
-        return _requirements(self._project.get("dependencies"))
+        return requirements_in(self._project.get("dependencies"))
 
     @cached_property
     def hatch_requirements(self) -> tuple[str, ...]:
@@ -171,7 +169,7 @@ class PythonProject:
         for name in _HATCH_ENVIRONMENTS:
             environment = self.tool("hatch", "envs", name)
             for key in ("dependencies", "extra-dependencies"):
-                found += _requirements(environment.get(key))
+                found += requirements_in(environment.get(key))
         return tuple(dict.fromkeys(found))
 
     @cached_property
@@ -181,12 +179,12 @@ class PythonProject:
             if (section := (self.settings.document(name) or {}).get("testenv")) is not None:
                 return table({"": section}, "")
         toml = self.settings.document("tox.toml") or self.tool("tox")
-        return table(toml, "env_run_base") or _legacy_tox(toml)
+        return table(toml, "env_run_base") or legacy_tox(toml)
 
     @property
     def tox_requirements(self) -> tuple[str, ...]:
         """The dependencies of tox's ``testenv`` that pip understands, without those for some environments only."""
-        lines = [line.strip() for line in _lines(self.tox_environment.get("deps"))]
+        lines = [line.strip() for line in lines_in(self.tox_environment.get("deps"))]
         return tuple(
             line for line in lines if line and line[0].isalnum() and ":" not in line.split("@")[0] and "{" not in line
         )[:_SHORTEST_LIST]
@@ -196,7 +194,7 @@ class PythonProject:
         """The requirements files that tox's ``testenv`` installs."""
         matches = (
             re.fullmatch(r"(?:-r|--requirement[ =])\s*(?:\{toxinidir\}/|\{tox_root\}/)?([\w./-]+)", line.strip())
-            for line in _lines(self.tox_environment.get("deps"))
+            for line in lines_in(self.tox_environment.get("deps"))
         )
         return tuple(match[1] for match in matches if match and self.has(match[1]))
 
@@ -214,7 +212,7 @@ class PythonProject:
         """Yield the names of the distributions that the installation is asked for."""
         selected = [*self.dependencies, *self.hatch_requirements, *self.tox_requirements]
         for extra in self.extras:
-            selected += _requirements(table(self._project, "optional-dependencies").get(extra))
+            selected += requirements_in(table(self._project, "optional-dependencies").get(extra))
         for group in self.groups:
             selected += self._group(group)
         setup_cfg = self.settings.document("setup.cfg") or {}
@@ -237,7 +235,7 @@ class PythonProject:
         yield from (*table(pipfile, "packages"), *table(pipfile, "dev-packages"))
         for groups in (self.tool("pdm", "dev-dependencies"), {"dev": self.tool("uv").get("dev-dependencies")}):
             for value in groups.values():
-                yield from (re.split(r"[^A-Za-z0-9._-]", text)[0] for text in _requirements(value))
+                yield from (re.split(r"[^A-Za-z0-9._-]", text)[0] for text in requirements_in(value))
 
     @property
     def requirement_files(self) -> tuple[str, ...]:
@@ -272,37 +270,3 @@ class PythonProject:
         """Return those of the requirements files that exist; the compiled one of two."""
         found = (next((f"{stem}{end}" for end in (".txt", ".in") if self.has(f"{stem}{end}")), "") for stem in stems)
         return tuple(dict.fromkeys(filter(None, found)))
-
-
-def _for_tests(names: Iterable[object]) -> tuple[str, ...]:
-    """Return those names, without repetition, that say that the tests need what they name. Tests come first."""
-    known = [name for name in names if isinstance(name, str) and _NAME.fullmatch(name)]
-    chosen = [name for wanted in (*TEST_NAMES, *DEV_NAMES) for name in known if normalized(name) == wanted]
-    return tuple(dict.fromkeys(chosen))
-
-
-def _requirements(value: object) -> tuple[str, ...]:
-    """Return the requirements of a list that pip can be given as they are."""
-    texts = value[:_SHORTEST_LIST] if isinstance(value, list) else ()
-    return tuple(text for text in texts if isinstance(text, str) and text[:1].isalnum() and "{" not in text)
-
-
-def _words(value: object) -> list[str]:
-    return re.split(r"[\s,]+", value) if isinstance(value, str) else [v for v in _list(value) if isinstance(v, str)]
-
-
-def _lines(value: object) -> list[str]:
-    return value.splitlines() if isinstance(value, str) else [v for v in _list(value) if isinstance(v, str)]
-
-
-def _list(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _legacy_tox(toml: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return ``testenv`` of a configuration that is an INI file within ``pyproject.toml``."""
-    text = toml.get("legacy_tox_ini")
-    try:
-        return table(parsed_ini(text), "testenv") if isinstance(text, str) else {}
-    except IniError:
-        return {}
