@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.runner.gate.ecosystems.python_values import (
     DEV_NAMES,
+    MOST_ENTRIES,
+    PACKAGE_NAME,
     TEST_NAMES,
     legacy_tox,
     lines_in,
@@ -84,7 +86,7 @@ class PythonProject:
             self.tool("poetry").get("name"),
             table(setup_cfg, "metadata").get("name"),
         ):
-            if isinstance(found, str) and _NAME.fullmatch(found):
+            if isinstance(found, str) and PACKAGE_NAME.fullmatch(found):
                 return found
         match = re.search(r"\bname\s*=\s*[\"']([A-Za-z0-9._-]{1,100})[\"']", self.settings.text("setup.py"))
         return match[1] if match else ""
@@ -187,7 +189,7 @@ class PythonProject:
         lines = [line.strip() for line in lines_in(self.tox_environment.get("deps"))]
         return tuple(
             line for line in lines if line and line[0].isalnum() and ":" not in line.split("@")[0] and "{" not in line
-        )[:_SHORTEST_LIST]
+        )[:MOST_ENTRIES]
 
     @property
     def tox_requirement_files(self) -> tuple[str, ...]:
@@ -255,7 +257,7 @@ class PythonProject:
         by_name = {normalized(key): value for key, value in self._groups.items()}
         entries = by_name.get(normalized(name))
         found: list[str] = []
-        for entry in entries[:_SHORTEST_LIST] if isinstance(entries, list) else ():
+        for entry in entries[:MOST_ENTRIES] if isinstance(entries, list) else ():
             if isinstance(entry, str):
                 found.append(entry)
             elif (

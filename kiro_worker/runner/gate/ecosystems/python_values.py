@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 TEST_NAMES: Final = ("test", "tests", "testing")
 DEV_NAMES: Final = ("dev", "develop", "development")
 """The names of extras and dependency groups that hold what the tests need."""
-_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,100}[A-Za-z0-9])?")
-_SHORTEST_LIST: Final = 200
+PACKAGE_NAME: Final = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]{0,100}[A-Za-z0-9])?")
+MOST_ENTRIES: Final = 200
 """No more than this many dependencies of one list are read."""
 
 
@@ -26,14 +26,14 @@ def normalized(name: str) -> str:
 
 def names_for_tests(names: Iterable[object]) -> tuple[str, ...]:
     """Return those names, without repetition, that say that the tests need what they name. Tests come first."""
-    known = [name for name in names if isinstance(name, str) and _NAME.fullmatch(name)]
+    known = [name for name in names if isinstance(name, str) and PACKAGE_NAME.fullmatch(name)]
     chosen = [name for wanted in (*TEST_NAMES, *DEV_NAMES) for name in known if normalized(name) == wanted]
     return tuple(dict.fromkeys(chosen))
 
 
 def requirements_in(value: object) -> tuple[str, ...]:
     """Return the requirements of a list that pip can be given as they are."""
-    texts = value[:_SHORTEST_LIST] if isinstance(value, list) else ()
+    texts = value[:MOST_ENTRIES] if isinstance(value, list) else ()
     return tuple(text for text in texts if isinstance(text, str) and text[:1].isalnum() and "{" not in text)
 
 
