@@ -133,7 +133,7 @@ def test_branch_is_read_from_git(untouched_shop: Shop) -> None:
     repository = untouched_shop.validate()
     tip = untouched_shop.repository.git.head_of("feature/checkout")
     commit = untouched_shop.repository.git.head_of("main")
-    target = {"__typename": "Commit", "oid": commit, "file": None}
+    target = {"__typename": "Commit", "oid": commit, "file": None, "misnamed": None}
     assert repository["defaultBranchRef"] == {"name": "main", "target": target}
     assert repository["ref"] == {
         "name": "feature/checkout",
