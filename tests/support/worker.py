@@ -40,6 +40,11 @@ with open("shop/notes.py", "a") as notes:
     notes.write("NOTES = 1\\n")
 """
 """An agent that changes a file in every turn. Tests put other code in front of it."""
+FOR_EVERY_CHILD = (
+    *("EMAIL", "GIT_TERMINAL_PROMPT", "GRADLE_USER_HOME", "HOME", "LANG", "MAVEN_OPTS", "MAVEN_USER_HOME"),
+    *("PATH", "TERM", "TMPDIR"),
+)
+"""The variables that agent, setup and tests get; those with an account also have USER and LOGNAME."""
 _TICK_ALL = """
 import pathlib as _pathlib
 for _tasks in _pathlib.Path(".kiro/specs").glob("*/tasks.md"):

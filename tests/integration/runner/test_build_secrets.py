@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from kiro_worker.runner.sandbox.agent_user import FIRST_UID, LAST_UID
-from tests.support.worker import AGENT_KEY, BUCKET, PASSWORD, WORK, Worker, writable_file
+from tests.support.worker import AGENT_KEY, BUCKET, FOR_EVERY_CHILD, PASSWORD, WORK, Worker, writable_file
 
 TOKEN_START = "ghp_0123"
 WORK_IN_SHELL = "cat > /dev/null; echo 1 > shop/notes.txt; sed -i 's/\\[ \\]/[x]/' .kiro/specs/*/tasks.md"
@@ -38,7 +38,7 @@ def test_agent_sees_no_secret(worker: Worker, tmp_path: Path) -> None:
     seen = json.loads(seen_file.read_text())
     assert finished.outcome == "Succeeded", finished.log
     # Python itself sets LC_CTYPE in the child.
-    assert set(seen["environment"]) - {"LC_CTYPE"} == {"PATH", "HOME", "TMPDIR", "LANG", "TERM"}
+    assert set(seen["environment"]) - {"LC_CTYPE", "LOGNAME", "USER"} == set(FOR_EVERY_CHILD)
     assert seen["environment"]["HOME"] != str(worker.folder)
     assert seen["home"] == []
     everything = json.dumps(seen)

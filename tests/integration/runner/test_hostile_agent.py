@@ -28,6 +28,7 @@ from kiro_worker.runner.sandbox import processes
 from kiro_worker.runner.sandbox.agent_user import FIRST_UID, LAST_UID, running
 from kiro_worker.runner.sandbox.sandbox import Limits
 from tests.support.hostile import BRANCH, PASSWORD, PYTHON, SYSTEM_PATH, TASKS, Role, Scene, hostile_scene
+from tests.support.worker import FOR_EVERY_CHILD
 
 ROOT = Path(__file__).parents[3]
 IS_ROOT = os.geteuid() == 0
@@ -119,12 +120,6 @@ for name in ("environ", "mem", "maps", "auxv", "fd/0", "fd/1", "fd/2", "cwd", "r
         print("refused", name, error.strerror)
 print(sorted(os.environ))
 """
-
-
-FOR_EVERY_CHILD = (
-    *("EMAIL", "GIT_TERMINAL_PROMPT", "GRADLE_USER_HOME", "HOME", "LANG", "MAVEN_OPTS", "MAVEN_USER_HOME"),
-    *("PATH", "TERM", "TMPDIR"),
-)
 
 
 def test_runner_cannot_be_read_in_proc(scene: Scene, role: Role) -> None:
