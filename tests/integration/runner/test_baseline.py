@@ -119,6 +119,7 @@ def test_agent_is_not_started(worker: Worker, files: dict[str, str], keys: dict[
     assert "── agent\n" not in finished.log
 
 
+@pytest.mark.exhaustive
 def test_failing_test_is_named_before_the_agent(worker: Worker) -> None:
     commit(worker, {**PYTEST, "tests/test_old.py": OLD})
     works, _ = agent(worker)
@@ -132,6 +133,7 @@ def test_failing_test_is_named_before_the_agent(worker: Worker) -> None:
     assert finished.exports["TESTS_SUMMARY"].startswith("1 failed")
 
 
+@pytest.mark.exhaustive
 def test_agent_is_told_what_is_known(worker: Worker) -> None:
     """What is installed, what tests the work, and what failed before the agent started."""
     commit_to_default(worker, {**PYTEST, "tests/test_old.py": OLD})
@@ -149,6 +151,7 @@ def test_agent_is_told_what_is_known(worker: Worker) -> None:
     assert "tests.test_old.Old.test_old" in told
 
 
+@pytest.mark.exhaustive
 def test_off_runs_the_tests_once(worker: Worker) -> None:
     works, _ = agent(worker)
     worker.configure(works, baseline="off")
@@ -215,6 +218,7 @@ def test_second_run_gets_nothing_from_the_first(worker: Worker, test: str | None
     assert "tests.test_new.test_new" in finished.result["reason"]
 
 
+@pytest.mark.exhaustive
 def test_flaky_test_is_named(worker: Worker) -> None:
     """Only the failed test is run again. What made it fail once is outside the machine's part of the build."""
     counter = writable_file(worker.folder / "counter")

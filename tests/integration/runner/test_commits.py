@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
+
 from kiro_worker.records.runs import read_run, read_summary
 from kiro_worker.records.table import RecordsTable
 from tests.support.acting_agent import ActingAgent, boxes
@@ -101,6 +103,7 @@ def test_work_is_squashed_and_rebased(worker: Worker) -> None:
     assert (again.outcome, again.exports["RESULT_COMMIT"]) == ("Succeeded", worker.head()), again.log
 
 
+@pytest.mark.exhaustive
 def test_resumed_work_gets_the_new_author(worker: Worker) -> None:
     agent = ActingAgent(worker)
     planned = agent.plan("- [ ] 1. Parse\n- [ ] 2. Print\n")

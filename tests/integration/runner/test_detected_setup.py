@@ -152,6 +152,7 @@ def test_project_is_installed_and_its_sources_are_tested(github: StandInGitHub, 
 
 
 @pytest.mark.exhaustive
+@pytest.mark.exhaustive
 def test_change_of_manifest_sets_up_again(github: StandInGitHub, tmp_path: Path) -> None:
     source, manifests = STYLES["src layout with an extra"]
     with prepared(github, tmp_path, {**manifests, source: ONE, "tests/test_price.py": TEST}, chosen()) as scene:
@@ -162,6 +163,7 @@ def test_change_of_manifest_sets_up_again(github: StandInGitHub, tmp_path: Path)
     assert scene.said == ["setup runs again, because the work changes 'pyproject.toml'"]
 
 
+@pytest.mark.exhaustive
 def test_first_test_that_needs_pytest_sets_up_again(github: StandInGitHub, tmp_path: Path) -> None:
     """Without any manifest. The virtual environment without packages does not need an index."""
     with prepared(github, tmp_path, {"shop.py": ONE, "tests/test_a.py": UNITTEST}, chosen()) as scene:

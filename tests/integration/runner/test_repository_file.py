@@ -43,6 +43,7 @@ def test_file_of_cards_branch_changes_nothing(worker: Worker) -> None:
     assert REPOSITORY_FILE not in json.dumps(finished.result["settings"]["origins"])
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("text", "reason"),
     [("tests: x\n", 'unknown key "tests"'), ("agent: {name: codex}\n", "the agent codex is not one of command")],
@@ -87,6 +88,7 @@ def test_wrong_file_does_not_hide_earlier_push(worker: Worker) -> None:
     assert "has already pushed" in second.exports["OUTCOME_REASON"]
 
 
+@pytest.mark.exhaustive
 def test_link_is_no_file(worker: Worker) -> None:
     worker.repository.git.commit("main", {REPOSITORY_FILE: Symlink("elsewhere")}, "Link the file")
 

@@ -85,6 +85,7 @@ def test_trial_is_named_and_its_cost_counts(worker: Worker, kiro: Kiro) -> None:
     assert "Reply with OK" not in kiro.prompts.read_text()
 
 
+@pytest.mark.exhaustive
 def test_trial_counts_toward_limit(worker: Worker, kiro: Kiro) -> None:
     worker.configure({"name": "kiro", "maxCredits": 2.005})
     kiro.works()
@@ -95,6 +96,7 @@ def test_trial_counts_toward_limit(worker: Worker, kiro: Kiro) -> None:
     assert "the agent spent 2.01 credits" in finished.exports["OUTCOME_REASON"]
 
 
+@pytest.mark.exhaustive
 def test_finished_work_needs_no_trial(worker: Worker, kiro: Kiro) -> None:
     """The plan may be used up, but a checkpoint with every task on it only has to pass the gate."""
     worker.configure({"name": "kiro", "mode": "all"}, test="echo Ran 1 test in 0.1s; exit 1")
@@ -109,6 +111,7 @@ def test_finished_work_needs_no_trial(worker: Worker, kiro: Kiro) -> None:
     assert "no task is open, so the agent is not tried" in finished.log
 
 
+@pytest.mark.exhaustive
 def test_command_gets_no_trial(worker: Worker) -> None:
     finished = worker.run()
 
@@ -184,6 +187,7 @@ def test_files_of_configured_agent_are_guarded(worker: Worker, agent: str, outco
         assert ".env" in finished.exports["OUTCOME_REASON"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("model", "owner"), [("no-such-model", "repository"), ("", "installation")])
 def test_model_of_repositorys_file_stops_no_other_card(worker: Worker, kiro: Kiro, model: str, owner: str) -> None:
     """A model that only the repository's own file names cannot open the breaker for everyone."""
