@@ -203,7 +203,8 @@ def test_resuming_fetches_no_history(worker: Any) -> None:
     assert "resuming from the checkpoint" in finished.log
     assert requested(log) == ["1.2", "1.3", "2.1", "2.2"]
     fetches = [request.operation for request in worker.github.requests].count("git-upload-pack")
-    assert fetches == 4, "more than the branch, the checkpoint and their contents was fetched"
+    # The one beyond these looks for a tag in 450 more commits, because the tests may describe their version by it.
+    assert fetches == 5, "more than the branch, the checkpoint and their contents was fetched"
 
 
 def test_final_push_removes_checkpoint(worker: Any) -> None:
