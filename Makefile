@@ -7,7 +7,8 @@ BIN := .venv/bin
 CDK := $(BIN)/npx --yes aws-cdk@2.1148.1
 # Trust the system's certificates, because a corporate proxy may sign with its own.
 export UV_SYSTEM_CERTS ?= true
-NPM_ENV := NODE_USE_SYSTEM_CA=1 npm_config_omit_lockfile_registry_resolved=true
+export NODE_USE_SYSTEM_CA ?= 1
+NPM_ENV := npm_config_omit_lockfile_registry_resolved=true
 
 # Each writes its pages below docs/, or with --check exits with 1 if one is out of date.
 GENERATORS := state_diagram configuration_reference configuration_schema outcomes_table git_answers_table recovery_table
