@@ -14,13 +14,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from kiro_worker.cli.queue import EndpointOption, EnvironmentOption, JsonOption
+from kiro_worker.cli.options import EndpointOption, EnvironmentOption, JsonOption, names_of
 from kiro_worker.config.parameter import load_configuration, parse_configuration_file
 from kiro_worker.config.repository_file import misnamed, parse_repository_file
 from kiro_worker.config.resolve import resolve
 from kiro_worker.config.secrets import load_github_token
 from kiro_worker.config.settings import MISNAMED_FILE, REPOSITORY_FILE, settings_document
-from kiro_worker.names import ENVIRONMENTS, Names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -121,9 +120,7 @@ async def _read_settings(configuration: Configuration, token: str, repository: s
 
 
 def _read_deployed(environment: str, endpoint_url: str | None) -> tuple[Configuration, str]:
-    if environment not in ENVIRONMENTS:
-        raise typer.BadParameter(f"there is no environment {environment!r}; use one of {', '.join(ENVIRONMENTS)}")
-    names = Names(environment)
+    names = names_of(environment)
     configuration = load_configuration(boto3.client("ssm", endpoint_url=endpoint_url), names.configuration_parameter)
     secrets = boto3.client("secretsmanager", endpoint_url=endpoint_url)
     return configuration, load_github_token(secrets, names.github_token_secret)

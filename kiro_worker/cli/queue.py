@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from kiro_worker.names import ENVIRONMENTS, Names
+from kiro_worker.cli.options import EndpointOption, EnvironmentOption, JsonOption, names_of
 from kiro_worker.records import breaker
 from kiro_worker.records.table import RecordsTable
 
@@ -31,12 +31,6 @@ Exit codes: 0 done, 1 failed, 2 wrong command line.
 _RESUME_EXAMPLES = _PAUSE_EXAMPLES.replace("kiro-worker pause", "kiro-worker resume").replace(
     ' --reason "release day"', ""
 )
-
-EnvironmentOption = Annotated[str, typer.Option(help=f"The environment: {', '.join(ENVIRONMENTS)}.")]
-EndpointOption = Annotated[
-    str | None, typer.Option(help="The endpoint of `kiro-worker local up` instead of AWS. Or set AWS_ENDPOINT_URL.")
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 def pause(
@@ -76,9 +70,8 @@ resume.__doc__ = f"{resume.__doc__}\n{_RESUME_EXAMPLES}"
 
 
 def _records(environment: str, endpoint_url: str | None) -> RecordsTable:
-    if environment not in ENVIRONMENTS:
-        raise typer.BadParameter(f"there is no environment {environment!r}; use one of {', '.join(ENVIRONMENTS)}")
-    return RecordsTable(boto3.client("dynamodb", endpoint_url=endpoint_url), Names(environment).records_table)
+    name = names_of(environment).records_table
+    return RecordsTable(boto3.client("dynamodb", endpoint_url=endpoint_url), name)
 
 
 def _describe(before: Breaker) -> dict[str, object]:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from kiro_worker.cli.interrupt import interruptible_sleep
+from kiro_worker.cli.options import EndpointOption, JsonOption
 from kiro_worker.cli.runs import show_failure, show_run, show_state
 from kiro_worker.errors import KiroWorkerError
 from kiro_worker.executions.follow import follow
@@ -42,11 +43,7 @@ _REDRIVE_EXAMPLES = _REPLAY_EXAMPLES.replace("kiro-worker replay", "kiro-worker 
 
 ExecutionArgument = Annotated[str, typer.Argument(metavar="EXECUTION", help="The execution's ARN or name.")]
 EnvironmentOption = Annotated[str, typer.Option(help="The execution's environment, when only its name is given.")]
-EndpointOption = Annotated[
-    str | None, typer.Option(help="The endpoint of `kiro-worker local up` instead of AWS. Or set AWS_ENDPOINT_URL.")
-]
 WaitOption = Annotated[bool, typer.Option("--wait", help="Follow the run, state by state, until it ends.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
 class ExecutionStillRuns(KiroWorkerError):

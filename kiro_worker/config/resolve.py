@@ -89,13 +89,11 @@ class _Resolver:
                 return value
         return None
 
-    def _part(self, name: str, *, sources: Sequence[_Source] | None = None) -> dict[str, Any]:
+    def _part(self, name: str) -> dict[str, Any]:
         """Return the keys of a nested object that any source has."""
-        chosen = self._sources if sources is None else sources
-        keys = dict.fromkeys(
-            key for source in chosen if (part := getattr(source.settings, name)) for key in part.model_fields_set
-        )
-        values = {key: self._first(name, key, sources=chosen) for key in keys}
+        parts = filter(None, (getattr(source.settings, name) for source in self._sources))
+        keys = dict.fromkeys(key for part in parts for key in part.model_fields_set)
+        values = {key: self._first(name, key) for key in keys}
         return {key: value for key, value in values.items() if value is not None or key in _NULL_COUNTS}
 
     def _environment(self) -> dict[str, str]:

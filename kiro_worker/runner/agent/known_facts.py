@@ -36,9 +36,8 @@ def _commands(checks: Sequence[Check], checkout: Path) -> list[str]:
         except BuildStopped:
             # The gate says so. The work may add the files that show how the tests run.
             continue
-        found.append(
-            _in_directory(words[-1] if words[:3] == ("sh", "-eu", "-c") else shlex.join(words), check.directory)
-        )
+        script = words[-1] if words[:3] == ("sh", "-eu", "-c") else shlex.join(words)
+        found.append(_in_directory(script, check.directory))
     return found
 
 
