@@ -12,7 +12,7 @@
     │                        GitHubForbidden GitHubTokenInvalid GitHubScopesInsufficient
     ├── WorkItemError        InvalidExecutionInput WorkItemNotFound WorkItemInvalid WorkItemRefused
     │                        WorkItemMoved
-    ├── LockError            LockHeld ScopedLockHeld LockLost
+    ├── LockError            LockHeld ScopedLockHeld PinnedLockHeld LockLost
     └── BuildStopped         with one of kiro_worker.outcomes.Outcome
 
 A class name is a contract: Step Functions uses the class name of a Python exception as the error name, and
@@ -235,6 +235,10 @@ class LockHeld(LockError):
 
 class ScopedLockHeld(LockError):
     """A running execution holds the lock of this repository or branch: the run can try the next card."""
+
+
+class PinnedLockHeld(LockError):
+    """A run that is about one card needs a lock or slot that another card's run holds: the card goes to the queue."""
 
 
 class LockLost(LockError):

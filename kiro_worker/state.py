@@ -46,6 +46,7 @@ class End(StrEnum):
 
     NOTHING_TO_DO = "NothingToDo"
     CARDS_PASSED_OVER = "CardsPassedOver"
+    WORK_IN_PROGRESS_ELSEWHERE = "WorkInProgressElsewhere"
     PAUSED = "Paused"
     INSTALLATION_UNAVAILABLE = "InstallationUnavailable"
 

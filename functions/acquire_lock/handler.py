@@ -9,7 +9,7 @@ import boto3
 
 from kiro_worker.config.parameter import load_configuration
 from kiro_worker.environment import AcquireLockEnvironment
-from kiro_worker.errors import LockHeld, ScopedLockHeld
+from kiro_worker.errors import LockHeld, PinnedLockHeld, ScopedLockHeld
 from kiro_worker.lock.connect import connected_locks
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import lock_key
@@ -24,7 +24,7 @@ stepfunctions = boto3.client("stepfunctions")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """Return the lease. Raises ``LockHeld`` or ``ScopedLockHeld``."""
+    """Return the lease. Raises ``LockHeld``, ``ScopedLockHeld`` or ``PinnedLockHeld``."""
     environment = AcquireLockEnvironment.parse(os.environ)
     configuration = load_configuration(ssm, environment.config_parameter_name)
     locks = connected_locks(
@@ -35,8 +35,10 @@ def handler(event: StepEvent) -> dict[str, Any]:
     subject = Subject(item.id, work.repository, work.branch)
     try:
         return acquire_with_slot(locks, configuration, key, event.execution_arn, subject).to_dict()
-    except ScopedLockHeld as error:
-        if event.document.pinned:
-            # A pinned run has no other card to try.
+    except (LockHeld, ScopedLockHeld) as error:
+        # A person wants this card built, and this run has no other card to try.
+        if not event.document.pinned and not event.redrive_count:
+            raise
+        if locks.read(key).subject.work_item_id == item.id:
             raise LockHeld(error.reason, error.remedy) from None
-        raise
+        raise PinnedLockHeld(error.reason, error.remedy) from None

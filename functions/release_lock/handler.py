@@ -14,6 +14,7 @@ from kiro_worker.environment import LocksEnvironment
 from kiro_worker.lock.connect import connected_locks
 from kiro_worker.lock.release import release, release_slot
 from kiro_worker.observability import step
+from kiro_worker.ownership import owner_of
 from kiro_worker.state import StepEvent
 
 dynamodb = boto3.client("dynamodb")
@@ -22,9 +23,18 @@ stepfunctions = boto3.client("stepfunctions")
 
 @step
 def handler(event: StepEvent) -> dict[str, Any]:
-    """Return ``{"released": bool, "held": {…} | null, "redriveCount": int}``."""
+    """Return ``{"released": bool, "held": {…} | null, "redriveCount": int, "owner": str}``.
+
+    ``owner`` is who has to act on the failure in the document; empty if there is none, or if nobody has to.
+    """
     locks = connected_locks(dynamodb, stepfunctions, LocksEnvironment.parse(os.environ).locks_table_name)
     execution = stepfunctions.describe_execution(executionArn=event.execution_arn)
     release_slot(locks, event)
     held = release(locks, event)
-    return {"released": held is not None, "held": held, "redriveCount": execution.get("redriveCount", 0)}
+    failure = event.document.failure
+    return {
+        "released": held is not None,
+        "held": held,
+        "redriveCount": execution.get("redriveCount", 0),
+        "owner": (failure and owner_of(failure)) or "",
+    }

@@ -1,4 +1,4 @@
-"""UpdateStatus: the four moves of a card. The name of the calling state selects the move."""
+"""UpdateStatus: the five moves of a card. The name of the calling state selects the move."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 
 from kiro_worker.environment import UpdateStatusEnvironment
-from kiro_worker.github.cards import mark_in_progress, mark_in_review
+from kiro_worker.github.cards import mark_in_progress, mark_in_review, wait_in_queue
 from kiro_worker.github.connect import configured_session
 from kiro_worker.github.failed_cards import mark_failed
 from kiro_worker.github.rejection import reject
@@ -62,6 +62,7 @@ def _records() -> RecordsTable:
 
 MOVES = {
     "RejectWorkItem": reject_card,
+    "ReturnToQueue": wait_in_queue,
     "MarkInProgress": mark_in_progress,
     "MarkInReview": review,
     "MarkFailed": fail,

@@ -155,6 +155,14 @@ class Grants:
                 conditions={"Null": dict.fromkeys(NEVER_OVERRIDDEN, "true")},
             )
         )
+        # The run that takes the next card. The ARN is composed, because a reference would be circular.
+        machine = self.stack.format_arn(
+            service="states",
+            resource="stateMachine",
+            resource_name=self.settings.names.state_machine,
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        _allow(workflow.role, ["states:StartExecution"], machine)
         rule = self.stack.format_arn(
             service="events",
             resource="rule",

@@ -1,5 +1,6 @@
-"""The moves of a card that is built: in progress and in review. See :mod:`~kiro_worker.github.failed_cards` and
-:mod:`~kiro_worker.github.rejection` for the others.
+"""The moves of a card that is built, or waits for its build: in progress, in review, back to the queue.
+
+:mod:`~kiro_worker.github.failed_cards` and :mod:`~kiro_worker.github.rejection` have the others.
 
 Each move reads the card first and writes only what is missing, so that it is safe to repeat. None of them undoes a
 move that a person made in the meantime.
@@ -53,6 +54,17 @@ async def mark_in_progress(session: GitHubSession, configuration: Configuration,
             "nothing to fix: the person who moved the card decides where it stays",
         )
     return CardReport(await move(session, card, configuration.in_progress_status, movable))
+
+
+async def wait_in_queue(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
+    """Move the card to the target status, because this run found the lock held and the queue has to take the card.
+
+    A card that a person moved out of the statuses that the worker manages stays where it is.
+    """
+    item, target = require(event.document.item, "item"), configuration.target_status_column
+    found = await find_card(session, configuration, item.id, [target])
+    found.require_board()
+    return CardReport(await move(session, found.card, target, managed_statuses(configuration)) if found.card else "")
 
 
 async def mark_in_review(

@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
 
 class ExecutionInput(BaseModel):
-    """The execution's input. Every key is optional; an empty object is a scheduled tick."""
+    """The execution's input. Every key is optional; an empty object is a scheduled tick.
+
+    The trigger ``chain`` is a run that another run started, so that the queue does not wait for a tick.
+    """
 
     model_config = ConfigDict(alias_generator=to_camel, extra="forbid", frozen=True, strict=True)
 
-    trigger: Literal["schedule", "manual", "replay"] = "schedule"
+    trigger: Literal["schedule", "chain", "manual", "replay"] = "schedule"
     item_id: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_=-]{4,200}$")] | None = None
 
     @classmethod
