@@ -39,14 +39,18 @@ class ExecutionRuntime:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def status_changed(self, execution: LocalExecution) -> None:
-        """Record that the execution runs or has ended, and notify the listeners."""
+        """Record that the execution runs or has ended, and notify the listeners.
+
+        An execution counts as live until they have been notified, because they may start another one.
+        """
         with self._lock:
             if execution.exec_status == ExecutionStatus.RUNNING:
                 self._live.add(execution)
-            else:
-                self._live.discard(execution)
         for listener in self.status_listeners:
             listener(execution)
+        with self._lock:
+            if execution.exec_status != ExecutionStatus.RUNNING:
+                self._live.discard(execution)
 
     def stop_all(self, seconds: float = _STOPPING_SECONDS) -> None:
         """Stop every running execution without notifying the listeners, because the embedded AWS is stopping."""

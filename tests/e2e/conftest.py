@@ -72,6 +72,7 @@ def world(
     world.agent()
     stand_in.requests.clear()
     yield world
+    world.stop_everything()
     stand_in.faults.clear()
     entered.clear()
     deployed.client("secretsmanager").restore_secret(SecretId=NAMES.git_credentials_secret)

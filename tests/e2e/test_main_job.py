@@ -18,9 +18,12 @@ FULL_RUN = [
     "ValidateWorkItem",
     "AcquireLock",
     "MarkInProgress",
+    "ParallelRunAllowed",
     "RunBuild",
     "MarkInReview",
     "ReleaseLock",
+    "WorkItemBuilt",
+    "StartNextRun",
     "Done",
 ]
 
@@ -97,6 +100,7 @@ def test_repeated_rejection_adds_one_comment(world: World) -> None:
 
 
 def test_second_run_ends_while_first_works(world: World) -> None:
+    """The second card is not forgotten: the first run starts the run that takes it."""
     first, second = world.card("feature/one"), world.card("feature/two")
     proceed = world.waiting_agent()
     working = world.local.tick()
@@ -107,7 +111,8 @@ def test_second_run_ends_while_first_works(world: World) -> None:
     assert world.status(second) == "For Implementation"
     proceed.touch()
     assert world.finish(working).outcome == "Succeeded"
-    assert world.tick().output["item"] == second.id
+    chained, last = world.runs_after(other)
+    assert (chained.output["item"], last.outcome) == (second.id, "NothingToDo")
 
 
 def test_moved_card_is_left_alone(world: World) -> None:

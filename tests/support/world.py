@@ -72,6 +72,10 @@ class World:
     project: Project
     entered: StateHooks
     configuration: dict[str, Any] = field(default_factory=dict)
+    earlier_executions: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.earlier_executions = frozenset(self._executions())
 
     def spec(self, branch: str, *, without: str = "", changes: Mapping[str, Any] | None = None) -> None:
         """Commits the failing test and a spec for it to a branch."""
@@ -110,20 +114,72 @@ class World:
         return proceed
 
     def tick(self) -> Run:
-        return self.finish(self.local.tick())
+        """The run that the schedule starts, once it has ended and the runs that it started, one after the other, too.
+
+        Work that was active before is not waited for.
+        """
+        active = self.active_work()
+        return self.finish(self.local.tick(), *active)
 
     def start(self, document: Any) -> Run:
-        return self.finish(self.local.start(document))
-
-    def finish(self, arn: str) -> Run:
-        return wait_for(self.local.client("stepfunctions"), arn, PATIENCE)
+        """Start a run with this input, and wait as :meth:`tick` does."""
+        active = self.active_work()
+        return self.finish(self.local.start(document), *active)
 
     def redrive(self, run: Run) -> Run:
+        """Redrive the run, and wait as :meth:`tick` does."""
+        active = self.active_work()
         self.local.redrive(run.arn)
-        return self.finish(run.arn)
+        return self.finish(run.arn, *active)
+
+    def finish(self, arn: str, *ignored: str) -> Run:
+        """The run, once it has ended, and every other run, clean-up and build, except ``ignored``."""
+        self.finish_alone(arn)
+        self.wait_until_idle(*ignored)
+        return self.read(arn)
+
+    def finish_alone(self, arn: str) -> Run:
+        """The run, once it has ended. What it started may still be active."""
+        return wait_for(self.local.client("stepfunctions"), arn, PATIENCE)
+
+    def active_work(self) -> list[str]:
+        """The executions of both state machines and the builds that have not ended."""
+        aws = self.local.aws
+        executions = [execution.exec_arn for execution in list(aws.executions._live)]
+        builds = list(aws.builds._builds.items())
+        return executions + [name for name, build in builds if not build.run.finished.is_set()]
+
+    def wait_until_idle(self, *ignored: str) -> None:
+        """Wait until nothing is active but ``ignored``. A run starts the next one before it ends, so none is missed."""
+        deadline = time.monotonic() + PATIENCE
+        while active := set(self.active_work()) - set(ignored):
+            assert time.monotonic() < deadline, f"still active: {active}"
+            time.sleep(0.01)
+
+    def stop_everything(self) -> None:
+        """Stop the runs that a test has left, because the next test changes what they would find."""
+        client = self.local.client("stepfunctions")
+        for arn in self._executions(statusFilter="RUNNING"):
+            client.stop_execution(executionArn=arn)
+        self.wait_until_idle()
 
     def read(self, arn: str) -> Run:
         return read_run(self.local.client("stepfunctions"), arn)
+
+    def runs(self) -> list[Run]:
+        """Every run since the world was created, in the order of their starts."""
+        return [self.read(arn) for arn in reversed(self._executions()) if arn not in self.earlier_executions]
+
+    def runs_after(self, run: Run) -> list[Run]:
+        """The runs that started after ``run``, in the order of their starts."""
+        runs = self.runs()
+        return runs[[each.arn for each in runs].index(run.arn) + 1 :]
+
+    def _executions(self, **wanted: str) -> list[str]:
+        """The ARNs of the state machine's executions, the latest first."""
+        pages = self.local.client("stepfunctions").get_paginator("list_executions")
+        found = pages.paginate(stateMachineArn=self.local.state_machine_arn, **wanted)
+        return [execution["executionArn"] for page in found for execution in page["executions"]]
 
     def backdate(self, *cards: Item) -> None:
         """Date the cards back by an hour, because times on GitHub are in whole seconds."""
