@@ -19,11 +19,13 @@ from rich.table import Table
 from kiro_local.aws.step_fault import StepFault
 from kiro_local.cli.build_lines import show_build_lines
 from kiro_local.cli.faults import LATE_SECONDS, FaultOption, step_faults
+from kiro_local.cli.next_runs import show_next_run, show_quiet_run
 from kiro_local.cli.stand_in import start_stand_in
 from kiro_local.demo.board import READY_BRANCH, seed_board
 from kiro_local.demo.configuration import agent_command, demo_configuration
-from kiro_local.demo.session import DemoSession, RunEnded, RunRedriven, TickStarted
+from kiro_local.demo.session import DemoSession, RunEnded, RunFailed, RunRedriven, TickStarted, Usage
 from kiro_local.environment import LocalEnvironment
+from kiro_local.next_runs import NextRunStarted
 from kiro_worker.cli.runs import show_failure, show_run, show_state
 from kiro_worker.executions.history import StateEntered
 
@@ -76,18 +78,20 @@ def _run_demo(
         github, access = start_stand_in(stack, folder / "github")
         seed_board(github.board)
         agent = agent_command(_marker(folder) if fail_build else None)
+        usage = Usage(lambda: (len(github.requests.graphql()), github.requests.points))
         with console.status("Synthesizing the stacks and deploying them to the embedded AWS …"):
             local = stack.enter_context(
                 LocalEnvironment(
                     access,
                     demo_configuration(agent),
                     on_build_line=show_build_lines(console),
+                    on_history_event=usage.on_history_event,
                     faults=faults,
                     late_seconds=LATE_SECONDS,
                 )
             )
         console.print(f"Deployed in {time.monotonic() - start:.1f} s. The board:\n")
-        session = DemoSession(github.board, local, lambda: (len(github.requests.graphql()), github.requests.points))
+        session = DemoSession(github.board, local, usage)
         console.print(_board_table(session.cards_before))
         _show_events(console, session)
         seconds = time.monotonic() - start
@@ -114,13 +118,19 @@ def _show_events(console: Console, session: DemoSession) -> None:
         match event:
             case TickStarted(number):
                 console.print(f"\n[bold]Tick {number} of the schedule[/bold]")
+            case NextRunStarted():
+                show_next_run(console)
             case StateEntered():
                 show_state(console, event)
-            case RunRedriven(run):
+            case RunFailed(run):
                 show_failure(console, run)
-                console.print("  [bold]redriven[/bold] with the RedriveExecution API; the same execution continues")
-            case RunEnded(run, usage):
-                show_run(console, run, usage)
+            case RunRedriven():
+                console.print("\n[bold]Redrive of the failed run[/bold]: the same execution continues")
+            case RunEnded(run, usage, quiet):
+                if quiet:
+                    show_quiet_run(console, run)
+                else:
+                    show_run(console, run, usage)
 
 
 def _show_summary(console: Console, session: DemoSession, result: dict[str, Any], seconds: float) -> None:

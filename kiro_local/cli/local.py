@@ -22,6 +22,7 @@ from kiro_local.aws.schedule import seconds_between
 from kiro_local.cli.build_lines import show_build_lines
 from kiro_local.cli.faults import LATE_SECONDS, FaultOption, step_faults
 from kiro_local.cli.fixes import AGENT_KEY_VARIABLE, fix_on_this_machine
+from kiro_local.cli.next_runs import show_next_run, show_quiet_run
 from kiro_local.cli.real_github import real_github
 from kiro_local.cli.stand_in import start_stand_in
 from kiro_local.cli.up_options import (
@@ -38,6 +39,7 @@ from kiro_local.demo.board import seed_board
 from kiro_local.demo.configuration import agent_command, demo_configuration
 from kiro_local.environment import NAME, GitHubAccess, LocalEnvironment
 from kiro_local.github.seed import load
+from kiro_local.next_runs import NextRunEnded, NextRunStarted, follow_next_runs
 from kiro_worker.cli.runs import show_failure, show_run, show_state
 from kiro_worker.config.parameter import parse_configuration_file
 from kiro_worker.executions.follow import follow
@@ -200,13 +202,26 @@ def _tick_until(
             show_state(console, state)
             if stopped.is_set():
                 return
-        run = read_run(client, arn)
-        if run.status != "SUCCEEDED":
-            show_failure(console, run)
-            if text := fix(run):
-                console.print(f"  How to fix on this machine: {escape(text)}")
-        show_run(console, run)
+        _show_end(console, read_run(client, arn), fix)
+        for event in follow_next_runs(client, arn, set()):
+            match event:
+                case NextRunStarted(next_arn):
+                    show_next_run(console, next_arn)
+                case NextRunEnded(run, quiet):
+                    show_quiet_run(console, run) if quiet else _show_end(console, run, fix)
+                case _:
+                    show_state(console, event)
+            if stopped.is_set():
+                return
         stopped.wait(pause)
+
+
+def _show_end(console: Console, run: Run, fix: Callable[[Run], str]) -> None:
+    if run.status != "SUCCEEDED":
+        show_failure(console, run)
+        if text := fix(run):
+            console.print(f"  How to fix on this machine: {escape(text)}")
+    show_run(console, run)
 
 
 def _event_set_by_signals() -> threading.Event:

@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kiro_local.demo.board import READY_BRANCH, REPOSITORY
 from kiro_local.environment import LocalEnvironment
+from kiro_local.next_runs import NextRunEnded, NextRunStarted, follow_next_runs
 from kiro_worker.executions.follow import follow
 from kiro_worker.executions.history import Run, StateEntered, read_events, read_run
 from kiro_worker.models import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from kiro_local.github.board import Board
     from kiro_local.github.model import Issue, Item, PullRequest, Repository
 
 _TICK_LIMIT: Final = 6
+_ENDINGS: Final = ("ExecutionSucceeded", "ExecutionFailed", "ExecutionAborted", "ExecutionTimedOut")
 
 
 @dataclass(frozen=True)
@@ -28,33 +30,70 @@ class TickStarted:
 
 
 @dataclass(frozen=True)
-class RunRedriven:
-    """``run`` failed and has been redriven."""
+class RunFailed:
+    """``run`` failed, and will be redriven."""
 
     run: Run
 
 
 @dataclass(frozen=True)
+class RunRedriven:
+    """The run that failed has been redriven."""
+
+
+@dataclass(frozen=True)
 class RunEnded:
-    """``run`` reached its final status. ``usage`` is its number of GraphQL requests, and their cost in points."""
+    """``run`` reached its final status. ``usage`` is its number of GraphQL requests, and their cost in points.
+
+    If it is ``quiet``, another run started it, it took no card, and its states were not shown.
+    """
 
     run: Run
     usage: tuple[int, int]
+    quiet: bool = False
 
 
-Event = TickStarted | StateEntered | RunRedriven | RunEnded
+Event = TickStarted | NextRunStarted | StateEntered | RunFailed | RunRedriven | RunEnded
+
+
+class Usage:
+    """Attributes the GraphQL requests to the runs, which ask GitHub one after the other.
+
+    ``total`` returns the number of requests so far and their cost in points. After a run has started the next one, it
+    sends no more requests unless it is redriven.
+    """
+
+    def __init__(self, total: Callable[[], tuple[int, int]]) -> None:
+        self._total = total
+        self._attributed = (0, 0)
+        self._by_run: dict[str, tuple[int, int]] = {}
+        self._done: set[str] = set()
+
+    def on_history_event(self, arn: str, event: Mapping[str, Any]) -> None:
+        """The listener for the embedded AWS."""
+        kind, entered = event["type"], event.get("stateEnteredEventDetails", {}).get("name", "")
+        if kind == "ExecutionRedriven":
+            self._done.discard(arn)
+        elif entered.startswith("StartNextRun") or (kind in _ENDINGS and arn not in self._done):
+            self._done.add(arn)
+            self._attribute(arn)
+
+    def of(self, arn: str) -> tuple[int, int]:
+        return self._by_run.get(arn, (0, 0))
+
+    def _attribute(self, arn: str) -> None:
+        total, before, earlier = self._total(), self._attributed, self.of(arn)
+        self._by_run[arn] = (earlier[0] + total[0] - before[0], earlier[1] + total[1] - before[1])
+        self._attributed = total
 
 
 @dataclass
 class DemoSession:
-    """Runs the demo on a seeded board.
-
-    ``total_usage`` returns the number of GraphQL requests so far and their cost in points.
-    """
+    """Runs the demo on a seeded board."""
 
     board: Board
     local: LocalEnvironment
-    total_usage: Callable[[], tuple[int, int]]
+    usage: Usage
     ended: list[RunEnded] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -66,29 +105,38 @@ class DemoSession:
         return [each.run for each in self.ended]
 
     def play(self) -> Iterator[Event]:
-        """Tick until a tick finds no card, and yield what happens. A failed run is redriven once."""
+        """Tick until a run finds no card, and yield what happens. The failed run of a tick is redriven once."""
         client = self.local.client("stepfunctions")
         for number in range(1, _TICK_LIMIT + 1):
-            requests_before, points_before = self.total_usage()
-            arn = self.local.tick()
+            arn, next_runs = self.local.tick(), set[str]()
             yield TickStarted(number)
             yield from follow(client, arn)
             run = read_run(client, arn)
             if run.status != "SUCCEEDED":
+                yield RunFailed(run)
+                yield from self._follow_next(arn, next_runs)
                 yield from self._redrive(run)
                 run = read_run(client, arn)
-            requests, points = self.total_usage()
-            self.ended.append(RunEnded(run, (requests - requests_before, points - points_before)))
-            yield self.ended[-1]
-            if run.outcome == "NothingToDo" and not run.output.get("skipped"):
+            yield self._end(run)
+            yield from self._follow_next(arn, next_runs)
+            last = self.runs[-1]
+            if last.outcome == "NothingToDo" and not last.output.get("skipped"):
                 return
 
     def _redrive(self, run: Run) -> Iterator[Event]:
         client = self.local.client("stepfunctions")
         past_events = len(read_events(client, run.arn))
         self.local.redrive(run.arn)
-        yield RunRedriven(run)
+        yield RunRedriven()
         yield from follow(client, run.arn, past_events)
+
+    def _follow_next(self, arn: str, known: set[str]) -> Iterator[Event]:
+        for event in follow_next_runs(self.local.client("stepfunctions"), arn, known):
+            yield self._end(event.run, quiet=event.quiet) if isinstance(event, NextRunEnded) else event
+
+    def _end(self, run: Run, *, quiet: bool = False) -> RunEnded:
+        self.ended.append(RunEnded(run, self.usage.of(run.arn), quiet))
+        return self.ended[-1]
 
     def title(self, item_id: str | None) -> str:
         return next((item.title for item in self._items() if item.id == item_id), "")
@@ -129,7 +177,7 @@ class DemoSession:
         return ""
 
     def to_dict(self, seconds: float) -> dict[str, Any]:
-        """The object that ``--json`` prints."""
+        """The object that ``--json`` prints. The runs are in the order of their ends."""
         cards, branches, reasons = self._cards(), self._branches(), self.reasons()
         return {
             "runs": [_run_to_dict(each) for each in self.ended],

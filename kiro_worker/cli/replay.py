@@ -22,6 +22,8 @@ from kiro_worker.platform_errors import cause_message
 from kiro_worker.state import End
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kiro_worker.executions.history import Run
 
 _WAIT_SECONDS: Final = 3 * 3600
@@ -73,7 +75,8 @@ def replay(
 ) -> None:
     """Start a new run for the card that an execution worked on.
 
-    The run fails and writes nothing if the card is in review or its pull request is merged or closed.
+    The run fails and writes nothing if the card is in review or its pull request is merged or closed. If another card
+    is being built and no lock is free, the card goes to the target status, and the queue builds it in its turn.
     """
     found = _find_execution(execution, environment, endpoint_url)
     if found.describe()["status"] == "RUNNING":
@@ -94,8 +97,8 @@ def replay(
         "executionArn": arn,
         "console": found.console_url(arn),
     }
-    # If another run holds the lock, this one succeeds without doing anything.
-    _report(found, result, wait=wait, as_json=as_json, required_outcome=Outcome.SUCCEEDED)
+    # A run that finds the lock held succeeds without building the card.
+    _report(found, result, wait=wait, as_json=as_json, accepted=lambda run: run.outcome == Outcome.SUCCEEDED)
 
 
 def redrive(
@@ -105,7 +108,11 @@ def redrive(
     wait: WaitOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Continue a failed execution: the same run, from the state that failed, with the same card."""
+    """Continue a failed execution: the same run, from the state that failed, with the same card.
+
+    If another card is being built and no lock is free, the card goes to the target status, and the queue builds it in
+    its turn.
+    """
     found = _find_execution(execution, environment, endpoint_url)
     described = found.describe()
     past_events = len(read_events(found.client, found.arn))
@@ -120,7 +127,8 @@ def redrive(
     redrives = described.get("redriveCount", 0) + 1
     _wait_until_redriven(found, redrives)
     result = {"executionArn": found.arn, "redrives": redrives, "console": found.console_url(found.arn)}
-    _report(found, result, past_events=past_events, wait=wait, as_json=as_json)
+    # A run that had no card may find none again.
+    _report(found, result, past_events=past_events, wait=wait, as_json=as_json, accepted=lambda run: not _waits(run))
 
 
 replay.__doc__ = f"{replay.__doc__}\n{_REPLAY_EXAMPLES}"
@@ -137,7 +145,7 @@ def card_of(run: Run) -> tuple[str, str]:
     pinned = documents[0].get("itemId") if documents else None
     if isinstance(pinned, str):
         return pinned, next((str(item["title"]) for item in items if item["id"] == pinned), "")
-    if items and run.outcome not in set(End):
+    if items and (run.outcome not in set(End) or run.output.get("item")):
         return str(items[-1]["id"]), str(items[-1]["title"])
     skipped = [card["item"] for card in run.output.get("skipped") or ()]
     raise NoCardToReplay(
@@ -170,11 +178,11 @@ def _report(
     past_events: int = 0,
     wait: bool,
     as_json: bool,
-    required_outcome: str = "",
+    accepted: Callable[[Run], bool],
 ) -> None:
     """Print what was started and, with ``wait``, follow it until it ends.
 
-    Exits with 1 if the run does not succeed, or if its outcome is not ``required_outcome``.
+    Exits with 1 if the run does not succeed, or if its outcome is not ``accepted``.
     """
     console = Console(quiet=as_json, highlight=False, soft_wrap=True)
     arn = result["executionArn"]
@@ -187,11 +195,14 @@ def _report(
     if run:
         states = [entered.name for entered in run.states]
         result |= {"status": run.status, "outcome": run.outcome, "reason": _reason(run), "states": states}
+        result["cardStatus"] = run.output.get("status", "")
     if as_json:
         typer.echo(json.dumps(result, indent=2))
-    if run and (run.status != "SUCCEEDED" or (required_outcome and run.outcome != required_outcome)):
+    if run and (run.status != "SUCCEEDED" or not accepted(run)):
         if run.status == "SUCCEEDED":
-            console.print(f"  the run did nothing: {escape(_reason(run))}")
+            console.print(f"  the run built nothing: {escape(_reason(run))}")
+        if _waits(run) and (status := result["cardStatus"]):
+            console.print(f"  the card is in “{escape(status)}”; in the target status, the queue builds it in its turn")
         raise typer.Exit(1)
 
 
@@ -204,6 +215,11 @@ def _follow(console: Console, found: NamedExecution, arn: str, past_events: int)
         show_failure(console, run)
     show_run(console, run)
     return run
+
+
+def _waits(run: Run) -> bool:
+    """Whether the run left its card to the queue, because another run holds the lock."""
+    return run.outcome == End.WORK_IN_PROGRESS_ELSEWHERE and "item" in run.output
 
 
 def _reason(run: Run) -> str:

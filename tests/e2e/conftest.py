@@ -73,6 +73,7 @@ def world(
     stand_in.requests.clear()
     yield world
     world.stop_everything()
+    deployed.aws.faults.clear()
     stand_in.faults.clear()
     entered.clear()
     deployed.client("secretsmanager").restore_secret(SecretId=NAMES.git_credentials_secret)

@@ -1,4 +1,6 @@
-"""Many executions at once: how many builds run at a time, and that no card is implemented twice."""
+"""One tick works off the queue: how many builds run at a time, and that no card is implemented twice, however many
+executions start at once.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,6 @@ from kiro_local.assembly import synthesize
 from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.github.model import Item
-from kiro_worker.executions.follow import wait_for
 from kiro_worker.executions.history import Run
 from tests.support.world import TOKEN, World
 
@@ -37,13 +38,14 @@ done
 echo done > made.txt
 sed -i 's/\\[ \\]/[x]/' .kiro/specs/*/tasks.md
 """
-QUIET = {"NothingToDo", "WorkInProgressElsewhere", "WorkItemMoved"}
+QUIET = {"NothingToDo", "CardsPassedOver", "WorkInProgressElsewhere", "WorkItemMoved"}
 
 
 class CardQueue:
     """Ready cards, and the builds that started since the cards were created."""
 
     def __init__(self, world: World, cards: int, *, meet: int = 0, **configuration: Any) -> None:
+        world.patience = PATIENCE
         self.world = world
         self.branches = [f"feature/{number}" for number in range(cards)]
         self.cards: list[Item] = [world.card(branch) for branch in self.branches]
@@ -56,21 +58,12 @@ class CardQueue:
         world.configure(agent={"command": ["sh", str(script)]}, test="true", **configuration)
         self._earlier_builds = set(world.builds())
 
-    def start(self, executions: int) -> list[Run]:
-        """Ticks ``executions`` times at once, and returns the runs after they have ended."""
+    def work_off(self, executions: int = 1) -> list[Run]:
+        """Tick ``executions`` times at once, and return all runs once those and the runs that they started ended."""
         with ThreadPoolExecutor(executions) as starters:
-            arns = list(starters.map(lambda _: self.world.local.tick(), range(executions)))
-        client = self.world.local.client("stepfunctions")
-        return [wait_for(client, arn, PATIENCE) for arn in arns]
-
-    def finish_all(self, at_once: int = 1) -> list[Run]:
-        """Ticks as the schedule does until every card is in review, and returns the runs."""
-        runs: list[Run] = []
-        for _ in self.cards:
-            if all(card.value("Status") == "In Review" for card in self.cards):
-                break
-            runs += self.start(at_once)
-        return runs
+            list(starters.map(lambda _: self.world.local.tick(), range(executions)))
+        self.world.wait_until_idle()
+        return self.world.runs()
 
     def intervals(self, project: str = "kiro-worker-test") -> list[tuple[datetime, datetime]]:
         """The start and end of each build, in order."""
@@ -111,31 +104,37 @@ def most_at_once(intervals: Sequence[tuple[datetime, datetime]]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("executions", "cards"), [(8, 3), pytest.param(64, 20, marks=pytest.mark.exhaustive)], ids=["8", "64"]
+    ("executions", "cards"),
+    [(1, 3), (8, 3), pytest.param(64, 20, marks=pytest.mark.exhaustive)],
+    ids=["1", "8", "64"],
 )
 def test_one_lock_allows_one_build(world: World, executions: int, cards: int) -> None:
     queue = CardQueue(world, cards)
-    runs = queue.start(executions)
-    runs += queue.finish_all()
+    runs = queue.work_off(executions)
     queue.check_each_card_was_implemented_once(runs)
     assert all(end <= start for (_, end), (start, _) in pairwise(queue.intervals()))
 
 
 @pytest.mark.parametrize(
-    ("most", "executions", "cards"), [(2, 6, 3), pytest.param(4, 64, 12, marks=pytest.mark.exhaustive)], ids=["2", "4"]
+    ("most", "executions", "cards"),
+    [
+        (2, 1, 3),
+        (2, 6, 3),
+        pytest.param(4, 1, 12, marks=pytest.mark.exhaustive),
+        pytest.param(4, 64, 12, marks=pytest.mark.exhaustive),
+    ],
 )
 def test_branch_locks_fill_configured_slots(world: World, most: int, executions: int, cards: int) -> None:
-    """The agents wait for each other, so the limit is reached as well as not exceeded."""
+    """One tick is enough. The agents wait for each other, so the limit is reached as well as not exceeded."""
     queue = CardQueue(world, cards, meet=most, lockScope="branch", maxConcurrentBuilds=most)
-    runs = queue.start(executions)
-    runs += queue.finish_all(most)
+    runs = queue.work_off(executions)
     queue.check_each_card_was_implemented_once(runs)
     assert most_at_once(queue.intervals()) == most
 
 
 def test_duplicate_tick_implements_card_once(world: World) -> None:
     queue = CardQueue(world, 1)
-    runs = queue.start(2)
+    runs = queue.work_off(2)
     queue.check_each_card_was_implemented_once(runs)
 
 
@@ -155,7 +154,8 @@ def test_environments_build_independently(world: World) -> None:
     )
 
     arns = [world.local.tick(), tick(client, "kiro-worker-staging")]
-    runs = [wait_for(client("stepfunctions"), arn, PATIENCE) for arn in arns]
+    runs = [world.finish_alone(arn) for arn in arns]
+    world.wait_until_idle()
 
     assert [run.outcome for run in runs] == ["Succeeded"] * 2
     assert [run.output["item"] for run in runs] == [queue.cards[0].id, card.id]

@@ -21,12 +21,6 @@ PLACEHOLDER = json.dumps({"username": "git", "password": "placeholder"})
 CREDENTIALS = json.dumps({"username": "git", "password": TOKEN})
 
 
-@pytest.fixture(autouse=True)
-def no_faults(world: World) -> Iterator[None]:
-    yield
-    world.local.aws.faults.clear()
-
-
 def statuses(world: World, cards: list[Item]) -> list[str | None]:
     return [world.status(card) for card in cards]
 

@@ -27,7 +27,14 @@ def test_failed_build_succeeds_after_redrive(world: World) -> None:
     world.agent(FAILING)
     failed = world.tick()
     assert (failed.status, failed.error) == ("FAILED", "AgentFailed")
-    assert names(failed)[-4:] == ["BuildSucceeded", "MarkFailed", "ReleaseLockAfterFailure", "FailRun"]
+    assert names(failed)[-6:] == [
+        "BuildSucceeded",
+        "MarkFailed",
+        "ReleaseLockAfterFailure",
+        "NextRunAllowed",
+        "StartNextRunAfterFailure",
+        "FailRun",
+    ]
     assert (world.status(card), world.head()) == ("Blocked", head)
     assert world.local.lock() is None
     [comment] = world.comments()

@@ -97,21 +97,27 @@ def test_finished_card_prints_reason(world: World, command: Command, status: str
     assert (world.status(card), world.comments()) == (status, before)
 
 
-def test_replay_reports_held_lock(world: World, command: Command) -> None:
-    world.card()
+@pytest.mark.parametrize("name", ["replay", "redrive"])
+def test_held_lock_and_returned_card_are_reported(world: World, command: Command, name: str) -> None:
+    card = world.card()
     failed = failed_run(world)
     world.card("feature/two")
     proceed = world.waiting_agent()
     working = world.local.tick()
     world.wait_until(lambda: "RunBuild" in names(world.read(working)))
-    code, output, _ = command.run("replay", failed.arn, "--wait")
+    code, output, _ = command.run(name, failed.arn, "--wait")
     assert code == 1
-    assert "the run did nothing: the lock work-item-processor-lock has been held by" in output
+    assert "the run built nothing: the lock work-item-processor-lock has been held by" in output
+    assert "the card is in “For Implementation”; in the target status, the queue builds it in its turn" in output
+    world.github.board.move(card, "Blocked")
+    code, answer = command.json("replay", failed.arn, "--wait")
+    assert (code, answer["outcome"], answer["cardStatus"]) == (1, "WorkInProgressElsewhere", "For Implementation")
     code, output, errors = command.run("replay", working)
     assert code == 1
     assert "ExecutionStillRuns" in errors
     proceed.touch()
     assert world.finish(working).outcome == "Succeeded"
+    assert world.status(card) == "In Review"
 
 
 def test_redrive_continues_same_run(world: World, command: Command) -> None:

@@ -16,6 +16,8 @@ from tests.support.world import StateHooks, World, access, create_world, stand_i
 
 _COLUMNS = ("project", "style", "detected", "configuration lines", "seconds", "outcome")
 _ROW = "real project"
+_PATIENCE = 900
+"""Seconds. Setup downloads packages, and other tests share the machine."""
 Note = Callable[..., None]
 
 
@@ -30,7 +32,9 @@ def world(deployments: Deployments, stand_in: StandInGitHub, open_folder: Path) 
     """A new organization on a deployed worker."""
     start = partial(LocalEnvironment, access(stand_in), {}, pause_scale=0.01)
     local = deployments.get("real", start)
-    return create_world(local, stand_in, open_folder, StateHooks(), test_command="")
+    world = create_world(local, stand_in, open_folder, StateHooks(), test_command="")
+    world.patience = _PATIENCE
+    return world
 
 
 @pytest.fixture

@@ -15,7 +15,6 @@ from typing import Any, Final
 
 from kiro_local.github.git_repository import Content
 from kiro_local.github.model import Item, Repository
-from kiro_worker.executions.follow import wait_for
 from kiro_worker.executions.history import Run
 from kiro_worker.runner.gate.ecosystems.choose import detect
 from tests.real.spec_files import spec_files
@@ -25,8 +24,6 @@ BRANCH: Final = "feature/confine"
 SPEC: Final = ".kiro/specs/feature-confine"
 CONFIGURATION_FILE: Final = ".kiro-worker.yml"
 _AGENT: Final = Path(__file__).with_name("scripted_agent.py")
-_PATIENCE: Final = 900
-"""Seconds. Setup downloads packages, and other tests share the machine."""
 _DETECTED: Final = re.compile(r"^(?:\S+ )?detected: (.+)$", re.MULTILINE)
 _TAP_TITLE: Final = re.compile(r"\s*# (?!(?:tests|pass|fail|ok|skip) |Subtest)(.+)")
 _FAILURE: Final = re.compile(r"\s*(?:not ok \d+ ?-? ?|FAILED |ERROR |(?:FAIL|ERROR): |--- FAIL: |✖ )(\S.*)")
@@ -102,10 +99,11 @@ def use_scripted_agent(world: World, edits: Mapping[str, Edits]) -> None:
 
 
 def work_off(world: World) -> Work:
-    """Run the queue once."""
+    """Run the queue until it is empty, and return how its only card ended."""
     start = time.monotonic()
-    run = wait_for(world.local.client("stepfunctions"), world.local.tick(), _PATIENCE)
+    run = world.finish_alone(world.local.tick())
     seconds = time.monotonic() - start
+    world.wait_until_idle()
     prefix = artifacts(run)
     result = world.local.artifact(prefix, "result.json")
     setup_log, tests_log = (world.local.artifact(prefix, name) for name in ("setup.log", "tests.log"))

@@ -72,6 +72,8 @@ class World:
     project: Project
     entered: StateHooks
     configuration: dict[str, Any] = field(default_factory=dict)
+    patience: float = PATIENCE
+    """How many seconds a run may take, and how long nothing may change while a test waits for all of them."""
     earlier_executions: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -140,7 +142,7 @@ class World:
 
     def finish_alone(self, arn: str) -> Run:
         """The run, once it has ended. What it started may still be active."""
-        return wait_for(self.local.client("stepfunctions"), arn, PATIENCE)
+        return wait_for(self.local.client("stepfunctions"), arn, self.patience)
 
     def active_work(self) -> list[str]:
         """The executions of both state machines and the builds that have not ended."""
@@ -151,8 +153,10 @@ class World:
 
     def wait_until_idle(self, *ignored: str) -> None:
         """Wait until nothing is active but ``ignored``. A run starts the next one before it ends, so none is missed."""
-        deadline = time.monotonic() + PATIENCE
+        deadline, before = 0.0, set(ignored)
         while active := set(self.active_work()) - set(ignored):
+            if active != before:
+                deadline, before = time.monotonic() + self.patience, active
             assert time.monotonic() < deadline, f"still active: {active}"
             time.sleep(0.01)
 

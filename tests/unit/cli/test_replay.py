@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 from botocore.exceptions import ClientError
 
 from kiro_worker.cli.aws_errors import explain
-from kiro_worker.cli.replay import card_of
+from kiro_worker.cli.replay import NoCardToReplay, card_of
 from kiro_worker.executions.history import Run, StateEntered
 from kiro_worker.executions.naming import ExecutionNameInvalid, find_execution, replay_name
 
@@ -29,6 +30,14 @@ def test_last_card_is_replayed() -> None:
 def test_card_comes_from_input() -> None:
     assert card_of(run({"itemId": "PVTI_9"})) == ("PVTI_9", "")
     assert card_of(run({"itemId": "PVTI_9"}, item("PVTI_9"), outcome="NothingToDo"))[1] == "Title of PVTI_9"
+
+
+def test_run_that_found_lock_held_has_card() -> None:
+    """A run can also end so without a card: then it has none in its output."""
+    waiting = replace(run(item("PVTI_1")), output={"outcome": "WorkInProgressElsewhere", "item": "PVTI_1"})
+    assert card_of(waiting)[0] == "PVTI_1"
+    with pytest.raises(NoCardToReplay):
+        card_of(replace(waiting, output={"outcome": "WorkInProgressElsewhere"}))
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,7 @@ def test_demo_implements_one_card_and_rejects_three() -> None:
     assert [run["status"] for run in result["runs"]] == ["SUCCEEDED"] * 3
     assert (building["outcome"], building["states"][-1]) == ("Succeeded", "Done")
     assert building["stateTransitions"] <= 12
+    assert (building["graphqlRequests"], building["graphqlPoints"]) == (9, 9)
     assert rejecting["states"].count("RejectWorkItem") == 3
     assert (idle["stateTransitions"], idle["lambdaInvocations"], idle["graphqlPoints"]) == (3, 1, 1)
 
@@ -55,7 +56,9 @@ def test_demo_implements_one_card_and_rejects_three() -> None:
 def test_failed_build_succeeds_after_redrive() -> None:
     result = demo("--fail-build")
     check_board(result)
-    run = result["runs"][0]
+    rejecting, run, last = result["runs"]
+    assert rejecting["states"].count("RejectWorkItem") == 3, "the queue goes on while the failed card waits"
+    assert (last["stateTransitions"], last["graphqlPoints"]) == (3, 1)
     assert (run["status"], run["redrives"]) == ("SUCCEEDED", 1)
     assert run["states"].count("RunBuild") == 2
     assert run["states"].index("FailRun") < run["states"].index("ResumePoint")
@@ -92,6 +95,7 @@ def test_text_output_shows_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
         "✅ **Implemented**",
         "the branch feature/gift-cards does not exist",
         "comes from a fork",
+        "The next run, which that run started",
         "The lock is free",
         "3 state transitions, 1 Lambda invocation, 1 GraphQL request for 1 point",
     ):

@@ -20,8 +20,8 @@ OF_THE_BUILD = ("files changed", "Ran ", "── Succeeded")
 
 
 def excerpt(output: str) -> str:
-    """The lines of the demo's first tick that README.md shows."""
-    tick = output.partition("Tick 1 of the schedule")[2].partition("Tick 2 of the schedule")[0]
+    """The lines of the demo's first run that README.md shows."""
+    tick = output.partition("Tick 1 of the schedule")[2].partition("\n\n")[0]
     lines = [
         line.rstrip()
         for line in tick.splitlines()
