@@ -39,6 +39,9 @@ def handler(event: StepEvent) -> dict[str, Any]:
         # A person wants this card built, and this run has no other card to try.
         if not event.document.pinned and not event.redrive_count:
             raise
-        if locks.read(key).subject.work_item_id == item.id:
+        holder = locks.read(key)
+        # A free lock keeps its last subject: this run frees its own if no slot is free.
+        if holder.owner and holder.subject.work_item_id == item.id:
             raise LockHeld(error.reason, error.remedy) from None
-        raise PinnedLockHeld(error.reason, error.remedy) from None
+        status = configuration.target_status_column
+        raise PinnedLockHeld(error.reason, f"wait: the card goes to {status!r}, and is built in its turn") from None

@@ -151,8 +151,7 @@ def card_of(run: Run) -> tuple[str, str]:
     raise NoCardToReplay(
         f"{run.arn} did not work on a card: it ended as {run.outcome}"
         + (f" and skipped {', '.join(skipped)}" if skipped else ""),
-        "move a card to the target status, and the next scheduled run takes it; the run's output says why it skipped a"
-        " card",
+        "move a card to the target status, and the queue takes it; the run's output says why it skipped a card",
     )
 
 
@@ -202,7 +201,7 @@ def _report(
         if run.status == "SUCCEEDED":
             console.print(f"  the run built nothing: {escape(_reason(run))}")
         if _waits(run) and (status := result["cardStatus"]):
-            console.print(f"  the card is in “{escape(status)}”; in the target status, the queue builds it in its turn")
+            console.print(f"  the card is in “{escape(status)}”")
         raise typer.Exit(1)
 
 

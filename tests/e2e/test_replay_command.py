@@ -108,7 +108,8 @@ def test_held_lock_and_returned_card_are_reported(world: World, command: Command
     code, output, _ = command.run(name, failed.arn, "--wait")
     assert code == 1
     assert "the run built nothing: the lock work-item-processor-lock has been held by" in output
-    assert "the card is in “For Implementation”; in the target status, the queue builds it in its turn" in output
+    assert "the card goes to 'For Implementation', and is built in its turn" in output
+    assert "  the card is in “For Implementation”\n" in output
     world.github.board.move(card, "Blocked")
     code, answer = command.json("replay", failed.arn, "--wait")
     assert (code, answer["outcome"], answer["cardStatus"]) == (1, "WorkInProgressElsewhere", "For Implementation")

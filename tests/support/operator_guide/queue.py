@@ -11,6 +11,7 @@ from tests.support.fake_github import FakeCard
 from tests.support.lock_table import ONE, TWO, LockWorld
 from tests.support.operator_guide.problem import Problem, Seen, raised
 from tests.support.operator_guide.step import ITEM, Installation, in_step
+from tests.unit.functions.conftest import WORK
 
 BREAKER: Final = {"recordKey": {"S": "breaker"}, "since": {"N": "1763900000"}}
 OPENED: Final = {
@@ -40,6 +41,12 @@ def held_lock(key: str) -> Seen:
     world = LockWorld.in_memory()
     world.locks.acquire(key, ONE)
     return raised(lambda: world.locks.acquire(key, TWO))
+
+
+def hold(it: Installation) -> None:
+    """Let another card's run hold the lock."""
+    lock = {"lockKey": "work-item-processor-lock", "owner": ONE, "workItemId": "OTHER"}
+    it.aws.held, it.aws.items = True, [{name: {"S": value} for name, value in lock.items()}]
 
 
 def many_skipped() -> Callable[[], Seen]:
@@ -107,5 +114,13 @@ QUEUE: Final = (
         "the lock work-item-processor-lock#acme/shop",
         f"aws stepfunctions describe-execution --execution-arn {ONE}",
         partial(held_lock, "work-item-processor-lock#acme/shop"),
+    ),
+    Problem(
+        "A card is replayed or redriven while another one is built",
+        "PinnedLockHeld",
+        f"has been held by {ONE}",
+        "the lock work-item-processor-lock",
+        "wait: the card goes to 'Ready', and is built in its turn",
+        in_step("AcquireLock", hold, {"item": ITEM, "work": WORK, "pinned": True}),
     ),
 )
