@@ -64,7 +64,7 @@ OWNERS = {
         "WorkItemRefused",
         "WorkItemMoved",
     },
-    None: {"LockHeld", "ScopedLockHeld", "LockLost"},
+    None: {"LockHeld", "ScopedLockHeld", "PinnedLockHeld", "LockLost"},
 }
 
 
