@@ -20,6 +20,7 @@ from kiro_worker.github.queries import FETCH_PAGE, FETCH_WORK_ITEM
 from kiro_worker.github.request_errors import UnknownArgument
 from kiro_worker.models import REDACTED
 from kiro_worker.passed_over import PassedOverCard, Why
+from kiro_worker.records.queue import QueueRecords
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection
@@ -42,17 +43,6 @@ MOST_SECONDS: Final = 30.0
 """How long a run reads pages, so that the step stays within its timeout."""
 _CARDS_PER_READ: Final = 40
 """The cards whose records one request reads, with those of their repositories. DynamoDB allows 100 records."""
-
-
-@dataclass(frozen=True)
-class QueueRecords:
-    """What the records say of some waiting cards: the last rejection by the card's ID, and the cards without a budget.
-
-    ``unaffordable`` says by the card's ID which budget is spent.
-    """
-
-    rejections: Mapping[str, Rejection] = field(default_factory=dict)
-    unaffordable: Mapping[str, str] = field(default_factory=dict)
 
 
 def _no_lock(_: WorkItem) -> str:

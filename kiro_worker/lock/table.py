@@ -156,7 +156,9 @@ class LockTable:
         for holder in self._store.held_by(owner):
             if holder.acquired_timestamp >= acquired_before or not only(holder.lock_key):
                 continue
-            if acquired_before < math.inf and (self._is_running(owner) or self._stop_build_and_check(holder.subject.build_id)):
+            if acquired_before < math.inf and (
+                self._is_running(owner) or self._stop_build_and_check(holder.subject.build_id)
+            ):
                 break
             blocking = self._store.free_unchanged(holder, report_pending=report_pending)
             # Already free under the same fence: the answer to our own write was lost and the request was sent again.
