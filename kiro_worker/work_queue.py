@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from kiro_worker.config.resolve import daily_limit
 from kiro_worker.errors import ScopedLockHeld, raise_by_name, with_remedy
-from kiro_worker.github.next_card import NextCard, Queue, fetch_next_card
+from kiro_worker.fetched import MORE_CREDITS, READ_SKIPPED, Fetched, fetched
+from kiro_worker.github.next_card import Queue, fetch_next_card
 from kiro_worker.github.selection import read_pinned_card
 from kiro_worker.lock.occupancy import Occupancy, occupancy
 from kiro_worker.names import ANY_NAMES, with_environment
-from kiro_worker.passed_over import PassedOverCard, Why, counts, in_words, to_document
 from kiro_worker.records.breaker import Breaker, elect_probe, time_for_people
 from kiro_worker.records.cards import note_rejection
-from kiro_worker.records.queue import QueueStatus, note_cursor, read_queue_records, read_queue_status
+from kiro_worker.records.queue import QueueStatus, budget_spent, note_cursor, read_queue_records, read_queue_status
 from kiro_worker.recovery import report_and_clear_abandoned_runs
 from kiro_worker.redaction import shortened
 from kiro_worker.state import End, SkippedCard
@@ -41,46 +42,9 @@ The limit keeps a run short, and stops a broken board from using up the API budg
 """
 _LONGEST_REASON: Final = 2000
 """The characters of each reason in the state document, which Step Functions limits to 256 KiB."""
-_READ_SKIPPED: Final = (
-    'read each card\'s reason under "skipped" and "passedOver" in the output of FetchWorkItem, or in the comment on the'
-    " card. A corrected card is taken at once if it is moved out of the target status and back"
-)
 _RESUME: Final = f"kiro-worker resume --environment {ANY_NAMES.environment}"
 _CHECKS: Final = frozenset({"ValidateWorkItem", "RejectWorkItem"})
 """The states that come before the lock. A card that makes one of them fail must not stop the other cards."""
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """The card to work on, or the ``end`` and the ``reason`` of the run.
-
-    ``pinned`` says that the input or a redrive named the card. ``skipped`` are the cards that this run has tried, and
-    ``passed_over`` the waiting ones that it did not try; ``hidden`` counts those that the token may not see.
-    ``waiting``, ``oldest_seconds`` and ``builds`` are for metrics, and ``None`` if they were not read: the cards in the
-    target status, how long the oldest one has been there, and the builds that run.
-    """
-
-    item: WorkItem | None = None
-    pinned: bool = False
-    skipped: tuple[SkippedCard, ...] = ()
-    end: End | None = None
-    reason: str = ""
-    passed_over: tuple[PassedOverCard, ...] = ()
-    hidden: int = 0
-    waiting: int | None = None
-    oldest_seconds: int | None = None
-    builds: int | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """The parts that this step adds to the state document."""
-        return {
-            "item": self.item.to_dict() if self.item else None,
-            "pinned": self.pinned,
-            "skipped": [card.to_dict() for card in self.skipped],
-            "end": self.end,
-            "reason": self.reason,
-            "passedOver": to_document(self.passed_over, self.hidden),
-        }
 
 
 @dataclass(frozen=True)
@@ -119,7 +83,7 @@ async def fetch_work_item(event: StepEvent, request: ExecutionInput, edges: Queu
     if len(skipped) >= MAX_SKIPPED:
         _note(edges.records, document, passed, status.breaker)
         reason = f"the run tried {len(skipped)} cards, and none can be built; the next run looks at the others"
-        shown = with_remedy(reason, _READ_SKIPPED)
+        shown = with_remedy(reason, READ_SKIPPED)
         return Fetched(skipped=skipped, end=End.CARDS_PASSED_OVER, reason=shown)
     return await _fetch_waiting(event, request, edges, skipped, passed, status)
 
@@ -145,16 +109,17 @@ async def _fetch_waiting(
     # Ticks look for abandoned runs. The runs in between would ask Step Functions about every build after every build.
     abandoned = [] if request.trigger == "chain" else edges.locks.abandoned(holders)
     occupied = occupancy(configuration, (each for each in holders if each not in abandoned), event.execution_arn)
-    obstacle = with_environment(occupied.obstacle, event.execution_arn)
-    if obstacle and not abandoned:
-        end = End.WORK_IN_PROGRESS_ELSEWHERE
-        return Fetched(skipped=skipped, end=end, reason=obstacle, builds=occupied.builds)
+    full = _why_full(configuration, occupied, status, event.execution_arn)
+    if full and not abandoned:
+        return replace(full, skipped=skipped)
     async with edges.open_session(configuration) as session:
         await _clear(session, configuration, edges, abandoned)
+        if full:
+            return replace(full, skipped=skipped)
         queue = Queue(
             skipped=[card.item for card in skipped],
             lock_of=occupied.lock_of,
-            read_records=partial(read_queue_records, edges.records),
+            read_records=partial(read_queue_records, edges.records, partial(daily_limit, configuration)),
             now=edges.records.now(),
             last=status.breaker.item,
             cursor=status.cursor,
@@ -163,7 +128,19 @@ async def _fetch_waiting(
     # Not before, because in an outage the check failed and the card is not to blame.
     _note(edges.records, event.document, passed, status.breaker)
     note_cursor(edges.records, found.cursor, status.cursor)
-    return _fetched(found, skipped, configuration, occupied)
+    return fetched(found, skipped, configuration, occupied.builds)
+
+
+def _why_full(configuration: Configuration, occupied: Occupancy, status: QueueStatus, execution: str) -> Fetched | None:
+    """The end of a run that can build no card at all, whichever ones are waiting; ``None`` if it can."""
+    if occupied.obstacle:
+        reason = with_environment(occupied.obstacle, execution)
+        return Fetched(end=End.WORK_IN_PROGRESS_ELSEWHERE, reason=reason, builds=occupied.builds)
+    limit = configuration.max_credits_per_day
+    if limit is not None and status.spent >= limit:
+        reason = with_remedy(budget_spent("the installation", status.spent, limit), MORE_CREDITS)
+        return Fetched(end=End.CARDS_PASSED_OVER, reason=reason, builds=occupied.builds)
+    return None
 
 
 async def _clear(
@@ -189,45 +166,6 @@ def _note(records: RecordsTable, document: StateDocument, passed: SkippedCard | 
         return
     if document.failure.error not in (ScopedLockHeld.__name__, breaker.error):
         note_rejection(records, passed.item, passed.reason, document.item.status_updated_at)
-
-
-def _fetched(
-    found: NextCard, skipped: tuple[SkippedCard, ...], configuration: Configuration, occupied: Occupancy
-) -> Fetched:
-    fetched = Fetched(
-        item=found.item,
-        skipped=skipped,
-        passed_over=found.passed_over,
-        hidden=found.hidden,
-        waiting=found.waiting,
-        oldest_seconds=found.oldest_seconds,
-        builds=occupied.builds,
-    )
-    if found.item:
-        return fetched
-    end, reason = _why_no_card(found, skipped, configuration)
-    return replace(fetched, end=end, reason=reason)
-
-
-def _why_no_card(found: NextCard, skipped: tuple[SkippedCard, ...], configuration: Configuration) -> tuple[End, str]:
-    status = repr(configuration.target_status_column)
-    board = f"on the board {configuration.organization}/{configuration.project_number}"
-    numbers = counts(found.passed_over, found.hidden)
-    tried = f"{len(skipped)} tried by this run" if skipped else ""
-    cards = ", ".join(filter(None, [tried, in_words(numbers)]))
-    if not cards:
-        return End.NOTHING_TO_DO, with_remedy(f"no card is waiting in {status} {board}", f"move a card to {status}")
-    reason = f"no card in {status} {board} can be built now: {cards}"
-    if found.cursor:
-        reason += "; the run read only a part of the board, and the next run goes on from there"
-    remedies = [
-        _READ_SKIPPED if skipped or Why.REJECTED in numbers else "",
-        "give the token access to the repositories of the cards that it cannot see" if Why.HIDDEN in numbers else "",
-        'raise "maxCreditsPerDay" in the configuration parameter, or replay a card'
-        if Why.BUDGET_SPENT in numbers
-        else "",
-    ]
-    return End.CARDS_PASSED_OVER, with_remedy(reason, "; ".join(filter(None, remedies)))
 
 
 def _passed_over(document: StateDocument, execution: str) -> SkippedCard | None:
