@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from kiro_worker.agent_steering import STEERING
 from kiro_worker.config.repository_settings import Limits, RepositorySettings
 from kiro_worker.config.types import (
+    Credits,
     KeyVariable,
     Model,
     Name,
@@ -88,6 +89,9 @@ class Configuration(Model):
     """what one lock covers: the whole environment, one repository, or one branch"""
     max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
     """how many builds may run at once if `lockScope` is `repository` or `branch`; `null` means no limit"""
+    max_credits_per_day: Credits | None = None
+    """how many credits all builds that start on one day (UTC) may spend together before no further card is taken;
+    `null` means no limit (see “Daily budgets” in configuration.md)"""
     guarded_paths: tuple[RepositoryPath, ...] = (
         ".kiro/agents",
         ".kiro/hooks",
