@@ -24,7 +24,8 @@ def estimate(query: str | GraphQLRequest, scopes: frozenset[str] | None = SCOPES
 
 
 FIELDS = {"statusField": "Status", "branchField": "Branch", "specField": "Spec"}
-BOARD = {"owner": "acme", "projectNumber": 1, "query": "", **FIELDS}
+PRIORITY = {"priorityField": "Priority", "byPriority": True}
+BOARD = {"owner": "acme", "projectNumber": 1, "query": "", **FIELDS, **PRIORITY}
 
 
 def test_cost_follows_githubs_formula() -> None:
