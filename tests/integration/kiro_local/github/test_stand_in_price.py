@@ -37,7 +37,7 @@ def test_cost_follows_githubs_formula() -> None:
 
 
 def test_next_card_costs_one_point() -> None:
-    assert estimate(queries.FETCH_WORK_ITEM, ofOrganization=True, **BOARD).requests == 21
+    assert estimate(queries.FETCH_WORK_ITEM, ofOrganization=True, **BOARD).requests == 101
     assert estimate(queries.FETCH_WORK_ITEM, ofOrganization=False, **BOARD).cost == 1
 
 
