@@ -62,6 +62,10 @@ class Configuration(Model):
     spec_field: Name = "Spec"
     """the name of the board's text field that holds the folder of a card's spec, for a branch without a spec folder of
     its own name; the board need not have it (see “The spec folder” in configuration.md)"""
+    priority_field: Name | None = "Priority"
+    """the name of the board's single-select field whose options order the queue: cards with its first option come
+    first, those without an option last, and those with the same one as on the board; the board need not have it, and
+    `null` orders the queue by the board alone"""
     in_progress_status: Name = "In Progress"
     """the status of a card while it is being built; the board must have every status named in the configuration"""
     review_status: Name = "In Review"
