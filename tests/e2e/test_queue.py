@@ -12,6 +12,7 @@ import pytest
 
 from kiro_local.faults import parse_fault
 from kiro_local.github.model import Item
+from kiro_worker.executions.history import Run
 from kiro_worker.records.breaker import pause, read_breaker, resume
 from tests.support.world import TOKEN, World, names
 
@@ -25,11 +26,14 @@ def statuses(world: World, cards: list[Item]) -> list[str | None]:
     return [world.status(card) for card in cards]
 
 
+def outcomes_after(world: World, run: Run) -> list[str]:
+    return [each.outcome for each in world.runs_after(run)]
+
+
 def check_queue_is_worked_off(world: World, cards: list[Item]) -> None:
     """One tick is enough: the probe closes the breaker, and starts the run that takes the next card."""
     probe = world.tick()
-    outcomes = [run.outcome for run in (probe, *world.runs_after(probe))]
-    assert outcomes == ["Succeeded"] * len(cards) + ["NothingToDo"]
+    assert [probe.outcome, *outcomes_after(world, probe)] == ["Succeeded"] * len(cards) + ["NothingToDo"]
     assert statuses(world, cards) == ["In Review"] * len(cards)
 
 
@@ -168,7 +172,7 @@ def test_card_that_breaks_its_check_does_not_stop_board(world: World, state: str
     [skipped] = next(entered.document["skipped"] for entered in run.states if entered.name == "AcquireLock")
     assert skipped["item"] == poison.id
     assert skipped["reason"]
-    assert world.tick().outcome == "NothingToDo", "the next run takes it last, and not before a while has passed"
+    assert outcomes_after(world, run) == ["CardsPassedOver"], "it comes last, and not before a while has passed"
 
 
 def test_failed_check_of_pinned_card_is_not_hidden(world: World) -> None:
@@ -187,15 +191,16 @@ def test_rejected_cards_without_blocked_status_do_not_starve_the_rest(world: Wor
     first = world.tick()
     assert (first.outcome, len(first.output["skipped"])) == ("CardsPassedOver", 10)
     assert all("does not exist" in skipped["reason"] for skipped in first.output["skipped"])
-    assert "passed over 10 cards" in first.output["reason"]
+    assert "the run tried 10 cards" in first.output["reason"]
     second = world.tick()
     assert second.outcome == "Succeeded"
     assert names(second).count("RejectWorkItem") == 2
     assert world.status(ready) == "In Review"
     comments = len(world.comments())
-    third = world.tick()
-    assert (third.outcome, names(third).count("RejectWorkItem")) == ("NothingToDo", 0)
+    [third] = world.runs_after(second)
+    assert (third.outcome, names(third).count("RejectWorkItem")) == ("CardsPassedOver", 0)
     assert "12 rejected" in third.output["reason"]
+    assert third.output["passedOver"]["counts"] == {"Rejected": 12}
     assert len(world.comments()) == comments
     assert set(statuses(world, rejected)) == {"For Implementation"}
 
@@ -204,10 +209,10 @@ def test_moved_card_is_checked_at_once(world: World) -> None:
     world.configure(blockedStatus=None)
     card = world.bare_card("feature/sum")
     world.backdate(card)
-    assert world.tick().outcome == "NothingToDo"
+    assert names(world.tick())[-1] == "CardsPassedOver"
     world.spec("feature/sum")
     world.github.board.add_pull_request(world.repository, "feature/sum")
-    assert world.tick().outcome == "NothingToDo"
+    assert names(world.tick()) == ["FetchWorkItem", "WorkItemFound", "CardsPassedOver"]
     world.github.board.move(card, "Todo")
     world.github.board.move(card, "For Implementation")
     assert world.tick().outcome == "Succeeded"

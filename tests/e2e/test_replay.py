@@ -138,7 +138,7 @@ def test_requeued_card_is_rejected(world: World) -> None:
     delete_branch(world, card)
     world.github.board.move(card, "For Implementation")
     run = world.redrive(failed)
-    assert (run.outcome, world.status(card)) == ("NothingToDo", "Blocked")
+    assert (run.outcome, world.status(card)) == ("CardsPassedOver", "Blocked")
     assert "the branch feature/sum does not exist" in "".join(world.comments())
 
 

@@ -178,13 +178,15 @@ RESOURCES: Final = (
     Problem(
         "A table does not exist",
         "AwsResourceMissing",
-        "AWS does not find what GetItem needs",
+        "AWS does not find what BatchGetItem needs",
         NAMES.records_table,
         "make deploy",
         in_step(
             "FetchWorkItem",
             lambda it: it.deny(
-                "get_item", "ResourceNotFoundException", f"Requested resource not found: Table: {NAMES.records_table}"
+                "batch_get_item",
+                "ResourceNotFoundException",
+                f"Requested resource not found: Table: {NAMES.records_table}",
             ),
         ),
     ),
@@ -208,11 +210,11 @@ RESOURCES: Final = (
         "DynamoDB, or another service of AWS, throttles requests",
         "AwsUnavailable",
         "ProvisionedThroughputExceededException",
-        "GetItem",
+        "BatchGetItem",
         f"wait, then {BY_HAND}",
         in_step(
             "FetchWorkItem",
-            lambda it: it.deny("get_item", "ProvisionedThroughputExceededException", "The level of throughput"),
+            lambda it: it.deny("batch_get_item", "ProvisionedThroughputExceededException", "The level of throughput"),
         ),
     ),
     Problem(

@@ -24,6 +24,7 @@ PAUSE: Final = {
     "pausedSince": {"N": "1763900000"},
     "pauseReason": {"S": "release"},
 }
+LOCK: Final = {"lockKey": {"S": "work-item-processor-lock"}, "owner": {"S": TWO}, "workItemId": {"S": "OTHER"}}
 BOARD: Final = "the board acme/1"
 
 
@@ -45,8 +46,7 @@ def held_lock(key: str) -> Seen:
 
 def hold(it: Installation) -> None:
     """Let another card's run hold the lock."""
-    lock = {"lockKey": "work-item-processor-lock", "owner": ONE, "workItemId": "OTHER"}
-    it.aws.held, it.aws.items = True, [{name: {"S": value} for name, value in lock.items()}]
+    it.aws.held, it.aws.items = True, [LOCK]
 
 
 def many_skipped() -> Callable[[], Seen]:
@@ -69,19 +69,35 @@ QUEUE: Final = (
     ),
     Problem(
         "Cards wait, but were rejected a short while ago",
-        "NothingToDo",
-        "can be taken yet: 1 rejected in the last 15 minutes",
+        "CardsPassedOver",
+        "can be built now: 1 rejected a short while ago and not moved since",
         BOARD,
-        "follow the comments on the cards",
+        "A corrected card is taken at once if it is moved out of the target status and back",
         in_step("FetchWorkItem", reject),
     ),
     Problem(
-        "A run passes over every card that it looks at",
+        "A run tries ten cards, and none of them is ready",
         "CardsPassedOver",
-        "the run passed over 10 cards",
-        '"skipped" in the output of FetchWorkItem',
+        "the run tried 10 cards, and none can be built",
+        '"skipped" and "passedOver" in the output of FetchWorkItem',
         "A corrected card is taken at once if it is moved out of the target status and back",
         many_skipped(),
+    ),
+    Problem(
+        "Cards wait whose issue or pull request the token cannot see",
+        "CardsPassedOver",
+        "can be built now: 1 that the token cannot see",
+        BOARD,
+        "give the token access to the repositories of the cards that it cannot see",
+        in_step("FetchWorkItem", lambda it: it.github.board.cards.append(FakeCard("CARD", content=None))),
+    ),
+    Problem(
+        "A run ends without a card while another one builds",
+        "WorkInProgressElsewhere",
+        "is held by arn:aws:states:",
+        "the lock work-item-processor-lock",
+        "wait: the run that ends next starts another one",
+        in_step("FetchWorkItem", lambda it: it.aws.items.append(LOCK)),
     ),
     Problem(
         "The queue is paused",
@@ -118,7 +134,7 @@ QUEUE: Final = (
     Problem(
         "A card is replayed or redriven while another one is built",
         "PinnedLockHeld",
-        f"has been held by {ONE}",
+        "has been held by arn:aws:states:",
         "the lock work-item-processor-lock",
         "wait: the card goes to 'Ready', and is built in its turn",
         in_step("AcquireLock", hold, {"item": ITEM, "work": WORK, "pinned": True}),
