@@ -26,6 +26,7 @@ FUNCTIONS: Final[Mapping[str, str]] = {
     "ValidateWorkItem": "validate-work-item",
     "RejectWorkItem": "update-status",
     "AcquireLock": "acquire-lock",
+    "ReturnToQueue": "update-status",
     "MarkInProgress": "update-status",
     "ReadBuildResult": "read-build-result",
     "MarkInReview": "update-status",

@@ -47,7 +47,7 @@ def _detail(entered: StateEntered) -> str:
         case "ValidateWorkItem":
             item = document["item"]
             return f"“{item['title'] or item['id']}”"
-        case "RejectWorkItem":
+        case "RejectWorkItem" | "ReturnToQueue":
             return cause_message(document["failure"]["cause"]).splitlines()[0]
         case "MarkInProgress":
             return f"lock acquired, fence {document['lease']['fence']}"
