@@ -39,7 +39,7 @@ async def report_and_clear_abandoned_runs(
     stepfunctions: SFNClient,
 ) -> None:
     """Report every abandoned run on its card, and free its lock."""
-    for holder in locks.abandoned():
+    for holder in locks.abandoned(locks.holders()):
         execution = holder.owner or holder.report_pending
         error, cause = ending_of(stepfunctions, execution)
         failure = Failure(error=error or "Unknown", cause=cause)
