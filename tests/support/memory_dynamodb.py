@@ -20,24 +20,36 @@ class MemoryDynamoDB:
 
     ``before_updates`` holds a call for each of the next updates, which happens between the lock's read and its write.
     With ``resend_next_update``, the answer to the next update is lost, and boto3 sends the request again.
+    ``left_out`` holds how many keys DynamoDB is too busy to read in each of the next batches. ``requests`` holds the
+    names of all requests so far.
     """
 
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}
         self.before_updates: list[Callable[[], object]] = []
         self.resend_next_update = False
+        self.left_out: list[int] = []
+        self.requests: list[str] = []
 
     def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        self.requests.append("GetItem")
         [key] = Key.values()
         item = self.items.get(key["S"])
         return {} if item is None else {"Item": deepcopy(item)}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        """Items in another order than their keys, as DynamoDB may return them."""
+        self.requests.append("BatchGetItem")
         [(table, wanted)] = RequestItems.items()
         keys = [value["S"] for key in wanted["Keys"] for value in key.values()]
-        return {"Responses": {table: [deepcopy(self.items[key]) for key in keys if key in self.items]}}
+        assert 1 <= len(keys) == len(set(keys)) <= 100, "DynamoDB rejects more than 100 keys, repeated ones, and none"
+        read = len(keys) - (self.left_out.pop(0) if self.left_out else 0)
+        found = [deepcopy(self.items[key]) for key in reversed(keys[:read]) if key in self.items]
+        unread = {table: {**wanted, "Keys": wanted["Keys"][read:]}} if read < len(keys) else {}
+        return {"Responses": {table: found}, "UnprocessedKeys": unread}
 
     def scan(self, **request: Any) -> dict[str, Any]:
+        self.requests.append("Scan")
         filtered = "FilterExpression" in request
         items = self.items.values()
         return {
@@ -54,6 +66,7 @@ class MemoryDynamoDB:
         yield self.scan(**request)
 
     def update_item(self, **request: Any) -> dict[str, Any]:
+        self.requests.append("UpdateItem")
         if self.before_updates:
             self.before_updates.pop(0)()
         [(attribute, value)] = request["Key"].items()
