@@ -19,9 +19,9 @@ class MemoryDynamoDB:
     """One table, of locks or of records, whose items have a single key attribute.
 
     ``before_updates`` holds a call for each of the next updates, which happens between the lock's read and its write.
-    With ``resend_next_update``, the answer to the next update is lost, and boto3 sends the request again.
-    ``left_out`` holds how many keys DynamoDB is too busy to read in each of the next batches. ``requests`` holds the
-    names of all requests so far.
+    With ``resend_next_update``, the answer to the next update is lost, and boto3 sends the request again. ``left_out``
+    has, for each of the next batch requests, how many of its last keys come back as unprocessed. ``requests`` has the
+    names of all requests, and ``batches`` every batch request.
     """
 
     def __init__(self) -> None:
@@ -30,6 +30,7 @@ class MemoryDynamoDB:
         self.resend_next_update = False
         self.left_out: list[int] = []
         self.requests: list[str] = []
+        self.batches: list[dict[str, Any]] = []
 
     def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803  # boto3's name
         self.requests.append("GetItem")
@@ -42,11 +43,12 @@ class MemoryDynamoDB:
         self.requests.append("BatchGetItem")
         [(table, wanted)] = RequestItems.items()
         keys = [value["S"] for key in wanted["Keys"] for value in key.values()]
+        self.batches.append({"keys": keys, "consistent": wanted.get("ConsistentRead", False)})
         assert 1 <= len(keys) == len(set(keys)) <= 100, "DynamoDB rejects more than 100 keys, repeated ones, and none"
-        read = len(keys) - (self.left_out.pop(0) if self.left_out else 0)
-        found = [deepcopy(self.items[key]) for key in reversed(keys[:read]) if key in self.items]
-        unread = {table: {**wanted, "Keys": wanted["Keys"][read:]}} if read < len(keys) else {}
-        return {"Responses": {table: found}, "UnprocessedKeys": unread}
+        read = len(keys) - min(len(keys), self.left_out.pop(0) if self.left_out else 0)
+        answered = [deepcopy(self.items[key]) for key in reversed(keys[:read]) if key in self.items]
+        left = {table: {**wanted, "Keys": wanted["Keys"][read:]}} if keys[read:] else {}
+        return {"Responses": {table: answered}, "UnprocessedKeys": left}
 
     def scan(self, **request: Any) -> dict[str, Any]:
         self.requests.append("Scan")

@@ -207,17 +207,10 @@ def test_keys_that_are_always_left_out_are_read_one_by_one(world: LockWorld, mon
         store.read_many(keys)
 
 
-def test_slots_are_read_consistently(world: LockWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    sent: list[Any] = []
-    answer = world.memory.batch_get_item
-
-    def record(**request: Any) -> Any:
-        sent.append(request["RequestItems"][TABLE])
-        return answer(**request)
-
-    monkeypatch.setattr(world.memory, "batch_get_item", record)
+def test_slots_are_read_consistently(world: LockWorld) -> None:
     acquire(world, 100)
-    assert [(len(request["Keys"]), request["ConsistentRead"]) for request in sent] == [(100, True)]
+    [batch] = world.memory.batches
+    assert (len(batch["keys"]), batch["consistent"]) == (100, True)
 
 
 def test_runs_start_at_different_slots(world: LockWorld) -> None:
