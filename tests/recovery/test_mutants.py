@@ -118,7 +118,7 @@ MUTANTS = {
     ),
     "a card without its report is forgotten": Mutant(
         "kiro_worker/recovery.py",
-        "for holder in locks.abandoned(locks.holders()):",
+        "for holder in abandoned:",
         "for holder in ():",
         "MarkFailed-service-error-always",
         "the card is in progress, and no run works on it",

@@ -151,7 +151,8 @@ def test_manual_build_frees_its_own_slot(world: LockWorld) -> None:
     assert slots(world) == {}
 
 
-def test_limit_holds_for_many_contenders(world: LockWorld) -> None:
+def test_limit_holds_for_many_contenders(aws_of_each: dict[str, Any]) -> None:
+    world = recording_world(aws_of_each)
     owners = [f"{ONE}-{number}" for number in range(12)]
     world.running |= set(owners)
     barrier = threading.Barrier(len(owners))
