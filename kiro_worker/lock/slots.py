@@ -90,7 +90,7 @@ def _take_slot(locks: LockTable, keys: Sequence[str], owner: str, subject: Subje
     )
 
 
-def _in_order(holders: Sequence[Holder], owner: str, preferred: str) -> list[Holder]:
+def _in_order(holders: list[Holder], owner: str, preferred: str) -> list[Holder]:
     """The owner's own slot first, so that a repeated step takes only one; then free slots; then taken ones.
 
     Free slots start at one that depends on the owner, so that runs that start at once do not all try the same one.
