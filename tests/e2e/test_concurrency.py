@@ -19,6 +19,7 @@ from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
 from kiro_local.github.model import Item
 from kiro_worker.executions.history import Run
+from tests.support.settings import parameter
 from tests.support.world import TOKEN, World
 
 pytestmark = pytest.mark.e2e
@@ -172,7 +173,7 @@ def configure_staging(world: World, changes: dict[str, Any]) -> None:
     client("ssm").put_parameter(
         Name="/kiro-worker/staging/github-project-config",
         Type="String",
-        Value=json.dumps(world.configuration | changes),
+        Value=json.dumps(parameter(world.configuration | changes)),
         Overwrite=True,
     )
     git = json.dumps({"username": "git", "password": TOKEN})

@@ -172,7 +172,9 @@ def test_card_that_breaks_its_check_does_not_stop_board(world: World, state: str
     [skipped] = next(entered.document["skipped"] for entered in run.states if entered.name == "AcquireLock")
     assert skipped["item"] == poison.id
     assert skipped["reason"]
-    assert outcomes_after(world, run) == ["CardsPassedOver"], "it comes last, and not before a while has passed"
+    # A function that times out may have done its work.
+    left = "NothingToDo" if world.status(poison) == "Blocked" else "CardsPassedOver"
+    assert outcomes_after(world, run) == [left], "it comes last, and not before a while has passed"
 
 
 def test_failed_check_of_pinned_card_is_not_hidden(world: World) -> None:

@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from kiro_local.aws.builds import Build
 from kiro_local.environment import NAMES, GitHubAccess, LocalEnvironment
 from kiro_local.github.model import Issue, Item, Project, PullRequest, Repository
 from kiro_local.github.stand_in import StandInGitHub
@@ -145,11 +146,11 @@ class World:
         return wait_for(self.local.client("stepfunctions"), arn, self.patience)
 
     def active_work(self) -> list[str]:
-        """The executions of both state machines and the builds that have not ended."""
+        """The executions of both state machines that have not ended, and the builds that outlive theirs."""
         aws = self.local.aws
         executions = [execution.exec_arn for execution in list(aws.executions._live)]
-        builds = list(aws.builds._builds.items())
-        return executions + [name for name, build in builds if not build.run.finished.is_set()]
+        builds = [each for each in list(aws.builds._builds.items()) if not each[1].run.finished.is_set()]
+        return executions + [name for name, build in builds if _execution_of(build) not in executions]
 
     def wait_until_idle(self, *ignored: str) -> None:
         """Wait until nothing is active but ``ignored``. A run starts the next one before it ends, so none is missed."""
@@ -224,6 +225,11 @@ class World:
         while not condition():
             assert time.monotonic() < deadline, "the condition was not met in time"
             time.sleep(0.05)
+
+
+def _execution_of(build: Build) -> str:
+    variables = {each["name"]: each["value"] for each in build.request.get("environmentVariablesOverride", ())}
+    return str(variables.get("EXECUTION_ARN", ""))
 
 
 def create_world(
