@@ -114,6 +114,9 @@ def test_other_process_controls_executions(up: Callable[..., Up], open_folder: P
     assert (run.status, run.outcome, run.redrives) == ("SUCCEEDED", "Succeeded", 1)
     events = client.get_execution_history(executionArn=arn)["events"]
     assert "ExecutionRedriven" in [event["type"] for event in events]
+    # The run that this one started rejects the other cards.
+    machine_arn = machine["stateMachineArn"]
+    wait_until(lambda: not client.list_executions(stateMachineArn=machine_arn, statusFilter="RUNNING")["executions"])
     assert running.stop() == 0
     assert "nothing is left running" in running.printed
 
