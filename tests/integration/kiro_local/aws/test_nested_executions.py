@@ -10,6 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from kiro_local.aws.server import EmbeddedAws
+from kiro_local.aws.step_fault import Means, Moment, StepFault
 
 WAITING = {"Wait": {"Type": "Wait", "Seconds": 60_000, "End": True}}
 ENDING = {"End": {"Type": "Succeed"}}
@@ -108,3 +109,30 @@ def test_machine_starts_itself(
         for item in executions_of(embedded, arn)
     ]
     assert sorted(document["left"] for document in inputs) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(("moment", "started"), [(Moment.BEFORE, 0), (Moment.AFTER, 1), (Moment.LATE, 0)])
+def test_start_fails_before_or_after_its_work(
+    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any], moment: Moment, started: int
+) -> None:
+    child = machine(WAITING, name="child")
+    parent = machine(starting(child), name="parent")
+    embedded.faults.add(StepFault("parent", "Start", Means.ERROR, moment, EXISTS))
+    assert run(parent).output()["Error"] == EXISTS
+    assert len(executions_of(embedded, child)) == started
+    embedded.faults.do_late()
+    assert len(executions_of(embedded, child)) == (moment is not Moment.BEFORE)
+
+
+@pytest.mark.parametrize("means", [Means.ABORT, Means.TIME_OUT])
+@pytest.mark.parametrize("moment", [Moment.BEFORE, Moment.AFTER])
+def test_execution_ends_around_its_start_of_another(
+    embedded: EmbeddedAws, machine: Callable[..., str], run: Callable[..., Any], means: Means, moment: Moment
+) -> None:
+    child = machine(WAITING, name="child")
+    parent = machine(starting(child), name="parent")
+    embedded.faults.add(StepFault("parent", "Start", means, moment))
+    execution = run(parent)
+    assert execution.ended()["status"] == ("ABORTED" if means is Means.ABORT else "TIMED_OUT")
+    assert not execution.entered("Started")
+    assert len(executions_of(embedded, child)) == (moment is Moment.AFTER)
