@@ -260,10 +260,9 @@ def test_name_of_next_run_is_valid(execution: str) -> None:
 
 def test_name_of_next_run_is_per_state_redrive_and_execution() -> None:
     """A start that is repeated must find its name taken, and every other start a free one."""
-    assert start("StartNextRun", BUILT)["Name"] == start("StartNextRun", LEASED)["Name"]
-    assert (
-        start("StartNextRun", BUILT)["Name"] == "chain-" + hashlib.sha256(f"{ARN}/0/StartNextRun".encode()).hexdigest()
-    )
+    name = start("StartNextRun", BUILT)["Name"]
+    assert name == start("StartNextRun", LEASED)["Name"]
+    assert name == "chain-" + hashlib.sha256(f"{ARN}/0/StartNextRun".encode()).hexdigest()
     names = [
         start(state, BUILT, redrives=redrives, execution=execution)["Name"]
         for state in STARTS
