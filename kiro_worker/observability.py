@@ -24,7 +24,7 @@ from kiro_worker.redaction import redact, shortened
 from kiro_worker.state import StepEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
@@ -78,10 +78,21 @@ def _open_breaker(logger: Logger, error: KiroWorkerError, item_id: str) -> None:
         logger.warning("the breaker could not be opened", reason=str(failure))
 
 
-def count(name: str, value: int, event: StepEvent) -> None:
+def count(name: str, value: int, event: StepEvent, **dimensions: str) -> None:
     """Report ``value`` as the metric ``name`` of the calling state."""
-    with single_metric(name=name, unit=MetricUnit.Count, value=value) as metric:
+    _report(name, MetricUnit.Count, value, event, dimensions)
+
+
+def seconds(name: str, value: int, event: StepEvent) -> None:
+    """Report a time in seconds as the metric ``name`` of the calling state."""
+    _report(name, MetricUnit.Seconds, value, event, {})
+
+
+def _report(name: str, unit: MetricUnit, value: int, event: StepEvent, dimensions: Mapping[str, str]) -> None:
+    with single_metric(name=name, unit=unit, value=value) as metric:
         metric.add_dimension(name="step", value=event.state)
+        for dimension, text in dimensions.items():
+            metric.add_dimension(name=dimension, value=text)
 
 
 def step(

@@ -22,6 +22,8 @@ from kiro_worker.records.runs import read_run, read_summary
 from kiro_worker.state import HeldLock
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mypy_boto3_stepfunctions import SFNClient
 
     from kiro_worker.config.model import Configuration
@@ -34,12 +36,13 @@ if TYPE_CHECKING:
 async def report_and_clear_abandoned_runs(
     session: GitHubSession,
     configuration: Configuration,
+    abandoned: Iterable[Holder],
     locks: LockTable,
     records: RecordsTable,
     stepfunctions: SFNClient,
 ) -> None:
-    """Report every abandoned run on its card, and free its lock."""
-    for holder in locks.abandoned():
+    """Report each of the ``abandoned`` runs on its card, and free its lock."""
+    for holder in abandoned:
         execution = holder.owner or holder.report_pending
         error, cause = ending_of(stepfunctions, execution)
         failure = Failure(error=error or "Unknown", cause=cause)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from kiro_worker.document import Document
+from kiro_worker.config.resolve import daily_limit
 from kiro_worker.errors import ScopedLockHeld, raise_by_name, with_remedy
-from kiro_worker.github.board import REJECTED_SECONDS, NextCard, Queue, fetch_next_card
+from kiro_worker.fetched import MORE_CREDITS, READ_SKIPPED, Fetched, fetched
+from kiro_worker.github.next_card import Queue, fetch_next_card
 from kiro_worker.github.selection import read_pinned_card
+from kiro_worker.lock.occupancy import Occupancy, occupancy
 from kiro_worker.names import ANY_NAMES, with_environment
-from kiro_worker.records.breaker import Breaker, elect_probe, read_breaker, time_for_people
-from kiro_worker.records.cards import note_rejection, read_rejections
+from kiro_worker.records.breaker import Breaker, elect_probe, time_for_people
+from kiro_worker.records.cards import note_rejection
+from kiro_worker.records.queue import QueueStatus, budget_spent, note_cursor, read_queue_records, read_queue_status
 from kiro_worker.recovery import report_and_clear_abandoned_runs
 from kiro_worker.redaction import shortened
 from kiro_worker.state import End, SkippedCard
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
     from contextlib import AbstractAsyncContextManager
 
     from mypy_boto3_stepfunctions import SFNClient
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.github.selection import ExecutionInput
+    from kiro_worker.lock.item import Holder
     from kiro_worker.lock.table import LockTable
     from kiro_worker.models import Failure, WorkItem
     from kiro_worker.records.table import RecordsTable
@@ -38,40 +42,20 @@ The limit keeps a run short, and stops a broken board from using up the API budg
 """
 _LONGEST_REASON: Final = 2000
 """The characters of each reason in the state document, which Step Functions limits to 256 KiB."""
-_MOVE_AGAIN: Final = "A corrected card is taken at once if it is moved out of the target status and back"
 _RESUME: Final = f"kiro-worker resume --environment {ANY_NAMES.environment}"
 _CHECKS: Final = frozenset({"ValidateWorkItem", "RejectWorkItem"})
 """The states that come before the lock. A card that makes one of them fail must not stop the other cards."""
 
 
 @dataclass(frozen=True)
-class Fetched(Document):
-    """The card to work on, or the ``end`` and the ``reason`` of the run.
-
-    ``pinned`` says that the input or a redrive named the card. ``hidden`` counts the cards before it that the token may
-    not see.
-    """
-
-    item: WorkItem | None = None
-    pinned: bool = False
-    skipped: tuple[SkippedCard, ...] = ()
-    end: End | None = None
-    reason: str = ""
-    hidden: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        item = self.item.to_dict() if self.item else None
-        return {**super().to_dict(), "item": item, "skipped": [card.to_dict() for card in self.skipped]}
-
-
-@dataclass(frozen=True)
 class QueueEdges:
-    """The services that this step asks. ``open_session`` is called only if the run may start."""
+    """The services that this step asks. Each function is called only if its answer is needed."""
 
     locks: LockTable
     records: RecordsTable
     stepfunctions: SFNClient
-    open_session: Callable[[], AbstractAsyncContextManager[tuple[GitHubSession, Configuration]]]
+    load_configuration: Callable[[], Configuration]
+    open_session: Callable[[Configuration], AbstractAsyncContextManager[GitHubSession]]
 
 
 async def fetch_work_item(event: StepEvent, request: ExecutionInput, edges: QueueEdges) -> Fetched:
@@ -86,31 +70,85 @@ async def fetch_work_item(event: StepEvent, request: ExecutionInput, edges: Queu
         passed = _passed_over_by_pinned_run(event, edges, passed)
         if passed:
             reason = "the card that this run is about was rejected"
-            return Fetched(skipped=(passed,), end=End.NOTHING_TO_DO, reason=reason)
+            return Fetched(skipped=(passed,), end=End.CARDS_PASSED_OVER, reason=reason)
     skipped = (*document.skipped, *([passed] if passed else []))
     pinned = request.item_id if passed or document.item is None else document.item.id
-    breaker = read_breaker(edges.records) if pinned is None else Breaker()
-    if pinned is None:
-        _raise_if_installation_is_broken(event, edges, passed, breaker)
-        if stopped := _why_stopped(event, edges, breaker):
-            end, reason = stopped
-            return Fetched(skipped=skipped, end=end, reason=reason)
-        if len(skipped) >= MAX_SKIPPED:
-            _note(edges.records, document, passed, breaker)
-            reason = f"the run passed over {len(skipped)} cards; the next run looks at the others"
-            remedy = f'read each card\'s reason under "skipped" in the output of FetchWorkItem. {_MOVE_AGAIN}'
-            return Fetched(skipped=skipped, end=End.CARDS_PASSED_OVER, reason=with_remedy(reason, remedy))
-    async with edges.open_session() as (session, configuration):
-        await report_and_clear_abandoned_runs(session, configuration, edges.locks, edges.records, edges.stepfunctions)
-        if pinned is not None:
-            card = await read_pinned_card(session, configuration, pinned)
-            return Fetched(item=card, pinned=True, skipped=skipped)
-        rejections = partial(read_rejections, edges.records)
-        queue = Queue([card.item for card in skipped], rejections, edges.records.now(), last=breaker.item)
+    if pinned is not None:
+        return Fetched(item=await _read_pinned(edges, pinned), pinned=True, skipped=skipped)
+    status = read_queue_status(edges.records)
+    _raise_if_installation_is_broken(event, edges, passed, status.breaker)
+    if stopped := _why_stopped(event, edges, status.breaker):
+        end, reason = stopped
+        return Fetched(skipped=skipped, end=end, reason=reason)
+    if len(skipped) >= MAX_SKIPPED:
+        _note(edges.records, document, passed, status.breaker)
+        reason = f"the run tried {len(skipped)} cards, and none can be built; the next run looks at the others"
+        shown = with_remedy(reason, READ_SKIPPED)
+        return Fetched(skipped=skipped, end=End.CARDS_PASSED_OVER, reason=shown)
+    return await _fetch_waiting(event, request, edges, skipped, passed, status)
+
+
+async def _read_pinned(edges: QueueEdges, item_id: str) -> WorkItem:
+    configuration = edges.load_configuration()
+    abandoned = edges.locks.abandoned(edges.locks.holders())
+    async with edges.open_session(configuration) as session:
+        await _clear(session, configuration, edges, abandoned)
+        return await read_pinned_card(session, configuration, item_id)
+
+
+async def _fetch_waiting(
+    event: StepEvent,
+    request: ExecutionInput,
+    edges: QueueEdges,
+    skipped: tuple[SkippedCard, ...],
+    passed: SkippedCard | None,
+    status: QueueStatus,
+) -> Fetched:
+    """The first waiting card that can be built now."""
+    configuration, holders = edges.load_configuration(), edges.locks.holders()
+    # Ticks look for abandoned runs. The runs in between would ask Step Functions about every build after every build.
+    abandoned = [] if request.trigger == "chain" else edges.locks.abandoned(holders)
+    occupied = occupancy(configuration, (each for each in holders if each not in abandoned), event.execution_arn)
+    full = _why_full(configuration, occupied, status, event.execution_arn)
+    if full and not abandoned:
+        return replace(full, skipped=skipped)
+    async with edges.open_session(configuration) as session:
+        await _clear(session, configuration, edges, abandoned)
+        if full:
+            return replace(full, skipped=skipped)
+        queue = Queue(
+            skipped=[card.item for card in skipped],
+            lock_of=occupied.lock_of,
+            read_records=partial(read_queue_records, edges.records, partial(daily_limit, configuration)),
+            now=edges.records.now(),
+            last=status.breaker.item,
+            cursor=status.cursor,
+        )
         found = await fetch_next_card(session, configuration, queue)
     # Not before, because in an outage the check failed and the card is not to blame.
-    _note(edges.records, document, passed, breaker)
-    return _fetched(found, skipped, configuration)
+    _note(edges.records, event.document, passed, status.breaker)
+    note_cursor(edges.records, found.cursor, status.cursor)
+    return fetched(found, skipped, configuration, occupied.builds)
+
+
+def _why_full(configuration: Configuration, occupied: Occupancy, status: QueueStatus, execution: str) -> Fetched | None:
+    """The end of a run that can build no card at all, whichever ones are waiting; ``None`` if it can."""
+    if occupied.obstacle:
+        reason = with_environment(occupied.obstacle, execution)
+        return Fetched(end=End.WORK_IN_PROGRESS_ELSEWHERE, reason=reason, builds=occupied.builds)
+    limit = configuration.max_credits_per_day
+    if limit is not None and status.spent >= limit:
+        reason = with_remedy(budget_spent("the installation", status.spent, limit), MORE_CREDITS)
+        return Fetched(end=End.CARDS_PASSED_OVER, reason=reason, builds=occupied.builds)
+    return None
+
+
+async def _clear(
+    session: GitHubSession, configuration: Configuration, edges: QueueEdges, abandoned: Collection[Holder]
+) -> None:
+    await report_and_clear_abandoned_runs(
+        session, configuration, abandoned, edges.locks, edges.records, edges.stepfunctions
+    )
 
 
 def _raise_if_installation_is_broken(
@@ -128,25 +166,6 @@ def _note(records: RecordsTable, document: StateDocument, passed: SkippedCard | 
         return
     if document.failure.error not in (ScopedLockHeld.__name__, breaker.error):
         note_rejection(records, passed.item, passed.reason, document.item.status_updated_at)
-
-
-def _fetched(found: NextCard, skipped: tuple[SkippedCard, ...], configuration: Configuration) -> Fetched:
-    if found.item:
-        return Fetched(item=found.item, skipped=skipped, hidden=found.hidden)
-    card, status = "no other card" if skipped else "no card", repr(configuration.target_status_column)
-    board = f"the board {configuration.organization}/{configuration.project_number}"
-    reason, remedy = f"{card} is waiting in {status} on {board}", f"move a card to {status}"
-    if found.rejected:
-        reason = (
-            f"{card} in {status} can be taken yet: {found.rejected} rejected in the last {REJECTED_SECONDS // 60}"
-            f" minutes and not moved since, on {board}"
-        )
-        remedy = f"follow the comments on the cards. {_MOVE_AGAIN}"
-    if found.hidden:
-        reason += f"; the token cannot see the issue or pull request of {found.hidden} cards"
-        remedy += "; give the token access to the repositories of the cards that it cannot see"
-    shown = with_remedy(reason, remedy)
-    return Fetched(skipped=skipped, end=End.NOTHING_TO_DO, reason=shown, hidden=found.hidden)
 
 
 def _passed_over(document: StateDocument, execution: str) -> SkippedCard | None:

@@ -70,13 +70,22 @@ def show(
     else:
         configuration, token = _read_deployed(environment, endpoint_url)
     commit, settings = asyncio.run(_read_settings(configuration, token, repository))
-    document = {"repository": repository, "commit": commit, **settings_document(settings)}
+    installation = {"maxCreditsPerDay": configuration.max_credits_per_day}
+    document = {
+        "repository": repository,
+        "commit": commit,
+        **settings_document(settings),
+        "installation": installation,
+    }
     if as_json:
         typer.echo(json.dumps(document, indent=2))
         return
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{escape(repository)}, {REPOSITORY_FILE} at {commit[:12]}\n")
-    console.print(_table(settings))
+    table = _table(settings)
+    for key, value in installation.items():
+        table.add_row(f"installation.{key}", _shown(key, value), "default" if value is None else "parameter")
+    console.print(table)
 
 
 def check(

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from kiro_worker.agent_steering import STEERING
 from kiro_worker.config.repository_settings import Limits, RepositorySettings
 from kiro_worker.config.types import (
+    Credits,
     KeyVariable,
     Model,
     Name,
@@ -61,6 +62,10 @@ class Configuration(Model):
     spec_field: Name = "Spec"
     """the name of the board's text field that holds the folder of a card's spec, for a branch without a spec folder of
     its own name; the board need not have it (see “The spec folder” in configuration.md)"""
+    priority_field: Name | None = "Priority"
+    """the name of the board's single-select field whose options order the queue: cards with its first option come
+    first, those without an option last, and those with the same one as on the board; the board need not have it, and
+    `null` orders the queue by the board alone"""
     in_progress_status: Name = "In Progress"
     """the status of a card while it is being built; the board must have every status named in the configuration"""
     review_status: Name = "In Review"
@@ -84,6 +89,9 @@ class Configuration(Model):
     """what one lock covers: the whole environment, one repository, or one branch"""
     max_concurrent_builds: Annotated[int, Field(ge=1, le=100, strict=True)] | None = None
     """how many builds may run at once if `lockScope` is `repository` or `branch`; `null` means no limit"""
+    max_credits_per_day: Credits | None = None
+    """how many credits all builds that start on one day (UTC) may spend together before no further card is taken;
+    `null` means no limit (see “Daily budgets” in configuration.md)"""
     guarded_paths: tuple[RepositoryPath, ...] = (
         ".kiro/agents",
         ".kiro/hooks",

@@ -48,7 +48,7 @@ def describe_problem(detail: ErrorDetails, model: type[BaseModel]) -> str:
     kind, parts = detail["type"], [str(part) for part in detail["loc"] if part != "[key]"]
     path = on_one_line(".".join(parts))
     if kind == "extra_forbidden":
-        return f'unknown key "{path}"{_suggest(parts[-1][:LONGEST_SHOWN], _known_keys(model, detail["loc"][:-1]))}'
+        return f'unknown key "{path}"{_suggest(parts[-1][:LONGEST_SHOWN], known_keys(model, detail["loc"][:-1]))}'
     if kind == "missing":
         return f'"{path}" is missing'
     message = _MESSAGES.get(kind) or on_one_line(detail["msg"].removeprefix("Value error, "))
@@ -59,7 +59,7 @@ def describe_problem(detail: ErrorDetails, model: type[BaseModel]) -> str:
     return f'"{path}": {message}' if path else message
 
 
-def _known_keys(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
+def known_keys(model: type[BaseModel], location: tuple[str | int, ...]) -> list[str]:
     """Return the keys of the model at ``location`` in a document of ``model``."""
     current: type[BaseModel] = model
     parts = iter(location)

@@ -16,8 +16,8 @@ from ruamel.yaml.events import AliasEvent, NodeEvent, ScalarEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
-from kiro_worker.config.problems import describe_problem, first_problems, on_one_line
-from kiro_worker.config.repository_settings import RepositoryFile
+from kiro_worker.config.problems import describe_problem, first_problems, known_keys, on_one_line
+from kiro_worker.config.repository_settings import RepositoryFile, RepositorySettings
 from kiro_worker.config.settings import MISNAMED_FILE, REPOSITORY_FILE
 from kiro_worker.errors import WorkItemInvalid
 
@@ -137,6 +137,8 @@ def _scalars(node: Node) -> Iterator[ScalarNode]:
 def _describe(detail: ErrorDetails, tree: Node, source: str) -> str:
     line, location = _place(tree, detail["loc"])
     problem = describe_problem({**detail, "loc": location}, RepositoryFile)
+    if detail["type"] == "extra_forbidden" and location[-1] in known_keys(RepositorySettings, location[:-1]):
+        problem = f'"{".".join(map(str, location))}" can be set only in the configuration parameter'
     return f"{source}, line {line}: {problem}"
 
 

@@ -15,6 +15,7 @@ from kiro_worker.config.settings import AgentName, Baseline
 from kiro_worker.config.types import (
     Author,
     Command,
+    Credits,
     EnvironmentVariables,
     KeyVariable,
     Model,
@@ -89,7 +90,7 @@ class AgentConfiguration(Model):
     """how many tasks the agent gets per turn: one (`task`, the default), or every open task (`all`)"""
     timeout_minutes: Annotated[float, Field(gt=0, le=480, strict=True)] | None = None
     """the time limit for one turn of the agent, in minutes; 45 by default"""
-    max_credits: Annotated[float, Field(gt=0, strict=True)] | None = None
+    max_credits: Credits | None = None
     """how many credits one build may spend, in the agent's own unit; no turn starts once the limit is reached"""
     max_minutes: Annotated[float, Field(gt=0, le=2160, strict=True)] | None = None
     """how many minutes all turns of one build may take in total; no turn starts once the limit is reached"""
@@ -205,11 +206,14 @@ class RepositoryFile(Model):
 
 
 class RepositorySettings(RepositoryFile):
-    """The same settings in the installation's parameter, which may choose more about the agent."""
+    """The same settings in the installation's parameter, which may choose more about the agent and sets the budget."""
 
     agent: InstallationAgentConfiguration | None = None
     """the agent that implements the tasks: an adapter's name, or an object whose `name` is optional if it has a
     `command`"""
+    max_credits_per_day: Credits | None = None
+    """how many credits the repository's builds that start on one day (UTC) may spend together before no further card of
+    it is taken; `null` means no limit (see “Daily budgets” in configuration.md)"""
 
     @field_validator("agent", mode="before")
     @classmethod
@@ -234,5 +238,5 @@ class Limits(Model):
     minutes: Annotated[int, Field(ge=5, le=2160, strict=True)] | None = None
     """the longest `build.timeoutMinutes`, and the total of `agent.maxMinutes`, that a repository may choose; without
     it, the timeout of the CodeBuild project"""
-    credits: Annotated[float, Field(gt=0, strict=True)] | None = None
+    credits: Credits | None = None
     """the largest `agent.maxCredits`, which also applies where none is set; without it, there is no limit"""

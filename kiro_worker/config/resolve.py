@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 DEFAULTS: Final = "repositoryDefaults"
 """The origin of a setting that the parameter has for every repository."""
 _COMPUTE_TYPES: Final[tuple[str, ...]] = get_args(ComputeType)
-_NULL_COUNTS: Final = frozenset({"threshold", "max_credits", "max_minutes"})
+_NULL_COUNTS: Final = frozenset({"threshold", "max_credits", "max_credits_per_day", "max_minutes"})
 """The keys whose ``null`` is a value, and not the same as no key."""
 _SINGLE: Final = ("setup", "test", "directory")
 
@@ -50,6 +50,11 @@ def resolve(configuration: Configuration, repository: str, file: RepositoryFile 
     :class:`ConfigurationInvalid` if the parameter itself does.
     """
     return _Resolver(configuration, repository, file).settings()
+
+
+def daily_limit(configuration: Configuration, repository: str) -> float | None:
+    """Return how many credits the builds of ``repository`` may spend on one day, which only the parameter decides."""
+    return _Resolver(configuration, repository, None).daily_limit()
 
 
 class _Resolver:
@@ -75,10 +80,16 @@ class _Resolver:
             agent=self._agent(),
             build=self._build(),
             commits=CommitSettings(**self._part("commits")),
+            max_credits_per_day=self.daily_limit(),
             origins=self._origins,
         )
         self._raise_problems()
         return settings
+
+    def daily_limit(self) -> float | None:
+        # The repository's own file has no such key.
+        limit: float | None = self._first("max_credits_per_day")
+        return limit
 
     def _first(self, *path: str, sources: Sequence[_Source] | None = None) -> Any:
         """Return the value of the first source that has the key; ``None`` if none has."""

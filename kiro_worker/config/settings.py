@@ -112,6 +112,7 @@ class Settings:
     agent: AgentSettings = AgentSettings()
     build: BuildSettings = BuildSettings()
     commits: CommitSettings = CommitSettings()
+    max_credits_per_day: float | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
 

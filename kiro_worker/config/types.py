@@ -128,6 +128,7 @@ KeyVariable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$"
 SecretName = Annotated[str, StringConstraints(pattern=r"^kiro-worker-[a-z]+-tests-[A-Za-z0-9/_+=.@-]{1,200}$")]
 Author = Annotated[Name, AfterValidator(_author)]
 SubjectTemplate = Annotated[Name, AfterValidator(_subject)]
+Credits = Annotated[float, Field(gt=0, strict=True)]
 Url = Annotated[str, AfterValidator(_http_url)]
 RepositoryPath = Annotated[Name, AfterValidator(_repository_path)]
 SpecRoot = Annotated[

@@ -1,22 +1,19 @@
-"""The project board: find the next card in the target status, read one card, and move a card."""
+"""The project board: read a page of its cards, read one card, and move a card."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.errors import GitHubForbidden, ProjectNotFound, StatusNotFound, WorkItemNotFound
 from kiro_worker.github.answers.board import BoardPage, CardAnswer
-from kiro_worker.github.queries import CARDS, CONTENT, FETCH_PAGE, FETCH_WORK_ITEM, READ_CARD, SET_STATUS
-from kiro_worker.github.request_errors import UnknownArgument
-from kiro_worker.models import REDACTED
+from kiro_worker.github.queries import CARDS, CONTENT, READ_CARD, SET_STATUS
 from kiro_worker.names import ANY_NAMES
 from kiro_worker.outcomes import FaultOwner
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator
 
     from gql import GraphQLRequest
 
@@ -24,12 +21,7 @@ if TYPE_CHECKING:
     from kiro_worker.github.answers.board import Project, StatusField
     from kiro_worker.github.client import GitHubSession
     from kiro_worker.models import WorkItem
-    from kiro_worker.records.cards import Rejection
 
-ReadRejections: TypeAlias = "Callable[[Collection[str]], Mapping[str, Rejection]]"
-
-REJECTED_SECONDS: Final = 900
-"""How long a rejected card waits unless a person moves it: an earlier check costs requests and finds nothing new."""
 _STORE: Final = (
     f"aws ssm put-parameter --name {ANY_NAMES.configuration_parameter} --type String --overwrite --value '{{…}}'"
 )
@@ -61,50 +53,6 @@ def managed_statuses(configuration: Configuration) -> tuple[str, ...]:
         configuration.blocked_status,
     )
     return tuple(dict.fromkeys(status for status in named if status is not None))
-
-
-@dataclass(frozen=True)
-class NextCard:
-    """The card to work on; ``None`` if there is none.
-
-    ``hidden`` counts the cards before it that the token may not see, and ``rejected`` the waiting cards that were
-    rejected less than :data:`REJECTED_SECONDS` ago and have not been moved since.
-    """
-
-    item: WorkItem | None
-    hidden: int = 0
-    rejected: int = 0
-
-
-@dataclass(frozen=True)
-class Queue:
-    """What the choice of a card depends on besides the board.
-
-    ``skipped`` are the IDs of the cards that the run has passed over. ``read_rejections`` returns the last rejection of
-    each card that has one, by ID, and is called once for each page with a waiting card. ``now`` is in epoch seconds.
-    The card ``last`` is taken only if no other waiting card can be.
-    """
-
-    skipped: Collection[str] = ()
-    read_rejections: ReadRejections = lambda _: {}
-    now: float = 0
-    last: str = ""
-
-
-async def fetch_next_card(session: GitHubSession, configuration: Configuration, queue: Queue) -> NextCard:
-    """The first card in the target status that the token may see, in the board's order.
-
-    A card that an earlier run rejected comes last, and only :data:`REJECTED_SECONDS` after that, unless a person has
-    moved it since. A page of 20 cards is one request and one point. The status is checked again here, because the
-    server's filter is a search language and may match other cards.
-    """
-    if '"' in configuration.target_status_column:
-        # The filter language of a view cannot escape a quotation mark inside a value.
-        return await _first_waiting(session, configuration, queue, FETCH_PAGE, {})
-    try:
-        return await _first_waiting(session, configuration, queue, FETCH_WORK_ITEM, _filter(configuration))
-    except UnknownArgument:
-        return await _first_waiting(session, configuration, queue, FETCH_PAGE, {})
 
 
 async def read_card(
@@ -166,60 +114,7 @@ def _board_denied() -> Iterator[None]:
         raise
 
 
-async def _first_waiting(
-    session: GitHubSession,
-    configuration: Configuration,
-    queue: Queue,
-    operation: GraphQLRequest,
-    variables: Mapping[str, Any],
-) -> NextCard:
-    """Read the pages of ``operation`` until one has a card that is waiting and was not rejected."""
-    after, hidden, rejected = None, 0, 0
-    again: WorkItem | None = None
-    last: WorkItem | None = None
-    while True:
-        page = await _fetch_page(session, configuration, operation, {**variables, "after": after})
-        waiting = list(_waiting(page, configuration, queue.skipped))
-        hidden += page.hidden + sum(item.content_type == REDACTED for item in waiting)
-        visible = [item for item in waiting if item.content_type != REDACTED]
-        rejections = queue.read_rejections([item.id for item in visible]) if visible else {}
-        for item in visible:
-            rejection = rejections.get(item.id)
-            if item.id == queue.last:
-                last = item
-            elif rejection is None or _has_moved(item, rejection):
-                return NextCard(item, hidden, rejected)
-            elif queue.now - rejection.at < REJECTED_SECONDS:
-                rejected += 1
-            else:
-                again = again or item
-        if page.next_cursor in (None, after):
-            return NextCard(again or last, hidden, rejected)
-        after = page.next_cursor
-
-
-def _waiting(page: BoardPage, configuration: Configuration, skipped: Collection[str]) -> Iterator[WorkItem]:
-    for card in page.cards:
-        item = card.item
-        if item.status == configuration.target_status_column and not card.archived and card.id not in skipped:
-            yield item
-
-
-def _has_moved(item: WorkItem, rejection: Rejection) -> bool:
-    """Whether somebody has moved the card since it was rejected, even if the rejection was recorded after the move."""
-    known = rejection.status_updated_at
-    return _moved_at(item) >= rejection.at or (known != "" and item.status_updated_at != known)
-
-
-def _moved_at(item: WorkItem) -> float:
-    """When the card got its status, in epoch seconds; 0 if that is not known."""
-    try:
-        return datetime.fromisoformat(item.status_updated_at).timestamp()
-    except ValueError:
-        return 0
-
-
-async def _fetch_page(
+async def fetch_page(
     session: GitHubSession, configuration: Configuration, operation: GraphQLRequest, variables: dict[str, Any]
 ) -> BoardPage:
     """Return a page of the configured board. Raises an error if the board or a configured status is missing."""
@@ -248,13 +143,9 @@ def _board_variables(configuration: Configuration) -> dict[str, Any]:
         "statusField": configuration.status_field,
         "branchField": configuration.branch_field,
         "specField": configuration.spec_field,
+        "priorityField": configuration.priority_field or "",
+        "byPriority": configuration.priority_field is not None,
     }
-
-
-def _filter(configuration: Configuration) -> dict[str, str]:
-    # A view's filter names a field by its slug.
-    slug = "-".join(configuration.status_field.lower().split())
-    return {"query": f'{slug}:"{configuration.target_status_column}"'}
 
 
 def _checked_status_field(

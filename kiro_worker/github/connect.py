@@ -25,6 +25,15 @@ async def configured_session(
 ) -> AsyncIterator[tuple[GitHubSession, Configuration]]:
     """A session and the configuration. Configuration and token are read each time, so a change needs no deployment."""
     configuration = load_configuration(ssm, environment.config_parameter_name)
+    async with session_of(configuration, secrets, environment) as session:
+        yield session, configuration
+
+
+@asynccontextmanager
+async def session_of(
+    configuration: Configuration, secrets: SecretsManagerClient, environment: GitHubEnvironment
+) -> AsyncIterator[GitHubSession]:
+    """A session for a configuration that is known already. The token is read each time."""
     token = load_github_token(secrets, environment.github_token_secret_name)
     async with github_session(configuration.github_api_url, token) as session:
-        yield session, configuration
+        yield session

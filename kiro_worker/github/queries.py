@@ -3,7 +3,7 @@
 The tests validate each operation against GitHub's public schema and against the stand-in's subset of it. GitHub prices
 a query by the number of requests that its connections need, divided by 100, rounded, at least 1
 (https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api). ``FETCH_WORK_ITEM``
-reads a page of 20 cards with their linked branches: 21 requests, 1 point, for a board of any size.
+reads a page of 100 cards with their linked branches: 101 requests, 1 point, for a board of any size.
 """
 
 from __future__ import annotations
@@ -63,7 +63,8 @@ def _board(name: str, variables: str, items: str) -> GraphQLRequest:
         f"""
 query {name}(
   $owner: String!, $ofOrganization: Boolean!, $projectNumber: Int!,
-  $statusField: String!, $branchField: String!, $specField: String!{variables}
+  $statusField: String!, $branchField: String!, $specField: String!,
+  $priorityField: String!, $byPriority: Boolean!{variables}
 ) {{
   organization(login: $owner) @include(if: $ofOrganization) {{ {project} }}
   user(login: $owner) @skip(if: $ofOrganization) {{ {project} }}
@@ -71,8 +72,18 @@ query {name}(
 }}
 fragment Items on ProjectV2 {{
   items({items}, orderBy: {{field: POSITION, direction: ASC}}) {{
+    totalCount
     pageInfo {{ hasNextPage endCursor }}
-    nodes {{ ...Card }}
+    nodes {{ ...Card ...Priority }}
+  }}
+  priorityField: field(name: $priorityField) @include(if: $byPriority) {{
+    __typename
+    ... on ProjectV2SingleSelectField {{ id name options {{ id name }} }}
+  }}
+}}
+fragment Priority on ProjectV2Item {{
+  priority: fieldValueByName(name: $priorityField) @include(if: $byPriority) {{
+    ... on ProjectV2ItemFieldSingleSelectValue {{ name }}
   }}
 }}
 {_STATUS_FIELD}{_CARD}"""
@@ -80,7 +91,7 @@ fragment Items on ProjectV2 {{
 
 
 FETCH_WORK_ITEM: Final = _board(
-    "FetchWorkItem", ", $query: String!, $after: String", "first: 20, after: $after, query: $query"
+    "FetchWorkItem", ", $query: String!, $after: String", "first: 100, after: $after, query: $query"
 )
 """A page of the cards in the target status, in the board's order, filtered by the server."""
 

@@ -18,6 +18,7 @@ import shlex
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import LockError, LockHeld, LockLost, ScopedLockHeld
@@ -27,7 +28,7 @@ from kiro_worker.lock.store import LockStore
 from kiro_worker.models import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -120,16 +121,18 @@ class LockTable:
         """
         return self._store.free_lease(lease, report_pending=report_pending) is None
 
-    def abandoned(self) -> list[Holder]:
-        """Stop the builds of ended executions, and return the locks and pending reports of these executions.
+    def holders(self) -> list[Holder]:
+        """Every lock and slot that is held or has a pending report."""
+        return [holder for holder in self._store.all_holders() if holder.owner or holder.report_pending]
 
-        An execution is left out if its build is still running after that.
+    def abandoned(self, holders: Iterable[Holder]) -> list[Holder]:
+        """Stop the builds of ended executions, and return those of ``holders`` whose execution has ended.
+
+        A holder is left out if its build is still running after that. The lock and the slot of an execution share an
+        owner and a build, so each owner is asked about only once.
         """
-        return [
-            holder
-            for holder in self._store.all_holders()
-            if (holder.owner or holder.report_pending) and not self.still_active_after_stop(holder)
-        ]
+        still_active = self._asking_once()
+        return [holder for holder in holders if not still_active(holder)]
 
     def clear_abandoned(self, holder: Holder) -> None:
         """Free the lock of an abandoned run if it has not changed since; call this once the card shows how it ended."""
@@ -153,7 +156,9 @@ class LockTable:
         for holder in self._store.held_by(owner):
             if holder.acquired_timestamp >= acquired_before or not only(holder.lock_key):
                 continue
-            if acquired_before < math.inf and (self._is_running(owner) or self._stop_build_and_check(holder)):
+            if acquired_before < math.inf and (
+                self._is_running(owner) or self._stop_build_and_check(holder.subject.build_id)
+            ):
                 break
             blocking = self._store.free_unchanged(holder, report_pending=report_pending)
             # Already free under the same fence: the answer to our own write was lost and the request was sent again.
@@ -173,37 +178,47 @@ class LockTable:
 
         The lease's expiry decides only if Step Functions and CodeBuild have no answer.
         """
-        return self._is_active(holder, self._build_is_running)
+        return self._is_active(holder, self._is_running, self._build_is_running)
 
     def still_active_after_stop(self, holder: Holder) -> bool:
         """The same as :meth:`is_active`, after stopping an abandoned build."""
-        return self._is_active(holder, self._stop_build_and_check)
+        return self._asking_once()(holder)
+
+    def _asking_once(self) -> Callable[[Holder], bool]:
+        """A function like :meth:`still_active_after_stop` that asks about each owner and build once.
+
+        Its answers say nothing of an item that was read after the first call: an ended execution may be redriven.
+        """
+        is_running, build_may_act = cache(self._is_running), cache(self._stop_build_and_check)
+        return lambda holder: self._is_active(holder, is_running, build_may_act)
 
     def stop_build(self, lease: Lease) -> bool:
         """Stop the lock's build if ``lease.owner`` holds the lock, and return whether the build is still running."""
         holder = self.read(lease.lock_key)
-        return holder.owner == lease.owner and self._stop_build_and_check(holder)
+        return holder.owner == lease.owner and self._stop_build_and_check(holder.subject.build_id)
 
-    def _is_active(self, holder: Holder, build_may_act: Callable[[Holder], bool]) -> bool:
-        running = self._is_running(holder.owner or holder.report_pending)
+    def _is_active(
+        self, holder: Holder, is_running: Callable[[str], bool | None], build_may_act: Callable[[str], bool]
+    ) -> bool:
+        running = is_running(holder.owner or holder.report_pending)
         if running is None:
             return holder.expires_at + _SKEW_SECONDS > self._clock()
-        return running or build_may_act(holder)
+        return running or build_may_act(holder.subject.build_id)
 
-    def _build_is_running(self, holder: Holder) -> bool:
-        return bool(holder.subject.build_id and self._is_running(holder.subject.build_id))
+    def _build_is_running(self, build: str) -> bool:
+        return bool(build and self._is_running(build))
 
-    def _stop_build_and_check(self, holder: Holder) -> bool:
-        """Stop the build under the lock, and return whether it is still running.
+    def _stop_build_and_check(self, build: str) -> bool:
+        """Stop the build of an ended execution, and return whether it is still running.
 
         When an execution ends, Step Functions stops its build only on a best-effort basis, and no other build may start
         before this one has ended.
         """
-        if not self._build_is_running(holder):
+        if not self._build_is_running(build):
             return False
         if self._stop_build:
-            self._stop_build(holder.subject.build_id)
-        return self._build_is_running(holder)
+            self._stop_build(build)
+        return self._build_is_running(build)
 
     def _require_sole_build(self, lease: Lease, other_build: str) -> None:
         """Raise :class:`LockLost` if the calling build is abandoned, or if ``other_build`` is still running."""

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from kiro_worker.records.table import number, text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kiro_worker.records.table import RecordsTable
 
 FIRST_WAIT_SECONDS: Final = 300
 LONGEST_WAIT_SECONDS: Final = 3600
 LONGEST_NAMED_WAIT_SECONDS: Final = 24 * 3600
-_KEY: Final = "breaker"
 _LONGEST_REASON: Final = 2000
 _FAILURE: Final = ("error", "reason", "since", "retryAfter", "waitSeconds", "probe", "item")
 _PAUSE: Final = ("pausedBy", "pauseReason", "pausedSince")
@@ -29,13 +30,15 @@ _PAUSE: Final = ("pausedBy", "pauseReason", "pausedSince")
 
 @dataclass(frozen=True)
 class Breaker:
-    """The record. Times are in epoch seconds, and 0 if they do not apply.
+    """The record :attr:`KEY`. Times are in epoch seconds, and 0 if they do not apply.
 
     ``error`` and ``reason`` are those of the last failure of the installation; ``error`` is empty if the breaker is
     closed. ``since`` is when it opened, ``retry_after`` when the next probe may go on, and ``probe`` the execution that
     was elected last. ``paused_by`` is who paused the queue; it is empty if the queue is not paused. ``item`` is the
     card of the run that failed last; it is empty if that run had none.
     """
+
+    KEY: ClassVar = "breaker"
 
     error: str = ""
     reason: str = ""
@@ -48,6 +51,22 @@ class Breaker:
     paused_since: int = 0
     item: str = ""
 
+    @classmethod
+    def from_item(cls, item: Mapping[str, Any]) -> Self:
+        """The breaker in an item of the records table; closed and not paused if the item is empty."""
+        return cls(
+            error=text(item, "error"),
+            reason=text(item, "reason"),
+            since=number(item, "since"),
+            retry_after=number(item, "retryAfter"),
+            wait_seconds=number(item, "waitSeconds"),
+            probe=text(item, "probe"),
+            paused_by=text(item, "pausedBy"),
+            pause_reason=text(item, "pauseReason"),
+            paused_since=number(item, "pausedSince"),
+            item=text(item, "item"),
+        )
+
     @property
     def is_open(self) -> bool:
         return bool(self.error)
@@ -59,19 +78,7 @@ class Breaker:
 
 def read_breaker(records: RecordsTable) -> Breaker:
     """The breaker as recorded; closed and not paused if there is no record."""
-    item = records.read(_KEY)
-    return Breaker(
-        error=text(item, "error"),
-        reason=text(item, "reason"),
-        since=number(item, "since"),
-        retry_after=number(item, "retryAfter"),
-        wait_seconds=number(item, "waitSeconds"),
-        probe=text(item, "probe"),
-        paused_by=text(item, "pausedBy"),
-        pause_reason=text(item, "pauseReason"),
-        paused_since=number(item, "pausedSince"),
-        item=text(item, "item"),
-    )
+    return Breaker.from_item(records.read(Breaker.KEY))
 
 
 def open_breaker(records: RecordsTable, error: str, reason: str, item_id: str = "", retry_after: int = 0) -> None:
@@ -88,12 +95,12 @@ def open_breaker(records: RecordsTable, error: str, reason: str, item_id: str = 
     now = records.now()
     first = max(now + FIRST_WAIT_SECONDS, min(retry_after, now + LONGEST_NAMED_WAIT_SECONDS))
     times = {"since": now, "retryAfter": first, "waitSeconds": FIRST_WAIT_SECONDS}
-    if records.update_if(_KEY, {**latest, **times}, equals={"error": None}):
+    if records.update_if(Breaker.KEY, {**latest, **times}, equals={"error": None}):
         return
-    records.update_if(_KEY, latest, present=("error",))
+    records.update_if(Breaker.KEY, latest, present=("error",))
     known = read_breaker(records).retry_after
     if retry_after and first > known:
-        records.update_if(_KEY, {"retryAfter": first}, equals={"retryAfter": known}, present=("error",))
+        records.update_if(Breaker.KEY, {"retryAfter": first}, equals={"retryAfter": known}, present=("error",))
 
 
 def elect_probe(records: RecordsTable, breaker: Breaker, execution: str) -> bool:
@@ -108,7 +115,7 @@ def elect_probe(records: RecordsTable, breaker: Breaker, execution: str) -> bool
         return False
     wait = min(2 * breaker.wait_seconds, LONGEST_WAIT_SECONDS) or FIRST_WAIT_SECONDS
     elected: dict[str, str | int] = {"retryAfter": now + wait, "waitSeconds": wait, "probe": execution}
-    if records.update_if(_KEY, elected, equals={"retryAfter": breaker.retry_after, "since": breaker.since}):
+    if records.update_if(Breaker.KEY, elected, equals={"retryAfter": breaker.retry_after, "since": breaker.since}):
         return True
     # boto3 repeats a write whose answer was lost, and the condition of the second one fails because of the first.
     return read_breaker(records).probe == execution
@@ -123,19 +130,19 @@ def close_breaker(records: RecordsTable, execution: str, proven_at: float) -> bo
     breaker = read_breaker(records)
     if not breaker.is_open or (breaker.probe != execution and proven_at <= breaker.since):
         return False
-    return records.update_if(_KEY, {}, equals={"since": breaker.since, "error": breaker.error}, remove=_FAILURE)
+    return records.update_if(Breaker.KEY, {}, equals={"since": breaker.since, "error": breaker.error}, remove=_FAILURE)
 
 
 def pause(records: RecordsTable, who: str, reason: str) -> None:
     """Pause the queue until :func:`resume`."""
     note: dict[str, str | int] = {"pausedBy": who, "pauseReason": reason[:_LONGEST_REASON]}
-    records.update_if(_KEY, {**note, "pausedSince": records.now()})
+    records.update_if(Breaker.KEY, {**note, "pausedSince": records.now()})
 
 
 def resume(records: RecordsTable) -> Breaker:
     """End a pause and close the breaker. Return the record as it was."""
     before = read_breaker(records)
-    records.update_if(_KEY, {}, remove=(*_FAILURE, *_PAUSE))
+    records.update_if(Breaker.KEY, {}, remove=(*_FAILURE, *_PAUSE))
     return before
 
 

@@ -7,7 +7,7 @@ card is moved back, because every attempt can cost an agent run.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.records.table import number, text
 
@@ -55,11 +55,20 @@ def note_rejection(records: RecordsTable, work_item_id: str, reason: str, status
 
 def read_rejections(records: RecordsTable, work_item_ids: Collection[str]) -> Mapping[str, Rejection]:
     """The last rejection of each card that has one, by the card's ID. Reads at most 100 cards."""
-    found = records.read_many([f"card#{work_item_id}" for work_item_id in work_item_ids])
+    return rejections_in(records.read_many([rejection_key(work_item_id) for work_item_id in work_item_ids]))
+
+
+def rejection_key(work_item_id: str) -> str:
+    """The key of the record that holds the card's last rejection."""
+    return f"card#{work_item_id}"
+
+
+def rejections_in(found: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Rejection]:
+    """The rejections in ``found``, which are items of the records table by key, by the card's ID."""
     return {
         key.removeprefix("card#"): Rejection(
             number(item, "rejectedAt"), text(item, "rejectedFor"), text(item, "rejectedStatusUpdatedAt")
         )
         for key, item in found.items()
-        if "rejectedAt" in item
+        if key.startswith("card#") and "rejectedAt" in item
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 
 KEPT_DAYS: Final = 90
 """How long a record is kept after its last update. Step Functions keeps an execution for as long."""
+_PAUSES: Final = (0.0, 0.05, 0.1, 0.2)
+"""In seconds, before each request for the records that DynamoDB left out of its answers so far."""
 
 
 class RecordsTable:
@@ -22,33 +25,50 @@ class RecordsTable:
     Items are DynamoDB JSON. Every method raises botocore's :class:`~botocore.exceptions.ClientError`.
     """
 
-    def __init__(self, dynamodb: DynamoDBClient, table_name: str, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        dynamodb: DynamoDBClient,
+        table_name: str,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.name = table_name
         self._dynamodb = dynamodb
         self._clock = clock
+        self._sleep = sleep
 
     def read(self, key: str) -> Mapping[str, Any]:
         """The item with this key; empty if there is none."""
         answer = self._dynamodb.get_item(TableName=self.name, Key={"recordKey": {"S": key}}, ConsistentRead=True)
         return answer.get("Item", {})
 
-    def read_many(self, keys: Collection[str]) -> dict[str, Mapping[str, Any]]:
-        """The items with these keys, at most 100, by key.
+    def read_many(self, keys: Collection[str], *, consistent: bool = False) -> dict[str, Mapping[str, Any]]:
+        """The items with these keys, at most 100, by key; only an item that does not exist is missing.
 
-        An item that does not exist, or that DynamoDB left out under load, is missing.
+        Without ``consistent``, an item can be as it was a moment ago. What DynamoDB leaves out, under load or because
+        its answer would be too large, is asked for again, and in the end read one by one.
         """
-        if not keys:
-            return {}
-        wanted = {"Keys": [{"recordKey": {"S": key}} for key in dict.fromkeys(keys)]}
-        answer = self._dynamodb.batch_get_item(RequestItems={self.name: wanted})  # type: ignore[dict-item]
-        return {text(item, "recordKey"): item for item in answer["Responses"].get(self.name, [])}
+        wanted = [{"recordKey": {"S": key}} for key in dict.fromkeys(keys)]
+        found: dict[str, Mapping[str, Any]] = {}
+        for pause in _PAUSES:
+            if not wanted:
+                return found
+            if pause:
+                self._sleep(pause)
+            request: Any = {self.name: {"Keys": wanted, "ConsistentRead": consistent}}
+            answer: Any = self._dynamodb.batch_get_item(RequestItems=request)
+            found |= {text(item, "recordKey"): item for item in answer["Responses"].get(self.name, [])}
+            wanted = answer.get("UnprocessedKeys", {}).get(self.name, {}).get("Keys", [])
+        singly = {text(key, "recordKey"): self.read(text(key, "recordKey")) for key in wanted}
+        return found | {key: item for key, item in singly.items() if item}
 
-    def update(self, key: str, values: Mapping[str, str], *, add: Mapping[str, str] | None = None) -> None:
+    def update(self, key: str, values: Mapping[str, str | Decimal], *, add: Mapping[str, str] | None = None) -> None:
         """Set the attributes ``values``, and add a string to each of the sets in ``add``; create a missing item."""
-        names, parameters = {"#expires": "expiresAt"}, {":expires": {"N": str(self._expiry())}}
+        names: dict[str, str] = {"#expires": "expiresAt"}
+        parameters: dict[str, Any] = {":expires": {"N": str(self._expiry())}}
         for number, (name, value) in enumerate([*values.items(), *(add or {}).items()]):
             names[f"#{number}"] = name
-            parameters[f":{number}"] = {"S": value} if number < len(values) else {"SS": [value]}  # type: ignore[dict-item]
+            parameters[f":{number}"] = _attribute(value) if number < len(values) else {"SS": [value]}
         assignments = ["#expires = :expires", *(f"#{number} = :{number}" for number in range(len(values)))]
         additions = [f"#{number} :{number}" for number in range(len(values), len(names) - 1)]
         self._dynamodb.update_item(
@@ -145,5 +165,7 @@ def number(item: Mapping[str, Any], name: str) -> int:
     return int(digits) if digits.isdecimal() else 0
 
 
-def _attribute(value: str | int) -> dict[str, str]:
+def _attribute(value: str | int | Decimal) -> dict[str, str]:
+    if isinstance(value, Decimal):
+        return {"N": f"{value.normalize():f}"}
     return {"N": str(value)} if isinstance(value, int) else {"S": value}

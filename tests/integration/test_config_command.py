@@ -33,7 +33,8 @@ def parameter(github: StandInGitHub, tmp_path: Path) -> Path:
         "projectNumber": 1,
         "targetStatusColumn": "Ready",
         "githubApiUrl": github.graphql_url,
-        "repositoryDefaults": {"coverage": {"threshold": 70}},
+        "maxCreditsPerDay": 200,
+        "repositoryDefaults": {"coverage": {"threshold": 70}, "maxCreditsPerDay": 50},
         "limits": {"credits": 20},
     }
     file = tmp_path / "parameter.json"
@@ -73,6 +74,8 @@ def test_effective_settings_have_their_origins(github: StandInGitHub, parameter:
     assert lines["environment.A"] == ['"\\u001b[2J"', REPOSITORY_FILE]
     assert lines["coverage.threshold"] == ["70.0", "repositoryDefaults"]
     assert lines["agent.maxCredits"] == ["20.0", "limits.credits"]
+    assert lines["maxCreditsPerDay"] == ["50.0", "repositoryDefaults"]
+    assert lines["installation.maxCreditsPerDay"] == ["200.0", "parameter"]
     assert lines["setup"] == ["detected", "from", "the", "files", "default"]
 
 
@@ -96,7 +99,13 @@ def test_json_has_documented_form(github: StandInGitHub, parameter: Path) -> Non
 
     assert (document["repository"], document["commit"]) == ("acme/shop", commit)
     assert document["effective"]["baseline"] == "known"
-    assert document["origins"] == {"coverage.threshold": "repositoryDefaults", "agent.maxCredits": "limits.credits"}
+    assert document["effective"]["maxCreditsPerDay"] == 50
+    assert document["installation"] == {"maxCreditsPerDay": 200}
+    assert document["origins"] == {
+        "coverage.threshold": "repositoryDefaults",
+        "agent.maxCredits": "limits.credits",
+        "maxCreditsPerDay": "repositoryDefaults",
+    }
 
 
 @pytest.mark.parametrize(
@@ -104,6 +113,12 @@ def test_json_has_documented_form(github: StandInGitHub, parameter: Path) -> Non
     [
         ("tests: x\n", ("acme/shop",), 1, 'line 1: unknown key "tests"; did you mean "test"?'),
         ("agent: {maxCredits: 30}\n", ("acme/shop",), 1, "30 is more than 20"),
+        (
+            "maxCreditsPerDay: 1\n",
+            ("acme/shop",),
+            1,
+            '"maxCreditsPerDay" can be set only in the configuration parameter',
+        ),
         (None, ("acme/other",), 1, "acme/other"),
         (None, (), 2, "OWNER/NAME"),
     ],

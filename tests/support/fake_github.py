@@ -54,6 +54,7 @@ class FakeCard:
     archived: bool = False
     status_updated_at: Any = "2026-01-02T03:04:05Z"
     spec: str | None = None
+    priority: str | None = None
     content: Answer | None = field(default_factory=lambda: issue())
 
     def answer(self) -> Answer:
@@ -63,6 +64,7 @@ class FakeCard:
             "status": self._status() if self.status is not None else None,
             "branch": {"text": self.branch} if self.branch is not None else None,
             "spec": {"text": self.spec} if self.spec is not None else None,
+            "priority": {"name": self.priority} if self.priority is not None else None,
             "content": copy.deepcopy(self.content),
         }
 
@@ -199,6 +201,7 @@ class Board:
     owner: str = "acme"
     number: int = 1
     statuses: tuple[str, ...] = STATUSES
+    priorities: tuple[str, ...] = ()
     repository: Answer | None = None
     spec_roots: Answer | None = None
     specs: dict[str, Answer] = field(default_factory=dict)
@@ -291,15 +294,25 @@ class FakeGitHub(AIOHTTPTransport):
             yield GitHubSession(session, self, sleep=no_wait)
 
     def _project(self) -> Answer:
-        options = [{"id": f"option-{status}", "name": status} for status in self.board.statuses]
-        field = {"__typename": "ProjectV2SingleSelectField", "id": "FIELD", "name": "Status", "options": options}
-        return {"id": "PROJECT", "title": "Work", "closed": False, "statusField": field}
+        def single_select(field_id: str, name: str, options: Sequence[str]) -> Answer:
+            named = [{"id": f"option-{option}", "name": option} for option in options]
+            return {"__typename": "ProjectV2SingleSelectField", "id": field_id, "name": name, "options": named}
+
+        priorities = self.board.priorities
+        return {
+            "id": "PROJECT",
+            "title": "Work",
+            "closed": False,
+            "statusField": single_select("FIELD", "Status", self.board.statuses),
+            "priorityField": single_select("PRIORITY", "Priority", priorities) if priorities else None,
+        }
 
     def _fetch(self, variables: Answer) -> Answer:
         first = int(variables.get("after") or 0)
         cards = self.board.cards[first : first + self.page_size]
         page = {"hasNextPage": first + len(cards) < len(self.board.cards), "endCursor": str(first + len(cards))}
-        items = {"pageInfo": page, "nodes": [card.answer() for card in cards]}
+        nodes = [card.answer() for card in cards]
+        items = {"totalCount": len(self.board.cards), "pageInfo": page, "nodes": nodes}
         return {"organization": {"projectV2": self._project() | {"items": items}}}
 
     def _read_card(self, variables: Answer) -> Answer:

@@ -45,6 +45,8 @@ class LockWorld:
     now: float = NOW
     running: set[str] = field(default_factory=lambda: {ONE, TWO, THREE, BUILD})
     requests: list[str] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    """The owners and builds about which the lock asked whether they run."""
     stopped_builds: list[str] = field(default_factory=list)
     builds_stop_at_once: bool = True
 
@@ -67,6 +69,7 @@ class LockWorld:
         return client
 
     def is_running(self, owner: str) -> bool | None:
+        self.asked.append(owner)
         return owner in self.running if ":" in owner else None
 
     def stop_build(self, build: str) -> None:

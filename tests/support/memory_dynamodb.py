@@ -19,13 +19,17 @@ class MemoryDynamoDB:
     """One table, of locks or of records, whose items have a single key attribute.
 
     ``before_updates`` holds a call for each of the next updates, which happens between the lock's read and its write.
-    With ``resend_next_update``, the answer to the next update is lost, and boto3 sends the request again.
+    With ``resend_next_update``, the answer to the next update is lost, and boto3 sends the request again. ``left_out``
+    has, for each of the next batch requests, how many of its last keys come back as unprocessed, and ``batches`` notes
+    every batch request.
     """
 
     def __init__(self) -> None:
         self.items: dict[str, Item] = {}
         self.before_updates: list[Callable[[], object]] = []
         self.resend_next_update = False
+        self.left_out: list[int] = []
+        self.batches: list[dict[str, Any]] = []
 
     def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803  # boto3's name
         [key] = Key.values()
@@ -35,7 +39,12 @@ class MemoryDynamoDB:
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803  # boto3's name
         [(table, wanted)] = RequestItems.items()
         keys = [value["S"] for key in wanted["Keys"] for value in key.values()]
-        return {"Responses": {table: [deepcopy(self.items[key]) for key in keys if key in self.items]}}
+        self.batches.append({"keys": keys, "consistent": wanted.get("ConsistentRead", False)})
+        assert len(keys) == len(set(keys)) <= 100, "DynamoDB rejects more keys, and a key that is there twice"
+        read = len(keys) - min(len(keys), self.left_out.pop(0) if self.left_out else 0)
+        answered = [deepcopy(self.items[key]) for key in keys[:read] if key in self.items]
+        left = {table: {**wanted, "Keys": wanted["Keys"][read:]}} if keys[read:] else {}
+        return {"Responses": {table: answered}, "UnprocessedKeys": left}
 
     def scan(self, **request: Any) -> dict[str, Any]:
         filtered = "FilterExpression" in request

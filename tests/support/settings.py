@@ -11,7 +11,9 @@ from kiro_worker.config.resolve import resolve
 if TYPE_CHECKING:
     from kiro_worker.config.settings import Check, Settings
 
-_REPOSITORY_KEYS: Final = {field.alias for field in RepositorySettings.model_fields.values()}
+_REPOSITORY_KEYS: Final = {field.alias for field in RepositorySettings.model_fields.values()} - {
+    field.alias for field in Configuration.model_fields.values()
+}
 _REQUIRED: Final = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Ready"}
 
 

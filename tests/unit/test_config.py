@@ -113,6 +113,8 @@ def test_placeholder_counts_as_missing() -> None:
         ),
         (MINIMAL | {"repositoryDefaults": {"agent": {"maxCredits": float("inf")}}}, "is not JSON"),
         (json.dumps(MINIMAL)[:-1] + ', "repositoryDefaults": {"agent": {"maxCredits": 1e999}}}', 'agent.maxCredits"'),
+        (MINIMAL | {"maxCreditsPerDay": 0}, '"maxCreditsPerDay": Input should be greater than 0'),
+        (MINIMAL | {"repositoryDefaults": {"maxCreditsPerDay": "5"}}, '"repositoryDefaults.maxCreditsPerDay": Input'),
         (MINIMAL | {"projectNumber": 10**6}, '"projectNumber"'),
         (json.dumps(MINIMAL)[:-1] + f', "projectNumber": {"9" * 5000}}}', "number out of range"),
         ("[" * 100_000, "is not JSON"),

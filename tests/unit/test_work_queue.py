@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,15 +13,19 @@ import pytest
 
 from kiro_worker.config.model import Configuration
 from kiro_worker.errors import GitHubUnavailable, KiroWorkerError, WorkItemMoved, WorkItemNotFound
+from kiro_worker.fetched import Fetched
 from kiro_worker.github.client import GitHubSession
 from kiro_worker.github.selection import ExecutionInput
+from kiro_worker.lock.item import Subject
+from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.table import LockTable
 from kiro_worker.models import Failure, WorkItem
 from kiro_worker.records.breaker import open_breaker, pause, read_breaker
 from kiro_worker.records.cards import read_rejections
+from kiro_worker.records.days import note_spending
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import CardReport, End, SkippedCard, StateDocument, StepEvent
-from kiro_worker.work_queue import MAX_SKIPPED, Fetched, QueueEdges, fetch_work_item
+from kiro_worker.work_queue import MAX_SKIPPED, QueueEdges, fetch_work_item
 from tests.support.fake_github import Board, FakeCard, FakeGitHub, configuration, issue, ready_repository
 from tests.support.memory_dynamodb import MemoryDynamoDB
 
@@ -38,7 +42,14 @@ class Installation:
     github: FakeGitHub
     now: float = MOVED + 3600
     dynamodb: MemoryDynamoDB = field(default_factory=MemoryDynamoDB)
+    locked: MemoryDynamoDB = field(default_factory=MemoryDynamoDB)
     redrives: int = 0
+    ended: set[str] = field(default_factory=set)
+    """The executions that have ended; all others run."""
+    asked: list[str] = field(default_factory=list)
+    """The executions that Step Functions was asked about."""
+    changes: dict[str, Any] = field(default_factory=dict)
+    """The keys of the configuration that are not as in all tests."""
 
     @property
     def records(self) -> RecordsTable:
@@ -47,20 +58,37 @@ class Installation:
     def describe_execution(self, **_: Any) -> dict[str, Any]:
         return {"redriveCount": self.redrives}
 
+    @property
+    def locks(self) -> LockTable:
+        return LockTable(self.locked, "locks", 600, self._is_running, lambda: self.now, lambda _: None)  # type: ignore[arg-type]  # the same requests
+
+    def _is_running(self, execution: str) -> bool:
+        self.asked.append(execution)
+        return execution not in self.ended
+
+    @property
+    def configuration(self) -> Configuration:
+        return configuration(**self.changes)
+
+    def lock(self, key: str, *, owner: str = OTHER, card: str = "") -> None:
+        """Let another execution hold the lock, or the slot, ``key``."""
+        self.locks.acquire(key, owner, Subject(card))
+
     def fetch(self, request: Any = None, *, redrive_count: int = 0, execution: str = ARN, **document: Any) -> Fetched:
-        locks = LockTable(MemoryDynamoDB(), "locks", 0, lambda _: None, stop_build=lambda _: None)  # type: ignore[arg-type]
-        edges = QueueEdges(locks, self.records, self, self._session)  # type: ignore[arg-type]  # describes executions
+        stepfunctions: Any = self  # describes executions
+        edges = QueueEdges(self.locks, self.records, stepfunctions, lambda: self.configuration, self._session)
         event = StepEvent(execution, redrive_count, request or {}, "FetchWorkItem", StateDocument(**document))
         return asyncio.run(fetch_work_item(event, ExecutionInput.parse(request or {}), edges))
 
     @asynccontextmanager
-    async def _session(self) -> AsyncIterator[tuple[GitHubSession, Configuration]]:
+    async def _session(self, _: Configuration) -> AsyncIterator[GitHubSession]:
         async with self.github.open_session() as session:
-            yield session, configuration()
+            yield session
 
 
-def installation(*cards: FakeCard, **board: Any) -> Installation:
-    return Installation(FakeGitHub(Board(list(cards), repository=ready_repository(), **board)))
+def installation(*cards: FakeCard, changes: dict[str, Any] | None = None, **board: Any) -> Installation:
+    github = FakeGitHub(Board(list(cards), repository=ready_repository(), **board))
+    return Installation(github, changes=changes or {})
 
 
 def taken(fetched: Fetched) -> str | None:
@@ -76,8 +104,9 @@ def failed_check(error: str = "StepFailed", *, state: str = "ValidateWorkItem", 
 def test_first_waiting_card_is_taken() -> None:
     waiting = [FakeCard("MOVED", "Elsewhere"), FakeCard("NULL", None), FakeCard("ONE"), FakeCard("TWO")]
     worker = installation(FakeCard("GONE", archived=True), *waiting)
-    assert worker.fetch() == Fetched(item=worker.fetch().item)
-    assert taken(worker.fetch()) == "ONE"
+    fetched = worker.fetch()
+    assert fetched == Fetched(item=fetched.item, waiting=5, oldest_seconds=3600, builds=0)
+    assert taken(fetched) == "ONE"
     assert set(worker.github.sent()) == {"FetchWorkItem"}
 
 
@@ -91,9 +120,10 @@ def test_empty_queue_says_so() -> None:
 
 
 def test_hidden_cards_are_counted() -> None:
-    reason = installation(FakeCard("HIDDEN", content=None)).fetch().reason
-    assert "the token cannot see the issue or pull request of 1 card" in reason
-    assert "give the token access to the repositories" in reason
+    fetched = installation(FakeCard("HIDDEN", content=None)).fetch()
+    assert fetched.end is End.CARDS_PASSED_OVER
+    assert "can be built now: 1 that the token cannot see" in fetched.reason
+    assert "give the token access to the repositories" in fetched.reason
 
 
 def test_issue_is_taken_with_its_repository() -> None:
@@ -228,7 +258,7 @@ def test_redrive_of_unpinned_run_keeps_passing_card_over() -> None:
 def test_rejected_pinned_card_ends_run() -> None:
     worker = installation(FakeCard("ONE"), FakeCard("TWO"))
     fetched = worker.fetch(**failed_check("WorkItemInvalid", pinned=True), report=CardReport("Blocked"))
-    assert (fetched.item, fetched.end) == (None, End.NOTHING_TO_DO)
+    assert (fetched.item, fetched.end) == (None, End.CARDS_PASSED_OVER)
     assert fetched.skipped == (SkippedCard("ONE", "it broke"),)
     assert worker.github.requests == []
 
@@ -241,13 +271,19 @@ def test_run_passes_few_cards_over(before: int, end: End | None) -> None:
     assert (fetched.end, taken(fetched)) == (end, None if end else "TWO")
     assert len(worker.github.requests) == (end is None)
     if end:
-        assert "passed over 10 cards" in fetched.reason
+        assert "the run tried 10 cards" in fetched.reason
 
 
 def test_recently_rejected_cards_are_counted() -> None:
     worker = installation(FakeCard("ONE"))
     worker.fetch(**failed_check())
-    assert "1 rejected in the last 15 minutes" in worker.fetch().reason
+    fetched = worker.fetch()
+    assert fetched.end is End.CARDS_PASSED_OVER
+    assert "can be built now: 1 rejected a short while ago and not moved since" in fetched.reason
+    assert fetched.to_dict()["passedOver"] == {
+        "counts": {"Rejected": 1},
+        "cards": [{"item": "ONE", "why": "Rejected", "detail": "it broke"}],
+    }
     worker.now += 901
     assert taken(worker.fetch()) == "ONE"
 
@@ -255,6 +291,7 @@ def test_recently_rejected_cards_are_counted() -> None:
 def test_open_breaker_ends_run_before_any_request() -> None:
     worker = installation(FakeCard("ONE"))
     open_breaker(worker.records, "SecretPlaceholder", "the secret x still holds a placeholder")
+    worker.lock(BASE_KEY)
     fetched = worker.fetch()
     assert (fetched.item, fetched.end) == (None, End.INSTALLATION_UNAVAILABLE)
     assert "SecretPlaceholder: the secret x still holds a placeholder" in fetched.reason
@@ -329,3 +366,146 @@ def test_pause_wins_over_breaker_and_elects_no_probe() -> None:
     assert "ann@example.com paused the queue at 2026-01-02 04:04 UTC: release day" in fetched.reason
     assert fetched.reason.endswith("How to fix: kiro-worker resume --environment test")
     assert read_breaker(worker.records).probe == ""
+
+
+def test_held_lock_ends_run_before_any_request() -> None:
+    worker = installation(FakeCard("ONE"))
+    worker.lock(BASE_KEY)
+    fetched = worker.fetch()
+    assert (fetched.item, fetched.end, fetched.builds) == (None, End.WORK_IN_PROGRESS_ELSEWHERE, 1)
+    assert f"{BASE_KEY} is held by {OTHER}" in fetched.reason
+    assert worker.github.requests == []
+
+
+@pytest.mark.parametrize("taken_slots", [2, 3])
+def test_run_starts_only_with_a_free_slot(taken_slots: int) -> None:
+    worker = installation(FakeCard("ONE"), changes={"lockScope": "branch", "maxConcurrentBuilds": 3})
+    for number in range(taken_slots):
+        worker.lock(f"{BASE_KEY}#acme/shop#feature/{number}", owner=f"{OTHER}-{number}")
+        worker.lock(f"{BASE_KEY}#slot-{number + 1}", owner=f"{OTHER}-{number}")
+    fetched = worker.fetch()
+    assert fetched.builds == taken_slots
+    if taken_slots == 2:
+        assert taken(fetched) == "ONE"
+    else:
+        assert (fetched.end, worker.github.requests) == (End.WORK_IN_PROGRESS_ELSEWHERE, [])
+        assert "all 3 slots for concurrent builds are taken" in fetched.reason
+
+
+@pytest.mark.parametrize(
+    ("scope", "key"),
+    [
+        ("repository", "#acme/shop"),
+        ("repository", "#Acme/Shop"),
+        ("branch", "#acme/shop#feature/x"),
+        ("branch", "#ACME/shop#feature/x"),
+    ],
+)
+def test_card_behind_a_lock_is_passed_over(scope: str, key: str) -> None:
+    free = issue("I_2", repository={"nameWithOwner": "acme/docs"})
+    cards = [FakeCard(f"LOCKED_{number}") for number in range(11)]
+    worker = installation(*cards, FakeCard("FREE", content=free), changes={"lockScope": scope})
+    worker.lock(BASE_KEY + key)
+    fetched = worker.fetch()
+    assert (taken(fetched), fetched.builds) == ("FREE", 1)
+    assert fetched.to_dict()["passedOver"]["counts"] == {"Locked": 11}
+    assert worker.github.sent() == ["FetchWorkItem"]
+
+
+def test_card_of_other_branch_is_taken() -> None:
+    worker = installation(FakeCard("ONE", branch="feature/X"), changes={"lockScope": "branch"})
+    worker.lock(f"{BASE_KEY}#acme/shop#feature/x")
+    assert taken(worker.fetch()) == "ONE", "names of branches differ by case"
+
+
+def test_card_without_branch_is_locked_by_its_own_run() -> None:
+    worker = installation(FakeCard("ONE", branch=None), FakeCard("TWO", branch=None), changes={"lockScope": "branch"})
+    worker.lock(f"{BASE_KEY}#acme/shop#feature/x", card="ONE")
+    assert taken(worker.fetch()) == "TWO"
+
+
+def test_own_lock_is_no_obstacle() -> None:
+    """AcquireLock's answer was lost, and the run starts over."""
+    worker = installation(FakeCard("ONE"))
+    worker.lock(BASE_KEY, owner=ARN)
+    assert taken(worker.fetch()) == "ONE"
+
+
+def test_lock_with_pending_report_is_held() -> None:
+    worker = installation(FakeCard("ONE"))
+    lease = worker.locks.acquire(BASE_KEY, OTHER)
+    worker.locks.release(lease, report_pending=True)
+    assert worker.fetch().end is End.WORK_IN_PROGRESS_ELSEWHERE
+
+
+def test_tick_reports_abandoned_run_and_goes_on() -> None:
+    worker = installation(FakeCard("ONE"))
+    worker.lock(BASE_KEY)
+    worker.ended = {OTHER}
+    assert taken(worker.fetch()) == "ONE"
+    assert worker.locks.holders() == []
+
+
+def test_chained_run_asks_nobody_about_other_runs() -> None:
+    """It leaves them to the next tick: with many builds, each end of one would ask about all others."""
+    worker = installation(FakeCard("ONE"))
+    worker.lock(BASE_KEY)
+    worker.ended = {OTHER}
+    worker.asked.clear()
+    assert worker.fetch({"trigger": "chain"}).end is End.WORK_IN_PROGRESS_ELSEWHERE
+    assert worker.asked == []
+
+
+@pytest.mark.parametrize("request_", [{"itemId": "ONE"}, {"trigger": "replay", "itemId": "ONE"}])
+def test_pinned_run_goes_on_while_a_lock_is_held(request_: dict[str, Any]) -> None:
+    worker = installation(FakeCard("ONE"))
+    worker.lock(BASE_KEY)
+    assert taken(worker.fetch(request_)) == "ONE", "AcquireLock decides, and returns its card to the queue"
+
+
+def test_spent_budget_of_installation_ends_run_before_any_request() -> None:
+    worker = installation(FakeCard("ONE"), changes={"maxCreditsPerDay": 10})
+    note_spending(worker.records, worker.now, "acme/shop", "build:1", 9.5, 30)
+    assert taken(worker.fetch()) == "ONE"
+    note_spending(worker.records, worker.now, "acme/shop", "build:2", 0.5, 30)
+    worker.github.requests.clear()
+    fetched = worker.fetch()
+    assert (fetched.end, worker.github.requests) == (End.CARDS_PASSED_OVER, [])
+    assert "the installation has spent 10 of its 10 credits of the day" in fetched.reason
+    assert taken(worker.fetch({"itemId": "ONE"})) == "ONE", "a person wants it"
+    worker.now += 24 * 3600
+    assert taken(worker.fetch()) == "ONE", "the next day"
+
+
+def test_card_of_spent_repository_is_passed_over() -> None:
+    other = issue("I_2", repository={"nameWithOwner": "acme/docs"})
+    settings = {"acme/docs": {"maxCreditsPerDay": 100}}
+    changes = {"repositoryDefaults": {"maxCreditsPerDay": 5}, "repositorySettings": settings}
+    worker = installation(FakeCard("ONE"), FakeCard("TWO", content=other), changes=changes)
+    for repository in ("Acme/Shop", "acme/docs"):
+        note_spending(worker.records, worker.now, repository, "build:1", 5, 30)
+    fetched = worker.fetch()
+    assert taken(fetched) == "TWO"
+    [passed] = fetched.passed_over
+    assert (passed.item, passed.why) == ("ONE", "BudgetSpent")
+    assert passed.detail == "acme/shop has spent 5 of its 5 credits of the day (UTC)"
+
+
+def test_queue_is_read_with_few_requests() -> None:
+    """One for what stops the queue, one for the locks, one for the records of the cards."""
+    limits = {"maxCreditsPerDay": 100, "repositoryDefaults": {"maxCreditsPerDay": 5}}
+    worker = installation(*(FakeCard(f"CARD_{number}") for number in range(90)), changes=limits)
+    calls: list[str] = []
+
+    def counted(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
+        def call(**request: Any) -> Any:
+            calls.append(name)
+            return method(**request)
+
+        return call
+
+    for table in (worker.dynamodb, worker.locked):
+        for name in ("get_item", "batch_get_item", "scan", "update_item"):
+            setattr(table, name, counted(name, getattr(table, name)))
+    assert taken(worker.fetch()) == "CARD_0"
+    assert calls == ["batch_get_item", "scan", "batch_get_item"]

@@ -50,6 +50,15 @@ class Project(Answer):
     selected_field: _SingleSelect | None = Field(default=None, alias="statusField")
     account: _Owner | None = Field(default=None, alias="owner")
     number: int = 0
+    selected_priorities: _SingleSelect | None = Field(default=None, alias="priorityField")
+
+    @property
+    def priorities(self) -> Mapping[str, int]:
+        """The options of the board's priority field, each with its place; empty without a single-select field."""
+        field = self.selected_priorities
+        if field is None or field.typename != "ProjectV2SingleSelectField":
+            return {}
+        return {option.name: place for place, option in enumerate(field.options)}
 
     @property
     def owner(self) -> str:
@@ -122,6 +131,12 @@ class CardNode(Answer):
     branch: _Text | None = None
     spec: _Text | None = None
     content: _Content | None = None
+    selected_priority: _Status | None = Field(default=None, alias="priority")
+
+    @property
+    def priority(self) -> str:
+        """The option of the board's priority field; empty if the card has none."""
+        return self.selected_priority.name if self.selected_priority else ""
 
     @property
     def item(self) -> WorkItem:
@@ -167,6 +182,7 @@ class CardNode(Answer):
 class BoardPage:
     """Some cards of a board, in the board's order. ``next_cursor`` is ``None`` on the last page.
 
+    ``total`` is the number of cards on all pages.
     ``hidden`` counts the cards that the token may not see, and those that do not follow GitHub's schema: one such card
     must not stop the others.
     """
@@ -175,6 +191,7 @@ class BoardPage:
     cards: tuple[CardNode, ...]
     hidden: int
     next_cursor: str | None
+    total: int = 0
 
     @classmethod
     def parse(cls, answer: object, owner_type: str) -> Self | None:
@@ -187,7 +204,7 @@ class BoardPage:
         items = project.items or _Items()
         cards = [card for node in items.nodes or () if (card := _visible_card(node))]
         hidden = len(items.nodes or ()) - len(cards)
-        return cls(project, tuple(cards), hidden, items.page.next_cursor)
+        return cls(project, tuple(cards), hidden, items.page.next_cursor, items.total)
 
 
 class _Page(Answer):
@@ -201,6 +218,7 @@ class _Page(Answer):
 
 class _Items(Answer):
     page: _Page = Field(default=_Page(), alias="pageInfo")
+    total: int = Field(default=0, alias="totalCount")
     nodes: list[Any] | None = None
 
 

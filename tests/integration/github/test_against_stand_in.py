@@ -15,9 +15,10 @@ from kiro_local.github.push_rules import PushRule
 from kiro_local.github.stand_in import StandInGitHub
 from kiro_worker.config.model import Configuration
 from kiro_worker.errors import GitHubRateLimited, GitHubRefused, GitHubUnavailable, WorkItemInvalid, WorkItemNotFound
-from kiro_worker.github.board import Queue, fetch_next_card, read_card, set_status
+from kiro_worker.github.board import read_card, set_status
 from kiro_worker.github.client import GitHubSession, github_session
 from kiro_worker.github.comments import put_comment
+from kiro_worker.github.next_card import Queue, fetch_next_card
 from kiro_worker.github.pushed import pushed_commit
 from kiro_worker.github.readiness import validate_branch
 from kiro_worker.lock.item import Holder, Subject

@@ -24,19 +24,19 @@ def run_release_lock(world: LockWorld, lease: Lease, **document: Any) -> object:
 
 def test_running_execution_abandons_nothing(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE, CARD)
-    assert world.locks.abandoned() == []
+    assert world.locks.abandoned(world.locks.holders()) == []
     run_release_lock(world, lease, reportPending=True)
-    assert world.locks.abandoned() == [], "a redrive may still report to the card"
+    assert world.locks.abandoned(world.locks.holders()) == [], "a redrive may still report to the card"
 
 
 def test_ended_owners_lock_is_abandoned(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1"))
     world.running.remove(ONE)
-    [holder] = world.locks.abandoned()
+    [holder] = world.locks.abandoned(world.locks.holders())
     assert (holder.owner, holder.subject.work_item_id) == (ONE, "PVTI_1")
     world.locks.clear_abandoned(holder)
     assert "owner" not in world.item()
-    assert world.locks.abandoned() == []
+    assert world.locks.abandoned(world.locks.holders()) == []
 
 
 def test_freed_lock_keeps_pending_report(world: LockWorld) -> None:
@@ -44,7 +44,7 @@ def test_freed_lock_keeps_pending_report(world: LockWorld) -> None:
     run_release_lock(world, lease, reportPending=True)
     world.running.remove(ONE)
     assert ("owner" in world.item(), world.item()["reportPending"]) == (False, {"S": ONE})
-    [holder] = world.locks.abandoned()
+    [holder] = world.locks.abandoned(world.locks.holders())
     world.locks.clear_abandoned(holder)
     assert "reportPending" not in world.item()
 
@@ -52,13 +52,13 @@ def test_freed_lock_keeps_pending_report(world: LockWorld) -> None:
 def test_normal_release_leaves_nothing(world: LockWorld) -> None:
     run_release_lock(world, world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1")))
     world.running.remove(ONE)
-    assert world.locks.abandoned() == []
+    assert world.locks.abandoned(world.locks.holders()) == []
 
 
 def test_reacquired_lock_is_not_cleared(world: LockWorld) -> None:
     world.locks.acquire(BASE_KEY, ONE, Subject("PVTI_1"))
     world.running.remove(ONE)
-    [holder] = world.locks.abandoned()
+    [holder] = world.locks.abandoned(world.locks.holders())
     world.locks.acquire(BASE_KEY, TWO, Subject("PVTI_2"))
     world.locks.clear_abandoned(holder)
     assert world.item()["owner"] == {"S": TWO}
@@ -77,7 +77,7 @@ def test_unstoppable_build_keeps_lock(world: LockWorld) -> None:
     world.running.remove(ONE)
     with pytest.raises(LockHeld):
         world.locks.acquire(BASE_KEY, TWO)
-    assert world.locks.abandoned() == []
+    assert world.locks.abandoned(world.locks.holders()) == []
     assert world.locks.release_owned(ONE, acquired_before=9e9) is None
     world.running.remove(BUILD)
     assert world.locks.acquire(BASE_KEY, TWO).owner == TWO
@@ -111,9 +111,9 @@ def test_pending_report_blocks_other_runs(world: LockWorld) -> None:
     run_release_lock(world, lease, reportPending=True)
     with pytest.raises(LockHeld, match="one"):
         world.locks.acquire(BASE_KEY, TWO)
-    assert world.locks.abandoned() == []
+    assert world.locks.abandoned(world.locks.holders()) == []
     world.running -= {ONE, BUILD}
-    [holder] = world.locks.abandoned()
+    [holder] = world.locks.abandoned(world.locks.holders())
     assert holder.report_pending == ONE
     assert world.locks.acquire(BASE_KEY, TWO).fence > lease.fence
 
@@ -127,6 +127,6 @@ def test_own_pending_report_blocks_nothing(world: LockWorld) -> None:
 
 def test_pending_report_alone_is_cleared(world: LockWorld) -> None:
     world.dynamodb.put_item(TableName=TABLE, Item={"lockKey": {"S": BASE_KEY}, "reportPending": {"S": "gone"}})
-    for holder in world.locks.abandoned():
+    for holder in world.locks.abandoned(world.locks.holders()):
         world.locks.clear_abandoned(holder)
     assert "reportPending" not in world.item()

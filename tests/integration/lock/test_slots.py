@@ -201,6 +201,6 @@ def test_abandoned_slot_names_no_card(world: LockWorld) -> None:
     subject = Subject("PVTI_1", "acme/shop", "one")
     acquire_with_slot(world.locks, TWO_SLOTS, f"{BRANCH}one", ONE, subject)
     world.running.remove(ONE)
-    cards = {holder.lock_key: holder.subject.work_item_id for holder in world.locks.abandoned()}
+    cards = {holder.lock_key: holder.subject.work_item_id for holder in world.locks.abandoned(world.locks.holders())}
     assert sorted(cards.values()) == ["", "PVTI_1"]
     assert cards[f"{BRANCH}one"] == "PVTI_1"

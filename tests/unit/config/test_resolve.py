@@ -8,7 +8,7 @@ import pytest
 
 from kiro_worker.config.model import Configuration
 from kiro_worker.config.repository_file import parse_repository_file
-from kiro_worker.config.resolve import resolve
+from kiro_worker.config.resolve import daily_limit, resolve
 from kiro_worker.config.settings import Settings, settings_document
 from kiro_worker.errors import ConfigurationInvalid, WorkItemInvalid
 
@@ -250,6 +250,40 @@ def test_credits_limit_applies_without_own_limit() -> None:
     assert settings.agent.max_credits == 20
     assert settings.origins["agent.maxCredits"] == "limits.credits"
     assert resolved("agent: {maxCredits: null}", limits={"credits": 20}).agent.max_credits == 20
+
+
+@pytest.mark.parametrize(
+    ("defaults", "own", "limit", "origin"),
+    [
+        ({}, {}, None, None),
+        ({"maxCreditsPerDay": 10}, {}, 10, "repositoryDefaults"),
+        ({}, {"maxCreditsPerDay": 0.5}, 0.5, "repositorySettings.Acme/Shop"),
+        ({"maxCreditsPerDay": 10}, {"maxCreditsPerDay": 20}, 20, "repositorySettings.Acme/Shop"),
+        ({"maxCreditsPerDay": 10}, {"test": "make"}, 10, "repositoryDefaults"),
+        ({"maxCreditsPerDay": 10}, {"maxCreditsPerDay": None}, None, "repositorySettings.Acme/Shop"),
+    ],
+)
+def test_parameter_alone_decides_daily_budget(
+    defaults: dict[str, Any], own: dict[str, Any], limit: float | None, origin: str | None
+) -> None:
+    document = REQUIRED | {
+        "maxCreditsPerDay": 500,
+        "repositoryDefaults": defaults,
+        "repositorySettings": {"Acme/Shop": own, "acme/api": {"maxCreditsPerDay": 7}},
+    }
+    configuration = Configuration.model_validate(document)
+
+    assert daily_limit(configuration, "acme/SHOP") == limit
+    assert daily_limit(configuration, "ACME/api") == 7
+    assert daily_limit(configuration, "acme/other") == defaults.get("maxCreditsPerDay")
+    settings = resolve(configuration, "acme/shop", parse_repository_file("test: make"))
+    assert (settings.max_credits_per_day, settings.origins.get("maxCreditsPerDay")) == (limit, origin)
+
+
+def test_daily_budget_is_known_when_other_settings_are_refused() -> None:
+    document = REQUIRED | {"repositoryDefaults": {"maxCreditsPerDay": 10, "build": {"computeType": "XLARGE"}}}
+
+    assert daily_limit(Configuration.model_validate(document), "acme/shop") == 10
 
 
 def test_allowed_machine_is_used() -> None:

@@ -14,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kiro_worker.errors import GitHubAnswerInvalid, KiroWorkerError
-from kiro_worker.github.board import Queue, fetch_next_card, read_card
+from kiro_worker.github.board import read_card
 from kiro_worker.github.client import GitHubSession
 from kiro_worker.github.comments import put_comment
 from kiro_worker.github.labels import read_labeling
+from kiro_worker.github.next_card import Queue, fetch_next_card
 from kiro_worker.github.pushed import pushed_commit
 from kiro_worker.github.readiness import validate_branch
 from kiro_worker.github.repository_file import read_repository_settings

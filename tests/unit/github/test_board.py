@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping
-from datetime import datetime
 from typing import Any
 
 import pytest
 
 from kiro_worker.errors import ProjectNotFound, StatusNotFound
 from kiro_worker.github.answers.board import BoardPage, CardNode, Project
-from kiro_worker.github.board import REJECTED_SECONDS, NextCard, Queue, fetch_next_card
 from kiro_worker.github.branch_names import branch_problem
+from kiro_worker.github.next_card import NextCard, Queue, fetch_next_card
 from kiro_worker.models import WorkItem
-from kiro_worker.records.cards import Rejection
 from tests.support.fake_github import (
     Board,
     FakeCard,
@@ -167,49 +164,3 @@ def test_invisible_project_is_an_error() -> None:
     fake = FakeGitHub()
     with pytest.raises(ProjectNotFound, match="the user acme has no project 1"):
         next_card(fake, ownerType="user")
-
-
-MOVED = datetime.fromisoformat("2026-01-02T03:04:05Z").timestamp()
-
-
-def queue_with(**rejected: float) -> Queue:
-    """A queue an hour after the cards were moved. ``rejected`` says how many seconds after the move each one was."""
-    rejections = {name: Rejection(int(MOVED + seconds), "no branch") for name, seconds in rejected.items()}
-
-    def read(ids: Collection[str]) -> Mapping[str, Rejection]:
-        return {card_id: rejections[card_id] for card_id in ids if card_id in rejections}
-
-    return Queue(read_rejections=read, now=MOVED + 3600)
-
-
-@pytest.mark.parametrize(
-    ("rejected", "chosen", "left_alone"),
-    [
-        ({}, "ONE", 0),
-        ({"ONE": 60}, "TWO", 0),
-        ({"ONE": 3590}, "TWO", 1),
-        ({"ONE": -60}, "ONE", 0),
-        ({"ONE": 60, "TWO": 120}, "ONE", 0),
-        ({"ONE": 3590, "TWO": 120}, "TWO", 1),
-        ({"ONE": 3590, "TWO": 3600 - REJECTED_SECONDS}, "TWO", 1),
-        ({"ONE": 3590, "TWO": 3601 - REJECTED_SECONDS}, None, 2),
-    ],
-    ids=str,
-)
-def test_rejected_cards_come_last(rejected: dict[str, float], chosen: str | None, left_alone: int) -> None:
-    fake = FakeGitHub(Board([FakeCard("ONE"), FakeCard("TWO")]))
-    found = next_of(fake, queue_with(**rejected))
-    assert (found.item.id if found.item else None, found.rejected) == (chosen, left_alone)
-
-
-def test_rejected_cards_do_not_hide_later_pages() -> None:
-    cards = [FakeCard(f"REJECTED_{number}") for number in range(45)]
-    rejected = {card.id: 3590.0 for card in cards}
-    found = next_of(FakeGitHub(Board([*cards, FakeCard("LAST")])), queue_with(**rejected))
-    assert found.item is not None
-    assert (found.item.id, found.rejected) == ("LAST", 45)
-
-
-def test_time_of_move_that_is_not_known_is_no_move() -> None:
-    fake = FakeGitHub(Board([FakeCard("ONE", status_updated_at=None)]))
-    assert next_of(fake, queue_with(ONE=3590)).item is None

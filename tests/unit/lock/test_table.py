@@ -288,12 +288,41 @@ def test_abandoned_locks_are_found_and_cleared(world: LockWorld) -> None:
     world.locks.acquire(f"{BASE_KEY}#acme/ended", ONE)
     report_pending_of(THREE, running=False)(world)
     world.running.discard(ONE)
-    abandoned = {holder.lock_key: holder for holder in world.locks.abandoned()}
+    abandoned = {holder.lock_key: holder for holder in world.locks.abandoned(world.locks.holders())}
     assert abandoned.keys() == {f"{BASE_KEY}#acme/ended", BASE_KEY}
     for holder in abandoned.values():
         world.locks.clear_abandoned(holder)
-    assert world.locks.abandoned() == []
+    assert world.locks.abandoned(world.locks.holders()) == []
     assert world.owners_by_key() == {f"{BASE_KEY}#acme/running": TWO}
+
+
+def test_holders_are_locks_in_use_and_pending_reports(world: LockWorld) -> None:
+    world.locks.release(world.locks.acquire(f"{BASE_KEY}#acme/free", ONE))
+    world.locks.acquire(f"{BASE_KEY}#acme/held", TWO)
+    report_pending_of(THREE)(world)
+    assert {holder.lock_key for holder in world.locks.holders()} == {f"{BASE_KEY}#acme/held", BASE_KEY}
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_owner_of_lock_and_slot_is_asked_about_once(world: LockWorld, running: bool) -> None:
+    for key in (f"{BASE_KEY}#acme/shop", f"{BASE_KEY}#slot-1"):
+        world.locks.acquire(key, ONE, Subject(build_id=BUILD))
+    if not running:
+        world.running.discard(ONE)
+    holders = world.locks.holders()
+    world.asked.clear()
+    assert len(world.locks.abandoned(holders)) == (0 if running else 2)
+    assert world.asked.count(ONE) == 1
+    assert world.stopped_builds == ([] if running else [BUILD])
+
+
+def test_unstoppable_build_keeps_lock_and_slot(world: LockWorld) -> None:
+    for key in (f"{BASE_KEY}#acme/shop", f"{BASE_KEY}#slot-1"):
+        world.locks.acquire(key, ONE, Subject(build_id=BUILD))
+    world.builds_stop_at_once = False
+    world.running.discard(ONE)
+    assert world.locks.abandoned(world.locks.holders()) == []
+    assert world.stopped_builds == [BUILD]
 
 
 def test_only_holders_build_is_stopped(world: LockWorld) -> None:

@@ -223,3 +223,41 @@ def test_rejection_keeps_claims(records: RecordsTable) -> None:
     assert claim_repeat(records, "PVTI_1", FIRST, "b:1")
     note_rejection(records, "PVTI_1", "no branch")
     assert not claim_repeat(records, "PVTI_1", FIRST, "b:2")
+
+
+def table_with(dynamodb: MemoryDynamoDB, *cards: str) -> tuple[RecordsTable, list[float]]:
+    """A table with a record for each card, and the pauses that it makes."""
+    pauses: list[float] = []
+    table: RecordsTable = RecordsTable(dynamodb, "records", clock=lambda: NOW, sleep=pauses.append)  # type: ignore[arg-type]  # answers the same requests
+    for card in cards:
+        note_rejection(table, card, "no branch")
+    return table, pauses
+
+
+def test_many_are_read_with_one_request(dynamodb: MemoryDynamoDB) -> None:
+    table, pauses = table_with(dynamodb, "a", "b")
+    found = table.read_many(["card#a", "card#b", "card#c", "card#a"], consistent=True)
+    assert found == {"card#a": dynamodb.items["card#a"], "card#b": dynamodb.items["card#b"]}
+    assert dynamodb.batches == [{"keys": ["card#a", "card#b", "card#c"], "consistent": True}]
+    assert pauses == []
+    table.read_many(["card#a"])
+    assert dynamodb.batches[-1] == {"keys": ["card#a"], "consistent": False}
+    assert table.read_many([]) == {}
+
+
+@pytest.mark.parametrize("left_out", [(1,), (2, 1), (3, 3), (0, 0), (3, 3, 3)])
+def test_what_was_left_out_is_asked_for_again(dynamodb: MemoryDynamoDB, left_out: tuple[int, ...]) -> None:
+    table, pauses = table_with(dynamodb, "a", "b", "c")
+    dynamodb.left_out = list(left_out)
+    found = table.read_many(["card#a", "card#b", "card#missing", "card#c"])
+    assert sorted(found) == ["card#a", "card#b", "card#c"]
+    assert pauses == sorted(pauses)
+    assert sum(pauses) < 1
+
+
+def test_single_reads_complete_answer_of_throttled_table(dynamodb: MemoryDynamoDB) -> None:
+    table, _ = table_with(dynamodb, "a", "b", "c")
+    dynamodb.left_out = [3] * 100
+    found = table.read_many(["card#a", "card#b", "card#missing", "card#c"])
+    assert sorted(found) == ["card#a", "card#b", "card#c"]
+    assert len(dynamodb.batches) <= 4, "bounded"

@@ -19,6 +19,8 @@ def test_keys_of_object_follow_it() -> None:
     assert keys[agent + 1 : agent + 3] == ["agent.name", "agent.model"]
     assert "checks[].coverage.threshold" in keys
     assert "agent.harness" in keys
+    [budget] = [row for row in file_table().splitlines() if "maxCreditsPerDay" in row]
+    assert budget.endswith("**In the parameter only** |")
 
 
 def test_types_and_defaults_match_model() -> None:

@@ -67,6 +67,8 @@ def test_every_key_has_description() -> None:
         {"repositoryDefaults": {"test": ["make", "test"]}},
         {"repositoryDefaults": {"test": None, "coverage": {"threshold": None}}},
         {"repositories": ["acme/shop"], "lockScope": "branch", "maxConcurrentBuilds": 3},
+        {"maxCreditsPerDay": 200, "repositoryDefaults": {"maxCreditsPerDay": 0.5}},
+        {"maxCreditsPerDay": None, "repositorySettings": {"acme/shop": {"maxCreditsPerDay": None}}},
     ],
     ids=str,
 )
@@ -90,6 +92,13 @@ def test_valid_configuration_is_accepted(more: dict[str, Any]) -> None:
         {"repositoryDefaults": {"test": ""}},
         {"repositoryDefaults": {"test": []}},
         {"specRoot": "/specs"},
+        {"maxCreditsPerDay": 0},
+        {"maxCreditsPerDay": "200"},
+        {"maxCreditsPerDay": True},
+        {"limits": {"maxCreditsPerDay": 200}},
+        {"repositoryDefaults": {"maxCreditsPerDay": -1}},
+        {"repositoryDefaults": {"agent": {"maxCreditsPerDay": 10}}},
+        {"repositorySettings": {"acme/shop": {"maxCreditsPerDay": 0}}},
     ],
     ids=str,
 )
@@ -101,6 +110,10 @@ def test_invalid_configuration_is_rejected(more: dict[str, Any]) -> None:
 @pytest.mark.parametrize("key", MINIMAL)
 def test_required_key_is_required(key: str) -> None:
     assert not accepts({name: value for name, value in MINIMAL.items() if name != key})
+
+
+def test_repository_file_has_no_budget() -> None:
+    assert not Draft202012Validator(file_schema()).is_valid({"maxCreditsPerDay": 5})
 
 
 def test_every_default_is_accepted() -> None:
