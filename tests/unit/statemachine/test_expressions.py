@@ -313,6 +313,23 @@ def test_failed_run_starts_next_one_unless_it_would_fail_too(owner: str, followi
     assert choose("NextRunAllowed", document) == following
 
 
+@pytest.mark.parametrize(
+    ("state", "following"),
+    [
+        ("AcquireLock", "FailRun"),
+        ("ReturnToQueue", "FailRun"),
+        ("MarkInProgress", "FailRun"),
+        ("RunBuild", "StartNextRunAfterFailure"),
+        ("MarkInReview", "StartNextRunAfterFailure"),
+        ("ReleaseLock", "StartNextRunAfterFailure"),
+    ],
+)
+def test_card_that_may_still_wait_starts_no_run_after_failure(state: str, following: str) -> None:
+    """The next run would take the card again, and fail again, without an end."""
+    failure = FAILURE | {"state": state, "owner": "repository"}
+    assert choose("NextRunAllowed", LEASED | {"failure": failure}) == following
+
+
 def test_every_owner_decides_about_next_run() -> None:
     rule = DEFINITIONS["work_item"]["NextRunAllowed"]["Choices"][0]["Condition"]
     assert [owner for owner in FaultOwner if f"'{owner}'" in rule] == [FaultOwner.CARD, FaultOwner.REPOSITORY]
