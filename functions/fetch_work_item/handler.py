@@ -13,6 +13,7 @@ import boto3
 
 from kiro_worker.config.parameter import load_configuration
 from kiro_worker.environment import FetchWorkItemEnvironment
+from kiro_worker.fetched import Fetched
 from kiro_worker.github.connect import session_of
 from kiro_worker.github.selection import ExecutionInput
 from kiro_worker.lock.connect import connected_locks
@@ -20,7 +21,7 @@ from kiro_worker.observability import count, seconds, step
 from kiro_worker.passed_over import counts
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import StepEvent
-from kiro_worker.work_queue import Fetched, QueueEdges, fetch_work_item
+from kiro_worker.work_queue import QueueEdges, fetch_work_item
 
 ssm = boto3.client("ssm")
 secrets = boto3.client("secretsmanager")

@@ -47,8 +47,15 @@ class Grants:
         for step in (steps.fetch_work_item, steps.update_status):
             self._use_records(step.role, "breaker")
             self._allow_records(step.role, ["dynamodb:UpdateItem"], ("card#*",))
-        # Why earlier runs passed the waiting cards over.
-        self._allow_records(steps.fetch_work_item.role, ["dynamodb:BatchGetItem"], ("card#*",))
+        # What decides which card is next, read together: the breaker, what was spent today, why earlier runs passed the
+        # waiting cards over, and where on the board the last run stopped. What DynamoDB leaves out of the answer is
+        # read one by one.
+        self._allow_records(
+            steps.fetch_work_item.role,
+            ["dynamodb:BatchGetItem", "dynamodb:GetItem"],
+            ("board", "breaker", "card#*", "day#*"),
+        )
+        self._allow_records(steps.fetch_work_item.role, ["dynamodb:UpdateItem"], ("board",))
         # Whether a run that was redriven, or that ended otherwise, has pushed its work.
         for step in (steps.fetch_work_item, steps.validate_work_item, steps.update_status):
             self._read_records(step.role, "run#*")
@@ -97,6 +104,8 @@ class Grants:
         self._use_test_secrets(role, "GetSecretValue")
         self._use_locks(role)
         self._use_records(role, "run#*", "branch#*")
+        # What the build spends. Only FetchWorkItem reads it.
+        self._allow_records(role, ["dynamodb:UpdateItem"], ("day#*",))
         self._describe_executions(role)
         _allow(role, ["codebuild:BatchGetBuilds"], self.build.project.project_arn)
         # Wildcard: artifacts are stored under the run's name, and nothing else is ever under runs/.

@@ -15,7 +15,6 @@ from kiro_worker.records.runs import RunRecord, note_push, note_start
 from kiro_worker.runner.agent.adapters import configured_agent
 from kiro_worker.runner.agent.install import install_agent
 from kiro_worker.runner.agent.known_facts import known_facts
-from kiro_worker.runner.agent.limits import note_usage
 from kiro_worker.runner.agent.loop import AgentLoop
 from kiro_worker.runner.agent.task_list import load_task_list
 from kiro_worker.runner.agent.trial import require_working, run_trial
@@ -37,6 +36,7 @@ from kiro_worker.runner.repository.publish import BranchMoved, publish
 from kiro_worker.runner.repository.push_check import check_push
 from kiro_worker.runner.repository.submodules import Submodules
 from kiro_worker.runner.sandbox.environment import BuildEnvironment
+from kiro_worker.runner.spending import Spending
 from kiro_worker.runner.trust.secret_scan import require_no_secret_in_work
 from kiro_worker.runner.workspaces import open_workspaces
 from kiro_worker.spec import TASKS_FILE
@@ -81,6 +81,7 @@ class BuildEffects(Effects):
         self._progress = progress
         self._lock = HeldLock(request, edges, progress)
         self._kept = KeptCheckpoint(edges.log.say, progress, self._lock.hold, self._note_summary)
+        self._spending = Spending(request, edges, progress)
         self._run = RunRecord(request.owner, request.repository, request.branch, request.work_item_id)
         self._agent_environment = edges.environment
         self._baselines: tuple[Baseline, ...] = ()
@@ -142,7 +143,6 @@ class BuildEffects(Effects):
         if not load_task_list(prepared.checkout, self._request.spec_path, start.commit).pending_leaves:
             edges.log.say("no task is open, so the agent is not tried")
             return
-        self._progress.agent_unit = agent.adapter.unit
         self._gate.secure()
         trial = run_trial(
             agent,
@@ -152,14 +152,14 @@ class BuildEffects(Effects):
             redact=edges.redaction,
             sandbox=self._gate.agents_sandbox,
         )
-        note_usage(trial, self._progress)
+        self._spending.note_turn(trial)
         require_working(agent, trial)
 
     @cached_property
     def _agent(self) -> PreparedAgent:
-        edges = self._edges
-        settings = self._settings
+        edges, settings = self._edges, self._settings
         agent = configured_agent(settings.agent, self._request, edges.load_agent_key, settings.origins)
+        self._progress.agent_unit = agent.adapter.unit
         edges.redaction.know(*agent.variables.values())
         return agent
 
@@ -172,6 +172,7 @@ class BuildEffects(Effects):
                 yield
             finally:
                 self._note_summary()
+                self._spending.record()
 
     def set_up(self, prepared: Prepared) -> None:
         """Run the setup command, and give the agent what it installed."""
@@ -184,9 +185,7 @@ class BuildEffects(Effects):
 
     def implement(self, prepared: Prepared, start: KeptWork) -> None:
         """Let the agent implement the open tasks, beginning at ``start``, and keep every task that it finishes."""
-        edges, progress = self._edges, self._progress
-        agent = self._agent
-        progress.agent_unit = agent.adapter.unit
+        edges, progress, agent = self._edges, self._progress, self._agent
         self._gate.secure()
         context = TurnContext(
             home=self._gate.folders.home,
@@ -196,6 +195,7 @@ class BuildEffects(Effects):
             say=edges.log.say,
             redaction=edges.redaction,
             keep=lambda work: self._kept.keep(prepared.checkpoint, work),
+            note_turn=self._spending.note_turn,
             guard=prepared.guard,
             steering=prepared.steering,
             submodules=prepared.submodules,

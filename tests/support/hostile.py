@@ -152,6 +152,7 @@ class Scene:
             say=self.log.append,
             redaction=Redaction(),
             keep=lambda _commit: None,
+            note_turn=lambda _run: None,
             guard=Guard(self.request, configuration(), lambda _label: Labeling(), self.log.append),
             steering=Steering(),
             submodules=Submodules({}),

@@ -81,10 +81,10 @@ class Stacks:
                             granted.add((action, self.resolve(resource)))
         return granted
 
-    def record_keys(self, role: Any) -> set[str]:
-        """The patterns of the keys of all records that the role may use."""
+    def record_keys(self, role: Any) -> dict[str, set[str]]:
+        """The patterns of the keys of all records that the role may use, with the names of the actions."""
         role_id = role["Fn::GetAtt"][0]
-        keys = set()
+        keys: dict[str, set[str]] = {}
         for policy in self.of("AWS::IAM::Policy").values():
             if {"Ref": role_id} in policy["Roles"]:
                 for statement in policy["PolicyDocument"]["Statement"]:
@@ -92,7 +92,9 @@ class Stacks:
                     if any(resource.endswith("-records") for resource in resources):
                         # A request without a key matches every ForAllValues condition.
                         assert statement["Condition"]["Null"] == {"dynamodb:LeadingKeys": "false"}
-                        keys |= set(statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"])
+                        actions = {action.removeprefix("dynamodb:") for action in _list(statement["Action"])}
+                        for key in statement["Condition"]["ForAllValues:StringLike"]["dynamodb:LeadingKeys"]:
+                            keys[key] = keys.get(key, set()) | actions
         return keys
 
 

@@ -56,7 +56,7 @@ class Installation:
         return RecordsTable(self.dynamodb, "records", lambda: self.now)  # type: ignore[arg-type]  # the same requests
 
     def describe_execution(self, **_: Any) -> dict[str, Any]:
-        return {"redriveCount": self.redrives}
+        return {"redriveCount": self.redrives, "status": "ABORTED"}
 
     @property
     def locks(self) -> LockTable:
@@ -456,11 +456,11 @@ def test_chained_run_asks_nobody_about_other_runs() -> None:
     assert worker.asked == []
 
 
-@pytest.mark.parametrize("request_", [{"itemId": "ONE"}, {"trigger": "replay", "itemId": "ONE"}])
+@pytest.mark.parametrize("request_", [{"itemId": "PINNED"}, {"trigger": "replay", "itemId": "PINNED"}])
 def test_pinned_run_goes_on_while_a_lock_is_held(request_: dict[str, Any]) -> None:
-    worker = installation(FakeCard("ONE"))
+    worker = installation(FakeCard("PINNED"))
     worker.lock(BASE_KEY)
-    assert taken(worker.fetch(request_)) == "ONE", "AcquireLock decides, and returns its card to the queue"
+    assert taken(worker.fetch(request_)) == "PINNED", "AcquireLock decides, and returns its card to the queue"
 
 
 def test_spent_budget_of_installation_ends_run_before_any_request() -> None:
@@ -472,7 +472,8 @@ def test_spent_budget_of_installation_ends_run_before_any_request() -> None:
     fetched = worker.fetch()
     assert (fetched.end, worker.github.requests) == (End.CARDS_PASSED_OVER, [])
     assert "the installation has spent 10 of its 10 credits of the day" in fetched.reason
-    assert taken(worker.fetch({"itemId": "ONE"})) == "ONE", "a person wants it"
+    pinned: dict[str, Any] = {"item": WorkItem("ONE"), "failure": Failure("RunBuild", "TestsFailed")}
+    assert taken(worker.fetch(redrive_count=1, **pinned)) == "ONE", "a person wants it"
     worker.now += 24 * 3600
     assert taken(worker.fetch()) == "ONE", "the next day"
 

@@ -20,7 +20,7 @@ from kiro_worker.records.checkpoints import KeptWork
 from kiro_worker.records.summaries import Turn
 from kiro_worker.runner.agent.commit_message import turn_message
 from kiro_worker.runner.agent.completion import complete_work, with_checks
-from kiro_worker.runner.agent.limits import note_usage, require_within_limits
+from kiro_worker.runner.agent.limits import require_within_limits
 from kiro_worker.runner.agent.prompt import fixing_prompt, prompt
 from kiro_worker.runner.agent.task_list import (
     done_by_turn,
@@ -181,7 +181,7 @@ class AgentLoop:
         written_before = write_times(checkout, leftovers)
         run = self._workspace.run_turn(self._agent, text, self.commit)
         self._last_run = run
-        note_usage(run, self._progress)
+        self._context.note_turn(run)
         self._progress.turns.append(Turn(tasks_label(tasks) if tasks else _FIXING, run.said))
         collected = self._workspace.collect()
         tree, refusal = self._workspace.revert_refused_changes(self.commit, collected)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 class TurnContext:
     """What every turn of a build shares. ``keep`` is called with all work so far, and pushes it to the checkpoint.
 
+    ``note_turn`` is called with how each turn ended, before the next one starts.
     ``facts`` are what the prompts say about the checkout. ``is_setups`` tells whether a file of the checkout is as
     setup created it. It is ``None`` if there was no setup. ``virtual_environments`` are the directories of the checkout
     in which setup made one. ``style`` is how the commits are written.
@@ -47,6 +48,7 @@ class TurnContext:
     say: Callable[[str], None]
     redaction: Redaction
     keep: Callable[[KeptWork], None]
+    note_turn: Callable[[AgentRun], None]
     guard: Guard
     steering: Steering
     submodules: Submodules

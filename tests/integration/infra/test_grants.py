@@ -25,6 +25,7 @@ TOKEN = secret("GetSecretValue", "github-token")
 TEST_SECRETS = f"{SECRETS}-tests-*"
 RECORDS = "AWS::DynamoDB::Table kiro-worker-test-records"
 NOTE = ("dynamodb:UpdateItem", RECORDS)
+READ, READ_MANY, WRITE = {"GetItem"}, {"GetItem", "BatchGetItem"}, {"UpdateItem"}
 LOCKS = "AWS::DynamoDB::Table kiro-worker-test-locks"
 DESCRIBE = ("states:DescribeExecution", "arn:<Partition>:states:<Region>:<AccountId>:execution:kiro-worker-test:*")
 ITSELF = "arn:<Partition>:states:<Region>:<AccountId>:stateMachine:kiro-worker-test"
@@ -123,20 +124,33 @@ def test_build_has_only_its_permissions(stacks: Stacks) -> None:
 
 def test_build_uses_only_its_records(stacks: Stacks) -> None:
     role = stacks.one("AWS::CodeBuild::Project")["ServiceRole"]
-    assert stacks.record_keys(role) == {"run#*", "branch#*"}
+    assert stacks.record_keys(role) == {
+        "run#*": {"GetItem", "UpdateItem"},
+        "branch#*": {"GetItem", "UpdateItem"},
+        "day#*": {"UpdateItem"},
+    }
 
 
 @pytest.mark.parametrize(
     ("name", "keys"),
     [
-        ("fetch-work-item", {"run#*", "card#*", "breaker"}),
-        ("validate-work-item", {"run#*", "breaker"}),
-        ("acquire-lock", {"breaker"}),
-        ("update-status", {"run#*", "card#*", "breaker"}),
-        ("read-build-result", {"run#*", "branch#*", "card#*", "breaker"}),
+        (
+            "fetch-work-item",
+            {
+                "run#*": READ,
+                "breaker": READ_MANY | WRITE,
+                "board": READ_MANY | WRITE,
+                "card#*": READ_MANY | WRITE,
+                "day#*": READ_MANY,
+            },
+        ),
+        ("validate-work-item", {"run#*": READ, "breaker": WRITE}),
+        ("acquire-lock", {"breaker": WRITE}),
+        ("update-status", {"run#*": READ, "card#*": WRITE, "breaker": READ | WRITE}),
+        ("read-build-result", {"run#*": READ, "branch#*": READ, "card#*": WRITE, "breaker": WRITE}),
     ],
 )
-def test_step_uses_only_its_records(stacks: Stacks, name: str, keys: set[str]) -> None:
+def test_step_uses_only_its_records(stacks: Stacks, name: str, keys: dict[str, set[str]]) -> None:
     role = stacks.of("AWS::Lambda::Function")[f"kiro-worker-test-{name}"]["Role"]
     assert stacks.record_keys(role) == keys
 

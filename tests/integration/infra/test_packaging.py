@@ -53,8 +53,8 @@ def library(folder: Path) -> set[str]:
 CORE = {
     "__init__", "agent_pin", "agent_steering", "availability", "build_machine", "build_result", "builds",
     "commit_rules", "config", "document", "environment", "errors", "execution_status", "exported_variables", "github",
-    "lock", "models", "names", "observability", "outcomes", "ownership", "platform_errors", "preflight", "records",
-    "recovery", "redaction", "spec", "state", "work_queue",
+    "fetched", "lock", "models", "names", "observability", "outcomes", "ownership", "passed_over", "platform_errors",
+    "preflight", "records", "recovery", "redaction", "spec", "state", "work_queue",
 }  # fmt: skip
 
 

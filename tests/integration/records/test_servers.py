@@ -9,6 +9,7 @@ import pytest
 
 from kiro_worker.records.cards import claim_repeat
 from kiro_worker.records.checkpoints import CheckpointRecord, KeptWork, note_checkpoint, read_checkpoint
+from kiro_worker.records.days import day_key, note_spending, spent
 from kiro_worker.records.runs import RunRecord, note_push, read_run
 from kiro_worker.records.table import RecordsTable
 from tests.support.lock_table import create_table
@@ -48,3 +49,19 @@ def test_build_is_claimed_once_per_commit(records: RecordsTable) -> None:
     assert claim_repeat(records, "PVTI_1", "1" * 40, "b:1")
     assert not claim_repeat(records, "PVTI_1", "1" * 40, "b:2")
     assert claim_repeat(records, "PVTI_1", "2" * 40, "b:2")
+
+
+def test_spending_of_builds_adds_up(records: RecordsTable) -> None:
+    for build, cost in [("b:1", 0.1), ("b:2", 0.2), ("b:1", 0.37), ("b:1", 0.37), ("b:3", 1e-06), ("b:4", 1e7)]:
+        note_spending(records, 0.0, "Acme/Shop", build, cost, 1.5)
+    keys = [day_key(0.0), day_key(0.0, "acme/shop")]
+    found = records.read_many([*keys, day_key(0.0, "acme/api")], consistent=True)
+    assert {key: spent(item) for key, item in found.items()} == dict.fromkeys(keys, 10_000_000.570001)
+
+
+def test_answer_that_is_too_large_for_one_request_is_complete(records: RecordsTable) -> None:
+    keys = [f"card#{number}" for number in range(50)]
+    for key in keys:
+        records.update(key, {"padding": "x" * 390_000})
+    found = records.read_many([*keys, "card#missing"])
+    assert sorted(found) == sorted(keys)

@@ -59,6 +59,16 @@ def worker(tmp_path: Path, aws: dict[str, str], github: StandInGitHub) -> Worker
 
 
 @pytest.fixture
+def by_hand() -> dict[str, str]:
+    """Return the variables that a build does not have if a person starts it."""
+    set_by_the_state_machine = (
+        *("WORK_ITEM_ID", "REPOSITORY", "COMMIT_SHA", "DEFAULT_COMMIT_SHA", "SPEC_PATH", "PULL_REQUEST_NUMBER"),
+        *("LOCK_KEY", "LOCK_FENCE", "EXECUTION_ARN"),
+    )
+    return dict.fromkeys(set_by_the_state_machine, "")
+
+
+@pytest.fixture
 def config(worker: Worker) -> Path:
     """Return a file with the deployed configuration."""
     file = worker.folder / "project.json"

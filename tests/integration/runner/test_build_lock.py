@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.support.worker import BRANCH, BUILD, EXECUTION, LOCK_KEY, TABLE, WORK, Worker
 
 STEAL_THE_LOCK = """
@@ -86,16 +84,6 @@ def test_ended_executions_build_does_not_start(worker: Worker) -> None:
     assert finished.outcome == "LockLost"
     assert "has ended" in finished.log
     assert not worker.github.requests.git()
-
-
-@pytest.fixture
-def by_hand() -> dict[str, str]:
-    """Return the variables that a build does not have if a person starts it."""
-    set_by_the_state_machine = (
-        *("WORK_ITEM_ID", "REPOSITORY", "COMMIT_SHA", "DEFAULT_COMMIT_SHA", "SPEC_PATH", "PULL_REQUEST_NUMBER"),
-        *("LOCK_KEY", "LOCK_FENCE", "EXECUTION_ARN"),
-    )
-    return dict.fromkeys(set_by_the_state_machine, "")
 
 
 def test_build_by_hand_uses_and_frees_lock(worker: Worker, by_hand: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from kiro_worker.config.repository_file import LARGEST_REPOSITORY_FILE, parse_re
 from kiro_worker.config.settings import REPOSITORY_FILE
 from kiro_worker.errors import WorkItemInvalid
 
+ONLY_IN_PARAMETER = "can be set only in the configuration parameter"
 WHOLE = """\
 # yaml-language-server: $schema=repository-file.schema.json
 setup: |
@@ -75,18 +76,12 @@ def test_setup_can_install_nothing(text: str) -> None:
         ("test: a\ncoverage:\n  threshold: 500\n", ', line 3: "coverage.threshold": '),
         ("checks: [{directory: a}, {name: A}]\n", ", line 1: \"checks\": several checks have the name 'a'"),
         ("checks:\n  - name: a\n    tset: x\n", ', line 3: unknown key "checks.0.tset"; did you mean "test"?'),
-        (
-            "test: a\nagent:\n  command: evil\n",
-            ', line 3: "agent.command" can be set only in the configuration parameter',
-        ),
-        ("agent:\n  keyVariable: X\n", ', line 2: "agent.keyVariable" can be set only in the configuration parameter'),
-        ("maxCreditsPerDay: 5\n", ', line 1: "maxCreditsPerDay" can be set only in the configuration parameter'),
-        ("maxCreditsPerDay: null\n", ', line 1: "maxCreditsPerDay" can be set only in the configuration parameter'),
+        ("test: a\nagent:\n  command: evil\n", f', line 3: "agent.command" {ONLY_IN_PARAMETER}'),
+        ("agent:\n  keyVariable: X\n", f', line 2: "agent.keyVariable" {ONLY_IN_PARAMETER}'),
+        ("maxCreditsPerDay: 5\n", f', line 1: "maxCreditsPerDay" {ONLY_IN_PARAMETER}'),
+        ("maxCreditsPerDay: null\n", f', line 1: "maxCreditsPerDay" {ONLY_IN_PARAMETER}'),
         ("checks:\n  - maxCreditsPerDay: 5\n", ', line 2: unknown key "checks.0.maxCreditsPerDay"'),
-        (
-            "agent: {maxCreditsPerDay: 5}\n",
-            ', line 1: unknown key "agent.maxCreditsPerDay"; did you mean "maxCredits"?',
-        ),
+        ("agent: {maxCreditsPerDay: 5}\n", ', line 1: unknown key "agent.maxCreditsPerDay"; did you mean "maxC'),
         ("test: a\nguardedPaths: []\n", ', line 2: unknown key "guardedPaths"'),
         ("lockScope: branch\n", ', line 1: unknown key "lockScope"'),
         ("test: a\ndirectory: ../x\n", ', line 2: "directory": must be a path inside the repository'),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from kiro_worker.errors import ConfigurationMissing, LockHeld, ScopedLockHeld, StepFailed
+from kiro_worker.errors import ConfigurationMissing, LockHeld, PinnedLockHeld, ScopedLockHeld, StepFailed
 from tests.unit.functions.conftest import ARN, WORK, Aws, Call
 
 DOCUMENT = {
@@ -34,18 +34,38 @@ def test_lock_scope_comes_from_configuration(call: Call, aws: Aws) -> None:
     assert lease["lockKey"] == "work-item-processor-lock#acme/shop#feature/x"
 
 
-@pytest.mark.parametrize(("pinned", "error"), [(False, ScopedLockHeld), (True, LockHeld)])
-def test_pinned_run_has_no_other_card(call: Call, aws: Aws, pinned: bool, error: type[Exception]) -> None:
+@pytest.mark.parametrize(
+    ("pinned", "redrives", "card", "error"),
+    [
+        (False, 0, "OTHER", ScopedLockHeld),
+        (True, 0, "OTHER", PinnedLockHeld),
+        (False, 1, "OTHER", PinnedLockHeld),
+        (True, 0, "", PinnedLockHeld),
+        (True, 0, "CARD", LockHeld),
+    ],
+)
+def test_pinned_run_has_no_other_card(
+    call: Call, aws: Aws, pinned: bool, redrives: int, card: str, error: type[Exception]
+) -> None:
+    """Its card goes back to the queue, unless it is this very card that is being built."""
     aws.configuration |= {"lockScope": "branch"}
-    aws.held, aws.items = True, [HOLDER | {"lockKey": {"S": "work-item-processor-lock#acme/shop#feature/x"}}]
+    key = {"S": "work-item-processor-lock#acme/shop#feature/x"}
+    aws.held, aws.items = True, [HOLDER | {"lockKey": key, "workItemId": {"S": card}}]
     with pytest.raises(error, match="one-other"):
-        call("AcquireLock", DOCUMENT | {"pinned": pinned})
+        call("AcquireLock", DOCUMENT | {"pinned": pinned}, redrive_count=redrives)
 
 
 def test_running_holder_keeps_lock(call: Call, aws: Aws) -> None:
     aws.held, aws.items = True, [HOLDER]
     with pytest.raises(LockHeld, match="one-other"):
         call("AcquireLock", DOCUMENT)
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_only_pinned_card_waits_for_single_lock(call: Call, aws: Aws, pinned: bool) -> None:
+    aws.held, aws.items = True, [HOLDER]
+    with pytest.raises(PinnedLockHeld if pinned else LockHeld, match="one-other"):
+        call("AcquireLock", DOCUMENT | {"pinned": pinned})
 
 
 @pytest.mark.parametrize("missing", ["item", "work"])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ def test_next_card_is_returned(call: Call, github: FakeGitHub) -> None:
         "skipped": [],
         "end": None,
         "reason": "",
-        "hidden": 0,
+        "passedOver": {"counts": {}, "cards": []},
     }
     assert github.sent() == ["FetchWorkItem"]
 
@@ -41,6 +42,34 @@ def test_next_card_is_returned(call: Call, github: FakeGitHub) -> None:
 def test_empty_queue_is_a_null_item(call: Call, github: FakeGitHub) -> None:
     fetched = call("FetchWorkItem", {})
     assert (fetched["item"], fetched["end"]) == (None, "NothingToDo")
+
+
+def metrics(output: str) -> dict[str, float]:
+    """The metrics in the lines that a step wrote, by name and, if it has one, by its reason."""
+    lines = [json.loads(line) for line in output.splitlines() if '"_aws"' in line]
+    return {
+        metric["Name"] + (f" {line['why']}" if "why" in line else ""): line[metric["Name"]][0]
+        for line in lines
+        for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    }
+
+
+def test_queue_is_measured(call: Call, github: FakeGitHub, aws: Aws, capsys: pytest.CaptureFixture[str]) -> None:
+    github.board.cards = [FakeCard("HIDDEN", content=None), FakeCard("LOCKED"), FakeCard("MINE", branch="feature/y")]
+    aws.configuration |= {"lockScope": "branch"}
+    aws.items = [{"lockKey": {"S": "work-item-processor-lock#acme/shop#feature/x"}, "owner": {"S": f"{ARN}-other"}}]
+    assert call("FetchWorkItem", {})["item"]["id"] == "MINE"
+    found = metrics(capsys.readouterr().out)
+    assert found.pop("OldestCardAge") > 0
+    assert found == {"CardsWaiting": 3, "SlotsInUse": 1, "CardsPassedOver Locked": 1, "CardsPassedOver Hidden": 1}
+
+
+def test_run_that_read_no_board_measures_none(
+    call: Call, github: FakeGitHub, aws: Aws, capsys: pytest.CaptureFixture[str]
+) -> None:
+    aws.items = [{"lockKey": {"S": "work-item-processor-lock"}, "owner": {"S": f"{ARN}-other"}}]
+    assert call("FetchWorkItem", {})["end"] == "WorkInProgressElsewhere"
+    assert metrics(capsys.readouterr().out) == {"SlotsInUse": 1}
 
 
 def test_input_pins_card(call: Call, github: FakeGitHub) -> None:

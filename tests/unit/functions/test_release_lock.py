@@ -26,6 +26,7 @@ def test_lease_is_released(call: Call, aws: Aws) -> None:
         "released": True,
         "held": {"lockKey": LOCK},
         "redriveCount": 2,
+        "owner": "",
     }
     [update] = aws.updates
     assert update["ExpressionAttributeValues"] == {":owner": {"S": ARN}, ":fence": {"N": "5"}}
@@ -49,6 +50,7 @@ def test_clean_up_frees_and_names_lock(call: Call, aws: Aws) -> None:
         "released": True,
         "held": {"lockKey": LOCK, "workItemId": "CARD", "repository": "acme/shop", "branch": "feature/x"},
         "redriveCount": 0,
+        "owner": "",
     }
 
 
@@ -76,4 +78,20 @@ def test_lost_answer_frees_held_locks(call: Call, aws: Aws) -> None:
 
 
 def test_nothing_held_is_nothing_released(call: Call, aws: Aws) -> None:
-    assert call("ReleaseLock", {}) == {"released": False, "held": None, "redriveCount": 0}
+    assert call("ReleaseLock", {}) == {"released": False, "held": None, "redriveCount": 0, "owner": ""}
+
+
+@pytest.mark.parametrize(
+    ("failure", "owner"),
+    [
+        ({"state": "RunBuild", "error": "TestsFailed", "owner": "repository"}, "repository"),
+        ({"state": "MarkInProgress", "error": "GitHubTokenInvalid"}, "installation"),
+        ({"state": "RunBuild", "error": "States.Timeout"}, "service"),
+        ({"state": "MarkFailed", "error": "Sandbox.Timedout"}, "service"),
+        ({"state": "RunBuild", "error": "LockLost"}, ""),
+    ],
+    ids=lambda value: str(value.get("error")) if isinstance(value, dict) else None,
+)
+def test_owner_of_failure_is_named(call: Call, aws: Aws, failure: dict[str, Any], owner: str) -> None:
+    """It decides whether the run starts the next one."""
+    assert call("ReleaseLockAfterFailure", {"failure": failure})["owner"] == owner

@@ -21,7 +21,7 @@ from kiro_worker.errors import (
 from kiro_worker.exported_variables import EXPORTED_VARIABLES
 from kiro_worker.github import cards, failed_cards
 from kiro_worker.github.board import managed_statuses
-from kiro_worker.github.cards import mark_in_progress
+from kiro_worker.github.cards import mark_in_progress, wait_in_queue
 from kiro_worker.github.client import GitHubSession
 from kiro_worker.github.rejection import reject
 from kiro_worker.models import BuildResult, Failure, Lease, Work, WorkItem
@@ -195,6 +195,28 @@ def test_redrive_starts_from_failed_status(status: str, moved: bool) -> None:
     else:
         with pytest.raises(WorkItemMoved):
             run(mark_in_progress, fake, event(redrive_count=1))
+
+
+@pytest.mark.parametrize("status", MANAGED)
+def test_card_behind_a_lock_waits_in_queue(status: str) -> None:
+    fake = github(status)
+    assert run(wait_in_queue, fake) == CardReport("Ready")
+    assert fake.board.card("CARD").status == "Ready"
+    assert len(fake.sent("SetStatus")) == (status != "Ready")
+    assert fake.sent("AddComment") == []
+
+
+@pytest.mark.parametrize("status", ELSEWHERE)
+def test_card_that_a_person_moved_does_not_return_to_queue(status: str | None) -> None:
+    fake = github(status)
+    assert run(wait_in_queue, fake) == CardReport(status or "")
+    assert fake.sent("SetStatus") == []
+
+
+def test_deleted_card_does_not_return_to_queue() -> None:
+    fake = github()
+    fake.board.cards.clear()
+    assert run(wait_in_queue, fake) == CardReport("")
 
 
 def test_card_selected_outside_queue_starts() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -48,9 +48,11 @@ def cards(count: int, name: str = "CARD", **changes: Any) -> list[FakeCard]:
     return [FakeCard(f"{name}_{number}", **changes) for number in range(count)]
 
 
-def queue_with(*, locked: Sequence[str] = (), spent: Sequence[str] = (), **rejected: float) -> Queue:
+def queue_with(
+    rejected: Mapping[str, float] | None = None, *, locked: Sequence[str] = (), spent: Sequence[str] = ()
+) -> Queue:
     """A queue an hour after the cards were moved. ``rejected`` says how many seconds after the move each one was."""
-    rejections = {name: Rejection(int(MOVED + seconds), "no branch") for name, seconds in rejected.items()}
+    rejections = {name: Rejection(int(MOVED + seconds), "no branch") for name, seconds in (rejected or {}).items()}
 
     def read(items: Sequence[WorkItem]) -> QueueRecords:
         assert 0 < len(items) <= 40
@@ -80,7 +82,7 @@ def queue_with(*, locked: Sequence[str] = (), spent: Sequence[str] = (), **rejec
 )
 def test_rejected_cards_come_last(rejected: dict[str, float], chosen: str | None, left_alone: list[str]) -> None:
     fake = FakeGitHub(Board([FakeCard("ONE"), FakeCard("TWO")]))
-    found = next_of(fake, queue_with(**rejected))
+    found = next_of(fake, queue_with(rejected))
     assert taken(found) == chosen
     assert found.passed_over == tuple(PassedOverCard(card, Why.REJECTED, "no branch") for card in left_alone)
 
@@ -88,7 +90,7 @@ def test_rejected_cards_come_last(rejected: dict[str, float], chosen: str | None
 def test_cards_that_cannot_be_built_do_not_hide_later_pages() -> None:
     waiting = cards(45)
     names = [card.id for card in waiting]
-    queue = queue_with(locked=names[:20], spent=names[20:30], **dict.fromkeys(names[30:], 3590.0))
+    queue = queue_with(dict.fromkeys(names[30:], 3590.0), locked=names[:20], spent=names[20:30])
     fake = FakeGitHub(Board([*waiting, FakeCard("HIDDEN", content=None), FakeCard("LAST"), FakeCard("AFTER")]))
     found = next_of(fake, queue)
     assert (taken(found), found.hidden) == ("LAST", 1)
@@ -110,7 +112,7 @@ def test_locked_card_is_not_looked_up_in_the_records() -> None:
 
 def test_time_of_move_that_is_not_known_is_no_move() -> None:
     fake = FakeGitHub(Board([FakeCard("ONE", status_updated_at=None)]))
-    assert next_of(fake, queue_with(ONE=3590)).item is None
+    assert next_of(fake, queue_with({"ONE": 3590})).item is None
 
 
 def test_waiting_cards_are_measured() -> None:
@@ -136,7 +138,9 @@ def test_first_option_of_priority_comes_first() -> None:
     assert taken(next_of(FakeGitHub(board))) == "HIGH"
     assert taken(next_of(FakeGitHub(board), queue_with(locked=["HIGH", "TOO"]))) == "LOW"
     assert taken(next_of(FakeGitHub(board), queue_with(locked=["HIGH", "TOO", "LOW"]))) == "NONE"
-    assert taken(next_of(FakeGitHub(board), queue_with(HIGH=60.0))) == "TOO", "a rejected card comes last all the same"
+    assert taken(next_of(FakeGitHub(board), queue_with({"HIGH": 60}))) == "TOO", (
+        "a rejected card comes last all the same"
+    )
 
 
 def test_board_without_priorities_is_in_its_own_order() -> None:
@@ -172,7 +176,7 @@ def test_taken_card_is_the_first_that_can_be_built(waiting: list[tuple[str | Non
     on_board = [FakeCard(f"CARD_{place}", priority=priority) for place, (priority, _) in enumerate(waiting)]
     fake = FakeGitHub(Board(on_board, priorities=PRIORITIES))
     fake.page_size = page_size * 10
-    queue = queue_with(locked=names["locked"], spent=names["spent"], **dict.fromkeys(names["rejected"], 3590.0))
+    queue = queue_with(dict.fromkeys(names["rejected"], 3590.0), locked=names["locked"], spent=names["spent"])
     found = next_of(fake, queue)
     ranks = [*PRIORITIES, None]
     ready = [(ranks.index(priority), at) for at, (priority, state) in enumerate(waiting) if state == "ready"]

@@ -34,6 +34,8 @@ class Shop:
         "statusField": "Status",
         "branchField": "Branch",
         "specField": "Spec",
+        "priorityField": "Priority",
+        "byPriority": True,
     }
 
     github: StandInGitHub

@@ -24,7 +24,8 @@ def estimate(query: str | GraphQLRequest, scopes: frozenset[str] | None = SCOPES
 
 
 FIELDS = {"statusField": "Status", "branchField": "Branch", "specField": "Spec"}
-BOARD = {"owner": "acme", "projectNumber": 1, "query": "", **FIELDS}
+PRIORITY = {"priorityField": "Priority", "byPriority": True}
+BOARD = {"owner": "acme", "projectNumber": 1, "query": "", **FIELDS, **PRIORITY}
 
 
 def test_cost_follows_githubs_formula() -> None:
@@ -36,7 +37,7 @@ def test_cost_follows_githubs_formula() -> None:
 
 
 def test_next_card_costs_one_point() -> None:
-    assert estimate(queries.FETCH_WORK_ITEM, ofOrganization=True, **BOARD).requests == 21
+    assert estimate(queries.FETCH_WORK_ITEM, ofOrganization=True, **BOARD).requests == 101
     assert estimate(queries.FETCH_WORK_ITEM, ofOrganization=False, **BOARD).cost == 1
 
 
