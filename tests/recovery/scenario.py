@@ -26,7 +26,7 @@ from kiro_worker.records.runs import RunRecord, note_push, read_run
 from kiro_worker.state import End
 from kiro_worker.work_queue import MAX_SKIPPED
 from tests.recovery.fault_matrix import LATE, LOST, NOTHING, REDRIVE, REPLAY, TICK, TWICE, Cell
-from tests.recovery.next_runs import PARALLEL, NextRuns
+from tests.recovery.next_runs import PARALLEL, STARTS, NextRuns
 from tests.recovery.observer import Observer, variable_of
 from tests.support.world import World, names
 
@@ -352,6 +352,10 @@ def check_invariants(scenario: Scenario, continuation: str) -> None:
             (scenario.run.status, scenario.run.error) == expected,
             f"the retry did not absorb the fault: {observe(scenario)}",
         )
+    if scenario.cell.state in STARTS and not scenario.cell.ends_execution and continuation == NOTHING:
+        end = ("FAILED", _FIRST_ENDS[scenario.cell.first]) if scenario.cell.first else ("SUCCEEDED", "")
+        changed = (scenario.run.status, scenario.run.error) != end
+        scenario.require(not changed, f"a start that failed changed the end of the run: {observe(scenario)}")
     if scenario.cell.kind == "upload-failed" and continuation == NOTHING:
         scenario.require(scenario.run.status == "SUCCEEDED", "a run whose work is pushed failed")
     if status == "In Review":
