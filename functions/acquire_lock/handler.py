@@ -39,6 +39,8 @@ def handler(event: StepEvent) -> dict[str, Any]:
         # A person wants this card built, and this run has no other card to try.
         if not event.document.pinned and not event.redrive_count:
             raise
-        if locks.read(key).subject.work_item_id == item.id:
+        holder = locks.read(key)
+        # A free lock still names the card that it was last held for.
+        if (holder.owner or holder.report_pending) and holder.subject.work_item_id == item.id:
             raise LockHeld(error.reason, error.remedy) from None
         raise PinnedLockHeld(error.reason, error.remedy) from None
