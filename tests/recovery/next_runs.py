@@ -30,8 +30,8 @@ class NextRuns:
 
     def __init__(self, world: World, observer: Observer, tampered: str = "") -> None:
         self._world, self._observer, self._tampered = world, observer, tampered
-        self._checked: dict[str, tuple[int, frozenset[str]]] = {}
-        """The count of redrives of each run at its last check, and the runs that it had started by then."""
+        self._checked: dict[str, Run] = {}
+        self._started: dict[str, frozenset[str]] = {}
 
     def problems(self) -> Iterator[str]:
         """What is wrong with the runs that have ended since the last call. All must have ended."""
@@ -42,40 +42,46 @@ class NextRuns:
         if unknown:
             yield f"no run gave these their name: {unknown}"
         for run in runs:
-            known = self._checked.get(run.arn)
-            if known and known[0] == run.redrives:
+            before = self._checked.get(run.arn)
+            if before is None or before.redrives < run.redrives:
+                yield from self._check(run, started[run.arn], before)
+            self._checked[run.arn], self._started[run.arn] = run, started[run.arn]
+
+    def _check(self, run: Run, started: frozenset[str], before: Run | None) -> Iterator[str]:
+        entered = names(run)[len(before.states) if before else 0 :]
+        new = started - self._started.get(run.arn, frozenset())
+        ended = f"{_name(run.arn)} ended as {run.status} {run.error} after {names(run)[-4:]}"
+        for state in STARTS:
+            named = names_of_next_runs(run, state)
+            if len(new & named) > 1:
+                yield f"{ended}, and started {len(new & named)} runs in {state}"
+            if self._tampered == state and state in names(run):
                 continue
-            before = known[1] if known else frozenset()
-            yield from self._check(run, started[run.arn], before)
-            self._checked[run.arn] = run.redrives, started[run.arn]
-
-    def _check(self, run: Run, started: frozenset[str], before: frozenset[str]) -> Iterator[str]:
-        beside = started & names_of_next_runs(run, PARALLEL)
-        after, new = started - beside, started - beside - before
-        entered = f"{_name(run.arn)} ended as {run.status} {run.error} after {names(run)[-4:]}"
-        if self._tampered in STARTS and self._tampered in names(run):
-            if len(new) > 1 or len(beside - before) > 1:
-                yield f"{entered}, and started {started}"
-        elif not starts_next(run):
-            if new:
-                yield f"{entered}, and started another run"
-        # A redrive that only raises the failure once more starts no other run.
-        elif len(new) > 1 or not after:
-            yield f"{entered}, and started {len(new)} other runs instead of one"
-        if beside and "lockScope" not in self._world.configuration:
-            yield f"{entered}, and started a run while it held the only lock"
+            if state == starts_next(run) and not started & named:
+                # A redrive that only raises the failure once more starts no other run.
+                yield f"{ended}, and started no other run"
+            if state not in (starts_next(run), PARALLEL) and new & named and not _went_on(entered):
+                yield f"{ended}, and started another run"
+        if started & names_of_next_runs(run, PARALLEL) and "lockScope" not in self._world.configuration:
+            yield f"{ended}, and started a run while it held the only lock"
 
 
-def starts_next(run: Run) -> bool:
-    """Whether the run has to start another one before it ends."""
+def _went_on(entered: list[str]) -> bool:
+    """Whether a redrive first finished the report of the old failure, and then went on: it may start a run for both."""
+    return "FailRun" in entered[:-1]
+
+
+def starts_next(run: Run) -> str:
+    """The state in which the run has to start another one before it ends; empty if it must not."""
     last = run.states[-1]
     if last.name == "Done":
-        return "report" in last.document
+        return "StartNextRun" if "report" in last.document else ""
     if last.name != "FailRun" or names(run)[-2] == "ReleaseLockAfterFailure":
-        return False  # ended from outside, without a card, or still in possession of its lock
+        return ""  # ended from outside, without a card, or still in possession of its lock
     released = next(state for state in reversed(run.states) if state.name == "ReleaseLockAfterFailure")
     failure = Failure.from_dict(released.document["failure"])
-    return failure.state in _UNDER_WAY and owner_of(failure) in _BLAMES_ONE_REPOSITORY
+    blamed = failure.state in _UNDER_WAY and owner_of(failure) in _BLAMES_ONE_REPOSITORY
+    return "StartNextRunAfterFailure" if blamed else ""
 
 
 def names_of_next_runs(run: Run, *starts: str) -> frozenset[str]:

@@ -272,7 +272,7 @@ MUTANTS = {
         '"Condition": "{% $exists($states.input.report) %}", "Next": "StartNextRun"',
         '"Condition": "{% $exists($states.input.report) %}", "Next": "Done"',
         "WorkItemBuilt-aborted",
-        "and started 0 other runs instead of one",
+        "and started no other run",
     ),
     "a moved card starts the next run": Mutant(
         _MACHINE,
@@ -293,7 +293,7 @@ MUTANTS = {
         "$states.input.failure.owner in ['card', 'repository']",
         "$states.input.failure.owner in ['repository']",
         "RunBuild-TestsFailed or RunBuild-SecretFound",
-        "and started 0 other runs instead of one",
+        "and started no other run",
     ),
     "a card that stays in the queue is taken again and again": Mutant(
         _MACHINE,

@@ -112,6 +112,7 @@ def test_each_redrive_starts_its_own_run(world: World, observer: Observer, next_
     world.card(BRANCH)
     world.local.aws.faults.add(parse_fault("RunBuild:TestsFailed"))
     failed = finish(world, world.local.tick())
+    assert list(next_runs.problems()) == []
     world.local.aws.faults.add(parse_fault("RunBuild:TestsFailed"))
     second = world.card(SECOND)
     world.local.redrive(failed.arn)
