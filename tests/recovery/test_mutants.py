@@ -133,7 +133,7 @@ MUTANTS = {
     ),
     "the clean-up leaves a build running": Mutant(
         "kiro_worker/lock/table.py",
-        "self._is_running(owner) or self._stop_build_and_check(holder.subject.build_id)",
+        "(self._is_running(owner) or self._stop_build_and_check(build))",
         "self._is_running(owner)",
         "test_clean_up_stops_orphaned_build",
         "the lock was freed under a working build",
