@@ -292,7 +292,7 @@ MUTANTS = {
         _MACHINE,
         "$states.input.failure.owner in ['card', 'repository']",
         "$states.input.failure.owner in ['repository']",
-        "RunBuild-TestsFailed or RunBuild-SecretFound",
+        "RunBuild-GuardTripped",
         "and started no other run",
     ),
     "a card that stays in the queue is taken again and again": Mutant(
