@@ -31,8 +31,10 @@ ALWAYS: Final = "always"
 AGENT_STARTS: Final = "── agent"
 """The line of the build's log that marks the start of the agent."""
 
-FUNCTION, BUILD, SILENT = "function", "build", "silent"
-"""The categories of states: a Task with a function, the Task with the build, and any state that does no work."""
+FUNCTION, BUILD, EXECUTION, SILENT = "function", "build", "execution", "silent"
+"""The categories of states: a Task with a function, the Task with the build, a Task that starts another execution, and
+any state that does no work.
+"""
 
 
 class UnknownFault(ValueError):
@@ -52,8 +54,9 @@ class Kind:
 
 _FUNCTIONS: Final = frozenset({FUNCTION})
 _BUILDS: Final = frozenset({BUILD})
-_TASKS: Final = frozenset({FUNCTION, BUILD})
-_ALL: Final = frozenset({FUNCTION, BUILD, SILENT})
+_EXECUTIONS: Final = frozenset({EXECUTION})
+_TASKS: Final = frozenset({FUNCTION, BUILD, EXECUTION})
+_ALL: Final = _TASKS | {SILENT}
 
 KINDS: Final[Mapping[str, Kind]] = {
     "service-error": Kind(
@@ -89,6 +92,27 @@ KINDS: Final[Mapping[str, Kind]] = {
         _BUILDS,
         "a build starts, but the caller sees a failure",
     ),
+    "run-throttled": Kind(
+        Means.ERROR,
+        Moment.BEFORE,
+        "StepFunctions.ThrottlingException",
+        _EXECUTIONS,
+        "Step Functions throttles the start of another run; no run starts",
+    ),
+    "run-service-error": Kind(
+        Means.ERROR,
+        Moment.BEFORE,
+        "StepFunctions.AWSStepFunctionsException",
+        _EXECUTIONS,
+        "the service fails; no other run starts",
+    ),
+    "run-start-lost": Kind(
+        Means.ERROR,
+        Moment.AFTER,
+        "StepFunctions.SdkClientException",
+        _EXECUTIONS,
+        "another run starts, but the caller sees a failure",
+    ),
     "function-timed-out": Kind(
         Means.ERROR, Moment.AFTER, "Sandbox.Timedout", _FUNCTIONS, "the function times out after its work"
     ),
@@ -96,7 +120,11 @@ KINDS: Final[Mapping[str, Kind]] = {
         Means.ERROR, Moment.BEFORE, "States.Timeout", _TASKS, "the state times out; nothing is done"
     ),
     "done-late": Kind(
-        Means.ERROR, Moment.LATE, "States.Timeout", _FUNCTIONS, "the state times out; the function does its work later"
+        Means.ERROR,
+        Moment.LATE,
+        "States.Timeout",
+        _FUNCTIONS | _EXECUTIONS,
+        "the state times out; its work is done later",
     ),
     "killed": Kind(Means.KILL, Moment.BEFORE, "", _FUNCTIONS, "SIGKILL to the function once it has received the event"),
     "killed-after": Kind(Means.KILL, Moment.AFTER, "", _FUNCTIONS, "SIGKILL to the function after its work"),
@@ -178,7 +206,8 @@ def states() -> dict[str, str]:
 def _category(state: Mapping[str, Any]) -> str:
     if state["Type"] != "Task":
         return SILENT
-    return BUILD if "codebuild" in state["Resource"] else FUNCTION
+    service = state["Resource"].split(":")[5]
+    return {"codebuild": BUILD, "states": EXECUTION, "lambda": FUNCTION}[service]
 
 
 def kinds_of(state: str) -> list[str]:

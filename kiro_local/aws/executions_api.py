@@ -24,7 +24,7 @@ from kiro_local.aws import redrive
 from kiro_local.aws.executions import LocalExecution
 from kiro_local.aws.replacements import Replacements
 
-_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
+EXECUTION_NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 _LARGEST_INPUT = 256 * 1024
 _LARGEST_PAGE = 1000
 # Two requests for one name must not both find it free. Reentrant, because a start can trigger another through a rule.
@@ -54,7 +54,7 @@ def install(replacements: Replacements) -> None:
 
 def start_execution(backend: Any, machine_arn: str, name: str | None, execution_input: str) -> LocalExecution:
     """Start an execution, on behalf of the API or of an EventBridge rule."""
-    if name is not None and not _NAME.fullmatch(name):
+    if name is not None and not EXECUTION_NAME.fullmatch(name):
         raise InvalidName(f"Invalid Name: '{name}'")
     if len(execution_input.encode()) > _LARGEST_INPUT:
         raise InvalidExecutionInput("Invalid State Machine Execution Input: larger than 262144 bytes")

@@ -29,6 +29,9 @@ from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_lambda import (
     StateTaskServiceLambda,
 )
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
+    StateTaskServiceSfn,
+)
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
@@ -140,8 +143,8 @@ class _ExecutionOver(Exception):
 
 
 def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRuntime, builds: Builds) -> None:
-    """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda`` and of :class:`StartBuild`, and the method in which
-    the latter waits for the build to end.
+    """Wraps ``_eval_service_task`` of ``StateTaskServiceLambda``, of ``StateTaskServiceSfn`` and of
+    :class:`StartBuild`, and the method in which the latter waits for the build to end.
     """
 
     def call_function(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
@@ -151,6 +154,11 @@ def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRunti
             name = str(normalised_parameters["FunctionName"]).rsplit(":", 1)[-1]
             lambdas.kill_next(name, Death.ANSWERED if fault.moment is Moment.AFTER else Death.TAKEN)
             fault = None
+        _run_with_fault(env, faults, fault, work)
+
+    def start_execution(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
+        fault = faults.take(*_machine_and_state(env))
+        work = partial(start_another, self, env=env, normalised_parameters=normalised_parameters, **rest)
         _run_with_fault(env, faults, fault, work)
 
     def start_build(self: Any, env: Environment, normalised_parameters: dict[str, Any], **rest: Any) -> None:
@@ -174,9 +182,11 @@ def install(replacements: Replacements, faults: StepFaults, lambdas: LambdaRunti
         _run_with_fault(env, faults, fault, work)
 
     invoke: Callable[..., None] = StateTaskServiceLambda._eval_service_task
+    start_another: Callable[..., None] = StateTaskServiceSfn._eval_service_task
     start: Callable[..., None] = StartBuild._eval_service_task
     wait_for_build: Callable[..., None] = StartBuild._eval_integration_pattern
     replacements.set(StateTaskServiceLambda, "_eval_service_task", call_function)
+    replacements.set(StateTaskServiceSfn, "_eval_service_task", start_execution)
     replacements.set(StartBuild, "_eval_service_task", start_build)
     replacements.set(StartBuild, "_eval_integration_pattern", wait)
 

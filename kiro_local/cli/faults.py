@@ -10,7 +10,7 @@ from kiro_local.aws.step_fault import StepFault
 from kiro_local.faults import UnknownFault, parse_fault
 
 LATE_SECONDS = 5.0
-"""How long after its state has timed out a function does its work under the fault `done-late`."""
+"""How long after a state has timed out its work is done under the fault `done-late`."""
 
 FaultOption = Annotated[
     list[str] | None,

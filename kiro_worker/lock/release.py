@@ -23,7 +23,9 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     - with ``endedAt`` (epoch milliseconds, set by the clean-up), everything that the execution acquired before then,
       provided that it has ended: a redriven execution holds a lock again.
 
-    With ``reportPending`` (the card could not be moved), the lock's item records that, and the next run reports it.
+    With ``reportPending`` (the card could not be moved), the lock's item records that, and the next run reports it. The
+    state ``ReleaseLock`` follows a report, so it removes what an earlier attempt of a redriven execution recorded:
+    otherwise, the run that it starts would find the lock taken.
     """
     document = event.document
     if document.ended_at is not None:
@@ -36,8 +38,9 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     if _build_still_running(locks, document):
         # The next run that needs the lock checks the build again.
         return None
+    pending = document.report_pending and event.state != "ReleaseLock"
     for fence in (_fence_of_build(document), lease.fence):
-        if fence and locks.release(replace(lease, fence=fence), report_pending=document.report_pending):
+        if fence and locks.release(replace(lease, fence=fence), report_pending=pending):
             return {"lockKey": lease.lock_key}
     return None
 

@@ -110,9 +110,11 @@ class LockStore:
         return self._update(lease.lock_key, "SET expiresAt = :expires, buildId = :build", condition, values)
 
     def free_lease(self, lease: Lease, *, report_pending: bool) -> Holder | None:
-        """Free the lock if it is held under ``lease``."""
+        """Free the lock if it is held under ``lease``, or if only the report of ``lease`` was pending until now."""
         values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
         condition = "#owner = :owner AND fence = :fence"
+        if not report_pending:
+            condition = f"({condition}) OR ({condition.replace('#owner', 'reportPending')})"
         return self._free(lease.lock_key, condition, values, report_pending=report_pending)
 
     def free_unchanged(self, expected: Holder, *, report_pending: bool) -> Holder | None:

@@ -47,7 +47,7 @@ def _deployed(stand_in: StandInGitHub, observer: Observer) -> Iterator[LocalEnvi
         LocalEnvironment(
             access(stand_in),
             {},
-            on_history_event=observer.entered.on_history_event,
+            on_history_event=observer.on_history_event,
             on_build_line=observer.on_build_line,
             pause_scale=0.0001,
             root=Path(os.environ.get(DEPLOYED_TREE) or ROOT),

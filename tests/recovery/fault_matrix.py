@@ -18,6 +18,7 @@ from kiro_local.aws.error_matching import matches
 from kiro_local.aws.step_fault import RUNTIME, Means
 from kiro_local.faults import ALWAYS, CLEAN_UP, ENDINGS, ERRORS, KINDS, SILENT, kinds_of, states
 from kiro_worker import errors
+from kiro_worker.outcomes import FaultOwner
 
 REDRIVE, TICK, REPLAY, NOTHING = "redrive", "tick", "replay", "nothing"
 CONTINUATIONS: Final = (NOTHING, TICK, REPLAY, REDRIVE)
@@ -29,6 +30,7 @@ IMPOSSIBLE: Final[Mapping[str, str]] = {
     "a Succeed state: an abort, a timeout of the machine": "it ends the execution as soon as it is entered",
     "RunBuild: SIGKILL of the build": "it is a failed build; test_killed_builds.py kills a build in each of its phases",
     "RunBuild: one of the worker's errors by name": "it calls no function: a build has outcomes",
+    "a start of the next run: SIGKILL, one of the worker's errors by name": "it calls no function",
     "clean-up: redrive": "nobody redrives its execution; the next tick does its work",
     "a run that ended by FailRun: its event lost, late or twice": "it leaves nothing for the clean-up to do",
     "a timeout of the machine, States.Runtime: the event late or twice": "the clean-up handles them like an abort",
@@ -38,7 +40,16 @@ IMPOSSIBLE: Final[Mapping[str, str]] = {
 # The fault that must happen first, so that the run reaches the state.
 _FIRST: Final[Mapping[str, str]] = {
     **dict.fromkeys(
-        ("ReadBuildResult", "BuildSucceeded", "MarkFailed", "ReleaseLockAfterFailure", "FailRun", "ResumePoint"),
+        (
+            "ReadBuildResult",
+            "BuildSucceeded",
+            "MarkFailed",
+            "ReleaseLockAfterFailure",
+            "NextRunAllowed",
+            "StartNextRunAfterFailure",
+            "FailRun",
+            "ResumePoint",
+        ),
         "RunBuild:TestsFailed",
     ),
     "WorkInProgressElsewhere": "AcquireLock:LockHeld",
@@ -123,16 +134,22 @@ def cells_of(state: str) -> Iterator[Cell]:
 
 
 def _by_name(state: str, definition: Mapping[str, Any]) -> Iterator[Cell]:
-    classes: dict[tuple[int | None, str, str | None], list[str]] = {}
+    classes: dict[tuple[int | None, str, str | bool | None], list[str]] = {}
     for name in ERRORS:
         retrier, target = route(definition, name)
-        # MarkFailed acts by who has to act on the failure, which only this state reports under the error's name.
-        owner = errors.ERRORS[name].owner if state == "MarkInProgress" else None
-        classes.setdefault((retrier, target, owner), []).append(name)
+        classes.setdefault((retrier, target, _matters(state, target, errors.ERRORS[name].owner)), []).append(name)
     for (retrier, _, _), names in classes.items():
         yield Cell(state, names[0], names=tuple(names))
         if retrier is not None:
             yield Cell(state, names[0], always=True, names=tuple(names))
+
+
+def _matters(state: str, target: str, owner: FaultOwner | None) -> str | bool | None:
+    """What the end of the run depends on, beside the error's Retry and Catch."""
+    if state == "MarkInProgress":
+        return owner  # MarkFailed acts by owner, and only this state reports the failure under the error's name
+    # NextRunAllowed acts by owner too.
+    return owner in (FaultOwner.CARD, FaultOwner.REPOSITORY) if target == "ReleaseLockAfterFailure" else None
 
 
 def route(definition: Mapping[str, Any], error: str) -> tuple[int | None, str]:

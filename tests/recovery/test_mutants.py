@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.exhaustive]
 
 _TREE = ("infra", "functions", "statemachine", "kiro_worker", "requirements", "buildspec.yml", "start.sh", "cdk.json")
 _WHEELS = ("wheels", "build-wheels", "gate")
-_FILES = ("matrix", "abandoned_runs", "breaker", "build_failures", "builds_bounded", "slots_recovery")
+_FILES = ("matrix", "abandoned_runs", "breaker", "build_failures", "builds_bounded", "slots_recovery", "next_runs")
 _PLAYED = tuple(f"tests/recovery/test_{name}.py" for name in _FILES)
 
 
@@ -37,6 +37,14 @@ class Mutant:
     message: str
 
 
+_MACHINE = "statemachine/work_item.asl.json"
+_START_AFTER_FAILURE = """Starts the run that takes the next card, before this run fails.",
+      "Type": "Task",
+      "Resource": "arn:aws:states:::states:startExecution",
+      "TimeoutSeconds": 60,
+      "Arguments": {{
+        "StateMachineArn": "{{% $states.context.StateMachine.Id %}}",
+        "Name": "{{% 'chain-' & $hash($states.context.Execution.Id & '/' & {}$states.context.State.Name"""
 MUTANTS = {
     "release without the fence check": Mutant(
         "kiro_worker/lock/store.py",
@@ -58,7 +66,7 @@ MUTANTS = {
     ),
     "no takeover": Mutant(
         "kiro_worker/lock/table.py",
-        "return running or build_may_act(holder)",
+        "return running or build_may_act(holder.subject.build_id)",
         "return True",
         "RunBuild-aborted-during-event-lost",
         "the lock is still held by",
@@ -202,8 +210,8 @@ MUTANTS = {
     ),
     "the breaker stops a redrive": Mutant(
         "kiro_worker/work_queue.py",
-        "    breaker = read_breaker(edges.records) if pinned is None else Breaker()\n    if pinned is None:\n",
-        "    breaker = read_breaker(edges.records)\n    if True:\n",
+        "    if pinned is not None:\n        return",
+        "    if pinned is not None and not read_queue_status(edges.records).breaker.is_open:\n        return",
         "test_breaker_swallows_no_redrive",
         "InstallationUnavailable",
     ),
@@ -237,10 +245,90 @@ MUTANTS = {
     ),
     "an abandoned slot is not found": Mutant(
         "kiro_worker/lock/table.py",
-        "if (holder.owner or holder.report_pending) and not self",
-        "if (holder.owner or holder.report_pending) and '#slot' not in holder.lock_key and not self",
+        "for holder in holders if not still_active(holder)]",
+        "for holder in holders if '#slot' not in holder.lock_key and not still_active(holder)]",
         "slots_recovery and RunBuild-aborted-during-event-lost-tick",
         "the lock is still held by",
+    ),
+    "a start that failed ends the run": Mutant(
+        _MACHINE,
+        """      "Catch": [
+        {
+          "Comment": "The next tick looks at the queue.",
+          "ErrorEquals": ["States.ALL"],
+          "Output": "{% $states.input %}",
+          "Next": "Done"
+        }
+      ],
+      "Next": "Done"
+""",
+        """      "Next": "Done"
+""",
+        "StartNextRun-run-throttled",
+        "a start that failed changed the end of the run",
+    ),
+    "a built card does not start the next run": Mutant(
+        _MACHINE,
+        '"Condition": "{% $exists($states.input.report) %}", "Next": "StartNextRun"',
+        '"Condition": "{% $exists($states.input.report) %}", "Next": "Done"',
+        "WorkItemBuilt-aborted",
+        "and started no other run",
+    ),
+    "a moved card starts the next run": Mutant(
+        _MACHINE,
+        '"Condition": "{% $exists($states.input.report) %}", "Next": "StartNextRun"',
+        '"Condition": "{% true %}", "Next": "StartNextRun"',
+        "test_moved_card_leaves_queue_to_next_tick",
+        "assert 3 == 1",
+    ),
+    "a failure of a service starts the next run": Mutant(
+        _MACHINE,
+        "$states.input.failure.owner in ['card', 'repository']",
+        "$states.input.failure.owner != 'installation'",
+        "RunBuild-WorkerFailed",
+        "and started another run",
+    ),
+    "a failure of the card starts no run": Mutant(
+        _MACHINE,
+        "$states.input.failure.owner in ['card', 'repository']",
+        "$states.input.failure.owner in ['repository']",
+        "RunBuild-GuardTripped",
+        "and started no other run",
+    ),
+    "a card that stays in the queue is taken again and again": Mutant(
+        _MACHINE,
+        "$states.input.failure.state in ['RunBuild', 'MarkInReview', 'ReleaseLock'] and ",
+        "",
+        "test_card_that_cannot_be_moved_is_not_tried_in_circles",
+        "AssertionError",
+    ),
+    "a redrive gives the next run the same name": Mutant(
+        _MACHINE,
+        _START_AFTER_FAILURE.format("$states.context.Execution.RedriveCount & '/' & "),
+        _START_AFTER_FAILURE.format("'0/' & "),
+        "test_each_redrive_starts_its_own_run",
+        "the name of the run that it started was taken",
+    ),
+    "a run starts beside one that holds the only lock": Mutant(
+        _MACHINE,
+        "$states.input.lease.lockKey != 'work-item-processor-lock'",
+        "$states.input.lease.lockKey != ''",
+        "WorkItemBuilt-aborted",
+        "and started a run while it held the only lock",
+    ),
+    "a card that finds the lock held stays failed": Mutant(
+        "functions/acquire_lock/handler.py",
+        "raise PinnedLockHeld(error.reason, error.remedy) from None",
+        "raise LockHeld(error.reason, error.remedy) from None",
+        "test_card_that_finds_lock_held_goes_back_to_queue",
+        "'ReturnToQueue', 'WorkInProgressElsewhere'",
+    ),
+    "a card that is being built goes back to the queue": Mutant(
+        "functions/acquire_lock/handler.py",
+        "            raise LockHeld(error.reason, error.remedy) from None\n",
+        "            raise PinnedLockHeld(error.reason, error.remedy) from None\n",
+        "test_second_run_of_same_card_moves_nothing",
+        "assert 'ReturnToQueue' not in",
     ),
 }
 

@@ -48,16 +48,17 @@ for tasks in pathlib.Path(".kiro/specs").glob("*/tasks.md"):
 _serial = itertools.count(1)
 
 
-class StateHooks(dict[str, Callable[[], None]]):
-    """Maps a state's name to a function that is called once, when the state is entered.
+class StateHooks(dict[str | tuple[str, str], Callable[[], None]]):
+    """Maps a state's name to a function that is called once, when a run enters the state. A key of an execution's ARN
+    and a name is for this execution alone.
 
     It is called in the interpreter's own thread before the state runs, so there is no race.
     """
 
-    def on_history_event(self, _arn: str, event: Mapping[str, Any]) -> None:
+    def on_history_event(self, arn: str, event: Mapping[str, Any]) -> None:
         """The listener for the embedded AWS."""
-        name = event.get("stateEnteredEventDetails", {}).get("name")
-        if hook := self.pop(name, None):
+        name = event.get("stateEnteredEventDetails", {}).get("name", "")
+        if hook := self.pop((arn, name), None) or self.pop(name, None):
             hook()
 
 

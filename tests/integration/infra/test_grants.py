@@ -28,6 +28,7 @@ NOTE = ("dynamodb:UpdateItem", RECORDS)
 READ, READ_MANY, WRITE = {"GetItem"}, {"GetItem", "BatchGetItem"}, {"UpdateItem"}
 LOCKS = "AWS::DynamoDB::Table kiro-worker-test-locks"
 DESCRIBE = ("states:DescribeExecution", "arn:<Partition>:states:<Region>:<AccountId>:execution:kiro-worker-test:*")
+ITSELF = "arn:<Partition>:states:<Region>:<AccountId>:stateMachine:kiro-worker-test"
 PROJECT = "AWS::CodeBuild::Project kiro-worker-test"
 BUILDS = ("codebuild:BatchGetBuilds", PROJECT)
 STOP = ("codebuild:StopBuild", PROJECT)
@@ -171,12 +172,13 @@ def test_build_reads_only_configured_steering(synthesize: Synthesize, tmp_path: 
     assert granted["Resource"]["Fn::Join"][1][-1] == ":s3:::acme-steering/kiro/*"
 
 
-def test_workflow_runs_its_steps_and_build(stacks: Stacks) -> None:
+def test_workflow_runs_its_steps_its_build_and_itself(stacks: Stacks) -> None:
     machine = stacks.of("AWS::StepFunctions::StateMachine")["kiro-worker-test"]
     assert stacks.grants(machine["RoleArn"]) == {
         *invoke(*STEPS),
         *((f"codebuild:{a}", PROJECT) for a in ("StartBuild", "StopBuild", "BatchGetBuilds", "BatchGetReports")),
         *((f"events:{action}", MANAGED_RULE) for action in ("PutTargets", "PutRule", "DescribeRule")),
+        ("states:StartExecution", ITSELF),
         *LOG_DELIVERY,
     }
 

@@ -17,9 +17,11 @@ from tests.support.lock_table import BUILD, ONE, TABLE, TWO, LockWorld
 CARD = Subject("PVTI_1", "acme/shop", "feature/x", BUILD)
 
 
-def run_release_lock(world: LockWorld, lease: Lease, **document: Any) -> object:
+def run_release_lock(
+    world: LockWorld, lease: Lease, *, state: str = "ReleaseLockAfterFailure", **document: Any
+) -> object:
     parsed = StateDocument.parse({"lease": lease.to_dict(), **document})
-    return release(world.locks, StepEvent(lease.owner, 0, {}, "ReleaseLock", parsed))
+    return release(world.locks, StepEvent(lease.owner, 0, {}, state, parsed))
 
 
 def test_running_execution_abandons_nothing(world: LockWorld) -> None:
@@ -130,3 +132,21 @@ def test_pending_report_alone_is_cleared(world: LockWorld) -> None:
     for holder in world.locks.abandoned(world.locks.holders()):
         world.locks.clear_abandoned(holder)
     assert "reportPending" not in world.item()
+
+
+def test_report_of_redrive_frees_lock_for_next_run(world: LockWorld) -> None:
+    lease = world.locks.acquire(BASE_KEY, ONE, CARD)
+    run_release_lock(world, lease, reportPending=True)
+    run_release_lock(world, lease, state="ReleaseLock", reportPending=True)
+    assert "reportPending" not in world.item()
+    assert world.locks.acquire(BASE_KEY, TWO).fence > lease.fence
+
+
+@pytest.mark.parametrize("later", [ONE, TWO])
+def test_late_report_leaves_other_leases_alone(world: LockWorld, later: str) -> None:
+    """A later attempt of the same execution, or another execution that ended without a report."""
+    lease = world.locks.acquire(BASE_KEY, ONE, CARD)
+    world.locks.release(lease)
+    run_release_lock(world, world.locks.acquire(BASE_KEY, later, CARD), reportPending=True)
+    assert run_release_lock(world, lease, state="ReleaseLock", reportPending=True) is None
+    assert world.item()["reportPending"] == {"S": later}

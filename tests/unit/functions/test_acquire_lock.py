@@ -55,6 +55,16 @@ def test_pinned_run_has_no_other_card(
         call("AcquireLock", DOCUMENT | {"pinned": pinned}, redrive_count=redrives)
 
 
+def test_free_lock_names_no_card_that_is_being_built(call: Call, aws: Aws) -> None:
+    """The item of a lock that was released keeps its card. Without a slot, this card's own lock is free again."""
+    aws.configuration |= {"lockScope": "branch"}
+    key = {"S": "work-item-processor-lock#acme/shop#feature/x"}
+    free = {name: value for name, value in HOLDER.items() if name != "owner"}
+    aws.held, aws.items = True, [free | {"lockKey": key, "workItemId": {"S": "CARD"}}]
+    with pytest.raises(PinnedLockHeld):
+        call("AcquireLock", DOCUMENT | {"pinned": True})
+
+
 def test_running_holder_keeps_lock(call: Call, aws: Aws) -> None:
     aws.held, aws.items = True, [HOLDER]
     with pytest.raises(LockHeld, match="one-other"):

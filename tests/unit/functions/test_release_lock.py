@@ -44,6 +44,12 @@ def test_pending_report_is_remembered(call: Call, aws: Aws, document: dict[str, 
     assert aws.updates[0]["UpdateExpression"].startswith("SET reportPending") is pending
 
 
+def test_report_of_redrive_is_not_pending(call: Call, aws: Aws) -> None:
+    """The document keeps ``reportPending``, and the state follows the report."""
+    call("ReleaseLock", {"lease": LEASE, "reportPending": True})
+    assert aws.updates[0]["UpdateExpression"] == "REMOVE #owner, buildId, reportPending"
+
+
 def test_clean_up_frees_and_names_lock(call: Call, aws: Aws) -> None:
     aws.items, aws.executions[ARN] = [HELD], {"status": "ABORTED"}
     assert call("ReleaseLock", {"endedAt": 1763900000123}) == {

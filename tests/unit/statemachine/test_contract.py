@@ -26,7 +26,14 @@ STATES = {
         "FetchWorkItem": ("Task", ["WorkItemFound"]),
         "WorkItemFound": (
             "Choice",
-            ["ValidateWorkItem", "CardsPassedOver", "Paused", "InstallationUnavailable", "NothingToDo"],
+            [
+                "ValidateWorkItem",
+                "CardsPassedOver",
+                "WorkInProgressElsewhere",
+                "Paused",
+                "InstallationUnavailable",
+                "NothingToDo",
+            ],
         ),
         "NothingToDo": ("Succeed", []),
         "CardsPassedOver": ("Succeed", []),
@@ -35,16 +42,23 @@ STATES = {
         "ValidateWorkItem": ("Task", ["AcquireLock"]),
         "RejectWorkItem": ("Task", ["FetchWorkItem"]),
         "AcquireLock": ("Task", ["MarkInProgress"]),
+        "ReturnToQueue": ("Task", ["WorkInProgressElsewhere"]),
         "WorkInProgressElsewhere": ("Succeed", []),
-        "MarkInProgress": ("Task", ["RunBuild"]),
+        "MarkInProgress": ("Task", ["ParallelRunAllowed"]),
+        "ParallelRunAllowed": ("Choice", ["StartParallelRun", "RunBuild"]),
+        "StartParallelRun": ("Task", ["RunBuild"]),
         "RunBuild": ("Task", ["MarkInReview"]),
         "ReadBuildResult": ("Task", ["BuildSucceeded"]),
         "BuildSucceeded": ("Choice", ["MarkInReview", "RunBuild", "MarkFailed"]),
         "MarkInReview": ("Task", ["ReleaseLock"]),
-        "ReleaseLock": ("Task", ["Done"]),
+        "ReleaseLock": ("Task", ["WorkItemBuilt"]),
+        "WorkItemBuilt": ("Choice", ["StartNextRun", "Done"]),
+        "StartNextRun": ("Task", ["Done"]),
         "Done": ("Succeed", []),
         "MarkFailed": ("Task", ["ReleaseLockAfterFailure"]),
-        "ReleaseLockAfterFailure": ("Task", ["FailRun"]),
+        "ReleaseLockAfterFailure": ("Task", ["NextRunAllowed"]),
+        "NextRunAllowed": ("Choice", ["StartNextRunAfterFailure", "FailRun"]),
+        "StartNextRunAfterFailure": ("Task", ["FailRun"]),
         "FailRun": ("Task", ["ResumePoint"]),
         "ResumePoint": ("Choice", ["MarkInReview", "FetchWorkItem"]),
     },
@@ -90,13 +104,18 @@ RETRIERS = {
         "ValidateWorkItem": GITHUB,
         "RejectWorkItem": GITHUB,
         "AcquireLock": OWN_RECORDS,
+        "ReturnToQueue": GITHUB,
         "MarkInProgress": GITHUB,
+        # The schedule looks at the queue anyway, so a start that failed is not repeated.
+        "StartParallelRun": [],
         "RunBuild": [CODEBUILD],
         "ReadBuildResult": GITHUB,
         "MarkInReview": GITHUB,
         "ReleaseLock": OWN_RECORDS,
+        "StartNextRun": [],
         "MarkFailed": GITHUB,
         "ReleaseLockAfterFailure": OWN_RECORDS,
+        "StartNextRunAfterFailure": [],
         # FailRun raises the run's own failure, which can be AwsUnavailable.
         "FailRun": [LAMBDA],
     },
@@ -135,18 +154,23 @@ CATCHERS: dict[str, dict[str, list[tuple[str, Any, str]]]] = {
         "AcquireLock": [
             ("LockHeld", NOTE_FAILURE, "WorkInProgressElsewhere"),
             ("ScopedLockHeld", NOTE_FAILURE, "FetchWorkItem"),
+            ("PinnedLockHeld", NOTE_FAILURE, "ReturnToQueue"),
             (ALL, NOTE_FAILURE, "ReleaseLockAfterFailure"),
         ],
+        "ReturnToQueue": [(ALL, NOTE_FAILURE, "ReleaseLockAfterFailure")],
         "MarkInProgress": [
             ("WorkItemMoved", NOTE_FAILURE, "ReleaseLock"),
             (ALL, NOTE_FAILURE, "MarkFailed"),
         ],
+        "StartParallelRun": [(ALL, KEEP_INPUT, "RunBuild")],
         "RunBuild": [(ALL, NOTE_FAILURE, "ReadBuildResult")],
         "ReadBuildResult": [(ALL, KEEP_INPUT, "MarkFailed")],
         "MarkInReview": [(ALL, NOTE_FAILURE_AND_REPORT, "ReleaseLockAfterFailure")],
         "ReleaseLock": [(ALL, NOTE_FAILURE, "ReleaseLockAfterFailure")],
+        "StartNextRun": [(ALL, KEEP_INPUT, "Done")],
         "MarkFailed": [(ALL, NOTE_REPORT, "ReleaseLockAfterFailure")],
         "ReleaseLockAfterFailure": [(ALL, KEEP_INPUT, "FailRun")],
+        "StartNextRunAfterFailure": [(ALL, KEEP_INPUT, "FailRun")],
     },
     "clean_up": {},
 }
@@ -165,6 +189,7 @@ FUNCTIONS = {
         "ValidateWorkItem": "ValidateWorkItem",
         "RejectWorkItem": "UpdateStatus",
         "AcquireLock": "AcquireLock",
+        "ReturnToQueue": "UpdateStatus",
         "MarkInProgress": "UpdateStatus",
         "ReadBuildResult": "ReadBuildResult",
         "MarkInReview": "UpdateStatus",
@@ -174,6 +199,17 @@ FUNCTIONS = {
         "FailRun": "FailRun",
     },
     "clean_up": {"ReleaseLock": "ReleaseLock", "MarkFailed": "UpdateStatus"},
+}
+
+# A Task that starts another run of the same machine, and does not wait for it.
+STARTS = {"StartParallelRun", "StartNextRun", "StartNextRunAfterFailure"}
+START = {
+    "StateMachineArn": "{% $states.context.StateMachine.Id %}",
+    "Name": (
+        "{% 'chain-' & $hash($states.context.Execution.Id & '/' & $states.context.Execution.RedriveCount & '/' &"
+        " $states.context.State.Name, 'SHA-256') %}"
+    ),
+    "Input": {"trigger": "chain"},
 }
 
 # Success of these frees the lock, or proves that the execution does not hold it.
@@ -204,7 +240,7 @@ def without_comment(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def retriers(machine: str) -> list[dict[str, Any]]:
-    return [without_comment(rule) for state in tasks(machine).values() for rule in state["Retry"]]
+    return [without_comment(rule) for state in tasks(machine).values() for rule in state.get("Retry", ())]
 
 
 def longest_wait(retrier: dict[str, Any]) -> float:
@@ -224,7 +260,9 @@ def test_states_match_stored_list(machine: str) -> None:
 
 @pytest.mark.parametrize("machine", MACHINES)
 def test_retriers_match_stored_list(machine: str) -> None:
-    found = {name: [tuple(rule["ErrorEquals"]) for rule in state["Retry"]] for name, state in tasks(machine).items()}
+    found = {
+        name: [tuple(rule["ErrorEquals"]) for rule in state.get("Retry", ())] for name, state in tasks(machine).items()
+    }
     assert found == RETRIERS[machine]
 
 
@@ -265,6 +303,16 @@ def test_every_step_gets_same_payload() -> None:
     for name, state in steps("work_item").items():
         assert state["Arguments"].keys() == {"FunctionName", "Payload"}, name
         assert state["Arguments"]["Payload"] == PAYLOAD, name
+
+
+def test_started_run_gets_its_name_from_run_and_state() -> None:
+    started = {name: state for name, state in tasks("work_item").items() if "states:::states" in state["Resource"]}
+    assert started.keys() == STARTS
+    for name, state in started.items():
+        assert state["Resource"] == "arn:aws:states:::states:startExecution", name
+        assert state["Arguments"] == START, name
+        assert state["Output"] == KEEP_INPUT, name
+        assert state["Next"] == state["Catch"][0]["Next"], "a failed start changes nothing for the run"
 
 
 def test_clean_up_sends_same_keys() -> None:
@@ -309,7 +357,9 @@ def test_every_placeholder_names_function(machine: str) -> None:
 def test_steps_retry_errors_of_aws_first(machine: str) -> None:
     for name, state in tasks(machine).items():
         assert seconds(state, DEFAULT_MINUTES) > 0, name
-        assert all(rule["JitterStrategy"] == "FULL" and rule["MaxDelaySeconds"] for rule in state["Retry"]), name
+        assert all(rule["JitterStrategy"] == "FULL" and rule["MaxDelaySeconds"] for rule in state.get("Retry", ())), (
+            name
+        )
     for name, state in steps(machine).items():
         assert tuple(state["Retry"][0]["ErrorEquals"]) == (LAMBDA if name == "FailRun" else AWS), name
 
@@ -349,32 +399,35 @@ def test_finished_build_is_never_retried() -> None:
     assert all(error.startswith("CodeBuild.") for error in retried)
 
 
-def paths_to_an_end(machine: str, start: str, without: set[str]) -> list[list[str]]:
-    """Every path from ``start`` to a state without a successor that visits no state twice and none of ``without``."""
-    found, waiting = [], [[start]]
+def paths(machine: str, start: str, without: set[str]) -> Iterator[list[str]]:
+    """Every path from ``start`` that visits no state twice and none of ``without``."""
+    waiting = [[start]]
     while waiting:
         path = waiting.pop()
-        following = list(successors(states(machine)[path[-1]]))
-        if not following:
-            found.append(path)
+        yield path
+        following = successors(states(machine)[path[-1]])
         waiting.extend([*path, state] for state in following if state not in path and state not in without)
-    return found
+
+
+def paths_to_an_end(machine: str, start: str, without: set[str]) -> list[list[str]]:
+    """Those of :func:`paths` that lead to a state without a successor."""
+    return [path for path in paths(machine, start, without) if not list(successors(states(machine)[path[-1]]))]
 
 
 def test_every_path_under_lock_releases_it() -> None:
-    # Two transitions from AcquireLock itself hold nothing, because another run has the lock.
+    # These transitions from AcquireLock hold nothing, because another run has the lock.
     not_held = {
         rule["Next"] for rule in states("work_item")["AcquireLock"]["Catch"] if rule["ErrorEquals"] != ["States.ALL"]
     }
-    assert not_held == {"WorkInProgressElsewhere", "FetchWorkItem"}
+    assert not_held == {"WorkInProgressElsewhere", "FetchWorkItem", "ReturnToQueue"}
     for held in ("MarkInProgress", "MarkInReview", "MarkFailed"):
         assert paths_to_an_end("work_item", held, RELEASES) == []
 
 
 def test_every_failure_under_lock_is_caught() -> None:
     """An uncaught failure ends the execution at that state, while it holds the lock."""
-    under_the_lock = ["AcquireLock", "MarkInProgress", "RunBuild", "ReadBuildResult", "MarkInReview", "ReleaseLock"]
-    for state in [*under_the_lock, "MarkFailed", "ReleaseLockAfterFailure"]:
+    under_the_lock = ["AcquireLock", "MarkInProgress", "StartParallelRun", "RunBuild", "ReadBuildResult"]
+    for state in [*under_the_lock, "MarkInReview", "ReleaseLock", "MarkFailed", "ReleaseLockAfterFailure"]:
         assert any(rule["ErrorEquals"] == ["States.ALL"] for rule in states("work_item")[state]["Catch"]), state
 
 
@@ -382,6 +435,14 @@ def test_only_fail_run_fails_under_lock() -> None:
     assert "Fail" not in {state["Type"] for state in states("work_item").values()}
     uncaught = {name for name, state in tasks("work_item").items() if "Catch" not in state}
     assert uncaught == {"FetchWorkItem", "FailRun"}
+
+
+def test_next_run_starts_after_lock_is_free() -> None:
+    """It would find the lock held, and end without a card."""
+    for start in ("StartNextRun", "StartNextRunAfterFailure"):
+        for held in ("MarkInProgress", "RunBuild", "MarkInReview", "MarkFailed"):
+            found = [path for path in paths("work_item", held, RELEASES) if path[-1] == start]
+            assert found == [], f"{start} can be reached under the lock"
 
 
 def test_idle_tick_passes_three_states() -> None:
@@ -397,7 +458,8 @@ def test_complete_run_passes_few_states() -> None:
     while (state := states("work_item")[path[-1]])["Type"] != "Succeed":
         path.append(state.get("Next") or state["Choices"][0]["Next"])
     assert path[-1] == "Done"
-    assert len(path) <= 12
+    # With the start of both other runs; a transition costs $0.000025.
+    assert len(path) <= 13
 
 
 @pytest.mark.parametrize("machine", MACHINES)

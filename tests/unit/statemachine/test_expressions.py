@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 
 from infra.settings import build_state_seconds
+from kiro_local.aws.executions_api import EXECUTION_NAME
 from kiro_local.aws.jsonata import check_syntax, evaluate
+from kiro_worker.config.model import Configuration
+from kiro_worker.github.selection import ExecutionInput
+from kiro_worker.lock.keys import BASE_KEY, lock_key
+from kiro_worker.outcomes import FaultOwner
 from kiro_worker.state import End
 from tests.support.definitions import MACHINES, states
 
+MACHINE = "arn:aws:states:us-east-1:123456789012:stateMachine:kiro-worker-test"
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
+STARTS = ("StartParallelRun", "StartNextRun", "StartNextRunAfterFailure")
 HOSTILE = "“quotes” \" ' ` \\ \n $states {% 1 %} 🚀 \u2028"
 DEFINITIONS = {machine: states(machine) for machine in MACHINES}
 
@@ -39,17 +46,29 @@ BUILD = {
 }
 FAILURE = {"state": "RunBuild", "error": "States.TaskFailed", "cause": HOSTILE, "redriveCount": 0}
 SKIPPED = {"item": "PVTI_0", "reason": HOSTILE}
-FETCHED = {"request": REQUEST, "skipped": [SKIPPED], "item": ITEM, "pinned": False, "end": None, "reason": ""}
+PASSED_OVER = {"counts": {"Locked": 1}, "cards": [{"item": "PVTI_9", "why": "Locked", "detail": HOSTILE}]}
+FETCHED = {
+    "request": REQUEST,
+    "skipped": [SKIPPED],
+    "passedOver": PASSED_OVER,
+    "item": ITEM,
+    "pinned": False,
+    "end": None,
+    "reason": "",
+}
 VALIDATED = FETCHED | {"work": WORK}
 LEASED = VALIDATED | {"lease": LEASE}
 BUILT = LEASED | {"build": BUILD}
 REPEATED = BUILT | {"repeat": True}
 
 
-def bindings(document: Any, state: str = "RunBuild", redrives: int = 0, **more: Any) -> dict[str, Any]:
+def bindings(
+    document: Any, state: str = "RunBuild", redrives: int = 0, execution: str = ARN, **more: Any
+) -> dict[str, Any]:
     context = {
-        "Execution": {"Id": ARN, "Input": REQUEST, "Name": "one", "RedriveCount": redrives},
+        "Execution": {"Id": execution, "Input": REQUEST, "Name": "one", "RedriveCount": redrives},
         "State": {"Name": state, "RetryCount": 0},
+        "StateMachine": {"Id": MACHINE, "Name": "kiro-worker-test"},
     }
     return {"input": document, "context": context, **more}
 
@@ -123,7 +142,7 @@ def test_step_payload_has_five_keys(state: str, document: Any) -> None:
 @pytest.mark.parametrize("before", [{}, REQUEST, LEASED | {"failure": FAILURE}])
 @pytest.mark.parametrize("skipped", [[], [SKIPPED], [SKIPPED, SKIPPED]], ids=len)
 def test_fetch_starts_document_over(before: Any, skipped: list[Any]) -> None:
-    payload = {"item": ITEM, "pinned": True, "skipped": skipped, "end": None, "reason": ""}
+    payload = {"item": ITEM, "pinned": True, "skipped": skipped, "passedOver": PASSED_OVER, "end": None, "reason": ""}
     document = output("FetchWorkItem", before, {"Payload": payload})
     assert document == {"request": REQUEST, **payload}
     assert choose("WorkItemFound", document) == "ValidateWorkItem"
@@ -131,11 +150,24 @@ def test_fetch_starts_document_over(before: Any, skipped: list[Any]) -> None:
 
 @pytest.mark.parametrize("end", End)
 @pytest.mark.parametrize("skipped", [[], [SKIPPED], [SKIPPED, SKIPPED]], ids=len)
-def test_run_without_card_says_why(end: End, skipped: list[Any]) -> None:
-    fetched = {"item": None, "pinned": False, "skipped": skipped, "end": str(end), "reason": HOSTILE}
+@pytest.mark.parametrize("passed", [{"counts": {}, "cards": []}, PASSED_OVER], ids=["none", "one"])
+def test_run_without_card_says_why(end: End, skipped: list[Any], passed: Any) -> None:
+    fetched = {
+        "item": None,
+        "pinned": False,
+        "skipped": skipped,
+        "passedOver": passed,
+        "end": str(end),
+        "reason": HOSTILE,
+    }
     document = output("FetchWorkItem", {}, {"Payload": fetched})
     assert choose("WorkItemFound", document) == end
-    assert output(end, document) == {"outcome": str(end), "reason": HOSTILE, "skipped": skipped}
+    assert output(end, document) == {
+        "outcome": str(end),
+        "reason": HOSTILE,
+        "skipped": skipped,
+        "passedOver": passed,
+    }
 
 
 def test_rejection_is_added_to_document() -> None:
@@ -160,7 +192,9 @@ def test_result_is_added_to_document(state: str, document: Any, key: str) -> Non
         ("RejectWorkItem", FETCHED, "StepFailed", "FetchWorkItem"),
         ("AcquireLock", VALIDATED, "ScopedLockHeld", "FetchWorkItem"),
         ("AcquireLock", VALIDATED, "LockHeld", "WorkInProgressElsewhere"),
+        ("AcquireLock", VALIDATED, "PinnedLockHeld", "ReturnToQueue"),
         ("AcquireLock", VALIDATED, "States.Timeout", "ReleaseLockAfterFailure"),
+        ("ReturnToQueue", VALIDATED, "GitHubUnavailable", "ReleaseLockAfterFailure"),
         ("MarkInProgress", LEASED, "WorkItemMoved", "ReleaseLock"),
         ("MarkInProgress", LEASED, "GitHubUnavailable", "MarkFailed"),
         ("RunBuild", LEASED, "States.TaskFailed", "ReadBuildResult"),
@@ -197,8 +231,108 @@ def test_first_failure_is_kept() -> None:
 @pytest.mark.parametrize(("recorded", "described", "kept"), [(0, 0, 0), (0, 1, 1), (2, 1, 2)])
 def test_larger_redrive_count_is_kept(recorded: int, described: int, kept: int) -> None:
     document = LEASED | {"failure": FAILURE | {"redriveCount": recorded}}
-    result = {"Payload": {"released": True, "redriveCount": described}}
-    assert output("ReleaseLockAfterFailure", document, result)["failure"] == FAILURE | {"redriveCount": kept}
+    result = {"Payload": {"released": True, "redriveCount": described, "owner": "card"}}
+    failure = output("ReleaseLockAfterFailure", document, result)["failure"]
+    assert failure == FAILURE | {"owner": "card", "redriveCount": kept}
+
+
+def start(state: str, document: Any, **more: Any) -> Any:
+    return evaluated(DEFINITIONS["work_item"][state]["Arguments"], bindings(document, state, **more))
+
+
+@pytest.mark.parametrize("document", [LEASED, BUILT, LEASED | {"failure": FAILURE}], ids=["leased", "built", "failed"])
+@pytest.mark.parametrize("state", STARTS)
+def test_next_run_is_of_same_machine_and_no_tick(state: str, document: Any) -> None:
+    arguments = start(state, document)
+    assert arguments.keys() == {"StateMachineArn", "Name", "Input"}
+    assert arguments["StateMachineArn"] == MACHINE
+    assert ExecutionInput.parse(arguments["Input"]).trigger == "chain"
+    assert output(state, document, {"ExecutionArn": "x", "StartDate": 1}) == document
+    assert caught(state, document, "StepFunctions.ExecutionAlreadyExistsException")[1] == document
+
+
+@pytest.mark.parametrize("execution", [ARN, ARN[:-3] + "x" * 80, f"arn:aws-us-gov:{ARN[8:]}"])
+def test_name_of_next_run_is_valid(execution: str) -> None:
+    names = {start(state, LEASED, execution=execution)["Name"] for state in STARTS}
+    assert all(EXECUTION_NAME.fullmatch(name) for name in names)
+    assert {len(name) for name in names} == {len("chain-") + 64}
+
+
+def test_name_of_next_run_is_per_state_redrive_and_execution() -> None:
+    """A start that is repeated must find its name taken, and every other start a free one."""
+    name = start("StartNextRun", BUILT)["Name"]
+    assert name == start("StartNextRun", LEASED)["Name"]
+    assert name == "chain-" + hashlib.sha256(f"{ARN}/0/StartNextRun".encode()).hexdigest()
+    names = [
+        start(state, BUILT, redrives=redrives, execution=execution)["Name"]
+        for state in STARTS
+        for redrives in (0, 1, 11)
+        for execution in (ARN, f"{ARN}1")
+    ]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("scope", "following"),
+    [("environment", "RunBuild"), ("repository", "StartParallelRun"), ("branch", "StartParallelRun")],
+)
+@pytest.mark.parametrize("slot", ["", f"{BASE_KEY}#slot-1"])
+def test_run_starts_beside_build_unless_one_lock_covers_all(scope: str, following: str, slot: str) -> None:
+    required = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Ready"}
+    key = lock_key(Configuration.model_validate(required | {"lockScope": scope}), "acme/shop", "feature/x")
+    leased = LEASED | {"lease": LEASE | {"lockKey": key} | ({"slot": slot} if slot else {})}
+    assert choose("ParallelRunAllowed", leased) == following
+
+
+@pytest.mark.parametrize(
+    ("document", "following"),
+    [
+        (BUILT | {"report": {"status": "In Review"}}, "StartNextRun"),
+        (BUILT | {"report": {"status": ""}}, "StartNextRun"),
+        (LEASED | {"failure": FAILURE | {"error": "WorkItemMoved"}}, "Done"),
+    ],
+    ids=["pushed", "moved by a person", "nothing was built"],
+)
+def test_finished_run_starts_next_one_if_it_built(document: Any, following: str) -> None:
+    assert choose("WorkItemBuilt", document) == following
+
+
+@pytest.mark.parametrize(
+    ("owner", "following"),
+    [
+        (FaultOwner.CARD, "StartNextRunAfterFailure"),
+        (FaultOwner.REPOSITORY, "StartNextRunAfterFailure"),
+        (FaultOwner.INSTALLATION, "FailRun"),
+        (FaultOwner.SERVICE, "FailRun"),
+        ("", "FailRun"),
+    ],
+)
+def test_failed_run_starts_next_one_unless_it_would_fail_too(owner: str, following: str) -> None:
+    result = {"Payload": {"released": True, "held": None, "redriveCount": 0, "owner": str(owner)}}
+    document = output("ReleaseLockAfterFailure", LEASED | {"failure": FAILURE}, result)
+    assert choose("NextRunAllowed", document) == following
+
+
+@pytest.mark.parametrize(
+    ("state", "following"),
+    [
+        ("AcquireLock", "FailRun"),
+        ("ReturnToQueue", "FailRun"),
+        ("MarkInProgress", "FailRun"),
+        ("RunBuild", "StartNextRunAfterFailure"),
+        ("MarkInReview", "StartNextRunAfterFailure"),
+        ("ReleaseLock", "StartNextRunAfterFailure"),
+    ],
+)
+def test_card_that_may_still_wait_starts_no_run_after_failure(state: str, following: str) -> None:
+    """The next run would take the card again, and fail again, without an end."""
+    failure = FAILURE | {"state": state, "owner": "repository"}
+    assert choose("NextRunAllowed", LEASED | {"failure": failure}) == following
+
+
+def test_every_owner_decides_about_next_run() -> None:
+    rule = DEFINITIONS["work_item"]["NextRunAllowed"]["Choices"][0]["Condition"]
+    assert [owner for owner in FaultOwner if f"'{owner}'" in rule] == [FaultOwner.CARD, FaultOwner.REPOSITORY]
 
 
 @pytest.mark.parametrize("slot", ["", "work-item-processor-lock#slot-2"])
@@ -336,12 +470,17 @@ def test_end_states_describe_run() -> None:
     for cause in (HOSTILE, raised):
         moved = LEASED | {"failure": FAILURE | {"error": "WorkItemMoved", "cause": cause}}
         assert output("Done", moved) == {"outcome": "WorkItemMoved", "item": "PVTI_1", "reason": HOSTILE}
-        held = VALIDATED | {"failure": FAILURE | {"error": "LockHeld", "cause": cause}}
-        assert output("WorkInProgressElsewhere", held) == {
-            "outcome": "WorkInProgressElsewhere",
-            "item": "PVTI_1",
-            "reason": HOSTILE,
-        }
+
+
+@pytest.mark.parametrize("cause", [HOSTILE, json.dumps({"errorMessage": HOSTILE, "errorType": "x"})])
+def test_run_that_finds_lock_held_says_why(cause: str) -> None:
+    """The run without a card is in :func:`test_run_without_card_says_why`."""
+    held = VALIDATED | {"failure": FAILURE | {"state": "AcquireLock", "error": "LockHeld", "cause": cause}}
+    described = {"outcome": "WorkInProgressElsewhere", "item": "PVTI_1", "reason": HOSTILE}
+    assert output("WorkInProgressElsewhere", held) == described
+    for status in ("For Implementation", ""):
+        returned = output("ReturnToQueue", held, {"Payload": {"status": status, "commentUrl": "", "commit": ""}})
+        assert output("WorkInProgressElsewhere", returned) == described | {"status": status}
 
 
 EVENT = {"detail": {"executionArn": ARN, "status": "ABORTED", "stopDate": 1763900000123, "cause": None, "error": None}}
