@@ -20,8 +20,10 @@ from botocore.config import Config
 from python_dynamodb_lock.python_dynamodb_lock import DynamoDBLockClient
 
 from bench.figure import Clock, Figure
+from kiro_worker.config.model import Configuration
 from kiro_worker.errors import LockHeld
-from kiro_worker.lock.keys import BASE_KEY
+from kiro_worker.lock.keys import BASE_KEY, slot_keys
+from kiro_worker.lock.slots import acquire_with_slot
 from kiro_worker.lock.table import LockTable
 from tests.support.dynalite import dynalite
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
 CYCLES: Final = 300
 ACQUISITIONS: Final = 1000
+SLOTS: Final = 100
 CONTENDERS: Final = (1, 8, 64, 256)
 _OURS: Final = "ours"
 _THEIRS: Final = "theirs"
@@ -94,7 +97,7 @@ def measure() -> list[Figure]:
     logging.getLogger("python_dynamodb_lock").setLevel(logging.ERROR)
     with dynalite() as endpoint:
         contest = Contest(endpoint)
-        return [*_cycles(contest), *_death(contest), *_contention(contest), _fences(contest)]
+        return [*_cycles(contest), *_death(contest), *_contention(contest), *_slots(contest), _fences(contest)]
 
 
 def _cycles(contest: Contest) -> list[Figure]:
@@ -218,6 +221,35 @@ def _contend(contest: Contest, contenders: int) -> Figure:
         at_most=1,
         at_least=1,
     )
+
+
+def _slots(contest: Contest) -> list[Figure]:
+    """Count the requests that a lock and a slot take, against the best that a walk from slot to slot could do.
+
+    Such a walk reads one slot after the other up to the first free one, and writes to the lock and to that slot.
+    """
+    document = {"organization": "acme", "repository": "shop", "projectNumber": 1, "targetStatusColumn": "Ready"}
+    limited = Configuration.model_validate(document | {"lockScope": "branch", "maxConcurrentBuilds": SLOTS})
+    locks, keys, figures = contest.locks(), slot_keys(limited), []
+    for taken in (0, SLOTS - 1, SLOTS):
+        for number, key in enumerate(keys[:taken]):
+            locks.acquire(key, _EXECUTION.format(f"slot-{number}"))
+        contest.requests.clear()
+        with suppress(LockHeld):
+            acquire_with_slot(locks, limited, f"{BASE_KEY}#acme/shop", _EXECUTION.format("slots"))
+        requests = contest.requests["all"]
+        locks.release_owned(_EXECUTION.format("slots"))
+        figures.append(
+            Figure(
+                f"lock: requests of an acquire with {taken} of {SLOTS} slots taken",
+                str(requests),
+                f"{min(taken + 1, SLOTS) + 2}, slot by slot",
+                requests,
+                unit="requests",
+                at_most=3,
+            )
+        )
+    return figures
 
 
 def _fences(contest: Contest) -> Figure:

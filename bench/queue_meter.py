@@ -46,7 +46,11 @@ class Meter:
         """The largest amount in any time of ``seconds``; with 0, the most at once."""
         return max((amount for _, amount in self._levels(series, seconds)), default=0)
 
-    def first_hit(self, limits: Iterable[Limit]) -> list[Hit]:
+    def duration(self, series: str, until: float) -> float:
+        """The sum of all durations, as far as they are over ``until`` then."""
+        return sum(amount * (until - at) for at, amount in self._noted[series] if at < until)
+
+    def hits(self, limits: Iterable[Limit]) -> list[Hit]:
         """The limits that are exceeded, the first one first."""
         hits = [hit for limit in limits if (hit := self._hit(limit))]
         return sorted(hits, key=lambda hit: hit.at)

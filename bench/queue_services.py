@@ -95,16 +95,10 @@ class SimulatedCard:
 
 
 class SimulatedGitHub:
-    """A board, behind the worker's session: it answers the query for a page of the cards in one status.
+    """A board, behind the worker's session: it answers the query for a page of the cards in the status ``target``."""
 
-    ``others`` is how many cards in other statuses the board has besides; GitHub's filter leaves them out.
-    """
-
-    def __init__(
-        self, cards: Sequence[SimulatedCard], note: Note, statuses: Sequence[str], target: str, others: int = 0
-    ) -> None:
+    def __init__(self, cards: Sequence[SimulatedCard], note: Note, statuses: Sequence[str], target: str) -> None:
         self.cards = {card.id: card for card in cards}
-        self.others = others
         self._note = note
         self._target = target
         self._order = [card.id for card in cards]
@@ -119,10 +113,6 @@ class SimulatedGitHub:
             "statusField": {"__typename": "ProjectV2SingleSelectField", "id": "F", "name": "Status", "options": options},
             "priorityField": None,
         }
-
-    @property
-    def waiting(self) -> int:
-        return len(self._waiting)
 
     def move(self, card: SimulatedCard, status: str, at: float) -> None:
         place = self._places[card.id]

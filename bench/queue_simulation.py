@@ -56,14 +56,14 @@ class BuildFailed(Exception):
 
 @dataclass(frozen=True)
 class Scenario:
-    """``chains`` says whether runs start other runs. ``others`` are cards in other statuses."""
+    """``chains`` says whether runs start other runs. It ends with the last card, or once ``builds`` builds started."""
 
     cards: Sequence[SimulatedCard]
     configuration: Configuration
     chains: bool = True
     schedule_minutes: float = 5
     first_tick: float = 0
-    others: int = 0
+    builds: int | None = None
     latencies: Latencies = field(default_factory=Latencies)
 
 
@@ -103,7 +103,6 @@ class Simulation:
         self.runs: list[SimulatedRun] = []
         self.built: list[str] = []
         self.waits: list[float] = []
-        self.ended_at = 0.0
         configuration = self.configuration = scenario.configuration
         self.latencies = scenario.latencies
         self.locked, self.recorded = SimulatedDynamoDB(self.count), SimulatedDynamoDB(self.count)
@@ -130,14 +129,28 @@ class Simulation:
         self._edges = QueueEdges(self.locks, self.records, stepfunctions, lambda: configuration, self._session)
 
     @property
+    def makespan(self) -> Time:
+        """How long it took from the moment when the cards were moved until the last build ended, or until now."""
+        ends = self.meter.times("builds")[-1:]
+        return min([self.now, *ends])
+
+    @property
+    def slot_use(self) -> float:
+        """The share of the slots' time in which a build ran."""
+        slots = self.configuration.max_concurrent_builds or len({card.repository for card in self.scenario.cards})
+        slots = 1 if self.configuration.lock_scope == "environment" else slots
+        return self.meter.duration("builds", self.makespan) / (slots * self.makespan)
+
+    @property
     def now(self) -> Time:
         """Seconds since the start, with those that the step which runs now has spent on requests."""
         return self._clock + self._spent
 
     def run(self) -> None:
-        """Tick and follow what happens until every card that can be built is done, and no run is left."""
+        """Tick and follow what happens until every card that can be built is done and no run is left."""
         self._schedule(self._ticks(), self.scenario.first_tick)
-        while self._events:
+        most = self.scenario.builds
+        while self._events and (most is None or len(self.built) < most):
             self._clock, _, process = heapq.heappop(self._events)
             delay = next(process, None)
             if delay is not None:
@@ -202,7 +215,6 @@ class Simulation:
                 case _:
                     name = ""
         self._running.discard(run.arn)
-        self.ended_at = max(self.ended_at, self.now)
 
     def _task(self, name: str, state: Mapping[str, Any], run: SimulatedRun) -> Generator[Time, None, str]:
         """Do the work of a Task, and return the name of the next state; empty if the run failed."""

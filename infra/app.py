@@ -1,7 +1,8 @@
 """``python -m infra.app``: synthesize the stacks into CDK_OUTDIR (``cdk.out`` by default).
 
 Context keys: ``environment`` (test, staging or production), ``packagingPlatform`` (lambda or host),
-``lockLeaseSeconds``, ``kiroCliUrl``, ``kiroCliSha256``, ``steeringPrefix``; those that pin other versions of agents:
+``scheduleMinutes``, ``lockLeaseSeconds``, ``kiroCliUrl``, ``kiroCliSha256``, ``steeringPrefix``; those that pin other
+versions of agents:
 ``claudeVersion``, ``claudeIntegrity``, ``codexVersion``, ``codexIntegrity``, ``geminiVersion``, ``geminiIntegrity``;
 and those of the build machine: ``buildImage``, ``computeType``, ``architecture``, ``buildTimeoutMinutes``,
 ``privileged``, ``vpcId``, ``subnetIds``, ``securityGroupIds``, ``imageRepositories``, ``runnerPython``.

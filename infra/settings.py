@@ -17,6 +17,7 @@ EXECUTION_MARGIN_SECONDS = 900
 LEASE_MARGIN_SECONDS = 600
 NPM_AGENTS = ("claude", "codex", "gemini")
 _LEASES = range(1, 1_000_000)
+_SCHEDULES = range(1, 61)
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,8 @@ class Settings:
     environment: str = "test"
     platform: Platform = LAMBDA
     machine: Machine = field(default_factory=Machine)
+    schedule_minutes: int = 5
+    """How often the schedule starts the workflow."""
     longer_lease_seconds: int = 0
     """A lease that the context sets; 0 if it follows from the build's timeout."""
     kiro_cli_url: str = ""
@@ -66,6 +69,7 @@ def read_settings(context: Context) -> Settings:
         environment=one_of(context, "environment", ENVIRONMENTS, default="test"),
         platform=HOST if packaging == "host" else LAMBDA_PLATFORMS[machine.architecture],
         machine=machine,
+        schedule_minutes=whole_number(context, "scheduleMinutes", _SCHEDULES, Settings.schedule_minutes, "minutes"),
         longer_lease_seconds=whole_number(context, "lockLeaseSeconds", _LEASES, 0, "seconds"),
         kiro_cli_url=str(context("kiroCliUrl") or ""),
         kiro_cli_sha256=str(context("kiroCliSha256") or ""),

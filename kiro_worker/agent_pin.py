@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 URL_VARIABLE: Final = "KIRO_CLI_URL"
 DIGEST_VARIABLE: Final = "KIRO_CLI_SHA256"
 REGISTRY_VARIABLE: Final = "npm_config_registry"
-_REGISTRY: Final = "https://registry.npmjs.org"
 _ARCHITECTURES: Final = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64", "arm64": "arm64"}
 """The names that npm packages use, by the machine's own."""
 _ANY: Final = "any"
@@ -37,7 +36,10 @@ _KIRO_FIX: Final = (
 
 @dataclass(frozen=True)
 class AgentPin:
-    """Where the archive is, and the hash that it must have: the algorithm and the digest in lower-case hex."""
+    """Where the archive is, and the hash that it must have: the algorithm and the digest in lower-case hex.
+
+    The ``url`` of an npm package is only its path if the registry is not known.
+    """
 
     url: str
     algorithm: str
@@ -147,11 +149,11 @@ def _npm_pin(name: str, variables: Mapping[str, str], machine: str) -> AgentPin:
             f" {integrity_variable} is not sha512- with a hash in base64",
             how_to_install(name),
         )
-    registry = variables.get(REGISTRY_VARIABLE) or _REGISTRY
-    if not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", registry):
+    registry = variables.get(REGISTRY_VARIABLE, "")
+    if registry and not re.fullmatch(r"https?://[^\s/@]+(?:/\S*)?", registry):
         raise AgentNotPinned(
             f"{REGISTRY_VARIABLE} is not an http(s) URL without user name and password",
-            f"set {REGISTRY_VARIABLE} of the CodeBuild project to the address of a registry, such as {_REGISTRY}",
+            f"set {REGISTRY_VARIABLE} of the CodeBuild project to the address of a registry",
         )
     tarball = package.tarball.format(version=version, arch=architecture)
     return AgentPin(f"{registry.rstrip('/')}/{tarball}", "sha512", digest, version)

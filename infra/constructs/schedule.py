@@ -11,14 +11,13 @@ from constructs import Construct
 
 from infra.settings import Settings
 
-INTERVAL = Duration.minutes(5)
-
 
 class Schedule(Construct):
     def __init__(
         self, scope: Construct, construct_id: str, *, settings: Settings, state_machine: sfn.IStateMachine
     ) -> None:
         super().__init__(scope, construct_id)
+        interval = Duration.minutes(settings.schedule_minutes)
         # Ticks that EventBridge Scheduler could not deliver. An execution that starts and then fails is not among
         # them. No alarm reports either, so operators check the queue and the list of executions.
         self.dead_letters = sqs.Queue(
@@ -34,13 +33,13 @@ class Schedule(Construct):
             "Schedule",
             schedule_name=settings.names.schedule,
             description="Looks for a card to implement",
-            schedule=scheduler.ScheduleExpression.rate(INTERVAL),
+            schedule=scheduler.ScheduleExpression.rate(interval),
             target=targets.StepFunctionsStartExecution(
                 state_machine,
                 input=scheduler.ScheduleTargetInput.from_object({"trigger": "schedule"}),
                 # The default is 185 retries within a day. A late tick is useless, because the next one follows soon.
                 retry_attempts=2,
-                max_event_age=INTERVAL,
+                max_event_age=interval,
                 dead_letter_queue=self.dead_letters,
             ),
         )

@@ -63,7 +63,7 @@ class Grants:
         self._read_build(steps.read_build_result.role)
         # The configuration names the scope of the lock.
         self._read_configuration(steps.acquire_lock.role)
-        self._use_locks(steps.acquire_lock.role)
+        self._use_locks(steps.acquire_lock.role, slots=True)
         self._end_holders(steps.acquire_lock.role)
         # Reads every item, of which there are few, to find locks of abandoned runs.
         self._use_locks(steps.fetch_work_item.role, scan=True)
@@ -102,7 +102,7 @@ class Grants:
             role, "GetSecretValue", names.github_token_secret, names.git_credentials_secret, names.kiro_api_key_secret
         )
         self._use_test_secrets(role, "GetSecretValue")
-        self._use_locks(role)
+        self._use_locks(role, slots=True)
         self._use_records(role, "run#*", "branch#*")
         # What the build spends. Only FetchWorkItem reads it.
         self._allow_records(role, ["dynamodb:UpdateItem"], ("day#*",))
@@ -213,9 +213,14 @@ class Grants:
         )
         _allow(role, [f"secretsmanager:{action}"], secrets)
 
-    def _use_locks(self, role: iam.Role, *, scan: bool = False) -> None:
-        actions = ["dynamodb:GetItem", *(["dynamodb:Scan"] if scan else []), "dynamodb:UpdateItem"]
-        _allow(role, actions, self.core.lock_table.table_arn)
+    def _use_locks(self, role: iam.Role, *, scan: bool = False, slots: bool = False) -> None:
+        """Allow reading and changing locks; with ``scan`` finding all of them, with ``slots`` reading many at once."""
+        reads = [
+            "dynamodb:GetItem",
+            *(["dynamodb:Scan"] if scan else []),
+            *(["dynamodb:BatchGetItem"] if slots else []),
+        ]
+        _allow(role, [*reads, "dynamodb:UpdateItem"], self.core.lock_table.table_arn)
 
     def _read_records(self, role: iam.Role, *keys: str) -> None:
         self._allow_records(role, ["dynamodb:GetItem"], keys)

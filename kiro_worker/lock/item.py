@@ -72,6 +72,10 @@ class Holder:
             item=item,
         )
 
+    def is_free_for(self, owner: str) -> bool:
+        """Whether the lock is free or already belongs to ``owner``. A lock with a pending report belongs to its run."""
+        return (self.owner or self.report_pending) in ("", owner)
+
     @property
     def acquired_timestamp(self) -> float:
         """``acquired_at`` in epoch seconds; 0 if it is not a valid time."""

@@ -5,20 +5,24 @@ Every write returns ``None`` on success, or the current holder if its item did n
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from botocore.exceptions import ClientError
 
 from kiro_worker.lock.item import Holder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from kiro_worker.lock.item import Subject
     from kiro_worker.models import Lease
+
+# DynamoDB leaves keys out of a batch if it is too busy. AWS recommends waiting before asking for them again.
+_SECONDS_BEFORE_REPEATS: Final = (0.1, 0.3)
 
 
 class LockStore:
@@ -34,6 +38,28 @@ class LockStore:
             "Item"
         )
         return Holder.from_item(item) if item else Holder(key)
+
+    def read_many(self, keys: Sequence[str]) -> list[Holder]:
+        """The current holders of ``keys``, which are at most 100, in this order. One request, unless DynamoDB is busy.
+
+        Keys that DynamoDB leaves out of its answers are read one by one in the end, so that its error is raised.
+        """
+        holders: dict[str, Holder] = {}
+        unread: Any = {
+            self.table_name: {"Keys": [{"lockKey": {"S": key}} for key in dict.fromkeys(keys)], "ConsistentRead": True}
+        }
+        for seconds in (0, *_SECONDS_BEFORE_REPEATS):
+            time.sleep(seconds)
+            answer = self._dynamodb.batch_get_item(RequestItems=unread)
+            for item in answer["Responses"].get(self.table_name, []):
+                holder = Holder.from_item(item)
+                holders[holder.lock_key] = holder
+            unread = answer.get("UnprocessedKeys")
+            if not unread:
+                return [holders.get(key) or Holder(key) for key in keys]
+        for key in unread[self.table_name]["Keys"]:
+            holders[key["lockKey"]["S"]] = self.read(key["lockKey"]["S"])
+        return [holders.get(key) or Holder(key) for key in keys]
 
     def all_holders(self) -> list[Holder]:
         """Every item of the table: one per lock key, few enough for a scan to read in one request."""

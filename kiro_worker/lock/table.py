@@ -28,7 +28,7 @@ from kiro_worker.lock.store import LockStore
 from kiro_worker.models import Lease
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -71,7 +71,7 @@ class LockTable:
             if isinstance(taken, Lease):
                 return taken
             # A free lock with a pending report counts as held until that run ends; otherwise the report would be lost.
-            if (taken.owner or taken.report_pending) not in ("", owner) and self.still_active_after_stop(taken):
+            if not taken.is_free_for(owner) and self.still_active_after_stop(taken):
                 break
             # The owner has ended, or its fence is ahead of our clock. The write requires the item exactly as we read
             # it, so that only one of several contenders takes it over.
@@ -79,6 +79,14 @@ class LockTable:
         if isinstance(taken, Lease):
             return taken
         raise _held_error(taken, self._store.table_name)
+
+    def take(self, holder: Holder, owner: str, subject: Subject = NO_SUBJECT) -> Lease | None:
+        """Take the lock if its item is still as it was read; ``None`` if another writer has changed it since.
+
+        The caller makes sure that the lock is free for ``owner``, or that ``holder`` is no longer active.
+        """
+        taken = self._take(holder.lock_key, owner, subject, above=holder.fence, expected=holder)
+        return taken if isinstance(taken, Lease) else None
 
     def ensure(self, lease: Lease, subject: Subject = NO_SUBJECT) -> Lease:
         """Keep the lock held under ``lease`` and record the build in it, or acquire it again if it is free.
@@ -131,7 +139,7 @@ class LockTable:
         A holder is left out if its build is still running after that. The lock and the slot of an execution share an
         owner and a build, so each owner is asked about only once.
         """
-        still_active = self._asking_once()
+        still_active = self.asking_once()
         return [holder for holder in holders if not still_active(holder)]
 
     def clear_abandoned(self, holder: Holder) -> None:
@@ -156,9 +164,8 @@ class LockTable:
         for holder in self._store.held_by(owner):
             if holder.acquired_timestamp >= acquired_before or not only(holder.lock_key):
                 continue
-            if acquired_before < math.inf and (
-                self._is_running(owner) or self._stop_build_and_check(holder.subject.build_id)
-            ):
+            build = holder.subject.build_id
+            if acquired_before < math.inf and (self._is_running(owner) or self._stop_build_and_check(build)):
                 break
             blocking = self._store.free_unchanged(holder, report_pending=report_pending)
             # Already free under the same fence: the answer to our own write was lost and the request was sent again.
@@ -173,6 +180,10 @@ class LockTable:
         """The current holder of ``key``, read consistently."""
         return self._store.read(key)
 
+    def read_many(self, keys: Sequence[str]) -> list[Holder]:
+        """The current holders of ``keys``, at most 100, read consistently and in this order."""
+        return self._store.read_many(keys)
+
     def is_active(self, holder: Holder) -> bool:
         """Whether the owner, the execution with a pending report, or its build may still act.
 
@@ -182,9 +193,9 @@ class LockTable:
 
     def still_active_after_stop(self, holder: Holder) -> bool:
         """The same as :meth:`is_active`, after stopping an abandoned build."""
-        return self._asking_once()(holder)
+        return self.asking_once()(holder)
 
-    def _asking_once(self) -> Callable[[Holder], bool]:
+    def asking_once(self) -> Callable[[Holder], bool]:
         """A function like :meth:`still_active_after_stop` that asks about each owner and build once.
 
         Its answers say nothing of an item that was read after the first call: an ended execution may be redriven.

@@ -1,16 +1,17 @@
 """The records ``day#<YYYY-MM-DD>`` and ``day#<YYYY-MM-DD>#<owner/name>``: what the builds of a day have spent.
 
-The day is the one on which a build started, in UTC: a build over midnight counts for the day before. Each build has
-attributes of its own, named by its ID, and replaces them whenever it writes. So a repeated write counts once, and the
-second build of a redriven run adds up.
+The day is the one on which a build started, in UTC: a build over midnight counts for the day before. Each build has an
+attribute of its own, named by a hash of its ID, and replaces it whenever it writes. So a repeated write counts once,
+and the second build of a redriven run adds up.
 
-A build takes about 145 bytes of an item, which DynamoDB limits to 400 KB: a day has room for :data:`MOST_BUILDS`
-builds. The record of the installation fills up first. DynamoDB refuses the writes of the builds after that, and they do
-not count.
+A build takes 26 bytes of an item, which DynamoDB limits to 400 KB: a day has room for :data:`MOST_BUILDS` builds, more
+than 100 slots can build. The record of the installation fills up first. DynamoDB refuses the writes of the builds after
+that, and they do not count.
 """
 
 from __future__ import annotations
 
+import hashlib
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final
@@ -20,10 +21,9 @@ if TYPE_CHECKING:
 
     from kiro_worker.records.table import RecordsTable
 
-MOST_BUILDS: Final = 2500
+MOST_BUILDS: Final = 15_000
 """How many builds the record of a day has room for."""
-_CREDITS: Final = "credits#"
-_MINUTES: Final = "minutes#"
+_CREDITS: Final = "c#"
 
 
 def day_key(now: float, repository: str = "") -> str:
@@ -33,17 +33,19 @@ def day_key(now: float, repository: str = "") -> str:
     return f"{day}#{repository.lower()}" if repository else day
 
 
-def note_spending(
-    records: RecordsTable, started: float, repository: str, build_id: str, credits_: float, minutes: float
-) -> None:
+def note_spending(records: RecordsTable, started: float, repository: str, build_id: str, credits_: float) -> None:
     """Record what the build has spent so far, in place of what was recorded for it before.
 
-    ``started`` is when the build started, in epoch seconds: its day is the same in every write. ``minutes`` are those
-    of the agent's turns.
+    ``started`` is when the build started, in epoch seconds: its day is the same in every write.
     """
-    spending = {f"{_CREDITS}{build_id}": _decimal(credits_), f"{_MINUTES}{build_id}": _decimal(minutes)}
+    spending = {spending_attribute(build_id): _decimal(credits_)}
     for key in (day_key(started), day_key(started, repository)):
         records.update(key, spending)
+
+
+def spending_attribute(build_id: str) -> str:
+    """The name of the build's attribute."""
+    return _CREDITS + hashlib.sha256(build_id.encode()).hexdigest()[:16]
 
 
 def spent(item: Mapping[str, Any]) -> float:

@@ -230,7 +230,7 @@ class DryRunEffects(Effects):
         keys = slot_keys(self._edges.configuration)
         if not keys:
             return
-        holders = [holder for holder in map(locks.read, keys) if holder.owner and locks.is_active(holder)]
+        holders = [holder for holder in locks.read_many(keys) if holder.owner and locks.is_active(holder)]
         owners = [holder.owner for holder in holders]
         self._plan.note(
             "slots", f"{len(keys) - len(owners)} of {len(keys)} free", {"total": len(keys), "owners": owners}

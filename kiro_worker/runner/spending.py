@@ -26,7 +26,7 @@ class Spending:
         self._edges = edges
         self._progress = progress
         self._started = edges.records.now()
-        self._recorded: tuple[float | None, float] = (None, 0)
+        self._recorded: float | None = None
 
     def note_turn(self, run: AgentRun) -> None:
         """Add the turn to the build's cost and time, and record them before the next turn can spend more."""
@@ -38,12 +38,12 @@ class Spending:
 
         A failure stops nothing: the next turn and the end of the build record it again.
         """
-        spent, seconds = self._progress.agent_credits, self._progress.agent_seconds or 0
-        if spent is None or (spent, seconds) == self._recorded:
+        spent = self._progress.agent_credits
+        if spent is None or spent == self._recorded:
             return
         try:
-            note_spending(self._edges.records, self._started, self._repository, self._build_id, spent, seconds / 60)
+            note_spending(self._edges.records, self._started, self._repository, self._build_id, spent)
         except (BotoCoreError, ClientError) as error:
             self._edges.log.say(f"the daily budgets miss what this build spent, which cannot be recorded: {error}")
         else:
-            self._recorded = (spent, seconds)
+            self._recorded = spent

@@ -174,7 +174,7 @@ PYTHON: Final = (
         "setuptools, version from git tags, src, uv.lock, dependency group testing",
         "src/pluggy/_result.py",
         "testing/test_confine.py",
-        ("src/pluggy/_result.py", "return (type(exc), exc, self._traceback)", "return (type(exc), exc, None)"),
+        ("src/pluggy/_manager.py", "self._name2plugin[name] is None", "self._name2plugin[name] is not None"),
     ),
     _python(
         "attrs",
@@ -201,7 +201,11 @@ PYTHON: Final = (
         "flit, unittest, requirements/testing.txt, tox",
         "more_itertools/recipes.py",
         "tests/test_confine.py",
-        ("more_itertools/recipes.py", "    return list(islice(iterable, n))\n", "    return list(iterable)\n"),
+        (
+            "more_itertools/recipes.py",
+            "    return list(islice(iterable, n))\n",
+            "    return list(islice(iterable, n + 1))\n",
+        ),
     ),
     _python(
         "inflection",

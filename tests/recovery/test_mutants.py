@@ -118,14 +118,14 @@ MUTANTS = {
     ),
     "a card without its report is forgotten": Mutant(
         "kiro_worker/recovery.py",
-        "for holder in locks.abandoned(locks.holders()):",
+        "for holder in abandoned:",
         "for holder in ():",
         "MarkFailed-service-error-always",
         "the card is in progress, and no run works on it",
     ),
     "the clean-up leaves a build running": Mutant(
         "kiro_worker/lock/table.py",
-        "(self._is_running(owner) or self._stop_build_and_check(holder.subject.build_id))",
+        "(self._is_running(owner) or self._stop_build_and_check(build))",
         "self._is_running(owner)",
         "test_clean_up_stops_orphaned_build",
         "the lock was freed under a working build",

@@ -98,6 +98,9 @@ class SteppedDynamoDB:
     def get_item(self, **arguments: Any) -> Any:
         return self._request(lambda: self._client.get_item(**arguments))
 
+    def batch_get_item(self, **arguments: Any) -> Any:
+        return self._request(lambda: self._client.batch_get_item(**arguments))
+
     def update_item(self, **arguments: Any) -> Any:
         return self._request(lambda: self._client.update_item(**arguments))
 

@@ -20,8 +20,8 @@ class MemoryDynamoDB:
 
     ``before_updates`` holds a call for each of the next updates, which happens between the lock's read and its write.
     With ``resend_next_update``, the answer to the next update is lost, and boto3 sends the request again. ``left_out``
-    has, for each of the next batch requests, how many of its last keys come back as unprocessed, and ``batches`` notes
-    every batch request.
+    has, for each of the next batch requests, how many of its last keys come back as unprocessed. ``requests`` has the
+    names of all requests, and ``batches`` every batch request.
     """
 
     def __init__(self) -> None:
@@ -29,24 +29,29 @@ class MemoryDynamoDB:
         self.before_updates: list[Callable[[], object]] = []
         self.resend_next_update = False
         self.left_out: list[int] = []
+        self.requests: list[str] = []
         self.batches: list[dict[str, Any]] = []
 
     def get_item(self, *, Key: Item, **_: Any) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        self.requests.append("GetItem")
         [key] = Key.values()
         item = self.items.get(key["S"])
         return {} if item is None else {"Item": deepcopy(item)}
 
     def batch_get_item(self, *, RequestItems: Mapping[str, Any]) -> dict[str, Any]:  # noqa: N803  # boto3's name
+        """Items in another order than their keys, as DynamoDB may return them."""
+        self.requests.append("BatchGetItem")
         [(table, wanted)] = RequestItems.items()
         keys = [value["S"] for key in wanted["Keys"] for value in key.values()]
         self.batches.append({"keys": keys, "consistent": wanted.get("ConsistentRead", False)})
-        assert len(keys) == len(set(keys)) <= 100, "DynamoDB rejects more keys, and a key that is there twice"
+        assert 1 <= len(keys) == len(set(keys)) <= 100, "DynamoDB rejects more than 100 keys, repeated ones, and none"
         read = len(keys) - min(len(keys), self.left_out.pop(0) if self.left_out else 0)
-        answered = [deepcopy(self.items[key]) for key in keys[:read] if key in self.items]
+        answered = [deepcopy(self.items[key]) for key in reversed(keys[:read]) if key in self.items]
         left = {table: {**wanted, "Keys": wanted["Keys"][read:]}} if keys[read:] else {}
         return {"Responses": {table: answered}, "UnprocessedKeys": left}
 
     def scan(self, **request: Any) -> dict[str, Any]:
+        self.requests.append("Scan")
         filtered = "FilterExpression" in request
         items = self.items.values()
         return {
@@ -63,6 +68,7 @@ class MemoryDynamoDB:
         yield self.scan(**request)
 
     def update_item(self, **request: Any) -> dict[str, Any]:
+        self.requests.append("UpdateItem")
         if self.before_updates:
             self.before_updates.pop(0)()
         [(attribute, value)] = request["Key"].items()

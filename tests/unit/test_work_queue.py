@@ -465,9 +465,9 @@ def test_pinned_run_goes_on_while_a_lock_is_held(request_: dict[str, Any]) -> No
 
 def test_spent_budget_of_installation_ends_run_before_any_request() -> None:
     worker = installation(FakeCard("ONE"), changes={"maxCreditsPerDay": 10})
-    note_spending(worker.records, worker.now, "acme/shop", "build:1", 9.5, 30)
+    note_spending(worker.records, worker.now, "acme/shop", "build:1", 9.5)
     assert taken(worker.fetch()) == "ONE"
-    note_spending(worker.records, worker.now, "acme/shop", "build:2", 0.5, 30)
+    note_spending(worker.records, worker.now, "acme/shop", "build:2", 0.5)
     worker.github.requests.clear()
     fetched = worker.fetch()
     assert (fetched.end, worker.github.requests) == (End.CARDS_PASSED_OVER, [])
@@ -484,7 +484,7 @@ def test_card_of_spent_repository_is_passed_over() -> None:
     changes = {"repositoryDefaults": {"maxCreditsPerDay": 5}, "repositorySettings": settings}
     worker = installation(FakeCard("ONE"), FakeCard("TWO", content=other), changes=changes)
     for repository in ("Acme/Shop", "acme/docs"):
-        note_spending(worker.records, worker.now, repository, "build:1", 5, 30)
+        note_spending(worker.records, worker.now, repository, "build:1", 5)
     fetched = worker.fetch()
     assert taken(fetched) == "TWO"
     [passed] = fetched.passed_over

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Final
 
-from kiro_worker.agent_pin import how_to_install, parse_pin, title_of
+from kiro_worker.agent_pin import NPM_PACKAGES, REGISTRY_VARIABLE, how_to_install, parse_pin, title_of
 from kiro_worker.errors import AgentNotPinned, BuildStopped
 from kiro_worker.outcomes import Outcome
 
@@ -92,6 +92,8 @@ def install_agent(name: str, environment: Mapping[str, str], folder: Path) -> st
         return f"{title} is already installed: {installed}"
     if name == "gemini":
         _require_node(environment)
+    if name in NPM_PACKAGES and not environment.get(REGISTRY_VARIABLE):
+        environment = {**environment, REGISTRY_VARIABLE: _registry_of_npm(name, environment)}
     try:
         pin = parse_pin(name, environment, platform.machine())
     except AgentNotPinned as error:
@@ -128,6 +130,22 @@ def _require_node(environment: Mapping[str, str]) -> None:
             f"the Gemini CLI needs Node {_OLDEST_NODE} or newer, and this build image {has}",
             f"use a build image with Node {_OLDEST_NODE} or newer, or configure another agent",
         )
+
+
+def _registry_of_npm(name: str, environment: Mapping[str, str]) -> str:
+    """Return the registry that the image's npm uses. It gets no secret, and runs outside every repository."""
+    npm = shutil.which("npm", path=environment.get("PATH"))
+    own = {key: environment[key] for key in ("PATH", "HOME") if key in environment}
+    try:
+        asked = [npm or "npm", "config", "get", "registry"]
+        answer = subprocess.run(asked, capture_output=True, text=True, timeout=60, check=True, cwd="/", env=own)
+    except (OSError, subprocess.SubprocessError):
+        raise BuildStopped(
+            Outcome.AGENT_UNAVAILABLE,
+            f"{title_of(name)} is not installed, and this build image has no npm that knows a registry",
+            f"set {REGISTRY_VARIABLE} of the CodeBuild project to the address of a registry, or use an image with npm",
+        ) from None
+    return answer.stdout.strip()
 
 
 def _download(name: str, pin: AgentPin, archive: IO[bytes]) -> None:

@@ -149,10 +149,7 @@ def _stop(
         return BuildStopped(Outcome.TESTS_FAILED, place.redact(reason), _KEEP_TESTS, details)
     if failure is None:
         raise ValueError("a run without a failure and without missing tests is not stopped")
-    reason = failure.reason
-    if run.cannot_start:
-        said = f": {run.finished.lines[-1][:_LONGEST_SHOWN_LINE]}" if run.finished.lines else ""
-        reason = f"the test command cannot be started (exit code {run.exit_code}){said}"
+    reason = run.start_problem or failure.reason
     if found.excused and run.facts.is_explained:
         if found.problem:
             reason = f"{reason}; failures from before the agent started are not excused, because {found.problem}"

@@ -37,6 +37,7 @@ _ENDED_EARLY: Final = re.compile(
     r"^!{3,} .*\bstopping after \d+ failures? !|^Test Suites: .*, \d+ of \d+ total|(?<=\s)\.{3,} SKIPPED\b"
 )
 _LONGEST_LINE: Final = 1000
+_LONGEST_SHOWN: Final = 300
 NO_COMMAND: Final = "no test command"
 _NO_TESTS: Final = re.compile(
     # jest, vitest, mocha, AVA, unittest, pytest, PHPUnit, RSpec, node --test
@@ -74,6 +75,10 @@ class Place:
     def environment(self) -> dict[str, str]:
         """The environment of the tests."""
         return gate_environment(self.home, self.parent, self.temporary, self.folder)
+
+
+class NoTestCommand(BuildStopped):
+    """No test command is configured, and none can be detected."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +121,12 @@ class Run:
         return self.evidence.sign is not None and not has_other_failure and not is_partial
 
     @property
-    def cannot_start(self) -> bool:
-        """Whether the shell could not run a program, and no test ran."""
-        return self.exit_code in _CANNOT_EXECUTE and not self._executed
+    def start_problem(self) -> str:
+        """Why the shell could not run a program; empty if it could, or if a test ran."""
+        if self.exit_code not in _CANNOT_EXECUTE or self._executed:
+            return ""
+        said = f": {self.finished.lines[-1][:_LONGEST_SHOWN]}" if self.finished.lines else ""
+        return f"the test command cannot be started (exit code {self.exit_code}){said}"
 
     @property
     def ran_no_test(self) -> bool:
@@ -150,13 +158,13 @@ def find_test_command(check: Check, folder: Path, *, is_set_up: bool = True, pre
 
     ``preferred`` is the ecosystem of the pinned commit.
 
-    Raises :class:`BuildStopped` (TestsFailed) if there is neither.
+    Raises :class:`NoTestCommand` if there is neither.
     """
     if command := check.test or detected_command(folder, is_set_up=is_set_up, preferred=preferred):
         return command
     problem = detect(folder).problem or "none is configured, and none can be detected from the files of the repository"
     first = problem.partition("\n")[0]
-    raise BuildStopped(
+    raise NoTestCommand(
         Outcome.TESTS_FAILED,
         f"{NO_COMMAND}: {first}",
         "write the command into .kiro-worker.yml on the default branch, for example test: make test",

@@ -15,7 +15,7 @@ from kiro_worker.outcomes import Outcome
 from kiro_worker.runner.gate.baseline import Baseline, compare, names_of
 from kiro_worker.runner.gate.coverage.product import is_test_file
 from kiro_worker.runner.gate.gate import Work, failed_tests, flaky_tests, shown_failures
-from kiro_worker.runner.gate.run import NO_COMMAND, find_test_command, prepare_command, run_tests
+from kiro_worker.runner.gate.run import NO_COMMAND, NoTestCommand, find_test_command, prepare_command, run_tests
 from kiro_worker.runner.sandbox.printable import listed
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def take_baseline(check: Check, place: Place, mode: Mode, tests: BranchTests, ch
     """
     try:
         words = find_test_command(check, place.folder)
-    except BuildStopped as stop:
-        if mode == "green" or not stop.reason.startswith(NO_COMMAND):
+    except NoTestCommand as stop:
+        if mode == "green":
             return _already(stop.reason, stop.remedy)
         place.log(f"{stop.reason}: the work has to add tests")
         return Taken(Baseline(problem="there was no test command", summary=NO_COMMAND))
@@ -69,10 +69,8 @@ def take_baseline(check: Check, place: Place, mode: Mode, tests: BranchTests, ch
     summary = run.evidence.summary
     if run.failure is None:
         return Taken(Baseline(run.facts, summary=summary))
-    if run.cannot_start:
-        said = f": {run.finished.lines[-1][:200]}" if run.finished.lines else ""
-        reason = f"the test command cannot be started (exit code {run.exit_code}){said}"
-        return _already(place.redact(reason), _FIX_START, run.finished.last_lines(), summary)
+    if problem := run.start_problem:
+        return _already(place.redact(problem), _FIX_START, run.finished.last_lines(), summary)
     if run.ran_no_test and not run.says_no_test_ran and tests.has_test_files:
         # The gate would reject every work.
         return _already(f"{run.failure.reason}, {_BEFORE}", run.failure.remedy, run.finished.last_lines(), summary)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kiro_local.aws.schedule import seconds_between
 from tests.support.stacks import Stacks, Synthesize
 
 
@@ -79,7 +80,9 @@ def test_environment_test_keeps_nothing(stacks: Stacks) -> None:
 @pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory, synthesize: Synthesize) -> Any:
     outdir: Path = tmp_path_factory.mktemp("production")
-    done = synthesize(outdir, environment="production", packagingPlatform="host", lockLeaseSeconds=19000)
+    done = synthesize(
+        outdir, environment="production", packagingPlatform="host", lockLeaseSeconds=19000, scheduleMinutes=1
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     stacks = ("KiroWorkerCore", "KiroWorkerWorkflow")
     return {stack: json.loads((outdir / f"{stack}.template.json").read_text()) for stack in stacks}
@@ -97,3 +100,11 @@ def test_names_and_lease_follow_context(production: Any) -> None:
     assert all(f["FunctionName"].startswith("kiro-worker-production-") for f in functions)
     leases = {f["Environment"]["Variables"].get("LOCK_LEASE_SECONDS") for f in functions} - {None}
     assert leases == {"19000"}
+
+
+def test_schedule_follows_context(production: Any) -> None:
+    resources = production["KiroWorkerWorkflow"]["Resources"].values()
+    [schedule] = [r["Properties"] for r in resources if r["Type"] == "AWS::Scheduler::Schedule"]
+    assert schedule["ScheduleExpression"] == "rate(1 minute)"
+    assert schedule["Target"]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 60
+    assert seconds_between(schedule["ScheduleExpression"]) == 60

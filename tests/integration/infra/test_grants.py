@@ -61,7 +61,8 @@ STEPS = {
     },
     "update-status": {CONFIG, *TOKEN, ("dynamodb:GetItem", RECORDS), NOTE},
     "acquire-lock": {
-        CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS, STOP, NOTE,
+        CONFIG, ("dynamodb:GetItem", LOCKS), ("dynamodb:BatchGetItem", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE,
+        BUILDS, STOP, NOTE,
     },
     "release-lock": {
         ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS,
@@ -110,6 +111,7 @@ def test_build_has_only_its_permissions(stacks: Stacks) -> None:
         *secret("GetSecretValue", "kiro-api-key"),
         ("secretsmanager:GetSecretValue", TEST_SECRETS),
         ("dynamodb:GetItem", LOCKS),
+        ("dynamodb:BatchGetItem", LOCKS),
         ("dynamodb:UpdateItem", LOCKS),
         ("dynamodb:GetItem", RECORDS),
         ("dynamodb:UpdateItem", RECORDS),

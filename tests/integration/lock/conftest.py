@@ -13,6 +13,11 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def world(aws: dict[str, Any]) -> LockWorld:
+    return recording_world(aws)
+
+
+def recording_world(aws: dict[str, Any]) -> LockWorld:
+    """A lock table on the server that ``aws`` names, which records the requests to it."""
     dynamodb: DynamoDBClient = boto3.client("dynamodb", **aws)
     create_lock_table(dynamodb)
     world = LockWorld(dynamodb)

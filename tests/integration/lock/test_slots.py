@@ -14,6 +14,7 @@ from kiro_worker.lock.release import release, release_slot
 from kiro_worker.lock.slots import acquire_with_slot, keep_slot, release_slot_of_build
 from kiro_worker.models import Lease
 from kiro_worker.state import StateDocument, StepEvent
+from tests.integration.lock.conftest import recording_world
 from tests.support.lock_table import BUILD, NOW, ONE, THREE, TWO, LockWorld
 
 BRANCH = f"{BASE_KEY}#acme/shop#"
@@ -135,9 +136,9 @@ def test_build_without_slot_gets_lock_held(world: LockWorld) -> None:
 
 
 def test_lowered_limit_spares_running_build(world: LockWorld) -> None:
-    acquire(world, TWO)
-    lease = acquire(world, ONE)
-    assert lease.slot == slot_keys(TWO_SLOTS)[1]
+    last = slot_keys(TWO_SLOTS)[1]
+    lease = replace(world.locks.acquire(f"{BRANCH}one", ONE), slot=last)
+    world.locks.acquire(last, ONE)
     assert keep_slot(world.locks, limited_to(1), lease) == lease
 
 
@@ -150,7 +151,8 @@ def test_manual_build_frees_its_own_slot(world: LockWorld) -> None:
     assert slots(world) == {}
 
 
-def test_limit_holds_for_many_contenders(world: LockWorld) -> None:
+def test_limit_holds_for_many_contenders(aws_of_each: dict[str, Any]) -> None:
+    world = recording_world(aws_of_each)
     owners = [f"{ONE}-{number}" for number in range(12)]
     world.running |= set(owners)
     barrier = threading.Barrier(len(owners))
@@ -170,6 +172,34 @@ def test_limit_holds_for_many_contenders(world: LockWorld) -> None:
         thread.join(timeout=30)
     assert len({lease.slot for lease in leases}) == len(leases) == 3
     assert sorted(world.owners_by_key().values()) == sorted([lease.owner for lease in leases] * 2)
+
+
+@pytest.mark.parametrize("taken", [0, 99])
+def test_free_slot_of_hundred_costs_three_requests(aws_of_each: dict[str, Any], taken: int) -> None:
+    world = recording_world(aws_of_each)
+    owners = [f"{ONE}-{number}" for number in range(taken)]
+    world.running |= set(owners)
+    for key, owner in zip(slot_keys(limited_to(100))[1:], owners, strict=False):
+        world.locks.acquire(key, owner)
+    world.requests.clear()
+    lease = acquire(world, TWO, builds=100)
+    assert world.requests == ["UpdateItem", "BatchGetItem", "UpdateItem"]
+    assert slots(world) == {**dict(zip(slot_keys(limited_to(100))[1:], owners, strict=False)), lease.slot: TWO}
+
+
+@pytest.mark.parametrize("ended", [False, True])
+def test_full_slots_on_both_servers(aws_of_each: dict[str, Any], ended: bool) -> None:
+    world = recording_world(aws_of_each)
+    for key, owner in zip(slot_keys(TWO_SLOTS), (ONE, TWO), strict=True):
+        world.locks.acquire(key, owner)
+    if ended:
+        world.running.remove(TWO)
+        assert acquire(world, THREE).slot == slot_keys(TWO_SLOTS)[1]
+        return
+    before = world.owners_by_key()
+    with pytest.raises(LockHeld, match="all 2 slots"):
+        acquire(world, THREE)
+    assert world.owners_by_key() == before
 
 
 def test_reacquired_lock_gets_its_slot_again(world: LockWorld) -> None:

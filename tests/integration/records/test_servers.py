@@ -53,7 +53,7 @@ def test_build_is_claimed_once_per_commit(records: RecordsTable) -> None:
 
 def test_spending_of_builds_adds_up(records: RecordsTable) -> None:
     for build, cost in [("b:1", 0.1), ("b:2", 0.2), ("b:1", 0.37), ("b:1", 0.37), ("b:3", 1e-06), ("b:4", 1e7)]:
-        note_spending(records, 0.0, "Acme/Shop", build, cost, 1.5)
+        note_spending(records, 0.0, "Acme/Shop", build, cost)
     keys = [day_key(0.0), day_key(0.0, "acme/shop")]
     found = records.read_many([*keys, day_key(0.0, "acme/api")], consistent=True)
     assert {key: spent(item) for key, item in found.items()} == dict.fromkeys(keys, 10_000_000.570001)

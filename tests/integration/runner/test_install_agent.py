@@ -315,9 +315,28 @@ echo '{"type":"result","is_error":false,"duration_ms":1000,"total_cost_usd":0.5,
 def test_known_packages_have_both_architectures() -> None:
     for name in NPM_PACKAGES:
         pins = {parse_pin(name, {}, machine) for machine in ("x86_64", "aarch64")}
-        assert {pin.url.startswith("https://registry.npmjs.org/@") for pin in pins} == {True}
+        assert {pin.url.startswith("/@") for pin in pins} == {True}
         assert all(len(pin.digest) == 128 for pin in pins)
         assert len(pins) == (1 if name == "gemini" else 2)
+
+
+def test_registry_is_that_of_npm(serve: Any, tmp_path: Path) -> None:
+    pin = npm_pin("codex", serve, {LAYOUTS["codex"]: PACKAGED})
+    path, registry = npm_path(tmp_path), pin.pop("npm_config_registry")
+    npm = tmp_path / "node" / "npm"
+    npm.write_text(f'#!/bin/sh\n[ "$*" = "config get registry" ] && [ -z "$GITHUB_TOKEN" ] && echo {registry}/\n')
+    npm.chmod(0o755)
+    done = install_agent("codex", {"PATH": path, "GITHUB_TOKEN": "ghp_x", **pin}, tmp_path / "bin")
+    assert done.startswith("installed codex 9.9.9 into")
+
+
+def test_image_without_npm_needs_the_address_of_a_registry(serve: Any, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(BuildStopped, match="has no npm that knows a registry") as caught:
+        install_agent("codex", {"PATH": str(empty)}, tmp_path / "bin")
+    assert caught.value.outcome is Outcome.AGENT_UNAVAILABLE
+    assert "npm_config_registry" in caught.value.remedy
 
 
 def test_unknown_architecture_is_named() -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from infra import app
 from infra.errors import SynthError
-from infra.machine import Machine
 from infra.packaging import HOST, LAMBDA, LAMBDA_PLATFORMS, ROOT
 from infra.settings import NPM_AGENTS, Settings, build_state_seconds, read_settings
 from kiro_worker.agent_pin import NPM_PACKAGES, npm_variables
@@ -24,7 +23,7 @@ def test_defaults_are_environment_test_on_lambda() -> None:
 
 def test_context_is_read() -> None:
     settings = read(environment="production", packagingPlatform="host", lockLeaseSeconds="18000", kiroCliUrl="u")
-    assert settings == Settings("production", HOST, Machine(), 18000, "u", "")
+    assert settings == Settings("production", HOST, longer_lease_seconds=18000, kiro_cli_url="u")
     assert settings.keeps_data
 
 
@@ -68,6 +67,17 @@ def test_lease_may_be_number_or_text(given: object, seconds: int) -> None:
 def test_invalid_lease_is_rejected(given: Any) -> None:
     with pytest.raises(SynthError, match=r"Context lockLeaseSeconds is .* whole number of seconds from 1 "):
         read(lockLeaseSeconds=given)
+
+
+@pytest.mark.parametrize(("given", "minutes"), [(None, 5), (1, 1), (60.0, 60), ("15", 15)])
+def test_schedule_may_be_number_or_text(given: object, minutes: int) -> None:
+    assert read(scheduleMinutes=given).schedule_minutes == minutes
+
+
+@pytest.mark.parametrize("given", [0, 61, "5 minutes", "", 2.5, "-5", True])
+def test_invalid_schedule_is_rejected(given: Any) -> None:
+    with pytest.raises(SynthError, match=r"Context scheduleMinutes is .* whole number of minutes from 1 to 60"):
+        read(scheduleMinutes=given)
 
 
 def test_steering_prefix_is_read() -> None:

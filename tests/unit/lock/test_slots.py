@@ -49,8 +49,8 @@ def test_slot_names_no_card(world: LockWorld) -> None:
 
 
 def test_lock_is_released_without_slot(world: LockWorld) -> None:
-    acquire(world, ONE)
-    acquire(world, TWO)
+    world.locks.acquire(FIRST, ONE)
+    world.locks.acquire(SECOND, TWO)
     with pytest.raises(LockHeld, match=f"all 2 slots for concurrent builds are taken, by {ONE}, {TWO}"):
         acquire(world, THREE)
     assert THREE not in world.owners_by_key().values()
@@ -64,20 +64,19 @@ def test_kept_slot_records_build(world: LockWorld) -> None:
 
 
 def test_lost_slot_is_replaced_with_free_one(world: LockWorld) -> None:
-    lease = replace(acquire(world, ONE), slot=SECOND)
-    release_slot_of_build(world.locks, FIRST, ONE)
+    lease = replace(world.locks.acquire(f"{BASE_KEY}#acme/shop", ONE), slot=SECOND)
     world.locks.acquire(SECOND, TWO)
     assert keep_slot(world.locks, TWO_SLOTS, lease).slot == FIRST
 
 
-def test_lost_slot_is_preferred_while_free(world: LockWorld) -> None:
-    lease = replace(acquire(world, ONE), slot=SECOND)
-    release_slot_of_build(world.locks, FIRST, ONE)
-    assert keep_slot(world.locks, TWO_SLOTS, lease).slot == SECOND
+@pytest.mark.parametrize("lost", [FIRST, SECOND])
+def test_lost_slot_is_preferred_while_free(world: LockWorld, lost: str) -> None:
+    lease = replace(world.locks.acquire(f"{BASE_KEY}#acme/shop", ONE), slot=lost)
+    assert keep_slot(world.locks, TWO_SLOTS, lease).slot == lost
 
 
 @pytest.mark.parametrize(("slot", "owner", "freed"), [(FIRST, ONE, True), (FIRST, TWO, False), ("", ONE, False)])
 def test_build_frees_only_its_own_slot(world: LockWorld, slot: str, owner: str, freed: bool) -> None:
-    acquire(world, ONE)
+    world.locks.acquire(FIRST, ONE)
     release_slot_of_build(world.locks, slot, owner)
     assert (FIRST not in world.owners_by_key()) is freed

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kiro_worker.records.days import MOST_BUILDS, day_key, note_spending, spent
+from kiro_worker.records.days import MOST_BUILDS, day_key, note_spending, spending_attribute, spent
 from kiro_worker.records.table import RecordsTable
 from tests.support.memory_dynamodb import MemoryDynamoDB
 
@@ -34,28 +34,27 @@ def spent_on(dynamodb: MemoryDynamoDB, key: str) -> float:
 
 
 def test_build_counts_for_day_and_repository(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
-    note_spending(records, NOON, "Acme/Shop", "b:1", 0.37, 1.5)
-    note_spending(records, NOON, "acme/api", "b:2", 2, 3)
+    note_spending(records, NOON, "Acme/Shop", "b:1", 0.37)
+    note_spending(records, NOON, "acme/api", "b:2", 2)
     assert {key: spent_on(dynamodb, key) for key in dynamodb.items} == {DAY: 2.37, OF_SHOP: 0.37, OF_API: 2}
     assert (day_key(NOON), day_key(NOON, "Acme/Shop")) == (DAY, OF_SHOP)
     assert dynamodb.items[OF_SHOP] == {
         "recordKey": {"S": OF_SHOP},
-        "credits#b:1": {"N": "0.37"},
-        "minutes#b:1": {"N": "1.5"},
+        spending_attribute("b:1"): {"N": "0.37"},
         "expiresAt": {"N": str(int(NOON) + 90 * 86_400)},
     }
 
 
 def test_later_write_of_build_replaces_earlier_one(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
-    note_spending(records, NOON, "acme/shop", "b:1", 0.1, 1)
+    note_spending(records, NOON, "acme/shop", "b:1", 0.1)
     dynamodb.resend_next_update = True
-    note_spending(records, NOON, "acme/shop", "b:1", 0.3, 2)
+    note_spending(records, NOON, "acme/shop", "b:1", 0.3)
     assert spent_on(dynamodb, DAY) == spent_on(dynamodb, OF_SHOP) == 0.3
 
 
 def test_second_build_of_run_adds_up(dynamodb: MemoryDynamoDB, records: RecordsTable) -> None:
     for build in ("b:1", "b:2", "b:3"):
-        note_spending(records, NOON, "acme/shop", build, 0.1, 1)
+        note_spending(records, NOON, "acme/shop", build, 0.1)
     assert spent_on(dynamodb, DAY) == 0.3, "0.1 + 0.1 + 0.1 is not 0.3 in floats"
 
 
@@ -83,25 +82,24 @@ def test_day_begins_at_midnight_utc(monkeypatch: pytest.MonkeyPatch, seconds: fl
 def test_number_is_stored_as_people_write_it(
     dynamodb: MemoryDynamoDB, records: RecordsTable, value: float, stored: str
 ) -> None:
-    note_spending(records, NOON, "acme/shop", "b:1", value, 0)
-    assert dynamodb.items[DAY]["credits#b:1"] == {"N": stored}
+    note_spending(records, NOON, "acme/shop", "b:1", value)
+    assert dynamodb.items[DAY][spending_attribute("b:1")] == {"N": stored}
 
 
 def test_what_people_edited_badly_counts_as_nothing() -> None:
     item: dict[str, Any] = {
         "recordKey": {"S": DAY},
-        "credits#1": {"N": "2.5"},
-        "credits#2": {"S": "7"},
-        "credits#3": {"N": "many"},
-        "credits#4": {"N": "NaN"},
-        "credits#5": {"N": "Infinity"},
-        "credits#6": {"N": "-4"},
-        "credits#7": {},
-        "credits#8": {"N": None},
-        "credits#9": {"M": {"N": {"N": "1"}}},
-        "credits#10": None,
+        "c#1": {"N": "2.5"},
+        "c#2": {"S": "7"},
+        "c#3": {"N": "many"},
+        "c#4": {"N": "NaN"},
+        "c#5": {"N": "Infinity"},
+        "c#6": {"N": "-4"},
+        "c#7": {},
+        "c#8": {"N": None},
+        "c#9": {"M": {"N": {"N": "1"}}},
+        "c#10": None,
         "credits": {"N": "9"},
-        "minutes#1": {"N": "100"},
     }
     assert spent(item) == 2.5
     assert spent({}) == 0
@@ -125,7 +123,7 @@ def test_sum_is_of_last_note_of_each_build(notes: list[tuple[str, str, float]], 
         repository = of_build.setdefault(build, named)
         memory.resend_next_update = data.draw(st.booleans())
         for _ in range(data.draw(st.integers(1, 3))):
-            note_spending(records, NOON, repository, build, value, value)
+            note_spending(records, NOON, repository, build, value)
         last[build] = Decimal(str(value))
 
     def total(values: Mapping[str, Decimal], repository: str = "") -> float:
@@ -136,8 +134,7 @@ def test_sum_is_of_last_note_of_each_build(notes: list[tuple[str, str, float]], 
 
 
 def test_record_holds_documented_number_of_builds() -> None:
-    build = f"kiro-worker-{'x' * 12}:{'0' * 36}"
-    attributes = {f"{name}#{build}": "1234.567891" for name in ("credits", "minutes")}
+    attributes = {spending_attribute("kiro-worker-test:1"): "1234.567891"}
     # A number takes a byte per two digits and one or two more: DynamoDB Developer Guide, "Item sizes and formats".
     size = sum(len(name) + (len(value) + 1) // 2 + 2 for name, value in attributes.items())
     assert MOST_BUILDS * size + 1000 < LARGEST_ITEM

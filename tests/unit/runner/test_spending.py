@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from kiro_worker.models import Lease
-from kiro_worker.records.days import spent
+from kiro_worker.records.days import spending_attribute, spent
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.runner.agent.turn import AgentRun
 from kiro_worker.runner.progress import BuildProgress
@@ -72,8 +72,7 @@ def test_each_turn_is_recorded_under_build_and_its_first_day(build: Build) -> No
     build.time += 3600
     build.turn(0.2)
     assert build.recorded == {DAY: 0.3, OF_SHOP: 0.3}
-    assert build.dynamodb.items[DAY]["credits#kiro-worker-test:5f2c"] == {"N": "0.3"}
-    assert build.dynamodb.items[DAY]["minutes#kiro-worker-test:5f2c"] == {"N": "2"}
+    assert build.dynamodb.items[DAY][spending_attribute("kiro-worker-test:5f2c")] == {"N": "0.3"}
     assert build.progress.agent_credits == 0.3
 
 
@@ -84,7 +83,6 @@ def test_cost_that_agent_does_not_report_is_not_recorded(build: Build) -> None:
     build.turn(0.0)
     build.turn(None)
     assert build.recorded == {DAY: 0, OF_SHOP: 0}, "an agent that reports a cost of nothing is known"
-    assert build.dynamodb.items[DAY]["minutes#kiro-worker-test:5f2c"] == {"N": "3"}
 
 
 def test_failure_stops_nothing_and_is_repeated(build: Build) -> None:
@@ -115,4 +113,4 @@ def test_what_is_recorded_is_not_written_again(build: Build) -> None:
 def test_build_without_id_is_named_by_its_owner() -> None:
     build = Build(environment={})
     build.turn(0.5)
-    assert build.dynamodb.items[OF_SHOP]["credits#local-build-1"] == {"N": "0.5"}
+    assert build.dynamodb.items[OF_SHOP][spending_attribute("local-build-1")] == {"N": "0.5"}

@@ -51,7 +51,8 @@ def test_failed_delivery_goes_to_dead_letters(embedded: EmbeddedAws, schedule: C
 
 
 @pytest.mark.parametrize(
-    ("expression", "seconds"), [("rate(5 minutes)", 300), ("rate(1 hour)", 3600), ("rate(2 days)", 172_800)]
+    ("expression", "seconds"),
+    [("rate(1 minute)", 60), ("rate(5 minutes)", 300), ("rate(1 hour)", 3600), ("rate(2 days)", 172_800)],
 )
 def test_rate_in_seconds(expression: str, seconds: float) -> None:
     assert seconds_between(expression) == seconds
