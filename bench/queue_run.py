@@ -60,18 +60,31 @@ def measure() -> list[Figure]:
     return [
         Figure(f"real run: {CARDS} cards, {SLOTS} slots, one tick", seconds(seen.seconds)),
         Figure(
-            "  builds at once, at most", str(seen.most_at_once), "", seen.most_at_once, "", at_most=SLOTS, at_least=SLOTS
+            "  builds at once, at most",
+            str(seen.most_at_once),
+            "",
+            seen.most_at_once,
+            "",
+            at_most=SLOTS,
+            at_least=SLOTS,
         ),
         Figure("  cards that were built exactly once", str(once), "", once, "", at_most=CARDS, at_least=CARDS),
-        Figure("  cards in review", str(seen.statuses["In Review"]), "", seen.statuses["In Review"], "", at_least=CARDS),
+        Figure(
+            "  cards in review", str(seen.statuses["In Review"]), "", seen.statuses["In Review"], "", at_least=CARDS
+        ),
         Figure("  executions started", str(len(seen.runs)), "", len(seen.runs) / CARDS, "a card"),
         Figure("  transitions", str(seen.transitions), "", seen.transitions / CARDS, "a card"),
         Figure("  points of GitHub", str(seen.points), "", seen.points / CARDS, "a card"),
         Figure("  writes on GitHub", str(seen.writes), "", seen.writes / CARDS, "a card"),
         *(
             Figure(
-                f"  requests {name}", str(seen.operations[name]), f"simulated {count} a card",
-                seen.operations[name] / CARDS, "a card", at_most=count, at_least=count,
+                f"  requests {name}",
+                str(seen.operations[name]),
+                f"simulated {count} a card",
+                seen.operations[name] / CARDS,
+                "a card",
+                at_most=count,
+                at_least=count,
             )
             for name, count in sorted(simulated.items())
         ),

@@ -110,7 +110,12 @@ class SimulatedGitHub:
             "id": "PROJECT",
             "title": "Work",
             "closed": False,
-            "statusField": {"__typename": "ProjectV2SingleSelectField", "id": "F", "name": "Status", "options": options},
+            "statusField": {
+                "__typename": "ProjectV2SingleSelectField",
+                "id": "F",
+                "name": "Status",
+                "options": options,
+            },
             "priorityField": None,
         }
 

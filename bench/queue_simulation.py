@@ -21,6 +21,7 @@ from bench.queue_meter import Meter
 from bench.queue_parameters import MEMORY_GB, MUTATIONS, OPERATIONS, Latencies
 from bench.queue_services import SimulatedDynamoDB, SimulatedGitHub
 from kiro_local.aws.jsonata import evaluate
+from kiro_worker.config.model import Configuration
 from kiro_worker.errors import KiroWorkerError, WorkItemInvalid, WorkItemMoved
 from kiro_worker.github.selection import ExecutionInput
 from kiro_worker.lock.item import Subject
@@ -39,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
 
     from bench.queue_services import SimulatedCard
-    from kiro_worker.config.model import Configuration
     from kiro_worker.github.client import GitHubSession
 
 WORKFLOW: Final = json.loads((Path(__file__).parents[1] / "statemachine" / "work_item.asl.json").read_text("utf-8"))
@@ -48,6 +48,18 @@ EPOCH: Final = 1_782_864_000.0
 LEASE_SECONDS: Final = WORKFLOW["TimeoutSeconds"] + 300
 Time = float
 Process = "Generator[Time, None, None]"
+
+
+def configured(**changes: Any) -> Configuration:
+    """A configuration with a status for each step of a card."""
+    document = {
+        "organization": "acme",
+        "repository": "shop",
+        "projectNumber": 1,
+        "targetStatusColumn": "Ready",
+        "failedStatus": "Failed",
+    }
+    return Configuration.model_validate(document | changes)
 
 
 class BuildFailed(Exception):
@@ -150,11 +162,22 @@ class Simulation:
         """Tick and follow what happens until every card that can be built is done and no run is left."""
         self._schedule(self._ticks(), self.scenario.first_tick)
         most = self.scenario.builds
-        while self._events and (most is None or len(self.built) < most):
+        self.follow(lambda: most is not None and len(self.built) >= most)
+
+    def follow(self, is_enough: Callable[[], bool] = lambda: False) -> None:
+        """Follow what happens until nothing more does, or it ``is_enough``."""
+        while self._events and not is_enough():
             self._clock, _, process = heapq.heappop(self._events)
             delay = next(process, None)
             if delay is not None:
                 self._schedule(process, delay)
+
+    def occupy(self, key: str, card: str = "") -> None:
+        """Let an execution that never ends hold the lock or slot ``key``, perhaps for a card."""
+        owner = f"arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:holder-{next(self._serial)}"
+        self._running.add(owner)
+        self.locks.acquire(key, owner, Subject(card))
+        self._spent = 0.0
 
     def start(self, trigger: str) -> SimulatedRun:
         """Start an execution."""
@@ -235,7 +258,9 @@ class Simulation:
         failed = Outcome.TESTS_FAILED if isinstance(error, BuildFailed) else type(error).__name__
         for catch in state.get("Catch", ()):
             if {failed, "States.ALL"} & set(catch["ErrorEquals"]):
-                run.document = replace(run.document, failure=Failure(name, failed, json.dumps({"errorMessage": str(error)})))
+                run.document = replace(
+                    run.document, failure=Failure(name, failed, json.dumps({"errorMessage": str(error)}))
+                )
                 return str(catch["Next"])
         return ""
 
