@@ -140,7 +140,7 @@ _MEASURES: Final = (
     ("transitions a card", "{:.1f}", lambda run: run.meter.total("transitions") / len(run.built)),
     ("invocations a card", "{:.1f}", lambda run: run.meter.total("invocations") / len(run.built)),
     (
-        "DynamoDB calls a card, of the queue and the lock",
+        "calls of DynamoDB a card",
         "{:.1f}",
         lambda run: run.meter.total("dynamodb") / len(run.built),
     ),

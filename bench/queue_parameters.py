@@ -9,8 +9,6 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Final
 
-TAKEN_FROM_THE_WORKFLOW: Final = "transitions and invocations are counted along statemachine/work_item.asl.json"
-
 
 @dataclass(frozen=True)
 class Latencies:
@@ -43,8 +41,9 @@ OPERATIONS: Final = {
     "MarkInReview": ("ReadCard", "ReadPullRequest", "FindComments", "AddComment", "SetStatus"),
     "MarkFailed": ("ReadCard", "FindComments", "AddComment", "SetStatus"),
 }
-"""The GraphQL operations of the steps that are not simulated themselves, each of one point. ``bench queue-run`` compares
-those of a card that is built with a real run.
+"""The GraphQL operations of the steps that are not simulated themselves, each of one point.
+
+``bench queue-run`` compares those of a card that is built with a real run.
 """
 MUTATIONS: Final = frozenset({"AddComment", "UpdateComment", "DeleteComment", "RemoveLabel", "SetStatus"})
 
@@ -70,16 +69,15 @@ class Limit:
     refill: float = 0
 
 
-_GITHUB: Final = "https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api"
-_STEP_FUNCTIONS: Final = "https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html"
 _FEWER: Final = "a lower maxConcurrentBuilds"
 LIMITS: Final = (
-    # _GITHUB. Which mutations create content is not documented, so all of them count.
+    # https://docs.github.com/en/graphql/overview/rate-limits-and-query-limits-for-the-graphql-api
+    # Which mutations create content is not documented, so all of them count.
     Limit("GitHub: 5,000 points an hour", "points", 5000, f"a GitHub App's token (up to 12,500), or {_FEWER}", 3600),
     Limit("GitHub: 80 writes a minute", "writes", 80, _FEWER, 60),
     Limit("GitHub: 500 writes an hour", "writes", 500, _FEWER, 3600),
     Limit("GitHub: 2,000 secondary points a minute", "secondary points", 2000, _FEWER, 60),
-    # _STEP_FUNCTIONS, "Quotas related to API action throttling" and "to state throttling".
+    # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
     Limit("Step Functions: StartExecution, 1,300 and 300 a second", "starts", 1300, "Service Quotas", refill=300),
     Limit("Step Functions: transitions, 5,000 a second", "transitions", 5000, "Service Quotas", refill=5000),
     Limit("Step Functions: DescribeExecution, 300 and 15 a second", "describes", 300, "scheduleMinutes", refill=15),

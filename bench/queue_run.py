@@ -59,19 +59,9 @@ def measure() -> list[Figure]:
     simulated = operations_of("ValidateWorkItem", "MarkInProgress", "MarkInReview")
     return [
         Figure(f"real run: {CARDS} cards, {SLOTS} slots, one tick", seconds(seen.seconds)),
-        Figure(
-            "  builds at once, at most",
-            str(seen.most_at_once),
-            "",
-            seen.most_at_once,
-            "",
-            at_most=SLOTS,
-            at_least=SLOTS,
-        ),
-        Figure("  cards that were built exactly once", str(once), "", once, "", at_most=CARDS, at_least=CARDS),
-        Figure(
-            "  cards in review", str(seen.statuses["In Review"]), "", seen.statuses["In Review"], "", at_least=CARDS
-        ),
+        _exactly("builds at once, at most", seen.most_at_once, SLOTS),
+        _exactly("cards that were built exactly once", once, CARDS),
+        _exactly("cards in review", seen.statuses["In Review"], CARDS),
         Figure("  executions started", str(len(seen.runs)), "", len(seen.runs) / CARDS, "a card"),
         Figure("  transitions", str(seen.transitions), "", seen.transitions / CARDS, "a card"),
         Figure("  points of GitHub", str(seen.points), "", seen.points / CARDS, "a card"),
@@ -89,6 +79,10 @@ def measure() -> list[Figure]:
             for name, count in sorted(simulated.items())
         ),
     ]
+
+
+def _exactly(name: str, count: int, expected: int) -> Figure:
+    return Figure(f"  {name}", str(count), "", count, "", at_most=expected, at_least=expected)
 
 
 def run_queue(cards: int, slots: int) -> Observed:
@@ -138,7 +132,7 @@ def _card_of(build: dict[str, Any]) -> str:
 
 
 def most_at_once(intervals: Sequence[tuple[Any, Any]]) -> int:
-    """The largest number of intervals that share a moment. One that ends when another one starts does not overlap it."""
+    """The largest number of intervals that share a moment; one does not overlap another one that starts at its end."""
     steps = sorted([(end, -1) for _, end in intervals] + [(start, 1) for start, _ in intervals])
     running = most = 0
     for _, step in steps:

@@ -23,6 +23,7 @@ PAGE: Final = 100
 """The cards of a page, as FETCH_WORK_ITEM asks for them. A page costs one point."""
 _SCANNED_PAGE: Final = 1_000_000
 """DynamoDB's answer to a scan covers at most 1 MB of the table, whatever a filter leaves of it."""
+_FIELD: Final = "ProjectV2SingleSelectField"
 Note = Callable[[str, float], None]
 """Counts a request of the step that runs now: a series, and an amount."""
 
@@ -110,12 +111,7 @@ class SimulatedGitHub:
             "id": "PROJECT",
             "title": "Work",
             "closed": False,
-            "statusField": {
-                "__typename": "ProjectV2SingleSelectField",
-                "id": "F",
-                "name": "Status",
-                "options": options,
-            },
+            "statusField": {"__typename": _FIELD, "id": "FIELD", "name": "Status", "options": options},
             "priorityField": None,
         }
 

@@ -1,4 +1,4 @@
-"""Discrete events: runs that work off a queue of cards, with the worker's own code for the queue, the lock and the slots.
+"""Discrete events: runs that work off a queue, with the worker's own code for the queue, the lock and the slots.
 
 The clock is simulated. FetchWorkItem, AcquireLock and ReleaseLock run as they are deployed, on a DynamoDB in memory and
 a GitHub that answers from a board in memory. The other steps only take their time and count their requests. Every run
@@ -47,7 +47,6 @@ EPOCH: Final = 1_782_864_000.0
 """When the simulation starts, in epoch seconds: a midnight in UTC."""
 LEASE_SECONDS: Final = WORKFLOW["TimeoutSeconds"] + 300
 Time = float
-Process = "Generator[Time, None, None]"
 
 
 def configured(**changes: Any) -> Configuration:
@@ -258,9 +257,8 @@ class Simulation:
         failed = Outcome.TESTS_FAILED if isinstance(error, BuildFailed) else type(error).__name__
         for catch in state.get("Catch", ()):
             if {failed, "States.ALL"} & set(catch["ErrorEquals"]):
-                run.document = replace(
-                    run.document, failure=Failure(name, failed, json.dumps({"errorMessage": str(error)}))
-                )
+                failure = Failure(name, failed, json.dumps({"errorMessage": str(error)}))
+                run.document = replace(run.document, failure=failure)
                 return str(catch["Next"])
         return ""
 

@@ -1,8 +1,8 @@
-"""What single ticks cost, counted: of an idle board, of a busy one, and of a queue that starts with cards to pass over."""
+"""What single ticks cost, counted: on an idle board, on a busy one, and on one whose first cards are passed over."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bench.figure import Figure
 from bench.queue_meter import Meter
@@ -22,7 +22,7 @@ BRANCHES: Final = 10_000
 BOARDS: Final = (0, 100, 10_000)
 _DYNAMODB_CALLS: Final = 6
 _BUSY: Final = "acme/busy"
-_BRANCH: Final = {"lockScope": "branch", "maxConcurrentBuilds": SLOTS}
+_BRANCH: Final[dict[str, Any]] = {"lockScope": "branch", "maxConcurrentBuilds": SLOTS}
 
 
 def measure() -> list[Figure]:
