@@ -1,6 +1,6 @@
 """What the simulation of the queue assumes: latencies, requests of the steps it does not run, limits and prices.
 
-Change a number here to see what it does. Limits are of July 2026 and of a large region such as us-east-1.
+Change a number here to see what it does. Limits and prices were looked up in November 2026.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ LIMITS: Final = (
     Limit("GitHub: 80 writes a minute", "writes", 80, _FEWER, 60),
     Limit("GitHub: 500 writes an hour", "writes", 500, _FEWER, 3600),
     Limit("GitHub: 2,000 secondary points a minute", "secondary points", 2000, _FEWER, 60),
-    # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html
-    Limit("Step Functions: StartExecution, 1,300 and 300 a second", "starts", 1300, "Service Quotas", refill=300),
-    Limit("Step Functions: transitions, 5,000 a second", "transitions", 5000, "Service Quotas", refill=5000),
-    Limit("Step Functions: DescribeExecution, 300 and 15 a second", "describes", 300, "scheduleMinutes", refill=15),
-    # https://docs.aws.amazon.com/general/latest/gr/codebuild.html: it depends on the account, and starts below this.
-    Limit("CodeBuild: 100 builds at once", "builds", 100, "Service Quotas, or a lower maxConcurrentBuilds"),
+    # https://docs.aws.amazon.com/step-functions/latest/dg/service-quotas.html, for regions other than the three largest
+    Limit("Step Functions: StartExecution, 800 and 150 a second", "starts", 800, "Service Quotas", refill=150),
+    Limit("Step Functions: transitions, 800 and 500 a second", "transitions", 800, "Service Quotas", refill=500),
+    Limit("Step Functions: DescribeExecution, 250 and 10 a second", "describes", 250, "Service Quotas", refill=10),
+    # https://docs.aws.amazon.com/general/latest/gr/codebuild.html: AWS raises it on request.
+    Limit("CodeBuild: 1 build at once (ARM/Small, by default)", "builds", 1, "Service Quotas"),
     # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     Limit("Lambda: 1,000 invocations at once", "functions", 1000, "Service Quotas"),
 )
@@ -90,7 +90,7 @@ LIMITS: Final = (
 
 @dataclass(frozen=True)
 class Prices:
-    """US dollars in us-east-1, without the free tiers, as of 2026-07.
+    """US dollars in us-east-1, without the free tiers, as of 2026-11.
 
     https://aws.amazon.com/step-functions/pricing, https://aws.amazon.com/lambda/pricing (arm64) and
     https://aws.amazon.com/dynamodb/pricing/on-demand
