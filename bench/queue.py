@@ -1,7 +1,7 @@
 """The queue: how fast it drains, what it costs, and which limit it meets first.
 
-A simulation with the worker's own code (:mod:`bench.queue_simulation`). A second part counts single ticks, and a third
-one works off a queue in the embedded environment (:mod:`bench.queue_run`).
+A simulation with the worker's own code (:mod:`bench.queue_simulation`), and single ticks, counted
+(:mod:`bench.queue_ticks`). :mod:`bench.queue_run` works off a queue in the embedded environment.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING, Any, Final
 
-from bench import queue_run, queue_ticks
+from bench import queue_ticks
 from bench.figure import Figure
 from bench.queue_parameters import LIMITS, Prices
+from bench.queue_scenario import Scenario, configured
 from bench.queue_services import SimulatedCard
-from bench.queue_simulation import Scenario, Simulation, configured
+from bench.queue_simulation import Simulation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -65,7 +66,7 @@ class Setup:
 
 
 def measure() -> list[Figure]:
-    """Return the figures of the simulation, of single ticks, and of a real run."""
+    """Return the figures of the simulation and of single ticks."""
     started = time.process_time()
     figures: list[Figure] = []
     for slots, target in TARGETS.items():
@@ -82,7 +83,7 @@ def measure() -> list[Figure]:
     figures += _report(large.name, [large.simulate(SEEDS[0])])
     figures += queue_ticks.measure()
     figures.append(Figure("  CPU time of the simulation", f"{time.process_time() - started:.0f} s"))
-    return [*figures, *queue_run.measure()]
+    return figures
 
 
 def _compare(setup: Setup, target: float | None = None) -> list[Figure]:

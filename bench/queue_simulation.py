@@ -7,25 +7,22 @@ walks through ``statemachine/work_item.asl.json``, whose conditions are evaluate
 
 from __future__ import annotations
 
-import heapq
 import itertools
 import json
-from collections import defaultdict
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bench.queue_meter import Meter
-from bench.queue_parameters import MEMORY_GB, MUTATIONS, OPERATIONS, Latencies
+from bench.queue_parameters import MEMORY_GB, MUTATIONS, OPERATIONS
+from bench.queue_scenario import EPOCH, LEASE_SECONDS, WORKFLOW, Scenario, SimulatedRun, choose
 from bench.queue_services import SimulatedDynamoDB, SimulatedGitHub
-from kiro_local.aws.jsonata import evaluate
+from bench.queue_timeline import Functions, Timeline
 from kiro_worker.config.model import Configuration
 from kiro_worker.errors import KiroWorkerError, WorkItemInvalid, WorkItemMoved
 from kiro_worker.github.selection import ExecutionInput
 from kiro_worker.lock.item import Subject
-from kiro_worker.lock.keys import BASE_KEY, lock_key
+from kiro_worker.lock.keys import lock_key
 from kiro_worker.lock.release import release, release_slot
 from kiro_worker.lock.slots import acquire_with_slot, keep_slot
 from kiro_worker.lock.table import LockTable
@@ -37,72 +34,14 @@ from kiro_worker.state import StateDocument, StepEvent, require
 from kiro_worker.work_queue import QueueEdges, fetch_work_item
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Mapping
 
     from bench.queue_services import SimulatedCard
     from kiro_worker.github.client import GitHubSession
 
-WORKFLOW: Final = json.loads((Path(__file__).parents[1] / "statemachine" / "work_item.asl.json").read_text("utf-8"))
-EPOCH: Final = 1_782_864_000.0
-"""When the simulation starts, in epoch seconds: a midnight in UTC."""
-LEASE_SECONDS: Final = WORKFLOW["TimeoutSeconds"] + 300
-Time = float
-
-
-def configured(**changes: Any) -> Configuration:
-    """A configuration with a status for each step of a card."""
-    document = {
-        "organization": "acme",
-        "repository": "shop",
-        "projectNumber": 1,
-        "targetStatusColumn": "Ready",
-        "failedStatus": "Failed",
-    }
-    return Configuration.model_validate(document | changes)
-
 
 class BuildFailed(Exception):
     """The build failed with the outcome TestsFailed."""
-
-
-@dataclass(frozen=True)
-class Scenario:
-    """``chains`` says whether runs start other runs. It ends with the last card, or once ``builds`` builds started."""
-
-    cards: Sequence[SimulatedCard]
-    configuration: Configuration
-    chains: bool = True
-    schedule_minutes: float = 5
-    first_tick: float = 0
-    builds: int | None = None
-    latencies: Latencies = field(default_factory=Latencies)
-
-
-@dataclass
-class SimulatedRun:
-    """A run, with its state document. ``states`` are the names of those that it has entered."""
-
-    arn: str
-    trigger: str
-    document: StateDocument = field(default_factory=StateDocument)
-    end: str | None = None
-    owner: str = ""
-    is_reported: bool = False
-    states: list[str] = field(default_factory=list)
-
-    def for_choice(self) -> dict[str, Any]:
-        """What the conditions of the workflow look at."""
-        document = self.document
-        lease = document.lease
-        parts: dict[str, Any] = {"item": {} if document.item else None, "end": self.end, "repeat": False}
-        if lease:
-            # Every narrower key counts as the same, so that the conditions are evaluated once.
-            parts["lease"] = {"lockKey": lease.lock_key if lease.lock_key == BASE_KEY else f"{BASE_KEY}#narrower"}
-        if document.failure:
-            parts["failure"] = {"owner": self.owner, "state": document.failure.state}
-        if self.is_reported:
-            parts["report"] = {}
-        return parts
 
 
 class Simulation:
@@ -125,10 +64,9 @@ class Simulation:
         )
         self._running: set[str] = set()
         self._building: set[str] = set()
-        self._events: list[tuple[Time, int, Generator[Time, None, None]]] = []
+        self._timeline = Timeline()
+        self._functions = Functions(scenario.latencies.keep_warm)
         self._serial = itertools.count(1)
-        self._clock = self._spent = 0.0
-        self._idle: dict[str, list[Time]] = defaultdict(list)
         self._open = {card.id for card in scenario.cards if card.ready}
         for card in scenario.cards:
             card.moved_at = EPOCH
@@ -140,7 +78,7 @@ class Simulation:
         self._edges = QueueEdges(self.locks, self.records, stepfunctions, lambda: configuration, self._session)
 
     @property
-    def makespan(self) -> Time:
+    def makespan(self) -> float:
         """How long it took from the moment when the cards were moved until the last build ended, or until now."""
         ends = self.meter.times("builds")[-1:]
         return min([self.now, *ends])
@@ -153,30 +91,26 @@ class Simulation:
         return self.meter.duration("builds", self.makespan) / (slots * self.makespan)
 
     @property
-    def now(self) -> Time:
+    def now(self) -> float:
         """Seconds since the start, with those that the step which runs now has spent on requests."""
-        return self._clock + self._spent
+        return self._timeline.now
 
     def run(self) -> None:
         """Tick and follow what happens until every card that can be built is done and no run is left."""
-        self._schedule(self._ticks(), self.scenario.first_tick)
+        self._timeline.add(self._ticks(), self.scenario.first_tick)
         most = self.scenario.builds
         self.follow(lambda: most is not None and len(self.built) >= most)
 
     def follow(self, is_enough: Callable[[], bool] = lambda: False) -> None:
         """Follow what happens until nothing more does, or it ``is_enough``."""
-        while self._events and not is_enough():
-            self._clock, _, process = heapq.heappop(self._events)
-            delay = next(process, None)
-            if delay is not None:
-                self._schedule(process, delay)
+        self._timeline.follow(is_enough)
 
     def occupy(self, key: str, card: str = "") -> None:
         """Let an execution that never ends hold the lock or slot ``key``, perhaps for a card."""
         owner = f"arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:holder-{next(self._serial)}"
         self._running.add(owner)
         self.locks.acquire(key, owner, Subject(card))
-        self._spent = 0.0
+        self._timeline.take_spent()
 
     def start(self, trigger: str) -> SimulatedRun:
         """Start an execution."""
@@ -185,16 +119,16 @@ class Simulation:
         self.runs.append(run)
         self._running.add(arn)
         self.meter.note("starts", self.now)
-        self._schedule(self._execute(run), self.latencies.start)
+        self._timeline.add(self._execute(run), self.latencies.start)
         return run
 
     def count(self, series: str, amount: float) -> None:
         """Count a request of the step that runs now, which waits for the answer."""
         self.meter.note(series, self.now, amount)
         if series in ("dynamodb", "describes"):
-            self._spent += self.latencies.aws
+            self._timeline.spent += self.latencies.aws
         elif series == "github":
-            self._spent += self.latencies.github
+            self._timeline.spent += self.latencies.github
 
     def describe_execution(self, *, executionArn: str) -> dict[str, Any]:  # noqa: N803  # boto3's name
         """Step Functions' answer about an execution."""
@@ -209,19 +143,16 @@ class Simulation:
     def _epoch(self) -> float:
         return EPOCH + self.now
 
-    def _schedule(self, process: Generator[Time, None, None], delay: Time) -> None:
-        heapq.heappush(self._events, (self.now + delay, next(self._serial), process))
-
     @asynccontextmanager
     async def _session(self, _: Configuration) -> AsyncIterator[GitHubSession]:
         yield cast("GitHubSession", self.github)
 
-    def _ticks(self) -> Generator[Time, None, None]:
+    def _ticks(self) -> Generator[float, None, None]:
         while self._open:
             self.start("schedule")
             yield self.scenario.schedule_minutes * 60
 
-    def _execute(self, run: SimulatedRun) -> Generator[Time, None, None]:
+    def _execute(self, run: SimulatedRun) -> Generator[float, None, None]:
         """Walk through the workflow."""
         name = WORKFLOW["StartAt"]
         while name:
@@ -231,14 +162,14 @@ class Simulation:
             yield self.latencies.transition
             match state["Type"]:
                 case "Choice":
-                    name = _choose(name, json.dumps(run.for_choice(), sort_keys=True))
+                    name = choose(name, json.dumps(run.for_choice(), sort_keys=True))
                 case "Task":
                     name = yield from self._task(name, state, run)
                 case _:
                     name = ""
         self._running.discard(run.arn)
 
-    def _task(self, name: str, state: Mapping[str, Any], run: SimulatedRun) -> Generator[Time, None, str]:
+    def _task(self, name: str, state: Mapping[str, Any], run: SimulatedRun) -> Generator[float, None, str]:
         """Do the work of a Task, and return the name of the next state; empty if the run failed."""
         try:
             if state["Resource"].endswith(":lambda:invoke"):
@@ -262,23 +193,18 @@ class Simulation:
                 return str(catch["Next"])
         return ""
 
-    def _invoke(self, name: str, function: str, run: SimulatedRun) -> Generator[Time, None, None]:
+    def _invoke(self, name: str, function: str, run: SimulatedRun) -> Generator[float, None, None]:
         """Run a step's code at one moment, after the start of its function and before the time of its requests."""
         started = self.now
-        idle = [since for since in self._idle[function] if since > started - self.latencies.keep_warm]
-        is_warm = bool(idle) and min(idle) <= started
-        if is_warm:
-            idle.remove(max(since for since in idle if since <= started))
-        self._idle[function] = idle
+        is_warm = self._functions.take(function, started)
         yield self.latencies.warm + (0 if is_warm else self.latencies.cold)
         raised: Exception | None = None
         try:
             self._steps[name](self, run)
         except KiroWorkerError as error:
             raised = error
-        spent, self._spent = self._spent, 0.0
-        yield spent
-        self._idle[function].append(self.now)
+        yield self._timeline.take_spent()
+        self._functions.give_back(function, self.now)
         self.meter.note("invocations", started)
         self.meter.during("functions", started, self.now)
         self.meter.note("gigabyte seconds", started, (self.now - started) * MEMORY_GB)
@@ -315,7 +241,7 @@ class Simulation:
         self.waits.append(self._epoch() - card.moved_at)
         self._report("MarkInProgress", run, self.configuration.in_progress_status)
 
-    def _build(self, run: SimulatedRun) -> Generator[Time, None, None]:
+    def _build(self, run: SimulatedRun) -> Generator[float, None, None]:
         card, lease = self._card(run), require(run.document.lease, "lease")
         build = f"kiro-worker-test:build:{next(self._serial)}"
         self._building.add(build)
@@ -333,7 +259,7 @@ class Simulation:
         subject = Subject(card.id, card.repository, card.branch, build)
         self.locks.ensure(lease, subject)
         keep_slot(self.locks, self.configuration, lease, subject)
-        self._spent = 0.0  # the build's own time includes it
+        self._timeline.take_spent()  # the build's own time includes it
 
     def _mark_in_review(self, run: SimulatedRun) -> None:
         self._report("MarkInReview", run, self.configuration.review_status)
@@ -380,17 +306,6 @@ class Simulation:
         "ReleaseLockAfterFailure": _release,
         "FailRun": _fail,
     }
-
-
-@cache
-def _choose(name: str, document: str) -> str:
-    """The state that a Choice leads to."""
-    bindings = {"states": {"input": json.loads(document)}}
-    state = WORKFLOW["States"][name]
-    for choice in state["Choices"]:
-        if evaluate(choice["Condition"], bindings):
-            return str(choice["Next"])
-    return str(state["Default"])
 
 
 def _result(coroutine: Coroutine[Any, Any, Any]) -> Any:

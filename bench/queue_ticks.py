@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bench.figure import Figure
 from bench.queue_meter import Meter
+from bench.queue_scenario import EPOCH, Scenario, configured
 from bench.queue_services import SimulatedCard
-from bench.queue_simulation import EPOCH, Scenario, Simulation, configured
+from bench.queue_simulation import Simulation
 from kiro_worker.lock.item import Subject
 from kiro_worker.lock.keys import BASE_KEY, slot_keys
 from kiro_worker.records.cards import note_rejection

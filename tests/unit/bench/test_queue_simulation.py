@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from bench.queue_meter import Meter
 from bench.queue_parameters import Latencies, Limit
+from bench.queue_scenario import WORKFLOW, Scenario, configured
 from bench.queue_services import SimulatedCard
-from bench.queue_simulation import WORKFLOW, Scenario, Simulation, configured
+from bench.queue_simulation import Simulation
 
 INSTANT = Latencies(cold=0, warm=0, keep_warm=0, aws=0, github=0, transition=0, start=0, notice=0)
 BUILT = [
