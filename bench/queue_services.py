@@ -31,8 +31,8 @@ Note = Callable[[str, float], None]
 class SimulatedDynamoDB(MemoryDynamoDB):
     """One table, with DynamoDB's request units.
 
-    The answer to a scan holds the items with an owner or a pending report only, because the worker reads past all
-    others. They count as read nevertheless. Items are not copied, because the worker does not change what it reads.
+    The answer to a scan holds the items with an owner or a pending report only, because the worker's filters leave out
+    all others. They count as read nevertheless. Items are not copied, because the worker does not change what it reads.
     """
 
     def __init__(self, note: Note) -> None:
