@@ -130,6 +130,10 @@ def _dollars(run: Simulation) -> float:
     )
 
 
+def _checks(run: Simulation) -> int:
+    return sum(each.states.count("ValidateWorkItem") for each in run.runs)
+
+
 _MEASURES: Final = (
     ("hours", "{:.1f}", _hours),
     ("cards an hour", "{:.1f}", lambda run: len(run.built) / _hours(run)),
@@ -137,6 +141,11 @@ _MEASURES: Final = (
     ("points of GitHub in the fullest hour", "{:.0f}", lambda run: run.meter.peak("points", 3600)),
     ("writes on GitHub in the fullest minute", "{:.0f}", lambda run: run.meter.peak("writes", 60)),
     ("writes on GitHub in the fullest hour", "{:.0f}", lambda run: run.meter.peak("writes", 3600)),
+    (
+        "checks a card, with those of lost races",
+        "{:.1f}",
+        lambda run: _entered(run, "ValidateWorkItem") / len(run.built),
+    ),
     ("executions a card", "{:.1f}", lambda run: len(run.runs) / len(run.built)),
     ("transitions a card", "{:.1f}", lambda run: run.meter.total("transitions") / len(run.built)),
     ("invocations a card", "{:.1f}", lambda run: run.meter.total("invocations") / len(run.built)),

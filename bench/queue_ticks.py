@@ -60,7 +60,7 @@ def _passing_over() -> list[Figure]:
         simulation.follow(lambda run=run: "ValidateWorkItem" in run.states)  # type: ignore[misc]  # bound for this case
         taken = bool(run.document.item and run.document.item.id == ready.id) and run.states.count("FetchWorkItem") == 1
         points = simulation.meter.total("points")
-        shown = f"{points:.0f} points, {'taken' if taken else 'not taken'}"
+        shown = "taken by one look at the queue" if taken else "not taken"
         figures.append(Figure("  the ready card behind them", shown, "", points if taken else 99, "points", at_most=2))
     return figures
 
@@ -91,7 +91,7 @@ def _dynamodb_calls(branches: int) -> Figure:
     run = simulation.start("chain")
     simulation.follow(lambda: "MarkInProgress" in run.states)
     calls = simulation.meter.total("dynamodb") - before
-    after = f", after {branches:,} branches" if branches else ""
+    after = f", {branches:,} free locks that TTL has not deleted" if branches else ""
     name = f"DynamoDB calls of a tick and an acquire, {SLOTS} slots{after}"
     return Figure(name, f"{calls:.0f}", "", calls, "calls", at_most=_DYNAMODB_CALLS)
 
