@@ -203,8 +203,8 @@ PYTHON: Final = (
         "tests/test_confine.py",
         (
             "more_itertools/recipes.py",
-            "    return list(islice(iterable, n))\n",
-            "    return list(islice(iterable, n + 1))\n",
+            "    return sum(map(pred, iterable))\n",
+            "    return sum(map(pred, iterable)) + 1\n",
         ),
     ),
     _python(
