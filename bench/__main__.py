@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from bench import checkout, lock, memory, overhead, redaction
+from bench import checkout, lock, memory, overhead, queue, queue_run, redaction
 from bench.figure import table
 
 CACHE = Path(__file__).parents[1] / "build" / "bench"
@@ -20,6 +20,8 @@ BENCHES = {
     "memory": memory.measure,
     "redaction": redaction.measure,
     "lock": lock.measure,
+    "queue": queue.measure,
+    "queue-run": queue_run.measure,
 }
 
 

@@ -107,8 +107,9 @@ async def _fetch_waiting(
 ) -> Fetched:
     """The first waiting card that can be built now."""
     configuration, holders = edges.load_configuration(), edges.locks.holders()
-    # Ticks look for abandoned runs. The runs in between would ask Step Functions about every build after every build.
-    abandoned = [] if request.trigger == "chain" else edges.locks.abandoned(holders)
+    # Ticks look for abandoned runs, once. The runs in between would ask Step Functions about every build after every
+    # build, and a tick that tries another card has asked a moment ago.
+    abandoned = [] if request.trigger == "chain" or skipped else edges.locks.abandoned(holders)
     occupied = occupancy(configuration, (each for each in holders if each not in abandoned), event.execution_arn)
     full = _why_full(configuration, occupied, status, event.execution_arn)
     if full and not abandoned:

@@ -62,8 +62,14 @@ class LockStore:
         return [holders.get(key) or Holder(key) for key in keys]
 
     def all_holders(self) -> list[Holder]:
-        """Every item of the table: one per lock key, few enough for a scan to read in one request."""
-        return self._scan()
+        """Every lock that has an owner or a pending report.
+
+        Other items are only read, at one request per megabyte: a free lock stays until DynamoDB's TTL deletes it.
+        """
+        return self._scan(
+            FilterExpression="attribute_exists(#owner) OR attribute_exists(reportPending)",
+            ExpressionAttributeNames={"#owner": "owner"},
+        )
 
     def held_by(self, owner: str) -> list[Holder]:
         """The items that ``owner`` holds."""

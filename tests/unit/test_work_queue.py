@@ -456,6 +456,17 @@ def test_chained_run_asks_nobody_about_other_runs() -> None:
     assert worker.asked == []
 
 
+def test_run_that_tries_another_card_asks_nobody_again() -> None:
+    """With 100 builds, a tick that loses ten races for a card would otherwise ask a thousand times."""
+    worker = installation(FakeCard("ONE"), FakeCard("TWO"), changes={"lockScope": "repository"})
+    worker.lock(f"{BASE_KEY}#acme/other", card="OTHER")
+    worker.asked.clear()
+    assert taken(worker.fetch()) == "ONE"
+    assert worker.asked == [OTHER]
+    assert taken(worker.fetch(**failed_check("ScopedLockHeld", state="AcquireLock"))) == "TWO"
+    assert worker.asked == [OTHER]
+
+
 @pytest.mark.parametrize("request_", [{"itemId": "PINNED"}, {"trigger": "replay", "itemId": "PINNED"}])
 def test_pinned_run_goes_on_while_a_lock_is_held(request_: dict[str, Any]) -> None:
     worker = installation(FakeCard("PINNED"))

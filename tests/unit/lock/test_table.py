@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -301,6 +302,24 @@ def test_holders_are_locks_in_use_and_pending_reports(world: LockWorld) -> None:
     world.locks.acquire(f"{BASE_KEY}#acme/held", TWO)
     report_pending_of(THREE)(world)
     assert {holder.lock_key for holder in world.locks.holders()} == {f"{BASE_KEY}#acme/held", BASE_KEY}
+
+
+def test_free_locks_are_not_transferred(world: LockWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With one lock per branch, the table holds those of all branches of the last days."""
+    for number in range(50):
+        world.locks.release(world.locks.acquire(f"{BASE_KEY}#acme/shop#feature/{number}", ONE))
+    world.locks.acquire(f"{BASE_KEY}#acme/shop#feature/50", TWO)
+    report_pending_of(THREE)(world)
+    scan, transferred = world.memory.scan, []
+
+    def watched(**request: Any) -> dict[str, Any]:
+        answer = scan(**request)
+        transferred.extend(item["lockKey"]["S"] for item in answer["Items"])
+        return answer
+
+    monkeypatch.setattr(world.memory, "scan", watched)
+    world.locks.holders()
+    assert sorted(transferred) == [BASE_KEY, f"{BASE_KEY}#acme/shop#feature/50"]
 
 
 @pytest.mark.parametrize("running", [True, False])
