@@ -141,11 +141,7 @@ _MEASURES: Final = (
     ("points of GitHub in the fullest hour", "{:.0f}", lambda run: run.meter.peak("points", 3600)),
     ("writes on GitHub in the fullest minute", "{:.0f}", lambda run: run.meter.peak("writes", 60)),
     ("writes on GitHub in the fullest hour", "{:.0f}", lambda run: run.meter.peak("writes", 3600)),
-    (
-        "checks a card, with those of lost races",
-        "{:.1f}",
-        lambda run: _entered(run, "ValidateWorkItem") / len(run.built),
-    ),
+    ("checks a card, with those of lost races", "{:.1f}", lambda run: _checks(run) / len(run.built)),
     ("executions a card", "{:.1f}", lambda run: len(run.runs) / len(run.built)),
     ("transitions a card", "{:.1f}", lambda run: run.meter.total("transitions") / len(run.built)),
     ("invocations a card", "{:.1f}", lambda run: run.meter.total("invocations") / len(run.built)),

@@ -310,7 +310,8 @@ def test_free_locks_are_not_transferred(world: LockWorld, monkeypatch: pytest.Mo
         world.locks.release(world.locks.acquire(f"{BASE_KEY}#acme/shop#feature/{number}", ONE))
     world.locks.acquire(f"{BASE_KEY}#acme/shop#feature/50", TWO)
     report_pending_of(THREE)(world)
-    scan, transferred = world.memory.scan, []
+    scan = world.memory.scan
+    transferred: list[str] = []
 
     def watched(**request: Any) -> dict[str, Any]:
         answer = scan(**request)
