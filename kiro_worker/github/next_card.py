@@ -98,7 +98,7 @@ async def fetch_next_card(session: GitHubSession, configuration: Configuration, 
     server's filter is a search language and may match other cards.
 
     Without a card, a run reads on until :data:`MOST_POINTS` or :data:`MOST_SECONDS`. The next one then reads the first
-    page, whose cards come first, and goes on where this one stopped.
+    page, whose cards come first, goes on where this one stopped, and at the end of the board with the second page.
     """
     filtered = {"query": _filter(configuration)}
     if '"' not in configuration.target_status_column:  # the filter language of a view cannot escape it inside a value
@@ -109,10 +109,10 @@ async def fetch_next_card(session: GitHubSession, configuration: Configuration, 
 
 @dataclass
 class _Pages:
-    """The pages of the board that a run reads: the first one, and then those from the cursor of an earlier run on.
+    """The pages of the board that a run reads: the first one, those from the cursor of an earlier run on, and the rest.
 
-    ``at`` is the cursor of the last page that was read, and ``left`` that of the page after it. Each is empty if there
-    is none.
+    ``at`` is the cursor of the last page that was read, and ``left`` that of the page to read next. Each is empty if
+    there is none.
     """
 
     session: GitHubSession
@@ -127,11 +127,21 @@ class _Pages:
     async def read(self) -> AsyncIterator[BoardPage]:
         deadline = self.queue.clock() + MOST_SECONDS
         page = await self._fetch("")
+        second, start, first_read, is_past_end = self.left, "", page, False
         for number in range(1, self.most + 1):
             yield page
             if not self.left or number == self.most or self.queue.clock() > deadline:
                 return
-            page = await (self._resume(self.queue.cursor) if number == 1 else self._fetch(self.left))
+            if number == 1:
+                page = first_read = await self._resume(self.queue.cursor)
+                start = self.at
+            else:
+                page = await self._fetch(self.left)
+            if is_past_end and (self.left == start or _overlap(page, first_read)):
+                self.left = ""
+            elif not self.left and not is_past_end and start != second:
+                # The earlier run stopped here because of cards that may be gone, or may have been locked until now.
+                self.left, is_past_end = second, True
 
     async def _resume(self, cursor: str) -> BoardPage:
         if cursor:
@@ -148,6 +158,10 @@ class _Pages:
         return page
 
 
+def _overlap(one: BoardPage, other: BoardPage) -> bool:
+    return not {card.id for card in one.cards}.isdisjoint(card.id for card in other.cards)
+
+
 async def _choose(pages: _Pages) -> NextCard:
     choice = _Choice(pages.configuration, pages.queue)
     async for page in pages.read():
@@ -156,8 +170,8 @@ async def _choose(pages: _Pages) -> NextCard:
             break
     found = choice.best
     waiting = max(choice.waiting, choice.total if "query" in pages.variables else 0)
-    # The page of the card may have another one. On the first page, the other pages were not looked at.
-    cursor = pages.left if not found else pages.at or pages.queue.cursor
+    # The page of a final card may have another one. On the first page, the other pages were not looked at.
+    cursor = (pages.at or pages.queue.cursor) if choice.is_final else pages.left
     card = found.item if found else None
     return NextCard(card, tuple(choice.passed_over), choice.hidden, waiting, choice.oldest_seconds, cursor)
 
@@ -183,6 +197,7 @@ class _Choice:
         self.passed_over: list[PassedOverCard] = []
         self.hidden = self.waiting = self.total = self.oldest_seconds = 0
         self._has_priorities = False
+        self._considered: set[str] = set()
 
     @property
     def is_final(self) -> bool:
@@ -199,8 +214,10 @@ class _Choice:
         for card in page.cards:
             item = card.item
             is_waiting = item.status == self._configuration.target_status_column and not card.archived
-            if not is_waiting or item.id in self._queue.skipped:
+            # A cursor may lie within a page that was read already, because cards before it have left the board.
+            if not is_waiting or item.id in self._considered or item.id in self._queue.skipped:
                 continue
+            self._considered.add(item.id)
             self.waiting += 1
             self.oldest_seconds = max(self.oldest_seconds, _seconds_since(item, self._queue.now))
             rank = priorities.get(card.priority, len(priorities))

@@ -200,7 +200,8 @@ def test_long_board_is_read_over_several_runs(filtered: bool, most: int) -> None
     after = [request.variables["after"] for request in fake.requests if request.name != "FetchWorkItem" or filtered]
     assert after == [None, str(20 * most), str(20 * (most + 1))], "the first page, and then the rest"
     assert second.cursor == str(20 * (most + 1)), "the page of the card may have another one"
-    assert next_of(fake, replace(queue_with(locked=[*names, "LAST"]), cursor=second.cursor)).cursor == ""
+    third = next_of(fake, replace(queue_with(locked=[*names, "LAST"]), cursor=second.cursor))
+    assert third.cursor == str(20 * (most - 1)), "after the end of the board, the rest in its order"
 
 
 def test_slow_board_is_read_for_a_limited_time() -> None:
@@ -241,3 +242,38 @@ def test_server_that_repeats_its_cursor_is_not_read_for_ever() -> None:
     fake = Repeating(Board(cards(3)))
     found = next_of(fake, queue_with(locked=[card.id for card in cards(3)]))
     assert (found.item, found.cursor, len(fake.requests)) == (None, "", 2)
+
+
+def test_run_that_reaches_the_end_reads_what_an_earlier_run_has_read() -> None:
+    board = [*cards(20), FakeCard("FREE"), *cards(60, "REST")]
+    fake = FakeGitHub(Board(board))
+    locked = [card.id for card in board if card.id != "FREE"]
+    found = next_of(fake, replace(queue_with(locked=locked), cursor="60"))
+    assert taken(found) == "FREE", "its lock was freed after the earlier run, and no other run would come for it"
+    assert [request.variables["after"] for request in fake.requests] == [None, "60", "80", "20"]
+    assert found.cursor == "20"
+
+
+@pytest.mark.parametrize("cursor", ["", "20", "30", "35", "60", "75", "81", "500"])
+def test_every_card_is_considered_once_wherever_an_earlier_run_stopped(cursor: str) -> None:
+    names = [card.id for card in cards(81)]
+    fake = FakeGitHub(Board(cards(81)))
+    found = next_of(fake, replace(queue_with(locked=names), cursor=cursor))
+    assert sorted(card.item for card in found.passed_over) == sorted(names)
+    assert (found.waiting, found.cursor) == (81, "")
+
+
+def test_priority_wins_on_every_page_after_a_card_was_taken() -> None:
+    board = Board([*cards(40, "LOW", priority="P2"), *cards(40, "HIGH", priority="P1")], priorities=PRIORITIES)
+    fake = FakeGitHub(board)
+    first = next_of(fake)
+    assert taken(first) == "HIGH_0"
+    assert taken(next_of(fake, replace(queue_with(locked=["HIGH_0"]), cursor=first.cursor))) == "HIGH_1"
+
+
+def test_long_board_with_priorities_is_read_on_while_cards_are_taken() -> None:
+    low = cards(20 * MOST_POINTS, "LOW", priority="P2")
+    fake = FakeGitHub(Board([*low, FakeCard("HIGH", priority="P0")], priorities=PRIORITIES))
+    first = next_of(fake)
+    assert (taken(first), first.cursor) == ("LOW_0", str(20 * MOST_POINTS))
+    assert taken(next_of(fake, replace(queue_with(locked=["LOW_0"]), cursor=first.cursor))) == "HIGH"
