@@ -59,12 +59,14 @@ async def mark_in_progress(session: GitHubSession, configuration: Configuration,
 async def wait_in_queue(session: GitHubSession, configuration: Configuration, event: StepEvent) -> CardReport:
     """Move the card to the target status, because this run found the lock held and the queue has to take the card.
 
-    A card that a person moved out of the statuses that the worker manages stays where it is.
+    A card that a person moved out of the statuses that the worker manages stays where it is, and so does one that came
+    to the in-progress status after this run had selected it: the queue has taken it since.
     """
     item, target = require(event.document.item, "item"), configuration.target_status_column
     found = await find_card(session, configuration, item.id, [target])
     found.require_board()
-    return CardReport(await move(session, found.card, target, managed_statuses(configuration)) if found.card else "")
+    allowed = {*managed_statuses(configuration)} - {configuration.in_progress_status} | {item.status}
+    return CardReport(await move(session, found.card, target, allowed) if found.card else "")
 
 
 async def mark_in_review(

@@ -200,7 +200,7 @@ def test_redrive_starts_from_failed_status(status: str, moved: bool) -> None:
 @pytest.mark.parametrize("status", MANAGED)
 def test_card_behind_a_lock_waits_in_queue(status: str) -> None:
     fake = github(status)
-    assert run(wait_in_queue, fake) == CardReport("Ready")
+    assert run(wait_in_queue, fake, event(selected=status)) == CardReport("Ready")
     assert fake.board.card("CARD").status == "Ready"
     assert len(fake.sent("SetStatus")) == (status != "Ready")
     assert fake.sent("AddComment") == []
@@ -210,6 +210,14 @@ def test_card_behind_a_lock_waits_in_queue(status: str) -> None:
 def test_card_that_a_person_moved_does_not_return_to_queue(status: str | None) -> None:
     fake = github(status)
     assert run(wait_in_queue, fake) == CardReport(status or "")
+    assert fake.sent("SetStatus") == []
+
+
+@pytest.mark.parametrize("selected", ["Ready", "Failed", "Blocked"])
+def test_card_that_another_run_has_taken_does_not_return_to_queue(selected: str) -> None:
+    """The answer to the move may be lost, and the queue may take the card before the move is repeated."""
+    fake = github("In Progress")
+    assert run(wait_in_queue, fake, event(selected=selected)) == CardReport("In Progress")
     assert fake.sent("SetStatus") == []
 
 
