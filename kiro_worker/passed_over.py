@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 from kiro_worker.document import Document
+from kiro_worker.redaction import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
 MOST_CARDS: Final = 50
 """How many cards the state document names, because Step Functions limits it to 256 KiB. The counts include all."""
+_LONGEST_DETAIL: Final = 300
+"""The characters of a card's detail in the state document. All reasons together leave room for the rest of the run."""
 
 
 class Why(StrEnum):
@@ -59,4 +62,5 @@ def in_words(numbers: Mapping[Why, int]) -> str:
 
 def to_document(cards: Collection[PassedOverCard], hidden: int = 0) -> dict[str, Any]:
     """The JSON form in the state document: the counts of all cards, and the first cards themselves."""
-    return {"counts": counts(cards, hidden), "cards": [card.to_dict() for card in list(cards)[:MOST_CARDS]]}
+    first = [replace(card, detail=shortened(card.detail, _LONGEST_DETAIL)) for card in list(cards)[:MOST_CARDS]]
+    return {"counts": counts(cards, hidden), "cards": [card.to_dict() for card in first]}
