@@ -112,6 +112,9 @@ async def _fetch_waiting(
     abandoned = [] if request.trigger == "chain" or skipped else edges.locks.abandoned(holders)
     occupied = occupancy(configuration, (each for each in holders if each not in abandoned), event.execution_arn)
     full = _why_full(configuration, occupied, status, event.execution_arn)
+    if full and event.document.report:
+        # The board shows this rejection. Any other failed check is recorded only once GitHub has answered.
+        _note(edges.records, event.document, passed, status.breaker)
     if full and not abandoned:
         return replace(full, skipped=skipped)
     async with edges.open_session(configuration) as session:

@@ -66,7 +66,8 @@ def read_queue_records(
 
     ``limit_of`` returns the credits that a repository may spend in a day; ``None`` if it may spend any number.
     """
-    limits = {item.repository: limit for item in items if (limit := limit_of(item.repository)) is not None}
+    repositories = {item.repository for item in items if item.repository}  # a draft has none
+    limits = {repository: limit for repository in repositories if (limit := limit_of(repository)) is not None}
     days = {repository: day_key(records.now(), repository) for repository in limits}
     found = records.read_many([*map(rejection_key, [item.id for item in items]), *days.values()])
     used = {repository: spent(found.get(day, {})) for repository, day in days.items()}

@@ -26,7 +26,7 @@ from kiro_worker.records.days import note_spending
 from kiro_worker.records.table import RecordsTable
 from kiro_worker.state import CardReport, End, SkippedCard, StateDocument, StepEvent
 from kiro_worker.work_queue import MAX_SKIPPED, QueueEdges, fetch_work_item
-from tests.support.fake_github import Board, FakeCard, FakeGitHub, configuration, issue, ready_repository
+from tests.support.fake_github import Board, FakeCard, FakeGitHub, configuration, draft, issue, ready_repository
 from tests.support.memory_dynamodb import MemoryDynamoDB
 
 ARN = "arn:aws:states:us-east-1:123456789012:execution:kiro-worker-test:one"
@@ -521,3 +521,27 @@ def test_queue_is_read_with_few_requests() -> None:
             setattr(table, name, counted(name, getattr(table, name)))
     assert taken(worker.fetch()) == "CARD_0"
     assert calls == ["batch_get_item", "scan", "batch_get_item"]
+
+
+def test_budget_of_repositories_says_nothing_of_draft() -> None:
+    worker = installation(FakeCard("DRAFT", content=draft()), changes={"repositoryDefaults": {"maxCreditsPerDay": 5}})
+    note_spending(worker.records, worker.now, "acme/shop", "build:1", 9)
+    fetched = worker.fetch()
+    assert taken(fetched) == "DRAFT", "the check then says on the board why it cannot be built"
+
+
+def test_rejection_is_recorded_although_no_slot_is_free_after_it() -> None:
+    changes = {"lockScope": "repository", "maxConcurrentBuilds": 1}
+    worker = installation(FakeCard("ONE"), FakeCard("TWO"), changes=changes)
+    worker.lock(f"{BASE_KEY}#slot-1")
+    fetched = worker.fetch(**failed_check("WorkItemInvalid"), report=CardReport("Ready"))
+    assert fetched.end is End.WORK_IN_PROGRESS_ELSEWHERE
+    worker.locked.items.clear()
+    assert taken(worker.fetch()) == "TWO"
+
+
+def test_failed_check_is_not_recorded_before_github_answers() -> None:
+    worker = installation(FakeCard("ONE"), FakeCard("TWO"))
+    worker.lock(BASE_KEY)
+    worker.fetch(**failed_check("GitHubUnavailable"))
+    assert read_rejections(worker.records, ["ONE"]) == {}
