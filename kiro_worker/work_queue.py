@@ -189,7 +189,7 @@ def _passed_over_by_pinned_run(event: StepEvent, edges: QueueEdges, passed: Skip
     A rejected card shows its reason on the board. Any other failure is raised, because nothing else shows it.
     """
     failure: Failure | None = event.document.failure
-    if failure is None or event.document.report is not None or failure.error == ScopedLockHeld.__name__:
+    if failure is None or event.document.report is not None:
         return passed
     if _redrives(event, edges) <= failure.redrive_count:
         raise_by_name(failure.name, failure.reason)

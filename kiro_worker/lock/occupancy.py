@@ -28,9 +28,12 @@ class Occupancy:
 
     @property
     def builds(self) -> int:
-        """The number of builds that run or are about to: the slots in use, or the locks if builds are not limited."""
-        slots = slot_keys(self.configuration)
-        return sum(key in self.held for key in slots) if slots else sum(not is_slot(key) for key in self.held)
+        """The number of builds that run or are about to: the slots in use, or the locks if builds are not limited.
+
+        Slots beyond a limit that was lowered count, too, until their builds have ended.
+        """
+        has_slots = bool(slot_keys(self.configuration))
+        return sum(is_slot(key) == has_slots for key in self.held)
 
     @property
     def obstacle(self) -> str:
@@ -38,7 +41,7 @@ class Occupancy:
         if self.configuration.lock_scope == "environment":
             return f"the lock {BASE_KEY} is held by {_owner(self.held[BASE_KEY])}" if BASE_KEY in self.held else ""
         slots = slot_keys(self.configuration)
-        if slots and self.builds == len(slots):
+        if slots and all(key in self.held for key in slots):
             return f"all {len(slots)} slots for concurrent builds are taken"
         return ""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -390,6 +390,15 @@ def test_run_starts_only_with_a_free_slot(taken_slots: int) -> None:
     else:
         assert (fetched.end, worker.github.requests) == (End.WORK_IN_PROGRESS_ELSEWHERE, [])
         assert "all 3 slots for concurrent builds are taken" in fetched.reason
+
+
+@pytest.mark.parametrize(("held", "card"), [((3, 4, 5), "ONE"), ((2, 3, 4), "ONE"), ((1, 2, 5), None)])
+def test_slots_beyond_a_lowered_limit_count_as_builds_but_take_no_other(held: Sequence[int], card: str | None) -> None:
+    worker = installation(FakeCard("ONE"), changes={"lockScope": "branch", "maxConcurrentBuilds": 2})
+    for number in held:
+        worker.lock(f"{BASE_KEY}#slot-{number}", owner=f"{OTHER}-{number}")
+    fetched = worker.fetch()
+    assert (taken(fetched), fetched.builds) == (card, 3)
 
 
 @pytest.mark.parametrize(
