@@ -76,6 +76,15 @@ class SimulatedDynamoDB(MemoryDynamoDB):
             self._held.pop(key, None)
         return answer
 
+    def delete_item(self, **request: Any) -> dict[str, Any]:
+        [key] = (value["S"] for value in request["Key"].values())
+        self._note("dynamodb", 1)
+        self._note("write units", math.ceil(max(1, self._sizes.get(key, 0)) / 1024))
+        answer = super().delete_item(**request)
+        self._size -= self._sizes.pop(key, 0)
+        self._held.pop(key, None)
+        return answer
+
     def _read(self, units: float) -> None:
         self._note("dynamodb", 1)
         self._note("read units", units)

@@ -69,7 +69,7 @@ class Grants:
         self._use_locks(steps.fetch_work_item.role, scan=True)
         self._end_holders(steps.fetch_work_item.role)
         # The clean-up knows the execution but not its lock key, so it reads every item.
-        self._use_locks(steps.release_lock.role, scan=True)
+        self._use_locks(steps.release_lock.role, scan=True, delete=True)
         self._end_holders(steps.release_lock.role)
         # Checks whether the execution was redriven, because the count in the state's context may be out of date.
         self._describe_executions(steps.fail_run.role)
@@ -213,14 +213,18 @@ class Grants:
         )
         _allow(role, [f"secretsmanager:{action}"], secrets)
 
-    def _use_locks(self, role: iam.Role, *, scan: bool = False, slots: bool = False) -> None:
-        """Allow reading and changing locks; with ``scan`` finding all of them, with ``slots`` reading many at once."""
+    def _use_locks(self, role: iam.Role, *, scan: bool = False, slots: bool = False, delete: bool = False) -> None:
+        """Allow reading and changing locks.
+
+        With ``scan`` it may find all of them, with ``slots`` read many at once, with ``delete`` delete free ones.
+        """
         reads = [
             "dynamodb:GetItem",
             *(["dynamodb:Scan"] if scan else []),
             *(["dynamodb:BatchGetItem"] if slots else []),
         ]
-        _allow(role, [*reads, "dynamodb:UpdateItem"], self.core.lock_table.table_arn)
+        writes = ["dynamodb:UpdateItem", *(["dynamodb:DeleteItem"] if delete else [])]
+        _allow(role, [*reads, *writes], self.core.lock_table.table_arn)
 
     def _read_records(self, role: iam.Role, *keys: str) -> None:
         self._allow_records(role, ["dynamodb:GetItem"], keys)

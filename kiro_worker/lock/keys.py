@@ -31,5 +31,10 @@ def slot_keys(configuration: Configuration) -> tuple[str, ...]:
     return tuple(f"{BASE_KEY}#slot-{number}" for number in range(1, configuration.max_concurrent_builds + 1))
 
 
+def is_of_branch(key: str) -> bool:
+    """Whether the key is that of a branch's lock, of which there may be any number."""
+    return key.count("#") > 1
+
+
 def is_slot(key: str) -> bool:
     return _SLOT.fullmatch(key) is not None

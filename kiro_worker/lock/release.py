@@ -38,9 +38,10 @@ def release(locks: LockTable, event: StepEvent) -> dict[str, str] | None:
     if _build_still_running(locks, document):
         # The next run that needs the lock checks the build again.
         return None
-    pending = document.report_pending and event.state != "ReleaseLock"
+    is_last = event.state == "ReleaseLock"
+    pending, is_done = document.report_pending and not is_last, is_last and document.report is not None
     for fence in (_fence_of_build(document), lease.fence):
-        if fence and locks.release(replace(lease, fence=fence), report_pending=pending):
+        if fence and locks.release(replace(lease, fence=fence), report_pending=pending, is_done=is_done):
             return {"lockKey": lease.lock_key}
     return None
 

@@ -14,7 +14,7 @@ from botocore.exceptions import ClientError
 from kiro_worker.lock.item import Holder
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -64,7 +64,7 @@ class LockStore:
     def all_holders(self) -> list[Holder]:
         """Every lock that has an owner or a pending report.
 
-        Other items are only read, at one request per megabyte: a free lock stays until DynamoDB's TTL deletes it.
+        Other items are only read, at one request per megabyte: those of locks that runs without success have freed.
         """
         return self._scan(
             FilterExpression="attribute_exists(#owner) OR attribute_exists(reportPending)",
@@ -115,12 +115,17 @@ class LockStore:
         condition = expected.unchanged_condition(values)
         return self._update(lease.lock_key, "SET expiresAt = :expires, buildId = :build", condition, values)
 
-    def free_lease(self, lease: Lease, *, report_pending: bool) -> Holder | None:
-        """Free the lock if it is held under ``lease``, or if only the report of ``lease`` was pending until now."""
+    def free_lease(self, lease: Lease, *, report_pending: bool, delete: bool) -> Holder | None:
+        """Free the lock if it is held under ``lease``, or if only the report of ``lease`` was pending until now.
+
+        With ``delete``, the item is deleted, so that the fence after it depends on the clock alone.
+        """
         values = {":owner": {"S": lease.owner}, ":fence": {"N": str(lease.fence)}}
         condition = "#owner = :owner AND fence = :fence"
         if not report_pending:
             condition = f"({condition}) OR ({condition.replace('#owner', 'reportPending')})"
+        if delete:
+            return self._send(self._dynamodb.delete_item, lease.lock_key, condition, values)
         return self._free(lease.lock_key, condition, values, report_pending=report_pending)
 
     def free_unchanged(self, expected: Holder, *, report_pending: bool) -> Holder | None:
@@ -138,18 +143,23 @@ class LockStore:
         return self._update(key, update, condition, values)
 
     def _update(self, key: str, update: str, condition: str, values: Mapping[str, Any]) -> Holder | None:
+        return self._send(self._dynamodb.update_item, key, condition, values, UpdateExpression=update)
+
+    def _send(
+        self, write: Callable[..., Any], key: str, condition: str, values: Mapping[str, Any], **change: str
+    ) -> Holder | None:
         request: dict[str, Any] = {
             "TableName": self.table_name,
             "Key": {"lockKey": {"S": key}},
-            "UpdateExpression": update,
             "ConditionExpression": condition,
+            **change,
             "ExpressionAttributeNames": {"#owner": "owner"},
             "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
         }
         if values:  # DynamoDB rejects an empty map
             request["ExpressionAttributeValues"] = values
         try:
-            self._dynamodb.update_item(**request)
+            write(**request)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 from kiro_worker.errors import LockError, LockHeld, LockLost, ScopedLockHeld
 from kiro_worker.lock.item import NO_SUBJECT, Holder, Subject
-from kiro_worker.lock.keys import BASE_KEY
+from kiro_worker.lock.keys import BASE_KEY, is_of_branch
 from kiro_worker.lock.store import LockStore
 from kiro_worker.models import Lease
 
@@ -122,12 +122,15 @@ class LockTable:
             "replay the card when that execution has ended",
         )
 
-    def release(self, lease: Lease, *, report_pending: bool = False) -> bool:
+    def release(self, lease: Lease, *, report_pending: bool = False, is_done: bool = False) -> bool:
         """Free the lock if it is held under ``lease``, and return whether it was. Safe to repeat.
 
-        ``report_pending`` records that the card does not yet show how the run ended.
+        ``report_pending`` records that the card does not yet show how the run ended. With ``is_done``, no later attempt
+        of the execution needs the lock, so the item of a branch is deleted: few branches are built again, and every
+        scan reads the items of free locks, too.
         """
-        return self._store.free_lease(lease, report_pending=report_pending) is None
+        delete = is_done and is_of_branch(lease.lock_key)
+        return self._store.free_lease(lease, report_pending=report_pending, delete=delete) is None
 
     def holders(self) -> list[Holder]:
         """Every lock and slot that is held or has a pending report."""

@@ -104,6 +104,9 @@ class SteppedDynamoDB:
     def update_item(self, **arguments: Any) -> Any:
         return self._request(lambda: self._client.update_item(**arguments))
 
+    def delete_item(self, **arguments: Any) -> Any:
+        return self._request(lambda: self._client.delete_item(**arguments))
+
     def get_paginator(self, name: str) -> SteppedDynamoDB:
         assert name == "scan"
         return self

@@ -67,6 +67,18 @@ class MemoryDynamoDB:
     def paginate(self, **request: Any) -> Iterator[dict[str, Any]]:
         yield self.scan(**request)
 
+    def delete_item(self, **request: Any) -> dict[str, Any]:
+        self.requests.append("DeleteItem")
+        if self.before_updates:
+            self.before_updates.pop(0)()
+        [value] = request["Key"].values()
+        _require_condition(request, self.items.get(value["S"], {}))
+        self.items.pop(value["S"], None)
+        if self.resend_next_update:
+            self.resend_next_update = False
+            return self.delete_item(**request)
+        return {}
+
     def update_item(self, **request: Any) -> dict[str, Any]:
         self.requests.append("UpdateItem")
         if self.before_updates:
@@ -74,14 +86,18 @@ class MemoryDynamoDB:
         [(attribute, value)] = request["Key"].items()
         key = value["S"]
         old = self.items.get(key, {})
-        if "ConditionExpression" in request and not holds(request["ConditionExpression"], old, request):
-            error: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": deepcopy(old)}
-            raise ClientError(error, "UpdateItem")
+        _require_condition(request, old)
         self.items[key] = updated({attribute: {"S": key}, **old}, request)
         if self.resend_next_update:
             self.resend_next_update = False
             return self.update_item(**request)
         return {}
+
+
+def _require_condition(request: Mapping[str, Any], item: Item) -> None:
+    if "ConditionExpression" in request and not holds(request["ConditionExpression"], item, request):
+        error: Any = {"Error": {"Code": "ConditionalCheckFailedException"}, "Item": deepcopy(item)}
+        raise ClientError(error, "Write")
 
 
 def holds(condition: str, item: Item, request: Mapping[str, Any]) -> bool:

@@ -66,8 +66,8 @@ STEPS = {
         BUILDS, STOP, NOTE,
     },
     "release-lock": {
-        ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS), DESCRIBE, BUILDS,
-        STOP,
+        ("dynamodb:GetItem", LOCKS), ("dynamodb:Scan", LOCKS), ("dynamodb:UpdateItem", LOCKS),
+        ("dynamodb:DeleteItem", LOCKS), DESCRIBE, BUILDS, STOP,
     },
     "fail-run": {DESCRIBE},
 }  # fmt: skip

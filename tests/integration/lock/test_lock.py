@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -229,6 +230,17 @@ def test_abandoned_build_cannot_acquire_again(world: LockWorld) -> None:
     with pytest.raises(LockLost, match="has ended"):
         world.locks.ensure(lease)
     assert "owner" not in world.item()
+
+
+def test_lock_of_built_branch_is_deleted_by_its_holder_only(world: LockWorld) -> None:
+    key = f"{BASE_KEY}#acme/shop#feature/x"
+    lease = world.locks.acquire(key, ONE)
+    assert not world.locks.release(replace(lease, fence=lease.fence - 1), is_done=True)
+    assert world.locks.read(key).owner == ONE
+    assert world.locks.release(lease, is_done=True)
+    assert world.dynamodb.scan(TableName=TABLE)["Items"] == []
+    assert not world.locks.release(lease, is_done=True)
+    assert world.locks.acquire(key, TWO).owner == TWO
 
 
 def test_release_frees_locks_of_every_scope(world: LockWorld) -> None:

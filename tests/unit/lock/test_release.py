@@ -27,6 +27,48 @@ def test_lease_is_released_by_its_fence(world: LockWorld) -> None:
     assert "owner" not in world.item()
 
 
+def keys_left(world: LockWorld) -> set[str]:
+    return set(world.memory.items)
+
+
+BRANCH_KEY = f"{BASE_KEY}#acme/shop#feature/x"
+
+
+@pytest.mark.parametrize(
+    ("key", "state", "report", "kept"),
+    [
+        (BRANCH_KEY, "ReleaseLock", {"status": "In Review"}, False),
+        (BRANCH_KEY, "ReleaseLock", None, True),
+        (BRANCH_KEY, "ReleaseLockAfterFailure", {"status": "In Review"}, True),
+        (f"{BASE_KEY}#acme/shop", "ReleaseLock", {"status": "In Review"}, True),
+        (BASE_KEY, "ReleaseLock", {"status": "In Review"}, True),
+    ],
+    ids=["branch", "card moved", "failure", "repository", "environment"],
+)
+def test_only_lock_of_built_branch_is_deleted(
+    world: LockWorld, key: str, state: str, report: dict[str, str] | None, kept: bool
+) -> None:
+    """A redriven execution needs the fence of the attempt before."""
+    lease = world.locks.acquire(key, ONE).to_dict()
+    document = {"lease": lease, **({"report": report} if report else {})}
+    assert release(world.locks, event(state, **document)) == {"lockKey": key}
+    assert keys_left(world) == ({key} if kept else set())
+    assert world.locks.read(key).owner == ""
+    assert world.locks.acquire(key, TWO).owner == TWO
+
+
+def test_deletion_whose_answer_was_lost_frees_no_other_lock(world: LockWorld) -> None:
+    document: dict[str, Any] = {
+        "lease": world.locks.acquire(BRANCH_KEY, ONE).to_dict(),
+        "report": {"status": "In Review"},
+    }
+    assert release(world.locks, event(**document))
+    world.now += 1
+    world.locks.acquire(BRANCH_KEY, TWO)
+    assert release(world.locks, event(**document)) is None
+    assert world.locks.read(BRANCH_KEY).owner == TWO
+
+
 def test_pending_report_is_recorded_on_request(world: LockWorld) -> None:
     lease = world.locks.acquire(BASE_KEY, ONE).to_dict()
     assert release(world.locks, event("ReleaseLockAfterFailure", lease=lease, reportPending=True))
