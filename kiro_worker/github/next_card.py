@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from kiro_worker.errors import GitHubRefused
+from kiro_worker.errors import GitHubRefused, GitHubUnavailable
 from kiro_worker.github.board import fetch_page
 from kiro_worker.github.queries import FETCH_PAGE, FETCH_WORK_ITEM
 from kiro_worker.github.request_errors import UnknownArgument
@@ -164,10 +164,15 @@ def _overlap(one: BoardPage, other: BoardPage) -> bool:
 
 async def _choose(pages: _Pages) -> NextCard:
     choice = _Choice(pages.configuration, pages.queue)
-    async for page in pages.read():
-        choice.consider(page)
-        if choice.is_final:
-            break
+    try:
+        async for page in pages.read():
+            choice.consider(page)
+            if choice.is_final:
+                break
+    except (GitHubUnavailable, GitHubRefused):
+        # A page that GitHub cannot answer must not keep a card of another one waiting.
+        if choice.best is None:
+            raise
     found = choice.best
     waiting = max(choice.waiting, choice.total if "query" in pages.variables else 0)
     # The page of a final card may have another one. On the first page, the other pages were not looked at.

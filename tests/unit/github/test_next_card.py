@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kiro_worker.errors import GitHubError
 from kiro_worker.github.next_card import (
     MOST_PAGES,
     MOST_POINTS,
@@ -277,3 +278,20 @@ def test_long_board_with_priorities_is_read_on_while_cards_are_taken() -> None:
     first = next_of(fake)
     assert (taken(first), first.cursor) == ("LOW_0", str(20 * MOST_POINTS))
     assert taken(next_of(fake, replace(queue_with(locked=["LOW_0"]), cursor=first.cursor))) == "HIGH"
+
+
+class OnePage(FakeGitHub):
+    """Answers for the first page only."""
+
+    async def execute(self, request: Any, **rest: Any) -> Any:
+        if (request.variable_values or {}).get("after"):
+            self.errors["FetchWorkItem"] = {"type": "INTERNAL", "message": "something went wrong"}
+        return await super().execute(request, **rest)
+
+
+def test_later_page_that_cannot_be_read_keeps_no_card_waiting() -> None:
+    board = Board(cards(40, priority="P1"), priorities=PRIORITIES)
+    found = next_of(OnePage(board))
+    assert (taken(found), found.cursor) == ("CARD_0", "20")
+    with pytest.raises(GitHubError, match="something went wrong"):
+        next_of(OnePage(board), queue_with(locked=[card.id for card in board.cards]))
