@@ -23,6 +23,8 @@ from tests.support.world import World, names
 
 pytestmark = pytest.mark.e2e
 
+exhaustive = pytest.mark.exhaustive
+
 FAILING = "import sys\nsys.exit(3)\n"
 QUEUE, FAILED, DONE = "For Implementation", "Blocked", "In Review"
 
@@ -99,9 +101,9 @@ def move_card(world: World) -> None:
     ("arrange", "outcome", "left", "after"),
     [
         (break_installation, "SecretPlaceholder", QUEUE, [DONE, DONE]),
-        (break_service, "WorkerFailed", QUEUE, [DONE, DONE]),
-        (abort, "ABORTED", FAILED, [FAILED, DONE]),
-        (move_card, "WorkItemMoved", "Done", ["Done", DONE]),
+        pytest.param(break_service, "WorkerFailed", QUEUE, [DONE, DONE], marks=exhaustive),
+        pytest.param(abort, "ABORTED", FAILED, [FAILED, DONE], marks=exhaustive),
+        pytest.param(move_card, "WorkItemMoved", "Done", ["Done", DONE], marks=exhaustive),
     ],
 )
 def test_next_tick_continues_instead_of_run(
@@ -141,6 +143,11 @@ SCOPES: dict[str, dict[str, Any]] = {
     "repository": {"lockScope": "repository"},
     "slots": {"lockScope": "branch", "maxConcurrentBuilds": 1},
 }
+
+
+EACH_SCOPE = [
+    pytest.param(scope, id=name, marks=exhaustive if name == "repository" else ()) for name, scope in SCOPES.items()
+]
 
 
 class HeldLock:
@@ -188,8 +195,8 @@ class HeldLock:
         assert self.world.local.lock() is None
 
 
-@pytest.mark.parametrize("start", [HeldLock.replay, HeldLock.redrive])
-@pytest.mark.parametrize("scope", SCOPES.values(), ids=SCOPES)
+@pytest.mark.parametrize("start", [HeldLock.replay, pytest.param(HeldLock.redrive, marks=exhaustive)])
+@pytest.mark.parametrize("scope", EACH_SCOPE)
 def test_card_of_person_waits_for_lock_in_queue(
     world: World, start: Callable[[HeldLock], Run], scope: dict[str, Any]
 ) -> None:
@@ -198,7 +205,7 @@ def test_card_of_person_waits_for_lock_in_queue(
     held.check_queue_builds_it()
 
 
-@pytest.mark.parametrize("scope", SCOPES.values(), ids=SCOPES)
+@pytest.mark.parametrize("scope", EACH_SCOPE)
 def test_card_that_is_being_built_is_not_returned(world: World, scope: dict[str, Any]) -> None:
     held = HeldLock(world, **scope)
     run = held.replay(held.built_card)

@@ -163,7 +163,11 @@ def push_everything(world: World, *, recorded: str) -> None:
 
 @pytest.mark.parametrize(
     ("recorded", "ending"),
-    [("pushed", ("SUCCEEDED", "Succeeded")), ("e" * 40, ("FAILED", "NoChanges")), ("", ("SUCCEEDED", "CardsPassedOver"))],
+    [
+        ("pushed", ("SUCCEEDED", "Succeeded")),
+        ("e" * 40, ("FAILED", "NoChanges")),
+        ("", ("SUCCEEDED", "CardsPassedOver")),
+    ],
     ids=["own push", "another commit is recorded", "nothing is recorded"],
 )
 def test_only_recorded_push_is_recognized(

@@ -18,6 +18,8 @@ from tests.support.world import World, names
 
 pytestmark = pytest.mark.e2e
 
+exhaustive = pytest.mark.exhaustive
+
 SECOND = "feature/second"
 
 
@@ -57,7 +59,9 @@ def test_one_tick_builds_every_card(world: World, observer: Observer, next_runs:
     assert observer.violations == []
 
 
-@pytest.mark.parametrize("ending", ["TestsFailed", "SetupFailed", "GuardTripped"])
+@pytest.mark.parametrize(
+    "ending", ["TestsFailed", *(pytest.param(each, marks=exhaustive) for each in ("SetupFailed", "GuardTripped"))]
+)
 def test_failure_of_card_stops_no_other_card(
     world: World, observer: Observer, next_runs: NextRuns, ending: str
 ) -> None:
@@ -71,7 +75,13 @@ def test_failure_of_card_stops_no_other_card(
 
 @pytest.mark.parametrize(
     "fault",
-    ["WorkerFailed", "AgentUnavailable", "LockLost", "build-limit:always", "aborted", "timed-out", "runtime-error"],
+    [
+        *("WorkerFailed", "AgentUnavailable", "aborted"),
+        *(
+            pytest.param(each, marks=exhaustive)
+            for each in ("LockLost", "build-limit:always", "timed-out", "runtime-error")
+        ),
+    ],
 )
 def test_failure_of_others_leaves_queue_to_next_tick(
     world: World, observer: Observer, next_runs: NextRuns, fault: str
@@ -134,7 +144,7 @@ def hold_lock(world: World, observer: Observer, branch: str, then: Callable[[], 
 
 
 @pytest.mark.parametrize("how", ["redrive", "replay"])
-@pytest.mark.parametrize("slots", [None, 1], ids=["lock", "slot"])
+@pytest.mark.parametrize("slots", [pytest.param(None, id="lock"), pytest.param(1, id="slot", marks=exhaustive)])
 def test_card_that_finds_lock_held_goes_back_to_queue(
     world: World, observer: Observer, next_runs: NextRuns, how: str, slots: int | None
 ) -> None:
@@ -210,7 +220,7 @@ def test_one_tick_builds_as_many_cards_as_there_are_slots(
     assert observer.violations == []
 
 
-@pytest.mark.parametrize("slots", [1, 2])
+@pytest.mark.parametrize("slots", [1, pytest.param(2, marks=exhaustive)])
 def test_repeated_start_is_harmless(world: World, observer: Observer, next_runs: NextRuns, slots: int) -> None:
     """Each run starts the next one, although ticks start as many again."""
     world.configure(lockScope="branch", maxConcurrentBuilds=slots)
