@@ -60,7 +60,12 @@ def test_one_tick_builds_every_card(world: World, observer: Observer, next_runs:
 
 
 @pytest.mark.parametrize(
-    "ending", ["TestsFailed", *(pytest.param(each, marks=exhaustive) for each in ("SetupFailed", "GuardTripped"))]
+    "ending",
+    [
+        "TestsFailed",
+        pytest.param("SetupFailed", marks=exhaustive),
+        pytest.param("GuardTripped", marks=exhaustive),
+    ],
 )
 def test_failure_of_card_stops_no_other_card(
     world: World, observer: Observer, next_runs: NextRuns, ending: str
