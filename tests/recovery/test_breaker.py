@@ -74,8 +74,7 @@ def test_breaker_opens_whatever_happens_to_report(world: World, kind: str) -> No
 
 def test_one_of_many_ticks_is_probe(world: World) -> None:
     world.configure(lockScope="branch")
-    for number in range(4):
-        world.card(f"feature/sum-{number}")
+    cards = [world.card(f"feature/sum-{number}") for number in range(4)]
     open_breaker(world.records(), "SecretEmpty", "the secret x is empty")
     world.end_wait_of_breaker()
     started: list[str] = []
@@ -89,7 +88,7 @@ def test_one_of_many_ticks_is_probe(world: World) -> None:
     runs = [finish(world, arn) for arn in started]
     assert sorted(run.outcome for run in runs) == ["InstallationUnavailable"] * 7 + ["Succeeded"]
     assert not read_breaker(world.records()).is_open
-    assert finish(world, world.local.tick()).outcome == "Succeeded", "the queue goes on"
+    assert {world.status(card) for card in cards} == {"In Review"}, "the queue goes on"
 
 
 def is_over(arn: str) -> bool:
@@ -137,4 +136,4 @@ def test_card_that_cannot_be_checked_is_passed_over(world: World) -> None:
     run = finish(world, world.local.tick())
     assert run.outcome == "Succeeded", run.cause
     assert world.status(ready) == "In Review"
-    assert finish(world, world.local.tick()).outcome == "NothingToDo"
+    assert finish(world, world.local.tick()).outcome == "CardsPassedOver"
