@@ -37,13 +37,13 @@ def claim_repeat(records: RecordsTable, work_item_id: str, commit: str, attempt:
     ``attempt`` identifies what failed: a build, or a run and its redrive. It is recorded first, so that the answer for
     the same attempt stays the same. For any other attempt at this commit, the answer is no.
     """
-    return records.claim(f"card#{work_item_id}", f"repeated#{commit}", attempt)
+    return records.claim(card_key(work_item_id), f"repeated#{commit}", attempt)
 
 
 def note_rejection(records: RecordsTable, work_item_id: str, reason: str, status_updated_at: str = "") -> None:
     """Record that a run passed the card over now."""
     records.update_if(
-        f"card#{work_item_id}",
+        card_key(work_item_id),
         {
             "rejectedAt": records.now(),
             "rejectedFor": reason[:_LONGEST_REASON],
@@ -55,11 +55,11 @@ def note_rejection(records: RecordsTable, work_item_id: str, reason: str, status
 
 def read_rejections(records: RecordsTable, work_item_ids: Collection[str]) -> Mapping[str, Rejection]:
     """The last rejection of each card that has one, by the card's ID. Reads at most 100 cards."""
-    return rejections_in(records.read_many([rejection_key(work_item_id) for work_item_id in work_item_ids]))
+    return rejections_in(records.read_many([card_key(work_item_id) for work_item_id in work_item_ids]))
 
 
-def rejection_key(work_item_id: str) -> str:
-    """The key of the record that holds the card's last rejection."""
+def card_key(work_item_id: str) -> str:
+    """The key of the card's record."""
     return f"card#{work_item_id}"
 
 

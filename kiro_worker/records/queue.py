@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from kiro_worker.records.breaker import Breaker
-from kiro_worker.records.cards import Rejection, rejection_key, rejections_in
+from kiro_worker.records.cards import Rejection, card_key, rejections_in
 from kiro_worker.records.days import day_key, spent
 from kiro_worker.records.table import text
 
@@ -69,7 +69,7 @@ def read_queue_records(
     repositories = {item.repository for item in items if item.repository}  # a draft has none
     limits = {repository: limit for repository in repositories if (limit := limit_of(repository)) is not None}
     days = {repository: day_key(records.now(), repository) for repository in limits}
-    found = records.read_many([*map(rejection_key, [item.id for item in items]), *days.values()])
+    found = records.read_many([*map(card_key, [item.id for item in items]), *days.values()])
     used = {repository: spent(found.get(day, {})) for repository, day in days.items()}
     unaffordable = {
         item.id: budget_spent(item.repository, used[item.repository], limits[item.repository])

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from bench.queue_run import most_at_once
 from kiro_local.assembly import synthesize
 from kiro_local.aws.deploy import deploy
 from kiro_local.aws.schedule import tick
@@ -91,17 +92,6 @@ class CardQueue:
         for pull_request in self.world.repository.pull_requests:
             assert [comment.body.count("✅") for comment in pull_request.comments] == [1]
         assert self.world.local.lock() is None
-
-
-def most_at_once(intervals: Sequence[tuple[datetime, datetime]]) -> int:
-    """The largest number of builds that ran at the same time."""
-    # Sorting by -1 and 1 counts an end before a start at the same moment.
-    steps = sorted([(end, -1) for _, end in intervals] + [(start, 1) for start, _ in intervals])
-    running = most = 0
-    for _, step in steps:
-        running += step
-        most = max(most, running)
-    return most
 
 
 @pytest.mark.parametrize(

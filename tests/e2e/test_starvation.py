@@ -16,7 +16,7 @@ from kiro_worker.executions.history import Run
 from kiro_worker.github.next_card import REJECTED_SECONDS
 from kiro_worker.lock.keys import BASE_KEY
 from kiro_worker.lock.table import LockTable
-from kiro_worker.records.cards import rejection_key
+from kiro_worker.records.cards import card_key
 from kiro_worker.records.days import note_spending
 from kiro_worker.work_queue import MAX_SKIPPED
 from tests.support.world import World, names
@@ -119,9 +119,7 @@ def let_rejections_age(world: World, cards: list[Item]) -> None:
     """Let the cards be checked again, as if they had waited long enough. They were moved before that."""
     at = int(time.time()) - REJECTED_SECONDS - 60
     for card in cards:
-        assert world.records().update_if(
-            rejection_key(card.id), {"rejectedAt": at}, present=("rejectedAt",), expires=True
-        )
+        assert world.records().update_if(card_key(card.id), {"rejectedAt": at}, present=("rejectedAt",), expires=True)
 
 
 def spend(world: World, credits_: int) -> None:
